@@ -1,0 +1,3 @@
+//! A strictly serializable key-value store whose transactions are small programs.
+
+pub mod lang;
