@@ -9,7 +9,7 @@ fn main() {
     println!("cargo::rerun-if-changed=proto");
     lalrpop::Configuration::new()
         .use_cargo_dir_conventions()
-        .process_file("src/lang.lalrpop")
+        .process()
         .expect("src/lang.lalrpop is a valid grammar");
     protobuf_codegen::Codegen::new()
         .pure()
