@@ -1,0 +1,85 @@
+//! What clients ask of the store, and what they are answered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::lang::{Failure, Params, Program, Value};
+use crate::lpaxos::Position;
+
+/// A transaction's number in its session: it runs at most once however often it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionNumber {
+    /// The session.
+    pub session: u64,
+    /// Counts from 1.
+    pub number: u64,
+    /// The client has the answers of all transactions with lower numbers.
+    pub answered_below: u64,
+}
+
+/// What the store can be asked to do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Run a transaction.
+    Execute {
+        /// The compiled program.
+        program: Arc<Program>,
+        /// The values of its parameters.
+        params: Params,
+        /// Without it the transaction runs as often as it is sent.
+        session: Option<SessionNumber>,
+    },
+    /// Open a session.
+    OpenSession {
+        /// How many of its transactions may be unanswered at once; at least 1.
+        window: u32,
+    },
+    /// Let sessions expire that were not used for long; the store's own command.
+    SweepSessions {
+        /// The leader's time, in milliseconds.
+        now_ms: u64,
+    },
+}
+
+/// What a command came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The transaction ran.
+    Read {
+        /// The values before the transaction of what its `get`s and `scan`s read.
+        values: BTreeMap<Bytes, Bytes>,
+        /// What it gave by `return`.
+        returned: Option<Value>,
+        /// Where in the order of all transactions it ran.
+        position: Position,
+    },
+    /// The transaction ran to an error or to its `abort`, and had no effect.
+    Failed {
+        /// The error.
+        failure: Failure,
+        /// Where in the order of all transactions it ran.
+        position: Position,
+    },
+    /// A session was opened.
+    SessionOpened {
+        /// Its id.
+        session: u64,
+        /// How many of its transactions may be unanswered at once.
+        window: u32,
+        /// When.
+        position: Position,
+    },
+    /// Did not run this time: the session has expired or never was.
+    SessionExpired,
+    /// Did not run this time: the number is outside of the session's window. Says why.
+    NumberOutsideWindow(String),
+    /// Ran before, but its answer was too large to be kept for a retry.
+    AnswerNotKept {
+        /// Where in the order of all transactions it ran.
+        position: Position,
+    },
+    /// Sessions were swept.
+    Swept,
+}

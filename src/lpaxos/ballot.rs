@@ -1,0 +1,60 @@
+//! The numbers of the protocol, each a type of its own so that none can be taken for another.
+
+use std::fmt;
+
+/// Identity of a node: random, made at its first start, durable, never used again once lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u64);
+
+/// Ballot number (balnum in the thesis): totally ordered, and owned by one node.
+///
+/// Only its owner proposes in a ballot, and it proposes at most one decree per slot in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ballot {
+    /// Compared first.
+    pub round: u64,
+    /// The owner; breaks ties.
+    pub node: NodeId,
+}
+
+impl Ballot {
+    /// Below every ballot that a node stands with: "nothing promised yet".
+    pub const ZERO: Ballot = Ballot { round: 0, node: NodeId(0) };
+}
+
+/// Number of a decree in the order of all decrees, from 1; also the version of what it wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u64);
+
+impl Slot {
+    /// Before the first decree.
+    pub const ZERO: Slot = Slot(0);
+
+    /// The slot after this one.
+    pub fn next(self) -> Slot {
+        Slot(self.0 + 1)
+    }
+
+    /// The slot before this one; zero for zero.
+    pub fn previous(self) -> Slot {
+        Slot(self.0.saturating_sub(1))
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Display for Ballot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.round, self.node)
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}

@@ -1,0 +1,96 @@
+//! What a node must not lose, and the records by which it changes.
+//!
+//! Every change of the durable state is a [`Record`]. The running node and a start-up that replays
+//! a journal apply records by the same function, so they cannot come to different states.
+
+use std::sync::Arc;
+
+use super::ballot::{Ballot, Slot};
+use super::patch::{Entry, Patch, Proposal};
+use super::replica::Replica;
+
+/// The durable state of a node, its identity aside.
+///
+/// Invariant: `promised` >= `accepted.ballot`; `promised`, `accepted.slot`, `complete` and `floor`
+/// never go down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Durable<K, V> {
+    /// The highest ballot promised.
+    pub promised: Ballot,
+    /// The greatest accepted proposal.
+    pub accepted: Option<Proposal<K, V>>,
+    /// The versioned map, with `complete` and `floor`.
+    pub replica: Replica<K, V>,
+}
+
+/// One change of the durable state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record<K, V> {
+    /// Promise the ballot (P1, P2, P4).
+    Promise(Ballot),
+    /// Accept the proposal (P4).
+    Accept(Proposal<K, V>),
+    /// The accepted proposal, which is for this slot, is chosen: apply it (P4, P9). A mark: the patch
+    /// itself is in the record that accepted it.
+    ApplyAccepted(Slot),
+    /// Apply this chosen patch (P4, P10).
+    Apply(Slot, Arc<Patch<K, V>>),
+    /// Merge these facts (P3, P10).
+    Merge(Vec<(K, Entry<V>)>),
+    /// Every decree up to the slot is reflected (P3, P10).
+    RaiseComplete(Slot),
+    /// Tombstones up to the slot are missing after a full copy (P3, P10).
+    RaiseFloor(Slot),
+    /// Drop tombstones up to the slot (P11).
+    DropTombstones(Slot),
+}
+
+impl<K: Ord + Clone, V: Clone> Default for Durable<K, V> {
+    fn default() -> Self {
+        Durable { promised: Ballot::ZERO, accepted: None, replica: Replica::default() }
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> Durable<K, V> {
+    /// The slot of the accepted proposal; zero without one.
+    pub fn accepted_slot(&self) -> Slot {
+        self.accepted.as_ref().map_or(Slot::ZERO, |proposal| proposal.slot)
+    }
+
+    /// Ballot and slot of the accepted proposal; zeros without one.
+    pub fn accepted_at(&self) -> (Ballot, Slot) {
+        self.accepted.as_ref().map_or((Ballot::ZERO, Slot::ZERO), |p| (p.ballot, p.slot))
+    }
+
+    /// Applies one record.
+    ///
+    /// # Panics
+    /// When the record breaks an invariant: the node that made it is wrong, and must not go on.
+    pub fn change(&mut self, record: &Record<K, V>) {
+        match record {
+            Record::Promise(ballot) => {
+                assert!(*ballot >= self.promised, "promise {ballot} below {}", self.promised);
+                self.promised = *ballot;
+            }
+            Record::Accept(proposal) => {
+                assert!(proposal.ballot == self.promised, "accept outside of the promised ballot");
+                assert!(proposal.slot >= self.accepted_slot(), "accept below the accepted slot");
+                self.accepted = Some(proposal.clone());
+            }
+            Record::ApplyAccepted(slot) => {
+                let accepted = self.accepted.as_ref().filter(|proposal| proposal.slot == *slot);
+                let patch = Arc::clone(&accepted.expect("the applied proposal is accepted").patch);
+                self.replica.apply(*slot, &patch);
+            }
+            Record::Apply(slot, patch) => self.replica.apply(*slot, patch),
+            Record::Merge(entries) => {
+                for (key, entry) in entries {
+                    self.replica.merge(key, entry);
+                }
+            }
+            Record::RaiseComplete(slot) => self.replica.raise_complete(*slot),
+            Record::RaiseFloor(slot) => self.replica.raise_floor(*slot),
+            Record::DropTombstones(floor) => self.replica.drop_tombstones(*floor),
+        }
+    }
+}

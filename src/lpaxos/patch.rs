@@ -1,0 +1,80 @@
+//! What a decree does to the state: keys it writes, and the versioned entries that remain of it.
+//!
+//! The version of an entry is the slot of the decree that wrote it. Merging keeps, key by key, the
+//! higher version, so it is associative, commutative and idempotent, and replicas need not apply
+//! patches in order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ballot::{Ballot, Slot};
+
+/// The writes of one decree in ascending order of keys; `None` deletes.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Patch<K, V> {
+    writes: Vec<(K, Option<V>)>,
+}
+
+impl<K: Ord, V> Patch<K, V> {
+    /// The patch that writes what the map holds.
+    pub fn new(writes: BTreeMap<K, Option<V>>) -> Patch<K, V> {
+        Patch { writes: writes.into_iter().collect() }
+    }
+
+    /// A patch from writes that should be in strictly ascending order of keys; `None` if they are not.
+    pub fn from_sorted(writes: Vec<(K, Option<V>)>) -> Option<Patch<K, V>> {
+        writes.is_sorted_by(|a, b| a.0 < b.0).then_some(Patch { writes })
+    }
+
+    /// The writes in ascending order of keys.
+    pub fn writes(&self) -> &[(K, Option<V>)] {
+        &self.writes
+    }
+
+    /// Whether it writes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+}
+
+/// A value, or the tombstone of a deleted one, with the slot that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry<V> {
+    /// `None` is a tombstone.
+    pub value: Option<V>,
+    /// The slot that wrote it.
+    pub version: Slot,
+}
+
+/// A decree proposed in a ballot for a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal<K, V> {
+    /// Whose owner proposed it.
+    pub ballot: Ballot,
+    /// The place it is proposed for.
+    pub slot: Slot,
+    /// The decree.
+    pub patch: Arc<Patch<K, V>>,
+}
+
+/// A run of versioned entries in ascending order of keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<K, V> {
+    /// The entries; there may be none although more pages follow.
+    pub entries: Vec<(K, Entry<V>)>,
+    /// The page covers keys up to this one, and more pages follow; `None` on the last page.
+    pub next: Option<K>,
+}
+
+impl<K: Ord, V> Page<K, V> {
+    /// Whether this may be the page after key `after`: ascending, beyond `after`, and not beyond `next`.
+    pub fn follows(&self, after: Option<&K>) -> bool {
+        let first = self.entries.first().map(|(key, _)| key);
+        let last = self.entries.last().map(|(key, _)| key);
+        let beyond = |key: Option<&K>| key.is_none() || after.is_none() || key > after;
+        self.entries.is_sorted_by(|a, b| a.0 < b.0)
+            && beyond(first)
+            && beyond(self.next.as_ref())
+            && (self.next.is_none() || last <= self.next.as_ref())
+    }
+}

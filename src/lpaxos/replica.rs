@@ -1,0 +1,239 @@
+//! The versioned map of a node, and the rules by which facts get into it (P5) and tombstones out (P11).
+//!
+//! Invariant: a replica with `complete` = c holds exactly the state after decree c on all keys whose
+//! latest version is at most c; a dropped tombstone reads as absent. It may hold newer entries too.
+//! Invariant: `complete` and `floor` never go down, and `floor` <= `complete`.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use super::ballot::Slot;
+use super::patch::{Entry, Page, Patch};
+
+/// How many slots below `complete` a tombstone must be to be dropped (P11; one less is not safe).
+pub const TOMBSTONE_DISTANCE: u64 = 2;
+
+/// How far one page may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimits {
+    /// A page ends once its entries reach this size.
+    pub bytes: usize,
+    /// A page ends once this many entries were looked at, those that it skips included.
+    pub examined: usize,
+}
+
+/// The versioned map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica<K, V> {
+    entries: BTreeMap<K, Entry<V>>,
+    /// Every tombstone of `entries` by its version, so that old ones are found without a walk.
+    tombstones: BTreeSet<(Slot, K)>,
+    complete: Slot,
+    floor: Slot,
+}
+
+impl<K: Ord + Clone, V: Clone> Default for Replica<K, V> {
+    fn default() -> Self {
+        Replica {
+            entries: BTreeMap::new(),
+            tombstones: BTreeSet::new(),
+            complete: Slot::ZERO,
+            floor: Slot::ZERO,
+        }
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> Replica<K, V> {
+    /// The highest slot c such that every decree up to c is reflected here.
+    pub fn complete(&self) -> Slot {
+        self.complete
+    }
+
+    /// Tombstones of this version and below may have been dropped here.
+    pub fn floor(&self) -> Slot {
+        self.floor
+    }
+
+    /// The value of `key`, if it has one.
+    pub fn get<Q: ?Sized + Ord>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get(key).and_then(|entry| entry.value.as_ref())
+    }
+
+    /// The entry of `key`, tombstones included.
+    pub fn entry<Q: ?Sized + Ord>(&self, key: &Q) -> Option<&Entry<V>>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get(key)
+    }
+
+    /// How many entries there are, tombstones included.
+    pub fn entry_count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many tombstones there are.
+    pub fn tombstone_count(&self) -> usize {
+        self.tombstones.len()
+    }
+
+    /// All entries in order of keys, tombstones included.
+    pub fn entries(&self) -> impl Iterator<Item = (&K, &Entry<V>)> {
+        self.entries.iter()
+    }
+
+    /// The entries of a range of keys, tombstones included.
+    pub fn range<Q: ?Sized + Ord>(
+        &self,
+        bounds: (Bound<&Q>, Bound<&Q>),
+    ) -> impl DoubleEndedIterator<Item = (&K, &Entry<V>)>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.range::<Q, _>(bounds)
+    }
+
+    /// P5: reflects the decree of `slot`; nothing happens when it is reflected already.
+    pub(super) fn apply(&mut self, slot: Slot, patch: &Patch<K, V>) {
+        if slot <= self.complete {
+            return;
+        }
+        for (key, value) in patch.writes() {
+            self.keep_higher(key, Entry { value: value.clone(), version: slot });
+        }
+        if self.complete.next() == slot {
+            self.complete = slot;
+        }
+    }
+
+    /// P5: takes in a fact; nothing happens when it is reflected already.
+    pub(super) fn merge(&mut self, key: &K, entry: &Entry<V>) {
+        if entry.version > self.complete {
+            self.keep_higher(key, entry.clone());
+        }
+    }
+
+    fn keep_higher(&mut self, key: &K, entry: Entry<V>) {
+        let held = self.entries.get(key);
+        if held.is_some_and(|held| held.version >= entry.version) {
+            return;
+        }
+        if let Some(Entry { value: None, version }) = held {
+            self.tombstones.remove(&(*version, key.clone()));
+        }
+        if entry.value.is_none() {
+            self.tombstones.insert((entry.version, key.clone()));
+        }
+        match self.entries.get_mut(key) {
+            Some(held) => *held = entry,
+            None => {
+                self.entries.insert(key.clone(), entry);
+            }
+        }
+    }
+
+    /// Notes that every decree up to `slot` is reflected here; never goes down.
+    pub(super) fn raise_complete(&mut self, slot: Slot) {
+        self.complete = self.complete.max(slot);
+    }
+
+    /// Notes that tombstones of version `slot` and below are missing here; never goes down.
+    pub(super) fn raise_floor(&mut self, slot: Slot) {
+        assert!(slot <= self.complete, "floor {slot} above complete {}", self.complete);
+        self.floor = self.floor.max(slot);
+    }
+
+    /// P11: drops every tombstone of version `floor` and below.
+    pub(super) fn drop_tombstones(&mut self, floor: Slot) {
+        assert!(
+            floor.0 + TOMBSTONE_DISTANCE <= self.complete.0,
+            "dropping tombstones up to {floor} with complete {}",
+            self.complete
+        );
+        while let Some((version, _)) = self.tombstones.first() {
+            if *version > floor {
+                break;
+            }
+            if let Some((_, key)) = self.tombstones.pop_first() {
+                self.entries.remove(&key);
+            }
+        }
+        self.raise_floor(floor);
+    }
+
+    /// The highest floor that is at most `wanted` and drops at most `most` tombstones, if it drops any.
+    pub(super) fn floor_within(&self, wanted: Slot, most: usize) -> Option<Slot> {
+        let (oldest, _) = self.tombstones.first()?;
+        if *oldest > wanted {
+            return None;
+        }
+        let reached = match self.tombstones.iter().nth(most) {
+            Some((version, _)) => wanted.min(version.previous()),
+            None => wanted,
+        };
+        // One slot may hold more tombstones than `most`: they still go together, or none ever would.
+        Some(reached.max(*oldest))
+    }
+
+    /// The entries after key `after` with a version above `above`, as far as one page goes.
+    pub fn page(
+        &self,
+        after: Option<&K>,
+        above: Slot,
+        limits: PageLimits,
+        size: impl Fn(&K, Option<&V>) -> usize,
+    ) -> Page<K, V> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        let mut last = None;
+        for (examined, (key, entry)) in self.entries.range((start, Bound::Unbounded)).enumerate() {
+            if examined >= limits.examined || bytes >= limits.bytes {
+                return Page { entries, next: last.cloned() };
+            }
+            if entry.version > above {
+                bytes += size(key, entry.value.as_ref());
+                entries.push((key.clone(), entry.clone()));
+            }
+            last = Some(key);
+        }
+        Page { entries, next: None }
+    }
+
+    /// What a full copy says by silence (P3, P10): tombstones of version `at` for the own live entries
+    /// that `page`, the keys after `after`, lacks and that are not newer than `at`.
+    pub(super) fn silent_deletions(
+        &self,
+        after: Option<&K>,
+        page: &Page<K, V>,
+        at: Slot,
+    ) -> Vec<(K, Entry<V>)> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let end = page.next.as_ref().map_or(Bound::Unbounded, Bound::Included);
+        self.entries
+            .range((start, end))
+            .filter(|(_, entry)| entry.value.is_some() && entry.version <= at)
+            .filter(|(key, _)| page.entries.binary_search_by(|(other, _)| other.cmp(key)).is_err())
+            .map(|(key, _)| (key.clone(), Entry { value: None, version: at }))
+            .collect()
+    }
+
+    /// The decree of `slot` as far as it is still visible: the entries of that very version.
+    pub(super) fn patch_of(&self, slot: Slot) -> Patch<K, V> {
+        let writes = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.version == slot)
+            .map(|(key, entry)| (key.clone(), entry.value.clone()))
+            .collect();
+        Patch::new(writes)
+    }
+}
+
+#[cfg(test)]
+#[path = "replica_tests.rs"]
+mod tests;
