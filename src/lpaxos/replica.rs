@@ -190,7 +190,7 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut entries = Vec::new();
         let mut bytes = 0;
-        let mut last = None;
+        let mut last: Option<&K> = None;
         for (examined, (key, entry)) in self.entries.range((start, Bound::Unbounded)).enumerate() {
             if examined >= limits.examined || bytes >= limits.bytes {
                 return Page { entries, next: last.cloned() };
