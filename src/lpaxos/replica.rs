@@ -87,10 +87,10 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
     }
 
     /// The entries of a range of keys, tombstones included.
-    pub fn range<Q: ?Sized + Ord>(
-        &self,
+    pub fn range<'a, Q: ?Sized + Ord>(
+        &'a self,
         bounds: (Bound<&Q>, Bound<&Q>),
-    ) -> impl DoubleEndedIterator<Item = (&K, &Entry<V>)>
+    ) -> impl DoubleEndedIterator<Item = (&'a K, &'a Entry<V>)> + use<'a, K, V, Q>
     where
         K: Borrow<Q>,
     {

@@ -22,9 +22,11 @@ pub type Roster = BTreeMap<IpAddr, NodeId>;
 pub enum FormationError {
     /// The nodes were started with different lists.
     ListsDiffer {
+        /// This node.
+        here: IpAddr,
         /// The other node.
-        address: IpAddr,
-        /// What only the own list has.
+        there: IpAddr,
+        /// What only this node's list has.
         only_here: BTreeSet<IpAddr>,
         /// What only the other's list has.
         only_there: BTreeSet<IpAddr>,
@@ -44,16 +46,18 @@ pub enum FormationError {
 impl fmt::Display for FormationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FormationError::ListsDiffer { address, only_here, only_there } => {
-                write!(f, "the node lists differ: ")?;
+            FormationError::ListsDiffer { here, there, only_here, only_there } => {
                 let mut parts = Vec::new();
                 if !only_here.is_empty() {
-                    parts.push(format!("{} is listed here but not at {address}", join(only_here)));
+                    let only = join(only_here);
+                    parts.push(format!("{only} is listed at {here} but not at {there}"));
                 }
                 if !only_there.is_empty() {
-                    parts.push(format!("{} is listed at {address} but not here", join(only_there)));
+                    let only = join(only_there);
+                    parts.push(format!("{only} is listed at {there} but not at {here}"));
                 }
-                write!(f, "{}; start all nodes with the same --node-ips", parts.join(" and "))
+                let parts = parts.join(" and ");
+                write!(f, "the node lists differ: {parts}; start all nodes with the same --node-ips")
             }
             FormationError::Stranger { address } => write!(
                 f,
@@ -76,21 +80,20 @@ fn join(addresses: &BTreeSet<IpAddr>) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Compares the list of the node at `address` with the own one.
+/// Compares the list of the node `here` with that of the node `there`.
 ///
 /// # Errors
 /// When they differ.
 pub fn compare_lists(
-    address: IpAddr,
-    here: &BTreeSet<IpAddr>,
-    there: &BTreeSet<IpAddr>,
+    (here, list_here): (IpAddr, &BTreeSet<IpAddr>),
+    (there, list_there): (IpAddr, &BTreeSet<IpAddr>),
 ) -> Result<(), FormationError> {
-    if here == there {
+    if list_here == list_there {
         return Ok(());
     }
-    let only_here = here.difference(there).copied().collect();
-    let only_there = there.difference(here).copied().collect();
-    Err(FormationError::ListsDiffer { address, only_here, only_there })
+    let only_here = list_here.difference(list_there).copied().collect();
+    let only_there = list_there.difference(list_here).copied().collect();
+    Err(FormationError::ListsDiffer { here, there, only_here, only_there })
 }
 
 /// The id of the cluster of these members: a hash (FNV-1a) of them, never 0.
@@ -147,7 +150,8 @@ impl Formation {
         if told.cluster.is_some() && own_id_there.is_some_and(|node| *node != self.node) {
             return Err(FormationError::Stranger { address });
         }
-        compare_lists(address, &self.listed, &told.listed.iter().copied().collect())?;
+        let listed_there = told.listed.iter().copied().collect();
+        compare_lists((self.address, &self.listed), (address, &listed_there))?;
         let is_whole = self.missing().next().is_none();
         match self.known.get(&address) {
             Some(known) if *known != told.node && is_whole => {
@@ -229,8 +233,8 @@ mod tests {
         let (mut a, mut b) = (node(1, &[1, 2, 3]), node(2, &[1, 2]));
         let at_a = a.hear(&b.introduction()).expect_err("they differ").to_string();
         let at_b = b.hear(&a.introduction()).expect_err("they differ").to_string();
-        assert!(at_a.contains("127.0.0.3 is listed here but not at 127.0.0.2"), "{at_a}");
-        assert!(at_b.contains("127.0.0.3 is listed at 127.0.0.1 but not here"), "{at_b}");
+        assert!(at_a.contains("127.0.0.3 is listed at 127.0.0.1 but not at 127.0.0.2"), "{at_a}");
+        assert!(at_b.contains("127.0.0.3 is listed at 127.0.0.1 but not at 127.0.0.2"), "{at_b}");
     }
 
     #[test]
