@@ -2,4 +2,7 @@
 
 pub mod kv;
 pub mod lang;
+pub mod limits;
 pub mod lpaxos;
+pub mod transport;
+pub mod wire;
