@@ -23,6 +23,8 @@ pub enum ServerError {
     },
     /// A thread cannot be started.
     Spawn(io::Error),
+    /// The system gives no random numbers, which a new node's identity is made of.
+    Random(String),
     /// The durable state cannot be read or written.
     Storage(StorageError),
     /// The nodes cannot form a cluster.
@@ -53,7 +55,7 @@ impl ServerError {
     pub fn exit_code(&self) -> u8 {
         match self {
             ServerError::NotListed(_) | ServerError::TooManyNodes(_) => 2,
-            ServerError::Listen { .. } | ServerError::Spawn(_) => 3,
+            ServerError::Listen { .. } | ServerError::Spawn(_) | ServerError::Random(_) => 3,
             ServerError::Storage(_) => 4,
             ServerError::Formation(_)
             | ServerError::RefusedByPeer { .. }
@@ -82,6 +84,7 @@ impl fmt::Display for ServerError {
                  an address of this machine?"
             ),
             ServerError::Spawn(error) => write!(f, "cannot start a thread: {error}"),
+            ServerError::Random(error) => write!(f, "the system gives no random numbers: {error}"),
             ServerError::Storage(error) => error.fmt(f),
             ServerError::Formation(error) => error.fmt(f),
             ServerError::RefusedByPeer { address, message } => {
