@@ -142,7 +142,8 @@ fn all_sessions(replica: &Replica<Bytes, Bytes>) -> impl Iterator<Item = (u64, S
 
 /// Sweeps: notes the slot, and deletes the sessions that were not used since the oldest sweep.
 pub(super) fn sweep(now_ms: u64, position: Position, batch: &mut StoreBatch<'_>) -> Outcome {
-    let mut sweeps = Sweeps::read(batch.get(keys::SWEEPS)).unwrap_or(Sweeps { last_ms: 0, slots: vec![] });
+    let mut sweeps =
+        Sweeps::read(batch.get(keys::SWEEPS)).unwrap_or(Sweeps { last_ms: 0, slots: vec![] });
     sweeps.last_ms = now_ms;
     sweeps.slots.push(position.slot);
     if sweeps.slots.len() > SWEEPS_TO_EXPIRE {
@@ -156,7 +157,9 @@ pub(super) fn sweep(now_ms: u64, position: Position, batch: &mut StoreBatch<'_>)
 fn expire(oldest: Slot, batch: &mut StoreBatch<'_>) {
     let replica = batch.base();
     let expired: Vec<(u64, u32)> = all_sessions(replica)
-        .filter(|(session, opened, _)| *opened < oldest && last_used(*session, batch) < Some(oldest))
+        .filter(|(session, opened, _)| {
+            *opened < oldest && last_used(*session, batch) < Some(oldest)
+        })
         .map(|(session, _, window)| (session, window))
         .take(EXPIRED_PER_SWEEP)
         .collect();

@@ -37,7 +37,8 @@ impl Snapshot for UserKeys<'_, '_> {
         let base = self.0.base().range::<[u8]>(bounds).map(base_row as BaseRow<'_>);
         let written = self.0.writes().range::<[u8], _>(bounds).map(written_row as WrittenRow<'_>);
         if reverse {
-            let rows = Merged { base: base.rev().peekable(), written: written.rev().peekable(), reverse };
+            let rows =
+                Merged { base: base.rev().peekable(), written: written.rev().peekable(), reverse };
             Box::new(rows.filter_map(present))
         } else {
             let rows = Merged { base: base.peekable(), written: written.peekable(), reverse };

@@ -32,7 +32,12 @@ impl Machine for Store {
         matches!(command, Command::Execute { program, .. } if program.is_read_only())
     }
 
-    fn run(&mut self, command: &Command, position: Position, batch: &mut StoreBatch<'_>) -> Outcome {
+    fn run(
+        &mut self,
+        command: &Command,
+        position: Position,
+        batch: &mut StoreBatch<'_>,
+    ) -> Outcome {
         match command {
             Command::Execute { program, params, session } => match session {
                 // A read can run again and again: it needs no number, and keeps no answer.

@@ -41,6 +41,8 @@ pub enum ServerError {
         /// The address that the membership holds for this node.
         was: IpAddr,
     },
+    /// The membership in the data directory names what is no address.
+    BadMember(String),
     /// A thread of the server died.
     ThreadDied {
         /// Which.
@@ -59,7 +61,8 @@ impl ServerError {
             ServerError::Storage(_) => 4,
             ServerError::Formation(_)
             | ServerError::RefusedByPeer { .. }
-            | ServerError::OtherAddress { .. } => 5,
+            | ServerError::OtherAddress { .. }
+            | ServerError::BadMember(_) => 5,
             ServerError::ThreadDied { .. } => 6,
         }
     }
@@ -95,6 +98,9 @@ impl fmt::Display for ServerError {
                 "the data directory is of the cluster's node {was}, not of this address: start it \
                  with --my-ip {was}, or give this node a directory of its own by --data-dir"
             ),
+            ServerError::BadMember(member) => {
+                write!(f, "the membership in the data directory names {member:?}, no address")
+            }
             ServerError::ThreadDied { thread, reason } => {
                 write!(f, "the thread {thread} died: {reason}; please report this as a bug")
             }

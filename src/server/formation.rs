@@ -15,7 +15,7 @@ use crate::lpaxos::NodeId;
 use crate::wire::Introduction;
 
 /// The nodes of a cluster by their addresses.
-pub type Roster = BTreeMap<IpAddr, NodeId>;
+pub(super) type Roster = BTreeMap<IpAddr, NodeId>;
 
 /// Why no cluster can be formed. The node stops: its configuration has to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,10 @@ impl fmt::Display for FormationError {
                     parts.push(format!("{only} is listed at {there} but not at {here}"));
                 }
                 let parts = parts.join(" and ");
-                write!(f, "the node lists differ: {parts}; start all nodes with the same --node-ips")
+                write!(
+                    f,
+                    "the node lists differ: {parts}; start all nodes with the same --node-ips"
+                )
             }
             FormationError::Stranger { address } => write!(
                 f,
@@ -84,7 +87,7 @@ fn join(addresses: &BTreeSet<IpAddr>) -> String {
 ///
 /// # Errors
 /// When they differ.
-pub fn compare_lists(
+pub(super) fn compare_lists(
     (here, list_here): (IpAddr, &BTreeSet<IpAddr>),
     (there, list_there): (IpAddr, &BTreeSet<IpAddr>),
 ) -> Result<(), FormationError> {
@@ -97,7 +100,7 @@ pub fn compare_lists(
 }
 
 /// The id of the cluster of these members: a hash (FNV-1a) of them, never 0.
-pub fn cluster_id(members: &Roster) -> u64 {
+pub(super) fn cluster_id(members: &Roster) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut mix = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     for (address, node) in members {
@@ -110,7 +113,7 @@ pub fn cluster_id(members: &Roster) -> u64 {
 
 /// A cluster in the making, as one node sees it.
 #[derive(Debug)]
-pub struct Formation {
+pub(super) struct Formation {
     address: IpAddr,
     node: NodeId,
     listed: BTreeSet<IpAddr>,
@@ -124,18 +127,18 @@ pub struct Formation {
 
 impl Formation {
     /// A node with this address and id that was started with this list, which holds the address.
-    pub fn new(address: IpAddr, node: NodeId, listed: BTreeSet<IpAddr>) -> Formation {
+    pub(super) fn new(address: IpAddr, node: NodeId, listed: BTreeSet<IpAddr>) -> Formation {
         let known = Roster::from([(address, node)]);
         Formation { address, node, listed, known, reports: BTreeMap::new(), formed: None }
     }
 
     /// What to tell the others.
-    pub fn introduction(&self) -> Introduction {
+    pub(super) fn introduction(&self) -> Introduction {
         introduction(self.address, self.node, &self.listed, &self.known, None)
     }
 
     /// The listed nodes not heard yet.
-    pub fn missing(&self) -> impl Iterator<Item = IpAddr> + '_ {
+    pub(super) fn missing(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.listed.iter().copied().filter(|address| !self.known.contains_key(address))
     }
 
@@ -143,7 +146,7 @@ impl Formation {
     ///
     /// # Errors
     /// When no cluster can come of it.
-    pub fn hear(&mut self, told: &Introduction) -> Result<(), FormationError> {
+    pub(super) fn hear(&mut self, told: &Introduction) -> Result<(), FormationError> {
         let address = told.address;
         let roster: Roster = told.known.iter().copied().collect();
         let own_id_there = roster.get(&self.address);
@@ -168,7 +171,7 @@ impl Formation {
     }
 
     /// The members, once they are agreed.
-    pub fn members(&self) -> Option<Roster> {
+    pub(super) fn members(&self) -> Option<Roster> {
         if self.formed.is_some() {
             return self.formed.clone();
         }
@@ -179,7 +182,7 @@ impl Formation {
 }
 
 /// What a node tells those that do not know the cluster yet.
-pub fn introduction(
+pub(super) fn introduction(
     address: IpAddr,
     node: NodeId,
     listed: &BTreeSet<IpAddr>,

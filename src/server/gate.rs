@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::formation::{FormationError, Roster, compare_lists};
 use super::programs::Programs;
 use crate::kv::Command;
+use crate::limits::EVENTS_QUEUED;
 use crate::lpaxos::NodeId;
 use crate::transport::{self, Handler, Reply};
 use crate::wire::{
@@ -83,7 +84,10 @@ impl Gate {
 
     /// Hands an event to the consensus thread; a client never waits for room in its queue.
     fn hand_over(&self, event: Event) {
-        let refused = match self.events.try_send(event) {
+        let is_full = self.events.len() >= EVENTS_QUEUED / 2;
+        let sent =
+            if is_full { Err(TrySendError::Full(event)) } else { self.events.try_send(event) };
+        let refused = match sent {
             Ok(()) => return,
             Err(TrySendError::Full(event)) => (event, ClientOutcome::TooManyRequests),
             Err(TrySendError::Disconnected(event)) => {

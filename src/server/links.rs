@@ -45,7 +45,8 @@ impl Links {
 
     /// Learns which node is at which address.
     pub(super) fn form(&mut self, roster: &Roster) {
-        let sender = |(ip, node): (&IpAddr, &NodeId)| Some((*node, self.by_address.get(ip)?.clone()));
+        let sender =
+            |(ip, node): (&IpAddr, &NodeId)| Some((*node, self.by_address.get(ip)?.clone()));
         self.by_node = roster.iter().filter_map(sender).collect();
     }
 

@@ -32,7 +32,7 @@ use log::info;
 
 use crate::limits::{EVENTS_QUEUED, MAX_NODES};
 use crate::lpaxos::{Config, Durable, NodeId};
-use crate::storage::{self, Identity, Memory, Membership, Opened, Storage};
+use crate::storage::{self, Identity, Membership, Memory, Opened, Storage};
 use crate::transport::{Settings, Transport};
 
 use consensus::{Consensus, Start};
@@ -204,11 +204,9 @@ struct State {
 /// Opens the state; a new node gets an identity, durable before anybody hears of it.
 fn open(place: &Place, my_ip: IpAddr) -> Result<State, ServerError> {
     let Opened { identity, durable, mut storage } = match place {
-        Place::Memory => Opened {
-            identity: None,
-            durable: Durable::default(),
-            storage: Box::new(Memory),
-        },
+        Place::Memory => {
+            Opened { identity: None, durable: Durable::default(), storage: Box::new(Memory) }
+        }
         Place::Directory(directory) => {
             storage::open_directory(directory, storage::Options::default(), &mut progress())?
         }
@@ -222,14 +220,17 @@ fn open(place: &Place, my_ip: IpAddr) -> Result<State, ServerError> {
         }
     };
     let me = identity.node;
-    let roster = identity.membership.map(|membership| roster_of(&membership, me, my_ip)).transpose()?;
+    let roster =
+        identity.membership.map(|membership| roster_of(&membership, me, my_ip)).transpose()?;
     Ok(State { me, roster, durable, storage })
 }
 
 fn roster_of(membership: &Membership, me: NodeId, my_ip: IpAddr) -> Result<Roster, ServerError> {
-    let members = membership.members.iter();
-    let roster: Roster =
-        members.filter_map(|(node, ip)| Some((ip.parse().ok()?, *node))).collect();
+    let member = |(node, ip): &(NodeId, String)| match ip.parse() {
+        Ok(ip) => Ok((ip, *node)),
+        Err(_) => Err(ServerError::BadMember(ip.clone())),
+    };
+    let roster = membership.members.iter().map(member).collect::<Result<Roster, _>>()?;
     match roster.iter().find(|(_, node)| **node == me) {
         Some((was, _)) if *was != my_ip => Err(ServerError::OtherAddress { was: *was }),
         _ => Ok(roster),
@@ -242,7 +243,14 @@ fn progress() -> impl FnMut(storage::Progress) {
     move |progress| {
         if last.elapsed() >= std::time::Duration::from_secs(1) {
             last = std::time::Instant::now();
-            info!("starting: {progress}");
+            match progress {
+                storage::Progress::Checkpoint { bytes, of_bytes, entries } => {
+                    info!("reading the checkpoint: {bytes} of {of_bytes} bytes, {entries} entries");
+                }
+                storage::Progress::Journal { segment, rounds } => {
+                    info!("replaying the journal: segment {segment}, round {rounds}");
+                }
+            }
         }
     }
 }
