@@ -7,26 +7,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use log::{debug, info, warn};
 
 use super::answers::client_outcome;
+use super::clock::{Clock, millis};
 use super::error::ServerError;
 use super::formation::{self, Formation, Roster, cluster_id};
 use super::gate::{Cluster, Event, Gate};
 use super::links::Links;
+use super::status;
 use crate::kv::{Command, Store};
-use crate::lpaxos::{
-    Answer, Config, Durable, Members, Message, Node, NodeId, Output, Request, Ticket,
-};
+use crate::lpaxos::{Answer, Config, Durable, Members, Node, NodeId, Output, Request, Ticket};
 use crate::storage::{Identity, Membership, Storage};
 use crate::transport::{self, Reply};
-use crate::wire::{
-    ClientOutcome, Introduction, MemberStatus, NodeStatus, PeerFrame, Reason, Redirect, encode_peer,
-};
+use crate::wire::{ClientOutcome, Introduction, NodeStatus, PeerFrame, Reason, Redirect};
 
 /// Events taken before the core is asked for its output, at most: a bound on how long the first of
 /// them waits.
@@ -40,8 +38,14 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Where the node is in its life.
 enum Phase {
     /// The nodes agree on who is a member. The state is not touched before they have.
-    Forming(Formation, Option<Durable<Bytes, Bytes>>),
+    Forming(Box<Forming>),
     Member(Box<Member>),
+}
+
+/// A node that belongs to no cluster yet.
+struct Forming {
+    formation: Formation,
+    durable: Durable<Bytes, Bytes>,
 }
 
 /// A node of a formed cluster.
@@ -54,13 +58,13 @@ struct Member {
 
 /// The consensus thread's belongings.
 pub(super) struct Consensus {
-    pub(super) me: NodeId,
-    pub(super) config: Config,
-    pub(super) gate: Arc<Gate>,
-    pub(super) links: Links,
-    pub(super) storage: Box<dyn Storage>,
-    pub(super) events: Receiver<Event>,
-    pub(super) stop: Arc<AtomicBool>,
+    me: NodeId,
+    config: Config,
+    gate: Arc<Gate>,
+    links: Links,
+    storage: Box<dyn Storage>,
+    events: Receiver<Event>,
+    stop: Arc<AtomicBool>,
     phase: Phase,
     replies: HashMap<Ticket, Reply>,
     next_ticket: u64,
@@ -69,28 +73,6 @@ pub(super) struct Consensus {
     next_introduction: Instant,
     /// What the node will end with, and when.
     ending: Option<(ServerError, Instant)>,
-}
-
-/// Milliseconds since 1970 as the machine's clock said at the start, counted on by a clock that never
-/// goes back: nodes need to agree on it only roughly, and only for rotating leaders and sweeps.
-struct Clock {
-    start: Instant,
-    start_ms: u64,
-}
-
-impl Clock {
-    fn new() -> Clock {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Clock { start: Instant::now(), start_ms: millis(since) }
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.start_ms + millis(self.start.elapsed())
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What the consensus thread starts with.
@@ -120,7 +102,7 @@ impl Consensus {
             storage,
             events,
             stop,
-            phase: Phase::Forming(formation, Some(durable)),
+            phase: Phase::Forming(Box::new(Forming { formation, durable })),
             replies: HashMap::new(),
             next_ticket: 0,
             clock: Clock::new(),
@@ -139,6 +121,10 @@ impl Consensus {
         let result = self.serve();
         self.close();
         result
+    }
+
+    fn is_forming(&self) -> bool {
+        matches!(self.phase, Phase::Forming(_))
     }
 
     fn serve(&mut self) -> Result<(), ServerError> {
@@ -193,7 +179,7 @@ impl Consensus {
                     refusal.reason,
                     Reason::ListsDiffer | Reason::OtherCluster | Reason::UnknownNode
                 );
-                if by_peer && fatal && matches!(self.phase, Phase::Forming(..)) {
+                if by_peer && fatal && self.is_forming() {
                     let (address, message) = (address.ip(), refusal.message);
                     self.end(ServerError::RefusedByPeer { address, message });
                 }
@@ -205,7 +191,7 @@ impl Consensus {
             Event::Status(reply) => reply.send(ClientOutcome::Status(self.status())),
             Event::ListsDiffer(difference) => {
                 warn!("{difference}");
-                if matches!(self.phase, Phase::Forming(..)) {
+                if self.is_forming() {
                     self.end(difference.into());
                 }
             }
@@ -222,7 +208,7 @@ impl Consensus {
     fn on_request(&mut self, command: Command, time: Duration, reply: Reply) {
         let now_ms = self.clock.now_ms();
         match &mut self.phase {
-            Phase::Forming(..) => reply.send(ClientOutcome::NodesUnreachable),
+            Phase::Forming(_) => reply.send(ClientOutcome::NodesUnreachable),
             Phase::Member(member) => {
                 self.next_ticket += 1;
                 let ticket = Ticket(self.next_ticket);
@@ -235,13 +221,13 @@ impl Consensus {
 
     fn on_introduction(&mut self, told: &Introduction) -> Result<(), ServerError> {
         match &mut self.phase {
-            Phase::Forming(formation, _) => {
-                let before = formation.introduction();
-                if let Err(error) = formation.hear(told) {
+            Phase::Forming(forming) => {
+                let before = forming.formation.introduction();
+                if let Err(error) = forming.formation.hear(told) {
                     self.end(error.into());
                     return Ok(());
                 }
-                if formation.introduction() != before {
+                if forming.formation.introduction() != before {
                     self.introduce();
                 }
                 self.try_form()
@@ -257,7 +243,7 @@ impl Consensus {
 
     fn introduction(&self) -> Introduction {
         match &self.phase {
-            Phase::Forming(formation, _) => formation.introduction(),
+            Phase::Forming(forming) => forming.formation.introduction(),
             Phase::Member(member) => {
                 let Cluster { id, roster } = &*member.cluster;
                 let (address, listed) = (self.links.address(), self.links.listed());
@@ -267,7 +253,7 @@ impl Consensus {
     }
 
     fn introduce(&mut self) {
-        if matches!(self.phase, Phase::Forming(..)) {
+        if self.is_forming() {
             let introduction = self.introduction();
             self.links.send_introductions(&introduction);
         }
@@ -275,8 +261,8 @@ impl Consensus {
 
     /// Makes the membership durable once it is agreed, and only then takes part.
     fn try_form(&mut self) -> Result<(), ServerError> {
-        let Phase::Forming(formation, _) = &self.phase else { return Ok(()) };
-        let Some(roster) = formation.members() else { return Ok(()) };
+        let Phase::Forming(forming) = &self.phase else { return Ok(()) };
+        let Some(roster) = forming.formation.members() else { return Ok(()) };
         let membership = Membership {
             cluster: cluster_id(&roster),
             listed: self.links.listed().iter().map(ToString::to_string).collect(),
@@ -293,8 +279,8 @@ impl Consensus {
     }
 
     fn become_member(&mut self, roster: Roster) {
-        let Phase::Forming(_, durable) = &mut self.phase else { return };
-        let durable = durable.take().unwrap_or_default();
+        let Phase::Forming(forming) = &mut self.phase else { return };
+        let durable = std::mem::take(&mut forming.durable);
         let members = Members::new(roster.values().copied().collect());
         let cluster = Arc::new(Cluster { id: cluster_id(&roster), roster });
         self.gate.form(Arc::clone(&cluster));
@@ -309,11 +295,11 @@ impl Consensus {
         let now = Instant::now();
         self.next_tick = now + Duration::from_millis(self.config.heartbeat_ms.div_ceil(2));
         match &mut self.phase {
-            Phase::Forming(..) if now >= self.next_introduction => {
+            Phase::Forming(_) if now >= self.next_introduction => {
                 self.next_introduction = now + INTRODUCTION_PERIOD;
                 self.introduce();
             }
-            Phase::Forming(..) => {}
+            Phase::Forming(_) => {}
             Phase::Member(member) => {
                 member.node.tick(self.clock.now_ms());
                 member.log_leader(self.me);
@@ -347,48 +333,12 @@ impl Consensus {
     }
 
     fn status(&self) -> NodeStatus {
-        let version = env!("CARGO_PKG_VERSION").to_string();
-        let uptime_ms = millis(self.clock.start.elapsed());
-        let port = self.links.port();
+        let uptime_ms = self.clock.uptime_ms();
         match &self.phase {
-            Phase::Forming(_, durable) => {
-                let durable = durable.clone().unwrap_or_default();
-                NodeStatus {
-                    node: self.me,
-                    cluster: None,
-                    version,
-                    uptime_ms,
-                    leader: None,
-                    promised: durable.promised,
-                    slot: durable.accepted_slot(),
-                    complete: durable.replica.complete(),
-                    floor: durable.replica.floor(),
-                    entries: 0,
-                    members: Vec::new(),
-                }
-            }
+            Phase::Forming(forming) => status::of_forming(self.me, &forming.durable, uptime_ms),
             Phase::Member(member) => {
-                let durable = member.node.durable();
-                let replica = &durable.replica;
-                let members = member.cluster.roster.iter().map(|(ip, node)| {
-                    let (reachable, complete) = member.node.peer(*node);
-                    let address = (*ip, port).into();
-                    let complete = complete.unwrap_or_default();
-                    MemberStatus { node: *node, address, reachable, complete }
-                });
-                NodeStatus {
-                    node: self.me,
-                    cluster: Some(member.cluster.id),
-                    version,
-                    uptime_ms,
-                    leader: member.node.leader().and_then(|node| member.cluster.locate(node, port)),
-                    promised: durable.promised,
-                    slot: durable.accepted_slot(),
-                    complete: replica.complete(),
-                    floor: replica.floor(),
-                    entries: u64::try_from(replica.entry_count()).unwrap_or(u64::MAX),
-                    members: members.collect(),
-                }
+                let port = self.links.port();
+                status::of_member(self.me, &member.node, &member.cluster, port, uptime_ms)
             }
         }
     }
@@ -431,16 +381,6 @@ impl Member {
     }
 }
 
-impl Cluster {
-    fn address_of(&self, node: NodeId) -> Option<std::net::IpAddr> {
-        self.roster.iter().find(|(_, other)| **other == node).map(|(address, _)| *address)
-    }
-
-    fn locate(&self, leader: NodeId, port: u16) -> Option<Redirect> {
-        Some(Redirect { leader, address: (self.address_of(leader)?, port).into() })
-    }
-}
-
 fn give(
     replies: &mut HashMap<Ticket, Reply>,
     ticket: Ticket,
@@ -450,19 +390,4 @@ fn give(
     if let Some(reply) = replies.remove(&ticket) {
         reply.send(client_outcome(answer, locate));
     }
-}
-
-/// Encodes messages; one that goes to several peers in a row is encoded once.
-pub(super) fn frames(
-    messages: &[(NodeId, Message<Bytes, Bytes>)],
-) -> impl Iterator<Item = (NodeId, Bytes)> {
-    let mut last: Option<(&Message<Bytes, Bytes>, Bytes)> = None;
-    messages.iter().map(move |(to, message)| {
-        let frame = match &last {
-            Some((same, frame)) if *same == message => frame.clone(),
-            _ => encode_peer(message),
-        };
-        last = Some((message, frame.clone()));
-        (*to, frame)
-    })
 }

@@ -15,8 +15,8 @@ use crate::limits::EVENTS_QUEUED;
 use crate::lpaxos::NodeId;
 use crate::transport::{self, Handler, Reply};
 use crate::wire::{
-    Accepted, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Refusal, RequestBody,
-    Welcome,
+    Accepted, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Redirect, Refusal,
+    RequestBody, Welcome,
 };
 
 /// What the consensus thread is told.
@@ -45,6 +45,18 @@ impl From<transport::Event> for Event {
 pub(super) struct Cluster {
     pub(super) id: u64,
     pub(super) roster: Roster,
+}
+
+impl Cluster {
+    /// Where a member is listed.
+    pub(super) fn address_of(&self, node: NodeId) -> Option<IpAddr> {
+        self.roster.iter().find(|(_, other)| **other == node).map(|(address, _)| *address)
+    }
+
+    /// Where clients find a member.
+    pub(super) fn locate(&self, leader: NodeId, port: u16) -> Option<Redirect> {
+        Some(Redirect { leader, address: (self.address_of(leader)?, port).into() })
+    }
 }
 
 /// The node's side of greetings and requests.

@@ -5,11 +5,10 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use super::consensus::frames;
 use super::formation::Roster;
 use crate::lpaxos::{Message, NodeId};
 use crate::transport::PeerSender;
-use crate::wire::{Introduction, encode_introduction};
+use crate::wire::{Introduction, encode_introduction, encode_peer};
 
 /// The senders of the connections, by address and, once the cluster is formed, by node.
 pub(super) struct Links {
@@ -72,4 +71,17 @@ impl Links {
             sender.send(frame.clone());
         }
     }
+}
+
+/// Encodes messages; one that goes to several peers in a row is encoded once.
+fn frames(messages: &[(NodeId, Message<Bytes, Bytes>)]) -> impl Iterator<Item = (NodeId, Bytes)> {
+    let mut last: Option<(&Message<Bytes, Bytes>, Bytes)> = None;
+    messages.iter().map(move |(to, message)| {
+        let frame = match &last {
+            Some((same, frame)) if *same == message => frame.clone(),
+            _ => encode_peer(message),
+        };
+        last = Some((message, frame.clone()));
+        (*to, frame)
+    })
 }

@@ -13,12 +13,14 @@
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
 
 mod answers;
+mod clock;
 mod consensus;
 mod error;
 mod formation;
 mod gate;
 mod links;
 mod programs;
+mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
