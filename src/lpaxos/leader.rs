@@ -38,6 +38,7 @@ pub(super) struct InFlight<M: Machine> {
     patch: PatchOf<M>,
     votes: BTreeSet<NodeId>,
     batch: Vec<Ran<M::Outcome>>,
+    since_ms: u64,
 }
 
 /// A round that asks whether the ballot still stands (P8), with the reads that wait for it.
@@ -46,6 +47,7 @@ struct ConfirmRound<C> {
     round: u64,
     votes: BTreeSet<NodeId>,
     reads: Vec<Waiting<C>>,
+    since_ms: u64,
     sent_ms: u64,
 }
 
@@ -193,7 +195,7 @@ impl<M: Machine> Leader<M> {
         out: &mut Output<M>,
         now_ms: u64,
     ) {
-        let in_flight = InFlight { slot, patch, votes: BTreeSet::new(), batch };
+        let in_flight = InFlight { slot, patch, votes: BTreeSet::new(), batch, since_ms: now_ms };
         for (node, peer) in &mut self.peers {
             peer.sent_ms = now_ms;
             let lacks = peer.complete < Some(slot.previous()) && peer.accepted_at.1 < slot;
@@ -313,7 +315,8 @@ impl<M: Machine> Leader<M> {
         let round = self.confirm_rounds;
         let reads = queue.reads.drain(..).collect();
         let votes = BTreeSet::from([self.me]);
-        self.confirm = Some(ConfirmRound { round, votes, reads, sent_ms: now_ms });
+        self.confirm =
+            Some(ConfirmRound { round, votes, reads, since_ms: now_ms, sent_ms: now_ms });
         for node in self.members.others(self.me) {
             out.early.push((node, Message::Confirm(Confirm { ballot: self.ballot, round })));
         }
@@ -361,10 +364,13 @@ impl<M: Machine> Leader<M> {
         self.members.count() - self.refused_by.len() < self.members.majority()
     }
 
-    /// Whether a minority refuses this ballot and nothing is in flight, so that it is time to stand
-    /// again with a higher one.
-    pub(super) fn wants_higher_ballot(&self) -> bool {
-        self.outbid.is_some() && self.in_flight.is_none() && self.confirm.is_none()
+    /// Whether a minority refuses this ballot, so that it is time to stand again with a higher one: at
+    /// once when nothing is in flight, else when those who do not refuse seem to be no majority.
+    pub(super) fn wants_higher_ballot(&self, now_ms: u64) -> bool {
+        let since = |since_ms: u64| now_ms.saturating_sub(since_ms) >= self.config.unreachable_ms;
+        self.outbid.is_some()
+            && self.in_flight.as_ref().is_none_or(|in_flight| since(in_flight.since_ms))
+            && self.confirm.as_ref().is_none_or(|confirm| since(confirm.since_ms))
     }
 
     /// Sends again what was not answered, and `Commit` to those who hold what is chosen (P9).
