@@ -53,7 +53,7 @@ impl<M: Machine> Leader<M> {
     fn repair_node(
         &mut self,
         node: NodeId,
-        acceptor: &Acceptor<M>,
+        acceptor: &mut Acceptor<M>,
         out: &mut Output<M>,
         now_ms: u64,
     ) {
@@ -94,7 +94,7 @@ impl<M: Machine> Leader<M> {
         &mut self,
         node: NodeId,
         complete: Slot,
-        acceptor: &Acceptor<M>,
+        acceptor: &mut Acceptor<M>,
         out: &mut Output<M>,
         now_ms: u64,
     ) {
@@ -116,6 +116,7 @@ impl<M: Machine> Leader<M> {
             floor: replica.floor(),
         };
         peer.repair = Some(Repair { copy: Some((copy, None)), sent_ms: now_ms });
+        acceptor.keep_tombstones = true;
         self.send_page(node, acceptor, out);
     }
 
@@ -152,7 +153,7 @@ impl<M: Machine> Leader<M> {
         &mut self,
         from: NodeId,
         progress: &Progress,
-        acceptor: &Acceptor<M>,
+        acceptor: &mut Acceptor<M>,
         out: &mut Output<M>,
         now_ms: u64,
     ) {
