@@ -20,6 +20,10 @@ use super::outbox::Output;
 /// takes a node that was away longer than a vote.
 const RESEND_FACTOR: u64 = 10;
 
+/// A node that neither knows nor voted for any of so many last slots needs repair: its votes come too
+/// late to be of use.
+const SLOTS_BEHIND: u64 = 4;
+
 /// A repair under way.
 #[derive(Debug)]
 pub(super) struct Repair<K> {
@@ -87,7 +91,9 @@ impl<M: Machine> Leader<M> {
             && complete < chosen
             && (ballot, voted) != (self.ballot, chosen)
             && now_ms.saturating_sub(peer.sent_ms) >= self.config.resend_ms;
-        (has_gap || idle).then_some(complete)
+        // Under load something is always in flight; who is slots behind has not voted for long.
+        let left_behind = complete.0.max(voted.0) + SLOTS_BEHIND < chosen.0;
+        (has_gap || idle || left_behind).then_some(complete)
     }
 
     fn begin(
