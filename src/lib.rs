@@ -3,3 +3,4 @@
 pub mod kv;
 pub mod lang;
 pub mod lpaxos;
+pub mod sim;
