@@ -5,6 +5,7 @@ pub mod lang;
 pub mod limits;
 pub mod lpaxos;
 pub mod server;
+pub mod sim;
 pub mod storage;
 pub mod transport;
 pub mod wire;

@@ -139,8 +139,7 @@ fn a_node_that_does_not_lead_names_the_one_that_does() {
 
 #[test]
 fn every_increment_counts_once_while_leaders_rotate() {
-    let config =
-        Config { election: Election::Rotating { term_ms: 200 }, ..Config::default() };
+    let config = Config { election: Election::Rotating { term_ms: 200 }, ..Config::default() };
     let cluster = Cluster::with(3, config, None);
     count_once(&cluster, || {
         let first = cluster.status(0).unwrap().promised.round;
@@ -189,9 +188,10 @@ fn count_once_at(addresses: &[IpAddr], disturb: impl FnOnce()) {
         let clients: Vec<_> = (0..4).map(|_| scope.spawn(increment)).collect();
         disturb();
         over.store(true, Ordering::Relaxed);
-        clients.into_iter().map(|client| client.join().unwrap()).fold((0, 0), |sum, one: (u64, u64)| {
-            (sum.0 + one.0, sum.1 + one.1)
-        })
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .fold((0, 0), |sum, one: (u64, u64)| (sum.0 + one.0, sum.1 + one.1))
     });
     let counted = count(&client_of(addresses));
     assert!(acknowledged > 0);

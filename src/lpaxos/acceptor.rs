@@ -165,11 +165,13 @@ impl<M: Machine> Acceptor<M> {
         }
     }
 
-    /// P8: whether the ballot is still the highest promised.
-    pub(super) fn on_confirm(&self, confirm: Confirm) -> Reply<M> {
-        if confirm.ballot != self.durable.promised {
+    /// P8: whether the ballot is still the highest promised. Who promised less promises it now, or
+    /// a leader could not read with the help of nodes that were away when it was elected.
+    pub(super) fn on_confirm(&mut self, confirm: Confirm) -> Reply<M> {
+        if confirm.ballot < self.durable.promised {
             return self.refusal(confirm.ballot);
         }
+        self.promise(confirm.ballot);
         Some(Message::Confirmed(confirm))
     }
 

@@ -38,6 +38,7 @@ pub(super) struct InFlight<M: Machine> {
     patch: PatchOf<M>,
     votes: BTreeSet<NodeId>,
     batch: Vec<Ran<M::Outcome>>,
+    since_ms: u64,
 }
 
 /// A round that asks whether the ballot still stands (P8), with the reads that wait for it.
@@ -46,6 +47,7 @@ struct ConfirmRound<C> {
     round: u64,
     votes: BTreeSet<NodeId>,
     reads: Vec<Waiting<C>>,
+    since_ms: u64,
     sent_ms: u64,
 }
 
@@ -58,12 +60,23 @@ pub(super) struct PeerState<K> {
     /// When the proposal in flight, or the last `Commit`, was sent to it.
     pub(super) sent_ms: u64,
     pub(super) repair: Option<Repair<K>>,
+    /// How far it was at the last tick at which it had come forward, and when that was.
+    moved_to: (Option<Slot>, Slot),
+    pub(super) moved_ms: u64,
 }
 
 impl<K> PeerState<K> {
     /// Notes how far the peer says it is; messages may come in another order than they were sent.
     pub(super) fn told_complete(&mut self, complete: Slot) {
         self.complete = self.complete.max(Some(complete));
+    }
+
+    /// Notes whether the peer came forward since the last tick.
+    pub(super) fn note_movement(&mut self, now_ms: u64) {
+        let reached = (self.complete, self.accepted_at.1);
+        if reached != self.moved_to {
+            (self.moved_to, self.moved_ms) = (reached, now_ms);
+        }
     }
 }
 
@@ -108,7 +121,15 @@ impl<M: Machine> Leader<M> {
                 let known = recovered.known.get(&node).copied();
                 let complete = known.map(|(complete, _)| complete);
                 let accepted_at = known.map_or((Ballot::ZERO, Slot::ZERO), |(_, at)| at);
-                (node, PeerState { complete, accepted_at, sent_ms: now_ms, repair: None })
+                let peer = PeerState {
+                    complete,
+                    accepted_at,
+                    sent_ms: now_ms,
+                    repair: None,
+                    moved_to: (complete, accepted_at.1),
+                    moved_ms: now_ms,
+                };
+                (node, peer)
             })
             .collect();
         let mut leader = Leader {
@@ -193,7 +214,7 @@ impl<M: Machine> Leader<M> {
         out: &mut Output<M>,
         now_ms: u64,
     ) {
-        let in_flight = InFlight { slot, patch, votes: BTreeSet::new(), batch };
+        let in_flight = InFlight { slot, patch, votes: BTreeSet::new(), batch, since_ms: now_ms };
         for (node, peer) in &mut self.peers {
             peer.sent_ms = now_ms;
             let lacks = peer.complete < Some(slot.previous()) && peer.accepted_at.1 < slot;
@@ -313,7 +334,8 @@ impl<M: Machine> Leader<M> {
         let round = self.confirm_rounds;
         let reads = queue.reads.drain(..).collect();
         let votes = BTreeSet::from([self.me]);
-        self.confirm = Some(ConfirmRound { round, votes, reads, sent_ms: now_ms });
+        self.confirm =
+            Some(ConfirmRound { round, votes, reads, since_ms: now_ms, sent_ms: now_ms });
         for node in self.members.others(self.me) {
             out.early.push((node, Message::Confirm(Confirm { ballot: self.ballot, round })));
         }
@@ -361,10 +383,13 @@ impl<M: Machine> Leader<M> {
         self.members.count() - self.refused_by.len() < self.members.majority()
     }
 
-    /// Whether a minority refuses this ballot and nothing is in flight, so that it is time to stand
-    /// again with a higher one.
-    pub(super) fn wants_higher_ballot(&self) -> bool {
-        self.outbid.is_some() && self.in_flight.is_none() && self.confirm.is_none()
+    /// Whether a minority refuses this ballot, so that it is time to stand again with a higher one: at
+    /// once when nothing is in flight, else when those who do not refuse seem to be no majority.
+    pub(super) fn wants_higher_ballot(&self, now_ms: u64) -> bool {
+        let since = |since_ms: u64| now_ms.saturating_sub(since_ms) >= self.config.unreachable_ms;
+        self.outbid.is_some()
+            && self.in_flight.as_ref().is_none_or(|in_flight| since(in_flight.since_ms))
+            && self.confirm.as_ref().is_none_or(|confirm| since(confirm.since_ms))
     }
 
     /// Sends again what was not answered, and `Commit` to those who hold what is chosen (P9).

@@ -352,7 +352,7 @@ impl<M: Machine> Node<M> {
                 let outbid = match &self.role {
                     Role::Follower => true,
                     Role::Candidate(_) => false,
-                    Role::Leader(leader) => leader.wants_higher_ballot(),
+                    Role::Leader(leader) => leader.wants_higher_ballot(self.now_ms),
                 };
                 if outbid {
                     self.stand();

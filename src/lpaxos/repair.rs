@@ -20,6 +20,13 @@ use super::outbox::Output;
 /// takes a node that was away longer than a vote.
 const RESEND_FACTOR: u64 = 10;
 
+/// A node that is behind and came no step forward for so many times the usual time needs repair. One
+/// that is behind but moves has what it lacks on the way, and repair would only slow it down.
+const STUCK_FACTOR: u64 = 2;
+
+/// A repair goes on at once where the node is still so many slots behind at its end.
+const SLOTS_BEHIND: u64 = 4;
+
 /// A repair under way.
 #[derive(Debug)]
 pub(super) struct Repair<K> {
@@ -39,9 +46,11 @@ impl<M: Machine> Leader<M> {
     ) {
         let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
         for node in nodes {
+            let Some(peer) = self.peers.get_mut(&node) else { continue };
+            peer.note_movement(now_ms);
             if omega.is_connected(node, now_ms) {
                 self.repair_node(node, acceptor, out, now_ms);
-            } else if let Some(peer) = self.peers.get_mut(&node) {
+            } else {
                 peer.repair = None;
             }
         }
@@ -53,7 +62,7 @@ impl<M: Machine> Leader<M> {
     fn repair_node(
         &mut self,
         node: NodeId,
-        acceptor: &Acceptor<M>,
+        acceptor: &mut Acceptor<M>,
         out: &mut Output<M>,
         now_ms: u64,
     ) {
@@ -87,14 +96,18 @@ impl<M: Machine> Leader<M> {
             && complete < chosen
             && (ballot, voted) != (self.ballot, chosen)
             && now_ms.saturating_sub(peer.sent_ms) >= self.config.resend_ms;
-        (has_gap || idle).then_some(complete)
+        // Under load something is always in flight, and votes may come too late to be of use.
+        let stuck_ms = self.config.resend_ms.saturating_mul(STUCK_FACTOR);
+        let stuck =
+            complete.max(voted) < chosen && now_ms.saturating_sub(peer.moved_ms) >= stuck_ms;
+        (has_gap || idle || stuck).then_some(complete)
     }
 
     fn begin(
         &mut self,
         node: NodeId,
         complete: Slot,
-        acceptor: &Acceptor<M>,
+        acceptor: &mut Acceptor<M>,
         out: &mut Output<M>,
         now_ms: u64,
     ) {
@@ -116,6 +129,7 @@ impl<M: Machine> Leader<M> {
             floor: replica.floor(),
         };
         peer.repair = Some(Repair { copy: Some((copy, None)), sent_ms: now_ms });
+        acceptor.keep_tombstones = true;
         self.send_page(node, acceptor, out);
     }
 
@@ -152,7 +166,7 @@ impl<M: Machine> Leader<M> {
         &mut self,
         from: NodeId,
         progress: &Progress,
-        acceptor: &Acceptor<M>,
+        acceptor: &mut Acceptor<M>,
         out: &mut Output<M>,
         now_ms: u64,
     ) {
@@ -168,7 +182,13 @@ impl<M: Machine> Leader<M> {
         };
         if over {
             peer.repair = None;
-            self.repair_node(from, acceptor, out, now_ms);
+            let reached = progress.complete.max(peer.accepted_at.1);
+            let chosen = acceptor.durable().replica.complete();
+            if reached.0 + SLOTS_BEHIND < chosen.0 {
+                self.begin(from, progress.complete, acceptor, out, now_ms);
+            } else {
+                self.repair_node(from, acceptor, out, now_ms);
+            }
         }
     }
 }

@@ -1,0 +1,376 @@
+//! A cluster whose network, disks and clocks are in the hands of a test.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lattistore::lpaxos::{
+    Answer, Ballot, Config, Durable, Election, Members, Message, Node, NodeId, Output, PageLimits,
+    Record, Request, Slot, Ticket,
+};
+use lattistore::sim::{Command, Outcome, Register, Registers};
+
+pub(crate) type Msg = Message<Register, u64>;
+pub(crate) type Records = Vec<Record<Register, u64>>;
+
+/// With rotating leaders and terms this long, a test names the leader by setting a node's clock.
+const TERM_MS: u64 = 1 << 40;
+
+/// A message under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Envelope {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) message: Msg,
+}
+
+impl Envelope {
+    pub(crate) fn kind(&self) -> &'static str {
+        kind(&self.message)
+    }
+
+    pub(crate) fn is(&self, kind: &str) -> bool {
+        self.kind() == kind
+    }
+}
+
+pub(crate) fn kind(message: &Msg) -> &'static str {
+    match message {
+        Message::Heartbeat(_) => "heartbeat",
+        Message::Prepare(_) => "prepare",
+        Message::Promise(_) => "promise",
+        Message::FetchPage(_) => "fetch-page",
+        Message::PromisePage(_) => "promise-page",
+        Message::Refused(_) => "refused",
+        Message::Accept(_) => "accept",
+        Message::Accepted(_) => "accepted",
+        Message::NeedPrevious(_) => "need-previous",
+        Message::Confirm(_) => "confirm",
+        Message::Confirmed(_) => "confirmed",
+        Message::Commit(_) => "commit",
+        Message::RepairPatches(_) => "repair-patches",
+        Message::RepairPage(_) => "repair-page",
+        Message::PageMerged(_) => "page-merged",
+        Message::Progress(_) => "progress",
+    }
+}
+
+pub(crate) fn page_of(entries: usize) -> PageLimits {
+    PageLimits { bytes: 16 * entries, examined: 1_000 }
+}
+
+/// The cluster. Nodes are 1 to n.
+pub(crate) struct Cluster {
+    pub(crate) nodes: BTreeMap<u64, Node<Registers>>,
+    pub(crate) disks: BTreeMap<u64, Durable<Register, u64>>,
+    pub(crate) wire: Vec<Envelope>,
+    pub(crate) answers: BTreeMap<Ticket, Answer<Outcome>>,
+    /// Pairs (from, to) between which every message is lost.
+    pub(crate) cut: BTreeSet<(u64, u64)>,
+    /// Every ballot that asked for promises.
+    pub(crate) ballots: BTreeSet<Ballot>,
+    clocks: BTreeMap<u64, u64>,
+    config: Config,
+    count: u64,
+    tickets: u64,
+}
+
+impl Cluster {
+    /// Nodes that lead only when the test says so.
+    pub(crate) fn new(count: u64) -> Cluster {
+        Cluster::with(count, |_| ())
+    }
+
+    /// The same, with other bounds.
+    pub(crate) fn with(count: u64, change: impl FnOnce(&mut Config)) -> Cluster {
+        let mut config = Config {
+            election: Election::Rotating { term_ms: TERM_MS },
+            unreachable_ms: u64::MAX / 4,
+            tombstone_slots: 2,
+            ..Config::default()
+        };
+        change(&mut config);
+        let mut cluster = Cluster::start(count, config);
+        for node in cluster.all() {
+            cluster.tick(node, 1);
+        }
+        cluster.settle();
+        for node in cluster.all() {
+            cluster.tick(node, 100);
+        }
+        cluster.settle();
+        cluster
+    }
+
+    /// Nodes that elect their leader by heartbeats.
+    pub(crate) fn elected(count: u64) -> Cluster {
+        Cluster::start(count, Config::default())
+    }
+
+    fn start(count: u64, config: Config) -> Cluster {
+        let mut cluster = Cluster {
+            nodes: BTreeMap::new(),
+            disks: (1..=count).map(|node| (node, Durable::default())).collect(),
+            wire: Vec::new(),
+            answers: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            ballots: BTreeSet::new(),
+            clocks: BTreeMap::new(),
+            config,
+            count,
+            tickets: 0,
+        };
+        for node in cluster.all() {
+            let is_rotating = config.election != Election::Heartbeats;
+            let idle = if is_rotating && node == 1 { TERM_MS } else { 0 };
+            cluster.clocks.insert(node, idle);
+            cluster.restart(node);
+        }
+        cluster
+    }
+
+    pub(crate) fn all(&self) -> Vec<u64> {
+        (1..=self.count).collect()
+    }
+
+    pub(crate) fn node(&self, node: u64) -> &Node<Registers> {
+        &self.nodes[&node]
+    }
+
+    pub(crate) fn durable(&self, node: u64) -> &Durable<Register, u64> {
+        self.node(node).durable()
+    }
+
+    pub(crate) fn complete(&self, node: u64) -> u64 {
+        self.durable(node).replica.complete().0
+    }
+
+    pub(crate) fn value(&self, node: u64, register: u8) -> Option<u64> {
+        self.durable(node).replica.get(&Register(register)).copied()
+    }
+
+    /// Starts a node from what is on its disk.
+    pub(crate) fn restart(&mut self, node: u64) {
+        let members = Members::new(self.all().into_iter().map(NodeId).collect());
+        let disk = self.disks[&node].clone();
+        let now_ms = self.clocks[&node];
+        let node_id = NodeId(node);
+        let fresh = Node::new(node_id, members, self.config, Registers, disk, 7 + node, now_ms);
+        self.nodes.insert(node, fresh);
+    }
+
+    /// Stops a node: what is not on its disk is gone.
+    pub(crate) fn crash(&mut self, node: u64) {
+        self.nodes.remove(&node);
+    }
+
+    /// What a node wants done, without doing it.
+    pub(crate) fn output(&mut self, node: u64) -> Output<Registers> {
+        self.nodes.get_mut(&node).unwrap().output()
+    }
+
+    pub(crate) fn send(&mut self, from: u64, messages: Vec<(NodeId, Msg)>) {
+        for (to, message) in messages {
+            if let Message::Prepare(prepare) = &message {
+                self.ballots.insert(prepare.ballot);
+            }
+            if !self.cut.contains(&(from, to.0)) {
+                self.wire.push(Envelope { from, to: to.0, message });
+            }
+        }
+    }
+
+    pub(crate) fn write(&mut self, node: u64, records: &Records) {
+        let disk = self.disks.get_mut(&node).unwrap();
+        records.iter().for_each(|record| disk.change(record));
+    }
+
+    /// Does what a node wants done until it wants no more, in the order of the contract.
+    pub(crate) fn step(&mut self, node: u64) {
+        loop {
+            let out = self.output(node);
+            if out.is_empty() {
+                return;
+            }
+            self.send(node, out.early);
+            for (ticket, answer) in out.answers {
+                assert!(self.answers.insert(ticket, answer).is_none(), "{ticket:?} answered twice");
+            }
+            self.write(node, &out.records);
+            self.nodes.get_mut(&node).unwrap().written();
+            self.send(node, out.late);
+        }
+    }
+
+    /// Lets a node send what needs no write, and stops it before the write.
+    pub(crate) fn crash_before_write(&mut self, node: u64) -> Records {
+        let out = self.output(node);
+        self.send(node, out.early);
+        self.crash(node);
+        out.records
+    }
+
+    pub(crate) fn tick(&mut self, node: u64, after_ms: u64) {
+        let now = self.clocks.get_mut(&node).unwrap();
+        *now += after_ms;
+        let now_ms = *now;
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.tick(now_ms);
+        }
+        if self.nodes.contains_key(&node) {
+            self.step(node);
+        }
+    }
+
+    /// Lets every node tick after so long a time.
+    pub(crate) fn tick_all(&mut self, after_ms: u64) {
+        for node in self.all() {
+            self.tick(node, after_ms);
+        }
+    }
+
+    /// Makes `node` believe that it is the turn of `whose`.
+    pub(crate) fn turn(&mut self, node: u64, whose: u64) {
+        let term = self.clocks[&node] / TERM_MS + 1;
+        let wanted = (term..).find(|term| term % self.count == whose - 1).unwrap();
+        self.clocks.insert(node, wanted * TERM_MS);
+        self.tick(node, 0);
+    }
+
+    /// Makes a node stand; its messages wait on the wire.
+    pub(crate) fn stand(&mut self, node: u64) {
+        self.turn(node, node);
+    }
+
+    /// Makes a node stop leading.
+    pub(crate) fn rest(&mut self, node: u64) {
+        self.turn(node, node % self.count + 1);
+    }
+
+    /// Makes a node lead, all messages delivered. Who leads and is cut off does not hear of it.
+    pub(crate) fn elect(&mut self, node: u64) {
+        for other in self.leaders() {
+            if other != node && !self.cut.contains(&(node, other)) {
+                self.rest(other);
+            }
+        }
+        self.stand(node);
+        self.settle();
+        assert!(self.node(node).leads().is_some(), "node {node} leads");
+    }
+
+    pub(crate) fn request(&mut self, node: u64, command: Command) -> Ticket {
+        self.request_until(node, command, u64::MAX)
+    }
+
+    pub(crate) fn request_until(
+        &mut self,
+        node: u64,
+        command: Command,
+        deadline_ms: u64,
+    ) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let now_ms = self.clocks[&node];
+        let request = Request { ticket, command, deadline_ms };
+        self.nodes.get_mut(&node).unwrap().request(now_ms, request);
+        self.step(node);
+        ticket
+    }
+
+    /// Runs a command at a leader that nothing disturbs; its outcome.
+    pub(crate) fn run(&mut self, node: u64, command: Command) -> Outcome {
+        let ticket = self.request(node, command);
+        self.settle();
+        self.outcome(ticket)
+    }
+
+    pub(crate) fn outcome(&self, ticket: Ticket) -> Outcome {
+        match self.answers.get(&ticket) {
+            Some(Answer::Done(outcome)) => outcome.clone(),
+            other => panic!("{ticket:?} was answered {other:?}"),
+        }
+    }
+
+    pub(crate) fn is_answered(&self, ticket: Ticket) -> bool {
+        self.answers.contains_key(&ticket)
+    }
+
+    pub(crate) fn deliver_one(&mut self, envelope: Envelope) {
+        let Envelope { from, to, message } = envelope;
+        let now_ms = self.clocks[&to];
+        if let Some(node) = self.nodes.get_mut(&to) {
+            node.message(now_ms, NodeId(from), message);
+            self.step(to);
+        }
+    }
+
+    /// Takes matching messages off the wire.
+    pub(crate) fn take(&mut self, matching: impl Fn(&Envelope) -> bool) -> Vec<Envelope> {
+        let all = std::mem::take(&mut self.wire);
+        let (taken, left) = all.into_iter().partition(|envelope| matching(envelope));
+        self.wire = left;
+        taken
+    }
+
+    /// Delivers the matching messages that are on the wire now; how many they were.
+    pub(crate) fn deliver(&mut self, matching: impl Fn(&Envelope) -> bool) -> usize {
+        let taken = self.take(matching);
+        let count = taken.len();
+        taken.into_iter().for_each(|envelope| self.deliver_one(envelope));
+        count
+    }
+
+    /// Loses the matching messages that are on the wire now; how many they were.
+    pub(crate) fn lose(&mut self, matching: impl Fn(&Envelope) -> bool) -> usize {
+        self.take(matching).len()
+    }
+
+    /// Delivers everything, and what it gives rise to.
+    pub(crate) fn settle(&mut self) {
+        self.settle_if(|_| true);
+    }
+
+    /// Delivers what matches, and what it gives rise to; the rest stays on the wire.
+    pub(crate) fn settle_if(&mut self, matching: impl Fn(&Envelope) -> bool) {
+        let mut delivered = 0;
+        loop {
+            match self.deliver(&matching) {
+                0 => return,
+                count => delivered += count,
+            }
+            assert!(delivered < 10_000, "messages give rise to messages without end");
+        }
+    }
+
+    /// Lets all nodes live for so long, every message delivered at once where no link is cut.
+    pub(crate) fn live(&mut self, for_ms: u64) {
+        for _ in 0..for_ms / 10 {
+            self.tick_all(10);
+            self.settle();
+        }
+    }
+
+    pub(crate) fn cut_both(&mut self, one: u64, other: u64) {
+        self.cut.insert((one, other));
+        self.cut.insert((other, one));
+    }
+
+    /// Cuts all links of a node.
+    pub(crate) fn isolate(&mut self, node: u64) {
+        for other in self.all().into_iter().filter(|other| *other != node) {
+            self.cut_both(node, other);
+        }
+    }
+
+    pub(crate) fn ballot(&self, node: u64) -> Ballot {
+        self.node(node).leads().unwrap()
+    }
+
+    pub(crate) fn leaders(&self) -> Vec<u64> {
+        let leads = |node: &u64| self.nodes.get(node).is_some_and(|n| n.leads().is_some());
+        self.all().into_iter().filter(leads).collect()
+    }
+}
+
+pub(crate) fn accepted_slot(durable: &Durable<Register, u64>) -> u64 {
+    durable.accepted.as_ref().map_or(Slot::ZERO, |proposal| proposal.slot).0
+}

@@ -1,0 +1,213 @@
+//! Ω: who leads when links are cut. Every message that is not lost arrives at once.
+
+use lattistore::lpaxos::Answer;
+use lattistore::sim::Command;
+
+use crate::cluster::Cluster;
+
+const LONG_MS: u64 = 3_000;
+
+/// A leader serves: it answers a write and a read.
+fn serves(cluster: &mut Cluster, node: u64) {
+    let write = cluster.request(node, Command::put(9, 1));
+    let read = cluster.request(node, Command::get([9]));
+    cluster.live(500);
+    cluster.outcome(write);
+    cluster.outcome(read);
+}
+
+fn only_leader(cluster: &Cluster) -> u64 {
+    let leaders = cluster.leaders();
+    assert_eq!(leaders.len(), 1, "leaders {leaders:?}");
+    leaders[0]
+}
+
+fn elected(count: u64) -> (Cluster, u64) {
+    let mut cluster = Cluster::elected(count);
+    cluster.live(LONG_MS);
+    let leader = only_leader(&cluster);
+    (cluster, leader)
+}
+
+#[test]
+fn a_leader_is_elected_all_know_it_and_nobody_contests_it() {
+    for count in 1..=5 {
+        let (mut cluster, leader) = elected(count);
+        for node in cluster.all() {
+            assert_eq!(cluster.node(node).leader().map(|n| n.0), Some(leader));
+        }
+        serves(&mut cluster, leader);
+        let ballots = cluster.ballots.len();
+        cluster.live(20 * LONG_MS);
+        assert_eq!((cluster.ballots.len(), only_leader(&cluster)), (ballots, leader));
+    }
+}
+
+#[test]
+fn a_stopped_leader_is_replaced_and_takes_its_place_when_it_is_back() {
+    let (mut cluster, leader) = elected(5);
+    serves(&mut cluster, leader);
+    cluster.crash(leader);
+    cluster.live(LONG_MS);
+    let next = only_leader(&cluster);
+    assert_ne!(next, leader);
+    serves(&mut cluster, next);
+    cluster.restart(leader);
+    cluster.live(LONG_MS);
+    assert_eq!(only_leader(&cluster), next, "who comes back follows");
+    assert_eq!(cluster.value(leader, 9), Some(1));
+}
+
+#[test]
+fn a_minority_has_no_leader_and_says_so() {
+    let (mut cluster, leader) = elected(5);
+    for node in cluster.all().into_iter().filter(|node| *node != leader).take(3) {
+        cluster.crash(node);
+    }
+    cluster.live(LONG_MS);
+    assert!(cluster.leaders().is_empty());
+    let ticket = cluster.request(leader, Command::put(0, 1));
+    cluster.live(LONG_MS);
+    assert!(matches!(cluster.answers[&ticket], Answer::Unreachable));
+}
+
+#[test]
+fn a_follower_names_the_leader() {
+    let (mut cluster, leader) = elected(3);
+    let follower = leader % 3 + 1;
+    let ticket = cluster.request(follower, Command::put(0, 1));
+    assert!(matches!(cluster.answers[&ticket], Answer::Redirect(node) if node.0 == leader));
+}
+
+#[test]
+fn an_isolated_leader_gives_way_and_nobody_is_answered_by_it() {
+    let (mut cluster, leader) = elected(5);
+    cluster.isolate(leader);
+    let write = cluster.request(leader, Command::put(0, 1));
+    let read = cluster.request(leader, Command::get([0]));
+    cluster.live(LONG_MS);
+    assert_ne!(only_leader(&cluster), leader);
+    assert!(matches!(cluster.answers[&write], Answer::LostLeadership { may_have_run: true, .. }));
+    assert!(matches!(cluster.answers[&read], Answer::Unreachable));
+}
+
+#[test]
+fn quorum_loss_the_only_node_with_a_quorum_takes_over() {
+    // All nodes hear the hub, nobody hears anybody else; the leader is not the hub, and alive.
+    let (mut cluster, leader) = elected(5);
+    let hub = leader % 5 + 1;
+    for one in cluster.all() {
+        for other in cluster.all() {
+            if one < other && one != hub && other != hub {
+                cluster.cut_both(one, other);
+            }
+        }
+    }
+    cluster.live(LONG_MS);
+    assert_eq!(only_leader(&cluster), hub);
+    serves(&mut cluster, hub);
+    let ballots = cluster.ballots.len();
+    cluster.live(10 * LONG_MS);
+    assert_eq!(cluster.ballots.len(), ballots, "no duel");
+}
+
+#[test]
+fn constrained_election_the_only_node_with_a_quorum_leads_although_it_is_behind() {
+    let (mut cluster, leader) = elected(5);
+    let hub = leader % 5 + 1;
+    // The hub misses some slots first.
+    cluster.isolate(hub);
+    for value in 0..5 {
+        cluster.run(leader, Command::put(0, value));
+    }
+    // Then the leader is gone, and the others hear the hub alone.
+    cluster.cut.clear();
+    cluster.isolate(leader);
+    for one in cluster.all() {
+        for other in cluster.all() {
+            if one < other && one != hub && other != hub {
+                cluster.cut_both(one, other);
+            }
+        }
+    }
+    cluster.live(LONG_MS);
+    assert_eq!(only_leader(&cluster), hub);
+    serves(&mut cluster, hub);
+    assert_eq!(cluster.value(hub, 0), Some(4));
+}
+
+#[test]
+fn chained_partition_does_not_make_two_nodes_depose_each_other() {
+    for cut_off in 1..=2 {
+        let (mut cluster, leader) = elected(3);
+        let end = (leader - 1 + cut_off) % 3 + 1;
+        cluster.cut_both(leader, end);
+        cluster.live(LONG_MS);
+        let leader = only_leader(&cluster);
+        serves(&mut cluster, leader);
+        let ballots = cluster.ballots.len();
+        cluster.live(20 * LONG_MS);
+        assert_eq!((cluster.ballots.len(), only_leader(&cluster)), (ballots, leader));
+    }
+}
+
+#[test]
+fn links_that_carry_one_way_only_do_not_count() {
+    let (mut cluster, leader) = elected(3);
+    // Everybody hears the leader, and it hears nobody.
+    for node in cluster.all().into_iter().filter(|node| *node != leader) {
+        cluster.cut.insert((node, leader));
+    }
+    cluster.live(LONG_MS);
+    let next = only_leader(&cluster);
+    assert_ne!(next, leader);
+    serves(&mut cluster, next);
+}
+
+#[test]
+fn the_node_that_is_furthest_stands_first() {
+    let (mut cluster, leader) = elected(5);
+    let behind = [leader % 5 + 1, (leader + 1) % 5 + 1];
+    behind.into_iter().for_each(|node| cluster.isolate(node));
+    for value in 0..5 {
+        cluster.run(leader, Command::put(0, value));
+    }
+    cluster.live(200);
+    // They come back the moment the leader goes.
+    cluster.cut.clear();
+    cluster.crash(leader);
+    cluster.live(LONG_MS);
+    assert!(!behind.contains(&only_leader(&cluster)));
+}
+
+#[test]
+fn a_leader_that_closes_is_replaced_at_once() {
+    let (mut cluster, leader) = elected(3);
+    let ticket = cluster.request(leader, Command::put(0, 1));
+    cluster.nodes.get_mut(&leader).unwrap().close(LONG_MS);
+    cluster.step(leader);
+    assert!(cluster.is_answered(ticket));
+    cluster.crash(leader);
+    cluster.live(LONG_MS);
+    let next = only_leader(&cluster);
+    serves(&mut cluster, next);
+}
+
+#[test]
+fn two_candidates_of_one_ballot_round_come_to_one_leader() {
+    for seed in 0..20 {
+        let mut cluster = Cluster::elected(4);
+        // Halves elect nobody; together again, all are equally impatient.
+        for one in [1, 2] {
+            for other in [3, 4] {
+                cluster.cut_both(one, other);
+            }
+        }
+        cluster.live(500 + 10 * seed);
+        assert!(cluster.leaders().is_empty());
+        cluster.cut.clear();
+        cluster.live(LONG_MS);
+        let leader = only_leader(&cluster);
+        serves(&mut cluster, leader);
+    }
+}

@@ -1,0 +1,299 @@
+//! P4 accept, P5 apply, P6 propose.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lattistore::lpaxos::{
+    Accept, Ballot, Durable, Entry, Message, NodeId, Patch, Prepare, Previous, Proposal, Record,
+    Slot,
+};
+use lattistore::sim::{Command, Register};
+
+use crate::cluster::{Cluster, accepted_slot};
+
+type State = Durable<Register, u64>;
+
+fn patch(writes: &[(u8, Option<u64>)]) -> Arc<Patch<Register, u64>> {
+    let writes: BTreeMap<_, _> = writes.iter().map(|(k, v)| (Register(*k), *v)).collect();
+    Arc::new(Patch::new(writes))
+}
+
+fn fact(register: u8, value: Option<u64>, version: u64) -> (Register, Entry<u64>) {
+    (Register(register), Entry { value, version: Slot(version) })
+}
+
+#[test]
+fn p4_accept_applies_the_slot_before_in_the_same_write() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.run(1, Command::put(0, 10));
+    cluster.request(1, Command::put(0, 11));
+    let accept = cluster.take(|e| e.is("accept") && e.to == 2).remove(0);
+    assert_eq!(cluster.value(2, 0), None, "slot 1 is accepted, not known to be chosen");
+    cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(1), accept.message);
+    let out = cluster.output(2);
+    assert!(out.early.is_empty(), "a vote leaves after the write");
+    assert!(
+        matches!(out.records[..], [Record::ApplyAccepted(Slot(1)), Record::Accept(_)]),
+        "{:?}",
+        out.records
+    );
+    assert_eq!(cluster.value(2, 0), Some(10));
+}
+
+#[test]
+fn p4_an_acceptor_that_stops_before_its_write_has_not_voted() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    let ticket = cluster.request(1, Command::put(0, 10));
+    let accept = cluster.take(|e| e.is("accept") && e.to == 2).remove(0);
+    cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(1), accept.message);
+    assert!(!cluster.crash_before_write(2).is_empty());
+    cluster.lose(|e| e.is("accept"));
+    cluster.settle();
+    assert!(!cluster.is_answered(ticket));
+    assert_eq!(accepted_slot(&cluster.disks[&2]), 0);
+}
+
+#[test]
+fn p4_who_cannot_tell_the_patch_before_asks_and_is_told() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.isolate(3);
+    cluster.run(1, Command::put(0, 10));
+    cluster.cut.clear();
+    cluster.isolate(2);
+    let ticket = cluster.request(1, Command::put(1, 11));
+    assert_eq!(cluster.deliver(|e| e.is("accept")), 1);
+    assert_eq!(cluster.value(3, 0), None);
+    assert_eq!(accepted_slot(cluster.durable(3)), 0, "it has not voted");
+    assert_eq!(cluster.deliver(|e| e.is("need-previous")), 1);
+    cluster.settle();
+    assert_eq!(cluster.value(3, 0), Some(10));
+    assert_eq!(cluster.outcome(ticket).read, [None]);
+}
+
+#[test]
+fn p4_a_proposal_held_in_another_ballot_is_not_taken_for_the_patch_before() {
+    let mut cluster = Cluster::new(5);
+    cluster.elect(1);
+    // Slot 1 of node 1 reaches node 5 only; the others then choose another decree for slot 1.
+    cluster.request(1, Command::put(0, 66));
+    cluster.deliver(|e| e.is("accept") && e.to == 5);
+    cluster.lose(|_| true);
+    cluster.crash(1);
+    cluster.isolate(5);
+    cluster.elect(2);
+    cluster.run(2, Command::put(0, 10));
+    cluster.cut.clear();
+    cluster.request(2, Command::put(1, 11));
+    cluster.deliver(|e| e.is("accept") && e.to == 5);
+    assert_eq!(cluster.deliver(|e| e.is("need-previous")), 1);
+    assert_eq!(cluster.value(5, 0), None, "what node 5 holds was not chosen");
+    cluster.settle();
+    assert_eq!(cluster.value(5, 0), Some(10));
+}
+
+#[test]
+fn p4_an_accept_below_the_promise_is_refused_and_below_the_accepted_slot_ignored() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.request(1, Command::put(0, 10));
+    let first = cluster.take(|e| e.is("accept") && e.to == 3).remove(0);
+    cluster.deliver_one(first.clone());
+    cluster.settle();
+    cluster.run(1, Command::put(0, 11));
+    cluster.tick(1, 200);
+    cluster.settle();
+    let before = cluster.durable(3).clone();
+    cluster.deliver_one(first.clone());
+    assert_eq!((cluster.durable(3), cluster.wire.len()), (&before, 0));
+    cluster.rest(1);
+    cluster.elect(2);
+    cluster.deliver_one(first);
+    assert_eq!(cluster.lose(|e| e.is("refused") && e.to == 1), 1);
+}
+
+#[test]
+fn p4_a_repeated_accept_is_voted_for_again_and_written_once() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.request(1, Command::put(0, 10));
+    let accept = cluster.take(|e| e.is("accept") && e.to == 2).remove(0);
+    cluster.deliver_one(accept.clone());
+    cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(1), accept.message);
+    let out = cluster.output(2);
+    assert!(out.records.is_empty());
+    assert!(matches!(out.late[..], [(NodeId(1), Message::Accepted(_))]));
+}
+
+#[test]
+fn p4_an_accept_of_a_higher_ballot_ends_a_leadership() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    let stale = cluster.request(1, Command::put(0, 10));
+    cluster.lose(|_| true);
+    cluster.isolate(1);
+    cluster.elect(2);
+    cluster.cut.clear();
+    cluster.request(2, Command::put(0, 20));
+    cluster.deliver(|e| e.is("accept") && e.to == 1);
+    assert!(cluster.node(1).leads().is_none());
+    assert!(cluster.is_answered(stale), "whoever waited is told");
+}
+
+#[test]
+fn p5_applying_or_merging_at_or_below_complete_changes_nothing() {
+    let mut state = State::default();
+    state.change(&Record::Apply(Slot(1), patch(&[(0, Some(10))])));
+    state.change(&Record::Apply(Slot(2), patch(&[(0, None)])));
+    state.change(&Record::Apply(Slot(3), patch(&[])));
+    state.change(&Record::Apply(Slot(4), patch(&[])));
+    state.change(&Record::DropTombstones(Slot(2)));
+    let before = state.clone();
+    state.change(&Record::Apply(Slot(1), patch(&[(0, Some(10))])));
+    state.change(&Record::Merge(vec![fact(0, Some(10), 1)]));
+    assert_eq!(state, before, "the dropped tombstone still counts");
+}
+
+#[test]
+fn p5_patches_and_facts_commute_and_repeat() {
+    let patches = [
+        (Slot(1), patch(&[(0, Some(1)), (1, Some(1))])),
+        (Slot(2), patch(&[(0, None)])),
+        (Slot(3), patch(&[(1, Some(3)), (2, Some(3))])),
+    ];
+    let mut in_order = State::default();
+    for (slot, patch) in &patches {
+        in_order.change(&Record::Apply(*slot, Arc::clone(patch)));
+    }
+    for order in [[2, 1, 0, 1], [1, 2, 2, 0], [0, 2, 1, 0]] {
+        let mut state = State::default();
+        for place in order {
+            let (slot, patch) = &patches[place];
+            state.change(&Record::Apply(*slot, Arc::clone(patch)));
+        }
+        let same = state.replica.entries().eq(in_order.replica.entries());
+        assert!(same, "{order:?}: {state:?}");
+    }
+}
+
+#[test]
+fn p5_complete_is_not_raised_over_a_gap() {
+    let mut state = State::default();
+    state.change(&Record::Apply(Slot(1), patch(&[(0, Some(1))])));
+    state.change(&Record::Apply(Slot(3), patch(&[(0, Some(3))])));
+    assert_eq!(state.replica.complete(), Slot(1));
+    state.change(&Record::Apply(Slot(2), patch(&[(0, Some(2))])));
+    assert_eq!((state.replica.complete(), state.replica.get(&Register(0))), (Slot(2), Some(&3)));
+}
+
+#[test]
+fn p6_the_next_slot_is_proposed_only_when_this_one_is_chosen() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.request(1, Command::put(0, 10));
+    let second = cluster.request(1, Command::put(0, 11));
+    let slots = |cluster: &Cluster| -> Vec<Slot> {
+        let accept = |message: &Message<_, _>| match message {
+            Message::Accept(accept) => Some(accept.slot),
+            _ => None,
+        };
+        cluster.wire.iter().filter_map(|e| accept(&e.message)).collect()
+    };
+    assert_eq!(slots(&cluster), [Slot(1), Slot(1)]);
+    cluster.deliver(|e| e.is("accept") && e.to == 2);
+    cluster.deliver(|e| e.is("accepted"));
+    assert_eq!(slots(&cluster), [Slot(1), Slot(2), Slot(2)]);
+    cluster.settle();
+    assert_eq!(cluster.outcome(second).read, [Some(10)]);
+}
+
+#[test]
+fn p6_what_waits_becomes_one_batch_in_order() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    let first = cluster.request(1, Command::put(0, 10));
+    let second = cluster.request(1, Command::cas(0, Some(10), 11));
+    let third = cluster.request(1, Command::cas(0, Some(11), 12));
+    cluster.settle();
+    let positions: Vec<_> = [first, second, third]
+        .map(|ticket| cluster.outcome(ticket).position)
+        .map(|position| (position.slot.0, position.place))
+        .into();
+    assert_eq!(positions, [(1, 1), (2, 1), (2, 2)]);
+    assert_eq!(cluster.value(1, 0), Some(12));
+}
+
+#[test]
+fn p6_a_batch_that_loses_its_ballot_leaves_no_trace_unless_it_is_recovered() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    let lost = cluster.request(1, Command::put(0, 10));
+    cluster.lose(|_| true);
+    cluster.isolate(1);
+    cluster.elect(2);
+    assert_eq!(cluster.run(2, Command::put(1, 20)).read, [None]);
+    cluster.rest(1);
+    cluster.cut.clear();
+    cluster.run(2, Command::put(2, 30));
+    cluster.tick(2, 500);
+    cluster.settle();
+    cluster.tick(2, 500);
+    cluster.settle();
+    for node in 1..=3 {
+        assert_eq!((cluster.value(node, 0), cluster.value(node, 1)), (None, Some(20)), "{node}");
+    }
+    assert!(!matches!(cluster.answers[&lost], lattistore::lpaxos::Answer::Done(_)));
+}
+
+#[test]
+fn p6_one_node_alone_needs_nobody() {
+    let mut cluster = Cluster::new(1);
+    assert!(cluster.node(1).leads().is_some());
+    assert_eq!(cluster.run(1, Command::put(0, 10)).read, [None]);
+    assert_eq!(cluster.run(1, Command::get([0])).read, [Some(10)]);
+    cluster.crash(1);
+    cluster.restart(1);
+    cluster.tick(1, 1);
+    assert_eq!(cluster.run(1, Command::get([0])).read, [Some(10)]);
+}
+
+#[test]
+fn an_invariant_of_the_nodes_own_stops_it_in_release_builds_too() {
+    let ballot = |round| Ballot { round, node: NodeId(1) };
+    let breaks: [Record<Register, u64>; 3] = [
+        Record::Promise(ballot(1)),
+        Record::Accept(Proposal { ballot: ballot(1), slot: Slot(1), patch: patch(&[]) }),
+        Record::DropTombstones(Slot(0)),
+    ];
+    for record in breaks {
+        let stopped = std::panic::catch_unwind(|| {
+            let mut state = State::default();
+            state.change(&Record::Promise(ballot(2)));
+            state.change(&record);
+        });
+        assert!(stopped.is_err(), "{record:?}");
+    }
+}
+
+#[test]
+fn a_message_never_panics_a_node() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    let ballot = Ballot { round: 1 << 60, node: NodeId(3) };
+    for (slot, previous) in [
+        (Slot::ZERO, Previous::Held(ballot)),
+        (Slot(1 << 60), Previous::Held(ballot)),
+        (Slot(1 << 60), Previous::Patch(patch(&[(0, Some(1))]))),
+    ] {
+        let accept = Accept { ballot, slot, patch: patch(&[]), previous };
+        cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(3), Message::Accept(accept));
+        cluster.step(2);
+    }
+    let prepare = Prepare { ballot, complete: Slot(1 << 60) };
+    cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(3), Message::Prepare(prepare));
+    cluster.step(2);
+    cluster.stand(2);
+    assert!(cluster.durable(2).promised > ballot);
+}

@@ -1,0 +1,239 @@
+//! P7 reply, P8 read, P9 commit.
+
+use lattistore::lpaxos::{Answer, Slot};
+use lattistore::sim::Command;
+
+use crate::cluster::Cluster;
+
+#[test]
+fn p7_no_answer_before_chosen() {
+    let mut cluster = Cluster::new(5);
+    cluster.elect(1);
+    let ticket = cluster.request(1, Command::put(0, 10));
+    cluster.deliver(|e| e.is("accept") && e.to == 2);
+    cluster.deliver(|e| e.is("accepted"));
+    assert!(!cluster.is_answered(ticket), "two of five are no majority");
+    cluster.deliver(|e| e.is("accept") && e.to == 3);
+    assert!(!cluster.is_answered(ticket));
+    cluster.deliver(|e| e.is("accepted"));
+    assert_eq!(cluster.outcome(ticket).position.slot, Slot(1));
+}
+
+#[test]
+fn p7_repeated_votes_of_one_node_are_one_vote() {
+    let mut cluster = Cluster::new(5);
+    cluster.elect(1);
+    let ticket = cluster.request(1, Command::put(0, 10));
+    let accept = cluster.take(|e| e.is("accept") && e.to == 2).remove(0);
+    for _ in 0..4 {
+        cluster.deliver_one(accept.clone());
+    }
+    assert_eq!(cluster.deliver(|e| e.is("accepted")), 4);
+    assert!(!cluster.is_answered(ticket));
+}
+
+#[test]
+fn p7_the_leaders_own_vote_counts_only_once_it_is_durable() {
+    let mut cluster = Cluster::new(1);
+    let now_ms = 1 << 45;
+    cluster.tick(1, 1);
+    let request = lattistore::lpaxos::Request {
+        ticket: lattistore::lpaxos::Ticket(99),
+        command: Command::put(0, 10),
+        deadline_ms: u64::MAX,
+    };
+    cluster.nodes.get_mut(&1).unwrap().request(now_ms, request);
+    let out = cluster.output(1);
+    assert!(out.answers.is_empty() && !out.records.is_empty());
+    cluster.write(1, &out.records);
+    cluster.nodes.get_mut(&1).unwrap().written();
+    assert!(matches!(cluster.output(1).answers[..], [(_, Answer::Done(_))]));
+}
+
+#[test]
+fn p7_one_refusal_does_not_stop_a_leader_that_a_majority_accepts() {
+    let mut cluster = Cluster::new(5);
+    cluster.elect(1);
+    cluster.isolate(1);
+    cluster.stand(2);
+    cluster.deliver(|e| e.is("prepare") && e.to == 5);
+    cluster.lose(|_| true);
+    cluster.cut.clear();
+    cluster.crash(2);
+    let ticket = cluster.request(1, Command::put(0, 10));
+    cluster.deliver(|e| e.is("accept") && e.to == 5);
+    assert_eq!(cluster.deliver(|e| e.is("refused")), 1);
+    assert!(cluster.node(1).leads().is_some());
+    cluster.settle_if(|e| e.to != 5 && e.from != 5);
+    assert_eq!(cluster.outcome(ticket).read, [None]);
+}
+
+#[test]
+fn p7_a_leader_that_a_minority_refuses_stands_again_so_that_all_follow() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.isolate(1);
+    cluster.stand(3);
+    cluster.lose(|_| true);
+    cluster.cut.clear();
+    cluster.crash(3);
+    cluster.restart(3);
+    cluster.rest(3);
+    cluster.run(1, Command::put(0, 10));
+    for _ in 0..3 {
+        cluster.tick(1, 200);
+        cluster.settle();
+    }
+    assert_eq!(cluster.durable(3).promised, cluster.ballot(1));
+    assert_eq!(cluster.run(1, Command::get([0])).read, [Some(10)]);
+}
+
+/// Three nodes; node 2 promised a ballot of node 3, which is gone: node 1 led before and still stands.
+fn half_refused() -> Cluster {
+    let mut cluster = Cluster::with(3, |config| config.unreachable_ms = 300);
+    cluster.elect(1);
+    cluster.isolate(1);
+    cluster.stand(3);
+    cluster.deliver(|e| e.is("prepare") && e.to == 2);
+    cluster.lose(|_| true);
+    cluster.cut.clear();
+    cluster.crash(3);
+    cluster
+}
+
+#[test]
+fn p7_a_proposal_that_can_get_no_majority_makes_its_leader_stand_again() {
+    let mut cluster = half_refused();
+    cluster.request(1, Command::put(0, 10));
+    cluster.live(1_000);
+    assert_eq!(cluster.run(1, Command::put(1, 11)).read, [None]);
+}
+
+#[test]
+fn p8_a_read_waits_for_a_majority_that_confirms_the_ballot() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.run(1, Command::put(0, 10));
+    let read = cluster.request(1, Command::get([0]));
+    assert!(!cluster.is_answered(read));
+    cluster.deliver(|e| e.is("confirm") && e.to == 2);
+    cluster.deliver(|e| e.is("confirmed"));
+    let outcome = cluster.outcome(read);
+    assert_eq!(
+        (outcome.read, outcome.position.slot.0, outcome.position.place),
+        (vec![Some(10)], 1, 0)
+    );
+}
+
+#[test]
+fn p8_a_deposed_leader_answers_no_read() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.run(1, Command::put(0, 10));
+    cluster.isolate(1);
+    cluster.elect(2);
+    cluster.run(2, Command::put(0, 20));
+    cluster.cut.clear();
+    let read = cluster.request(1, Command::get([0]));
+    cluster.settle_if(|e| !e.is("heartbeat"));
+    assert!(!matches!(cluster.answers.get(&read), Some(Answer::Done(_))), "a stale read");
+}
+
+#[test]
+fn p8_answers_to_an_earlier_round_do_not_count() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.request(1, Command::get([0]));
+    cluster.deliver(|e| e.is("confirm"));
+    let answers = cluster.take(|e| e.is("confirmed"));
+    cluster.deliver_one(answers[0].clone());
+    let read = cluster.request(1, Command::get([0]));
+    cluster.isolate(1);
+    cluster.elect(2);
+    cluster.run(2, Command::put(0, 20));
+    answers.into_iter().for_each(|answer| cluster.deliver_one(answer));
+    assert!(!cluster.is_answered(read));
+}
+
+#[test]
+fn p8_a_read_sees_what_is_chosen_and_not_what_is_in_flight() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.run(1, Command::put(0, 10));
+    cluster.request(1, Command::put(0, 11));
+    let read = cluster.request(1, Command::get([0]));
+    cluster.settle_if(|e| e.is("confirm") || e.is("confirmed"));
+    assert_eq!(cluster.outcome(read).read, [Some(10)]);
+}
+
+#[test]
+fn p8_a_read_needs_no_slot_and_no_write() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.run(1, Command::put(0, 10));
+    let before = cluster.disks.clone();
+    cluster.run(1, Command::get([0]));
+    assert_eq!(before, cluster.disks);
+}
+
+#[test]
+fn p8_a_node_that_promised_less_confirms_too() {
+    // Node 3 was away when node 1 was elected, and node 2 is gone now.
+    let mut cluster = Cluster::new(3);
+    cluster.isolate(3);
+    cluster.elect(1);
+    cluster.run(1, Command::put(0, 10));
+    cluster.cut.clear();
+    cluster.crash(2);
+    assert!(cluster.durable(3).promised < cluster.ballot(1));
+    assert_eq!(cluster.run(1, Command::get([0])).read, [Some(10)]);
+    assert_eq!(cluster.disks[&3].promised, cluster.ballot(1), "and it is durable");
+}
+
+#[test]
+fn p8_reads_that_can_get_no_majority_make_their_leader_stand_again() {
+    let mut cluster = half_refused();
+    let read = cluster.request(1, Command::get([0]));
+    cluster.live(1_000);
+    assert_eq!(cluster.outcome(read).read, [None]);
+}
+
+#[test]
+fn p8_a_read_outlives_the_leadership_if_the_node_leads_again() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    let read = cluster.request(1, Command::get([0]));
+    cluster.lose(|_| true);
+    cluster.deliver(|_| true);
+    cluster.tick(1, 200);
+    cluster.settle();
+    assert_eq!(cluster.outcome(read).read, [None]);
+}
+
+#[test]
+fn p9_the_last_slot_is_committed_when_there_is_nothing_to_propose() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.run(1, Command::put(0, 10));
+    assert_eq!(cluster.value(2, 0), None);
+    cluster.tick(1, 200);
+    assert_eq!(cluster.deliver(|e| e.is("commit")), 2);
+    cluster.settle();
+    assert_eq!((cluster.value(2, 0), cluster.value(3, 0)), (Some(10), Some(10)));
+    cluster.tick(1, 200);
+    assert_eq!(cluster.lose(|e| e.is("commit")), 0, "once they know, no more");
+}
+
+#[test]
+fn p9_a_commit_applies_nothing_but_the_proposal_it_names() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.run(1, Command::put(0, 10));
+    cluster.tick(1, 200);
+    let commits = cluster.take(|e| e.is("commit") && e.to == 2);
+    cluster.settle();
+    cluster.request(1, Command::put(0, 11));
+    cluster.deliver(|e| e.is("accept") && e.to == 2);
+    commits.into_iter().for_each(|commit| cluster.deliver_one(commit));
+    assert_eq!((cluster.complete(2), cluster.value(2, 0)), (1, Some(10)));
+}

@@ -1,0 +1,264 @@
+//! P10 repair, P11 tombstones.
+
+use lattistore::lpaxos::{Message, Record, Slot};
+use lattistore::sim::{Command, Register};
+
+use crate::cluster::{Cluster, page_of};
+
+/// Node 3 is away while registers are set and deleted and others written often; the leader, node 1,
+/// keeps `window_bytes` of patches and drops tombstones as it pleases. Then all links are there again.
+fn node_3_was_away(window_bytes: usize, tombstone_slots: u64) -> Cluster {
+    let mut cluster = Cluster::with(3, |config| {
+        config.window_bytes = window_bytes;
+        config.tombstone_slots = tombstone_slots;
+        config.page = page_of(2);
+    });
+    cluster.elect(1);
+    for register in 0..6 {
+        cluster.run(1, Command::put(register, 10));
+    }
+    cluster.tick(1, 200);
+    cluster.settle();
+    assert_eq!(cluster.complete(3), 6);
+    cluster.isolate(3);
+    cluster.run(1, Command::delete(0));
+    cluster.run(1, Command::delete(3));
+    for value in 0..9 {
+        cluster.run(1, Command::put(5, value));
+    }
+    cluster.cut.clear();
+    cluster
+}
+
+fn converge(cluster: &mut Cluster) {
+    for _ in 0..6 {
+        cluster.tick(1, 200);
+        cluster.settle();
+    }
+    assert_eq!(cluster.complete(3), cluster.complete(1));
+    for register in 0..6 {
+        assert_eq!(cluster.value(3, register), cluster.value(1, register), "register {register}");
+    }
+}
+
+#[test]
+fn p10_a_node_that_lags_a_little_gets_patches_from_the_window() {
+    let mut cluster = node_3_was_away(1 << 20, 1_000);
+    cluster.tick(1, 200);
+    cluster.settle_if(|e| !e.is("repair-patches"));
+    assert!(cluster.wire.iter().any(|e| e.is("repair-patches")));
+    converge(&mut cluster);
+}
+
+#[test]
+fn p10_one_that_lags_more_gets_the_newer_entries_page_by_page() {
+    let mut cluster = node_3_was_away(1, 1_000);
+    cluster.tick(1, 200);
+    cluster.settle_if(|e| !e.is("repair-page"));
+    let page = cluster.take(|e| e.is("repair-page")).remove(0);
+    let Message::RepairPage(told) = &page.message else { panic!("a page") };
+    assert!(!told.copy.is_full());
+    assert!(told.page.entries.iter().all(|(_, entry)| entry.version > Slot(6)));
+    cluster.deliver_one(page);
+    converge(&mut cluster);
+}
+
+#[test]
+fn p10_one_below_the_floor_gets_a_full_copy_and_what_it_lacks_was_deleted() {
+    let mut cluster = node_3_was_away(1, 2);
+    assert!(cluster.durable(1).replica.floor() > Slot(6));
+    cluster.tick(1, 200);
+    cluster.settle_if(|e| !e.is("repair-page"));
+    let page = cluster.take(|e| e.is("repair-page")).remove(0);
+    assert!(matches!(&page.message, Message::RepairPage(page) if page.copy.is_full()));
+    cluster.deliver_one(page);
+    converge(&mut cluster);
+    assert!(cluster.durable(3).replica.floor() >= Slot(8));
+}
+
+#[test]
+fn p10_only_the_last_page_raises_complete_and_with_it_the_floor() {
+    let mut cluster = node_3_was_away(1, 2);
+    cluster.tick(1, 200);
+    let mut pages = 0;
+    loop {
+        cluster.settle_if(|e| !e.is("repair-page"));
+        let page = cluster.take(|e| e.is("repair-page")).remove(0);
+        let Message::RepairPage(told) = &page.message else { panic!("a page") };
+        let is_last = told.page.next.is_none();
+        assert_eq!((cluster.complete(3), cluster.durable(3).replica.floor()), (6, Slot(0)));
+        pages += 1;
+        cluster.deliver_one(page);
+        if is_last {
+            break;
+        }
+    }
+    assert!(pages > 1);
+    assert_eq!(cluster.complete(3), cluster.complete(1));
+    assert_eq!(cluster.durable(3).replica.floor(), cluster.durable(1).replica.floor());
+}
+
+#[test]
+fn p10_a_full_copy_forgets_nothing_page_by_page() {
+    let mut cluster = node_3_was_away(1, 2);
+    cluster.tick(1, 200);
+    cluster.settle_if(|e| !e.is("repair-page"));
+    let page = cluster.take(|e| e.is("repair-page")).remove(0);
+    let Message::RepairPage(told) = page.message.clone() else { panic!("a page") };
+    cluster.deliver_one(page);
+    let entry = cluster.durable(3).replica.entry(&Register(0)).cloned().unwrap();
+    assert_eq!((entry.value, entry.version), (None, told.copy.target));
+}
+
+#[test]
+fn p10_pages_may_be_repeated_and_the_node_votes_meanwhile() {
+    let mut cluster = node_3_was_away(1, 2);
+    cluster.tick(1, 200);
+    for value in 50..60 {
+        for page in cluster.wire.clone().into_iter().filter(|e| e.is("repair-page")) {
+            cluster.deliver_one(page);
+        }
+        let ticket = cluster.request(1, Command::put(4, value));
+        cluster.deliver(|e| !e.is("repair-page"));
+        cluster.deliver(|_| true);
+        cluster.settle();
+        cluster.outcome(ticket);
+    }
+    converge(&mut cluster);
+    assert_eq!(cluster.value(3, 4), Some(59));
+}
+
+#[test]
+fn p10_a_lost_page_is_sent_again() {
+    let mut cluster = node_3_was_away(1, 2);
+    cluster.tick(1, 200);
+    cluster.settle_if(|e| !e.is("repair-page"));
+    assert_eq!(cluster.lose(|e| e.is("repair-page")), 1);
+    cluster.tick(1, 5_000);
+    converge(&mut cluster);
+}
+
+#[test]
+fn p10_a_copy_outlives_a_restart_of_the_lagging_node() {
+    let mut cluster = node_3_was_away(1, 2);
+    cluster.tick(1, 200);
+    cluster.settle_if(|e| !e.is("page-merged"));
+    cluster.crash(3);
+    cluster.restart(3);
+    cluster.settle();
+    converge(&mut cluster);
+}
+
+#[test]
+fn p10_no_tombstone_goes_while_a_copy_is_under_way() {
+    // A delta copy begins; then its tombstones come of age, before the pages that hold them are read.
+    let mut cluster = node_3_was_away(1, 9);
+    assert!(cluster.durable(1).replica.floor() < Slot(6), "it is a delta copy");
+    cluster.tick(1, 200);
+    cluster.settle_if(|e| !e.is("repair-page"));
+    for value in 100..130 {
+        cluster.request(1, Command::put(5, value));
+        cluster.settle_if(|e| !e.is("repair-page"));
+    }
+    converge(&mut cluster);
+}
+
+#[test]
+fn p10_no_tombstone_goes_while_a_copy_is_under_way_that_followed_another_repair() {
+    let mut cluster = Cluster::with(3, |config| {
+        config.window_bytes = 3 * 80;
+        config.tombstone_slots = 9;
+        config.page = page_of(2);
+    });
+    cluster.elect(1);
+    for register in 0..6 {
+        cluster.run(1, Command::put(register, 10));
+    }
+    cluster.tick(1, 200);
+    cluster.settle();
+    // Node 3 misses two slots and gets them from the window.
+    cluster.isolate(3);
+    cluster.run(1, Command::put(5, 11));
+    cluster.run(1, Command::put(5, 12));
+    cluster.cut.clear();
+    cluster.tick(1, 200);
+    cluster.settle_if(|e| !e.is("progress"));
+    let answer = cluster.take(|e| e.is("progress") && e.from == 3).remove(0);
+    // While its answer is under way it misses many more: the copy begins with the answer.
+    cluster.isolate(3);
+    cluster.run(1, Command::put(0, 13));
+    cluster.run(1, Command::put(1, 14));
+    cluster.run(1, Command::delete(4));
+    for value in 20..28 {
+        cluster.run(1, Command::put(5, value));
+    }
+    cluster.cut.clear();
+    cluster.deliver_one(answer);
+    assert_eq!(cluster.wire.iter().filter(|e| e.is("repair-page")).count(), 1);
+    // Before the page with the tombstone is read, the tombstone comes of age.
+    for value in 100..130 {
+        cluster.request(1, Command::put(5, value));
+        cluster.settle_if(|e| e.from != 3 && e.to != 3);
+    }
+    while cluster.complete(3) < 11 {
+        assert!(cluster.deliver(|e| e.is("repair-page") || e.is("page-merged")) > 0);
+    }
+    assert_eq!(cluster.value(3, 4), None, "register e was deleted in slot 11");
+    converge(&mut cluster);
+}
+
+#[test]
+fn p10_a_node_that_is_slower_than_the_load_is_repaired_all_the_same() {
+    let mut cluster = node_3_was_away(1 << 20, 1_000);
+    let mut late = Vec::new();
+    for value in 100..140 {
+        cluster.request(1, Command::put(4, value));
+        cluster.deliver(|e| e.to == 2);
+        cluster.deliver(|e| e.from == 2);
+        // To and from node 3 a message takes as long as several slots.
+        late.push(cluster.take(|e| e.to == 3 || e.from == 3));
+        if late.len() > 3 {
+            late.remove(0).into_iter().for_each(|envelope| cluster.deliver_one(envelope));
+        }
+        cluster.request(1, Command::put(4, value + 1_000));
+        cluster.tick(1, 60);
+    }
+    // Each repair holds one patch here, and takes as long as eight slots.
+    assert!(cluster.complete(3) > 6 + 2, "complete {}", cluster.complete(3));
+}
+
+#[test]
+fn p11_tombstones_go_only_well_below_complete() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    for round in 0..20 {
+        cluster.request(1, Command::put(round % 3, u64::from(round)));
+        cluster.settle();
+        cluster.request(1, Command::delete(round % 3));
+        cluster.settle();
+        for node in 1..=3 {
+            let replica = &cluster.durable(node).replica;
+            assert!(replica.floor().0 == 0 || replica.floor().0 + 2 <= replica.complete().0);
+            let oldest = replica.entries().filter(|(_, e)| e.value.is_none());
+            assert!(oldest.map(|(_, e)| e.version).all(|version| version > replica.floor()));
+        }
+    }
+    assert!(cluster.durable(1).replica.floor() > Slot(10), "and some did go");
+}
+
+#[test]
+fn p11_dropping_nearer_than_two_below_complete_stops_the_node() {
+    let mut cluster = Cluster::new(1);
+    for value in 0..5 {
+        cluster.run(1, Command::put(0, value));
+    }
+    let state = cluster.durable(1).clone();
+    let complete = state.replica.complete();
+    for (floor, is_safe) in [(complete.0 - 2, true), (complete.0 - 1, false), (complete.0, false)] {
+        let mut state = state.clone();
+        let drop = Record::DropTombstones(Slot(floor));
+        let dropped =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| state.change(&drop)));
+        assert_eq!(dropped.is_ok(), is_safe, "floor {floor}");
+    }
+}
