@@ -188,6 +188,19 @@ pub(crate) enum Plus {
     Ambiguous,
 }
 
+impl Plus {
+    /// What a `+` means after this key, if it has no parentheses.
+    pub(super) fn after(key: &Expr) -> Plus {
+        match &key.kind {
+            ExprKind::Literal(Value::Text(text)) => match text.as_bytes().last() {
+                Some(last) if last.is_ascii_punctuation() => Plus::Extends,
+                _ => Plus::Ends,
+            },
+            _ => Plus::Ambiguous,
+        }
+    }
+}
+
 impl Comparison {
     /// Whether the order of what is compared does not matter.
     pub(super) fn is_for_equality(self) -> bool {

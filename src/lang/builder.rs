@@ -209,14 +209,7 @@ impl<'t> Builder<'t> {
     }
 
     pub(crate) fn plain_key(&mut self, expr: Expr) -> Key {
-        let plus = match &expr.kind {
-            ExprKind::Literal(Value::Text(text)) => match text.as_bytes().last() {
-                Some(last) if last.is_ascii_punctuation() => Plus::Extends,
-                _ => Plus::Ends,
-            },
-            _ => Plus::Ambiguous,
-        };
-        Key { expr, plus }
+        Key { plus: Plus::after(&expr), expr }
     }
 
     pub(crate) fn get(&mut self, at: usize, key: Key) -> Result<Expr, Fault> {

@@ -236,15 +236,12 @@ impl Printer<'_, '_, '_> {
     }
 
     fn key(&mut self, key: &Key) -> fmt::Result {
-        match (key.plus, &key.expr.kind) {
-            (Plus::Extends | Plus::Ambiguous, _)
-            | (Plus::Ends, ExprKind::Literal(Value::Text(_))) => self.expr(&key.expr, Rank::Any),
-            (Plus::Ends, _) => {
-                self.f.write_char('(')?;
-                self.expr(&key.expr, Rank::Any)?;
-                self.f.write_char(')')
-            }
+        if key.plus == Plus::Ends && Plus::after(&key.expr) != Plus::Ends {
+            self.f.write_char('(')?;
+            self.expr(&key.expr, Rank::Any)?;
+            return self.f.write_char(')');
         }
+        self.expr(&key.expr, Rank::Any)
     }
 }
 
