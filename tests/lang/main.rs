@@ -1,5 +1,6 @@
 //! Tests of the language by what a user of it sees.
 
+mod documentation;
 mod generate;
 mod golden;
 mod hostile;

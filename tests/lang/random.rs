@@ -18,37 +18,35 @@ type Entries = BTreeMap<String, String>;
 fn random_programs_do_what_the_reference_does() {
     let cases = std::env::var("LANG_CASES")
         .map_or(CASES, |cases| cases.parse().expect("LANG_CASES is a number"));
-    let mut tally = Tally::default();
-    for seed in 0..cases {
-        case(seed, &mut tally);
+    const WORKERS: usize = 4;
+    let endings: Vec<&str> = std::thread::scope(|scope| {
+        let work =
+            |first| move || (first as u64..cases).step_by(WORKERS).map(case).collect::<Vec<_>>();
+        let workers: Vec<_> = (0..WORKERS).map(|first| scope.spawn(work(first))).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("all cases agree")).collect()
+    });
+    let share =
+        |ending| endings.iter().filter(|found| **found == ending).count() * 100 / endings.len();
+    // A generator whose programs mostly fail would test little, one that makes no mistakes as well.
+    assert!(share("succeeded") > 50, "{}% succeeded", share("succeeded"));
+    for ending in ["failed", "aborted", "no program"] {
+        assert!(share(ending) > 0, "less than 1% {ending}");
     }
-    println!("{tally:?}");
-    // A generator whose programs mostly fail would test little.
-    assert!(tally.succeeded * 2 > cases, "{tally:?}");
-    assert!(tally.failed > 0 && tally.aborted > 0 && tally.no_program > 0, "{tally:?}");
 }
 
-/// How the programs ended.
-#[derive(Debug, Default)]
-struct Tally {
-    succeeded: u64,
-    failed: u64,
-    aborted: u64,
-    no_program: u64,
-}
-
-fn case(seed: u64, tally: &mut Tally) {
+/// Compares one program and tells how it ended.
+fn case(seed: u64) -> &'static str {
     let mut random = Random::new(seed);
     let before = generate::store(&mut random);
     let params = generate::params(&mut random);
     let text = generate::program(&mut random);
     let expected = reference::execute(&text, &params, &before);
-    match expected {
-        Ok(_) => tally.succeeded += 1,
-        Err(Wrong::Runtime { .. }) => tally.failed += 1,
-        Err(Wrong::Aborted(_)) => tally.aborted += 1,
-        Err(Wrong::Syntax) => tally.no_program += 1,
-    }
+    let ending = match expected {
+        Ok(_) => "succeeded",
+        Err(Wrong::Runtime { .. }) => "failed",
+        Err(Wrong::Aborted(_)) => "aborted",
+        Err(Wrong::Syntax) => "no program",
+    };
     let params: Params = params.iter().map(|(name, value)| (name.clone(), ours(value))).collect();
     let program = compile(&text);
     let found = match &program {
@@ -56,13 +54,14 @@ fn case(seed: u64, tally: &mut Tally) {
         Err(_) => Err(Wrong::Syntax),
     };
     assert_eq!(found, expected, "seed {seed}: {text}\non {before:?}\nwith {params:?}\n{program:?}");
-    let Ok(program) = program else { return };
+    let Ok(program) = program else { return ending };
     let printed = program.to_string();
     let again =
         compile(&printed).unwrap_or_else(|error| panic!("seed {seed}: {text}\n{printed}{error}"));
     assert_eq!(again.to_string(), printed, "seed {seed}: {text}");
     let after_printing = run(&again, &params, &before);
     assert_eq!(placeless(after_printing), placeless(expected), "seed {seed}: {text}\n{printed}");
+    ending
 }
 
 /// Runs `program` and tells its outcome in the reference's words.
