@@ -87,10 +87,10 @@ impl Printer<'_, '_, '_> {
                 return Ok(());
             }
             StatementKind::For(repeat) => return self.repeat(repeat),
-            StatementKind::Put { key, value } => {
+            StatementKind::Put(put) => {
                 self.f.write_str("put ")?;
-                self.put_key(key)?;
-                (" ", value)
+                self.put_key(&put.key)?;
+                (" ", &put.value)
             }
             StatementKind::Assign { variable, value } => {
                 self.variable(*variable)?;
