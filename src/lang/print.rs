@@ -3,7 +3,7 @@
 //! What is printed compiles to the same program, down to how deep it nests.
 
 use super::ast::{
-    Block, Chain, Expr, ExprKind, For, Get, Key, Operator, Plus, Statement, StatementKind,
+    Block, Chain, Expr, ExprKind, For, Get, Key, Link, Operator, Plus, Statement, StatementKind,
 };
 use super::program::Program;
 use super::value::Value;
@@ -134,14 +134,21 @@ impl Printer<'_, '_, '_> {
 
     /// The key of a `put`: it may be joined by `+`, and all else in it is in parentheses.
     fn put_key(&mut self, key: &Expr) -> fmt::Result {
-        match &key.kind {
-            ExprKind::Sum(chain)
-                if chain.rest.iter().all(|link| link.operator == Operator::Add) =>
-            {
-                self.chain(chain, Rank::Reach)
-            }
-            _ => self.operand(key, Rank::Reach),
+        let ExprKind::Sum(Chain { first, rest }) = &key.kind else {
+            return self.operand(key, Rank::Reach);
+        };
+        let is_add = |link: &Link| link.operator == Operator::Add;
+        let joined = rest.len() - rest.iter().rev().take_while(|link| is_add(link)).count();
+        let (inside, outside) = rest.split_at(joined);
+        if inside.is_empty() {
+            self.operand(first, Rank::Reach)?;
+        } else {
+            self.f.write_char('(')?;
+            self.operand(first, Rank::Product)?;
+            self.links(inside, Rank::Product)?;
+            self.f.write_char(')')?;
         }
+        self.links(outside, Rank::Reach)
     }
 
     /// Prints `expr` where only what binds at least as tightly as `surroundings` needs no
@@ -205,7 +212,11 @@ impl Printer<'_, '_, '_> {
 
     fn chain(&mut self, chain: &Chain, rank: Rank) -> fmt::Result {
         self.operand(&chain.first, rank)?;
-        for link in &chain.rest {
+        self.links(&chain.rest, rank)
+    }
+
+    fn links(&mut self, links: &[Link], rank: Rank) -> fmt::Result {
+        for link in links {
             write!(self.f, " {} ", link.operator.sign())?;
             self.operand(&link.operand, rank)?;
         }

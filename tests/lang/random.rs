@@ -34,6 +34,18 @@ fn random_programs_do_what_the_reference_does() {
     }
 }
 
+#[test]
+fn seeds_that_failed_once_pass() {
+    for (seed, failed) in [
+        (1_039, "a literal key in parentheses was printed without"),
+        (182_214, "a difference in the key of a put was printed without parentheses"),
+        (623_263, "the same, with a get at the end"),
+    ] {
+        println!("seed {seed}: {failed}");
+        case(seed);
+    }
+}
+
 /// Compares one program and tells how it ended.
 fn case(seed: u64) -> &'static str {
     let mut random = Random::new(seed);
