@@ -179,9 +179,7 @@ impl Printer<'_, '_, '_> {
             }
             ExprKind::Negate(operand) => {
                 self.f.write_str("- ")?;
-                // A minus belongs to a literal unless parentheses keep it away.
-                let literal = matches!(&operand.kind, ExprKind::Literal(Value::Number(_)));
-                self.operand(operand, if literal { Rank::Primary } else { Rank::Unary })?;
+                self.operand(operand, Rank::Unary)?;
             }
             ExprKind::Get(get) => self.get(get)?,
             ExprKind::Exists(key) => {
