@@ -154,7 +154,7 @@ impl Replayer {
     fn damaged(&mut self) -> StorageError {
         let suspect = self.suspects.drain(..).max_by_key(|suspect| suspect.likeness);
         let suspect = suspect.expect("the round was looked for somewhere");
-        let what = "a round is damaged that was whole once: later ones follow it";
+        let what = "a round is damaged that was whole once";
         StorageError::Corrupted { file: suspect.file, offset: suspect.offset, what }
     }
 
@@ -171,7 +171,11 @@ impl Replayer {
     /// Makes sure of the last round. It was read, but if a sync failed, or a process was killed
     /// before it, the operating system may show what the disk does not hold, and would not write it
     /// at the next sync either. So it is written once more.
-    fn finish(self) -> Result<(Durable<Key, Value>, Found), StorageError> {
+    fn finish(mut self) -> Result<(Durable<Key, Value>, Found), StorageError> {
+        // Every round that a checkpoint reflects was durable before: a missing one is not a torn one.
+        if self.coverage.touches(self.next.sequence) {
+            return Err(self.damaged());
+        }
         if let Some((content, from)) = &self.last {
             content.file.write_at(*from, content.slice(*from, self.next.offset))?;
             content.file.sync()?;

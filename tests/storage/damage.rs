@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use lattistore::lpaxos::{Entry, Record, Slot};
 use lattistore::storage::{FaultKind, SimDisk, StorageError};
 
 use crate::workload::{Run, State, identity, open, run, tiny_options};
@@ -123,6 +125,42 @@ fn files_of_another_directory_are_refused() {
     fresh.set_content(&journal, other.content(&journal).expect("it is there"));
     let error = open(fresh.process()).err().expect("it is refused").to_string();
     assert!(error.contains("another data directory") && error.contains(&journal), "{error}");
+}
+
+/// The header of a round, as far as a client could know it.
+fn forged_round(sequence: u64, block: u32) -> Vec<u8> {
+    let mut header = 7_u64.to_be_bytes().to_vec();
+    header.extend(sequence.to_be_bytes());
+    header.extend(block.to_be_bytes());
+    header.extend([0; 12]);
+    header.extend(crc32fast::hash(&header).to_be_bytes());
+    header
+}
+
+#[test]
+fn what_a_client_wrote_is_not_taken_for_a_round() {
+    const BLOCK: usize = 4096;
+    let disk = SimDisk::new(1);
+    let mut opened = open(disk.process()).expect("it opens");
+    opened.storage.save_identity(&identity()).expect("it saves");
+    // The second block of this first round of the journal looks like a round that came later.
+    let forged = forged_round(9, 2);
+    let before = 36 + 1 + 4 + 4 + 3 + 8 + 4;
+    let mut value = vec![0; BLOCK - before];
+    value.extend(&forged);
+    let entry = Entry { value: Some(Bytes::from(value)), version: Slot(1) };
+    let round = vec![Record::Merge(vec![(Bytes::from_static(b"key"), entry)])];
+    opened.storage.write(&round).expect("it writes");
+    disk.kill();
+    let file = names(&disk).into_iter().find(|name| name.starts_with("journal-"));
+    let file = file.expect("there is a journal");
+    let mut content = disk.content(&file).expect("it is there");
+    assert_eq!(content[2 * BLOCK..][..forged.len()], forged);
+    // Its header is torn: it is the last round, and is dropped.
+    content[BLOCK] ^= 1;
+    disk.set_content(&file, content);
+    let opened = open(disk.process()).expect("it opens");
+    assert!(opened.durable == State::default());
 }
 
 #[test]
