@@ -154,6 +154,11 @@ impl PageFrame {
         PageFrame { start: vec![0; FRAME_HEADER], entries: Vec::new() }
     }
 
+    /// Its length.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.start.len() + self.entries.len()) as u64
+    }
+
     /// Fills in the header.
     pub(super) fn seal(&mut self, sequence: u64, number: u32) {
         let length = self.start.len() - FRAME_HEADER + self.entries.len();
