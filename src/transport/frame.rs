@@ -237,3 +237,7 @@ pub fn write_frames(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

@@ -1,0 +1,111 @@
+//! Stopping: answers that were given are sent, every thread ends, the port is free.
+
+use super::*;
+use crate::wire::encode_hello;
+
+#[test]
+fn answers_that_were_given_are_sent_before_the_end() {
+    let running = start(settings());
+    let mut client = running.client();
+    for id in 1..=5 {
+        client.ask(id);
+    }
+    let replies: Vec<_> = (1..=5).map(|_| running.request().1).collect();
+    for reply in replies {
+        reply.send(ClientOutcome::Closing { could_handle: false });
+    }
+    running.transport.stop();
+    for id in 1..=5 {
+        let outcome = ClientOutcome::Closing { could_handle: false };
+        assert_eq!(client.answer(), ClientResponse { id, outcome });
+    }
+    client.wait_for_end();
+}
+
+/// Connections of each kind and in each state; stopping ends them, and the address can be bound again.
+#[test]
+fn every_thread_ends_and_the_port_is_free() {
+    let (a, b) = (start_at(loopback(), 1, settings()), start_at(loopback(), 2, settings()));
+    let address = a.address();
+    a.transport.connect(b.address()).expect("a thread");
+    b.transport.connect(address).expect("a thread");
+    let nobody = SocketAddr::new(loopback().ip(), 1);
+    a.transport.connect(nobody).expect("a thread");
+    assert!(matches!(a.event(), Event::Connected { .. }));
+    assert!(matches!(b.event(), Event::Connected { .. }));
+    let mut silent = Client::silent(address);
+    let mut half_greeted = Client::silent(address);
+    half_greeted.send(&encode_hello(&Role::Client)[..6]);
+    let mut idle = running_client(&a);
+    let mut waiting = running_client(&a);
+    waiting.ask(1);
+    let (_, unanswered) = a.request();
+    let mut half_asked = running_client(&a);
+    half_asked.send(&[0, 0]);
+    let node = Arc::downgrade(&a.node);
+    drop(a);
+    for client in [&mut silent, &mut half_greeted, &mut idle, &mut waiting, &mut half_asked] {
+        client.wait_for_end();
+    }
+    assert_eq!(node.strong_count(), 0, "no thread holds the node any more");
+    unanswered.send(said("too late"));
+    assert!(matches!(b.event(), Event::Disconnected { .. }));
+    let again = start_at(address, 3, settings());
+    assert!(matches!(b.event(), Event::Connected { .. }));
+    running_client(&again);
+}
+
+fn running_client(running: &Running) -> Client {
+    running.client()
+}
+
+#[test]
+fn a_peer_that_waits_for_room_in_the_queue_does_not_hold_up_the_end() {
+    let running = start(settings());
+    let mut peer = Client::peer(running.address(), 2);
+    for number in 0..200 {
+        peer.send(&peer_frame(number));
+    }
+    // The queue holds 64 events, and nobody takes them.
+    while !running.events.is_full() {
+        std::thread::yield_now();
+    }
+    running.transport.stop();
+    assert_eq!(running.events.len(), 64);
+}
+
+#[test]
+fn a_client_that_does_not_read_does_not_hold_up_the_end() {
+    let running = start(Settings { closing_time: Duration::from_millis(50), ..settings() });
+    let mut deaf = running.client();
+    let large = "x".repeat(4000);
+    // Until the writer is stuck: then no slot is free, and no further request is read.
+    let frame = encode_request(&request(1)).expect("small enough");
+    let mut stream = deaf.stream.clone();
+    let asking =
+        std::thread::spawn(move || while write_frames(&mut stream, &[&frame], FOREVER).is_ok() {});
+    for _ in 0..10_000 {
+        running.request().1.send(said(&large));
+        if running.requests.is_empty() && asking.is_finished() {
+            break;
+        }
+        if deaf_is_stuck(&running) {
+            break;
+        }
+    }
+    running.transport.stop();
+    asking.join().expect("it ends");
+    deaf.wait_for_end();
+}
+
+/// Whether no request comes, which is so once no slot gets free any more.
+fn deaf_is_stuck(running: &Running) -> bool {
+    let started = std::time::Instant::now();
+    while running.requests.is_empty() {
+        if started.elapsed() > Duration::from_millis(500) {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}
