@@ -1,5 +1,6 @@
 //! Requests in, answers out, and clients that behave badly.
 
+use super::greetings::greeted_at_last;
 use super::*;
 
 #[test]
@@ -146,31 +147,22 @@ fn a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
     let running = start(Settings {
         write_time: Duration::from_millis(50),
         linger_time: Duration::ZERO,
-        max_pipelined: 8,
+        max_clients: 2,
         ..settings()
     });
     let mut deaf = running.client();
-    let large = "x".repeat(3000);
-    // It asks and never reads, until it is cut off: then its requests come no more.
-    let asking = std::thread::spawn(move || {
-        let frame = encode_request(&request(666)).expect("small enough");
-        while write_frames(&mut deaf.stream.clone(), &[&frame], FOREVER).is_ok() {}
-        drop(deaf);
-    });
     let mut other = running.client();
-    other.ask(1);
-    loop {
-        let (asked, reply) = running.request();
-        reply.send(said(&large));
-        if asked.id == 1 {
-            assert_eq!(other.answer().id, 1);
-            if asking.is_finished() {
-                break;
-            }
-            other.ask(1);
-        }
+    for id in 1..=LARGE_ANSWERS {
+        deaf.ask(id);
+        running.request().1.send(large_answer());
     }
-    asking.join().expect("it ends");
+    other.ask(1);
+    running.request().1.send(said("served"));
+    assert_eq!(other.answer(), answer_to(1, "served"));
+    // There is room for another client only once the deaf one was cut off.
+    greeted_at_last(&running);
+    let answers = (1..).take_while(|_| deaf.frame().is_ok()).count();
+    assert!(answers < usize::try_from(LARGE_ANSWERS).expect("few"));
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_connection_that_ends_before_its_greeting_leaves_no_trace() {
 }
 
 /// Greets until a seat is free: it is freed a moment after the one before it left.
-fn greeted_at_last(running: &Running) -> Client {
+pub(super) fn greeted_at_last(running: &Running) -> Client {
     loop {
         let stream = Stream::connect(running.address(), FOREVER).expect("connected");
         match greet(&stream, &Role::Client, FOREVER) {

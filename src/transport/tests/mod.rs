@@ -19,7 +19,7 @@ use super::{
 };
 use super::{greet, write_frames};
 use crate::limits::MAX_RESPONSE_FRAME_BYTES;
-use crate::lpaxos::{Ballot, Message, NodeId, Progress, Slot};
+use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot};
 use crate::wire::{
     Accepted, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, PeerHello, Refusal,
     RequestBody, Role, Welcome, decode_response, encode_peer, encode_request,
@@ -216,4 +216,14 @@ fn answer_to(id: u64, text: &str) -> ClientResponse {
 
 fn peer_frame(number: u64) -> bytes::Bytes {
     encode_peer(&progress(number))
+}
+
+/// So many large answers are more than the buffers of the system take.
+const LARGE_ANSWERS: u64 = 6;
+
+fn large_answer() -> ClientOutcome {
+    let value = bytes::Bytes::from(vec![b'x'; MAX_RESPONSE_FRAME_BYTES - 1024]);
+    let values = [(bytes::Bytes::from_static(b"k"), value)].into();
+    let position = Position { slot: Slot(1), place: 0 };
+    ClientOutcome::Read { values, returned: None, position }
 }

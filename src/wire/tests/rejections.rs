@@ -8,7 +8,8 @@ use protobuf::{EnumOrUnknown, MessageField};
 use super::payload;
 use crate::limits::{
     ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES,
-    MAX_PATCHES_PER_REPAIR, MAX_REQUEST_FRAME_BYTES, MAX_RESPONSE_FRAME_BYTES, NUMBERS_BELOW,
+    MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, MAX_REQUEST_FIELDS, MAX_REQUEST_FRAME_BYTES,
+    MAX_RESPONSE_FRAME_BYTES, NUMBERS_BELOW,
 };
 use crate::lpaxos::{
     Ballot, Entry, Message, NodeId, Page, Patch, Position, PromisePage, RepairPatches, Slot,
@@ -304,7 +305,47 @@ fn the_overhead_of_an_entry_is_within_its_bound() {
 fn a_message_above_the_frame_is_an_error_of_this_node() {
     let value = Bytes::from(vec![0; MAX_ENTRY_VALUE_BYTES]);
     let patch = Patch::new([(Bytes::new(), Some(value))].into());
-    let patches = vec![Arc::new(patch); 9];
+    let patch = Arc::new(patch);
+    let patches = vec![patch; 9];
     let ballot = Ballot { round: 1, node: NodeId(1) };
     encode_peer(&Message::RepairPatches(RepairPatches { ballot, first: Slot(1), patches }));
+}
+
+/// A request with so many fields, in it and in what it executes, that no version knows.
+fn request_with_unknown_fields(outside: u32, inside: u32) -> Vec<u8> {
+    let mut execute = client::Execute::default();
+    for number in 0..inside {
+        execute.special_fields.mut_unknown_fields().add_varint(1000 + number, 1);
+    }
+    let body = Some(client::request::Body::Execute(execute));
+    let mut request = client::Request { id: 7, body, ..Default::default() };
+    for number in 0..outside {
+        request.special_fields.mut_unknown_fields().add_varint(1000 + number, 1);
+    }
+    bytes(&request)
+}
+
+#[test]
+fn more_fields_than_a_message_can_need() {
+    let most = u32::try_from(MAX_REQUEST_FIELDS).expect("32 bits");
+    assert_eq!(decode_request(&request_with_unknown_fields(50, 50)).expect("known parts").id, 7);
+    for (outside, inside) in [(most, 0), (0, most), (most / 2, most / 2)] {
+        let error = decode_request(&request_with_unknown_fields(outside, inside));
+        let error = error.expect_err("rejected").error;
+        assert!(matches!(error, WireError::TooLarge { field: "fields", .. }), "{error}");
+    }
+    let patch = patch_of(vec![peer::Write::default(); MAX_PEER_FIELDS]);
+    let error = peer_error(Body::Accept(accept(1, patch)));
+    assert!(matches!(error, WireError::TooLarge { field: "fields", .. }), "{error}");
+}
+
+#[test]
+fn groups_and_cut_off_fields() {
+    let deep_groups = [0x0b].repeat(100_000);
+    let overlong_varint = [&[0x08][..], &[0x80; 10], &[1]].concat();
+    for bytes in [&deep_groups[..], &overlong_varint, &[0x08], &[0x1a, 5, 0], &[0x09, 1, 2]] {
+        assert!(matches!(decode_peer(bytes), Err(WireError::Malformed(_))));
+        let error = decode_request(bytes).expect_err("rejected").error;
+        assert!(matches!(error, WireError::Malformed(_)), "{error}");
+    }
 }
