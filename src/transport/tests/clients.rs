@@ -152,9 +152,12 @@ fn a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
     });
     let mut deaf = running.client();
     let mut other = running.client();
-    for id in 1..=LARGE_ANSWERS {
+    let asked = (1..=LARGE_ANSWERS).map(|id| {
         deaf.ask(id);
-        running.request().1.send(large_answer());
+        running.request().1
+    });
+    for reply in asked.collect::<Vec<_>>() {
+        reply.send(large_answer());
     }
     other.ask(1);
     running.request().1.send(said("served"));

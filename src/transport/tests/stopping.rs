@@ -70,13 +70,26 @@ fn a_peer_that_waits_for_room_in_the_queue_does_not_hold_up_the_end() {
     assert_eq!(running.events.len(), 64);
 }
 
+/// Listening on all addresses there is none of its own to be woken by.
+#[test]
+fn a_node_that_listens_everywhere_stops_too() {
+    let everywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    let running = start_at(everywhere, 1, settings());
+    let mut client = Client::connect(SocketAddr::new(loopback().ip(), running.address().port()));
+    running.transport.stop();
+    client.wait_for_end();
+}
+
 #[test]
 fn a_client_that_does_not_read_does_not_hold_up_the_end() {
     let running = start(Settings { closing_time: Duration::from_millis(50), ..settings() });
     let mut deaf = running.client();
-    for id in 1..=LARGE_ANSWERS {
+    let asked = (1..=LARGE_ANSWERS).map(|id| {
         deaf.ask(id);
-        running.request().1.send(large_answer());
+        running.request().1
+    });
+    for reply in asked.collect::<Vec<_>>() {
+        reply.send(large_answer());
     }
     running.transport.stop();
     deaf.wait_for_end();
