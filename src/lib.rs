@@ -4,5 +4,7 @@ pub mod kv;
 pub mod lang;
 pub mod limits;
 pub mod lpaxos;
+pub mod server;
+pub mod storage;
 pub mod transport;
 pub mod wire;

@@ -93,6 +93,10 @@ pub const MAX_UNGREETED: usize = 128;
 /// no further one until then.
 pub const MAX_PIPELINED: usize = 128;
 
+/// Events that wait for the consensus thread. Peers wait for room in it; clients may fill only
+/// half, so that they do not keep the peers out.
+pub const EVENTS_QUEUED: usize = 8192;
+
 /// Frames that wait for a peer's connection; the protocol sends again what is dropped above it.
 pub const MAX_QUEUED_FRAMES: usize = 1024;
 

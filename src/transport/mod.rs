@@ -52,6 +52,8 @@ pub use stream::Stream;
 use listener::Listener;
 use shared::Shared;
 
+pub(crate) use shared::panic_message;
+
 /// What the transport asks of the node. Called on the transport's threads, several at once; only
 /// what is said to may take long.
 pub trait Handler: Send + Sync + 'static {
