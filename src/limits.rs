@@ -57,6 +57,13 @@ pub const MAX_RESPONSE_FRAME_BYTES: usize = 8 * MIB;
 /// What one node tells another: two decrees in an `Accept`, a decree and a page in a `Promise`.
 pub const MAX_PEER_FRAME_BYTES: usize = 16 * MIB;
 
+/// Fields of a client's request, those of its parameters included: a thousand parameters and more.
+/// A field of two bytes may take a hundred in memory once it is decoded.
+pub const MAX_REQUEST_FIELDS: usize = 8 * KIB;
+
+/// Fields of what one node tells another: as many entries as bytes allow, four fields each.
+pub const MAX_PEER_FIELDS: usize = 2 * MIB;
+
 /// Besides keys, values and their overhead, what a message to a peer takes.
 const PEER_FRAME_OVERHEAD_BYTES: usize = 4 * KIB;
 
@@ -150,6 +157,8 @@ pub const MAX_REQUEST_TIME: Duration = Duration::from_secs(120);
 const _: () = assert!(2 * MAX_PATCH_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
 const _: () =
     assert!(MAX_PATCH_BYTES + MAX_PAGE_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
+// However small its entries are.
+const _: () = assert!(2 * 4 * (MAX_PATCH_BYTES / ENTRY_OVERHEAD_BYTES) < MAX_PEER_FIELDS);
 // A decree can hold the largest entry.
 const _: () =
     assert!(MAX_ENTRY_KEY_BYTES + MAX_ENTRY_VALUE_BYTES + ENTRY_OVERHEAD_BYTES <= MAX_PATCH_BYTES);
@@ -158,6 +167,10 @@ const _: () = assert!(MAX_PEER_FRAME_BYTES + 4 <= MAX_QUEUED_BYTES);
 // A greeting with a full list of the longest addresses fits, and so does the longest refusal.
 const _: () = assert!(MAX_NODES * (45 + 2) + 128 <= MAX_GREETING_FRAME_BYTES);
 const _: () = assert!(MAX_MESSAGE_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
+// The longest text that an `abort` can give fits into an answer.
+const _: () = assert!(MAX_ENTRY_VALUE_BYTES + 128 <= MAX_RESPONSE_FRAME_BYTES);
+// All connections together leave room for files among the usual 1,024 descriptors.
+const _: () = assert!(MAX_CLIENTS + MAX_UNGREETED + 2 * MAX_NODES <= 896);
 // Lengths of frames are 32-bit numbers.
 const _: () = assert!(MAX_PEER_FRAME_BYTES <= u32::MAX as usize);
 // Peers ask more often than they give each other up, and nobody is cut off while he waits.

@@ -12,6 +12,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::stream::Stream;
 use crate::limits::{COALESCED_FRAMES, KEPT_BUFFER_BYTES, READ_BYTES};
+use crate::wire::WireError;
 
 /// Bytes of the length that a frame begins with.
 const LENGTH_BYTES: usize = 4;
@@ -40,6 +41,8 @@ pub enum FrameError {
     Idle,
     /// The frame was not finished in the time for it.
     TooSlow,
+    /// The frame came, but what it holds is not a message that belongs here.
+    Malformed(WireError),
     /// The stream failed.
     Io(io::Error),
 }
@@ -56,6 +59,7 @@ impl fmt::Display for FrameError {
             }
             FrameError::Idle => write!(f, "nothing came for too long"),
             FrameError::TooSlow => write!(f, "a frame was begun and not finished in time"),
+            FrameError::Malformed(error) => write!(f, "a frame is not understood: {error}"),
             FrameError::Io(error) => error.fmt(f),
         }
     }
@@ -233,3 +237,7 @@ pub fn write_frames(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;
