@@ -1,0 +1,126 @@
+//! Clean histories pass, small ones of every shape and long ones in little time.
+
+use std::time::Instant;
+
+use lattistore::history::bank::{Balances, BankModel, Request, check_bank};
+use lattistore::history::lists::{ListModel, check_lists};
+use lattistore::history::positions::check_positions;
+use lattistore::history::registers::{Method, RegisterModel, check_registers, check_registers_by};
+
+use crate::generate::{Random, Shape, history, list_request, register_request};
+
+const LONG: usize = 100_000;
+
+/// Shapes from no uncertainty at all to a lot of it, and from serial to wide overlap.
+fn shape(random: &mut Random, operations: usize) -> Shape {
+    Shape {
+        unknown_ran: random.below(15),
+        unknown_never_ran: random.below(15),
+        refused: random.below(10),
+        answer_lost: random.below(10),
+        spread: random.below(200),
+        unknown_have_positions: random.percent(50),
+        ..Shape::new(operations)
+    }
+}
+
+#[test]
+fn short_list_histories_pass_both_judges() {
+    for seed in 0..1_000 {
+        let random = &mut Random(seed);
+        let shape = shape(random, 60);
+        let blind = history(random, shape, ListModel::default(), |r, n| list_request(r, n, false));
+        assert_eq!(check_lists(&blind), [], "seed {seed}");
+        let reading = history(random, shape, ListModel::default(), |r, n| list_request(r, n, true));
+        assert_eq!(check_lists(&reading), [], "seed {seed}");
+        assert_eq!(check_positions(&reading, ListModel::default()).faults, [], "seed {seed}");
+        if shape.unknown_have_positions || shape.unknown_ran == 0 {
+            assert_eq!(check_positions(&blind, ListModel::default()).faults, [], "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn short_register_histories_pass_all_judges() {
+    for seed in 0..1_000 {
+        let random = &mut Random(seed);
+        let shape = shape(random, 60);
+        let model = RegisterModel::default();
+        let operations = history(random, shape, model.clone(), |r, n| register_request(r, n, 3));
+        for method in [Method::Fastest, Method::Search] {
+            assert_eq!(check_registers_by(&operations, method), [], "seed {seed} {method:?}");
+        }
+        if shape.unknown_have_positions || shape.unknown_ran == 0 {
+            assert_eq!(check_positions(&operations, model).faults, [], "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_hundred_thousand_list_transactions_pass_by_cycles() {
+    let random = &mut Random(1);
+    let shape = Shape::new(LONG);
+    let operations = history(random, shape, ListModel::default(), |r, n| list_request(r, n, false));
+    let start = Instant::now();
+    assert_eq!(check_lists(&operations), []);
+    println!("{LONG} list transactions by cycles: {:?}", start.elapsed());
+}
+
+#[test]
+fn a_hundred_thousand_list_transactions_pass_by_position() {
+    let random = &mut Random(2);
+    let shape = Shape::new(LONG);
+    let operations = history(random, shape, ListModel::default(), |r, n| list_request(r, n, true));
+    let start = Instant::now();
+    let verdict = check_positions(&operations, ListModel::default());
+    println!(
+        "{LONG} list transactions by position: {:?}, {} unknown ones placed",
+        start.elapsed(),
+        verdict.placed.len()
+    );
+    assert_eq!(verdict.faults, []);
+}
+
+#[test]
+fn a_hundred_thousand_register_operations_pass() {
+    for keys in [1, 50] {
+        let random = &mut Random(3);
+        let shape = Shape::new(LONG);
+        let model = RegisterModel::default();
+        let operations = history(random, shape, model, |r, n| register_request(r, n, keys));
+        let start = Instant::now();
+        assert_eq!(check_registers(&operations), []);
+        println!("{LONG} operations on {keys} registers by zones: {:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn a_hundred_thousand_register_operations_pass_by_search() {
+    let random = &mut Random(4);
+    let shape = Shape { unknown_ran: 0, spread: 60, ..Shape::new(LONG) };
+    let model = RegisterModel::default();
+    let operations = history(random, shape, model, |r, n| register_request(r, n % 7, 20));
+    let start = Instant::now();
+    assert_eq!(check_registers_by(&operations, Method::Search), []);
+    println!("{LONG} operations on 20 registers by search: {:?}", start.elapsed());
+}
+
+#[test]
+fn a_hundred_thousand_transfers_pass() {
+    let random = &mut Random(5);
+    let balances: Balances = (0..10).map(|account| (account, 100)).collect();
+    let shape = Shape { unknown_have_positions: true, ..Shape::new(LONG) };
+    let model = BankModel { balances: balances.clone() };
+    let operations = history(random, shape, model.clone(), |r, _| match r.below(4) {
+        0 => Request::ReadAll,
+        _ => Request::Transfer {
+            from: r.below(10),
+            to: r.below(10),
+            amount: 1 + i64::try_from(r.below(30)).unwrap(),
+        },
+    });
+    let start = Instant::now();
+    assert_eq!(check_bank(&operations, &balances), []);
+    assert_eq!(check_positions(&operations, model).faults, []);
+    println!("{LONG} transfers by sum and by position: {:?}", start.elapsed());
+}
