@@ -156,9 +156,7 @@ fn run<M: Model>(
 }
 
 /// Transactions on lists: elements are unique, and lists change over time so that they stay short.
-///
-/// With `reading`, every transaction reads the lists that it appends to.
-pub(crate) fn list_request(random: &mut Random, number: u64, reading: bool) -> Vec<Step> {
+pub(crate) fn list_request(random: &mut Random, number: u64) -> Vec<Step> {
     let lists = number / 500 * 10;
     let mut steps = Vec::new();
     for nth in 0..=random.below(4) {
@@ -166,9 +164,6 @@ pub(crate) fn list_request(random: &mut Random, number: u64, reading: bool) -> V
         if random.percent(50) {
             steps.push(Step::Read { key });
         } else {
-            if reading {
-                steps.push(Step::Read { key });
-            }
             steps.push(Step::Append { key, element: number * 8 + nth });
         }
     }

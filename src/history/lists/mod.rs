@@ -20,11 +20,13 @@ mod anomaly;
 mod classify;
 mod graph;
 mod model;
+mod place;
 mod scc;
 mod versions;
 
 pub use anomaly::{Anomaly, Class, Cycle, Dependency, Link};
 pub use model::ListModel;
+pub use place::place_unknown;
 
 use super::operation::Operation;
 use graph::Graph;

@@ -41,15 +41,19 @@ impl Model for ListModel {
         observer: &Vec<Step>,
         response: &Vec<Vec<u64>>,
     ) -> bool {
-        let reads = observer.iter().filter_map(|step| match *step {
-            Step::Read { key } => Some(key),
-            Step::Append { .. } => None,
-        });
-        reads.zip(response).any(|(read, list)| {
+        reads(observer).zip(response).any(|(read, list)| {
             unknown.iter().any(|step| match *step {
                 Step::Append { key, element } => key == read && list.contains(&element),
                 Step::Read { .. } => false,
             })
         })
     }
+}
+
+/// The lists that a transaction reads, in order.
+fn reads(request: &[Step]) -> impl Iterator<Item = u64> {
+    request.iter().filter_map(|step| match *step {
+        Step::Read { key } => Some(key),
+        Step::Append { .. } => None,
+    })
 }

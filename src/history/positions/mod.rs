@@ -7,13 +7,18 @@
 //! 2. run one after the other on a naive [`Model`] in that order, all give the answers that were given;
 //! 3. a transaction that ended before another began comes first.
 //!
-//! **Unknown outcomes** take part in one of two ways. With a `position` (a simulator knows them all:
-//! every transaction that really ran is in a chosen decree) they are replayed there, without an
-//! answer to compare. Without one they are left out until an answer cannot be explained without
-//! them: then the judge looks for a few that, run just before that answer, explain it. What it
-//! accepts is a legal order in any case. It finds one that exists if the workload makes effects
-//! recognisable: written values are unique, and transactions read what they write, so that the
-//! first transaction to touch an effect also sees it.
+//! **Unknown outcomes** take part in one of three ways:
+//!
+//! * With a `position` (a simulator knows them all: every transaction that really ran is in a chosen
+//!   decree) they are replayed there, without an answer to compare.
+//! * With a [`Placement`], which says what they ran just before. For lists,
+//!   [`place_unknown`](super::lists::place_unknown) finds these from what was read.
+//! * With neither they are left out until an answer cannot be explained without them: then the judge
+//!   looks for a few that, run just before that answer, explain it. It finds them, if there are any,
+//!   when effects are recognisable and the first answer that an effect could change also shows it.
+//!   Registers with unique values are like that, and transactions on one key that read what they write.
+//!
+//! Whatever the way, the judge accepts a legal order only.
 //!
 //! The same search then tries the operations that were said not to have run, and so tells a refusal
 //! that lied from other wrong answers.
@@ -35,8 +40,18 @@ pub struct Verdict {
     /// The operations that took part, in the order of the replay. Unknown ones that the judge placed
     /// are among them; unknown ones that nobody saw are not.
     pub order: Vec<usize>,
-    /// Unknown operations that the judge placed itself.
+    /// Unknown operations that took part without a position of their own.
     pub placed: Vec<usize>,
+}
+
+/// That an unknown operation ran, and when in the order of positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// The unknown operation.
+    pub operation: usize,
+    /// The operation with a position that it came just before. Of several before the same one, the
+    /// placements come in the order in which they ran.
+    pub before: usize,
 }
 
 /// Judges a history by the positions in it; `model` is the state before all operations.
@@ -44,15 +59,24 @@ pub fn check_positions<M: Model>(
     history: &[Operation<M::Request, M::Response>],
     model: M,
 ) -> Verdict {
+    check_positions_with(history, model, &[])
+}
+
+/// Judges a history by the positions in it and the placements of unknown operations.
+pub fn check_positions_with<M: Model>(
+    history: &[Operation<M::Request, M::Response>],
+    model: M,
+    placements: &[Placement],
+) -> Verdict {
     let mut verdict = Verdict { faults: Vec::new(), order: Vec::new(), placed: Vec::new() };
     let positioned = sort_by_position(history, &mut verdict.faults);
-    Replay::new(history, model).run(&positioned, &mut verdict);
+    Replay::new(history, model, placements).run(&positioned, &mut verdict);
     check_real_time(history, &mut verdict);
     verdict
 }
 
 /// Orders positions: slots, in a slot places from 1, after them the reads with place 0.
-fn rank(position: Position) -> (u64, bool, u32) {
+pub(super) fn rank(position: Position) -> (u64, bool, u32) {
     (position.slot.0, position.place == 0, position.place)
 }
 

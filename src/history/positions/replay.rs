@@ -1,12 +1,15 @@
 //! The replay of a history in the order of its positions, and the search for unknown operations that
 //! explain an answer.
 
+use std::collections::HashMap;
+
 use super::super::operation::{Model, Operation, Outcome};
-use super::{Fault, Verdict};
+use super::{Fault, Placement, Verdict};
 use crate::lpaxos::Position;
 
-/// How many unknown operations at once the search runs before one answer.
-const EXPLANATION_LENGTH: usize = 4;
+/// Up to how many unknown operations the search looks for the fewest that explain an answer; then it
+/// takes as many as it comes to.
+const SHORT_EXPLANATION: usize = 4;
 
 /// How many operations the search runs for one answer: with a filter by tokens far fewer occur.
 const EXPLANATION_ATTEMPTS: usize = 20_000;
@@ -25,20 +28,32 @@ pub(super) struct Replay<'a, M: Model> {
     unknown: Vec<usize>,
     /// Operations that were said not to have run.
     refused: Vec<usize>,
+    /// By operation: the unknown ones that ran just before it, as the caller says.
+    before: HashMap<usize, Vec<usize>>,
 }
 
 impl<'a, M: Model> Replay<'a, M> {
     pub(super) fn new(
         history: &'a [Operation<M::Request, M::Response>],
         model: M,
+        placements: &[Placement],
     ) -> Replay<'a, M> {
+        let mut before: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut unknown = without_position(history, |o| matches!(o, Outcome::MayHaveRun));
+        for placement in placements {
+            if let Ok(at) = unknown.binary_search(&placement.operation) {
+                unknown.remove(at);
+                before.entry(placement.before).or_default().push(placement.operation);
+            }
+        }
         Replay {
             history,
             checkpoint: model.clone(),
             model,
             since_checkpoint: Vec::new(),
-            unknown: without_position(history, |outcome| matches!(outcome, Outcome::MayHaveRun)),
-            refused: without_position(history, |outcome| matches!(outcome, Outcome::DidNotRun)),
+            unknown,
+            refused: without_position(history, |o| matches!(o, Outcome::DidNotRun)),
+            before,
         }
     }
 
@@ -48,6 +63,14 @@ impl<'a, M: Model> Replay<'a, M> {
         for group in positioned.chunk_by(|a, b| a.0 == b.0 && a.0.place == 0) {
             let group_start = verdict.order.len();
             let mut explained = false;
+            for &(_, index) in group {
+                for placed in self.before.remove(&index).unwrap_or_default() {
+                    self.model.run(&self.history[placed].request);
+                    self.since_checkpoint.push(placed);
+                    verdict.order.push(placed);
+                    verdict.placed.push(placed);
+                }
+            }
             for &(position, index) in group {
                 match self.step(index, position, verdict) {
                     Ok(placed) if placed.is_empty() => {}
@@ -178,13 +201,14 @@ impl<M: Model> Search<'_, M> {
             })
             .collect();
         let mut attempts = EXPLANATION_ATTEMPTS;
-        (1..=EXPLANATION_LENGTH.min(useful.len())).find_map(|length| {
+        (1..=SHORT_EXPLANATION).chain([usize::MAX]).find_map(|length| {
             let mut chosen = Vec::new();
             self.extend(self.model, length, &useful, &mut chosen, &mut attempts).then_some(chosen)
         })
     }
 
-    /// Chooses `length` more operations to run on `model`; whether the observer's answer comes out.
+    /// Chooses up to `length` more operations to run on `model`; whether the observer's answer comes
+    /// out.
     fn extend(
         &self,
         model: &M,
@@ -193,6 +217,8 @@ impl<M: Model> Search<'_, M> {
         chosen: &mut Vec<usize>,
         attempts: &mut usize,
     ) -> bool {
+        let observer = &self.history[self.observer];
+        let Some(response) = observer.response() else { return false };
         for &candidate in candidates {
             if chosen.contains(&candidate) {
                 continue;
@@ -206,12 +232,8 @@ impl<M: Model> Search<'_, M> {
                 continue;
             }
             chosen.push(candidate);
-            let found = if length == 1 {
-                let observer = &self.history[self.observer];
-                observer.response() == Some(&after.run(&observer.request).response)
-            } else {
-                self.extend(&after, length - 1, candidates, chosen, attempts)
-            };
+            let found = after.clone().run(&observer.request).response == *response
+                || length > 1 && self.extend(&after, length - 1, candidates, chosen, attempts);
             if found {
                 return true;
             }

@@ -173,12 +173,29 @@ fn entries(history: &[RegisterOperation], indices: &[usize]) -> Vec<Entry> {
         Some(Entry { operation, invoked: *invoked, ended, certain, effect })
     };
     let mut entries: Vec<Entry> = indices.iter().filter_map(entry).collect();
-    let found: HashSet<Option<u64>> =
-        entries.iter().filter_map(|entry| entry.effect.found()).collect();
+    let observed = observed(&entries);
     entries.retain(|entry| {
-        entry.certain || entry.effect.written().is_none_or(|new| found.contains(&new))
+        entry.certain || entry.effect.written().is_none_or(|new| observed.contains(&new))
     });
     entries
+}
+
+/// The values that were found, or that must have been for one that was found to be written.
+fn observed(entries: &[Entry]) -> HashSet<Option<u64>> {
+    let mut conditions: HashMap<Option<u64>, Vec<Option<u64>>> = HashMap::new();
+    for entry in entries {
+        if let Effect::MaySwap(old, new) = entry.effect {
+            conditions.entry(new).or_default().push(old);
+        }
+    }
+    let mut observed = HashSet::new();
+    let mut left: Vec<_> = entries.iter().filter_map(|entry| entry.effect.found()).collect();
+    while let Some(value) = left.pop() {
+        if observed.insert(value) {
+            left.extend(conditions.get(&value).into_iter().flatten());
+        }
+    }
+    observed
 }
 
 /// Finds a value that was found but that nobody can have written.

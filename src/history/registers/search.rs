@@ -6,9 +6,11 @@
 //! which of the open operations have taken effect. When an operation ends, it must have taken effect;
 //! whoever cannot bring that about drops out. If none is left, there is no order.
 //!
-//! Three things keep the set small: equal configurations are one; an open read that fits the value
-//! takes effect at once, for it changes nothing; and of two that differ only in that one has used up
-//! more unknown operations, that one goes, for it can do nothing that the other cannot.
+//! What keeps the set small: equal configurations are one. An open read that fits the value takes
+//! effect at once, for it changes nothing. Unknown operations take effect only right before a
+//! certain one that needs another value than is there; those of the same effect are not told apart,
+//! for none of them has an end; and of two configurations that differ only in that one has used up
+//! more of these, that one goes, for it can do nothing that the other cannot.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -23,18 +25,40 @@ struct Configuration {
     value: Option<u64>,
     /// Open operations that have taken effect, as ascending indices of entries.
     done: Vec<usize>,
-    /// Operations without an end that have taken effect, likewise.
+    /// Of each effect of unknown operations, how many have taken effect.
     used: Vec<usize>,
+}
+
+/// The operations that have begun and not ended.
+#[derive(Debug, Default)]
+struct Open {
+    /// Those that will end, as indices of entries.
+    certain: Vec<usize>,
+    /// Those that need not, by effect: how many there are.
+    unknown: Vec<(Effect, usize)>,
+}
+
+impl Open {
+    fn begin(&mut self, index: usize, entry: &Entry) {
+        if entry.certain {
+            self.certain.push(index);
+            return;
+        }
+        match self.unknown.iter_mut().find(|(effect, _)| *effect == entry.effect) {
+            Some((_, count)) => *count += 1,
+            None => self.unknown.push((entry.effect, 1)),
+        }
+    }
 }
 
 /// Judges one register.
 pub(super) fn check(entries: &[Entry]) -> Option<Wrong> {
-    let mut open: Vec<usize> = Vec::new();
+    let mut open = Open::default();
     let mut configurations =
         vec![Configuration { value: None, done: Vec::new(), used: Vec::new() }];
     for (_, is_end, index) in events(entries) {
         if !is_end {
-            open.push(index);
+            open.begin(index, &entries[index]);
             continue;
         }
         let Some(after) = end(entries, &open, configurations, index) else {
@@ -44,7 +68,7 @@ pub(super) fn check(entries: &[Entry]) -> Option<Wrong> {
             return Some(Wrong::NoOrder { operation: entries[index].operation });
         }
         configurations = after;
-        open.retain(|&other| other != index);
+        open.certain.retain(|&other| other != index);
     }
     None
 }
@@ -65,15 +89,15 @@ fn events(entries: &[Entry]) -> Vec<(u64, bool, usize)> {
 /// The configurations after `ending` ended; `None` if they are too many.
 fn end(
     entries: &[Entry],
-    open: &[usize],
+    open: &Open,
     before: Vec<Configuration>,
     ending: usize,
 ) -> Option<Vec<Configuration>> {
     let mut seen = Seen::default();
     let mut after = Seen::default();
     let mut queue = VecDeque::new();
-    let mut reach = |mut configuration: Configuration, queue: &mut VecDeque<_>| {
-        take_reads(entries, open, &mut configuration);
+    let mut enter = |mut configuration: Configuration, queue: &mut VecDeque<_>| {
+        take_reads(entries, &open.certain, &mut configuration);
         if let Ok(at) = configuration.done.binary_search(&ending) {
             configuration.done.remove(at);
             after.insert(&configuration);
@@ -83,15 +107,13 @@ fn end(
         seen.count + after.count <= MAX_CONFIGURATIONS
     };
     for configuration in before {
-        if !reach(configuration, &mut queue) {
+        if !enter(configuration, &mut queue) {
             return None;
         }
     }
     while let Some(configuration) = queue.pop_front() {
-        for &next in open {
-            if let Some(reached) = step(entries, &configuration, next)
-                && !reach(reached, &mut queue)
-            {
+        for reached in successors(entries, open, &configuration) {
+            if !enter(reached, &mut queue) {
                 return None;
             }
         }
@@ -110,20 +132,61 @@ fn take_reads(entries: &[Entry], open: &[usize], configuration: &mut Configurati
     }
 }
 
-/// The configuration after `next` took effect, if it has not yet and can.
-fn step(entries: &[Entry], configuration: &Configuration, next: usize) -> Option<Configuration> {
-    let mut reached = configuration.clone();
-    let taken = if entries[next].certain { &mut reached.done } else { &mut reached.used };
-    let at = taken.binary_search(&next).err()?;
-    taken.insert(at, next);
-    reached.value = entries[next].effect.apply(configuration.value)?;
-    Some(reached)
+/// What a configuration can become by one certain operation, and the unknown ones that it needs.
+fn successors(entries: &[Entry], open: &Open, from: &Configuration) -> Vec<Configuration> {
+    let mut successors = Vec::new();
+    for &index in &open.certain {
+        let Err(at) = from.done.binary_search(&index) else { continue };
+        let effect = entries[index].effect;
+        let ready = match effect {
+            // What came before makes no difference to it.
+            Effect::Put(_) => vec![from.clone()],
+            Effect::Found(value) | Effect::Swap(value, _) => reach(open, from, Some(value)),
+            Effect::MaySwap(..) => reach(open, from, None),
+        };
+        for mut configuration in ready {
+            if let Some(value) = effect.apply(configuration.value) {
+                configuration.value = value;
+                configuration.done.insert(at, index);
+                successors.push(configuration);
+            }
+        }
+    }
+    successors
+}
+
+/// What a configuration can become by unknown operations alone: those that have the value `goal`, or
+/// all. None at all is best: if the value is there already, no other way is looked for.
+fn reach(open: &Open, from: &Configuration, goal: Option<Option<u64>>) -> Vec<Configuration> {
+    let mut seen = Seen::default();
+    let mut reached = Vec::new();
+    let mut queue = VecDeque::from([from.clone()]);
+    seen.insert(from);
+    while let Some(configuration) = queue.pop_front() {
+        if goal.is_none_or(|goal| goal == configuration.value) {
+            reached.push(configuration.clone());
+            if goal.is_some() {
+                continue;
+            }
+        }
+        for (kind, &(effect, count)) in open.unknown.iter().enumerate() {
+            let Some(value) = effect.apply(configuration.value) else { continue };
+            let mut next = Configuration { value, ..configuration.clone() };
+            // Kinds are added at the end, and configurations learn of them when they use them.
+            next.used.resize(next.used.len().max(kind + 1), 0);
+            next.used[kind] += 1;
+            if next.used[kind] <= count && seen.insert(&next) {
+                queue.push_back(next);
+            }
+        }
+    }
+    reached
 }
 
 /// A set of configurations without those that another one surpasses.
 #[derive(Default)]
 struct Seen {
-    /// By value and `done`: sets of used operations, none of which contains another that came before.
+    /// By value and `done`: what was used, none of which is as much as another that came before.
     used: HashMap<(Option<u64>, Vec<usize>), Vec<Vec<usize>>>,
     count: usize,
 }
@@ -133,10 +196,10 @@ impl Seen {
     fn insert(&mut self, configuration: &Configuration) -> bool {
         let key = (configuration.value, configuration.done.clone());
         let sets = self.used.entry(key).or_default();
-        let contained = |set: &Vec<usize>| {
-            set.iter().all(|index| configuration.used.binary_search(index).is_ok())
-        };
-        if sets.iter().any(contained) {
+        let used = |kind: usize| configuration.used.get(kind).copied().unwrap_or(0);
+        let surpasses =
+            |set: &Vec<usize>| set.iter().enumerate().all(|(kind, &count)| count <= used(kind));
+        if sets.iter().any(surpasses) {
             return false;
         }
         sets.push(configuration.used.clone());

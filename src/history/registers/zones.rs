@@ -27,11 +27,11 @@ type Moment = (Option<u64>, usize);
 /// is certain of each compare-and-set whether it wrote.
 pub(super) fn has_unique_values(entries: &[Entry]) -> bool {
     let mut seen = HashSet::from([None]);
-    let found: HashSet<_> = entries.iter().filter_map(|entry| entry.effect.found()).collect();
+    let observed = super::observed(entries);
     entries.iter().all(|entry| {
         let unique = entry.effect.written().is_none_or(|value| seen.insert(value));
         let settled = match entry.effect {
-            Effect::MaySwap(_, new) => found.contains(&new),
+            Effect::MaySwap(_, new) => observed.contains(&new),
             _ => true,
         };
         unique && settled
