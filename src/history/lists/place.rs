@@ -25,7 +25,7 @@ pub fn place_unknown(history: &[ListOperation]) -> Vec<Placement> {
         bounds.ranks[index] = Some(rank);
     }
     // A bound found in one list may lower one in another: until nothing changes.
-    while versions.lists.values().fold(false, |changed, list| bounds.lower(list) || changed) {}
+    while versions.lists.values().filter(|list| bounds.lower(list)).count() > 0 {}
     let turns = turns(&bounds, &versions);
     let mut placed: Vec<(usize, usize, usize)> =
         bounds.bounds.iter().map(|(&index, &bound)| (bound, turns[&index], index)).collect();

@@ -14,14 +14,16 @@
 //! found is left out: no answer depends on it.
 
 mod anomaly;
+mod model;
 mod search;
 mod zones;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub use anomaly::{Anomaly, Wrong};
+pub use model::RegisterModel;
 
-use super::operation::{Model, Operation, Outcome, Ran};
+use super::operation::{Operation, Outcome};
 
 /// What is done to a register. All registers are `None`, absent, at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -223,35 +225,4 @@ fn find_unwritten(
         Some(&writer) => Wrong::DirtyRead { reader, writer, value },
         None => Wrong::OutOfThinAir { reader, value },
     })
-}
-
-/// Registers as a model, so that the white box can replay the histories that the black box judges.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RegisterModel {
-    values: HashMap<u64, u64>,
-}
-
-impl Model for RegisterModel {
-    type Request = Request;
-    type Response = Option<u64>;
-
-    fn run(&mut self, request: &Request) -> Ran<Option<u64>> {
-        let found = self.values.get(&request.key).copied();
-        let put = match request.action {
-            Action::Read => None,
-            Action::Write(new) => Some(new),
-            Action::CompareAndSet { expected, new } => (found == expected).then_some(new),
-        };
-        match put {
-            Some(Some(new)) => self.values.insert(request.key, new),
-            Some(None) => self.values.remove(&request.key),
-            None => None,
-        };
-        let answers = !matches!(request.action, Action::Write(_));
-        Ran { response: found.filter(|_| answers), wrote: put.is_some() }
-    }
-
-    fn may_explain(&self, unknown: &Request, observer: &Request, _: &Option<u64>) -> bool {
-        unknown.key == observer.key
-    }
 }

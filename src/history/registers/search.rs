@@ -16,8 +16,8 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{Effect, Entry, Wrong};
 
-/// How many configurations the search keeps before it gives up.
-const MAX_CONFIGURATIONS: usize = 200_000;
+/// How many comparisons of configurations a search may take: some seconds' worth.
+const MAX_COMPARISONS: usize = 50_000_000;
 
 /// What the store may look like at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,46 +29,23 @@ struct Configuration {
     used: Vec<usize>,
 }
 
-/// The operations that have begun and not ended.
-#[derive(Debug, Default)]
-struct Open {
-    /// Those that will end, as indices of entries.
-    certain: Vec<usize>,
-    /// Those that need not, by effect: how many there are.
-    unknown: Vec<(Effect, usize)>,
-}
-
-impl Open {
-    fn begin(&mut self, index: usize, entry: &Entry) {
-        if entry.certain {
-            self.certain.push(index);
-            return;
-        }
-        match self.unknown.iter_mut().find(|(effect, _)| *effect == entry.effect) {
-            Some((_, count)) => *count += 1,
-            None => self.unknown.push((entry.effect, 1)),
-        }
-    }
-}
-
 /// Judges one register.
 pub(super) fn check(entries: &[Entry]) -> Option<Wrong> {
-    let mut open = Open::default();
+    let mut search = Search { entries, certain: Vec::new(), unknown: Vec::new(), comparisons: 0 };
     let mut configurations =
         vec![Configuration { value: None, done: Vec::new(), used: Vec::new() }];
     for (_, is_end, index) in events(entries) {
         if !is_end {
-            open.begin(index, &entries[index]);
+            search.begin(index);
             continue;
         }
-        let Some(after) = end(entries, &open, configurations, index) else {
+        configurations = search.end(index, configurations);
+        if search.is_exhausted() {
             return Some(Wrong::Undecided);
-        };
-        if after.is_empty() {
+        }
+        if configurations.is_empty() {
             return Some(Wrong::NoOrder { operation: entries[index].operation });
         }
-        configurations = after;
-        open.certain.retain(|&other| other != index);
     }
     None
 }
@@ -86,116 +63,136 @@ fn events(entries: &[Entry]) -> Vec<(u64, bool, usize)> {
     events
 }
 
-/// The configurations after `ending` ended; `None` if they are too many.
-fn end(
-    entries: &[Entry],
-    open: &Open,
-    before: Vec<Configuration>,
-    ending: usize,
-) -> Option<Vec<Configuration>> {
-    let mut seen = Seen::default();
-    let mut after = Seen::default();
-    let mut queue = VecDeque::new();
-    let mut enter = |mut configuration: Configuration, queue: &mut VecDeque<_>| {
-        take_reads(entries, &open.certain, &mut configuration);
-        if let Ok(at) = configuration.done.binary_search(&ending) {
-            configuration.done.remove(at);
-            after.insert(&configuration);
-        } else if seen.insert(&configuration) {
-            queue.push_back(configuration);
+/// The search at a moment: what has begun and not ended.
+struct Search<'a> {
+    entries: &'a [Entry],
+    /// Operations that will end, as indices of entries.
+    certain: Vec<usize>,
+    /// Those that need not, by effect: how many there are.
+    unknown: Vec<(Effect, usize)>,
+    comparisons: usize,
+}
+
+impl Search<'_> {
+    fn is_exhausted(&self) -> bool {
+        self.comparisons > MAX_COMPARISONS
+    }
+
+    fn begin(&mut self, index: usize) {
+        let Entry { effect, certain, .. } = self.entries[index];
+        if certain {
+            self.certain.push(index);
+            return;
         }
-        seen.count + after.count <= MAX_CONFIGURATIONS
-    };
-    for configuration in before {
-        if !enter(configuration, &mut queue) {
-            return None;
+        match self.unknown.iter_mut().find(|(known, _)| *known == effect) {
+            Some((_, count)) => *count += 1,
+            None => self.unknown.push((effect, 1)),
         }
     }
-    while let Some(configuration) = queue.pop_front() {
-        for reached in successors(entries, open, &configuration) {
-            if !enter(reached, &mut queue) {
-                return None;
+
+    /// The configurations after `ending` ended, or some of them if the search is exhausted.
+    fn end(&mut self, ending: usize, before: Vec<Configuration>) -> Vec<Configuration> {
+        let mut seen = Seen::default();
+        let mut after = Seen::default();
+        let mut queue = VecDeque::from(before);
+        while let Some(mut configuration) = queue.pop_front() {
+            self.take_reads(&mut configuration);
+            if let Ok(at) = configuration.done.binary_search(&ending) {
+                configuration.done.remove(at);
+                after.insert(&configuration, &mut self.comparisons);
+            } else if seen.insert(&configuration, &mut self.comparisons) {
+                queue.extend(self.successors(&configuration));
+            }
+            if self.is_exhausted() {
+                break;
             }
         }
+        self.certain.retain(|&other| other != ending);
+        after.into_configurations()
     }
-    Some(after.into_configurations())
-}
 
-/// Lets every open read that fits take effect.
-fn take_reads(entries: &[Entry], open: &[usize], configuration: &mut Configuration) {
-    for &index in open {
-        if entries[index].effect == Effect::Found(configuration.value)
-            && let Err(at) = configuration.done.binary_search(&index)
-        {
-            configuration.done.insert(at, index);
-        }
-    }
-}
-
-/// What a configuration can become by one certain operation, and the unknown ones that it needs.
-fn successors(entries: &[Entry], open: &Open, from: &Configuration) -> Vec<Configuration> {
-    let mut successors = Vec::new();
-    for &index in &open.certain {
-        let Err(at) = from.done.binary_search(&index) else { continue };
-        let effect = entries[index].effect;
-        let ready = match effect {
-            // What came before makes no difference to it.
-            Effect::Put(_) => vec![from.clone()],
-            Effect::Found(value) | Effect::Swap(value, _) => reach(open, from, Some(value)),
-            Effect::MaySwap(..) => reach(open, from, None),
-        };
-        for mut configuration in ready {
-            if let Some(value) = effect.apply(configuration.value) {
-                configuration.value = value;
+    /// Lets every open read that fits take effect.
+    fn take_reads(&self, configuration: &mut Configuration) {
+        for &index in &self.certain {
+            if self.entries[index].effect == Effect::Found(configuration.value)
+                && let Err(at) = configuration.done.binary_search(&index)
+            {
                 configuration.done.insert(at, index);
-                successors.push(configuration);
             }
         }
     }
-    successors
+
+    /// What a configuration can become by one certain operation, and the unknown ones that it needs.
+    fn successors(&mut self, from: &Configuration) -> Vec<Configuration> {
+        let mut successors = Vec::new();
+        for index in self.certain.clone() {
+            let Err(at) = from.done.binary_search(&index) else { continue };
+            let effect = self.entries[index].effect;
+            let ready = match effect {
+                // What came before makes no difference to it.
+                Effect::Put(_) => vec![from.clone()],
+                Effect::Found(value) | Effect::Swap(value, _) => self.reach(from, Some(value)),
+                Effect::MaySwap(..) => self.reach(from, None),
+            };
+            for mut configuration in ready {
+                if let Some(value) = effect.apply(configuration.value) {
+                    configuration.value = value;
+                    configuration.done.insert(at, index);
+                    successors.push(configuration);
+                }
+            }
+        }
+        successors
+    }
+
+    /// What a configuration can become by unknown operations alone: those that have the value `goal`,
+    /// or all. None at all is best: if the value is there already, no other way is looked for.
+    fn reach(&mut self, from: &Configuration, goal: Option<Option<u64>>) -> Vec<Configuration> {
+        let mut seen = Seen::default();
+        let mut reached = Vec::new();
+        let mut queue = VecDeque::from([from.clone()]);
+        seen.insert(from, &mut self.comparisons);
+        while let Some(configuration) = queue.pop_front() {
+            if goal.is_none_or(|goal| goal == configuration.value) {
+                reached.push(configuration.clone());
+                if goal.is_some() {
+                    continue;
+                }
+            }
+            for (kind, &(effect, count)) in self.unknown.iter().enumerate() {
+                let Some(value) = effect.apply(configuration.value) else { continue };
+                let mut next = Configuration { value, ..configuration.clone() };
+                // Kinds are added at the end, and configurations learn of them when they use them.
+                next.used.resize(next.used.len().max(kind + 1), 0);
+                next.used[kind] += 1;
+                if next.used[kind] <= count && seen.insert(&next, &mut self.comparisons) {
+                    queue.push_back(next);
+                }
+            }
+            if self.comparisons > MAX_COMPARISONS {
+                break;
+            }
+        }
+        reached
+    }
 }
 
-/// What a configuration can become by unknown operations alone: those that have the value `goal`, or
-/// all. None at all is best: if the value is there already, no other way is looked for.
-fn reach(open: &Open, from: &Configuration, goal: Option<Option<u64>>) -> Vec<Configuration> {
-    let mut seen = Seen::default();
-    let mut reached = Vec::new();
-    let mut queue = VecDeque::from([from.clone()]);
-    seen.insert(from);
-    while let Some(configuration) = queue.pop_front() {
-        if goal.is_none_or(|goal| goal == configuration.value) {
-            reached.push(configuration.clone());
-            if goal.is_some() {
-                continue;
-            }
-        }
-        for (kind, &(effect, count)) in open.unknown.iter().enumerate() {
-            let Some(value) = effect.apply(configuration.value) else { continue };
-            let mut next = Configuration { value, ..configuration.clone() };
-            // Kinds are added at the end, and configurations learn of them when they use them.
-            next.used.resize(next.used.len().max(kind + 1), 0);
-            next.used[kind] += 1;
-            if next.used[kind] <= count && seen.insert(&next) {
-                queue.push_back(next);
-            }
-        }
-    }
-    reached
-}
+/// What all configurations of a group have in common: the value, and what is done.
+type Group = (Option<u64>, Vec<usize>);
 
 /// A set of configurations without those that another one surpasses.
 #[derive(Default)]
 struct Seen {
-    /// By value and `done`: what was used, none of which is as much as another that came before.
-    used: HashMap<(Option<u64>, Vec<usize>), Vec<Vec<usize>>>,
-    count: usize,
+    /// What was used, none of which is as much as another that came before.
+    used: HashMap<Group, Vec<Vec<usize>>>,
 }
 
 impl Seen {
-    /// Whether the configuration is new.
-    fn insert(&mut self, configuration: &Configuration) -> bool {
-        let key = (configuration.value, configuration.done.clone());
-        let sets = self.used.entry(key).or_default();
+    /// Whether the configuration is new. Adds how many it was compared with to `comparisons`.
+    fn insert(&mut self, configuration: &Configuration, comparisons: &mut usize) -> bool {
+        let group = (configuration.value, configuration.done.clone());
+        let sets = self.used.entry(group).or_default();
+        *comparisons += 1 + sets.len();
         let used = |kind: usize| configuration.used.get(kind).copied().unwrap_or(0);
         let surpasses =
             |set: &Vec<usize>| set.iter().enumerate().all(|(kind, &count)| count <= used(kind));
@@ -203,14 +200,15 @@ impl Seen {
             return false;
         }
         sets.push(configuration.used.clone());
-        self.count += 1;
         true
     }
 
     fn into_configurations(self) -> Vec<Configuration> {
-        let unfold = |((value, done), sets): ((Option<u64>, Vec<usize>), Vec<Vec<usize>>)| {
-            sets.into_iter().map(move |used| Configuration { value, done: done.clone(), used })
-        };
-        self.used.into_iter().flat_map(unfold).collect()
+        let mut configurations = Vec::new();
+        for ((value, done), sets) in self.used {
+            let with = |used| Configuration { value, done: done.clone(), used };
+            configurations.extend(sets.into_iter().map(with));
+        }
+        configurations
     }
 }
