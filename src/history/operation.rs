@@ -11,7 +11,8 @@ pub enum Outcome<R> {
     Ran(R),
     /// It ran, but the answer is lost, such as when it was too large to be kept for a retry.
     RanUnseen,
-    /// It certainly did not run, and never will: a definite refusal, or an abort without effect.
+    /// It certainly did not run, and never will: a definite refusal; or it ran to an error or its
+    /// abort and had no effect, and the model cannot tell that answer. It has no position then.
     DidNotRun,
     /// No answer, or one that leaves it open. It may have run, may run yet, or may never run, but
     /// at most once.

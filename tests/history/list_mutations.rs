@@ -1,5 +1,7 @@
 //! Clean list histories with one random wound: whatever it is, it must be found.
 
+use std::time::Instant;
+
 use lattistore::history::Outcome;
 use lattistore::history::lists::{Anomaly, ListModel, ListOperation, Step, check_lists};
 
@@ -39,6 +41,23 @@ fn every_wound_is_found() {
     }
     println!("wounds inflicted: {:?} {inflicted:?}", WOUNDS.map(|(name, ..)| name));
     assert!(inflicted.iter().all(|&times| times > 100), "{inflicted:?}");
+}
+
+#[test]
+fn a_wound_in_a_long_history_is_found_and_told_by_a_short_cycle() {
+    let random = &mut Random(9);
+    let operations = history(random, Shape::new(100_000), ListModel::default(), list_request);
+    let wounds: [(&str, Wound); 3] =
+        [("stale read", stale_read), ("lost append", lost_append), ("future", read_of_the_future)];
+    for (name, wound) in wounds {
+        let mut operations = operations.clone();
+        while wound(random, &mut operations).is_none() {}
+        let start = Instant::now();
+        let found = check_lists(&operations);
+        println!("a {name} among 100000 transactions: {:?}", start.elapsed());
+        let Some(Anomaly::Cycle(cycle)) = found.first() else { panic!("{name}: {found:?}") };
+        assert!(cycle.real_time && cycle.links.len() <= 3, "{name}: {cycle}");
+    }
 }
 
 /// A random answered read: its operation, its key, and the index of its list in the answer.

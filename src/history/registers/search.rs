@@ -16,8 +16,8 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{Effect, Entry, Wrong};
 
-/// How many comparisons of configurations a search may take: some seconds' worth.
-const MAX_COMPARISONS: usize = 50_000_000;
+/// How many comparisons of configurations a search may take: a few seconds of work.
+const MAX_COMPARISONS: usize = 20_000_000;
 
 /// What the store may look like at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
