@@ -1,5 +1,6 @@
 //! A strictly serializable key-value store whose transactions are small programs.
 
+pub mod history;
 pub mod kv;
 pub mod lang;
 pub mod limits;
