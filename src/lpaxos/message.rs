@@ -42,6 +42,30 @@ pub enum Message<K, V> {
     Progress(Progress),
 }
 
+impl<K, V> Message<K, V> {
+    /// The ballot in which the message was sent; heartbeats have none.
+    pub fn ballot(&self) -> Option<Ballot> {
+        let ballot = match self {
+            Message::Heartbeat(_) => return None,
+            Message::Prepare(message) => message.ballot,
+            Message::Promise(message) => message.ballot,
+            Message::FetchPage(message) => message.ballot,
+            Message::PromisePage(message) => message.ballot,
+            Message::Refused(message) => message.ballot,
+            Message::Accept(message) => message.ballot,
+            Message::Accepted(message) => message.ballot,
+            Message::NeedPrevious(message) => message.ballot,
+            Message::Confirm(message) | Message::Confirmed(message) => message.ballot,
+            Message::Commit(message) => message.ballot,
+            Message::RepairPatches(message) => message.ballot,
+            Message::RepairPage(message) => message.ballot,
+            Message::PageMerged(message) => message.ballot,
+            Message::Progress(message) => message.ballot,
+        };
+        Some(ballot)
+    }
+}
+
 /// What a node tells of itself each period (DESIGN section 5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {

@@ -1,17 +1,55 @@
-//! LPaxos: consensus on patches that merge.
+//! LPaxos: consensus on patches that merge, without a replicated log. The pure core.
+//!
+//! The leader runs a batch of commands on the current state and gets a *patch*: the keys it writes.
+//! Consensus chooses patches, one *decree* per *slot*. The *version* of a key is the slot that last
+//! wrote it, and *merging* keeps, key by key, the higher version; so replicas need not apply patches
+//! in order, nor all of them: any majority, merged, gives back the whole state. A node holds one
+//! accepted proposal and one versioned map, nothing else.
+//!
+//! The rules P1 to P11 are those of `docs/protocol.md`. Where they are:
+//!
+//! | file | what | rules |
+//! | --- | --- | --- |
+//! | `node.rs` | the node as its caller sees it; roles; `outbox.rs` is the contract with the caller | |
+//! | `acceptor.rs` | promises, votes, what is learned; the only one to change the durable state | P2, P4, P8 to P11 |
+//! | `recovery.rs` | the candidate, from its ballot to the state it leads from | P1, P3 |
+//! | `leader.rs` | proposals, reads, commits; `window.rs` holds recent patches | P4, P6 to P9 |
+//! | `repair.rs` | bringing lagging nodes up | P10 |
+//! | `omega.rs` | the failure detector that names a leader | |
+//! | `durable.rs`, `replica.rs`, `patch.rs` | the state, and how facts merge | P5, P11 |
+//! | `machine.rs` | what is asked of a store | |
+//!
+//! Invariant: nothing here reads a clock, a socket, a file or a global random number, and nothing
+//! starts a thread. Time and seeds are arguments.
+//! Invariant: a peer's message never panics here; a broken invariant of the node's own does, in
+//! release builds too.
 
+mod acceptor;
 mod ballot;
+mod config;
 mod durable;
+mod leader;
 mod machine;
 mod members;
 mod message;
+mod node;
+mod omega;
+mod outbox;
 mod patch;
+mod recovery;
+mod repair;
 mod replica;
+mod requests;
+mod window;
 
 pub use ballot::{Ballot, NodeId, Slot};
+pub use config::{Config, Election};
 pub use durable::{Durable, Record};
 pub use machine::{Batch, Machine, Position};
 pub use members::Members;
 pub use message::*;
+pub use node::Node;
+pub use outbox::Output;
 pub use patch::{Entry, Page, Patch, Proposal};
 pub use replica::{PageLimits, Replica, TOMBSTONE_DISTANCE};
+pub use requests::{Answer, Request, Ticket};

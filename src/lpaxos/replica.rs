@@ -165,6 +165,11 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
         self.raise_floor(floor);
     }
 
+    /// The version of the oldest tombstone.
+    pub(super) fn oldest_tombstone(&self) -> Option<Slot> {
+        self.tombstones.first().map(|(version, _)| *version)
+    }
+
     /// The highest floor that is at most `wanted` and drops at most `most` tombstones, if it drops any.
     pub(super) fn floor_within(&self, wanted: Slot, most: usize) -> Option<Slot> {
         let (oldest, _) = self.tombstones.first()?;
@@ -233,7 +238,3 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
         Patch::new(writes)
     }
 }
-
-#[cfg(test)]
-#[path = "replica_tests.rs"]
-mod tests;

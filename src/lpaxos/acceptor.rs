@@ -1,0 +1,299 @@
+//! The acceptor and replica of a node: promises (P2), votes (P4), and what it learns (P9, P10).
+//!
+//! Every method changes the durable state only by records, which gather here until the node's caller
+//! makes them durable. The answers that the methods return depend on those records and must not
+//! leave the node before.
+//!
+//! Between a promise and the first acceptance in the same ballot the replica does not change: only
+//! the owner of the promised ballot can change it, and it does not before its recovery is over. That
+//! is why the pages of one promise agree with each other, also over a restart, and why tombstones
+//! are dropped only where a proposal is accepted.
+
+use std::sync::Arc;
+
+use super::ballot::{Ballot, Slot};
+use super::config::Config;
+use super::durable::{Durable, Record};
+use super::machine::Machine;
+use super::message::{
+    Accept, Accepted, Commit, Confirm, FetchPage, Message, NeedPrevious, PageMerged, Prepare,
+    Previous, Progress, Promise, PromisePage, Refused, RepairPage, RepairPatches,
+};
+use super::patch::{Page, Patch, Proposal};
+use super::replica::TOMBSTONE_DISTANCE;
+
+pub(super) type MessageOf<M> = Message<<M as Machine>::Key, <M as Machine>::Value>;
+type Reply<M> = Option<MessageOf<M>>;
+
+/// The durable state, and the records not yet handed out to be made durable.
+#[derive(Debug)]
+pub(super) struct Acceptor<M: Machine> {
+    durable: Durable<M::Key, M::Value>,
+    records: Vec<Record<M::Key, M::Value>>,
+    /// The last run of consecutive slots, first and last, that were applied above a gap. Not durable:
+    /// it only saves repairing what is there.
+    beyond: Option<(Slot, Slot)>,
+    /// A copy for a lagging node is under way: it would miss tombstones that are dropped now (P10).
+    pub(super) keep_tombstones: bool,
+    config: Config,
+}
+
+impl<M: Machine> Acceptor<M> {
+    pub(super) fn new(durable: Durable<M::Key, M::Value>, config: Config) -> Acceptor<M> {
+        Acceptor { durable, records: Vec::new(), beyond: None, keep_tombstones: false, config }
+    }
+
+    pub(super) fn durable(&self) -> &Durable<M::Key, M::Value> {
+        &self.durable
+    }
+
+    pub(super) fn has_records(&self) -> bool {
+        !self.records.is_empty()
+    }
+
+    pub(super) fn take_records(&mut self) -> Vec<Record<M::Key, M::Value>> {
+        std::mem::take(&mut self.records)
+    }
+
+    fn change(&mut self, record: Record<M::Key, M::Value>) {
+        self.durable.change(&record);
+        self.records.push(record);
+    }
+
+    fn complete(&self) -> Slot {
+        self.durable.replica.complete()
+    }
+
+    fn refusal(&self, ballot: Ballot) -> Reply<M> {
+        Some(Message::Refused(Refused { ballot, promised: self.durable.promised }))
+    }
+
+    fn progress(&self, ballot: Ballot) -> Reply<M> {
+        Some(Message::Progress(Progress { ballot, complete: self.complete() }))
+    }
+
+    /// P1: promises its own new ballot.
+    pub(super) fn promise(&mut self, ballot: Ballot) {
+        if ballot > self.durable.promised {
+            self.change(Record::Promise(ballot));
+        }
+    }
+
+    /// P2. A repeated `Prepare` gets the same promise again, as the first may be lost.
+    pub(super) fn on_prepare(&mut self, prepare: &Prepare) -> Reply<M> {
+        if prepare.ballot < self.durable.promised {
+            return self.refusal(prepare.ballot);
+        }
+        self.promise(prepare.ballot);
+        Some(Message::Promise(Promise {
+            ballot: prepare.ballot,
+            accepted: self.durable.accepted.clone(),
+            complete: self.complete(),
+            floor: self.durable.replica.floor(),
+            full: prepare.complete < self.durable.replica.floor(),
+            page: self.promised_page(prepare.complete, None),
+        }))
+    }
+
+    /// P2: a further page, as long as the promise stands.
+    pub(super) fn on_fetch_page(&self, fetch: FetchPage<M::Key>) -> Reply<M> {
+        if fetch.ballot != self.durable.promised {
+            return self.refusal(fetch.ballot);
+        }
+        let page = self.promised_page(fetch.complete, Some(&fetch.after));
+        Some(Message::PromisePage(PromisePage { ballot: fetch.ballot, after: fetch.after, page }))
+    }
+
+    fn promised_page(&self, complete: Slot, after: Option<&M::Key>) -> Page<M::Key, M::Value> {
+        let full = complete < self.durable.replica.floor();
+        let above = if full { Slot::ZERO } else { complete };
+        self.page(after, above)
+    }
+
+    /// The entries after `after` with a version above `above`, as far as one page goes.
+    pub(super) fn page(&self, after: Option<&M::Key>, above: Slot) -> Page<M::Key, M::Value> {
+        self.durable.replica.page(after, above, self.config.page, M::size)
+    }
+
+    /// P4: applies the patch before, promises and accepts, all in one write. `None`: it accepted a
+    /// later slot already.
+    pub(super) fn on_accept(&mut self, accept: Accept<M::Key, M::Value>) -> Reply<M> {
+        let Accept { ballot, slot, patch, previous } = accept;
+        if ballot < self.durable.promised {
+            return self.refusal(ballot);
+        }
+        let held = self.durable.accepted_at();
+        if held.1 > slot {
+            return None;
+        }
+        // Whoever accepted this slot once has applied the patch before it then.
+        if self.complete() < slot.previous() && held.1 < slot {
+            match previous {
+                Previous::Patch(before) => self.apply(slot.previous(), &before),
+                Previous::Held(chosen_in) if held == (chosen_in, slot.previous()) => {
+                    self.apply_accepted();
+                }
+                Previous::Held(_) => {
+                    let complete = self.complete();
+                    return Some(Message::NeedPrevious(NeedPrevious { ballot, slot, complete }));
+                }
+            }
+        }
+        if held != (ballot, slot) {
+            self.promise(ballot);
+            self.change(Record::Accept(Proposal { ballot, slot, patch }));
+            self.drop_old_tombstones();
+        }
+        Some(Message::Accepted(Accepted { ballot, slot, complete: self.complete() }))
+    }
+
+    /// P11, with a margin. Waits until twice the margin is there, so that it is done seldom.
+    fn drop_old_tombstones(&mut self) {
+        if self.keep_tombstones {
+            return;
+        }
+        let margin = self.config.tombstone_slots.max(TOMBSTONE_DISTANCE);
+        let complete = self.complete().0;
+        let replica = &self.durable.replica;
+        let due = Slot(complete.saturating_sub(margin.saturating_mul(2)));
+        if replica.oldest_tombstone().is_none_or(|oldest| oldest > due) {
+            return;
+        }
+        let wanted = Slot(complete.saturating_sub(margin));
+        if let Some(floor) = replica.floor_within(wanted, self.config.tombstones_per_step) {
+            self.change(Record::DropTombstones(floor));
+        }
+    }
+
+    /// P8: whether the ballot is still the highest promised.
+    pub(super) fn on_confirm(&self, confirm: Confirm) -> Reply<M> {
+        if confirm.ballot != self.durable.promised {
+            return self.refusal(confirm.ballot);
+        }
+        Some(Message::Confirmed(confirm))
+    }
+
+    /// P9: applies the accepted proposal if it is the chosen one.
+    pub(super) fn on_commit(&mut self, commit: &Commit) -> Reply<M> {
+        if commit.ballot < self.durable.promised {
+            return self.refusal(commit.ballot);
+        }
+        if self.durable.accepted_at() == (commit.ballot, commit.slot) {
+            self.apply_accepted();
+        }
+        self.progress(commit.ballot)
+    }
+
+    /// Applies the accepted proposal, which is chosen.
+    pub(super) fn apply_accepted(&mut self) {
+        let slot = self.durable.accepted_slot();
+        if slot > self.complete() {
+            self.change(Record::ApplyAccepted(slot));
+            self.note_applied(slot);
+        }
+    }
+
+    fn apply(&mut self, slot: Slot, patch: &Arc<Patch<M::Key, M::Value>>) {
+        if slot > self.complete() {
+            self.change(Record::Apply(slot, Arc::clone(patch)));
+            self.note_applied(slot);
+        }
+    }
+
+    fn note_applied(&mut self, slot: Slot) {
+        if slot > self.complete() {
+            self.beyond = match self.beyond {
+                Some((first, last)) if first <= slot && slot <= last.next() => {
+                    Some((first, last.max(slot)))
+                }
+                _ => Some((slot, slot)),
+            };
+        }
+    }
+
+    /// How far every decree is reflected if all up to `slot` are (P10, last sentence).
+    fn reached_from(&self, slot: Slot) -> Slot {
+        match self.beyond {
+            Some((first, last)) if first <= slot.next() => last.max(slot),
+            _ => slot,
+        }
+    }
+
+    /// P10: applies patches in order.
+    pub(super) fn on_repair_patches(
+        &mut self,
+        repair: &RepairPatches<M::Key, M::Value>,
+    ) -> Reply<M> {
+        if repair.ballot < self.durable.promised {
+            return self.refusal(repair.ballot);
+        }
+        let mut slot = repair.first;
+        for patch in &repair.patches {
+            self.apply(slot, patch);
+            slot = slot.next();
+        }
+        self.raise_complete(self.complete());
+        self.progress(repair.ballot)
+    }
+
+    /// P10: merges one page; after the last, the node reflects every decree up to the copy's target.
+    ///
+    /// The leader sends a page only after the one before was answered, so whoever has the last page
+    /// has them all, durably.
+    pub(super) fn on_repair_page(&mut self, repair: RepairPage<M::Key, M::Value>) -> Reply<M> {
+        let RepairPage { ballot, copy, after, page } = repair;
+        if ballot < self.durable.promised {
+            return self.refusal(ballot);
+        }
+        let sound = copy.floor <= copy.target && page.follows(after.as_ref());
+        if !sound || self.complete() < copy.base {
+            return self.progress(ballot);
+        }
+        let silent_at = copy.is_full().then_some(copy.target);
+        let next = page.next.clone();
+        self.merge_page(after.as_ref(), page, silent_at);
+        if let Some(after) = next {
+            return Some(Message::PageMerged(PageMerged { ballot, number: copy.number, after }));
+        }
+        self.raise_complete(copy.target);
+        if copy.is_full() {
+            self.raise_floor(copy.floor);
+        }
+        self.progress(ballot)
+    }
+
+    /// Merges the entries of a page that are news. With `silent_at`, the page is one of a full copy as
+    /// of that slot, and what it lacks was deleted (P3, P10).
+    pub(super) fn merge_page(
+        &mut self,
+        after: Option<&M::Key>,
+        page: Page<M::Key, M::Value>,
+        silent_at: Option<Slot>,
+    ) {
+        let replica = &self.durable.replica;
+        let mut facts = match silent_at {
+            Some(at) => replica.silent_deletions(after, &page, at),
+            None => Vec::new(),
+        };
+        facts.extend(page.entries.into_iter().filter(|(_, e)| e.version > replica.complete()));
+        if !facts.is_empty() {
+            self.change(Record::Merge(facts));
+        }
+    }
+
+    /// Notes that every decree up to `slot` is reflected, and those that were applied after it
+    /// without a gap.
+    pub(super) fn raise_complete(&mut self, slot: Slot) {
+        let reached = self.reached_from(slot);
+        if reached > self.complete() {
+            self.change(Record::RaiseComplete(reached));
+        }
+    }
+
+    /// Notes what is missing after a full copy.
+    pub(super) fn raise_floor(&mut self, floor: Slot) {
+        if floor > self.durable.replica.floor() {
+            self.change(Record::RaiseFloor(floor));
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What can be set of a node's behaviour. Nothing here is needed for safety.
+
+use super::replica::PageLimits;
+
+/// Which failure detector names the leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Election {
+    /// Heartbeats, and ballots that only nodes with a majority stand for (DESIGN section 5).
+    Heartbeats,
+    /// The next member every `term_ms`, round robin by the node's time.
+    Rotating {
+        /// How long each member leads, in milliseconds.
+        term_ms: u64,
+    },
+}
+
+/// Times and bounds of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Which failure detector names the leader.
+    pub election: Election,
+    /// Between two heartbeats, in milliseconds. The node wants a tick at least this often.
+    pub heartbeat_ms: u64,
+    /// A node not heard for so long counts as unreachable, in milliseconds.
+    pub unreachable_ms: u64,
+    /// An unanswered message is sent again after so long, in milliseconds.
+    pub resend_ms: u64,
+    /// Requests wait so long for a leader to be known, in milliseconds.
+    pub hold_ms: u64,
+    /// How many requests may wait.
+    pub queue_most: usize,
+    /// A batch takes no further request once it has so many.
+    pub batch_most: usize,
+    /// A batch takes no further request once its writes and answers have so many bytes.
+    pub batch_bytes: usize,
+    /// The bounds of a page.
+    pub page: PageLimits,
+    /// The leader keeps so many bytes of recent patches for nodes that lag a little.
+    pub window_bytes: usize,
+    /// Tombstones are kept for at least so many slots, so that short absences need no full copy.
+    pub tombstone_slots: u64,
+    /// At most so many tombstones are dropped in one step.
+    pub tombstones_per_step: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            election: Election::Heartbeats,
+            heartbeat_ms: 50,
+            unreachable_ms: 300,
+            resend_ms: 100,
+            hold_ms: 1_000,
+            queue_most: 16_384,
+            batch_most: 4_096,
+            batch_bytes: 1 << 20,
+            page: PageLimits { bytes: 256 << 10, examined: 16_384 },
+            window_bytes: 16 << 20,
+            tombstone_slots: 10_000,
+            tombstones_per_step: 4_096,
+        }
+    }
+}

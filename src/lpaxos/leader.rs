@@ -1,0 +1,443 @@
+//! The leader of a ballot: one proposal at a time, and reads that need none (P6 to P9).
+//!
+//! Invariant: a proposal of slot s+1 is made only when slot s is chosen and applied here, so its
+//! decree was computed on exactly the chosen decrees 1..s.
+//! Invariant: nobody is answered before the proposal that was recovered is chosen in this ballot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::acceptor::Acceptor;
+use super::ballot::{Ballot, NodeId, Slot};
+use super::config::Config;
+use super::machine::{Batch, Machine, Position};
+use super::members::Members;
+use super::message::{Accept, Accepted, Commit, Confirm, Message, NeedPrevious, Previous};
+use super::omega::Omega;
+use super::outbox::Output;
+use super::patch::Patch;
+use super::recovery::Recovered;
+use super::repair::Repair;
+use super::requests::{Answer, Queue, Ticket, Waiting};
+use super::window::Window;
+
+type PatchOf<M> = Arc<Patch<<M as Machine>::Key, <M as Machine>::Value>>;
+
+/// A request that ran; its answer waits for the batch to be chosen (P7).
+#[derive(Debug)]
+pub(super) struct Ran<O> {
+    ticket: Option<Ticket>,
+    deadline_ms: u64,
+    outcome: O,
+}
+
+/// The one proposal under way.
+#[derive(Debug)]
+pub(super) struct InFlight<M: Machine> {
+    slot: Slot,
+    patch: PatchOf<M>,
+    votes: BTreeSet<NodeId>,
+    batch: Vec<Ran<M::Outcome>>,
+}
+
+/// A round that asks whether the ballot still stands (P8), with the reads that wait for it.
+#[derive(Debug)]
+struct ConfirmRound<C> {
+    round: u64,
+    votes: BTreeSet<NodeId>,
+    reads: Vec<Waiting<C>>,
+    sent_ms: u64,
+}
+
+/// What the leader knows of another node.
+#[derive(Debug)]
+pub(super) struct PeerState<K> {
+    /// Its `complete` as it last told; `None` before it told anything.
+    pub(super) complete: Option<Slot>,
+    pub(super) accepted_at: (Ballot, Slot),
+    /// When the proposal in flight, or the last `Commit`, was sent to it.
+    pub(super) sent_ms: u64,
+    pub(super) repair: Option<Repair<K>>,
+}
+
+impl<K> PeerState<K> {
+    /// Notes how far the peer says it is; messages may come in another order than they were sent.
+    pub(super) fn told_complete(&mut self, complete: Slot) {
+        self.complete = self.complete.max(Some(complete));
+    }
+}
+
+/// The leadership of one ballot.
+#[derive(Debug)]
+pub(super) struct Leader<M: Machine> {
+    pub(super) ballot: Ballot,
+    me: NodeId,
+    members: Members,
+    pub(super) config: Config,
+    /// The first slot proposed in this ballot. The patch before it was chosen in another.
+    first_slot: Slot,
+    /// Nothing was recovered, or it is chosen, so that clients may be answered.
+    ready: bool,
+    pub(super) in_flight: Option<InFlight<M>>,
+    confirm: Option<ConfirmRound<M::Command>>,
+    confirm_rounds: u64,
+    pub(super) peers: BTreeMap<NodeId, PeerState<M::Key>>,
+    pub(super) window: Window<M>,
+    pub(super) copies: u64,
+    /// Who refused this ballot, and the highest ballot told with it.
+    refused_by: BTreeSet<NodeId>,
+    outbid: Option<Ballot>,
+}
+
+impl<M: Machine> Leader<M> {
+    /// Takes the lead after a recovery and proposes again what was recovered (P3, end).
+    pub(super) fn new(
+        ballot: Ballot,
+        members: Members,
+        config: Config,
+        recovered: Recovered<M::Key, M::Value>,
+        acceptor: &mut Acceptor<M>,
+        out: &mut Output<M>,
+        now_ms: u64,
+    ) -> Leader<M> {
+        let me = ballot.node;
+        let first_slot = recovered.proposal.as_ref().map_or(Slot(1), |proposal| proposal.slot);
+        let peers = members
+            .others(me)
+            .map(|node| {
+                let known = recovered.known.get(&node).copied();
+                let complete = known.map(|(complete, _)| complete);
+                let accepted_at = known.map_or((Ballot::ZERO, Slot::ZERO), |(_, at)| at);
+                (node, PeerState { complete, accepted_at, sent_ms: now_ms, repair: None })
+            })
+            .collect();
+        let mut leader = Leader {
+            ballot,
+            me,
+            members,
+            config,
+            first_slot,
+            ready: recovered.proposal.is_none(),
+            in_flight: None,
+            confirm: None,
+            confirm_rounds: 0,
+            peers,
+            window: Window::new(first_slot, config.window_bytes),
+            copies: 0,
+            refused_by: BTreeSet::new(),
+            outbid: None,
+        };
+        if let Some(proposal) = recovered.proposal {
+            // Only a member of Q that lacks the patch before is sent it; who did not answer can ask.
+            let before = proposal.slot.previous();
+            let lacks =
+                |known: &(Slot, (Ballot, Slot))| known.0 < before && known.1.1 < proposal.slot;
+            if recovered.known.values().any(lacks) {
+                leader.keep_patch_before_first(acceptor);
+            }
+            leader.propose_patch(proposal.slot, proposal.patch, Vec::new(), acceptor, out, now_ms);
+        }
+        leader
+    }
+
+    /// Puts the patch of the slot before the first one into the window, from the own entries (P3).
+    fn keep_patch_before_first(&mut self, acceptor: &Acceptor<M>) {
+        let before = self.first_slot.previous();
+        if before > Slot::ZERO && self.window.is_empty() {
+            self.window = Window::new(before, self.config.window_bytes);
+            self.window.push(Arc::new(acceptor.durable().replica.patch_of(before)));
+        }
+    }
+
+    /// P6: proposes a batch of what waits, if nothing is in flight.
+    pub(super) fn propose(
+        &mut self,
+        machine: &mut M,
+        queue: &mut Queue<M::Command>,
+        acceptor: &mut Acceptor<M>,
+        out: &mut Output<M>,
+        now_ms: u64,
+    ) {
+        if self.in_flight.is_some() || queue.writes.is_empty() {
+            return;
+        }
+        let slot = acceptor.durable().replica.complete().next();
+        let mut batch = Batch::new(&acceptor.durable().replica);
+        let mut ran = Vec::new();
+        let mut place = 0;
+        while let Some(waiting) = queue.writes.pop_front() {
+            place += 1;
+            let outcome = machine.run(&waiting.command, Position { slot, place }, &mut batch);
+            let Waiting { ticket, deadline_ms, .. } = waiting;
+            ran.push(Ran { ticket, deadline_ms, outcome });
+            if ran.len() >= self.config.batch_most
+                || batch.charged_bytes() >= self.config.batch_bytes
+            {
+                break;
+            }
+        }
+        let patch = Arc::new(batch.into_patch());
+        self.propose_patch(slot, patch, ran, acceptor, out, now_ms);
+    }
+
+    /// Sends the proposal to all and accepts it here; the own vote counts once it is durable.
+    ///
+    /// The others are asked before the own write: they may vote first, but the leader of this ballot
+    /// never proposes anything else for the slot, even if it restarts, so nothing depends on it.
+    fn propose_patch(
+        &mut self,
+        slot: Slot,
+        patch: PatchOf<M>,
+        batch: Vec<Ran<M::Outcome>>,
+        acceptor: &mut Acceptor<M>,
+        out: &mut Output<M>,
+        now_ms: u64,
+    ) {
+        let in_flight = InFlight { slot, patch, votes: BTreeSet::new(), batch };
+        for (node, peer) in &mut self.peers {
+            peer.sent_ms = now_ms;
+            let lacks = peer.complete < Some(slot.previous()) && peer.accepted_at.1 < slot;
+            let before = self.window.get(slot.previous()).filter(|_| lacks);
+            // Before the first slot nothing was accepted in this ballot; later the peer that voted
+            // for the slot before holds it.
+            let previous = match before {
+                Some(patch) if slot == self.first_slot => Previous::Patch(Arc::clone(patch)),
+                _ => Previous::Held(self.ballot),
+            };
+            out.early.push((*node, accept(self.ballot, &in_flight, previous)));
+        }
+        acceptor.on_accept(Accept {
+            ballot: self.ballot,
+            slot,
+            patch: Arc::clone(&in_flight.patch),
+            previous: Previous::Held(self.ballot),
+        });
+        assert!(
+            acceptor.durable().accepted_at() == (self.ballot, slot),
+            "the leader accepts what it proposes"
+        );
+        self.in_flight = Some(in_flight);
+    }
+
+    /// Whether an own vote waits for the write.
+    pub(super) fn awaits_write(&self) -> bool {
+        self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.votes.contains(&self.me))
+    }
+
+    /// Counts the own vote, which is durable now.
+    pub(super) fn written(&mut self, acceptor: &mut Acceptor<M>, out: &mut Output<M>) {
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.votes.insert(self.me);
+            self.choose(acceptor, out);
+        }
+    }
+
+    /// P4: counts a vote.
+    pub(super) fn on_accepted(
+        &mut self,
+        from: NodeId,
+        accepted: &Accepted,
+        acceptor: &mut Acceptor<M>,
+        out: &mut Output<M>,
+    ) {
+        if accepted.ballot != self.ballot {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&from) else { return };
+        peer.told_complete(accepted.complete);
+        peer.accepted_at = peer.accepted_at.max((accepted.ballot, accepted.slot));
+        let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.slot == accepted.slot);
+        if let Some(in_flight) = in_flight {
+            in_flight.votes.insert(from);
+            self.choose(acceptor, out);
+        }
+    }
+
+    /// With a majority the slot is chosen: applies it and answers (P5, P7).
+    fn choose(&mut self, acceptor: &mut Acceptor<M>, out: &mut Output<M>) {
+        let majority = self.members.majority();
+        let Some(chosen) = self.in_flight.take_if(|in_flight| in_flight.votes.len() >= majority)
+        else {
+            return;
+        };
+        acceptor.apply_accepted();
+        self.window.push(chosen.patch);
+        self.ready = true;
+        for ran in chosen.batch {
+            if let Some(ticket) = ran.ticket {
+                out.answers.push((ticket, Answer::Done(ran.outcome)));
+            }
+        }
+    }
+
+    /// P4: sends the proposal once more, with the patch before it.
+    pub(super) fn on_need_previous(
+        &mut self,
+        from: NodeId,
+        need: &NeedPrevious,
+        acceptor: &Acceptor<M>,
+        out: &mut Output<M>,
+    ) {
+        if need.ballot != self.ballot || need.slot == Slot::ZERO {
+            return;
+        }
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.told_complete(need.complete);
+        }
+        let Some(in_flight) = self.in_flight.as_ref().filter(|f| f.slot == need.slot) else {
+            return;
+        };
+        if in_flight.slot == self.first_slot {
+            self.keep_patch_before_first(acceptor);
+        }
+        let (Some(in_flight), Some(before)) =
+            (&self.in_flight, self.window.get(need.slot.previous()))
+        else {
+            return;
+        };
+        let previous = Previous::Patch(Arc::clone(before));
+        out.early.push((from, accept(self.ballot, in_flight, previous)));
+    }
+
+    /// P8: begins a round for the reads that wait, if none is under way.
+    pub(super) fn confirm_reads(
+        &mut self,
+        queue: &mut Queue<M::Command>,
+        out: &mut Output<M>,
+        now_ms: u64,
+    ) {
+        if self.confirm.is_some() || queue.reads.is_empty() || !self.ready {
+            return;
+        }
+        self.confirm_rounds += 1;
+        let round = self.confirm_rounds;
+        let reads = queue.reads.drain(..).collect();
+        let votes = BTreeSet::from([self.me]);
+        self.confirm = Some(ConfirmRound { round, votes, reads, sent_ms: now_ms });
+        for node in self.members.others(self.me) {
+            out.early.push((node, Message::Confirm(Confirm { ballot: self.ballot, round })));
+        }
+    }
+
+    /// P8: counts an answer.
+    pub(super) fn on_confirmed(&mut self, from: NodeId, confirmed: &Confirm) {
+        let round = self.confirm.as_mut().filter(|confirm| confirm.round == confirmed.round);
+        if let Some(round) = round.filter(|_| confirmed.ballot == self.ballot) {
+            round.votes.insert(from);
+        }
+    }
+
+    /// P8: with a majority, runs the reads of the round on the chosen state.
+    pub(super) fn answer_reads(
+        &mut self,
+        machine: &mut M,
+        acceptor: &Acceptor<M>,
+        out: &mut Output<M>,
+    ) {
+        let majority = self.members.majority();
+        let Some(confirmed) = self.confirm.take_if(|confirm| confirm.votes.len() >= majority)
+        else {
+            return;
+        };
+        let replica = &acceptor.durable().replica;
+        let position = Position { slot: replica.complete(), place: 0 };
+        for read in confirmed.reads {
+            let mut batch = Batch::new(replica);
+            let outcome = machine.run(&read.command, position, &mut batch);
+            assert!(batch.writes().is_empty(), "a read-only command wrote");
+            if let Some(ticket) = read.ticket {
+                out.answers.push((ticket, Answer::Done(outcome)));
+            }
+        }
+    }
+
+    /// Counts a refusal. The ballot is lost only when those who refused leave no majority: a single
+    /// stale candidate must not stop a leader that the others accept.
+    pub(super) fn on_refused(&mut self, from: NodeId, promised: Ballot) -> bool {
+        if promised > self.ballot {
+            self.refused_by.insert(from);
+            self.outbid = self.outbid.max(Some(promised));
+        }
+        self.members.count() - self.refused_by.len() < self.members.majority()
+    }
+
+    /// Whether a minority refuses this ballot and nothing is in flight, so that it is time to stand
+    /// again with a higher one.
+    pub(super) fn wants_higher_ballot(&self) -> bool {
+        self.outbid.is_some() && self.in_flight.is_none() && self.confirm.is_none()
+    }
+
+    /// Sends again what was not answered, and `Commit` to those who hold what is chosen (P9).
+    pub(super) fn resend(
+        &mut self,
+        omega: &Omega,
+        acceptor: &Acceptor<M>,
+        out: &mut Output<M>,
+        now_ms: u64,
+    ) {
+        let resend_ms = self.config.resend_ms;
+        let chosen = acceptor.durable().replica.complete();
+        for (node, peer) in &mut self.peers {
+            let due = now_ms.saturating_sub(peer.sent_ms) >= resend_ms;
+            if !due || !omega.is_connected(*node, now_ms) {
+                continue;
+            }
+            if let Some(in_flight) = &self.in_flight {
+                if !in_flight.votes.contains(node) {
+                    peer.sent_ms = now_ms;
+                    let held = Previous::Held(self.ballot);
+                    out.early.push((*node, accept(self.ballot, in_flight, held)));
+                }
+            } else if peer.complete < Some(chosen) && peer.accepted_at == (self.ballot, chosen) {
+                peer.sent_ms = now_ms;
+                let commit = Commit { ballot: self.ballot, slot: chosen };
+                out.late.push((*node, Message::Commit(commit)));
+            }
+        }
+        if let Some(confirm) = &mut self.confirm
+            && now_ms.saturating_sub(confirm.sent_ms) >= resend_ms
+        {
+            confirm.sent_ms = now_ms;
+            for node in self.members.others(self.me).filter(|n| !confirm.votes.contains(n)) {
+                let confirm = Confirm { ballot: self.ballot, round: confirm.round };
+                out.early.push((node, Message::Confirm(confirm)));
+            }
+        }
+    }
+
+    /// Answers those in flight whose deadline passed.
+    pub(super) fn expire(&mut self, now_ms: u64, out: &mut Output<M>) {
+        for ran in self.in_flight.iter_mut().flat_map(|in_flight| &mut in_flight.batch) {
+            if let Some(ticket) = ran.ticket.take_if(|_| ran.deadline_ms <= now_ms) {
+                out.answers.push((ticket, Answer::Timeout { may_have_run: true }));
+            }
+        }
+        if let Some(confirm) = &mut self.confirm {
+            confirm.reads.retain(|read| {
+                let over = read.deadline_ms <= now_ms;
+                if let Some(ticket) = read.ticket.filter(|_| over) {
+                    out.answers.push((ticket, Answer::Timeout { may_have_run: false }));
+                }
+                !over
+            });
+        }
+    }
+
+    /// Ends the leadership: what had begun to run may be chosen yet; reads wait again.
+    pub(super) fn give_up(self, queue: &mut Queue<M::Command>) -> Vec<Ticket> {
+        for read in self.confirm.into_iter().flat_map(|confirm| confirm.reads).rev() {
+            queue.reads.push_front(read);
+        }
+        let batch = self.in_flight.into_iter().flat_map(|in_flight| in_flight.batch);
+        batch.filter_map(|ran| ran.ticket).collect()
+    }
+}
+
+fn accept<M: Machine>(
+    ballot: Ballot,
+    in_flight: &InFlight<M>,
+    previous: Previous<M::Key, M::Value>,
+) -> Message<M::Key, M::Value> {
+    let patch = Arc::clone(&in_flight.patch);
+    Message::Accept(Accept { ballot, slot: in_flight.slot, patch, previous })
+}

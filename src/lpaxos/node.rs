@@ -1,0 +1,488 @@
+//! A node: proposer, acceptor and replica in one, driven by its caller.
+//!
+//! The node reads no clock, socket or file and starts no thread. Its caller gives it messages,
+//! requests and ticks, each with the time, any number of them; then takes an [`Output`] and does what
+//! is in it, in the order that is written there. The simulator and the server drive the same code.
+
+use super::acceptor::{Acceptor, MessageOf};
+use super::ballot::{Ballot, NodeId, Slot};
+use super::config::Config;
+use super::durable::Durable;
+use super::leader::Leader;
+use super::machine::Machine;
+use super::members::Members;
+use super::message::{Message, Promise};
+use super::omega::{Decision, Omega};
+use super::outbox::Output;
+use super::patch::Page;
+use super::recovery::Recovery;
+use super::requests::{Answer, Queue, Request, Ticket, Waiting};
+
+/// What a node does beside accepting.
+#[derive(Debug)]
+enum Role<M: Machine> {
+    Follower,
+    Candidate(Recovery<M>),
+    Leader(Box<Leader<M>>),
+}
+
+impl<M: Machine> Role<M> {
+    fn ballot(&self) -> Option<Ballot> {
+        match self {
+            Role::Follower => None,
+            Role::Candidate(recovery) => Some(recovery.ballot()),
+            Role::Leader(leader) => Some(leader.ballot),
+        }
+    }
+}
+
+/// A node of a cluster.
+#[derive(Debug)]
+pub struct Node<M: Machine> {
+    me: NodeId,
+    members: Members,
+    config: Config,
+    machine: M,
+    acceptor: Acceptor<M>,
+    omega: Omega,
+    role: Role<M>,
+    /// Whom requests are redirected to.
+    leader: Option<NodeId>,
+    queue: Queue<M::Command>,
+    out: Output<M>,
+    heartbeat_sent_ms: Option<u64>,
+    now_ms: u64,
+    closing: bool,
+}
+
+impl<M: Machine> Node<M> {
+    /// A node `me` of `members` that starts from what is durable.
+    ///
+    /// `seed` feeds the jitter of elections; `now_ms` is the time, which never goes back between
+    /// calls. It is used for waiting only, never for safety.
+    ///
+    /// # Panics
+    /// When `me` is no member: the caller checks its identity first.
+    pub fn new(
+        me: NodeId,
+        members: Members,
+        config: Config,
+        machine: M,
+        durable: Durable<M::Key, M::Value>,
+        seed: u64,
+        now_ms: u64,
+    ) -> Node<M> {
+        assert!(members.contains(me), "{me} is a member");
+        let mut omega = Omega::new(me, members.clone(), config, seed);
+        omega.see_round(durable.promised.round);
+        Node {
+            me,
+            members,
+            config,
+            machine,
+            acceptor: Acceptor::new(durable, config),
+            omega,
+            role: Role::Follower,
+            leader: None,
+            queue: Queue::new(),
+            out: Output::default(),
+            heartbeat_sent_ms: None,
+            now_ms,
+            closing: false,
+        }
+    }
+
+    /// The durable state, changes not yet made durable included.
+    pub fn durable(&self) -> &Durable<M::Key, M::Value> {
+        self.acceptor.durable()
+    }
+
+    /// The leader that the node knows of, itself included.
+    pub fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+
+    /// The ballot that the node leads with, its recovery over.
+    pub fn leads(&self) -> Option<Ballot> {
+        match &self.role {
+            Role::Leader(leader) => Some(leader.ballot),
+            _ => None,
+        }
+    }
+
+    /// Whether `node` and this one hear each other, and the `complete` it last told.
+    pub fn peer(&self, node: NodeId) -> (bool, Option<Slot>) {
+        if node == self.me {
+            return (true, Some(self.durable().replica.complete()));
+        }
+        (self.omega.is_connected(node, self.now_ms), self.omega.complete_of(node))
+    }
+
+    fn at(&mut self, now_ms: u64) {
+        self.now_ms = self.now_ms.max(now_ms);
+    }
+
+    /// Takes a request of a client. It gets exactly one answer.
+    pub fn request(&mut self, now_ms: u64, request: Request<M::Command>) {
+        self.at(now_ms);
+        let Request { ticket, command, deadline_ms } = request;
+        let refused = if self.closing {
+            Some(Answer::Closing { may_have_run: false })
+        } else if self.queue.len() >= self.config.queue_most {
+            Some(Answer::TooManyRequests)
+        } else {
+            match self.leader {
+                Some(leader) if leader != self.me => Some(Answer::Redirect(leader)),
+                _ => None,
+            }
+        };
+        match refused {
+            Some(answer) => self.out.answers.push((ticket, answer)),
+            None => self.enqueue(Waiting {
+                ticket: Some(ticket),
+                command,
+                deadline_ms,
+                since_ms: now_ms,
+            }),
+        }
+    }
+
+    fn enqueue(&mut self, waiting: Waiting<M::Command>) {
+        if self.machine.is_read_only(&waiting.command) {
+            self.queue.reads.push_back(waiting);
+        } else {
+            self.queue.writes.push_back(waiting);
+        }
+    }
+
+    /// Takes a message of another member. Messages of anybody else are ignored.
+    pub fn message(&mut self, now_ms: u64, from: NodeId, message: MessageOf<M>) {
+        self.at(now_ms);
+        if from == self.me || !self.members.contains(from) {
+            return;
+        }
+        self.omega.heard(from, self.now_ms);
+        match message {
+            Message::Heartbeat(heartbeat) => {
+                let complete = heartbeat.complete;
+                self.omega.on_heartbeat(from, heartbeat, self.now_ms);
+                if let Role::Leader(leader) = &mut self.role
+                    && let Some(peer) = leader.peers.get_mut(&from)
+                {
+                    peer.told_complete(complete);
+                }
+                self.decide();
+            }
+            Message::Promise(_) | Message::PromisePage(_) => {
+                self.on_recovery_message(from, message)
+            }
+            Message::Accepted(_)
+            | Message::NeedPrevious(_)
+            | Message::Confirmed(_)
+            | Message::PageMerged(_)
+            | Message::Progress(_)
+            | Message::Refused(_) => self.on_leader_message(from, message),
+            Message::Prepare(_)
+            | Message::FetchPage(_)
+            | Message::Accept(_)
+            | Message::Confirm(_)
+            | Message::Commit(_)
+            | Message::RepairPatches(_)
+            | Message::RepairPage(_) => self.on_acceptor_message(from, message),
+        }
+    }
+
+    /// Messages to the acceptor. Only the owner of a ballot may speak for it.
+    fn on_acceptor_message(&mut self, from: NodeId, message: MessageOf<M>) {
+        let Some(ballot) = message.ballot().filter(|ballot| ballot.node == from) else { return };
+        self.omega.see_round(ballot.round);
+        let reply = match message {
+            Message::Prepare(prepare) => self.acceptor.on_prepare(&prepare),
+            Message::FetchPage(fetch) => self.acceptor.on_fetch_page(fetch),
+            Message::Accept(accept) if accept.slot > Slot::ZERO => self.acceptor.on_accept(accept),
+            Message::Confirm(confirm) => self.acceptor.on_confirm(confirm),
+            Message::Commit(commit) => self.acceptor.on_commit(&commit),
+            Message::RepairPatches(repair) => self.acceptor.on_repair_patches(&repair),
+            Message::RepairPage(repair) => self.acceptor.on_repair_page(repair),
+            _ => None,
+        };
+        if let Some(reply) = reply {
+            self.out.late.push((from, reply));
+        }
+        if self.role.ballot().is_some_and(|own| own < self.acceptor.durable().promised) {
+            self.step_down();
+        }
+    }
+
+    fn on_recovery_message(&mut self, from: NodeId, message: MessageOf<M>) {
+        let Role::Candidate(recovery) = &mut self.role else { return };
+        match message {
+            Message::Promise(promise) => {
+                recovery.on_promise(from, promise, self.members.majority(), self.now_ms);
+            }
+            Message::PromisePage(page) => recovery.on_page(from, page, self.now_ms),
+            _ => return,
+        }
+        self.advance_recovery();
+    }
+
+    fn advance_recovery(&mut self) {
+        let Role::Candidate(recovery) = &mut self.role else { return };
+        let ballot = recovery.ballot();
+        let Some(recovered) = recovery.advance(&mut self.acceptor, &mut self.out, self.now_ms)
+        else {
+            return;
+        };
+        self.role = Role::Leader(Box::new(Leader::new(
+            ballot,
+            self.members.clone(),
+            self.config,
+            recovered,
+            &mut self.acceptor,
+            &mut self.out,
+            self.now_ms,
+        )));
+    }
+
+    fn on_leader_message(&mut self, from: NodeId, message: MessageOf<M>) {
+        if let Message::Refused(refused) = &message {
+            self.omega.see_round(refused.promised.round);
+            if self.role.ballot() != Some(refused.ballot) {
+                return;
+            }
+        }
+        let (acceptor, out, now_ms) = (&mut self.acceptor, &mut self.out, self.now_ms);
+        let lost = match (&mut self.role, message) {
+            (Role::Candidate(recovery), Message::Refused(refused)) => {
+                recovery.on_refused(from, refused.promised, &self.members)
+            }
+            (Role::Leader(leader), message) => match message {
+                Message::Refused(refused) => leader.on_refused(from, refused.promised),
+                Message::Accepted(accepted) => {
+                    leader.on_accepted(from, &accepted, acceptor, out);
+                    false
+                }
+                Message::NeedPrevious(need) => {
+                    leader.on_need_previous(from, &need, acceptor, out);
+                    false
+                }
+                Message::Confirmed(confirmed) => {
+                    leader.on_confirmed(from, &confirmed);
+                    false
+                }
+                Message::PageMerged(merged) => {
+                    leader.on_page_merged(from, merged, acceptor, out, now_ms);
+                    false
+                }
+                Message::Progress(progress) => {
+                    leader.on_progress(from, &progress, acceptor, out, now_ms);
+                    false
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        if lost {
+            self.step_down();
+        }
+    }
+
+    /// Lets time pass: heartbeats, elections, repeated messages, deadlines. To be called at least
+    /// every [`Config::heartbeat_ms`].
+    pub fn tick(&mut self, now_ms: u64) {
+        self.at(now_ms);
+        self.decide();
+        self.expire();
+        match &mut self.role {
+            Role::Follower => {}
+            Role::Candidate(recovery) => {
+                let resend_ms = self.config.resend_ms;
+                let others = self.members.others(self.me);
+                recovery.resend(others, resend_ms, self.now_ms, &mut self.out);
+                let idle_ms = self.now_ms.saturating_sub(recovery.progressed_ms());
+                if idle_ms > self.config.unreachable_ms.saturating_mul(2) {
+                    self.step_down();
+                }
+            }
+            Role::Leader(leader) => {
+                leader.resend(&self.omega, &self.acceptor, &mut self.out, self.now_ms);
+                leader.repair(&self.omega, &mut self.acceptor, &mut self.out, self.now_ms);
+                let replica = &self.acceptor.durable().replica;
+                if let Some(command) = self.machine.housekeeping(self.now_ms, replica) {
+                    let since_ms = self.now_ms;
+                    self.enqueue(Waiting {
+                        ticket: None,
+                        command,
+                        deadline_ms: u64::MAX,
+                        since_ms,
+                    });
+                }
+            }
+        }
+        let due = self
+            .heartbeat_sent_ms
+            .is_none_or(|sent_ms| self.now_ms.saturating_sub(sent_ms) >= self.config.heartbeat_ms);
+        if due {
+            self.send_heartbeats();
+        }
+    }
+
+    fn send_heartbeats(&mut self) {
+        self.heartbeat_sent_ms = Some(self.now_ms);
+        let own = self.role.ballot().filter(|_| !self.closing);
+        let complete = self.acceptor.durable().replica.complete();
+        let heartbeat = self.omega.heartbeat(own, complete, self.now_ms);
+        for node in self.members.others(self.me) {
+            self.out.late.push((node, Message::Heartbeat(heartbeat.clone())));
+        }
+    }
+
+    /// Does what Ω wants.
+    fn decide(&mut self) {
+        let own = self.role.ballot();
+        let complete = self.acceptor.durable().replica.complete();
+        match self.omega.decide(own, complete, self.now_ms) {
+            Decision::Lead if self.closing => self.follow(None),
+            Decision::Lead => {
+                let outbid = match &self.role {
+                    Role::Follower => true,
+                    Role::Candidate(_) => false,
+                    Role::Leader(leader) => leader.wants_higher_ballot(),
+                };
+                if outbid {
+                    self.stand();
+                }
+            }
+            Decision::Follow(leader) => {
+                if own.is_some() {
+                    self.step_down();
+                }
+                self.follow(leader);
+            }
+        }
+    }
+
+    /// P1: picks a ballot above everything seen and promises it; `Prepare` goes out after the write.
+    fn stand(&mut self) {
+        if self.role.ballot().is_some() {
+            self.step_down();
+        }
+        let ballot = self.omega.next_ballot();
+        self.acceptor.promise(ballot);
+        let complete = self.acceptor.durable().replica.complete();
+        let recovery = Recovery::new(ballot, complete, self.now_ms);
+        for node in self.members.others(self.me) {
+            self.out.late.push((node, Message::Prepare(recovery.prepare())));
+        }
+        self.role = Role::Candidate(recovery);
+        self.leader = Some(self.me);
+        self.send_heartbeats();
+    }
+
+    /// Gives up standing or leading.
+    fn step_down(&mut self) {
+        let role = std::mem::replace(&mut self.role, Role::Follower);
+        self.acceptor.keep_tombstones = false;
+        self.leader = None;
+        if let Role::Leader(leader) = role {
+            for ticket in leader.give_up(&mut self.queue) {
+                let lost = Answer::LostLeadership { leader: None, may_have_run: true };
+                self.out.answers.push((ticket, lost));
+            }
+        }
+    }
+
+    /// Notes who leads, and sends those there who wait here.
+    fn follow(&mut self, leader: Option<NodeId>) {
+        self.leader = leader;
+        if let Some(leader) = leader.filter(|leader| *leader != self.me) {
+            for ticket in self.queue.take_if(|_| true) {
+                self.out.answers.push((ticket, Answer::Redirect(leader)));
+            }
+        }
+    }
+
+    /// Answers requests whose time is over.
+    fn expire(&mut self) {
+        let (now_ms, hold_ms) = (self.now_ms, self.config.hold_ms);
+        for ticket in self.queue.take_if(|waiting| waiting.deadline_ms <= now_ms) {
+            let answer = if self.omega.has_quorum(now_ms) {
+                Answer::Timeout { may_have_run: false }
+            } else {
+                Answer::Unreachable
+            };
+            self.out.answers.push((ticket, answer));
+        }
+        if !self.omega.has_quorum(now_ms) {
+            let held = |waiting: &Waiting<_>| now_ms.saturating_sub(waiting.since_ms) >= hold_ms;
+            for ticket in self.queue.take_if(held) {
+                self.out.answers.push((ticket, Answer::Unreachable));
+            }
+        }
+        if let Role::Leader(leader) = &mut self.role {
+            leader.expire(now_ms, &mut self.out);
+        }
+    }
+
+    /// Takes no more requests, answers all that wait, and gives up the lead so that another node
+    /// stands at once. The output that follows still has to be done.
+    pub fn close(&mut self, now_ms: u64) {
+        self.at(now_ms);
+        self.closing = true;
+        if let Role::Leader(leader) = std::mem::replace(&mut self.role, Role::Follower) {
+            for ticket in leader.give_up(&mut self.queue) {
+                self.out.answers.push((ticket, Answer::Closing { may_have_run: true }));
+            }
+        }
+        for ticket in self.queue.take_if(|_| true) {
+            self.out.answers.push((ticket, Answer::Closing { may_have_run: false }));
+        }
+        self.leader = None;
+        self.send_heartbeats();
+    }
+
+    /// What is to be done for all that was given to the node since the last output.
+    pub fn output(&mut self) -> Output<M> {
+        let mut awaits_write = matches!(&self.role, Role::Candidate(_));
+        if let Role::Leader(leader) = &mut self.role {
+            let (acceptor, out) = (&mut self.acceptor, &mut self.out);
+            leader.propose(&mut self.machine, &mut self.queue, acceptor, out, self.now_ms);
+            leader.confirm_reads(&mut self.queue, out, self.now_ms);
+            leader.answer_reads(&mut self.machine, acceptor, out);
+            awaits_write = leader.awaits_write();
+        }
+        let mut out = std::mem::take(&mut self.out);
+        if awaits_write || !out.late.is_empty() {
+            out.records = self.acceptor.take_records();
+        }
+        out
+    }
+
+    /// Notes that the records of the last output are durable. May give rise to another output.
+    pub fn written(&mut self) {
+        match &mut self.role {
+            Role::Follower => {}
+            Role::Candidate(recovery) if !self.acceptor.has_records() => {
+                // The own promise: the own entries are here already.
+                let durable = self.acceptor.durable();
+                let promise = Promise {
+                    ballot: recovery.ballot(),
+                    accepted: durable.accepted.clone(),
+                    complete: durable.replica.complete(),
+                    floor: durable.replica.floor(),
+                    full: false,
+                    page: Page { entries: Vec::new(), next: None },
+                };
+                recovery.on_promise(self.me, promise, self.members.majority(), self.now_ms);
+                self.advance_recovery();
+            }
+            Role::Candidate(_) => {}
+            Role::Leader(leader) => leader.written(&mut self.acceptor, &mut self.out),
+        }
+    }
+
+    /// Takes back a request whose client is gone, if it has not begun to run.
+    pub fn forget(&mut self, ticket: Ticket) {
+        self.queue.take_if(|waiting| waiting.ticket == Some(ticket));
+    }
+}

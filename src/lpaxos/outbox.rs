@@ -1,0 +1,41 @@
+//! What one step of the node wants done, in the order in which it must be done.
+
+use super::acceptor::MessageOf;
+use super::ballot::NodeId;
+use super::durable::Record;
+use super::machine::Machine;
+use super::requests::{Answer, Ticket};
+
+/// What the caller of a node must do, in this order:
+///
+/// 1. send `early` and give out `answers`: they depend only on what is durable already;
+/// 2. if there are `records`, make them durable in one atomic write; if that fails, stop for good;
+/// 3. call [`Node::written`](super::Node::written), whether or not there were records;
+/// 4. send `late`.
+#[derive(Debug)]
+pub struct Output<M: Machine> {
+    /// To send before the write.
+    pub early: Vec<(NodeId, MessageOf<M>)>,
+    /// Answers to clients.
+    pub answers: Vec<(Ticket, Answer<M::Outcome>)>,
+    /// To be made durable. Empty where nothing that leaves depends on it yet.
+    pub records: Vec<Record<M::Key, M::Value>>,
+    /// To send after the write.
+    pub late: Vec<(NodeId, MessageOf<M>)>,
+}
+
+impl<M: Machine> Output<M> {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.early.is_empty()
+            && self.answers.is_empty()
+            && self.records.is_empty()
+            && self.late.is_empty()
+    }
+}
+
+impl<M: Machine> Default for Output<M> {
+    fn default() -> Self {
+        Output { early: Vec::new(), answers: Vec::new(), records: Vec::new(), late: Vec::new() }
+    }
+}

@@ -1,0 +1,91 @@
+//! Requests of clients that wait, and what they are answered.
+
+use std::collections::VecDeque;
+
+use super::ballot::NodeId;
+
+/// Names a request between the node and its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// A request of a client.
+#[derive(Debug)]
+pub struct Request<C> {
+    /// Comes back with the answer.
+    pub ticket: Ticket,
+    /// What to run.
+    pub command: C,
+    /// The client wants no answer after this time, in milliseconds of the node's time.
+    pub deadline_ms: u64,
+}
+
+/// The answer to a request; every request gets one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<O> {
+    /// It ran, and is chosen or confirmed.
+    Done(O),
+    /// Did not run: that node leads.
+    Redirect(NodeId),
+    /// Did not run: no majority is reached.
+    Unreachable,
+    /// The node led and lost the ballot.
+    LostLeadership {
+        /// Who leads now, if known.
+        leader: Option<NodeId>,
+        /// Whether it may have run; else it did not.
+        may_have_run: bool,
+    },
+    /// Its deadline passed.
+    Timeout {
+        /// Whether it may have run; else it did not.
+        may_have_run: bool,
+    },
+    /// Did not run: too many requests wait.
+    TooManyRequests,
+    /// The node stops.
+    Closing {
+        /// Whether it may have run; else it did not.
+        may_have_run: bool,
+    },
+}
+
+/// A request in the queue. The store's own commands have no ticket.
+#[derive(Debug)]
+pub(super) struct Waiting<C> {
+    pub(super) ticket: Option<Ticket>,
+    pub(super) command: C,
+    pub(super) deadline_ms: u64,
+    pub(super) since_ms: u64,
+}
+
+/// The requests that have not begun to run, reads apart: they need no slot (P8).
+#[derive(Debug)]
+pub(super) struct Queue<C> {
+    pub(super) writes: VecDeque<Waiting<C>>,
+    pub(super) reads: VecDeque<Waiting<C>>,
+}
+
+impl<C> Queue<C> {
+    pub(super) fn new() -> Queue<C> {
+        Queue { writes: VecDeque::new(), reads: VecDeque::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.writes.len() + self.reads.len()
+    }
+
+    /// Takes out every request for which `over` says so.
+    pub(super) fn take_if(&mut self, over: impl Fn(&Waiting<C>) -> bool) -> Vec<Ticket> {
+        let mut tickets = Vec::new();
+        for queue in [&mut self.writes, &mut self.reads] {
+            queue.retain(|waiting| {
+                let out = over(waiting);
+                if out {
+                    tickets.extend(waiting.ticket);
+                }
+                !out
+            });
+        }
+        tickets
+    }
+}
