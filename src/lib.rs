@@ -1,8 +1,12 @@
 //! A strictly serializable key-value store whose transactions are small programs.
 
+pub mod cli;
+pub mod client;
 pub mod kv;
 pub mod lang;
 pub mod limits;
 pub mod lpaxos;
 pub mod transport;
 pub mod wire;
+
+pub use client::Client;
