@@ -103,6 +103,9 @@ pub const MAX_QUEUED_FRAMES: usize = 1024;
 /// Bytes that wait for a peer's connection.
 pub const MAX_QUEUED_BYTES: usize = 32 * MIB;
 
+/// The port of nodes, for peers and clients alike, unless they are told another one.
+pub const DEFAULT_PORT: u16 = 50051;
+
 // --- Times -----------------------------------------------------------------------------------
 
 /// From the connection to the whole greeting, in either direction.
@@ -151,6 +154,35 @@ pub const DEFAULT_REQUEST_TIME: Duration = Duration::from_secs(5);
 /// The latest deadline; a longer one is cut to this.
 pub const MAX_REQUEST_TIME: Duration = Duration::from_secs(120);
 
+// --- The client library ----------------------------------------------------------------------
+
+/// Transactions of one client that may be unanswered at once; as many as one connection may have.
+pub const CLIENT_WINDOW: u32 = 128;
+
+/// A client that waits for an answer and hears nothing at all from the node for so long asks another
+/// node. It is above the pauses of a healthy node, and lets a default deadline see a new leader.
+pub const CLIENT_SILENCE_TIME: Duration = Duration::from_secs(2);
+
+/// A client waits in steps of this while it reads, so that one timeout of the socket serves all
+/// deadlines but the last moments of each.
+pub const CLIENT_READ_STEP: Duration = Duration::from_millis(250);
+
+/// Between two tries of a client, at first; it doubles with each.
+pub const CLIENT_LEAST_BACKOFF: Duration = Duration::from_millis(5);
+
+/// Between two tries of a client, at most.
+pub const CLIENT_MOST_BACKOFF: Duration = Duration::from_millis(500);
+
+/// A node is told to answer so much before the client's deadline, at most: its answer knows whether
+/// the transaction ran, which the client's own clock does not.
+pub const CLIENT_ANSWER_MARGIN: Duration = Duration::from_millis(100);
+
+/// The longest time a call of a client may take: no clock overflows by it.
+pub const MOST_CLIENT_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// Addresses of nodes that a client remembers.
+pub const MAX_CLIENT_ADDRESSES: usize = 2 * MAX_NODES;
+
 // --- What depends on what --------------------------------------------------------------------
 
 // Whatever the core may send fits into a frame.
@@ -178,3 +210,6 @@ const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_SILENCE_TIME.as_mil
 const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_IDLE_TIME.as_millis());
 const _: () = assert!(MAX_REQUEST_TIME.as_millis() < CLIENT_IDLE_TIME.as_millis());
 const _: () = assert!(DEFAULT_REQUEST_TIME.as_millis() <= MAX_REQUEST_TIME.as_millis());
+// A client can use its whole window on one connection.
+const _: () = assert!(CLIENT_WINDOW as usize <= MAX_PIPELINED);
+const _: () = assert!(2 * CLIENT_SILENCE_TIME.as_millis() < DEFAULT_REQUEST_TIME.as_millis());

@@ -110,7 +110,8 @@ impl<S: Source> FrameReader<S> {
     /// The next frame, without its length; it may have at most `limit` bytes.
     ///
     /// # Errors
-    /// After any error the stream is of no more use: where the next frame begins is not known.
+    /// After `Idle` and `TooSlow` nothing is lost, and reading may go on where it stopped. After any
+    /// other error the stream is of no more use: where the next frame begins is not known.
     pub fn read(&mut self, limit: usize, patience: Patience) -> Result<&[u8], FrameError> {
         self.give_back();
         let mut deadline = None;
@@ -130,6 +131,12 @@ impl<S: Source> FrameReader<S> {
         let first = self.start + LENGTH_BYTES;
         self.start += whole;
         Ok(&self.buffer[first..first + length])
+    }
+
+    /// Whether a whole frame came already, so that the next [`read`](FrameReader::read) asks nothing
+    /// of the stream.
+    pub fn has_frame(&self) -> bool {
+        self.claimed_length().is_some_and(|length| self.end - self.start - LENGTH_BYTES >= length)
     }
 
     /// The length that the frame at the front claims, once that much came.
