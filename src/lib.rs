@@ -1,8 +1,8 @@
 //! A strictly serializable key-value store whose transactions are small programs.
 
-pub mod history;
 pub mod cli;
 pub mod client;
+pub mod history;
 pub mod kv;
 pub mod lang;
 pub mod limits;

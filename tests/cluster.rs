@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use lattistore::client::{Cause, Error};
+use lattistore::Client;
+use lattistore::client::{Cause, Certainty, Error};
 use lattistore::lpaxos::{Config, Election};
 use lattistore::server::{FormationError, Options, Place, Server, ServerError};
-use lattistore::{Certainty, Client};
 use support::{Cluster, PORT, addresses, client_of, eventually};
 
 /// Adds one to a counter; gives what it was.

@@ -15,13 +15,13 @@ use lattistore::lpaxos::Config;
 use lattistore::server::{Options, Place, Server, ServerError};
 
 /// Nothing that a test waits for takes so long on the slowest machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The port that test clusters use.
-pub const PORT: u16 = 50051;
+pub(crate) const PORT: u16 = 50051;
 
 /// Addresses for a cluster of `count` nodes: a /24 of its own in the loopback network.
-pub fn addresses(count: u8) -> Vec<IpAddr> {
+pub(crate) fn addresses(count: u8) -> Vec<IpAddr> {
     static CLUSTERS: AtomicU8 = AtomicU8::new(0);
     let cluster = CLUSTERS.fetch_add(1, Ordering::Relaxed);
     let process = u8::try_from(process::id() % 200).unwrap() + 20;
@@ -29,7 +29,7 @@ pub fn addresses(count: u8) -> Vec<IpAddr> {
 }
 
 /// Waits until `condition` gives something; fails the test if it never does.
-pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = condition() {
@@ -41,14 +41,14 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
 }
 
 /// A client of the nodes at these addresses.
-pub fn client_of(addresses: &[IpAddr]) -> Client {
+pub(crate) fn client_of(addresses: &[IpAddr]) -> Client {
     let addresses = addresses.iter().map(|ip| SocketAddr::new(*ip, PORT));
     Client::builder().addresses(addresses).timeout(PATIENCE).build()
 }
 
 /// Servers as threads of this process, with their state in a directory that goes with the cluster.
-pub struct Cluster {
-    pub addresses: Vec<IpAddr>,
+pub(crate) struct Cluster {
+    pub(crate) addresses: Vec<IpAddr>,
     servers: Vec<Option<Server>>,
     directory: Option<tempfile::TempDir>,
     config: Config,
@@ -56,16 +56,16 @@ pub struct Cluster {
 
 impl Cluster {
     /// A cluster with durable state.
-    pub fn durable(count: u8) -> Cluster {
+    pub(crate) fn durable(count: u8) -> Cluster {
         Cluster::with(count, Config::default(), Some(tempfile::tempdir().unwrap()))
     }
 
     /// A cluster without.
-    pub fn in_memory(count: u8) -> Cluster {
+    pub(crate) fn in_memory(count: u8) -> Cluster {
         Cluster::with(count, Config::default(), None)
     }
 
-    pub fn with(count: u8, config: Config, directory: Option<tempfile::TempDir>) -> Cluster {
+    pub(crate) fn with(count: u8, config: Config, directory: Option<tempfile::TempDir>) -> Cluster {
         let addresses = addresses(count);
         let servers = addresses.iter().map(|_| None).collect();
         let mut cluster = Cluster { addresses, servers, directory, config };
@@ -76,7 +76,7 @@ impl Cluster {
     }
 
     /// What node `node` is started with.
-    pub fn options(&self, node: usize) -> Options {
+    pub(crate) fn options(&self, node: usize) -> Options {
         let ip = self.addresses[node];
         let place = match &self.directory {
             Some(directory) => Place::Directory(directory.path().join(ip.to_string())),
@@ -88,35 +88,35 @@ impl Cluster {
         options
     }
 
-    pub fn start(&mut self, node: usize) {
+    pub(crate) fn start(&mut self, node: usize) {
         self.servers[node] = Some(Server::start(self.options(node)).unwrap());
     }
 
     /// Stops a node, its threads joined and its port free.
-    pub fn stop(&mut self, node: usize) {
+    pub(crate) fn stop(&mut self, node: usize) {
         self.servers[node].take().unwrap().stop().unwrap();
     }
 
     /// Waits for a node to end by itself.
-    pub fn wait(&mut self, node: usize) -> Result<(), ServerError> {
+    pub(crate) fn wait(&mut self, node: usize) -> Result<(), ServerError> {
         self.servers[node].take().unwrap().wait()
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         client_of(&self.addresses)
     }
 
-    pub fn socket(&self, node: usize) -> SocketAddr {
+    pub(crate) fn socket(&self, node: usize) -> SocketAddr {
         SocketAddr::new(self.addresses[node], PORT)
     }
 
-    pub fn status(&self, node: usize) -> Option<NodeStatus> {
+    pub(crate) fn status(&self, node: usize) -> Option<NodeStatus> {
         self.servers[node].as_ref()?;
         self.client().status_of(self.socket(node)).ok()
     }
 
     /// The node that leads: itself says so, and a majority of the others agree.
-    pub fn leader(&self) -> usize {
+    pub(crate) fn leader(&self) -> usize {
         eventually("a leader", || {
             let statuses: Vec<_> = (0..self.addresses.len()).map(|n| self.status(n)).collect();
             let named = |n: usize| Some(statuses[n].as_ref()?.leader?.leader);
@@ -128,7 +128,7 @@ impl Cluster {
         })
     }
 
-    pub fn followers(&self) -> Vec<usize> {
+    pub(crate) fn followers(&self) -> Vec<usize> {
         let leader = self.leader();
         (0..self.addresses.len()).filter(|node| *node != leader).collect()
     }
