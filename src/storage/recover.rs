@@ -123,6 +123,10 @@ impl Replayer {
     ) -> Result<(), StorageError> {
         let number = content.segment.number;
         let first = if number == self.start.segment { self.start.offset } else { BLOCK as u64 };
+        if first > content.segment.size {
+            let what = "the checkpoint starts beyond its end";
+            return Err(content.file.corrupted(content.segment.size, what));
+        }
         let mut offset = first;
         let mut last = None;
         while let Some(round) = content.round_at(offset) {

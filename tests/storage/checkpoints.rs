@@ -23,6 +23,12 @@ fn write(opened: &mut Opened, round: Round) {
     opened.storage.maintain(&opened.durable).expect("it maintains");
 }
 
+fn end_checkpoint(opened: &mut Opened) {
+    while opened.storage.status().checkpointing {
+        opened.storage.maintain(&opened.durable).expect("it maintains");
+    }
+}
+
 fn fact(key: &'static str, version: u64, value: Option<&'static str>) -> Round {
     let entry = Entry { value: value.map(Bytes::from), version: Slot(version) };
     vec![Record::Merge(vec![(Bytes::from(key), entry)])]
@@ -37,9 +43,7 @@ fn a_deleted_key_stays_deleted_when_its_tombstone_is_dropped_before_its_page_is_
         write(&mut opened, fact(key, 10, Some("before z in the walk")));
     }
     // Until now a checkpoint of the empty state may be running: end it.
-    while opened.storage.status().checkpointing {
-        opened.storage.maintain(&opened.durable).expect("it maintains");
-    }
+    end_checkpoint(&mut opened);
     // The tombstone is in the state from which the next one starts ...
     write(&mut opened, fact("a", 11, Some("first")));
     assert!(opened.storage.status().checkpointing);
@@ -48,9 +52,7 @@ fn a_deleted_key_stays_deleted_when_its_tombstone_is_dropped_before_its_page_is_
     // ... and it is dropped before the walk, which is not far yet, gets there.
     write(&mut opened, vec![Record::RaiseComplete(Slot(20)), Record::DropTombstones(Slot(15))]);
     let before = opened.storage.status().checkpoint_bytes;
-    while opened.storage.status().checkpointing {
-        opened.storage.maintain(&opened.durable).expect("it maintains");
-    }
+    end_checkpoint(&mut opened);
     assert_ne!(opened.storage.status().checkpoint_bytes, before);
     disk.crash();
     let right = opened.durable.clone();
@@ -75,6 +77,35 @@ fn the_state_is_exact_wherever_the_walk_and_the_crash_are() {
             disk.crash();
         }
     }
+}
+
+#[test]
+fn a_round_that_the_checkpoint_reflects_is_not_taken_for_a_torn_one() {
+    let options = || Options { seal_after_idle_calls: u32::MAX, ..restless() };
+    let disk = SimDisk::new(1);
+    let mut opened = open_disk(disk.process(), options(), &mut |_| ()).expect("it opens");
+    opened.storage.save_identity(&identity()).expect("it saves");
+    for key in ["a", "b", "c", "d", "e", "f"] {
+        write(&mut opened, fact(key, 10, Some("before")));
+    }
+    end_checkpoint(&mut opened);
+    write(&mut opened, fact("g", 11, Some("this begins a checkpoint")));
+    write(&mut opened, fact("z", 12, Some("last words")));
+    end_checkpoint(&mut opened);
+    disk.kill();
+    let mut names = disk.process().list().expect("it lists");
+    names.retain(|name| name.starts_with("journal-"));
+    let last = |content: &[u8]| content.windows(10).rposition(|bytes| bytes == b"last words");
+    let found = names.iter().find_map(|name| {
+        let content = disk.content(name)?;
+        last(&content).map(|at| (name, content, at))
+    });
+    let (name, mut content, at) = found.expect("the round is somewhere");
+    content[at] ^= 1;
+    disk.set_content(name, content);
+    let refused = open_disk(disk.process(), options(), &mut |_| ());
+    let error = refused.err().expect("it is refused").to_string();
+    assert!(error.contains(name.as_str()), "{error}");
 }
 
 #[test]
