@@ -2,5 +2,10 @@
 
 pub mod kv;
 pub mod lang;
+pub mod limits;
 pub mod lpaxos;
+pub mod server;
 pub mod sim;
+pub mod storage;
+pub mod transport;
+pub mod wire;

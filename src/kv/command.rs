@@ -80,6 +80,8 @@ pub enum Outcome {
         /// Where in the order of all transactions it ran.
         position: Position,
     },
+    /// Did not run: there are as many sessions as there may be.
+    TooManySessions,
     /// Sessions were swept.
     Swept,
 }

@@ -1,20 +1,33 @@
-//! The language of transactions.
-use std::collections::BTreeMap;
-/// A compiled program.
-#[derive(Debug)]
-pub struct Program;
-/// Parameters.
-pub type Params = BTreeMap<String, Value>;
-/// A value.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// Text.
-    Text(String),
-    /// Number.
-    Number(i64),
-    /// Truth.
-    Truth(bool),
-}
-/// Why it failed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Failure;
+//! The language of transactions: small programs that read and write keys.
+//!
+//! [`compile`] turns a text into a [`Program`]; [`Program::execute`] runs it on a [`Snapshot`] of the
+//! store and returns what it read and what is to be written. A run is a pure function of program,
+//! parameters and snapshot: it reads no clock and no random number, and has no effect by itself, so
+//! a transaction that fails half-way leaves nothing behind.
+//!
+//! The way of a program: `lexer` (text to tokens), `src/lang.lalrpop` (the grammar), `builder` (its
+//! actions), `ast` (the tree), `resolve` (constant keys), `eval` (running). `docs/language.md`
+//! describes the language to its users.
+//!
+//! Whatever a client sends, compiling and running it is bounded in time, memory and stack; the
+//! bounds are in [`limits`]. This module uses nothing of the rest of the crate.
+
+mod ast;
+mod builder;
+mod edge;
+mod error;
+mod eval;
+mod lexer;
+pub mod limits;
+mod parse;
+mod place;
+mod print;
+mod program;
+mod resolve;
+mod token;
+mod value;
+
+pub use error::{CompileError, Failure, FailureKind, Limit};
+pub use place::Place;
+pub use program::{Execution, Program, Snapshot, compile};
+pub use value::{Params, Text, Value};

@@ -23,7 +23,7 @@ impl Ballot {
 }
 
 /// Number of a decree in the order of all decrees, from 1; also the version of what it wrote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u64);
 
 impl Slot {

@@ -97,6 +97,11 @@ impl<M: Machine> Node<M> {
         self.acceptor.durable()
     }
 
+    /// Whether the durable state holds nothing that was not yet handed out to be written.
+    pub fn is_written(&self) -> bool {
+        !self.acceptor.has_records()
+    }
+
     /// The leader that the node knows of, itself included.
     pub fn leader(&self) -> Option<NodeId> {
         self.leader

@@ -1,0 +1,230 @@
+//! The bytes of a kept answer: what a retry of the transaction is answered.
+//!
+//! The form is the store's own and old entries live as long as their session, so tags are never
+//! given a new meaning.
+
+use std::collections::BTreeMap;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use super::command::Outcome;
+use crate::lang::{Failure, FailureKind, Limit, Place, Value};
+use crate::lpaxos::{Position, Slot};
+
+/// An answer of more bytes than this is not kept: a retry learns that the transaction ran, no more.
+/// Kept answers are replicated and stay in memory until the session's next round of numbers.
+const KEPT_BYTES: usize = 16 << 10;
+
+const READ: u8 = 1;
+const READ_AND_RETURNED: u8 = 2;
+const FAILED: u8 = 3;
+const ABORTED: u8 = 4;
+const NOT_KEPT: u8 = 5;
+
+const TEXT: u8 = 1;
+const NUMBER: u8 = 2;
+const TRUTH: u8 = 3;
+
+/// The entry that keeps `outcome` for transaction `number`.
+pub(super) fn keep(number: u64, outcome: &Outcome) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(64);
+    bytes.put_u64(number);
+    put_outcome(&mut bytes, outcome);
+    if bytes.len() > KEPT_BYTES {
+        bytes.truncate(8);
+        put_head(&mut bytes, NOT_KEPT, position_of(outcome));
+    }
+    Bytes::from(bytes.as_ref().to_vec())
+}
+
+/// The number of the transaction whose answer the entry keeps.
+pub(super) fn number(entry: &Bytes) -> Option<u64> {
+    entry.clone().try_get_u64().ok()
+}
+
+/// The answer that the entry keeps; `None` if the bytes are none that [`keep`] makes.
+pub(super) fn outcome(entry: &Bytes) -> Option<Outcome> {
+    let mut bytes = entry.clone();
+    bytes.try_get_u64().ok()?;
+    let tag = bytes.try_get_u8().ok()?;
+    let slot = Slot(bytes.try_get_u64().ok()?);
+    let position = Position { slot, place: bytes.try_get_u32().ok()? };
+    let outcome = match tag {
+        READ => Outcome::Read { values: pairs(&mut bytes)?, returned: None, position },
+        READ_AND_RETURNED => {
+            let values = pairs(&mut bytes)?;
+            Outcome::Read { values, returned: Some(value(&mut bytes)?), position }
+        }
+        FAILED => Outcome::Failed { failure: failure(&mut bytes)?, position },
+        ABORTED => {
+            let failure = Failure::Aborted { message: text(&mut bytes)? };
+            Outcome::Failed { failure, position }
+        }
+        NOT_KEPT => Outcome::AnswerNotKept { position },
+        _ => return None,
+    };
+    Some(outcome)
+}
+
+fn position_of(outcome: &Outcome) -> Position {
+    match outcome {
+        Outcome::Read { position, .. }
+        | Outcome::Failed { position, .. }
+        | Outcome::SessionOpened { position, .. }
+        | Outcome::AnswerNotKept { position } => *position,
+        _ => Position { slot: Slot::ZERO, place: 0 },
+    }
+}
+
+fn put_head(bytes: &mut BytesMut, tag: u8, position: Position) {
+    bytes.put_u8(tag);
+    bytes.put_u64(position.slot.0);
+    bytes.put_u32(position.place);
+}
+
+fn put_outcome(bytes: &mut BytesMut, outcome: &Outcome) {
+    let position = position_of(outcome);
+    match outcome {
+        Outcome::Read { values, returned, .. } => {
+            put_head(bytes, if returned.is_some() { READ_AND_RETURNED } else { READ }, position);
+            put_length(bytes, values.len());
+            for (key, value) in values {
+                put_bytes(bytes, key);
+                put_bytes(bytes, value);
+            }
+            if let Some(returned) = returned {
+                put_value(bytes, returned);
+            }
+        }
+        Outcome::Failed { failure: Failure::Runtime { at, kind, message }, .. } => {
+            put_head(bytes, FAILED, position);
+            bytes.put_u32(at.line);
+            bytes.put_u32(at.column);
+            bytes.put_u8(kind_tag(*kind));
+            put_bytes(bytes, message.as_bytes());
+        }
+        Outcome::Failed { failure: Failure::Aborted { message }, .. } => {
+            put_head(bytes, ABORTED, position);
+            put_bytes(bytes, message.as_bytes());
+        }
+        _ => put_head(bytes, NOT_KEPT, position),
+    }
+}
+
+fn put_length(bytes: &mut BytesMut, length: usize) {
+    bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+}
+
+fn put_bytes(bytes: &mut BytesMut, part: &[u8]) {
+    put_length(bytes, part.len());
+    bytes.put_slice(part);
+}
+
+fn put_value(bytes: &mut BytesMut, value: &Value) {
+    match value {
+        Value::Text(text) => {
+            bytes.put_u8(TEXT);
+            put_bytes(bytes, text.as_bytes());
+        }
+        Value::Number(number) => {
+            bytes.put_u8(NUMBER);
+            bytes.put_i64(*number);
+        }
+        Value::Truth(truth) => {
+            bytes.put_u8(TRUTH);
+            bytes.put_u8(u8::from(*truth));
+        }
+    }
+}
+
+fn take(bytes: &mut Bytes) -> Option<Bytes> {
+    let length = usize::try_from(bytes.try_get_u32().ok()?).ok()?;
+    (length <= bytes.len()).then(|| Bytes::copy_from_slice(&bytes.split_to(length)))
+}
+
+fn text(bytes: &mut Bytes) -> Option<String> {
+    String::from_utf8(take(bytes)?.into()).ok()
+}
+
+fn pairs(bytes: &mut Bytes) -> Option<BTreeMap<Bytes, Bytes>> {
+    let count = bytes.try_get_u32().ok()?;
+    (0..count).map(|_| Some((take(bytes)?, take(bytes)?))).collect()
+}
+
+fn value(bytes: &mut Bytes) -> Option<Value> {
+    match bytes.try_get_u8().ok()? {
+        TEXT => Some(Value::from(text(bytes)?.as_str())),
+        NUMBER => Some(Value::Number(bytes.try_get_i64().ok()?)),
+        TRUTH => Some(Value::Truth(bytes.try_get_u8().ok()? != 0)),
+        _ => None,
+    }
+}
+
+fn failure(bytes: &mut Bytes) -> Option<Failure> {
+    let at = Place { line: bytes.try_get_u32().ok()?, column: bytes.try_get_u32().ok()? };
+    let tag = bytes.try_get_u8().ok()?;
+    let kind = KINDS.iter().find(|(_, other)| *other == tag).map(|(kind, _)| *kind)?;
+    Some(Failure::Runtime { at, kind, message: text(bytes)? })
+}
+
+const KINDS: [(FailureKind, u8); 12] = [
+    (FailureKind::WrongType, 1),
+    (FailureKind::Overflow, 2),
+    (FailureKind::DivisionByZero, 3),
+    (FailureKind::NotANumber, 4),
+    (FailureKind::OutOfRange, 5),
+    (FailureKind::UnboundParameter, 6),
+    (FailureKind::Limit(Limit::Steps), 7),
+    (FailureKind::Limit(Limit::KeyBytes), 8),
+    (FailureKind::Limit(Limit::TextBytes), 9),
+    (FailureKind::Limit(Limit::ReadBytes), 10),
+    (FailureKind::Limit(Limit::WrittenBytes), 11),
+    (FailureKind::Limit(Limit::WrittenKeys), 12),
+];
+
+fn kind_tag(kind: FailureKind) -> u8 {
+    KINDS.iter().find(|(other, _)| *other == kind).map_or(0, |(_, tag)| *tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Position = Position { slot: Slot(7), place: 3 };
+
+    fn read(value: &[u8], returned: Option<Value>) -> Outcome {
+        let values = BTreeMap::from([(Bytes::from("k"), Bytes::copy_from_slice(value))]);
+        Outcome::Read { values, returned, position: AT }
+    }
+
+    #[test]
+    fn every_answer_comes_back_as_it_was() {
+        let mut outcomes = vec![
+            read(b"v", None),
+            read(b"", Some(Value::from("text"))),
+            read(b"v", Some(Value::from(-7))),
+            read(b"v", Some(Value::from(true))),
+            Outcome::Failed { failure: Failure::Aborted { message: "no".into() }, position: AT },
+        ];
+        for (kind, _) in KINDS {
+            let at = Place { line: 1, column: 2 };
+            let failure = Failure::Runtime { at, kind, message: "why".into() };
+            outcomes.push(Outcome::Failed { failure, position: AT });
+        }
+        for expected in outcomes {
+            let entry = keep(9, &expected);
+            assert_eq!(number(&entry), Some(9));
+            assert_eq!(outcome(&entry), Some(expected));
+            for cut in 0..entry.len() {
+                assert_eq!(outcome(&entry.slice(..cut)), None, "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_too_large_to_keep_is_known_to_have_been_given() {
+        let entry = keep(9, &read(&[b'x'; KEPT_BYTES], None));
+        assert!(entry.len() < 64);
+        assert_eq!(outcome(&entry), Some(Outcome::AnswerNotKept { position: AT }));
+    }
+}

@@ -1,0 +1,74 @@
+//! How the kinds of entries share one map: a first byte for each kind.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// `m`: how many sessions there are, and the number of the next.
+pub(super) const SESSION_COUNTS: &[u8] = b"mcounts";
+/// `m`: when sessions were swept.
+pub(super) const SWEEPS: &[u8] = b"msweeps";
+
+/// `u` and the user's key.
+const USER: u8 = b'u';
+/// `s` and the session's id.
+const SESSION: u8 = b's';
+/// `a`, the session's id, and the place in the ring of its answers.
+const ANSWER: u8 = b'a';
+
+/// The entry of a user's key.
+pub(super) fn user(key: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(1 + key.len());
+    bytes.put_u8(USER);
+    bytes.put_slice(key);
+    bytes.freeze()
+}
+
+/// After the last entry of a user's key.
+pub(super) const USER_END: &[u8] = &[USER + 1];
+
+/// The user's key in the key of its entry.
+pub(super) fn user_key(entry_key: &Bytes) -> Bytes {
+    entry_key.slice(1..)
+}
+
+/// The entry of a session.
+pub(super) fn session(id: u64) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(9);
+    bytes.put_u8(SESSION);
+    bytes.put_u64(id);
+    bytes.freeze()
+}
+
+/// The bounds of all entries of sessions.
+pub(super) const SESSIONS: (&[u8], &[u8]) = (&[SESSION], &[SESSION + 1]);
+
+/// The id in the key of a session's entry.
+pub(super) fn session_id(entry_key: &[u8]) -> Option<u64> {
+    let id: [u8; 8] = entry_key.strip_prefix(&[SESSION])?.try_into().ok()?;
+    Some(u64::from_be_bytes(id))
+}
+
+/// The entry of a kept answer.
+pub(super) fn answer(session: u64, place: u32) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(13);
+    bytes.put_u8(ANSWER);
+    bytes.put_u64(session);
+    bytes.put_u32(place);
+    bytes.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_keys_come_back_and_stay_apart_from_the_rest() {
+        for key in ["", "\0", "a", "mcounts", "\u{10ffff}"] {
+            let entry = user(key.as_bytes());
+            assert_eq!(user_key(&entry), key.as_bytes());
+            assert!(entry.as_ref() < USER_END && entry.as_ref() > SESSIONS.1);
+            assert!(entry.as_ref() > SWEEPS && entry > answer(u64::MAX, u32::MAX));
+        }
+        assert_eq!(session_id(&session(7)), Some(7));
+        assert_eq!(session_id(&answer(7, 0)), None);
+    }
+}

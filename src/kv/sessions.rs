@@ -1,0 +1,188 @@
+//! Sessions: a transaction with a number runs at most once, however often it is sent (DESIGN 7).
+//!
+//! A session has a window of w numbers. The answer of transaction n is kept at place n mod w of a ring,
+//! until the transaction with a higher number at that place is sent; its client says by then that it
+//! has the answer. So a session takes w answers at the most, and each transaction writes one entry.
+//!
+//! Sessions expire by a decision of consensus. Now and then the leader sweeps: the slots of the last
+//! few sweeps are kept, and a session none of whose entries is newer than the oldest of them has
+//! expired. No node's clock decides; the leader's clock only says how often to sweep.
+
+use std::ops::Bound;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use super::answers;
+use super::command::{Outcome, SessionNumber};
+use super::keys;
+use crate::lpaxos::{Batch, Position, Replica, Slot};
+
+/// How many sessions there may be. Each takes some hundred bytes and its kept answers.
+pub const SESSIONS_MOST: u64 = 65_536;
+/// The largest window that a session gets.
+pub const WINDOW_MOST: u32 = 1_024;
+/// Between two sweeps, in milliseconds.
+pub const SWEEP_PERIOD_MS: u64 = 60_000;
+/// A session expires if it was not used during so many sweeps.
+pub const SWEEPS_TO_EXPIRE: usize = 10;
+/// So many sessions expire in one sweep at most, which bounds its decree.
+const EXPIRED_PER_SWEEP: usize = 1_024;
+
+type StoreBatch<'a> = Batch<'a, Bytes, Bytes>;
+
+/// Whether a numbered transaction is to be run.
+#[derive(Debug)]
+pub(super) enum Admission {
+    /// Run it, and keep its answer in the entry of this key.
+    Run(Bytes),
+    /// Do not; this is the answer.
+    Answered(Outcome),
+}
+
+/// Looks up a numbered transaction in the state it would run on.
+pub(super) fn admit(numbered: SessionNumber, batch: &StoreBatch<'_>) -> Admission {
+    let SessionNumber { session, number, answered_below } = numbered;
+    let Some(window) = batch.get(&*keys::session(session)).and_then(window_of) else {
+        return Admission::Answered(Outcome::SessionExpired);
+    };
+    let place = u32::try_from(number % u64::from(window.max(1))).unwrap_or(0);
+    let key = keys::answer(session, place);
+    let held = batch.get(&*key);
+    let outside = |why: String| Admission::Answered(Outcome::NumberOutsideWindow(why));
+    match held.and_then(answers::number) {
+        _ if number == 0 => outside("the numbers of a session count from 1".into()),
+        Some(kept) if kept == number => match held.and_then(answers::outcome) {
+            Some(outcome) => Admission::Answered(outcome),
+            None => outside(format!("the answer of number {number} cannot be read")),
+        },
+        Some(kept) if kept > number => outside(format!(
+            "number {number} is over: number {kept} was sent, {window} or more after it"
+        )),
+        Some(kept) if kept >= answered_below => outside(format!(
+            "number {number} is {window} or more after number {kept}, which is not yet answered: \
+             wait for its answer, or open a session with a larger window"
+        )),
+        _ => Admission::Run(key),
+    }
+}
+
+fn window_of(entry: &Bytes) -> Option<u32> {
+    entry.clone().try_get_u32().ok()
+}
+
+/// How many sessions there are, and the id of the next.
+fn counts(batch: &StoreBatch<'_>) -> (u64, u64) {
+    let read = |mut bytes: Bytes| Some((bytes.try_get_u64().ok()?, bytes.try_get_u64().ok()?));
+    batch.get(keys::SESSION_COUNTS).cloned().and_then(read).unwrap_or((0, 1))
+}
+
+fn put_counts(batch: &mut StoreBatch<'_>, open: u64, next: u64) {
+    let mut bytes = BytesMut::with_capacity(16);
+    bytes.put_u64(open);
+    bytes.put_u64(next);
+    batch.put(Bytes::from_static(keys::SESSION_COUNTS), Some(bytes.freeze()));
+}
+
+/// Opens a session. Its id was never given before.
+pub(super) fn open(window: u32, position: Position, batch: &mut StoreBatch<'_>) -> Outcome {
+    let (open, session) = counts(batch);
+    if open >= SESSIONS_MOST {
+        return Outcome::TooManySessions;
+    }
+    let window = window.clamp(1, WINDOW_MOST);
+    put_counts(batch, open + 1, session + 1);
+    batch.put(keys::session(session), Some(Bytes::copy_from_slice(&window.to_be_bytes())));
+    Outcome::SessionOpened { session, window, position }
+}
+
+/// When sessions were last swept by the leaders' clocks, and the slots of the last sweeps, oldest
+/// first.
+struct Sweeps {
+    last_ms: u64,
+    slots: Vec<Slot>,
+}
+
+impl Sweeps {
+    fn read(entry: Option<&Bytes>) -> Option<Sweeps> {
+        let mut bytes = entry?.clone();
+        let last_ms = bytes.try_get_u64().ok()?;
+        let mut slots = Vec::new();
+        while let Ok(slot) = bytes.try_get_u64() {
+            slots.push(Slot(slot));
+        }
+        Some(Sweeps { last_ms, slots })
+    }
+
+    fn bytes(&self) -> Bytes {
+        let mut bytes = BytesMut::with_capacity(8 * (1 + self.slots.len()));
+        bytes.put_u64(self.last_ms);
+        for slot in &self.slots {
+            bytes.put_u64(slot.0);
+        }
+        bytes.freeze()
+    }
+}
+
+/// Whether it is time to sweep: there are sessions, and the last sweep is long ago, or, by this
+/// leader's clock, still to come.
+pub(super) fn sweep_is_due(now_ms: u64, replica: &Replica<Bytes, Bytes>) -> bool {
+    let last_ms = Sweeps::read(replica.get(keys::SWEEPS)).map(|sweeps| sweeps.last_ms);
+    let due = last_ms.is_none_or(|last| now_ms < last || now_ms - last >= SWEEP_PERIOD_MS);
+    due && all_sessions(replica).next().is_some()
+}
+
+fn all_sessions(replica: &Replica<Bytes, Bytes>) -> impl Iterator<Item = (u64, Slot, u32)> {
+    let (from, to) = keys::SESSIONS;
+    let entries = replica.range::<[u8]>((Bound::Included(from), Bound::Excluded(to)));
+    entries.filter_map(|(key, entry)| {
+        let window = window_of(entry.value.as_ref()?)?;
+        Some((keys::session_id(key)?, entry.version, window))
+    })
+}
+
+/// Sweeps: notes the slot, and deletes the sessions that were not used since the oldest sweep.
+pub(super) fn sweep(now_ms: u64, position: Position, batch: &mut StoreBatch<'_>) -> Outcome {
+    let mut sweeps =
+        Sweeps::read(batch.get(keys::SWEEPS)).unwrap_or(Sweeps { last_ms: 0, slots: vec![] });
+    sweeps.last_ms = now_ms;
+    sweeps.slots.push(position.slot);
+    if sweeps.slots.len() > SWEEPS_TO_EXPIRE {
+        let oldest = sweeps.slots.remove(0);
+        expire(oldest, batch);
+    }
+    batch.put(Bytes::from_static(keys::SWEEPS), Some(sweeps.bytes()));
+    Outcome::Swept
+}
+
+fn expire(oldest: Slot, batch: &mut StoreBatch<'_>) {
+    let replica = batch.base();
+    let expired: Vec<(u64, u32)> = all_sessions(replica)
+        .filter(|(session, opened, _)| {
+            *opened < oldest && last_used(*session, batch) < Some(oldest)
+        })
+        .map(|(session, _, window)| (session, window))
+        .take(EXPIRED_PER_SWEEP)
+        .collect();
+    let (mut open, next) = counts(batch);
+    for (session, window) in expired {
+        open = open.saturating_sub(1);
+        batch.put(keys::session(session), None);
+        for place in 0..window {
+            let key = keys::answer(session, place);
+            if batch.get(&*key).is_some() {
+                batch.put(key, None);
+            }
+        }
+    }
+    put_counts(batch, open, next);
+}
+
+/// The slot of the session's last kept answer; the highest there is if one is in the batch.
+fn last_used(session: u64, batch: &StoreBatch<'_>) -> Option<Slot> {
+    let (first, last) = (keys::answer(session, 0), keys::answer(session, u32::MAX));
+    let bounds = (Bound::Included(&first[..]), Bound::Included(&last[..]));
+    if batch.writes().range::<[u8], _>(bounds).next().is_some() {
+        return Some(Slot(u64::MAX));
+    }
+    batch.base().range::<[u8]>(bounds).map(|(_, entry)| entry.version).max()
+}

@@ -1,0 +1,108 @@
+//! The patch machine that LPaxos replicates.
+
+use bytes::Bytes;
+
+use super::answers;
+use super::command::{Command, Outcome, SessionNumber};
+use super::keys;
+use super::sessions::{self, Admission};
+use super::state::UserKeys;
+use crate::lang::{Params, Program};
+use crate::lpaxos::{Batch, Machine, Position, Replica};
+
+/// What an entry takes in a message besides key and value, about.
+const ENTRY_BYTES: usize = 24;
+
+/// The store. It has no state of its own that matters: all is in the replica.
+#[derive(Debug, Default)]
+pub struct Store {
+    /// When a sweep was last asked for, so that one is not asked for twice while it is under way.
+    swept_ms: u64,
+}
+
+type StoreBatch<'a> = Batch<'a, Bytes, Bytes>;
+
+impl Machine for Store {
+    type Key = Bytes;
+    type Value = Bytes;
+    type Command = Command;
+    type Outcome = Outcome;
+
+    fn is_read_only(&self, command: &Command) -> bool {
+        matches!(command, Command::Execute { program, .. } if program.is_read_only())
+    }
+
+    fn run(
+        &mut self,
+        command: &Command,
+        position: Position,
+        batch: &mut StoreBatch<'_>,
+    ) -> Outcome {
+        match command {
+            Command::Execute { program, params, session } => match session {
+                // A read can run again and again: it needs no number, and keeps no answer.
+                Some(numbered) if !program.is_read_only() => {
+                    execute_once(program, params, *numbered, position, batch)
+                }
+                _ => execute(program, params, position, batch),
+            },
+            Command::OpenSession { window } => sessions::open(*window, position, batch),
+            Command::SweepSessions { now_ms } => sessions::sweep(*now_ms, position, batch),
+        }
+    }
+
+    fn size(key: &Bytes, value: Option<&Bytes>) -> usize {
+        ENTRY_BYTES + key.len() + value.map_or(0, Bytes::len)
+    }
+
+    fn housekeeping(&mut self, now_ms: u64, replica: &Replica<Bytes, Bytes>) -> Option<Command> {
+        let asked = now_ms.saturating_sub(self.swept_ms) < sessions::SWEEP_PERIOD_MS;
+        if asked || !sessions::sweep_is_due(now_ms, replica) {
+            return None;
+        }
+        self.swept_ms = now_ms;
+        Some(Command::SweepSessions { now_ms })
+    }
+}
+
+/// Runs a transaction unless it ran before, and keeps its answer; failures too, as the client may be
+/// told of one before a late copy of the same request comes in.
+fn execute_once(
+    program: &Program,
+    params: &Params,
+    numbered: SessionNumber,
+    position: Position,
+    batch: &mut StoreBatch<'_>,
+) -> Outcome {
+    match sessions::admit(numbered, batch) {
+        Admission::Answered(outcome) => outcome,
+        Admission::Run(key) => {
+            let outcome = execute(program, params, position, batch);
+            let kept = answers::keep(numbered.number, &outcome);
+            batch.charge(Store::size(&key, Some(&kept)));
+            batch.put(key, Some(kept));
+            outcome
+        }
+    }
+}
+
+fn execute(
+    program: &Program,
+    params: &Params,
+    position: Position,
+    batch: &mut StoreBatch<'_>,
+) -> Outcome {
+    let execution = match program.execute(params, &UserKeys(batch)) {
+        Ok(execution) => execution,
+        Err(failure) => return Outcome::Failed { failure, position },
+    };
+    for (key, value) in &execution.read {
+        batch.charge(ENTRY_BYTES + key.len() + value.len());
+    }
+    for (key, value) in execution.writes {
+        let key = keys::user(&key);
+        batch.charge(Store::size(&key, value.as_ref()));
+        batch.put(key, value);
+    }
+    Outcome::Read { values: execution.read, returned: execution.returned, position }
+}

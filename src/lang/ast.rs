@@ -1,0 +1,219 @@
+//! The tree of a program.
+//!
+//! Chains such as `a + b - c` or `a && b && c` are one node with many operands, never a deep tree,
+//! so that the tree is as deep as the program nests and no deeper: see [`Expr::depth`].
+
+use super::token::Function;
+use super::value::Value;
+
+/// Statements in order.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(super) statements: Vec<Statement>,
+    pub(super) depth: u8,
+}
+
+#[derive(Debug)]
+pub(crate) struct Statement {
+    /// Where it begins, in bytes from the program's start.
+    pub(super) at: u32,
+    pub(super) depth: u8,
+    pub(super) kind: StatementKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum StatementKind {
+    Put {
+        key: Expr,
+        value: Expr,
+    },
+    Delete {
+        key: Expr,
+    },
+    Assign {
+        variable: u32,
+        value: Expr,
+    },
+    /// An expression for its own sake: `get "x";`.
+    Evaluate(Expr),
+    /// `if`, each `else if`, and the last `else`.
+    If {
+        branches: Vec<Branch>,
+        otherwise: Option<Block>,
+    },
+    For(Box<For>),
+    Abort(Expr),
+    Return(Expr),
+}
+
+#[derive(Debug)]
+pub(crate) struct Branch {
+    pub(super) condition: Expr,
+    pub(super) block: Block,
+}
+
+/// `for key, value in scan ... { body }`
+#[derive(Debug)]
+pub(crate) struct For {
+    pub(super) key: u32,
+    pub(super) value: u32,
+    pub(super) scan: Scan,
+    pub(super) body: Block,
+}
+
+/// What a scan goes over: keys that satisfy every part that is there.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    pub(super) prefix: Option<Expr>,
+    pub(super) from: Option<Expr>,
+    pub(super) to: Option<Expr>,
+    pub(super) limit: Option<Expr>,
+    pub(super) reverse: bool,
+}
+
+impl Scan {
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Expr> {
+        [&self.prefix, &self.from, &self.to, &self.limit].into_iter().flatten()
+    }
+
+    pub(super) fn parts_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        [&mut self.prefix, &mut self.from, &mut self.to, &mut self.limit].into_iter().flatten()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Expr {
+    /// Where to point when it fails, in bytes from the program's start.
+    pub(super) at: u32,
+    /// How many parentheses, prefix operators and keys are nested in it; at most
+    /// [`NESTING`](super::limits::NESTING) in a tree that exists.
+    pub(super) depth: u8,
+    /// Whether its right end is a `get` or `exists` that what follows may still belong to.
+    pub(super) open: bool,
+    pub(super) kind: ExprKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum ExprKind {
+    Literal(Value),
+    Variable(u32),
+    Parameter(u32),
+    /// `||`
+    Any(Vec<Expr>),
+    /// `&&`
+    All(Vec<Expr>),
+    Compare(Box<Compare>),
+    /// `+` and `-`
+    Sum(Chain),
+    /// `*`, `/` and `%`
+    Product(Chain),
+    Not(Box<Expr>),
+    Negate(Box<Expr>),
+    Get(Box<Get>),
+    Exists(Box<Key>),
+    Call(Function, Vec<Expr>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Compare {
+    pub(super) left: Expr,
+    pub(super) comparison: Comparison,
+    pub(super) right: Expr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Comparison {
+    Equal,
+    Unequal,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// Operands joined by operators of one rank, from left to right.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    pub(super) first: Box<Expr>,
+    pub(super) rest: Vec<Link>,
+}
+
+impl Chain {
+    pub(super) fn last_mut(&mut self) -> &mut Expr {
+        self.rest.last_mut().map_or(&mut self.first, |link| &mut link.operand)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(super) operator: Operator,
+    /// Where the operator is.
+    pub(super) at: u32,
+    pub(super) operand: Expr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+#[derive(Debug)]
+pub(crate) struct Get {
+    pub(super) key: Key,
+    /// The key's number among the program's constant keys, if it is one.
+    pub(super) constant: Option<u32>,
+    /// What stands after `else`: the value when the key is absent.
+    pub(super) default: Option<Expr>,
+}
+
+/// The key of a `get` or `exists`.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(super) expr: Expr,
+    pub(super) plus: Plus,
+}
+
+/// What a `+` after a key means; docs/language.md, "What `get` reads", says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plus {
+    /// The key goes on: it is a literal that ends in punctuation, as in `get "user/" + id`.
+    Extends,
+    /// The key is complete: any other literal, or parentheses.
+    Ends,
+    /// Both readings are plausible, so the program must have parentheses.
+    Ambiguous,
+}
+
+impl Comparison {
+    /// Whether the order of what is compared does not matter.
+    pub(super) fn is_for_equality(self) -> bool {
+        matches!(self, Comparison::Equal | Comparison::Unequal)
+    }
+
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Comparison::Equal => "==",
+            Comparison::Unequal => "!=",
+            Comparison::Less => "<",
+            Comparison::LessOrEqual => "<=",
+            Comparison::Greater => ">",
+            Comparison::GreaterOrEqual => ">=",
+        }
+    }
+}
+
+impl Operator {
+    pub(super) fn sign(self) -> &'static str {
+        match self {
+            Operator::Add => "+",
+            Operator::Subtract => "-",
+            Operator::Multiply => "*",
+            Operator::Divide => "/",
+            Operator::Remainder => "%",
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Builds the tree: what the grammar's actions call.
+//!
+//! Nothing here builds a node that nests deeper than the limit, so no later step, dropping the tree
+//! included, needs more than a bounded stack.
+
+use super::ast::{
+    Block, Branch, Chain, Compare, Comparison, Expr, ExprKind, For, Get, Key, Link, Operator, Plus,
+    Scan, Statement, StatementKind,
+};
+use super::edge::{close, extend_key, give_default};
+use super::error::Fault;
+use super::lexer::number_too_large;
+use super::limits::NESTING;
+use super::token::Function;
+use super::value::{Text, Value};
+use std::collections::BTreeMap;
+
+/// Names seen so far, and what can only be judged once more of the text is read.
+#[derive(Default)]
+pub(crate) struct Builder<'t> {
+    variables: Numbering<'t>,
+    parameters: Numbering<'t>,
+    /// Where a literal 2^63 stands that no minus has claimed yet.
+    too_large: Option<u32>,
+    pub(super) writes: bool,
+}
+
+/// Numbers names from 0 in the order in which they first appear, with their first place.
+#[derive(Default)]
+struct Numbering<'t> {
+    numbers: BTreeMap<&'t str, u32>,
+    names: Vec<(&'t str, u32)>,
+}
+
+impl<'t> Numbering<'t> {
+    fn number(&mut self, name: &'t str, at: u32) -> u32 {
+        *self.numbers.entry(name).or_insert_with(|| {
+            self.names.push((name, at));
+            offset(self.names.len() - 1)
+        })
+    }
+}
+
+/// Narrows what is bounded by the size of a program.
+pub(super) fn offset(number: usize) -> u32 {
+    u32::try_from(number).expect("a program is smaller than 4 GiB")
+}
+
+/// The depth of what nests `inner` once more.
+pub(super) fn nested(at: usize, inner: u8) -> Result<u8, Fault> {
+    if inner >= NESTING {
+        return Err(Fault::new(at, format!("what begins here nests more than {NESTING} deep")));
+    }
+    Ok(inner + 1)
+}
+
+pub(super) fn leaf(at: usize, kind: ExprKind) -> Expr {
+    Expr { at: offset(at), depth: 0, open: false, kind }
+}
+
+impl<'t> Builder<'t> {
+    pub(super) fn variables(&self) -> &[(&'t str, u32)] {
+        &self.variables.names
+    }
+
+    pub(super) fn parameters(&self) -> &[(&'t str, u32)] {
+        &self.parameters.names
+    }
+
+    /// What makes a text that fits the grammar no program.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.too_large.map(|at| number_too_large(at as usize))
+    }
+
+    // Expressions
+
+    pub(crate) fn text(&mut self, at: usize, text: Text) -> Expr {
+        leaf(at, ExprKind::Literal(Value::Text(text)))
+    }
+
+    pub(crate) fn number(&mut self, at: usize, magnitude: u64) -> Expr {
+        let number = i64::try_from(magnitude).unwrap_or_else(|_| {
+            // The lexer lets nothing larger than 2^63 through: `negate` will claim it.
+            self.too_large.get_or_insert(offset(at));
+            i64::MIN
+        });
+        leaf(at, ExprKind::Literal(Value::Number(number)))
+    }
+
+    pub(crate) fn variable(&mut self, at: usize, name: &'t str) -> Expr {
+        let number = self.variables.number(name, offset(at));
+        leaf(at, ExprKind::Variable(number))
+    }
+
+    pub(crate) fn parameter(&mut self, at: usize, name: &'t str) -> Expr {
+        let number = self.parameters.number(name, offset(at));
+        leaf(at, ExprKind::Parameter(number))
+    }
+
+    pub(crate) fn parenthesised(&mut self, at: usize, mut inner: Expr) -> Result<Expr, Fault> {
+        inner.depth = nested(at, inner.depth)?;
+        close(&mut inner);
+        Ok(inner)
+    }
+
+    pub(crate) fn any(&mut self, left: Expr, right: Expr) -> Expr {
+        let (at, depth) = (left.at, left.depth.max(right.depth));
+        let kind = match left {
+            Expr { kind: ExprKind::Any(mut operands), .. } => {
+                operands.push(right);
+                ExprKind::Any(operands)
+            }
+            left => ExprKind::Any(vec![left, right]),
+        };
+        Expr { at, depth, open: false, kind }
+    }
+
+    pub(crate) fn all(&mut self, left: Expr, right: Expr) -> Expr {
+        let (at, depth) = (left.at, left.depth.max(right.depth));
+        let kind = match left {
+            Expr { kind: ExprKind::All(mut operands), .. } => {
+                operands.push(right);
+                ExprKind::All(operands)
+            }
+            left => ExprKind::All(vec![left, right]),
+        };
+        Expr { at, depth, open: false, kind }
+    }
+
+    pub(crate) fn compare(
+        &mut self,
+        at: usize,
+        left: Expr,
+        comparison: Comparison,
+        right: Expr,
+    ) -> Expr {
+        let depth = left.depth.max(right.depth);
+        let kind = ExprKind::Compare(Box::new(Compare { left, comparison, right }));
+        Expr { at: offset(at), depth, open: false, kind }
+    }
+
+    /// `left + right`, where a `get` at the end of `left` may claim the `+` for its key.
+    pub(crate) fn add(&mut self, mut left: Expr, at: usize, right: Expr) -> Result<Expr, Fault> {
+        match extend_key(&mut left, at, right)? {
+            None => Ok(left),
+            Some(right) => Ok(sum(left, Operator::Add, at, right)),
+        }
+    }
+
+    pub(crate) fn subtract(&mut self, left: Expr, at: usize, right: Expr) -> Expr {
+        sum(left, Operator::Subtract, at, right)
+    }
+
+    pub(crate) fn product(
+        &mut self,
+        left: Expr,
+        operator: Operator,
+        at: usize,
+        right: Expr,
+    ) -> Expr {
+        let depth = left.depth.max(right.depth);
+        let open = right.open;
+        let link = Link { operator, at: offset(at), operand: right };
+        match left {
+            Expr { at, kind: ExprKind::Product(mut chain), .. } => {
+                chain.rest.push(link);
+                Expr { at, depth, open, kind: ExprKind::Product(chain) }
+            }
+            left => {
+                Expr { at: left.at, depth, open, kind: chain_of(left, link, ExprKind::Product) }
+            }
+        }
+    }
+
+    /// `left else default`: the default belongs to the last `get` in `left` that has none.
+    pub(crate) fn or_else(
+        &mut self,
+        mut left: Expr,
+        at: usize,
+        default: Expr,
+    ) -> Result<Expr, Fault> {
+        match give_default(&mut left, default) {
+            None => Ok(left),
+            Some(_) => Err(Fault::new(
+                at,
+                "'else' in an expression follows the key of a 'get'; there is no such 'get' here",
+            )),
+        }
+    }
+
+    pub(crate) fn not(&mut self, at: usize, operand: Expr) -> Result<Expr, Fault> {
+        let (depth, open) = (nested(at, operand.depth)?, operand.open);
+        Ok(Expr { at: offset(at), depth, open, kind: ExprKind::Not(Box::new(operand)) })
+    }
+
+    pub(crate) fn negate(&mut self, at: usize, operand: Expr) -> Result<Expr, Fault> {
+        let (depth, open) = (nested(at, operand.depth)?, operand.open);
+        let kind = match operand.kind {
+            ExprKind::Literal(Value::Number(number)) if self.too_large == Some(operand.at) => {
+                self.too_large = None;
+                ExprKind::Literal(Value::Number(number))
+            }
+            ExprKind::Literal(Value::Number(number)) if number > 0 => {
+                ExprKind::Literal(Value::Number(-number))
+            }
+            _ => ExprKind::Negate(Box::new(operand)),
+        };
+        Ok(Expr { at: offset(at), depth, open, kind })
+    }
+
+    pub(crate) fn plain_key(&mut self, expr: Expr) -> Key {
+        let plus = match &expr.kind {
+            ExprKind::Literal(Value::Text(text)) => match text.as_bytes().last() {
+                Some(last) if last.is_ascii_punctuation() => Plus::Extends,
+                _ => Plus::Ends,
+            },
+            _ => Plus::Ambiguous,
+        };
+        Key { expr, plus }
+    }
+
+    pub(crate) fn get(&mut self, at: usize, key: Key) -> Result<Expr, Fault> {
+        let depth = nested(at, key.expr.depth)?;
+        let kind = ExprKind::Get(Box::new(Get { key, constant: None, default: None }));
+        Ok(Expr { at: offset(at), depth, open: true, kind })
+    }
+
+    pub(crate) fn exists(&mut self, at: usize, key: Key) -> Result<Expr, Fault> {
+        let depth = nested(at, key.expr.depth)?;
+        Ok(Expr { at: offset(at), depth, open: true, kind: ExprKind::Exists(Box::new(key)) })
+    }
+
+    pub(crate) fn call(
+        &mut self,
+        at: usize,
+        function: Function,
+        arguments: Vec<Expr>,
+    ) -> Result<Expr, Fault> {
+        let (least, most) = function.arity();
+        if !(least..=most).contains(&arguments.len()) {
+            let takes = match (least, most) {
+                (1, 1) => "one value".to_owned(),
+                (least, most) if least == most => format!("{least} values"),
+                _ => format!("{least} or {most} values"),
+            };
+            return Err(Fault::new(
+                at,
+                format!("'{}' takes {takes}, found {}", function.name(), arguments.len()),
+            ));
+        }
+        let depth = nested(at, arguments.iter().map(|argument| argument.depth).max().unwrap_or(0))?;
+        Ok(Expr { at: offset(at), depth, open: false, kind: ExprKind::Call(function, arguments) })
+    }
+
+    // Statements
+
+    pub(crate) fn block(&mut self, at: usize, statements: Vec<Statement>) -> Result<Block, Fault> {
+        let inner = statements.iter().map(|statement| statement.depth).max().unwrap_or(0);
+        Ok(Block { statements, depth: nested(at, inner)? })
+    }
+
+    /// The whole program, which is not nested in anything.
+    pub(crate) fn body(&mut self, statements: Vec<Statement>) -> Block {
+        Block { statements, depth: 0 }
+    }
+
+    pub(crate) fn put(&mut self, at: usize, key: Expr, value: Expr) -> Statement {
+        self.writes = true;
+        let depth = key.depth.max(value.depth);
+        Statement { at: offset(at), depth, kind: StatementKind::Put { key, value } }
+    }
+
+    pub(crate) fn delete(&mut self, at: usize, key: Expr) -> Statement {
+        self.writes = true;
+        Statement { at: offset(at), depth: key.depth, kind: StatementKind::Delete { key } }
+    }
+
+    pub(crate) fn assign(&mut self, at: usize, name: &'t str, value: Expr) -> Statement {
+        let variable = self.variables.number(name, offset(at));
+        let depth = value.depth;
+        Statement { at: offset(at), depth, kind: StatementKind::Assign { variable, value } }
+    }
+
+    pub(crate) fn evaluate(&mut self, at: usize, expr: Expr) -> Result<Statement, Fault> {
+        if let ExprKind::Variable(number) = expr.kind {
+            let (name, _) = self.variables.names[number as usize];
+            if matches!(name, "delete" | "exists" | "abort" | "return") {
+                let message = format!("expected an expression after '{name}', found ';'");
+                return Err(Fault::new(at, message));
+            }
+        }
+        Ok(Statement { at: offset(at), depth: expr.depth, kind: StatementKind::Evaluate(expr) })
+    }
+
+    pub(crate) fn abort(&mut self, at: usize, message: Expr) -> Statement {
+        Statement { at: offset(at), depth: message.depth, kind: StatementKind::Abort(message) }
+    }
+
+    pub(crate) fn return_(&mut self, at: usize, value: Expr) -> Statement {
+        Statement { at: offset(at), depth: value.depth, kind: StatementKind::Return(value) }
+    }
+
+    pub(crate) fn if_(
+        &mut self,
+        at: usize,
+        branches: Vec<Branch>,
+        otherwise: Option<Block>,
+    ) -> Statement {
+        let depth = branches
+            .iter()
+            .map(|branch| branch.condition.depth.max(branch.block.depth))
+            .chain(otherwise.iter().map(|block| block.depth))
+            .max()
+            .unwrap_or(0);
+        Statement { at: offset(at), depth, kind: StatementKind::If { branches, otherwise } }
+    }
+
+    pub(crate) fn for_(
+        &mut self,
+        at: usize,
+        (key, value): (&'t str, &'t str),
+        scan: Scan,
+        body: Block,
+    ) -> Statement {
+        let key = self.variables.number(key, offset(at));
+        let value = self.variables.number(value, offset(at));
+        let depth = scan.parts().map(|part| part.depth).fold(body.depth, u8::max);
+        let kind = StatementKind::For(Box::new(For { key, value, scan, body }));
+        Statement { at: offset(at), depth, kind }
+    }
+}
+
+fn chain_of(first: Expr, link: Link, kind: impl FnOnce(Chain) -> ExprKind) -> ExprKind {
+    kind(Chain { first: Box::new(first), rest: vec![link] })
+}
+
+pub(super) fn sum(left: Expr, operator: Operator, at: usize, right: Expr) -> Expr {
+    let depth = left.depth.max(right.depth);
+    let open = right.open;
+    let link = Link { operator, at: offset(at), operand: right };
+    match left {
+        Expr { at, kind: ExprKind::Sum(mut chain), .. } => {
+            chain.rest.push(link);
+            Expr { at, depth, open, kind: ExprKind::Sum(chain) }
+        }
+        left => Expr { at: left.at, depth, open, kind: chain_of(left, link, ExprKind::Sum) },
+    }
+}

@@ -1,0 +1,34 @@
+//! Counts what a run costs.
+
+use super::Trouble;
+use crate::lang::error::Limit;
+use crate::lang::limits::{BYTES_PER_STEP, STEPS};
+
+/// The steps that a run may still take.
+pub(super) struct Budget {
+    steps_left: u32,
+}
+
+impl Budget {
+    pub(super) fn new() -> Budget {
+        Budget { steps_left: STEPS }
+    }
+
+    /// Pays for one step.
+    pub(super) fn step(&mut self) -> Result<(), Trouble> {
+        self.spend(1)
+    }
+
+    /// Pays for handling `count` bytes, on top of the step that does it.
+    pub(super) fn bytes(&mut self, count: usize) -> Result<(), Trouble> {
+        if count < BYTES_PER_STEP {
+            return Ok(());
+        }
+        self.spend(u32::try_from(count / BYTES_PER_STEP).unwrap_or(u32::MAX))
+    }
+
+    fn spend(&mut self, steps: u32) -> Result<(), Trouble> {
+        self.steps_left = self.steps_left.checked_sub(steps).ok_or(Limit::Steps)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,72 @@
+//! Runs programs.
+//!
+//! `machine` walks the tree; `operate` has what needs values only, `view` the store as the
+//! running program sees it, `scan` ranges of it, and `budget` counts what it costs.
+
+mod budget;
+mod machine;
+mod operate;
+mod scan;
+mod view;
+
+use super::error::{Failure, FailureKind, Limit};
+use super::limits::TEXT_BYTES;
+use super::program::{Execution, Program, Snapshot};
+use super::value::{Params, Value};
+use machine::{Flow, Machine};
+
+/// A failure that does not know its place yet.
+#[derive(Debug)]
+struct Trouble {
+    kind: FailureKind,
+    message: String,
+}
+
+impl Trouble {
+    fn new(kind: FailureKind, message: impl Into<String>) -> Trouble {
+        Trouble { kind, message: message.into() }
+    }
+
+    fn in_program(self, program: &Program, at: u32) -> Failure {
+        Failure::Runtime { at: program.place(at), kind: self.kind, message: self.message }
+    }
+}
+
+impl From<Limit> for Trouble {
+    fn from(limit: Limit) -> Trouble {
+        Trouble::new(FailureKind::Limit(limit), limit.to_string())
+    }
+}
+
+/// Runs `program`; see [`Program::execute`].
+pub(super) fn run(
+    program: &Program,
+    params: &Params,
+    snapshot: &dyn Snapshot,
+) -> Result<Execution, Failure> {
+    let parameters = bind(program, params)?;
+    let mut machine = Machine::new(program, parameters, snapshot)?;
+    let returned = match machine.block(&program.body)? {
+        Flow::Returned(value) => Some(value),
+        Flow::Next => None,
+    };
+    Ok(machine.into_execution(returned))
+}
+
+/// The values of the program's parameters, by their numbers.
+fn bind<'p>(program: &Program, params: &'p Params) -> Result<Vec<&'p Value>, Failure> {
+    let bind = |(name, at): &(Box<str>, u32)| {
+        let bound = match params.get(&**name) {
+            None => Err(Trouble::new(
+                FailureKind::UnboundParameter,
+                format!("no value was given for the parameter '${name}'"),
+            )),
+            Some(Value::Text(text)) if text.as_bytes().len() > TEXT_BYTES => {
+                Err(Limit::TextBytes.into())
+            }
+            Some(value) => Ok(value),
+        };
+        bound.map_err(|trouble| trouble.in_program(program, *at))
+    };
+    program.parameters.iter().map(bind).collect()
+}

@@ -1,0 +1,180 @@
+//! Operations on values alone.
+
+use super::Trouble;
+use crate::lang::ast::{Comparison, Operator};
+use crate::lang::error::FailureKind;
+use crate::lang::token::{Function, excerpt};
+use crate::lang::value::{Text, Value};
+use std::cmp::Ordering;
+
+/// What `value` is as a condition: a text is true unless empty.
+pub(super) fn truth(value: &Value) -> Result<bool, Trouble> {
+    match value {
+        Value::Truth(truth) => Ok(*truth),
+        Value::Text(text) => Ok(!text.as_bytes().is_empty()),
+        Value::Number(_) => {
+            Err(wrong_type("a number is neither true nor false; compare it, as in 'n != 0'"))
+        }
+    }
+}
+
+pub(super) fn compare(
+    comparison: Comparison,
+    left: &Value,
+    right: &Value,
+) -> Result<bool, Trouble> {
+    let order = match (left, right) {
+        (Value::Text(left), Value::Text(right)) if comparison.is_for_equality() => {
+            // Texts of different lengths are told apart without looking at them.
+            if left == right { Ordering::Equal } else { Ordering::Less }
+        }
+        (Value::Text(left), Value::Text(right)) => left.cmp(right),
+        (Value::Number(left), Value::Number(right)) => left.cmp(right),
+        (Value::Truth(left), Value::Truth(right)) if comparison.is_for_equality() => {
+            left.cmp(right)
+        }
+        _ => {
+            return Err(wrong_type(format!(
+                "'{}' takes two texts or two numbers, not {} and {}{}",
+                comparison.sign(),
+                left.type_name(),
+                right.type_name(),
+                conversion_advice(left, right),
+            )));
+        }
+    };
+    Ok(match comparison {
+        Comparison::Equal => order.is_eq(),
+        Comparison::Unequal => order.is_ne(),
+        Comparison::Less => order.is_lt(),
+        Comparison::LessOrEqual => order.is_le(),
+        Comparison::Greater => order.is_gt(),
+        Comparison::GreaterOrEqual => order.is_ge(),
+    })
+}
+
+/// Arithmetic. Joining texts with `+` is not here: the machine does whole chains of it at once.
+pub(super) fn arithmetic(
+    operator: Operator,
+    left: &Value,
+    right: &Value,
+) -> Result<Value, Trouble> {
+    let (Value::Number(a), Value::Number(b)) = (left, right) else {
+        let takes = match operator {
+            Operator::Add => "two texts or two numbers",
+            _ => "two numbers",
+        };
+        return Err(wrong_type(format!(
+            "'{}' takes {takes}, not {} and {}{}",
+            operator.sign(),
+            left.type_name(),
+            right.type_name(),
+            conversion_advice(left, right),
+        )));
+    };
+    let (a, b) = (*a, *b);
+    let result = match operator {
+        Operator::Add => a.checked_add(b),
+        Operator::Subtract => a.checked_sub(b),
+        Operator::Multiply => a.checked_mul(b),
+        Operator::Divide | Operator::Remainder if b == 0 => {
+            let message = format!("{a} {} 0 divides by zero", operator.sign());
+            return Err(Trouble::new(FailureKind::DivisionByZero, message));
+        }
+        Operator::Divide => a.checked_div(b),
+        Operator::Remainder => a.checked_rem(b),
+    };
+    result.map(Value::Number).ok_or_else(|| overflow(&format!("{a} {} {b}", operator.sign())))
+}
+
+pub(super) fn negate(value: &Value) -> Result<Value, Trouble> {
+    match value {
+        Value::Number(number) => {
+            number.checked_neg().map(Value::Number).ok_or_else(|| overflow(&format!("-({number})")))
+        }
+        other => Err(wrong_type(format!("'-' takes a number, not {}", other.type_name()))),
+    }
+}
+
+/// Calls a function with as many arguments as it takes.
+pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, Trouble> {
+    match (function, arguments) {
+        (Function::Str, [value]) => Ok(Value::Text(value.to_text())),
+        (Function::Int, [Value::Number(number)]) => Ok(Value::Number(*number)),
+        (Function::Int, [Value::Text(text)]) => int(text),
+        (Function::Len, [Value::Text(text)]) => count(text.as_str().chars().count()),
+        (Function::Find, [Value::Text(text), Value::Text(part)]) => {
+            let text = text.as_str();
+            match text.find(part.as_str()) {
+                Some(start) => count(text[..start].chars().count()),
+                None => Ok(Value::Number(-1)),
+            }
+        }
+        (Function::Slice, [Value::Text(text), Value::Number(from)]) => slice(text, *from, i64::MAX),
+        (Function::Slice, [Value::Text(text), Value::Number(from), Value::Number(to)]) => {
+            slice(text, *from, *to)
+        }
+        _ => {
+            let takes = match function {
+                Function::Int => "a text or a number",
+                Function::Str => "any value",
+                Function::Len => "a text",
+                Function::Find => "two texts",
+                Function::Slice => "a text and one or two numbers",
+            };
+            let given: Vec<_> = arguments.iter().map(Value::type_name).collect();
+            Err(wrong_type(format!(
+                "'{}' takes {takes}, not {}",
+                function.name(),
+                given.join(" and ")
+            )))
+        }
+    }
+}
+
+/// The number that `text` is in decimal: an optional minus and digits, nothing else.
+fn int(text: &Text) -> Result<Value, Trouble> {
+    let text = text.as_str();
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let message = format!("{} is no integer", excerpt(text));
+        return Err(Trouble::new(FailureKind::NotANumber, message));
+    }
+    text.parse().map(Value::Number).map_err(|_| overflow(&excerpt(text)))
+}
+
+/// The characters from position `from` to before position `to`, as far as there are any.
+fn slice(text: &Text, from: i64, to: i64) -> Result<Value, Trouble> {
+    let (Ok(from), Ok(to)) = (usize::try_from(from), usize::try_from(to)) else {
+        let message = "'slice' takes positions that are 0 or more";
+        return Err(Trouble::new(FailureKind::OutOfRange, message));
+    };
+    let text = text.as_str();
+    let offset_of =
+        |position| text.char_indices().nth(position).map_or(text.len(), |(offset, _)| offset);
+    let (start, end) = (offset_of(from), offset_of(to));
+    Ok(Value::Text(Text::from(text.get(start..end).unwrap_or_default())))
+}
+
+fn count(count: usize) -> Result<Value, Trouble> {
+    i64::try_from(count).map(Value::Number).map_err(|_| overflow("the length"))
+}
+
+pub(super) fn wrong_type(message: impl Into<String>) -> Trouble {
+    Trouble::new(FailureKind::WrongType, message)
+}
+
+fn overflow(what: &str) -> Trouble {
+    let message = format!("{what} is outside of the numbers from {} to {}", i64::MIN, i64::MAX);
+    Trouble::new(FailureKind::Overflow, message)
+}
+
+/// How to make one type of two, where one is a text.
+fn conversion_advice(left: &Value, right: &Value) -> &'static str {
+    match (left, right) {
+        (Value::Text(_), Value::Number(_)) | (Value::Number(_), Value::Text(_)) => {
+            "; int(x) makes a number, str(x) a text"
+        }
+        _ => "",
+    }
+}

@@ -1,0 +1,112 @@
+//! Scans: ranges of keys, in order, with the program's own writes merged in.
+
+use super::Trouble;
+use super::budget::Budget;
+use super::view::View;
+use crate::lang::value::Text;
+use bytes::Bytes;
+use std::cmp::Ordering;
+use std::ops::Bound;
+
+/// A range of keys and how to go through it.
+pub(super) struct Range<'t> {
+    /// The first key that belongs.
+    pub(super) from: &'t str,
+    /// The first key that does not belong, unless all do.
+    pub(super) to: Option<&'t str>,
+    pub(super) reverse: bool,
+    /// How many rows at most.
+    pub(super) limit: usize,
+}
+
+impl Range<'_> {
+    fn is_empty(&self) -> bool {
+        self.limit == 0 || self.to.is_some_and(|to| to <= self.from)
+    }
+}
+
+impl View<'_> {
+    /// The rows of a range as the program sees them now, noted as read. What the program writes
+    /// while it goes through them does not change them.
+    pub(super) fn scan(
+        &mut self,
+        range: &Range<'_>,
+        budget: &mut Budget,
+    ) -> Result<Vec<(Text, Text)>, Trouble> {
+        let mut rows = Vec::new();
+        if range.is_empty() {
+            return Ok(rows);
+        }
+        let (from, to) = (Bound::Included(range.from), bound(range.to));
+        let mut stored = self.snapshot.scan(from, to, range.reverse).peekable();
+        let own = self.writes.range::<[u8], _>((from.map(str::as_bytes), to.map(str::as_bytes)));
+        let mut own: Box<dyn Iterator<Item = (&Bytes, &Option<Bytes>)>> =
+            if range.reverse { Box::new(own.rev()) } else { Box::new(own) };
+        let mut next_own = own.next();
+        while rows.len() < range.limit {
+            budget.step()?;
+            let order = match (stored.peek(), next_own) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((stored, _)), Some((own, _))) if range.reverse => own.cmp(stored),
+                (Some((stored, _)), Some((own, _))) => stored.cmp(own),
+            };
+            let before = if order.is_le() { stored.next() } else { None };
+            let written = if order.is_ge() { next_own } else { None };
+            if written.is_some() {
+                next_own = own.next();
+            }
+            let Some((key, value)) = row(before.as_ref(), written) else {
+                continue;
+            };
+            budget.bytes(key.len() + value.len())?;
+            if let Some((key, value)) = &before {
+                self.reads.note(key, value)?;
+            }
+            rows.push((Text::from_store(key.clone()), Text::from_store(value.clone())));
+        }
+        Ok(rows)
+    }
+}
+
+/// The row of a key with a value before the transaction, a write, or both; none if it is deleted.
+fn row<'r>(
+    before: Option<&'r (Bytes, Bytes)>,
+    written: Option<(&'r Bytes, &'r Option<Bytes>)>,
+) -> Option<(&'r Bytes, &'r Bytes)> {
+    match (before, written) {
+        (_, Some((key, value))) => Some((key, value.as_ref()?)),
+        (Some((key, value)), None) => Some((key, value)),
+        (None, None) => None,
+    }
+}
+
+fn bound(to: Option<&str>) -> Bound<&str> {
+    to.map_or(Bound::Unbounded, Bound::Excluded)
+}
+
+/// The first text after all texts that begin with `prefix`, if there is any.
+pub(super) fn after_prefix(prefix: &str) -> Option<String> {
+    let mut kept = prefix.trim_end_matches(char::MAX).chars();
+    let last = kept.next_back()?;
+    // Surrogates are no characters: what follows U+D7FF is U+E000. The range skips them.
+    let next = (last..=char::MAX).nth(1)?;
+    let mut after = kept.as_str().to_owned();
+    after.push(next);
+    Some(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::after_prefix;
+
+    #[test]
+    fn what_follows_a_prefix_skips_no_character() {
+        assert_eq!(after_prefix("a/").as_deref(), Some("a0"));
+        assert_eq!(after_prefix("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
+        assert_eq!(after_prefix("a\u{10ffff}\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(after_prefix("\u{10ffff}"), None);
+        assert_eq!(after_prefix(""), None);
+    }
+}

@@ -1,0 +1,125 @@
+//! The store as a running program sees it: the snapshot, overlaid with the program's own writes.
+
+use super::Trouble;
+use crate::lang::error::Limit;
+use crate::lang::limits::{KEY_BYTES, READ_BYTES, READ_KEYS, WRITTEN_BYTES, WRITTEN_KEYS};
+use crate::lang::program::Snapshot;
+use crate::lang::value::Text;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+
+/// What was read and what is to be written, within their limits.
+pub(super) struct View<'s> {
+    pub(super) snapshot: &'s dyn Snapshot,
+    /// The values, before the transaction, of the constant keys, by number.
+    constants: Vec<Option<Bytes>>,
+    pub(super) reads: Reads,
+    pub(super) writes: BTreeMap<Bytes, Option<Bytes>>,
+    written_bytes: usize,
+}
+
+/// Keys that the program read, with their values before the transaction.
+#[derive(Default)]
+pub(super) struct Reads {
+    pub(super) values: BTreeMap<Bytes, Bytes>,
+    bytes: usize,
+}
+
+impl Reads {
+    /// Notes that `key` was read and had `value`; noting it again costs nothing.
+    pub(super) fn note(&mut self, key: &Bytes, value: &Bytes) -> Result<(), Trouble> {
+        if self.values.contains_key(key) {
+            return Ok(());
+        }
+        if self.values.len() == READ_KEYS {
+            return Err(Limit::ReadKeys.into());
+        }
+        self.bytes += key.len() + value.len();
+        if self.bytes > READ_BYTES {
+            return Err(Limit::ReadBytes.into());
+        }
+        self.values.insert(key.clone(), value.clone());
+        Ok(())
+    }
+}
+
+impl<'s> View<'s> {
+    /// Reads the constant keys: they are read wherever they stand.
+    pub(super) fn new(snapshot: &'s dyn Snapshot, keys: &[Bytes]) -> Result<View<'s>, Trouble> {
+        let mut reads = Reads::default();
+        let mut read = |key: &Bytes| {
+            let value = snapshot.get(Text::from_store(key.clone()).as_str());
+            if let Some(value) = &value {
+                reads.note(key, value)?;
+            }
+            Ok(value)
+        };
+        let constants = keys.iter().map(&mut read).collect::<Result<_, Trouble>>()?;
+        Ok(View { snapshot, constants, reads, writes: BTreeMap::new(), written_bytes: 0 })
+    }
+
+    /// The value of the constant key with this number; `keys` are those given to `new`.
+    pub(super) fn get_constant(
+        &self,
+        number: u32,
+        keys: &[Bytes],
+    ) -> Result<Option<Text>, Trouble> {
+        let key = &keys[number as usize];
+        check_key(key)?;
+        let value = match self.writes.get(key) {
+            Some(written) => written,
+            None => &self.constants[number as usize],
+        };
+        Ok(value.clone().map(Text::from_store))
+    }
+
+    pub(super) fn get(&mut self, key: &Text) -> Result<Option<Text>, Trouble> {
+        check_key(key.as_bytes())?;
+        let before = match self.reads.values.get(key.as_bytes()) {
+            Some(value) => Some(value.clone()),
+            None => self.snapshot.get(key.as_str()),
+        };
+        if let Some(value) = &before {
+            self.reads.note(key.as_bytes(), value)?;
+        }
+        let value = match self.writes.get(key.as_bytes()) {
+            Some(written) => written.clone(),
+            None => before,
+        };
+        Ok(value.map(Text::from_store))
+    }
+
+    pub(super) fn exists(&self, key: &Text) -> Result<bool, Trouble> {
+        check_key(key.as_bytes())?;
+        Ok(match self.writes.get(key.as_bytes()) {
+            Some(written) => written.is_some(),
+            None => self.snapshot.get(key.as_str()).is_some(),
+        })
+    }
+
+    /// Puts, or deletes with `None`.
+    pub(super) fn write(&mut self, key: Text, value: Option<Text>) -> Result<(), Trouble> {
+        let key = Bytes::from(key);
+        check_key(&key)?;
+        let value = value.map(Bytes::from);
+        let size = |value: &Option<Bytes>| key.len() + value.as_ref().map_or(0, Bytes::len);
+        self.written_bytes += size(&value);
+        if let Some(replaced) = self.writes.get(&key) {
+            self.written_bytes -= size(replaced);
+        } else if self.writes.len() == WRITTEN_KEYS {
+            return Err(Limit::WrittenKeys.into());
+        }
+        if self.written_bytes > WRITTEN_BYTES {
+            return Err(Limit::WrittenBytes.into());
+        }
+        self.writes.insert(key, value);
+        Ok(())
+    }
+}
+
+fn check_key(key: &Bytes) -> Result<(), Trouble> {
+    if key.len() > KEY_BYTES {
+        return Err(Limit::KeyBytes.into());
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! A compiled program and what running it takes and gives.
+
+use super::ast::Block;
+use super::error::{CompileError, Failure};
+use super::eval;
+use super::parse::parse;
+use super::place::Place;
+use super::resolve::constant_keys;
+use super::value::{Params, Value};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+/// The state that a transaction runs on: the store as it was right before it.
+///
+/// Keys and values are UTF-8, as all that programs write is. `get` and `scan` agree with each other
+/// and do not change while the program runs.
+pub trait Snapshot {
+    /// The value of `key`, if it has one.
+    fn get(&self, key: &str) -> Option<Bytes>;
+
+    /// All keys between the bounds with their values, in ascending order of their bytes, or in
+    /// descending order if `reverse`. The bounds are in order, and never equal with one excluded.
+    fn scan(
+        &self,
+        from: Bound<&str>,
+        to: Bound<&str>,
+        reverse: bool,
+    ) -> Box<dyn Iterator<Item = (Bytes, Bytes)> + '_>;
+}
+
+/// What a run of a program did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Execution {
+    /// The keys that the program read, with their values before the transaction. A key that had
+    /// none is not there.
+    pub read: BTreeMap<Bytes, Bytes>,
+    /// The keys that the program wrote, with their new values; `None` deletes.
+    pub writes: BTreeMap<Bytes, Option<Bytes>>,
+    /// What the program gave by `return`, if it did.
+    pub returned: Option<Value>,
+}
+
+/// A compiled program. It does not change, so threads may share it and run it at once.
+#[derive(Debug)]
+pub struct Program {
+    pub(super) text: Box<str>,
+    pub(super) body: Block,
+    pub(super) variables: Vec<Box<str>>,
+    /// What the variables hold when a run begins.
+    pub(super) initial: Vec<Value>,
+    /// Names, and where each appears first.
+    pub(super) parameters: Vec<(Box<str>, u32)>,
+    pub(super) constant_keys: Vec<Bytes>,
+    writes: bool,
+}
+
+/// Compiles a program. Any text may be given; the cost is bounded by the limits.
+///
+/// # Errors
+/// When the text is no program or exceeds a limit.
+pub fn compile(text: &str) -> Result<Program, CompileError> {
+    let (mut body, builder) = parse(text)?;
+    let initial = |name: &str| match name {
+        "true" => Value::Truth(true),
+        "false" => Value::Truth(false),
+        _ => Value::EMPTY,
+    };
+    Ok(Program {
+        text: text.into(),
+        constant_keys: constant_keys(&mut body),
+        body,
+        variables: builder.variables().iter().map(|(name, _)| (*name).into()).collect(),
+        initial: builder.variables().iter().map(|(name, _)| initial(name)).collect(),
+        parameters: builder.parameters().iter().map(|(name, at)| ((*name).into(), *at)).collect(),
+        writes: builder.writes,
+    })
+}
+
+impl Program {
+    /// The text that the program was compiled from; programs with equal texts are equal.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether no run can write: there is no `put` or `delete` in the program.
+    pub fn is_read_only(&self) -> bool {
+        !self.writes
+    }
+
+    /// The names of the parameters that a run needs, without the `$`, in order of appearance.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.parameters.iter().map(|(name, _)| &**name)
+    }
+
+    /// Runs the program on `snapshot`, which it does not change: the writes come back. Equal
+    /// parameters and snapshots give equal results. Parameters that the program does not name are
+    /// ignored.
+    ///
+    /// # Errors
+    /// When an operation fails, a limit is reached or the program aborts. Nothing is to be written
+    /// then.
+    pub fn execute(&self, params: &Params, snapshot: &dyn Snapshot) -> Result<Execution, Failure> {
+        eval::run(self, params, snapshot)
+    }
+
+    pub(super) fn place(&self, at: u32) -> Place {
+        Place::of(&self.text, at as usize)
+    }
+}

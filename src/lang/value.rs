@@ -1,0 +1,144 @@
+//! The values of the language: text, numbers and truths.
+
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Values that the client binds to a program's `$name` parameters, by name without the `$`.
+pub type Params = BTreeMap<String, Value>;
+
+/// A value of the language. Cloning one copies no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Text, the only type that the store holds.
+    Text(Text),
+    /// A 64-bit signed integer.
+    Number(i64),
+    /// The answer of a comparison.
+    Truth(bool),
+}
+
+impl Value {
+    /// What every variable is until it is set.
+    pub(super) const EMPTY: Value = Value::Text(Text(Bytes::new()));
+
+    /// The value's type with its article, for messages.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Value::Text(_) => "a text",
+            Value::Number(_) => "a number",
+            Value::Truth(_) => "a truth",
+        }
+    }
+
+    /// The value as `str` gives it.
+    pub(super) fn to_text(&self) -> Text {
+        match self {
+            Value::Text(text) => text.clone(),
+            Value::Number(number) => Text::from(number.to_string()),
+            Value::Truth(true) => Text(Bytes::from_static(b"true")),
+            Value::Truth(false) => Text(Bytes::from_static(b"false")),
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Value {
+        Value::Number(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Value {
+        Value::Truth(truth)
+    }
+}
+
+/// Shows the value as a literal of the language.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Text(text) => write_quoted(f, text.as_str()),
+            Value::Number(number) => write!(f, "{number}"),
+            Value::Truth(truth) => write!(f, "{truth}"),
+        }
+    }
+}
+
+/// UTF-8 text that is shared, not copied, when cloned.
+///
+/// Texts compare by code point, which is how UTF-8 compares byte by byte.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Text(Bytes);
+
+impl Text {
+    /// Takes what a [`Snapshot`](super::Snapshot) holds, which is UTF-8 by its contract.
+    pub(super) fn from_store(bytes: Bytes) -> Text {
+        Text(bytes)
+    }
+
+    /// Takes concatenated texts: UTF-8 as its parts are. Gives spare capacity back, as the text may
+    /// stay in the store for years.
+    pub(super) fn from_parts(bytes: Vec<u8>) -> Text {
+        Text(Bytes::from(bytes.into_boxed_slice()))
+    }
+
+    /// The text.
+    ///
+    /// # Panics
+    /// When a `Snapshot` broke its contract and holds what is not UTF-8.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("the store holds UTF-8 only")
+    }
+
+    /// The text's UTF-8 bytes.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.0
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Text {
+        Text(Bytes::copy_from_slice(text.as_bytes()))
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Text {
+        Text(Bytes::from(text.into_bytes().into_boxed_slice()))
+    }
+}
+
+impl From<Text> for Bytes {
+    fn from(text: Text) -> Bytes {
+        text.0
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(&self.0))
+    }
+}
+
+/// Writes `text` as a literal: in quotes, with the language's escapes.
+pub(super) fn write_quoted(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
+    f.write_char('"')?;
+    for character in text.chars() {
+        match character {
+            '"' => f.write_str("\\\"")?,
+            '\\' => f.write_str("\\\\")?,
+            '\n' => f.write_str("\\n")?,
+            '\t' => f.write_str("\\t")?,
+            other if other.is_control() => write!(f, "\\u{{{:x}}}", u32::from(other))?,
+            other => f.write_char(other)?,
+        }
+    }
+    f.write_char('"')
+}

@@ -1,0 +1,167 @@
+//! Every bound of the wire and the transport, with its reason.
+//!
+//! Bounds that depend on each other are tied by `const` assertions at the end, so that one cannot
+//! be changed without the other. The bounds of the language are beside the language.
+
+use std::time::Duration;
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+// --- Numbers ---------------------------------------------------------------------------------
+
+/// Slots and rounds from the wire are below this: a node can count on from any of them for as long
+/// as it lives, and no sum of two overflows.
+pub const NUMBERS_BELOW: u64 = 1 << 62;
+
+/// Nodes in a cluster, addresses in a node list. Consensus among more would be slow, not better.
+pub const MAX_NODES: usize = 64;
+
+// --- Sizes: entries and what is made of them -------------------------------------------------
+
+/// A key in the replica: a key of the language (4 KiB) and room for what the store puts before it.
+pub const MAX_ENTRY_KEY_BYTES: usize = 4 * KIB + 64;
+
+/// A value in the replica: a text of the language (1 MiB), or a session with its kept answers.
+pub const MAX_ENTRY_VALUE_BYTES: usize = 2 * MIB;
+
+/// What an entry takes in a message besides its key and value, at most: tags, lengths, version.
+/// Whoever counts the size of batches and pages adds it for each entry.
+pub const ENTRY_OVERHEAD_BYTES: usize = 32;
+
+/// A decree. A batch takes no further request once it has 1 MiB, and the last transaction that it
+/// took may write 4 MiB under 10,000 keys; the rest is for sessions.
+pub const MAX_PATCH_BYTES: usize = 6 * MIB;
+
+/// A page, which ends with the entry that takes it past its target, and the key it names as next.
+pub const MAX_PAGE_BYTES: usize = MIB + MAX_ENTRY_VALUE_BYTES + 2 * MAX_ENTRY_KEY_BYTES;
+
+/// Patches in one message of a repair. An empty patch takes two bytes on the wire and a hundred in
+/// memory, so the size of the frame alone would not bound them.
+pub const MAX_PATCHES_PER_REPAIR: usize = 64 * KIB;
+
+// --- Sizes: frames ---------------------------------------------------------------------------
+
+/// A frame before the greeting is done: a full node list fits, and a stranger can send no more.
+pub const MAX_GREETING_FRAME_BYTES: usize = 8 * KIB;
+
+/// The text for people in a refusal or a refused request; longer ones are cut.
+pub const MAX_MESSAGE_BYTES: usize = 4 * KIB;
+
+/// A client's request: a program (64 KiB) with a parameter of the greatest size (1 MiB) fits.
+pub const MAX_REQUEST_FRAME_BYTES: usize = 3 * MIB / 2;
+
+/// An answer to a client: a transaction may read 4 MiB, the rest is for many small keys.
+pub const MAX_RESPONSE_FRAME_BYTES: usize = 8 * MIB;
+
+/// What one node tells another: two decrees in an `Accept`, a decree and a page in a `Promise`.
+pub const MAX_PEER_FRAME_BYTES: usize = 16 * MIB;
+
+/// Besides keys, values and their overhead, what a message to a peer takes.
+const PEER_FRAME_OVERHEAD_BYTES: usize = 4 * KIB;
+
+/// What a reader asks of the socket at once. Its buffer grows by no more than this before the bytes
+/// arrive, whatever length the frame claims.
+pub const READ_BYTES: usize = 64 * KIB;
+
+/// A reader's buffer that grew above this is given back once it is empty.
+pub const KEPT_BUFFER_BYTES: usize = 256 * KIB;
+
+/// Writers put what is queued into one system call up to this size.
+pub const COALESCED_BYTES: usize = 256 * KIB;
+
+/// Writers put at most so many frames into one system call; far below the systems' IOV_MAX.
+pub const COALESCED_FRAMES: usize = 64;
+
+// --- Connections -----------------------------------------------------------------------------
+
+/// Clients served at once. With the peers, those yet to greet, and files, it stays below the 1,024
+/// descriptors that systems usually allow a process.
+pub const MAX_CLIENTS: usize = 512;
+
+/// Connections that have not greeted yet. A stranger can hold them only for [`GREETING_TIME`].
+pub const MAX_UNGREETED: usize = 128;
+
+/// Requests of one connection that are unanswered or whose answers are not sent; the server reads
+/// no further one until then.
+pub const MAX_PIPELINED: usize = 128;
+
+/// Events that wait for the consensus thread. Peers wait for room in it; clients may fill only
+/// half, so that they do not keep the peers out.
+pub const EVENTS_QUEUED: usize = 8192;
+
+/// Frames that wait for a peer's connection; the protocol sends again what is dropped above it.
+pub const MAX_QUEUED_FRAMES: usize = 1024;
+
+/// Bytes that wait for a peer's connection.
+pub const MAX_QUEUED_BYTES: usize = 32 * MIB;
+
+// --- Times -----------------------------------------------------------------------------------
+
+/// From the connection to the whole greeting, in either direction.
+pub const GREETING_TIME: Duration = Duration::from_secs(5);
+
+/// From the first byte of a frame to the last. A node that is paused for less is not cut off.
+pub const FRAME_TIME: Duration = Duration::from_secs(20);
+
+/// A client that sends nothing for so long is cut off, or those that vanished would take all seats.
+/// It is long, as people leave a prompt open.
+pub const CLIENT_IDLE_TIME: Duration = Duration::from_secs(3600);
+
+/// An inbound connection of a peer that brings nothing for so long is dead: the peer asks "are you
+/// there?" more often.
+pub const PEER_IDLE_TIME: Duration = Duration::from_secs(10);
+
+/// How often a node asks its peer on a connection "are you there?".
+pub const KEEPALIVE_TIME: Duration = Duration::from_secs(1);
+
+/// A peer that does not answer for so long is connected to anew. Without it, a connection over which
+/// packets were lost would wait as long again, and up to minutes, after the network is whole.
+pub const PEER_SILENCE_TIME: Duration = Duration::from_secs(4);
+
+/// To write what was coalesced. Who reads more slowly is cut off.
+pub const WRITE_TIME: Duration = Duration::from_secs(10);
+
+/// To open a connection.
+pub const CONNECT_TIME: Duration = Duration::from_secs(1);
+
+/// Between two tries to connect, at first; it doubles with each.
+pub const LEAST_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Between two tries to connect, at most; a node that comes back is found within it.
+pub const MOST_BACKOFF: Duration = Duration::from_secs(1);
+
+/// After an error is told to the other side, what it still sends is read and thrown away for so
+/// long: closing with unread bytes resets the connection, and the error could be lost with it.
+pub const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// When the node stops, the answers that are queued for clients are sent within this.
+pub const CLOSING_TIME: Duration = Duration::from_secs(1);
+
+/// The deadline of a request that names none.
+pub const DEFAULT_REQUEST_TIME: Duration = Duration::from_secs(5);
+
+/// The latest deadline; a longer one is cut to this.
+pub const MAX_REQUEST_TIME: Duration = Duration::from_secs(120);
+
+// --- What depends on what --------------------------------------------------------------------
+
+// Whatever the core may send fits into a frame.
+const _: () = assert!(2 * MAX_PATCH_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
+const _: () =
+    assert!(MAX_PATCH_BYTES + MAX_PAGE_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
+// A decree can hold the largest entry.
+const _: () =
+    assert!(MAX_ENTRY_KEY_BYTES + MAX_ENTRY_VALUE_BYTES + ENTRY_OVERHEAD_BYTES <= MAX_PATCH_BYTES);
+// An empty queue takes any frame.
+const _: () = assert!(MAX_PEER_FRAME_BYTES + 4 <= MAX_QUEUED_BYTES);
+// A greeting with a full list of the longest addresses fits, and so does the longest refusal.
+const _: () = assert!(MAX_NODES * (45 + 2) + 128 <= MAX_GREETING_FRAME_BYTES);
+const _: () = assert!(MAX_MESSAGE_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
+// Lengths of frames are 32-bit numbers.
+const _: () = assert!(MAX_PEER_FRAME_BYTES <= u32::MAX as usize);
+// Peers ask more often than they give each other up, and nobody is cut off while he waits.
+const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_SILENCE_TIME.as_millis());
+const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_IDLE_TIME.as_millis());
+const _: () = assert!(MAX_REQUEST_TIME.as_millis() < CLIENT_IDLE_TIME.as_millis());
+const _: () = assert!(DEFAULT_REQUEST_TIME.as_millis() <= MAX_REQUEST_TIME.as_millis());

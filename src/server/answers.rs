@@ -1,0 +1,51 @@
+//! What the protocol and the store answer, as the client protocol says it.
+
+use crate::kv::Outcome;
+use crate::lang::Failure;
+use crate::lpaxos::{Answer, NodeId};
+use crate::wire::{ClientOutcome, ProgramError, Redirect};
+
+/// The answer for the client; `locate` gives the address of a node.
+pub(super) fn client_outcome(
+    answer: Answer<Outcome>,
+    locate: impl Fn(NodeId) -> Option<Redirect>,
+) -> ClientOutcome {
+    match answer {
+        Answer::Done(outcome) => ran(outcome),
+        Answer::Redirect(leader) => match locate(leader) {
+            Some(redirect) => ClientOutcome::RedirectTo(redirect),
+            None => ClientOutcome::NodesUnreachable,
+        },
+        Answer::Unreachable => ClientOutcome::NodesUnreachable,
+        Answer::LostLeadership { leader, may_have_run } => ClientOutcome::LostLeadership {
+            leader: leader.and_then(locate),
+            could_handle: may_have_run,
+        },
+        Answer::Timeout { may_have_run } => ClientOutcome::Timeout { could_handle: may_have_run },
+        Answer::TooManyRequests => ClientOutcome::TooManyRequests,
+        Answer::Closing { may_have_run } => ClientOutcome::Closing { could_handle: may_have_run },
+    }
+}
+
+fn ran(outcome: Outcome) -> ClientOutcome {
+    match outcome {
+        Outcome::Read { values, returned, position } => {
+            ClientOutcome::Read { values, returned, position }
+        }
+        Outcome::Failed { failure: Failure::Aborted { message }, position } => {
+            ClientOutcome::Aborted { message, position }
+        }
+        Outcome::Failed { failure: Failure::Runtime { at, message, .. }, .. } => {
+            ClientOutcome::RuntimeError(ProgramError { line: at.line, column: at.column, message })
+        }
+        Outcome::SessionOpened { session, window, position } => {
+            ClientOutcome::SessionOpened { session, window, position }
+        }
+        Outcome::SessionExpired => ClientOutcome::SessionExpired,
+        Outcome::NumberOutsideWindow(why) => ClientOutcome::NumberOutsideWindow(why),
+        Outcome::AnswerNotKept { position } => ClientOutcome::AnswerNotKept { position },
+        Outcome::TooManySessions => ClientOutcome::TooManyRequests,
+        // The store's own command: no client asked for it.
+        Outcome::Swept => ClientOutcome::BadRequest("this cannot be asked for".into()),
+    }
+}

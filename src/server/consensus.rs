@@ -1,0 +1,393 @@
+//! The consensus thread: it owns the node, the store and the storage, and does what the core says in
+//! the order in which the core says it.
+//!
+//! It never waits for a socket: frames to peers are queued or dropped, answers to clients are queued.
+//! It takes all events that are there, up to a bound, steps the core with each, and writes once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use log::{debug, info, warn};
+
+use super::answers::client_outcome;
+use super::clock::{Clock, millis};
+use super::error::ServerError;
+use super::formation::{self, Formation, Roster, cluster_id};
+use super::gate::{Cluster, Event, Gate};
+use super::links::Links;
+use super::status;
+use crate::kv::{Command, Store};
+use crate::lpaxos::{Answer, Config, Durable, Members, Node, NodeId, Output, Request, Ticket};
+use crate::storage::{Identity, Membership, Storage};
+use crate::transport::{self, Reply};
+use crate::wire::{ClientOutcome, Introduction, NodeStatus, PeerFrame, Reason, Redirect};
+
+/// Events taken before the core is asked for its output, at most: a bound on how long the first of
+/// them waits.
+const EVENTS_PER_STEP: usize = 1_024;
+/// Between two introductions while the cluster is forming.
+const INTRODUCTION_PERIOD: Duration = Duration::from_millis(200);
+/// A node that cannot go on tells so for as long before it ends, so that the other side of a
+/// disagreement learns of it too.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Where the node is in its life.
+enum Phase {
+    /// The nodes agree on who is a member. The state is not touched before they have.
+    Forming(Box<Forming>),
+    Member(Box<Member>),
+}
+
+/// A node that belongs to no cluster yet.
+struct Forming {
+    formation: Formation,
+    durable: Durable<Bytes, Bytes>,
+}
+
+/// A node of a formed cluster.
+struct Member {
+    node: Node<Store>,
+    cluster: Arc<Cluster>,
+    /// What was last logged of who leads.
+    leader: Option<NodeId>,
+}
+
+/// The consensus thread's belongings.
+pub(super) struct Consensus {
+    me: NodeId,
+    config: Config,
+    gate: Arc<Gate>,
+    links: Links,
+    storage: Box<dyn Storage>,
+    events: Receiver<Event>,
+    stop: Arc<AtomicBool>,
+    phase: Phase,
+    replies: HashMap<Ticket, Reply>,
+    next_ticket: u64,
+    clock: Clock,
+    next_tick: Instant,
+    next_introduction: Instant,
+    /// What the node will end with, and when.
+    ending: Option<(ServerError, Instant)>,
+}
+
+/// What the consensus thread starts with.
+pub(super) struct Start {
+    pub(super) me: NodeId,
+    pub(super) config: Config,
+    pub(super) gate: Arc<Gate>,
+    pub(super) links: Links,
+    pub(super) storage: Box<dyn Storage>,
+    pub(super) durable: Durable<Bytes, Bytes>,
+    /// The roster of the cluster that the node belongs to already.
+    pub(super) roster: Option<Roster>,
+    pub(super) events: Receiver<Event>,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+impl Consensus {
+    pub(super) fn new(start: Start) -> Consensus {
+        let Start { me, config, gate, links, storage, durable, roster, events, stop } = start;
+        let formation = Formation::new(links.address(), me, links.listed().clone());
+        let now = Instant::now();
+        let mut consensus = Consensus {
+            me,
+            config,
+            gate,
+            links,
+            storage,
+            events,
+            stop,
+            phase: Phase::Forming(Box::new(Forming { formation, durable })),
+            replies: HashMap::new(),
+            next_ticket: 0,
+            clock: Clock::new(),
+            next_tick: now,
+            next_introduction: now,
+            ending: None,
+        };
+        if let Some(roster) = roster {
+            consensus.become_member(roster);
+        }
+        consensus
+    }
+
+    /// Runs until told to stop, or until the node cannot go on.
+    pub(super) fn run(mut self) -> Result<(), ServerError> {
+        let result = self.serve();
+        self.close();
+        result
+    }
+
+    fn is_forming(&self) -> bool {
+        matches!(self.phase, Phase::Forming(_))
+    }
+
+    fn serve(&mut self) -> Result<(), ServerError> {
+        self.try_form()?;
+        while !self.stop.load(Ordering::Acquire) {
+            match self.events.recv_deadline(self.next_tick) {
+                Ok(event) => {
+                    self.on_event(event)?;
+                    for _ in 1..EVENTS_PER_STEP {
+                        let Ok(event) = self.events.try_recv() else { break };
+                        self.on_event(event)?;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // Impossible: the gate holds a sender.
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if Instant::now() >= self.next_tick {
+                self.tick();
+            }
+            self.do_output()?;
+            if let Some((_, at)) = &self.ending
+                && Instant::now() >= *at
+                && let Some((error, _)) = self.ending.take()
+            {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), ServerError> {
+        match event {
+            Event::Transport(transport::Event::Frame { from, frame }) => match frame {
+                PeerFrame::Core(message) => {
+                    if let Phase::Member(member) = &mut self.phase {
+                        member.node.message(self.clock.now_ms(), from, message);
+                    }
+                }
+                PeerFrame::Introduction(introduction) => self.on_introduction(&introduction)?,
+            },
+            Event::Transport(transport::Event::Connected { address, .. }) => {
+                debug!("connected to {address}");
+                self.introduce();
+            }
+            Event::Transport(transport::Event::Disconnected { address, reason }) => {
+                debug!("lost the connection to {address}: {reason}");
+            }
+            Event::Transport(transport::Event::Refused { address, refusal, by_peer }) => {
+                warn!("no connection with {address}: {refusal}");
+                let fatal = matches!(
+                    refusal.reason,
+                    Reason::ListsDiffer | Reason::OtherCluster | Reason::UnknownNode
+                );
+                if by_peer && fatal && self.is_forming() {
+                    let (address, message) = (address.ip(), refusal.message);
+                    self.end(ServerError::RefusedByPeer { address, message });
+                }
+            }
+            Event::Transport(transport::Event::ThreadDied { thread, reason }) => {
+                return Err(ServerError::ThreadDied { thread, reason });
+            }
+            Event::Request { command, time, reply } => self.on_request(command, time, reply),
+            Event::Status(reply) => reply.send(ClientOutcome::Status(self.status())),
+            Event::ListsDiffer(difference) => {
+                warn!("{difference}");
+                if self.is_forming() {
+                    self.end(difference.into());
+                }
+            }
+            Event::Wake => {}
+        }
+        Ok(())
+    }
+
+    /// Ends soon, unless it ends for another reason already.
+    fn end(&mut self, error: ServerError) {
+        self.ending.get_or_insert((error, Instant::now() + LAST_WORDS));
+    }
+
+    fn on_request(&mut self, command: Command, time: Duration, reply: Reply) {
+        let now_ms = self.clock.now_ms();
+        match &mut self.phase {
+            Phase::Forming(_) => reply.send(ClientOutcome::NodesUnreachable),
+            Phase::Member(member) => {
+                self.next_ticket += 1;
+                let ticket = Ticket(self.next_ticket);
+                let deadline_ms = now_ms.saturating_add(millis(time));
+                self.replies.insert(ticket, reply);
+                member.node.request(now_ms, Request { ticket, command, deadline_ms });
+            }
+        }
+    }
+
+    fn on_introduction(&mut self, told: &Introduction) -> Result<(), ServerError> {
+        match &mut self.phase {
+            Phase::Forming(forming) => {
+                let before = forming.formation.introduction();
+                if let Err(error) = forming.formation.hear(told) {
+                    self.end(error.into());
+                    return Ok(());
+                }
+                if forming.formation.introduction() != before {
+                    self.introduce();
+                }
+                self.try_form()
+            }
+            // It does not know the cluster yet.
+            Phase::Member(_) if told.cluster.is_none() => {
+                self.links.send_introduction(told.address, &self.introduction());
+                Ok(())
+            }
+            Phase::Member(_) => Ok(()),
+        }
+    }
+
+    fn introduction(&self) -> Introduction {
+        match &self.phase {
+            Phase::Forming(forming) => forming.formation.introduction(),
+            Phase::Member(member) => {
+                let Cluster { id, roster } = &*member.cluster;
+                let (address, listed) = (self.links.address(), self.links.listed());
+                formation::introduction(address, self.me, listed, roster, Some(*id))
+            }
+        }
+    }
+
+    fn introduce(&mut self) {
+        if self.is_forming() {
+            let introduction = self.introduction();
+            self.links.send_introductions(&introduction);
+        }
+    }
+
+    /// Makes the membership durable once it is agreed, and only then takes part.
+    fn try_form(&mut self) -> Result<(), ServerError> {
+        let Phase::Forming(forming) = &self.phase else { return Ok(()) };
+        let Some(roster) = forming.formation.members() else { return Ok(()) };
+        let membership = Membership {
+            cluster: cluster_id(&roster),
+            listed: self.links.listed().iter().map(ToString::to_string).collect(),
+            members: roster.iter().map(|(ip, node)| (*node, ip.to_string())).collect(),
+        };
+        self.storage.save_identity(&Identity { node: self.me, membership: Some(membership) })?;
+        let addresses: Vec<String> = roster.keys().map(ToString::to_string).collect();
+        info!("cluster {:016x} formed: {}", cluster_id(&roster), addresses.join(" "));
+        // The others may wait for this node's word that it is formed.
+        self.become_member(roster);
+        let introduction = self.introduction();
+        self.links.send_introductions(&introduction);
+        Ok(())
+    }
+
+    fn become_member(&mut self, roster: Roster) {
+        let Phase::Forming(forming) = &mut self.phase else { return };
+        let durable = std::mem::take(&mut forming.durable);
+        let members = Members::new(roster.values().copied().collect());
+        let cluster = Arc::new(Cluster { id: cluster_id(&roster), roster });
+        self.gate.form(Arc::clone(&cluster));
+        self.links.form(&cluster.roster);
+        let now_ms = self.clock.now_ms();
+        let (config, store, seed) = (self.config, Store::default(), self.me.0);
+        let node = Node::new(self.me, members, config, store, durable, seed, now_ms);
+        self.phase = Phase::Member(Box::new(Member { node, cluster, leader: None }));
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        self.next_tick = now + Duration::from_millis(self.config.heartbeat_ms.div_ceil(2));
+        match &mut self.phase {
+            Phase::Forming(_) if now >= self.next_introduction => {
+                self.next_introduction = now + INTRODUCTION_PERIOD;
+                self.introduce();
+            }
+            Phase::Forming(_) => {}
+            Phase::Member(member) => {
+                member.node.tick(self.clock.now_ms());
+                member.log_leader(self.me);
+            }
+        }
+    }
+
+    /// Does what the core wants, in its order (see [`Output`]), until it wants no more.
+    fn do_output(&mut self) -> Result<(), ServerError> {
+        loop {
+            let Phase::Member(member) = &mut self.phase else { return Ok(()) };
+            let output = member.node.output();
+            if output.is_empty() {
+                if member.node.is_written() {
+                    self.storage.maintain(member.node.durable())?;
+                }
+                return Ok(());
+            }
+            let Output { early, answers, records, late } = output;
+            self.links.send(&early);
+            let locate = |node| member.cluster.locate(node, self.links.port());
+            for (ticket, answer) in answers {
+                give(&mut self.replies, ticket, answer, locate);
+            }
+            if !records.is_empty() {
+                self.storage.write(&records)?;
+            }
+            member.node.written();
+            self.links.send(&late);
+        }
+    }
+
+    fn status(&self) -> NodeStatus {
+        let uptime_ms = self.clock.uptime_ms();
+        match &self.phase {
+            Phase::Forming(forming) => status::of_forming(self.me, &forming.durable, uptime_ms),
+            Phase::Member(member) => {
+                let port = self.links.port();
+                status::of_member(self.me, &member.node, &member.cluster, port, uptime_ms)
+            }
+        }
+    }
+
+    /// Answers everybody who waits, hands over the lead, and writes what is not yet written.
+    fn close(&mut self) {
+        let now_ms = self.clock.now_ms();
+        if let Phase::Member(member) = &mut self.phase {
+            member.node.close(now_ms);
+        }
+        if let Err(error) = self.do_output() {
+            warn!("while stopping: {error}");
+        }
+        for (_, reply) in self.replies.drain() {
+            reply.send(ClientOutcome::Closing { could_handle: true });
+        }
+        while let Ok(event) = self.events.try_recv() {
+            if let Event::Request { reply, .. } | Event::Status(reply) = event {
+                reply.send(ClientOutcome::Closing { could_handle: false });
+            }
+        }
+    }
+}
+
+impl Member {
+    fn log_leader(&mut self, me: NodeId) {
+        let leader = self.node.leader();
+        if leader == self.leader {
+            return;
+        }
+        self.leader = leader;
+        match leader {
+            Some(leader) if leader == me => info!("this node leads"),
+            Some(leader) => match self.cluster.address_of(leader) {
+                Some(address) => info!("following the leader at {address}"),
+                None => info!("following the leader {leader}"),
+            },
+            None => info!("no leader is known"),
+        }
+    }
+}
+
+fn give(
+    replies: &mut HashMap<Ticket, Reply>,
+    ticket: Ticket,
+    answer: Answer<crate::kv::Outcome>,
+    locate: impl Fn(NodeId) -> Option<Redirect>,
+) {
+    if let Some(reply) = replies.remove(&ticket) {
+        reply.send(client_outcome(answer, locate));
+    }
+}

@@ -1,0 +1,272 @@
+//! How nodes become a cluster, once: the bootstrap of `docs/protocol.md`.
+//!
+//! Every node tells every other its address, its id, the list it was started with, and the ids it
+//! has heard so far. When a node has heard every listed node, all lists are equal, and all have heard
+//! the same ids, that set of (address, id) pairs is the cluster. A node that once reported a whole
+//! set never reports another, so two different clusters can have no member in common.
+//!
+//! Pure: it is told what comes in and says what to send; the server makes the result durable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::lpaxos::NodeId;
+use crate::wire::Introduction;
+
+/// The nodes of a cluster by their addresses.
+pub(super) type Roster = BTreeMap<IpAddr, NodeId>;
+
+/// Why no cluster can be formed. The node stops: its configuration has to be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FormationError {
+    /// The nodes were started with different lists.
+    ListsDiffer {
+        /// This node.
+        here: IpAddr,
+        /// The other node.
+        there: IpAddr,
+        /// What only this node's list has.
+        only_here: BTreeSet<IpAddr>,
+        /// What only the other's list has.
+        only_there: BTreeSet<IpAddr>,
+    },
+    /// The cluster was formed with another node at this node's address.
+    Stranger {
+        /// Who said so.
+        address: IpAddr,
+    },
+    /// A node came back with another id after it was counted in.
+    Replaced {
+        /// The node's address.
+        address: IpAddr,
+    },
+}
+
+impl fmt::Display for FormationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FormationError::ListsDiffer { here, there, only_here, only_there } => {
+                let mut parts = Vec::new();
+                if !only_here.is_empty() {
+                    let only = join(only_here);
+                    parts.push(format!("{only} is listed at {here} but not at {there}"));
+                }
+                if !only_there.is_empty() {
+                    let only = join(only_there);
+                    parts.push(format!("{only} is listed at {there} but not at {here}"));
+                }
+                let parts = parts.join(" and ");
+                write!(
+                    f,
+                    "the node lists differ: {parts}; start all nodes with the same --node-ips"
+                )
+            }
+            FormationError::Stranger { address } => write!(
+                f,
+                "{address} belongs to a cluster that knows another node under this address: this \
+                 node's durable state was lost or is another's; start it with its own data \
+                 directory (a node that lost its state cannot come back under its old place)"
+            ),
+            FormationError::Replaced { address } => write!(
+                f,
+                "the node at {address} came back with another identity while the cluster was \
+                 forming; nothing is stored yet: start all nodes again"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for FormationError {}
+
+fn join(addresses: &BTreeSet<IpAddr>) -> String {
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Compares the list of the node `here` with that of the node `there`.
+///
+/// # Errors
+/// When they differ.
+pub(super) fn compare_lists(
+    (here, list_here): (IpAddr, &BTreeSet<IpAddr>),
+    (there, list_there): (IpAddr, &BTreeSet<IpAddr>),
+) -> Result<(), FormationError> {
+    if list_here == list_there {
+        return Ok(());
+    }
+    let only_here = list_here.difference(list_there).copied().collect();
+    let only_there = list_there.difference(list_here).copied().collect();
+    Err(FormationError::ListsDiffer { here, there, only_here, only_there })
+}
+
+/// The id of the cluster of these members: a hash (FNV-1a) of them, never 0.
+pub(super) fn cluster_id(members: &Roster) -> u64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut mix = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    for (address, node) in members {
+        address.to_string().bytes().for_each(&mut mix);
+        mix(0);
+        node.0.to_be_bytes().into_iter().for_each(&mut mix);
+    }
+    hash.max(1)
+}
+
+/// A cluster in the making, as one node sees it.
+#[derive(Debug)]
+pub(super) struct Formation {
+    address: IpAddr,
+    node: NodeId,
+    listed: BTreeSet<IpAddr>,
+    /// The nodes heard so far, this one included.
+    known: Roster,
+    /// What each other node last said it has heard.
+    reports: BTreeMap<IpAddr, Roster>,
+    /// The members, as a node that belongs to the cluster already says.
+    formed: Option<Roster>,
+}
+
+impl Formation {
+    /// A node with this address and id that was started with this list, which holds the address.
+    pub(super) fn new(address: IpAddr, node: NodeId, listed: BTreeSet<IpAddr>) -> Formation {
+        let known = Roster::from([(address, node)]);
+        Formation { address, node, listed, known, reports: BTreeMap::new(), formed: None }
+    }
+
+    /// What to tell the others.
+    pub(super) fn introduction(&self) -> Introduction {
+        introduction(self.address, self.node, &self.listed, &self.known, None)
+    }
+
+    /// The listed nodes not heard yet.
+    pub(super) fn missing(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.listed.iter().copied().filter(|address| !self.known.contains_key(address))
+    }
+
+    /// Takes what another node tells.
+    ///
+    /// # Errors
+    /// When no cluster can come of it.
+    pub(super) fn hear(&mut self, told: &Introduction) -> Result<(), FormationError> {
+        let address = told.address;
+        let roster: Roster = told.known.iter().copied().collect();
+        let own_id_there = roster.get(&self.address);
+        if told.cluster.is_some() && own_id_there.is_some_and(|node| *node != self.node) {
+            return Err(FormationError::Stranger { address });
+        }
+        let listed_there = told.listed.iter().copied().collect();
+        compare_lists((self.address, &self.listed), (address, &listed_there))?;
+        let is_whole = self.missing().next().is_none();
+        match self.known.get(&address) {
+            Some(known) if *known != told.node && is_whole => {
+                return Err(FormationError::Replaced { address });
+            }
+            _ => self.known.insert(address, told.node),
+        };
+        // Whoever belongs to the cluster vouches for it: it was formed with this node's own report.
+        if told.cluster == Some(cluster_id(&roster)) && own_id_there == Some(&self.node) {
+            self.formed = Some(roster.clone());
+        }
+        self.reports.insert(address, roster);
+        Ok(())
+    }
+
+    /// The members, once they are agreed.
+    pub(super) fn members(&self) -> Option<Roster> {
+        if self.formed.is_some() {
+            return self.formed.clone();
+        }
+        let mut others = self.listed.iter().filter(|address| **address != self.address);
+        let agreed = others.all(|address| self.reports.get(address) == Some(&self.known));
+        (agreed && self.missing().next().is_none()).then(|| self.known.clone())
+    }
+}
+
+/// What a node tells those that do not know the cluster yet.
+pub(super) fn introduction(
+    address: IpAddr,
+    node: NodeId,
+    listed: &BTreeSet<IpAddr>,
+    known: &Roster,
+    cluster: Option<u64>,
+) -> Introduction {
+    let listed = listed.iter().copied().collect();
+    let known = known.iter().map(|(address, node)| (*address, *node)).collect();
+    Introduction { address, node, listed, known, cluster }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([127, 0, 0, last])
+    }
+
+    fn list(lasts: &[u8]) -> BTreeSet<IpAddr> {
+        lasts.iter().map(|last| ip(*last)).collect()
+    }
+
+    fn node(last: u8, listed: &[u8]) -> Formation {
+        Formation::new(ip(last), NodeId(u64::from(last) * 100), list(listed))
+    }
+
+    fn tell(from: &Formation, to: &mut Formation) {
+        to.hear(&from.introduction()).expect("no difference");
+    }
+
+    #[test]
+    fn one_node_is_a_cluster_of_one() {
+        let alone = node(1, &[1]);
+        assert_eq!(alone.members(), Some(Roster::from([(ip(1), NodeId(100))])));
+    }
+
+    #[test]
+    fn nobody_forms_before_all_report_the_same_whole_set() {
+        let (mut a, mut b) = (node(1, &[1, 2]), node(2, &[1, 2]));
+        tell(&a, &mut b);
+        assert_eq!(b.members(), None, "a has not said that it knows b");
+        tell(&b, &mut a);
+        assert!(a.members().is_some(), "a knows b, and b said it knows a");
+        tell(&a, &mut b);
+        assert_eq!(a.members(), b.members());
+    }
+
+    #[test]
+    fn different_lists_are_named_on_both_sides() {
+        let (mut a, mut b) = (node(1, &[1, 2, 3]), node(2, &[1, 2]));
+        let at_a = a.hear(&b.introduction()).expect_err("they differ").to_string();
+        let at_b = b.hear(&a.introduction()).expect_err("they differ").to_string();
+        assert!(at_a.contains("127.0.0.3 is listed at 127.0.0.1 but not at 127.0.0.2"), "{at_a}");
+        assert!(at_b.contains("127.0.0.3 is listed at 127.0.0.1 but not at 127.0.0.2"), "{at_b}");
+    }
+
+    #[test]
+    fn a_node_that_lost_its_identity_is_a_stranger_to_the_formed_cluster() {
+        let mut again = Formation::new(ip(2), NodeId(999), list(&[1, 2]));
+        let known = Roster::from([(ip(1), NodeId(100)), (ip(2), NodeId(200))]);
+        let cluster = Some(cluster_id(&known));
+        let told = introduction(ip(1), NodeId(100), &list(&[1, 2]), &known, cluster);
+        assert_eq!(again.hear(&told), Err(FormationError::Stranger { address: ip(1) }));
+    }
+
+    #[test]
+    fn a_node_that_missed_the_moment_joins_the_formed_cluster() {
+        let mut late = node(2, &[1, 2, 3]);
+        let known =
+            Roster::from([(ip(1), NodeId(100)), (ip(2), NodeId(200)), (ip(3), NodeId(300))]);
+        let cluster = Some(cluster_id(&known));
+        let told = introduction(ip(1), NodeId(100), &list(&[1, 2, 3]), &known, cluster);
+        late.hear(&told).expect("it is a member");
+        assert_eq!(late.members(), Some(known));
+    }
+
+    #[test]
+    fn an_identity_that_changes_counts_until_the_set_was_whole_and_stops_it_after() {
+        let (mut a, b) = (node(1, &[1, 2, 3]), node(2, &[1, 2, 3]));
+        tell(&b, &mut a);
+        let again = Formation::new(ip(2), NodeId(999), list(&[1, 2, 3]));
+        tell(&again, &mut a);
+        tell(&node(3, &[1, 2, 3]), &mut a);
+        assert_eq!(a.hear(&b.introduction()), Err(FormationError::Replaced { address: ip(2) }));
+    }
+}

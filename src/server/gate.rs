@@ -1,0 +1,206 @@
+//! Who is let in, and what clients ask, on the transport's threads.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, TrySendError};
+use parking_lot::Mutex;
+
+use super::formation::{FormationError, Roster, compare_lists};
+use super::programs::Programs;
+use crate::kv::Command;
+use crate::limits::EVENTS_QUEUED;
+use crate::lpaxos::NodeId;
+use crate::transport::{self, Handler, Reply};
+use crate::wire::{
+    Accepted, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Redirect, Refusal,
+    RequestBody, Welcome,
+};
+
+/// What the consensus thread is told.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// By the transport.
+    Transport(transport::Event),
+    /// A client asks for something that the cluster decides.
+    Request { command: Command, time: Duration, reply: Reply },
+    /// A client asks how the node is.
+    Status(Reply),
+    /// A node that would join in the founding has another list.
+    ListsDiffer(FormationError),
+    /// Look whether to stop.
+    Wake,
+}
+
+impl From<transport::Event> for Event {
+    fn from(event: transport::Event) -> Event {
+        Event::Transport(event)
+    }
+}
+
+/// A formed cluster.
+#[derive(Clone, Debug)]
+pub(super) struct Cluster {
+    pub(super) id: u64,
+    pub(super) roster: Roster,
+}
+
+impl Cluster {
+    /// Where a member is listed.
+    pub(super) fn address_of(&self, node: NodeId) -> Option<IpAddr> {
+        self.roster.iter().find(|(_, other)| **other == node).map(|(address, _)| *address)
+    }
+
+    /// Where clients find a member.
+    pub(super) fn locate(&self, leader: NodeId, port: u16) -> Option<Redirect> {
+        Some(Redirect { leader, address: (self.address_of(leader)?, port).into() })
+    }
+}
+
+/// The node's side of greetings and requests.
+pub(super) struct Gate {
+    node: NodeId,
+    address: IpAddr,
+    listed: BTreeSet<IpAddr>,
+    /// Set once, when the cluster is formed.
+    cluster: Mutex<Option<Arc<Cluster>>>,
+    events: Sender<Event>,
+    programs: Programs,
+}
+
+impl Gate {
+    pub(super) fn new(
+        node: NodeId,
+        address: IpAddr,
+        listed: BTreeSet<IpAddr>,
+        events: Sender<Event>,
+    ) -> Gate {
+        let cluster = Mutex::new(None);
+        Gate { node, address, listed, cluster, events, programs: Programs::default() }
+    }
+
+    /// From now on only members are let in.
+    pub(super) fn form(&self, cluster: Arc<Cluster>) {
+        *self.cluster.lock() = Some(cluster);
+    }
+
+    fn cluster(&self) -> Option<Arc<Cluster>> {
+        self.cluster.lock().clone()
+    }
+
+    fn accepted(&self) -> Accepted {
+        Accepted { node: self.node, cluster: self.cluster().map(|cluster| cluster.id) }
+    }
+
+    /// Hands an event to the consensus thread; a client never waits for room in its queue.
+    fn hand_over(&self, event: Event) {
+        let is_full = self.events.len() >= EVENTS_QUEUED / 2;
+        let sent =
+            if is_full { Err(TrySendError::Full(event)) } else { self.events.try_send(event) };
+        let refused = match sent {
+            Ok(()) => return,
+            Err(TrySendError::Full(event)) => (event, ClientOutcome::TooManyRequests),
+            Err(TrySendError::Disconnected(event)) => {
+                (event, ClientOutcome::Closing { could_handle: false })
+            }
+        };
+        if let (Event::Request { reply, .. } | Event::Status(reply), outcome) = refused {
+            reply.send(outcome);
+        }
+    }
+}
+
+/// Whether a node of these names is a member of the cluster.
+fn check_member(
+    cluster: &Cluster,
+    address: IpAddr,
+    node: NodeId,
+    its_cluster: Option<u64>,
+) -> Result<(), Refusal> {
+    if its_cluster.is_some_and(|id| id != cluster.id) {
+        let message = format!(
+            "{address} belongs to another cluster: give each cluster nodes and data directories of \
+             its own"
+        );
+        return Err(Refusal::new(Reason::OtherCluster, message));
+    }
+    match cluster.roster.get(&address) {
+        Some(member) if *member == node => Ok(()),
+        Some(_) => {
+            let message = format!(
+                "the cluster knows another node at {address}: the durable state of that node was \
+                 lost or moved; start it with its own data directory (a node that lost its state \
+                 cannot come back in its place)"
+            );
+            Err(Refusal::new(Reason::UnknownNode, message))
+        }
+        None => {
+            let members: BTreeSet<IpAddr> = cluster.roster.keys().copied().collect();
+            let members = members.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ");
+            let message = format!(
+                "the node lists differ: {address} is no member of this cluster, whose nodes are \
+                 {members}"
+            );
+            Err(Refusal::new(Reason::ListsDiffer, message))
+        }
+    }
+}
+
+impl Handler for Gate {
+    fn hello(&self) -> PeerHello {
+        let cluster = self.cluster().map(|cluster| cluster.id);
+        let listed = self.listed.iter().copied().collect();
+        PeerHello { node: self.node, address: self.address, cluster, listed }
+    }
+
+    fn admit_peer(&self, hello: &PeerHello) -> Welcome {
+        if let Some(cluster) = self.cluster() {
+            check_member(&cluster, hello.address, hello.node, hello.cluster)?;
+        } else if hello.cluster.is_none() {
+            let listed_there = hello.listed.iter().copied().collect();
+            let there = (hello.address, &listed_there);
+            if let Err(difference) = compare_lists((self.address, &self.listed), there) {
+                let message = difference.to_string();
+                self.hand_over(Event::ListsDiffer(difference));
+                return Err(Refusal::new(Reason::ListsDiffer, message));
+            }
+        }
+        Ok(self.accepted())
+    }
+
+    fn admit_client(&self) -> Welcome {
+        Ok(self.accepted())
+    }
+
+    fn check_peer(&self, address: SocketAddr, accepted: &Accepted) -> Result<(), Refusal> {
+        match self.cluster() {
+            Some(cluster) => check_member(&cluster, address.ip(), accepted.node, accepted.cluster),
+            None => Ok(()),
+        }
+    }
+
+    fn request(&self, request: ClientRequest, reply: Reply) {
+        let time = request.time();
+        let command = match request.body {
+            RequestBody::Status => return self.hand_over(Event::Status(reply)),
+            RequestBody::OpenSession { window } => Command::OpenSession { window },
+            RequestBody::Execute { program, params, session } => {
+                match self.programs.compile(&program) {
+                    Ok(program) => Command::Execute { program, params, session },
+                    Err(error) => {
+                        let (line, column) = (error.at.line, error.at.column);
+                        let message = error.message;
+                        return reply.send(ClientOutcome::CompileError(ProgramError {
+                            line,
+                            column,
+                            message,
+                        }));
+                    }
+                }
+            }
+        };
+        self.hand_over(Event::Request { command, time, reply });
+    }
+}

@@ -1,0 +1,87 @@
+//! The outgoing connections to the other listed nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use super::formation::Roster;
+use crate::lpaxos::{Message, NodeId};
+use crate::transport::PeerSender;
+use crate::wire::{Introduction, encode_introduction, encode_peer};
+
+/// The senders of the connections, by address and, once the cluster is formed, by node.
+pub(super) struct Links {
+    address: IpAddr,
+    port: u16,
+    listed: BTreeSet<IpAddr>,
+    by_address: BTreeMap<IpAddr, PeerSender>,
+    by_node: BTreeMap<NodeId, PeerSender>,
+}
+
+impl Links {
+    pub(super) fn new(
+        address: IpAddr,
+        port: u16,
+        listed: BTreeSet<IpAddr>,
+        by_address: BTreeMap<IpAddr, PeerSender>,
+    ) -> Links {
+        Links { address, port, listed, by_address, by_node: BTreeMap::new() }
+    }
+
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The list the node was started with.
+    pub(super) fn listed(&self) -> &BTreeSet<IpAddr> {
+        &self.listed
+    }
+
+    /// Learns which node is at which address.
+    pub(super) fn form(&mut self, roster: &Roster) {
+        let sender =
+            |(ip, node): (&IpAddr, &NodeId)| Some((*node, self.by_address.get(ip)?.clone()));
+        self.by_node = roster.iter().filter_map(sender).collect();
+    }
+
+    /// Sends messages of the protocol. What does not fit into a peer's queue is dropped: the protocol
+    /// sends it again.
+    pub(super) fn send(&self, messages: &[(NodeId, Message<Bytes, Bytes>)]) {
+        for (to, frame) in frames(messages) {
+            if let Some(sender) = self.by_node.get(&to) {
+                sender.send(frame);
+            }
+        }
+    }
+
+    pub(super) fn send_introduction(&self, to: IpAddr, introduction: &Introduction) {
+        if let Some(sender) = self.by_address.get(&to) {
+            sender.send(encode_introduction(introduction));
+        }
+    }
+
+    pub(super) fn send_introductions(&self, introduction: &Introduction) {
+        let frame = encode_introduction(introduction);
+        for sender in self.by_address.values() {
+            sender.send(frame.clone());
+        }
+    }
+}
+
+/// Encodes messages; one that goes to several peers in a row is encoded once.
+fn frames(messages: &[(NodeId, Message<Bytes, Bytes>)]) -> impl Iterator<Item = (NodeId, Bytes)> {
+    let mut last: Option<(&Message<Bytes, Bytes>, Bytes)> = None;
+    messages.iter().map(move |(to, message)| {
+        let frame = match &last {
+            Some((same, frame)) if *same == message => frame.clone(),
+            _ => encode_peer(message),
+        };
+        last = Some((message, frame.clone()));
+        (*to, frame)
+    })
+}

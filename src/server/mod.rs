@@ -1,0 +1,263 @@
+//! A node as a process, or as threads of one: the transport, the consensus thread, and their start
+//! and end.
+//!
+//! ```text
+//! peer reader threads ────┐
+//! client reader threads ──┼─> one bounded channel of events ─> consensus thread
+//!   (parse the program)   │       (owns the node, the store, the interpreter, the storage)
+//!                         │
+//! consensus thread ───────┴─> per-peer queue ─> peer writer thread ─> TCP
+//!                             per-client queue ─> client writer thread ─> TCP
+//! ```
+//!
+//! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
+
+mod answers;
+mod clock;
+mod consensus;
+mod error;
+mod formation;
+mod gate;
+mod links;
+mod programs;
+mod status;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Sender, bounded};
+use log::info;
+
+use crate::limits::{EVENTS_QUEUED, MAX_NODES};
+use crate::lpaxos::{Config, Durable, NodeId};
+use crate::storage::{self, Identity, Membership, Memory, Opened, Storage};
+use crate::transport::{Settings, Transport};
+
+use consensus::{Consensus, Start};
+use formation::Roster;
+use gate::{Event, Gate};
+use links::Links;
+
+pub use error::ServerError;
+pub use formation::FormationError;
+
+/// Where a node keeps its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a directory, durably.
+    Directory(PathBuf),
+    /// In memory only: a node that stops is lost for the cluster.
+    Memory,
+}
+
+/// What a server is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The node's own address, one of `node_ips`.
+    pub my_ip: IpAddr,
+    /// The addresses of all nodes of the cluster.
+    pub node_ips: BTreeSet<IpAddr>,
+    /// The port, the same at all nodes.
+    pub port: u16,
+    /// Where the state is kept.
+    pub place: Place,
+    /// The protocol's times and bounds.
+    pub config: Config,
+    /// The transport's times and bounds.
+    pub settings: Settings,
+}
+
+impl Options {
+    /// A node with default settings.
+    pub fn new(my_ip: IpAddr, node_ips: BTreeSet<IpAddr>, port: u16, place: Place) -> Options {
+        let (config, settings) = (Config::default(), Settings::default());
+        Options { my_ip, node_ips, port, place, config, settings }
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stopper: Stopper,
+    thread: Option<JoinHandle<Result<(), ServerError>>>,
+}
+
+/// Tells a server to stop; may be used from any thread.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    stop: Arc<AtomicBool>,
+    events: Sender<Event>,
+}
+
+impl Stopper {
+    /// Tells the server to answer who waits, to hand over the lead, and to end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        // A full queue wakes it as well.
+        let _ = self.events.try_send(Event::Wake);
+    }
+}
+
+impl Server {
+    /// Starts a node: opens its state, listens, and connects to the others in the background.
+    ///
+    /// # Errors
+    /// When the options make no node, or its state or address cannot be used.
+    pub fn start(options: Options) -> Result<Server, ServerError> {
+        let Options { my_ip, node_ips, port, place, config, settings } = options;
+        if !node_ips.contains(&my_ip) {
+            return Err(ServerError::NotListed(my_ip));
+        }
+        if node_ips.len() > MAX_NODES {
+            return Err(ServerError::TooManyNodes(node_ips.len()));
+        }
+        let State { me, roster, durable, storage } = open(&place, my_ip)?;
+        let (sender, events) = bounded(EVENTS_QUEUED);
+        let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone()));
+        let address = SocketAddr::new(my_ip, port);
+        let listen = |error| ServerError::Listen { address, error };
+        let handler = Arc::clone(&gate);
+        let transport =
+            Transport::start(address, settings, handler, sender.clone()).map_err(listen)?;
+        let address = transport.address();
+        info!("node {me} listens on {address}");
+        let mut senders = BTreeMap::new();
+        for ip in node_ips.iter().filter(|ip| **ip != my_ip) {
+            let peer = SocketAddr::new(*ip, address.port());
+            senders.insert(*ip, transport.connect(peer).map_err(ServerError::Spawn)?);
+        }
+        let links = Links::new(my_ip, address.port(), node_ips, senders);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
+        let start = Start { me, config, gate, links, storage, durable, roster, events, stop };
+        let run = move || {
+            let consensus = Consensus::new(start);
+            let result = consensus.run();
+            transport.stop();
+            result
+        };
+        let thread = thread::Builder::new().name("consensus".into()).spawn(run);
+        let thread = Some(thread.map_err(ServerError::Spawn)?);
+        Ok(Server { address, stopper, thread })
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A way to stop the server from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Waits for the server to end.
+    ///
+    /// # Errors
+    /// Why it ended, if it was not told to.
+    pub fn wait(mut self) -> Result<(), ServerError> {
+        self.join()
+    }
+
+    /// Stops the server and waits for its end: all threads joined, the port free.
+    ///
+    /// # Errors
+    /// Why it had ended before, if it had.
+    pub fn stop(mut self) -> Result<(), ServerError> {
+        self.stopper.stop();
+        self.join()
+    }
+
+    fn join(&mut self) -> Result<(), ServerError> {
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => {
+                let reason = crate::transport::panic_message(panic.as_ref());
+                Err(ServerError::ThreadDied { thread: "consensus".into(), reason })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.stopper.stop();
+            // There is nobody left to tell why it ended.
+            let _ = self.join();
+        }
+    }
+}
+
+/// What a node starts from.
+struct State {
+    me: NodeId,
+    roster: Option<Roster>,
+    durable: Durable<storage::Key, storage::Value>,
+    storage: Box<dyn Storage>,
+}
+
+/// Opens the state; a new node gets an identity, durable before anybody hears of it.
+fn open(place: &Place, my_ip: IpAddr) -> Result<State, ServerError> {
+    let Opened { identity, durable, mut storage } = match place {
+        Place::Memory => {
+            Opened { identity: None, durable: Durable::default(), storage: Box::new(Memory) }
+        }
+        Place::Directory(directory) => {
+            storage::open_directory(directory, storage::Options::default(), &mut progress())?
+        }
+    };
+    let identity = match identity {
+        Some(identity) => identity,
+        None => {
+            let new = Identity { node: random_id()?, membership: None };
+            storage.save_identity(&new)?;
+            new
+        }
+    };
+    let me = identity.node;
+    let roster =
+        identity.membership.map(|membership| roster_of(&membership, me, my_ip)).transpose()?;
+    Ok(State { me, roster, durable, storage })
+}
+
+fn roster_of(membership: &Membership, me: NodeId, my_ip: IpAddr) -> Result<Roster, ServerError> {
+    let member = |(node, ip): &(NodeId, String)| match ip.parse() {
+        Ok(ip) => Ok((ip, *node)),
+        Err(_) => Err(ServerError::BadMember(ip.clone())),
+    };
+    let roster = membership.members.iter().map(member).collect::<Result<Roster, _>>()?;
+    match roster.iter().find(|(_, node)| **node == me) {
+        Some((was, _)) if *was != my_ip => Err(ServerError::OtherAddress { was: *was }),
+        _ => Ok(roster),
+    }
+}
+
+/// Logs how far a long start-up is, now and then.
+fn progress() -> impl FnMut(storage::Progress) {
+    let mut last = std::time::Instant::now();
+    move |progress| {
+        if last.elapsed() >= std::time::Duration::from_secs(1) {
+            last = std::time::Instant::now();
+            match progress {
+                storage::Progress::Checkpoint { bytes, of_bytes, entries } => {
+                    info!("reading the checkpoint: {bytes} of {of_bytes} bytes, {entries} entries");
+                }
+                storage::Progress::Journal { segment, rounds } => {
+                    info!("replaying the journal: segment {segment}, round {rounds}");
+                }
+            }
+        }
+    }
+}
+
+fn random_id() -> Result<NodeId, ServerError> {
+    let random = getrandom::u64().map_err(|error| ServerError::Random(error.to_string()))?;
+    Ok(NodeId(random.max(1)))
+}

@@ -1,0 +1,210 @@
+//! Writes a checkpoint beside the running work.
+//!
+//! The consensus thread walks over the live entries, one bounded page a call, and hands each page
+//! encoded to a writer. The walk is no snapshot: a later page reflects later rounds. Each page says
+//! which round was the last one it reflects, and recovery replays into its range of keys only what
+//! came after (see [`replay`](super::replay)).
+
+use std::collections::Bound;
+
+use crate::lpaxos::Durable;
+
+use super::checkpoint::{Head, PageEncoder, PageFrame};
+use super::disk::{Folder, NamedFile};
+use super::error::StorageError;
+use super::format::{CHECKPOINT_DRAFT, CHECKPOINT_MAGIC, StoreId, checkpoint_name, seal};
+use super::options::Options;
+use super::worker::Worker;
+use super::{Key, Value};
+
+/// Pages on their way to the writer.
+const QUEUED_PAGES: usize = 8;
+
+/// A checkpoint that is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    /// The round at which it starts; gives its name.
+    pub(super) sequence: u64,
+    pub(super) bytes: u64,
+}
+
+enum Job {
+    Begin(Head),
+    Page(PageFrame),
+    /// All pages have come: end it, and remove the checkpoint before it.
+    End {
+        previous: Option<u64>,
+    },
+}
+
+/// Makes checkpoints, one at a time.
+pub(super) struct Checkpointer {
+    writer: Worker<Job, Written>,
+    running: Option<Walk>,
+    /// The checkpoint that recovery would use.
+    last: Option<Written>,
+}
+
+/// How far the checkpoint that is being made has come.
+struct Walk {
+    head: Head,
+    /// Journal bytes that it covers.
+    covers: u64,
+    step: Step,
+}
+
+enum Step {
+    Begin,
+    /// Pages up to this key have been handed over.
+    After(Option<Key>),
+    End,
+    Wait,
+}
+
+/// A checkpoint has become durable: the journal before it is not needed any more.
+pub(super) struct Finished {
+    pub(super) head: Head,
+    pub(super) covers: u64,
+}
+
+impl Checkpointer {
+    pub(super) fn new(
+        folder: &Folder,
+        store: StoreId,
+        options: &Options,
+        last: Option<Written>,
+    ) -> Result<Checkpointer, StorageError> {
+        let folder = folder.clone();
+        let sync_bytes = options.checkpoint_sync_bytes;
+        let mut draft: Option<Draft> = None;
+        let handler = move |job| match job {
+            Job::Begin(head) => {
+                draft = Some(Draft::create(&folder, store, &head)?);
+                Ok(None)
+            }
+            Job::Page(page) => {
+                draft.as_mut().map_or(Ok(()), |draft| draft.add(page, sync_bytes))?;
+                Ok(None)
+            }
+            Job::End { previous } => {
+                draft.take().map(|draft| draft.end(&folder, previous)).transpose()
+            }
+        };
+        let writer = Worker::start(options.background, "checkpoint", QUEUED_PAGES, handler)?;
+        Ok(Checkpointer { writer, running: None, last })
+    }
+
+    /// Size of the checkpoint that recovery would use, zero without one.
+    pub(super) fn last_bytes(&self) -> u64 {
+        self.last.map_or(0, |last| last.bytes)
+    }
+
+    /// Whether one is being made.
+    pub(super) fn running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Begins a checkpoint; `head` is taken from the state that the walk is going to start on.
+    pub(super) fn begin(&mut self, head: Head, covers: u64) {
+        self.running = Some(Walk { head, covers, step: Step::Begin });
+    }
+
+    /// Does one bounded piece of the running checkpoint, nothing while the writer is behind.
+    /// `durable` reflects all rounds up to the one with sequence `as_of`.
+    pub(super) fn step(
+        &mut self,
+        durable: &Durable<Key, Value>,
+        as_of: u64,
+        options: &Options,
+    ) -> Result<Option<Finished>, StorageError> {
+        if let Some(written) = self.writer.poll()? {
+            self.last = Some(written);
+            let finished = self.running.take();
+            return Ok(finished.map(|Walk { head, covers, .. }| Finished { head, covers }));
+        }
+        let Some(walk) = &mut self.running else { return Ok(None) };
+        let (job, next) = match &walk.step {
+            Step::Begin => (Job::Begin(walk.head.clone()), Step::After(None)),
+            Step::After(after) => {
+                let (page, until) = page(durable, after.as_ref(), as_of, options);
+                (Job::Page(page), until.map_or(Step::End, |key| Step::After(Some(key))))
+            }
+            Step::End => (Job::End { previous: self.last.map(|last| last.sequence) }, Step::Wait),
+            Step::Wait => return Ok(None),
+        };
+        if self.writer.offer(job).is_ok() {
+            walk.step = next;
+        }
+        Ok(None)
+    }
+}
+
+/// The page of the entries after this key, and the key up to which it goes.
+fn page(
+    durable: &Durable<Key, Value>,
+    after: Option<&Key>,
+    as_of: u64,
+    options: &Options,
+) -> (PageFrame, Option<Key>) {
+    let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+    let mut page = PageEncoder::new(options.page_bytes + options.page_bytes / 4);
+    let mut entries = durable.replica.range::<Key>((start, Bound::Unbounded)).peekable();
+    for taken in 1.. {
+        let Some((key, entry)) = entries.next() else { break };
+        page.add(key, entry);
+        let full = taken >= options.page_entries || page.bytes() >= options.page_bytes;
+        if full && entries.peek().is_some() {
+            return (page.finish(as_of, Some(key)), Some(key.clone()));
+        }
+    }
+    (page.finish(as_of, None), None)
+}
+
+/// The file that is being written.
+struct Draft {
+    file: NamedFile,
+    sequence: u64,
+    pages: u32,
+    bytes: u64,
+    unsynced: u64,
+}
+
+impl Draft {
+    fn create(folder: &Folder, store: StoreId, head: &Head) -> Result<Draft, StorageError> {
+        let file = folder.create(CHECKPOINT_DRAFT)?;
+        let bytes = seal(CHECKPOINT_MAGIC, &head.encode(store));
+        let sequence = head.start.sequence;
+        let mut draft = Draft { file, sequence, pages: 0, bytes: 0, unsynced: 0 };
+        draft.append(&bytes)?;
+        Ok(draft)
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.file.write_at(self.bytes, bytes)?;
+        self.bytes += bytes.len() as u64;
+        self.unsynced += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn add(&mut self, mut frame: PageFrame, sync_bytes: u64) -> Result<(), StorageError> {
+        frame.seal(self.sequence, self.pages);
+        self.pages += 1;
+        self.append(&frame.start)?;
+        self.append(&frame.entries)?;
+        if self.unsynced >= sync_bytes {
+            self.file.sync()?;
+            self.unsynced = 0;
+        }
+        Ok(())
+    }
+
+    fn end(mut self, folder: &Folder, previous: Option<u64>) -> Result<Written, StorageError> {
+        self.add(PageFrame::last(), 0)?;
+        folder.rename(CHECKPOINT_DRAFT, &checkpoint_name(self.sequence))?;
+        folder.sync_names()?;
+        if let Some(previous) = previous {
+            folder.remove(&checkpoint_name(previous))?;
+        }
+        Ok(Written { sequence: self.sequence, bytes: self.bytes })
+    }
+}

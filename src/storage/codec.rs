@@ -1,0 +1,227 @@
+//! Records, patches and entries as bytes, and back.
+//!
+//! Numbers are big-endian. A key or a value is its length (4 bytes) and its bytes; a tombstone is the
+//! length 0xffff_ffff alone; a list is its count (4 bytes) and its items. Reading copies each key and
+//! value into memory of its own, so that none keeps a whole segment or page alive.
+
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, Bytes};
+
+use crate::lpaxos::{Ballot, Entry, NodeId, Patch, Proposal, Record, Slot};
+
+use super::{Key, Value};
+
+const TOMBSTONE: u32 = u32::MAX;
+
+mod tag {
+    pub(super) const PROMISE: u8 = 1;
+    pub(super) const ACCEPT: u8 = 2;
+    pub(super) const APPLY_ACCEPTED: u8 = 3;
+    pub(super) const APPLY: u8 = 4;
+    pub(super) const MERGE: u8 = 5;
+    pub(super) const RAISE_COMPLETE: u8 = 6;
+    pub(super) const RAISE_FLOOR: u8 = 7;
+    pub(super) const DROP_TOMBSTONES: u8 = 8;
+}
+
+/// Bytes that are being taken apart; `None` from a reader says that they are not what was written.
+pub(super) type Input<'a, 'b> = &'a mut &'b [u8];
+
+pub(super) fn put_record(out: &mut Vec<u8>, record: &Record<Key, Value>) {
+    let put_slot = |out: &mut Vec<u8>, tag: u8, slot: Slot| {
+        out.put_u8(tag);
+        out.put_u64(slot.0);
+    };
+    match record {
+        Record::Promise(ballot) => {
+            out.put_u8(tag::PROMISE);
+            put_ballot(out, *ballot);
+        }
+        Record::Accept(proposal) => {
+            out.put_u8(tag::ACCEPT);
+            put_proposal(out, proposal);
+        }
+        Record::ApplyAccepted(slot) => put_slot(out, tag::APPLY_ACCEPTED, *slot),
+        Record::Apply(slot, patch) => {
+            put_slot(out, tag::APPLY, *slot);
+            put_patch(out, patch);
+        }
+        Record::Merge(entries) => {
+            out.put_u8(tag::MERGE);
+            put_length(out, entries.len());
+            entries.iter().for_each(|(key, entry)| put_entry(out, key, entry));
+        }
+        Record::RaiseComplete(slot) => put_slot(out, tag::RAISE_COMPLETE, *slot),
+        Record::RaiseFloor(slot) => put_slot(out, tag::RAISE_FLOOR, *slot),
+        Record::DropTombstones(slot) => put_slot(out, tag::DROP_TOMBSTONES, *slot),
+    }
+}
+
+pub(super) fn take_record(input: Input) -> Option<Record<Key, Value>> {
+    Some(match input.try_get_u8().ok()? {
+        tag::PROMISE => Record::Promise(take_ballot(input)?),
+        tag::ACCEPT => Record::Accept(take_proposal(input)?),
+        tag::APPLY_ACCEPTED => Record::ApplyAccepted(take_slot(input)?),
+        tag::APPLY => Record::Apply(take_slot(input)?, Arc::new(take_patch(input)?)),
+        tag::MERGE => Record::Merge(take_list(input, take_entry)?),
+        tag::RAISE_COMPLETE => Record::RaiseComplete(take_slot(input)?),
+        tag::RAISE_FLOOR => Record::RaiseFloor(take_slot(input)?),
+        tag::DROP_TOMBSTONES => Record::DropTombstones(take_slot(input)?),
+        _ => return None,
+    })
+}
+
+pub(super) fn put_ballot(out: &mut Vec<u8>, ballot: Ballot) {
+    out.put_u64(ballot.round);
+    out.put_u64(ballot.node.0);
+}
+
+pub(super) fn take_ballot(input: Input) -> Option<Ballot> {
+    let round = take_u64(input)?;
+    Some(Ballot { round, node: NodeId(take_u64(input)?) })
+}
+
+pub(super) fn put_proposal(out: &mut Vec<u8>, proposal: &Proposal<Key, Value>) {
+    put_ballot(out, proposal.ballot);
+    out.put_u64(proposal.slot.0);
+    put_patch(out, &proposal.patch);
+}
+
+pub(super) fn take_proposal(input: Input) -> Option<Proposal<Key, Value>> {
+    let ballot = take_ballot(input)?;
+    let slot = take_slot(input)?;
+    Some(Proposal { ballot, slot, patch: Arc::new(take_patch(input)?) })
+}
+
+fn put_patch(out: &mut Vec<u8>, patch: &Patch<Key, Value>) {
+    put_length(out, patch.writes().len());
+    for (key, value) in patch.writes() {
+        put_bytes(out, key);
+        put_value(out, value.as_ref());
+    }
+}
+
+fn take_patch(input: Input) -> Option<Patch<Key, Value>> {
+    Patch::from_sorted(take_list(input, |input| Some((take_bytes(input)?, take_value(input)?)))?)
+}
+
+pub(super) fn put_entry(out: &mut Vec<u8>, key: &Key, entry: &Entry<Value>) {
+    put_bytes(out, key);
+    out.put_u64(entry.version.0);
+    put_value(out, entry.value.as_ref());
+}
+
+pub(super) fn take_entry(input: Input) -> Option<(Key, Entry<Value>)> {
+    let key = take_bytes(input)?;
+    let version = take_slot(input)?;
+    Some((key, Entry { value: take_value(input)?, version }))
+}
+
+pub(super) fn take_slot(input: Input) -> Option<Slot> {
+    // The last slot has none after it: a node never gets there.
+    take_u64(input).filter(|slot| *slot < u64::MAX).map(Slot)
+}
+
+pub(super) fn take_u64(input: Input) -> Option<u64> {
+    input.try_get_u64().ok()
+}
+
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_length(out, bytes.len());
+    out.put_slice(bytes);
+}
+
+pub(super) fn take_bytes(input: Input) -> Option<Bytes> {
+    let length = input.try_get_u32().ok()?;
+    take_slice(input, length)
+}
+
+fn put_value(out: &mut Vec<u8>, value: Option<&Value>) {
+    match value {
+        Some(value) => put_bytes(out, value),
+        None => out.put_u32(TOMBSTONE),
+    }
+}
+
+fn take_value(input: Input) -> Option<Option<Value>> {
+    match input.try_get_u32().ok()? {
+        TOMBSTONE => Some(None),
+        length => take_slice(input, length).map(Some),
+    }
+}
+
+fn take_slice(input: Input, length: u32) -> Option<Bytes> {
+    let (slice, rest) = input.split_at_checked(length as usize)?;
+    *input = rest;
+    Some(Bytes::copy_from_slice(slice))
+}
+
+/// A length or count; the limits on requests keep it far below 32 bits.
+pub(super) fn put_length(out: &mut Vec<u8>, length: usize) {
+    let length = u32::try_from(length).ok().filter(|length| *length != TOMBSTONE);
+    out.put_u32(length.expect("keys, values and lists are shorter than 4 GiB"));
+}
+
+/// A list of items, each read by `take`.
+pub(super) fn take_list<'b, T>(
+    input: Input<'_, 'b>,
+    take: impl Fn(&mut &'b [u8]) -> Option<T>,
+) -> Option<Vec<T>> {
+    let count = input.try_get_u32().ok()? as usize;
+    // An item takes at least four bytes: a wrong count makes no large allocation.
+    let mut items = Vec::with_capacity(count.min(input.len() / 4));
+    for _ in 0..count {
+        items.push(take(input)?);
+    }
+    Some(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all_kinds() -> Vec<Record<Key, Value>> {
+        let key = |name: &'static str| Bytes::from_static(name.as_bytes());
+        let ballot = Ballot { round: 7, node: NodeId(0xfeed) };
+        let writes = [(key("a"), Some(key("1"))), (key("b"), None), (key("c"), Some(key("")))];
+        let patch = Arc::new(Patch::new(writes.into_iter().collect()));
+        let entry = |value| Entry { value, version: Slot(9) };
+        vec![
+            Record::Promise(ballot),
+            Record::Accept(Proposal { ballot, slot: Slot(3), patch: Arc::clone(&patch) }),
+            Record::ApplyAccepted(Slot(3)),
+            Record::Apply(Slot(4), patch),
+            Record::Merge(vec![(key("x"), entry(Some(key("y")))), (key(""), entry(None))]),
+            Record::RaiseComplete(Slot(11)),
+            Record::RaiseFloor(Slot(5)),
+            Record::DropTombstones(Slot(6)),
+        ]
+    }
+
+    #[test]
+    fn every_record_reads_back() {
+        let mut bytes = Vec::new();
+        all_kinds().iter().for_each(|record| put_record(&mut bytes, record));
+        let mut input = &bytes[..];
+        let read: Vec<_> = all_kinds().iter().map_while(|_| take_record(&mut input)).collect();
+        assert_eq!(read, all_kinds());
+        assert!(input.is_empty());
+    }
+
+    #[test]
+    fn cut_or_changed_bytes_never_panic() {
+        for record in all_kinds() {
+            let mut bytes = Vec::new();
+            put_record(&mut bytes, &record);
+            for length in 0..bytes.len() {
+                assert_eq!(take_record(&mut &bytes[..length]), None, "{record:?} cut at {length}");
+            }
+            for at in 0..bytes.len() {
+                let mut changed = bytes.clone();
+                changed[at] ^= 0x80;
+                let _ = take_record(&mut &changed[..]);
+            }
+        }
+    }
+}

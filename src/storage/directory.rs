@@ -1,0 +1,196 @@
+//! The storage on disk, put together: identity, journal, checkpoints.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::lpaxos::{Durable, Record};
+
+use super::checkpoint::Head;
+use super::checkpoint_write::{Checkpointer, Finished};
+use super::disk::{Disk, Folder};
+use super::error::StorageError;
+use super::format::{self, FORMAT_FILE, IDENTITY_FILE, StoreId, is_unfinished};
+use super::identity;
+use super::journal::Journal;
+use super::options::Options;
+use super::real_disk::RealDisk;
+use super::recover::recover;
+use super::{Identity, Key, Opened, Progress, Status, Storage, Value};
+
+/// Segments that are kept beyond those that the journal fills between two checkpoints.
+const SPARE_SEGMENTS: usize = 2;
+
+/// Opens the data directory, which is made if it is not there, and reads the state back.
+pub fn open_directory(
+    directory: &Path,
+    options: Options,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Opened, StorageError> {
+    open_disk(Arc::new(RealDisk::open(directory)?), options, progress)
+}
+
+/// Opens the data directory on any disk.
+pub fn open_disk(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Opened, StorageError> {
+    let folder = Folder::new(disk);
+    let names = folder.list()?;
+    format::check_names(&folder.path(""), &names)?;
+    for name in names.iter().filter(|name| is_unfinished(name)) {
+        folder.remove(name)?;
+    }
+    if !names.iter().any(|name| name == FORMAT_FILE) {
+        StoreId::create(&folder, StoreId(options.seed))?;
+    }
+    // Names that a killed process changed may be visible and not durable.
+    folder.sync_names()?;
+    let store = StoreId::read(&folder)?;
+    let identity = match names.iter().any(|name| name == IDENTITY_FILE) {
+        true => Some(identity::read(&folder, store)?),
+        false => None,
+    };
+    let recovered = recover(&folder, store, progress)?;
+    let used = recovered.durable != Durable::default();
+    if identity.is_none() && used {
+        let why = "although the node has promised or accepted something";
+        return Err(StorageError::Missing { file: folder.path(IDENTITY_FILE), why });
+    }
+    if identity.is_some() && recovered.journal.is_none() {
+        let why = "although the node has an identity";
+        return Err(StorageError::Missing { file: folder.path(&format::segment_name(1)), why });
+    }
+    let journal = Journal::resume(&folder, store, &options, recovered.journal)?;
+    let checkpointer = Checkpointer::new(&folder, store, &options, recovered.checkpoint)?;
+    let storage = DirectoryStorage {
+        folder,
+        store,
+        options,
+        journal,
+        checkpointer,
+        identified: identity.is_some(),
+        idle_calls: 0,
+        failure: None,
+    };
+    Ok(Opened { identity, durable: recovered.durable, storage: Box::new(storage) })
+}
+
+/// The storage on disk.
+struct DirectoryStorage {
+    folder: Folder,
+    store: StoreId,
+    options: Options,
+    journal: Journal,
+    checkpointer: Checkpointer,
+    /// Whether the identity is durable.
+    identified: bool,
+    /// Calls of `maintain` since the last write.
+    idle_calls: u32,
+    /// The first failure, after which nothing is written any more.
+    failure: Option<String>,
+}
+
+impl DirectoryStorage {
+    /// Does the work unless something has failed before, and remembers when it fails.
+    fn guarded(
+        &mut self,
+        work: impl FnOnce(&mut DirectoryStorage) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        if let Some(because) = &self.failure {
+            return Err(StorageError::Stopped { because: because.clone() });
+        }
+        let done = work(self);
+        if let Err(error) = &done {
+            self.failure = Some(error.to_string());
+        }
+        done
+    }
+
+    /// How many bytes of journal call for a checkpoint.
+    fn checkpoint_threshold(&self) -> u64 {
+        self.options.checkpoint_after_bytes.max(self.checkpointer.last_bytes())
+    }
+
+    fn checkpoint(&mut self, durable: &Durable<Key, Value>) -> Result<(), StorageError> {
+        if !self.checkpointer.running() && self.journal.bytes() >= self.checkpoint_threshold() {
+            let head = Head {
+                start: self.journal.position(),
+                promised: durable.promised,
+                complete: durable.replica.complete(),
+                floor: durable.replica.floor(),
+                entries: durable.replica.entry_count() as u64,
+                accepted: durable.accepted.clone(),
+            };
+            self.checkpointer.begin(head, self.journal.bytes());
+        }
+        let as_of = self.journal.position().sequence - 1;
+        let finished = self.checkpointer.step(durable, as_of, &self.options)?;
+        if let Some(Finished { head, covers }) = finished {
+            self.journal.covered(covers);
+            let filled = self.checkpoint_threshold() / self.options.segment_bytes.max(1);
+            let keep = usize::try_from(filled).unwrap_or(usize::MAX);
+            self.journal.retire(head.start.segment, keep.saturating_add(SPARE_SEGMENTS));
+        }
+        Ok(())
+    }
+
+    /// Ends the journal with a round without records, so that damage to the last real one is noticed.
+    fn seal(&mut self) -> Result<(), StorageError> {
+        if self.journal.unsealed() { self.journal.write(&[]) } else { Ok(()) }
+    }
+}
+
+impl Storage for DirectoryStorage {
+    fn save_identity(&mut self, identity: &Identity) -> Result<(), StorageError> {
+        self.guarded(|storage| {
+            identity::write(&storage.folder, storage.store, identity)?;
+            storage.identified = true;
+            Ok(())
+        })
+    }
+
+    fn write(&mut self, records: &[Record<Key, Value>]) -> Result<(), StorageError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.guarded(|storage| {
+            assert!(storage.identified, "the identity is saved before anything else");
+            storage.idle_calls = 0;
+            storage.journal.write(records)
+        })
+    }
+
+    fn maintain(&mut self, durable: &Durable<Key, Value>) -> Result<(), StorageError> {
+        self.guarded(|storage| {
+            storage.journal.poll()?;
+            storage.checkpoint(durable)?;
+            storage.idle_calls = storage.idle_calls.saturating_add(1);
+            if storage.idle_calls == storage.options.seal_after_idle_calls {
+                storage.seal()?;
+            }
+            Ok(())
+        })
+    }
+
+    fn status(&self) -> Status {
+        let (segments, journal_bytes) = self.journal.sizes();
+        let checkpoint_bytes = self.checkpointer.last_bytes();
+        Status {
+            disk_bytes: journal_bytes + checkpoint_bytes,
+            segments,
+            checkpoint_bytes,
+            uncovered_bytes: self.journal.bytes(),
+            checkpointing: self.checkpointer.running(),
+            rounds: self.journal.position().sequence - 1,
+        }
+    }
+}
+
+impl Drop for DirectoryStorage {
+    fn drop(&mut self) {
+        if let Err(error) = self.guarded(DirectoryStorage::seal) {
+            log::warn!("storage not sealed: {error}");
+        }
+    }
+}

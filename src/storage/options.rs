@@ -1,0 +1,46 @@
+//! Sizes and thresholds of the storage on disk.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use super::worker::Background;
+
+/// How the storage on disk is laid out and when it does what. Files that were written with other
+/// options stay readable.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Size of a journal segment in bytes.
+    pub segment_bytes: u64,
+    /// A checkpoint is begun when this many bytes of journal, and as many as the last checkpoint has,
+    /// are not covered by one.
+    pub checkpoint_after_bytes: u64,
+    /// One call of `maintain` encodes at most about this many bytes of entries ...
+    pub page_bytes: usize,
+    /// ... and at most this many entries.
+    pub page_entries: usize,
+    /// A checkpoint is synced whenever this many bytes of it are written, so that no sync is long.
+    pub checkpoint_sync_bytes: u64,
+    /// After this many calls of `maintain` without a write between, the journal's last round is sealed.
+    pub seal_after_idle_calls: u32,
+    /// Where the work beside the consensus thread is done.
+    pub background: Background,
+    /// Where salts and ids come from. Random, unless the caller must be deterministic.
+    pub seed: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            // Large enough that a turn-over is rare, small enough to be filled with zeros in 30 ms.
+            segment_bytes: 16 << 20,
+            // Read back in well under a second.
+            checkpoint_after_bytes: 64 << 20,
+            // Encoded in about 50 microseconds: less than one sync.
+            page_bytes: 128 << 10,
+            page_entries: 512,
+            checkpoint_sync_bytes: 8 << 20,
+            seal_after_idle_calls: 8,
+            background: Background::Thread,
+            seed: RandomState::new().build_hasher().finish(),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Start-up: the newest checkpoint, and the journal after it.
+//!
+//! Rounds are written one after the other, each synced before the next, so a crash can leave only
+//! the last one unfinished. A round that is not whole and has no later one is that, and is dropped:
+//! nobody was told of it. With a later one it was whole once, and the disk has lost it.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use crate::lpaxos::Durable;
+
+use super::checkpoint_read;
+use super::checkpoint_write::Written;
+use super::codec::take_record;
+use super::disk::Folder;
+use super::error::StorageError;
+use super::format::{StoreId, checkpoint_name, checkpoint_sequence, segment_name, segment_number};
+use super::journal::{Found, Position};
+use super::replay::{Coverage, replay};
+use super::segment::{BLOCK, Round, Segment, SegmentContent};
+use super::{Key, Progress, Value};
+
+/// What start-up found.
+pub(super) struct Recovered {
+    pub(super) durable: Durable<Key, Value>,
+    /// `None` where there is no journal yet.
+    pub(super) journal: Option<Found>,
+    pub(super) checkpoint: Option<Written>,
+}
+
+/// Reads everything.
+pub(super) fn recover(
+    folder: &Folder,
+    store: StoreId,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Recovered, StorageError> {
+    let names = folder.list()?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment_number(name)).collect();
+    let mut starts: Vec<u64> = names.iter().filter_map(|name| checkpoint_sequence(name)).collect();
+    numbers.sort_unstable();
+    starts.sort_unstable();
+
+    let newest = starts.pop();
+    let checkpoint =
+        newest.map(|start| checkpoint_read::read(folder, store, start, progress)).transpose()?;
+    for older in starts {
+        folder.remove(&checkpoint_name(older))?;
+    }
+    let written = checkpoint
+        .as_ref()
+        .map(|read| Written { sequence: read.head.start.sequence, bytes: read.bytes });
+    let (durable, coverage, start) = match checkpoint {
+        Some(read) => (read.durable, read.coverage, read.head.start),
+        None if numbers.is_empty() => {
+            let durable = Durable::default();
+            return Ok(Recovered { durable, journal: None, checkpoint: None });
+        }
+        None => {
+            let start = Position { segment: 1, offset: BLOCK as u64, sequence: 1 };
+            (Durable::default(), Coverage::default(), start)
+        }
+    };
+    let needed = numbers.split_off(numbers.partition_point(|number| *number < start.segment));
+    let mut replayer = Replayer::new(folder, durable, coverage, start);
+    // A checkpoint or the identity says that the first segment is there, any later one that those before it are.
+    let end = needed.last().map_or(start.segment, |last| *last);
+    for number in start.segment..=end {
+        if needed.binary_search(&number).is_err() {
+            let why = "although the journal goes on after it";
+            return Err(StorageError::Missing { file: folder.path(&segment_name(number)), why });
+        }
+        replayer.segment(SegmentContent::read(folder, store, number)?, progress)?;
+    }
+    let (durable, mut found) = replayer.finish()?;
+    for number in numbers {
+        let size = folder.open(&segment_name(number))?.length()?;
+        found.retired.push(Segment { number, salt: 0, size });
+    }
+    Ok(Recovered { durable, journal: Some(found), checkpoint: written })
+}
+
+/// Replays segment after segment.
+struct Replayer<'a> {
+    folder: &'a Folder,
+    durable: Durable<Key, Value>,
+    coverage: Coverage,
+    start: Position,
+    /// Where the next round is expected.
+    next: Position,
+    segments: VecDeque<Segment>,
+    /// The last round: its segment, and where it starts.
+    last: Option<(SegmentContent, u64)>,
+    unsealed: bool,
+}
+
+impl Replayer<'_> {
+    fn new(
+        folder: &Folder,
+        durable: Durable<Key, Value>,
+        coverage: Coverage,
+        start: Position,
+    ) -> Replayer<'_> {
+        Replayer {
+            folder,
+            durable,
+            coverage,
+            start,
+            next: start,
+            segments: VecDeque::new(),
+            last: None,
+            unsealed: false,
+        }
+    }
+
+    /// Replays the rounds of the segment after the last one.
+    fn segment(
+        &mut self,
+        content: SegmentContent,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), StorageError> {
+        let number = content.segment.number;
+        let first = if number == self.start.segment { self.start.offset } else { BLOCK as u64 };
+        let mut offset = first;
+        let mut last = None;
+        while let Some(round) = content.round_at(offset) {
+            if round.sequence != self.next.sequence {
+                break;
+            }
+            self.round(&round).map_err(|what| content.file.corrupted(offset, what))?;
+            last = Some(offset);
+            offset = round.end;
+            self.next = Position { segment: number, offset, sequence: self.next.sequence + 1 };
+        }
+        if let Some(found) = content.later_round(offset, self.next.sequence + 1) {
+            let what = "a round is damaged that was whole once: later ones follow it";
+            let before = found == first && number != self.start.segment;
+            let (file, offset) =
+                if before { self.expected() } else { (content.file.path().into(), offset) };
+            return Err(StorageError::Corrupted { file, offset, what });
+        }
+        progress(Progress::Journal { segment: number, rounds: self.next.sequence - 1 });
+        self.segments.push_back(content.segment);
+        if let Some(last) = last {
+            self.last = Some((content, last));
+        }
+        Ok(())
+    }
+
+    /// Where the next round was expected before the segment that is being read.
+    fn expected(&self) -> (PathBuf, u64) {
+        (self.folder.path(&segment_name(self.next.segment)), self.next.offset)
+    }
+
+    fn round(&mut self, round: &Round) -> Result<(), &'static str> {
+        let mut input = round.payload;
+        for _ in 0..round.records {
+            let record = take_record(&mut input).ok_or("a record makes no sense")?;
+            replay(&mut self.durable, &self.coverage, round.sequence, record)?;
+        }
+        self.unsealed = round.records > 0;
+        if input.is_empty() { Ok(()) } else { Err("there are bytes after the last record") }
+    }
+
+    /// Makes sure of the last round. It was read, but if a sync failed, or a process was killed
+    /// before it, the operating system may show what the disk does not hold, and would not write it
+    /// at the next sync either. So it is written once more.
+    fn finish(self) -> Result<(Durable<Key, Value>, Found), StorageError> {
+        if let Some((content, from)) = &self.last {
+            content.file.write_at(*from, content.slice(*from, self.next.offset))?;
+            content.file.sync()?;
+        }
+        let mut live = self.segments;
+        let used = live.partition_point(|segment| segment.number <= self.next.segment);
+        let ready = live.split_off(used);
+        let before: u64 = live.iter().take(used - 1).map(|segment| segment.size).sum();
+        let found = Found {
+            live,
+            ready,
+            retired: Vec::new(),
+            next: self.next,
+            unsealed: self.unsealed,
+            bytes: before + self.next.offset - self.start.offset,
+        };
+        Ok((self.durable, found))
+    }
+}

@@ -1,0 +1,174 @@
+//! A client's connection after its greeting: requests in, answers out.
+//!
+//! Two threads: the connection's own reads requests, a second one writes answers. A request takes
+//! one of a bounded number of slots until its answer is written, and while none is free no further
+//! request is read: so a client that does not read its answers stops being read itself, and what
+//! waits for it is bounded.
+
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+use log::debug;
+
+use super::frame::{FrameError, FrameReader, write_frames};
+use super::greeting;
+use super::shared::{Shared, Stop};
+use super::stream::{CloseOnDrop, Stream};
+use crate::limits::{COALESCED_BYTES, MAX_REQUEST_FRAME_BYTES};
+use crate::wire::{ClientOutcome, ClientResponse, RequestError, decode_request, encode_response};
+
+/// The id of an answer that is about the connection.
+const ABOUT_THE_CONNECTION: u64 = 0;
+
+/// Where the answer to one request goes.
+///
+/// Each request is answered once: when this is dropped without an answer, the client is told that
+/// the node is closing and the transaction may have run.
+#[derive(Debug)]
+pub struct Reply {
+    id: u64,
+    to: Option<Sender<ClientResponse>>,
+}
+
+impl Reply {
+    /// The reply to request `id`, whose answer goes into the channel.
+    pub fn new(id: u64, to: Sender<ClientResponse>) -> Reply {
+        Reply { id, to: Some(to) }
+    }
+
+    /// Answers. Does not wait; if the client is gone, nothing happens.
+    pub fn send(mut self, outcome: ClientOutcome) {
+        self.give(outcome);
+    }
+
+    fn give(&mut self, outcome: ClientOutcome) {
+        if let Some(to) = self.to.take() {
+            let _ = to.send(ClientResponse { id: self.id, outcome });
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.give(ClientOutcome::Closing { could_handle: true });
+    }
+}
+
+/// Serves a client until it leaves, errs, or the node stops.
+pub(super) fn serve(shared: &Shared, stream: &Stream, mut reader: FrameReader<Stream>) {
+    let (slots, taken) = bounded(shared.settings.max_pipelined);
+    // Bounded in fact: each answer but the last, about the connection, has a slot.
+    let (replies, answers) = unbounded();
+    thread::scope(|scope| {
+        let writer = thread::Builder::new().name("replies".to_owned()).spawn_scoped(scope, || {
+            let writer = Writer { stream, answers, taken, time: shared.settings.write_time };
+            writer.run(&shared.stop);
+        });
+        if let Err(error) = writer {
+            return debug!("a client gets no thread: {error}");
+        }
+        match read_requests(shared, &mut reader, &slots, &replies) {
+            Ok(()) | Err(FrameError::Closed) => {}
+            Err(error) => {
+                debug!("a client is cut off: {error}");
+                let message = format!("the connection is closed: {error}");
+                let outcome = ClientOutcome::BadRequest(message);
+                let _ = replies.send(ClientResponse { id: ABOUT_THE_CONNECTION, outcome });
+            }
+        }
+        // The writer ends when the last answer is given: only replies hold the channel now.
+        drop(replies);
+    });
+    greeting::linger(stream, &shared.settings, &shared.stop);
+}
+
+/// Reads requests and hands them over, as long as there are slots.
+fn read_requests(
+    shared: &Shared,
+    reader: &mut FrameReader<Stream>,
+    slots: &Sender<()>,
+    replies: &Sender<ClientResponse>,
+) -> Result<(), FrameError> {
+    while !shared.stop.is_set() {
+        let request = match decode_request(
+            reader.read(MAX_REQUEST_FRAME_BYTES, shared.settings.for_client())?,
+        ) {
+            Ok(request) => Ok(request),
+            Err(RequestError { id: Some(id), error }) => Err((id, error)),
+            Err(RequestError { id: None, error }) => {
+                return Err(FrameError::Io(std::io::Error::other(error)));
+            }
+        };
+        // The writer is gone when this fails.
+        if slots.send(()).is_err() {
+            break;
+        }
+        match request {
+            Ok(request) => {
+                let reply = Reply::new(request.id, replies.clone());
+                shared.handler.request(request, reply);
+            }
+            Err((id, error)) => {
+                let outcome = ClientOutcome::BadRequest(error.to_string());
+                let _ = replies.send(ClientResponse { id, outcome });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes a client's answers.
+struct Writer<'a> {
+    stream: &'a Stream,
+    answers: Receiver<ClientResponse>,
+    taken: Receiver<()>,
+    time: Duration,
+}
+
+impl Writer<'_> {
+    /// Writes until no more answers can come; when stopping, only those that are there.
+    ///
+    /// In the end the client sees the end of the stream. If writing fails, or this panics, the
+    /// connection is closed, which wakes the reader.
+    fn run(self, stop: &Stop) {
+        let close = CloseOnDrop(self.stream);
+        let mut buffer = Vec::new();
+        loop {
+            let first = select! {
+                recv(self.answers) -> answer => answer.ok(),
+                recv(stop.0) -> _ => self.answers.try_recv().ok(),
+            };
+            let Some(first) = first else { break };
+            if let Err(error) = self.write(first, &mut buffer) {
+                return debug!("a client is cut off: {error}");
+            }
+        }
+        close.disarm();
+        self.stream.close_writing();
+    }
+
+    /// Writes an answer, and what else is ready, at once.
+    fn write(&self, first: ClientResponse, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+        buffer.clear();
+        let mut count = 0;
+        let mut next = Some(first);
+        while let Some(response) = next {
+            encode_response(response.id, response.outcome, buffer);
+            count += 1;
+            next = match buffer.len() < COALESCED_BYTES {
+                true => self.answers.try_recv().ok(),
+                false => None,
+            };
+        }
+        write_frames(&mut self.stream.clone(), &[&buffer[..]], self.time)?;
+        for _ in 0..count {
+            // The answer about the connection had no slot.
+            let _ = self.taken.try_recv();
+        }
+        if buffer.capacity() > 2 * COALESCED_BYTES {
+            *buffer = Vec::new();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,235 @@
+//! Frames on a stream: a 4-byte big-endian length and that many bytes.
+//!
+//! A reader never believes a length: its buffer grows as bytes arrive, and a length above the limit
+//! ends the connection before a byte of it is read. A frame that was begun has to be finished in a
+//! bounded time, so that nobody holds a thread by sending a byte now and then.
+
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::time::{Duration, Instant};
+
+use byteorder::{BigEndian, ByteOrder};
+
+use super::stream::Stream;
+use crate::limits::{COALESCED_FRAMES, KEPT_BUFFER_BYTES, READ_BYTES};
+
+/// Bytes of the length that a frame begins with.
+const LENGTH_BYTES: usize = 4;
+
+/// A read asks for at least so many bytes, so that one call brings many small frames.
+const LEAST_READ_BYTES: usize = 8 * 1024;
+
+/// A frame of no bytes.
+pub(super) const EMPTY_FRAME: [u8; LENGTH_BYTES] = [0; LENGTH_BYTES];
+
+/// Why there is no frame.
+#[derive(Debug)]
+pub enum FrameError {
+    /// The stream ended between two frames.
+    Closed,
+    /// The stream ended within a frame.
+    Truncated,
+    /// The frame claims to be larger than it may be.
+    TooLarge {
+        /// What it claims.
+        bytes: usize,
+        /// What it may be.
+        limit: usize,
+    },
+    /// No frame began in the time for it.
+    Idle,
+    /// The frame was not finished in the time for it.
+    TooSlow,
+    /// The stream failed.
+    Io(io::Error),
+}
+
+impl std::error::Error for FrameError {}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FrameError::Closed => write!(f, "the other side closed the connection"),
+            FrameError::Truncated => write!(f, "the connection ended within a frame"),
+            FrameError::TooLarge { bytes, limit } => {
+                write!(f, "a frame of {bytes} bytes is announced; at most {limit} are allowed")
+            }
+            FrameError::Idle => write!(f, "nothing came for too long"),
+            FrameError::TooSlow => write!(f, "a frame was begun and not finished in time"),
+            FrameError::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+/// What a [`FrameReader`] reads from.
+pub trait Source: Read {
+    /// How long one read may wait; then it gives `WouldBlock` or `TimedOut`.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn set_timeout(&mut self, time: Duration) -> io::Result<()>;
+}
+
+impl Source for Stream {
+    fn set_timeout(&mut self, time: Duration) -> io::Result<()> {
+        self.set_read_timeout(time)
+    }
+}
+
+/// How long a reader waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// For the first byte of a frame.
+    pub idle: Duration,
+    /// From there to its last byte.
+    pub frame: Duration,
+}
+
+/// Reads frames.
+#[derive(Debug)]
+pub struct FrameReader<S> {
+    source: S,
+    /// `buffer[start..end]` came and was not given out yet.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// What the source's timeout is now, so that it is set only when it changes.
+    timeout: Option<Duration>,
+}
+
+impl<S: Source> FrameReader<S> {
+    /// A reader of what `source` gives.
+    pub fn new(source: S) -> FrameReader<S> {
+        FrameReader { source, buffer: Vec::new(), start: 0, end: 0, timeout: None }
+    }
+
+    /// The next frame, without its length; it may have at most `limit` bytes.
+    ///
+    /// # Errors
+    /// After any error the stream is of no more use: where the next frame begins is not known.
+    pub fn read(&mut self, limit: usize, patience: Patience) -> Result<&[u8], FrameError> {
+        self.give_back();
+        let mut deadline = None;
+        let length = loop {
+            if let Some(length) = self.claimed_length() {
+                break length;
+            }
+            self.fill(LENGTH_BYTES, patience, &mut deadline)?;
+        };
+        if length > limit {
+            return Err(FrameError::TooLarge { bytes: length, limit });
+        }
+        let whole = LENGTH_BYTES + length;
+        while self.end - self.start < whole {
+            self.fill(whole - (self.end - self.start), patience, &mut deadline)?;
+        }
+        let first = self.start + LENGTH_BYTES;
+        self.start += whole;
+        Ok(&self.buffer[first..first + length])
+    }
+
+    /// The length that the frame at the front claims, once that much came.
+    fn claimed_length(&self) -> Option<usize> {
+        let came = &self.buffer[self.start..self.end];
+        let prefix = came.get(..LENGTH_BYTES)?;
+        Some(usize::try_from(BigEndian::read_u32(prefix)).unwrap_or(usize::MAX))
+    }
+
+    /// Gives memory back that a large frame took.
+    fn give_back(&mut self) {
+        if self.start == self.end && self.buffer.len() > KEPT_BUFFER_BYTES {
+            self.buffer = Vec::new();
+            (self.start, self.end) = (0, 0);
+        }
+    }
+
+    /// Reads once, for the sake of `missing` bytes; `deadline` is set as soon as a frame has begun.
+    fn fill(
+        &mut self,
+        missing: usize,
+        patience: Patience,
+        deadline: &mut Option<Instant>,
+    ) -> Result<(), FrameError> {
+        let begun = self.end > self.start;
+        let wait = match begun {
+            false => patience.idle,
+            true => deadline
+                .get_or_insert_with(|| Instant::now() + patience.frame)
+                .checked_duration_since(Instant::now())
+                .filter(|left| !left.is_zero())
+                .ok_or(FrameError::TooSlow)?,
+        };
+        if self.timeout != Some(wait) {
+            self.source.set_timeout(wait).map_err(FrameError::Io)?;
+            self.timeout = Some(wait);
+        }
+        self.make_room(missing.clamp(LEAST_READ_BYTES, READ_BYTES));
+        match self.source.read(&mut self.buffer[self.end..]) {
+            Ok(0) if begun => Err(FrameError::Truncated),
+            Ok(0) => Err(FrameError::Closed),
+            Ok(count) => {
+                self.end += count;
+                Ok(())
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => Ok(()),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if begun => {
+                    Err(FrameError::TooSlow)
+                }
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(FrameError::Idle),
+                _ => Err(FrameError::Io(error)),
+            },
+        }
+    }
+
+    /// Makes room for `bytes` more: at the front where frames were given out, else by growing.
+    fn make_room(&mut self, bytes: usize) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.buffer.len() - self.end < bytes {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.buffer.len() - self.end < bytes {
+            self.buffer.resize(self.end + bytes, 0);
+        }
+    }
+}
+
+/// Writes frames, each with its length, in as few system calls as may be.
+///
+/// # Errors
+/// When the stream fails, or not all is written within `time` (to be exact: a single call may take
+/// as long as the stream's own write timeout, and no call is begun after `time`).
+pub fn write_frames(
+    to: &mut impl Write,
+    frames: &[impl AsRef<[u8]>],
+    time: Duration,
+) -> io::Result<()> {
+    let mut deadline = None;
+    for some in frames.chunks(COALESCED_FRAMES) {
+        let mut slices: Vec<IoSlice<'_>> = some.iter().map(|f| IoSlice::new(f.as_ref())).collect();
+        let mut rest = &mut slices[..];
+        // Empty slices go at once, or a write of nothing would look like a closed stream.
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            match to.write_vectored(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => IoSlice::advance_slices(&mut rest, count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                Err(error) => return Err(error),
+            }
+            // The clock is read only where one call was not enough.
+            if !rest.is_empty() {
+                let now = Instant::now();
+                if now > *deadline.get_or_insert(now + time) {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+            }
+        }
+    }
+    Ok(())
+}

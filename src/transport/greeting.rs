@@ -1,0 +1,95 @@
+//! The greeting: the first frame in each direction. Until it is done only small frames are read, and
+//! only for a short time.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use super::frame::{FrameError, FrameReader, Patience, write_frames};
+use super::settings::Settings;
+use super::shared::Stop;
+use super::stream::Stream;
+use crate::limits::MAX_GREETING_FRAME_BYTES;
+use crate::wire::{
+    Accepted, Refusal, Role, Welcome, WireError, decode_hello, decode_welcome, encode_hello,
+    encode_welcome,
+};
+
+/// Why a greeting came to nothing.
+#[derive(Debug)]
+pub enum GreetError {
+    /// The other side refused, and says why.
+    Refused(Refusal),
+    /// The other side answered what is no answer to a greeting.
+    Answer(WireError),
+    /// The connection failed before the answer came.
+    Connection(FrameError),
+}
+
+impl std::error::Error for GreetError {}
+
+impl fmt::Display for GreetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GreetError::Refused(refusal) => refusal.fmt(f),
+            GreetError::Answer(error) => write!(f, "the answer to the greeting is wrong: {error}"),
+            GreetError::Connection(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Greets on a connection that this side opened, and gives the reader of what follows.
+///
+/// # Errors
+/// When the other side refuses, or no answer comes in `time`.
+pub fn greet(
+    stream: &Stream,
+    role: &Role,
+    time: Duration,
+) -> Result<(FrameReader<Stream>, Accepted), GreetError> {
+    let connection = |error| GreetError::Connection(FrameError::Io(error));
+    stream.set_write_timeout(time).map_err(connection)?;
+    write_frames(&mut stream.clone(), &[encode_hello(role)], time).map_err(connection)?;
+    let mut reader = FrameReader::new(stream.clone());
+    let patience = Patience { idle: time, frame: time };
+    let answer = reader.read(MAX_GREETING_FRAME_BYTES, patience).map_err(GreetError::Connection)?;
+    let accepted =
+        decode_welcome(answer).map_err(GreetError::Answer)?.map_err(GreetError::Refused)?;
+    Ok((reader, accepted))
+}
+
+/// Reads the greeting of who connected; an error of the greeting comes back as the answer to give.
+pub(super) fn read_hello(
+    reader: &mut FrameReader<Stream>,
+    settings: &Settings,
+) -> Result<Result<Role, Refusal>, FrameError> {
+    match reader.read(MAX_GREETING_FRAME_BYTES, settings.for_greeting()) {
+        Ok(bytes) => Ok(decode_hello(bytes)),
+        Err(error @ (FrameError::TooLarge { .. } | FrameError::Idle | FrameError::TooSlow)) => {
+            Ok(Err(Refusal::malformed(&error)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Answers a greeting.
+pub(super) fn answer(stream: &Stream, welcome: &Welcome, settings: &Settings) -> io::Result<()> {
+    write_frames(&mut stream.clone(), &[encode_welcome(welcome)], settings.write_time)
+}
+
+/// Ends a connection on which the other side was told something last: reads and forgets what it
+/// still sends, for a short time, as closing over unread bytes could take the last word with it.
+pub(super) fn linger(stream: &Stream, settings: &Settings, stop: &Stop) {
+    stream.close_writing();
+    let deadline = Instant::now() + settings.linger_time;
+    let mut scratch = [0; 8 * 1024];
+    while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+        if stop.is_set() || stream.set_read_timeout(left).is_err() {
+            break;
+        }
+        match stream.clone().read(&mut scratch) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! A connection that the other side opened: its greeting, and what a peer sends on it.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use log::{debug, info, warn};
+use parking_lot::Mutex;
+
+use super::frame::{EMPTY_FRAME, FrameError, FrameReader, write_frames};
+use super::seats::{Seat, Seats};
+use super::settings::Settings;
+use super::shared::Shared;
+use super::stream::Stream;
+use super::{Event, clients, greeting};
+use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
+use crate::lpaxos::NodeId;
+use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer};
+
+/// Who is connected, as far as there are bounds on it.
+pub(super) struct Inbound {
+    /// Connections that have not greeted yet.
+    pub(super) ungreeted: Seats,
+    clients: Seats,
+    /// The connection of each peer. A peer has one: when it opens another, the first is dead.
+    peers: Mutex<HashMap<NodeId, Stream>>,
+}
+
+impl Inbound {
+    pub(super) fn new(settings: &Settings) -> Inbound {
+        Inbound {
+            ungreeted: Seats::new(settings.max_ungreeted),
+            clients: Seats::new(settings.max_clients),
+            peers: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Makes this the peer's connection; an older one is closed. False when there is no room.
+    fn enter_peer(&self, node: NodeId, stream: &Stream) -> bool {
+        let mut peers = self.peers.lock();
+        if peers.len() >= MAX_NODES && !peers.contains_key(&node) {
+            return false;
+        }
+        if let Some(older) = peers.insert(node, stream.clone()) {
+            older.close();
+        }
+        true
+    }
+
+    fn leave_peer(&self, node: NodeId, stream: &Stream) {
+        let mut peers = self.peers.lock();
+        if peers.get(&node).is_some_and(|current| current.is(stream)) {
+            peers.remove(&node);
+        }
+    }
+}
+
+/// Serves one connection from its greeting to its end.
+pub(super) fn serve(shared: &Arc<Shared>, inbound: &Inbound, stream: &Stream, ungreeted: Seat) {
+    let Some(_registered) = shared.register(stream) else { return };
+    let settings = &shared.settings;
+    if stream.set_write_timeout(settings.write_time).is_err() {
+        return;
+    }
+    let mut reader = FrameReader::new(stream.clone());
+    let role = match greeting::read_hello(&mut reader, settings) {
+        Ok(Ok(role)) => role,
+        Ok(Err(refusal)) => return refuse(shared, stream, refusal),
+        Err(error) => return debug!("a connection ended before its greeting: {error}"),
+    };
+    match role {
+        Role::Client => {
+            let Some(_seat) = inbound.clients.take() else {
+                return refuse(shared, stream, too_many("clients"));
+            };
+            if welcome(shared, stream, shared.handler.admit_client()) {
+                drop(ungreeted);
+                clients::serve(shared, stream, reader);
+            }
+        }
+        Role::Peer(hello) => {
+            let node = hello.node;
+            let answer = match shared.handler.admit_peer(&hello) {
+                Ok(_) if !inbound.enter_peer(node, stream) => Err(too_many("nodes")),
+                answer => answer,
+            };
+            if welcome(shared, stream, answer) {
+                drop(ungreeted);
+                serve_peer(shared, &hello, stream, reader);
+            }
+            inbound.leave_peer(node, stream);
+        }
+    }
+}
+
+fn too_many(who: &str) -> Refusal {
+    Refusal::new(
+        Reason::TooManyConnections,
+        format!("this node has as many {who} connected as it may: try again later"),
+    )
+}
+
+/// Answers the greeting; gives whether the other side is in.
+fn welcome(shared: &Shared, stream: &Stream, answer: Welcome) -> bool {
+    match answer {
+        Ok(_) => greeting::answer(stream, &answer, &shared.settings).is_ok(),
+        Err(refusal) => {
+            refuse(shared, stream, refusal);
+            false
+        }
+    }
+}
+
+fn refuse(shared: &Shared, stream: &Stream, refusal: Refusal) {
+    let from = stream.peer().map_or_else(|_| "somebody".to_owned(), |peer| peer.to_string());
+    debug!("refused {from}: {refusal}");
+    if greeting::answer(stream, &Err(refusal), &shared.settings).is_ok() {
+        greeting::linger(stream, &shared.settings, &shared.stop);
+    }
+}
+
+/// Reads a peer's messages until the connection ends.
+fn serve_peer(shared: &Shared, peer: &PeerHello, stream: &Stream, mut reader: FrameReader<Stream>) {
+    let (node, address) = (peer.node, peer.address);
+    info!("node {node} at {address} is connected");
+    match read_peer(shared, node, stream, &mut reader) {
+        Ok(()) => {}
+        Err(error @ (FrameError::Closed | FrameError::Truncated)) => {
+            info!("node {node} at {address} is gone: {error}");
+        }
+        Err(error) => warn!("the connection from node {node} at {address} is closed: {error}"),
+    }
+}
+
+fn read_peer(
+    shared: &Shared,
+    from: NodeId,
+    stream: &Stream,
+    reader: &mut FrameReader<Stream>,
+) -> Result<(), FrameError> {
+    let settings = &shared.settings;
+    while !shared.stop.is_set() {
+        let bytes = reader.read(MAX_PEER_FRAME_BYTES, settings.for_peer())?;
+        if bytes.is_empty() {
+            write_frames(&mut stream.clone(), &[EMPTY_FRAME], settings.write_time)
+                .map_err(FrameError::Io)?;
+            continue;
+        }
+        let frame = decode_peer(bytes).map_err(|error| FrameError::Io(io::Error::other(error)))?;
+        if shared.deliver(Event::Frame { from, frame }).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}

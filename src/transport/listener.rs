@@ -1,0 +1,112 @@
+//! Accepts connections and gives each a thread; above the bounds, refuses.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use log::{debug, warn};
+
+use super::greeting;
+use super::inbound::{self, Inbound};
+use super::shared::Shared;
+use super::stream::Stream;
+use crate::wire::{Reason, Refusal};
+
+/// After a failed accept (mostly: no descriptors left), so that the loop does not spin.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long one try to wake the accepting thread may take.
+const WAKE_TIME: Duration = Duration::from_millis(50);
+
+/// The thread that accepts.
+pub(super) struct Listener {
+    address: SocketAddr,
+    ended: Receiver<Infallible>,
+}
+
+impl Listener {
+    /// Binds and begins to accept. The standard library lets an address be bound again at once
+    /// after its last user is gone, so a node restarts without waiting for old connections.
+    pub(super) fn start(shared: &Arc<Shared>, address: SocketAddr) -> io::Result<Listener> {
+        let listener = TcpListener::bind(address)?;
+        let address = listener.local_addr()?;
+        let (ending, ended) = bounded(0);
+        shared.spawn("listener", move |shared| {
+            accept(shared, &listener);
+            drop(ending);
+        })?;
+        Ok(Listener { address, ended })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Wakes the accepting thread, once the transport is stopping, by connecting to it: nothing else
+    /// in the standard library does.
+    pub(super) fn wake(&self) {
+        let ip = match self.address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            ip => ip,
+        };
+        let own = SocketAddr::new(ip, self.address.port());
+        loop {
+            // Where it fails, connections wait already or there are no descriptors: both wake it.
+            let _ = TcpStream::connect_timeout(&own, WAKE_TIME);
+            if self.ended.recv_timeout(WAKE_TIME) == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
+        }
+    }
+}
+
+fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
+    let inbound = Arc::new(Inbound::new(&shared.settings));
+    let mut failing = false;
+    loop {
+        let accepted = listener.accept();
+        if shared.stop.is_set() {
+            return;
+        }
+        match accepted.and_then(|(stream, _)| Stream::new(stream)) {
+            Ok(stream) => {
+                failing = false;
+                admit(shared, &inbound, stream);
+            }
+            Err(error) => {
+                if !failing {
+                    warn!("cannot accept connections: {error}");
+                }
+                failing = true;
+                if shared.stop.wait(PAUSE) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Gives the connection a thread, if there is room for one that has not greeted yet.
+fn admit(shared: &Arc<Shared>, inbound: &Arc<Inbound>, stream: Stream) {
+    let Some(seat) = inbound.ungreeted.take() else {
+        let refusal = Refusal::new(
+            Reason::TooManyConnections,
+            "too many connections wait to be greeted: try again later",
+        );
+        debug!("refused a connection: {refusal}");
+        // The first bytes on a connection go into the system's buffer: this does not wait.
+        let _ = greeting::answer(&stream, &Err(refusal), &shared.settings);
+        return;
+    };
+    let inbound = Arc::clone(inbound);
+    let spawned = shared.spawn("inbound", move |shared| {
+        inbound::serve(shared, &inbound, &stream, seat);
+    });
+    if let Err(error) = spawned {
+        warn!("a connection gets no thread: {error}");
+    }
+}

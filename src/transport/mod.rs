@@ -1,0 +1,181 @@
+//! Frames over TCP: one port for peers and clients, a few threads per connection, no runtime.
+//!
+//! | thread | does | ends when |
+//! | --- | --- | --- |
+//! | listener | accepts, refuses above the bounds | stopping |
+//! | inbound, one per connection | reads the greeting; then a peer's messages, which become events, or a client's requests, which go to the [`Handler`] | the connection ends |
+//! | replies, one per client | writes answers, those that are ready in one system call | all are written and no more can come, or the connection ends |
+//! | peer, one per peer | connects, greets, writes what is queued, connects again | stopping |
+//! | watch, one per connection to a peer | reads the peer's signs of life | the connection ends |
+//!
+//! A connection to a peer carries messages one way; the peer answers on the connection that it opened
+//! itself. So each direction has one writer and one reader, and a lost connection is the sender's to
+//! renew.
+//!
+//! Nothing here waits for one connection on behalf of another: what is sent to a peer is queued or
+//! dropped, what is answered to a client is queued (no more than it may have unanswered), a slow
+//! reader is cut off after a time, and each thread can be woken by closing its connection. A peer's
+//! messages wait for room in the node's queue, so that TCP slows the peer down; clients never make
+//! it wait, as the [`Handler`] answers that the node is busy.
+//!
+//! What a message means is not known here: the node decides who is let in, and the protocol sends
+//! again what is lost.
+
+mod backoff;
+mod clients;
+mod frame;
+mod greeting;
+mod inbound;
+mod listener;
+mod peers;
+mod seats;
+mod settings;
+mod shared;
+mod stream;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use crate::lpaxos::NodeId;
+use crate::wire::{Accepted, ClientRequest, PeerFrame, PeerHello, Refusal, Welcome};
+
+pub use clients::Reply;
+pub use frame::{FrameError, FrameReader, Patience, Source, write_frames};
+pub use greeting::{GreetError, greet};
+pub use peers::PeerSender;
+pub use settings::Settings;
+pub use stream::Stream;
+
+use listener::Listener;
+use shared::Shared;
+
+pub(crate) use shared::panic_message;
+
+/// What the transport asks of the node. Called on the transport's threads, several at once; only
+/// what is said to may take long.
+pub trait Handler: Send + Sync + 'static {
+    /// What the node says of itself when it connects to a peer; asked at each connection.
+    fn hello(&self) -> PeerHello;
+
+    /// Whether a peer that connected is let in.
+    fn admit_peer(&self, hello: &PeerHello) -> Welcome;
+
+    /// Whether a client that connected is let in.
+    fn admit_client(&self) -> Welcome;
+
+    /// Whether the node that answers at the address of a peer is the one that should be there.
+    ///
+    /// # Errors
+    /// Why not; the connection is closed, and tried again.
+    fn check_peer(&self, address: SocketAddr, accepted: &Accepted) -> Result<(), Refusal>;
+
+    /// A client asks. It is called on the client's own reading thread, so parsing a program here
+    /// costs only that client time; it must not wait for the node. The answer goes to `reply`, at
+    /// once or later.
+    fn request(&self, request: ClientRequest, reply: Reply);
+}
+
+/// What the transport tells the node, in the order in which it came on each connection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A peer that was let in sent this.
+    Frame {
+        /// The peer.
+        from: NodeId,
+        /// What it sent.
+        frame: PeerFrame,
+    },
+    /// The node connected to a peer: frames given to its [`PeerSender`] are sent from now on.
+    Connected {
+        /// The peer's address.
+        address: SocketAddr,
+        /// What the peer said of itself.
+        accepted: Accepted,
+    },
+    /// The connection to a peer was lost; it is tried again.
+    Disconnected {
+        /// The peer's address.
+        address: SocketAddr,
+        /// Why.
+        reason: String,
+    },
+    /// A connection to a peer was refused; it is tried again. Told once until the refusal changes.
+    Refused {
+        /// The peer's address.
+        address: SocketAddr,
+        /// Why.
+        refusal: Refusal,
+        /// Whether the peer refused this node; else this node's [`Handler::check_peer`] did the peer.
+        by_peer: bool,
+    },
+    /// A thread panicked. The node cannot go on as if nothing were.
+    ThreadDied {
+        /// Its name.
+        thread: String,
+        /// What the panic said.
+        reason: String,
+    },
+}
+
+/// The running transport of a node.
+pub struct Transport {
+    shared: Arc<Shared>,
+    listener: Listener,
+}
+
+impl Transport {
+    /// Listens at `address`. Events go to `events`, whose capacity bounds what peers may send ahead;
+    /// the receiver must be kept until after [`stop`](Transport::stop).
+    ///
+    /// # Errors
+    /// When the address cannot be bound, or the system has no thread left.
+    pub fn start<E: From<Event> + Send + 'static>(
+        address: SocketAddr,
+        settings: Settings,
+        handler: Arc<dyn Handler>,
+        events: Sender<E>,
+    ) -> io::Result<Transport> {
+        let shared = Shared::new(settings, handler, events);
+        let listener = Listener::start(&shared, address)?;
+        Ok(Transport { shared, listener })
+    }
+
+    /// Where clients and peers connect to.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.address()
+    }
+
+    /// Begins to connect to a peer, and goes on as long as the transport runs.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn connect(&self, peer: SocketAddr) -> io::Result<PeerSender> {
+        peers::start(&self.shared, peer)
+    }
+
+    /// Sends the answers that were given, closes all connections, ends all threads, and frees the
+    /// port. Dropping the transport does the same.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        self.shared.stop();
+        self.listener.wake();
+        self.shared.join();
+    }
+}
+
+impl std::fmt::Debug for Transport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transport").field("address", &self.address()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

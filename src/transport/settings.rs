@@ -1,0 +1,92 @@
+//! Times and bounds of the transport. They are values, so that tests can be quick; what they are
+//! and why is in [`limits`](crate::limits).
+
+use std::time::Duration;
+
+use super::frame::Patience;
+use crate::limits;
+
+/// Times and bounds of the transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// [`limits::GREETING_TIME`]
+    pub greeting_time: Duration,
+    /// [`limits::FRAME_TIME`]
+    pub frame_time: Duration,
+    /// [`limits::CLIENT_IDLE_TIME`]
+    pub client_idle_time: Duration,
+    /// [`limits::PEER_IDLE_TIME`]
+    pub peer_idle_time: Duration,
+    /// [`limits::KEEPALIVE_TIME`]
+    pub keepalive_time: Duration,
+    /// [`limits::PEER_SILENCE_TIME`]
+    pub peer_silence_time: Duration,
+    /// [`limits::WRITE_TIME`]
+    pub write_time: Duration,
+    /// [`limits::CONNECT_TIME`]
+    pub connect_time: Duration,
+    /// [`limits::LEAST_BACKOFF`]
+    pub least_backoff: Duration,
+    /// [`limits::MOST_BACKOFF`]
+    pub most_backoff: Duration,
+    /// [`limits::LINGER_TIME`]
+    pub linger_time: Duration,
+    /// [`limits::CLOSING_TIME`]
+    pub closing_time: Duration,
+    /// [`limits::MAX_CLIENTS`]
+    pub max_clients: usize,
+    /// [`limits::MAX_UNGREETED`]
+    pub max_ungreeted: usize,
+    /// [`limits::MAX_PIPELINED`]
+    pub max_pipelined: usize,
+    /// [`limits::MAX_QUEUED_FRAMES`]
+    pub max_queued_frames: usize,
+    /// [`limits::MAX_QUEUED_BYTES`]
+    pub max_queued_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            greeting_time: limits::GREETING_TIME,
+            frame_time: limits::FRAME_TIME,
+            client_idle_time: limits::CLIENT_IDLE_TIME,
+            peer_idle_time: limits::PEER_IDLE_TIME,
+            keepalive_time: limits::KEEPALIVE_TIME,
+            peer_silence_time: limits::PEER_SILENCE_TIME,
+            write_time: limits::WRITE_TIME,
+            connect_time: limits::CONNECT_TIME,
+            least_backoff: limits::LEAST_BACKOFF,
+            most_backoff: limits::MOST_BACKOFF,
+            linger_time: limits::LINGER_TIME,
+            closing_time: limits::CLOSING_TIME,
+            max_clients: limits::MAX_CLIENTS,
+            max_ungreeted: limits::MAX_UNGREETED,
+            max_pipelined: limits::MAX_PIPELINED,
+            max_queued_frames: limits::MAX_QUEUED_FRAMES,
+            max_queued_bytes: limits::MAX_QUEUED_BYTES,
+        }
+    }
+}
+
+impl Settings {
+    /// How long to wait for a greeting, or for the answer to one.
+    pub(super) fn for_greeting(&self) -> Patience {
+        Patience { idle: self.greeting_time, frame: self.greeting_time }
+    }
+
+    /// How long to wait for a client's request.
+    pub(super) fn for_client(&self) -> Patience {
+        Patience { idle: self.client_idle_time, frame: self.frame_time }
+    }
+
+    /// How long to wait for a peer's message.
+    pub(super) fn for_peer(&self) -> Patience {
+        Patience { idle: self.peer_idle_time, frame: self.frame_time }
+    }
+
+    /// How long to wait for a peer's answer to "are you there?".
+    pub(super) fn for_keepalive(&self) -> Patience {
+        Patience { idle: self.peer_silence_time, frame: self.peer_silence_time }
+    }
+}

@@ -1,0 +1,207 @@
+//! What all threads of the transport share: the word to stop, the open sockets, the threads
+//! themselves, and the way to the node's events.
+//!
+//! Invariant: every thread is known here, so that stopping can wait for each; and a thread that
+//! panics becomes an event, so that none dies unseen.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{
+    Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, select,
+};
+use parking_lot::Mutex;
+
+use super::{Event, Handler, Settings, Stream};
+
+/// Tells threads to stop: the channel carries nothing, and is closed when they should.
+#[derive(Clone, Debug)]
+pub(super) struct Stop(pub(super) Receiver<Infallible>);
+
+impl Stop {
+    /// Whether to stop.
+    pub(super) fn is_set(&self) -> bool {
+        self.0.try_recv() == Err(TryRecvError::Disconnected)
+    }
+
+    /// Waits; gives whether to stop.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        self.0.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+/// The node does not take events any more.
+#[derive(Debug)]
+pub(super) struct Stopped;
+
+/// Delivers an event.
+type Deliver = Box<dyn Fn(Event) -> Result<(), Stopped> + Send + Sync>;
+
+/// What all threads of the transport share.
+pub(super) struct Shared {
+    pub(super) settings: Settings,
+    pub(super) handler: Arc<dyn Handler>,
+    pub(super) stop: Stop,
+    deliver: Deliver,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Dropped to stop; none when stopping.
+    stopper: Option<Sender<Infallible>>,
+    /// Each thread has a clone; none when stopping.
+    running: Option<Sender<Infallible>>,
+    /// Disconnected when the last thread ended.
+    all_ended: Receiver<Infallible>,
+    threads: Vec<JoinHandle<()>>,
+    sockets: HashMap<u64, Stream>,
+    next_socket: u64,
+}
+
+impl Shared {
+    pub(super) fn new<E: From<Event> + Send + 'static>(
+        settings: Settings,
+        handler: Arc<dyn Handler>,
+        events: Sender<E>,
+    ) -> Arc<Shared> {
+        let (stopper, stop) = bounded(0);
+        let (running, all_ended) = bounded(0);
+        let stop = Stop(stop);
+        Arc::new(Shared {
+            settings,
+            handler,
+            deliver: deliver_to(events, stop.clone()),
+            stop,
+            state: Mutex::new(State {
+                stopper: Some(stopper),
+                running: Some(running),
+                all_ended,
+                threads: Vec::new(),
+                sockets: HashMap::new(),
+                next_socket: 0,
+            }),
+        })
+    }
+
+    /// Gives the node an event; waits while its queue is full.
+    pub(super) fn deliver(&self, event: Event) -> Result<(), Stopped> {
+        (self.deliver)(event)
+    }
+
+    /// Runs `body` on a thread of its own.
+    ///
+    /// # Errors
+    /// When the system has no thread left, or the transport is stopping.
+    pub(super) fn spawn(
+        self: &Arc<Shared>,
+        name: &str,
+        body: impl FnOnce(&Arc<Shared>) + Send + 'static,
+    ) -> io::Result<()> {
+        let mut state = self.state.lock();
+        let Some(running) = state.running.clone() else {
+            return Err(io::Error::other("the transport is stopping"));
+        };
+        let shared = Arc::clone(self);
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // Nothing that `body` shares is left half-changed: locks are held for single steps.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body(&shared))) {
+                let thread = thread::current().name().unwrap_or_default().to_owned();
+                let reason = panic_message(panic.as_ref());
+                // Stopped already: then there is nobody left to be told.
+                let _ = shared.deliver(Event::ThreadDied { thread, reason });
+            }
+            drop(running);
+        })?;
+        join_finished(&mut state.threads);
+        state.threads.push(thread);
+        Ok(())
+    }
+
+    /// Makes the connection one that stopping closes, as long as the guard lives; then it is closed.
+    /// None when stopping.
+    pub(super) fn register(self: &Arc<Shared>, stream: &Stream) -> Option<Registered> {
+        let mut state = self.state.lock();
+        if state.stopper.is_none() {
+            stream.close();
+            return None;
+        }
+        let number = state.next_socket;
+        state.next_socket += 1;
+        state.sockets.insert(number, stream.clone());
+        Some(Registered { shared: Arc::clone(self), number })
+    }
+
+    /// Tells all threads to stop; what is queued for clients is still sent.
+    pub(super) fn stop(&self) {
+        let mut state = self.state.lock();
+        state.stopper = None;
+        state.running = None;
+        for stream in state.sockets.values() {
+            stream.close_reading();
+        }
+    }
+
+    /// Waits until all threads ended; connections that hold them up for `closing_time` are closed.
+    pub(super) fn join(&self) {
+        let all_ended = self.state.lock().all_ended.clone();
+        if all_ended.recv_timeout(self.settings.closing_time) == Err(RecvTimeoutError::Timeout) {
+            for stream in self.state.lock().sockets.values() {
+                stream.close();
+            }
+        }
+        // Not under the lock: threads take it when they end.
+        let threads = std::mem::take(&mut self.state.lock().threads);
+        for thread in threads {
+            // Panics were told as events.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A connection that stopping closes.
+pub(super) struct Registered {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        if let Some(stream) = self.shared.state.lock().sockets.remove(&self.number) {
+            stream.close();
+        }
+    }
+}
+
+/// Puts events into the node's queue: at once where it has room, else waiting for room or the end.
+fn deliver_to<E: From<Event> + Send + 'static>(events: Sender<E>, stop: Stop) -> Deliver {
+    Box::new(move |event| match events.try_send(E::from(event)) {
+        Ok(()) => Ok(()),
+        Err(TrySendError::Disconnected(_)) => Err(Stopped),
+        Err(TrySendError::Full(event)) => select! {
+            send(events, event) -> sent => sent.map_err(|_| Stopped),
+            recv(stop.0) -> _ => Err(Stopped),
+        },
+    })
+}
+
+/// Joins the threads that ended, which frees their stacks.
+fn join_finished(threads: &mut Vec<JoinHandle<()>>) {
+    for thread in threads.extract_if(.., |thread| thread.is_finished()) {
+        let _ = thread.join();
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (_, Some(text)) => text.clone(),
+        _ => "a panic without a message".to_owned(),
+    }
+}

@@ -1,0 +1,210 @@
+//! The greeting: who connects, and whether he is let in (`proto/hello.proto`).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use protobuf::{EnumOrUnknown, Message};
+
+use super::error::WireError;
+use super::fields;
+use super::frame::frame;
+use super::proto::hello as proto;
+use crate::limits::MAX_GREETING_FRAME_BYTES;
+use crate::lpaxos::NodeId;
+
+/// The version of the protocol that this program speaks.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Who connects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A client.
+    Client,
+    /// A node of the cluster, or one that would like to found it.
+    Peer(PeerHello),
+}
+
+/// What a node says of itself when it connects to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerHello {
+    /// The node.
+    pub node: NodeId,
+    /// The address under which node lists name it.
+    pub address: IpAddr,
+    /// The cluster it belongs to; not zero.
+    pub cluster: Option<u64>,
+    /// The node list that it was started with.
+    pub listed: Vec<IpAddr>,
+}
+
+/// The answer to a greeting.
+pub type Welcome = Result<Accepted, Refusal>;
+
+/// Who let the other side in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The node that was connected to.
+    pub node: NodeId,
+    /// The cluster that it belongs to; not zero.
+    pub cluster: Option<u64>,
+}
+
+/// Why the other side is not let in, or has to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// For programs.
+    pub reason: Reason,
+    /// For people: what is wrong and what to do.
+    pub message: String,
+}
+
+/// The kinds of refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A reason that this version does not know.
+    Unknown,
+    /// The first frame was no greeting.
+    Malformed,
+    /// The versions of the protocol differ.
+    UnknownVersion,
+    /// The node lists differ.
+    ListsDiffer,
+    /// The sender belongs to another cluster.
+    OtherCluster,
+    /// The cluster knows another node under the sender's address.
+    UnknownNode,
+    /// As many are connected as may be.
+    TooManyConnections,
+    /// The node is stopping.
+    Closing,
+}
+
+impl Refusal {
+    /// A refusal.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Refusal {
+        Refusal { reason, message: message.into() }
+    }
+
+    /// The refusal of a first frame that is no greeting.
+    pub fn malformed(error: &dyn fmt::Display) -> Refusal {
+        Refusal::new(Reason::Malformed, format!("the greeting is not understood: {error}"))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message)
+    }
+}
+
+/// The greeting as a frame.
+pub fn encode_hello(role: &Role) -> Vec<u8> {
+    let role = match role {
+        Role::Client => proto::hello::Role::Client(proto::ClientHello::default()),
+        Role::Peer(peer) => proto::hello::Role::Peer(proto::PeerHello {
+            node: peer.node.0,
+            address: peer.address.to_string(),
+            cluster: peer.cluster.unwrap_or(0),
+            listed: peer.listed.iter().map(IpAddr::to_string).collect(),
+            ..Default::default()
+        }),
+    };
+    let hello = proto::Hello { version: PROTOCOL_VERSION, role: Some(role), ..Default::default() };
+    frame(&hello, MAX_GREETING_FRAME_BYTES)
+}
+
+/// Decodes a greeting; what is wrong with it comes back as the answer to give.
+pub fn decode_hello(bytes: &[u8]) -> Result<Role, Refusal> {
+    hello_from(bytes).map_err(|error| match error {
+        WireError::UnknownVersion(version) => Refusal::new(
+            Reason::UnknownVersion,
+            format!(
+                "this node speaks version {PROTOCOL_VERSION} of the protocol, not version \
+                 {version}: use programs of the same release"
+            ),
+        ),
+        other => Refusal::malformed(&other),
+    })
+}
+
+fn hello_from(bytes: &[u8]) -> Result<Role, WireError> {
+    let hello = proto::Hello::parse_from_bytes(bytes)?;
+    // The version first: another version may fill the rest in other ways.
+    if hello.version != PROTOCOL_VERSION {
+        return Err(WireError::UnknownVersion(hello.version));
+    }
+    match hello.role {
+        Some(proto::hello::Role::Client(_)) => Ok(Role::Client),
+        Some(proto::hello::Role::Peer(peer)) => Ok(Role::Peer(PeerHello {
+            node: fields::node(peer.node, "node")?,
+            address: fields::ip(&peer.address, "address")?,
+            cluster: fields::cluster(peer.cluster),
+            listed: fields::ips(&peer.listed, "listed")?,
+        })),
+        None => Err(WireError::Missing("role")),
+    }
+}
+
+/// The answer to a greeting as a frame.
+pub fn encode_welcome(welcome: &Welcome) -> Vec<u8> {
+    let answer = match welcome {
+        Ok(accepted) => proto::welcome::Answer::Accepted(proto::Accepted {
+            node: accepted.node.0,
+            cluster: accepted.cluster.unwrap_or(0),
+            ..Default::default()
+        }),
+        Err(refusal) => proto::welcome::Answer::Refusal(proto::Refusal {
+            reason: EnumOrUnknown::new(reason_to_proto(refusal.reason)),
+            message: fields::message(&refusal.message),
+            ..Default::default()
+        }),
+    };
+    let welcome =
+        proto::Welcome { version: PROTOCOL_VERSION, answer: Some(answer), ..Default::default() };
+    frame(&welcome, MAX_GREETING_FRAME_BYTES)
+}
+
+/// Decodes the answer to a greeting. A refusal is understood whatever version it comes from.
+pub fn decode_welcome(bytes: &[u8]) -> Result<Welcome, WireError> {
+    let welcome = proto::Welcome::parse_from_bytes(bytes)?;
+    match welcome.answer {
+        Some(proto::welcome::Answer::Refusal(refusal)) => Ok(Err(Refusal {
+            reason: reason_from_proto(refusal.reason),
+            message: fields::message(&refusal.message),
+        })),
+        _ if welcome.version != PROTOCOL_VERSION => Err(WireError::UnknownVersion(welcome.version)),
+        Some(proto::welcome::Answer::Accepted(accepted)) => Ok(Ok(Accepted {
+            node: fields::node(accepted.node, "node")?,
+            cluster: fields::cluster(accepted.cluster),
+        })),
+        None => Err(WireError::Missing("answer")),
+    }
+}
+
+fn reason_to_proto(reason: Reason) -> proto::refusal::Reason {
+    use proto::refusal::Reason as Wire;
+    match reason {
+        Reason::Unknown => Wire::UNSPECIFIED,
+        Reason::Malformed => Wire::MALFORMED,
+        Reason::UnknownVersion => Wire::UNKNOWN_VERSION,
+        Reason::ListsDiffer => Wire::LISTS_DIFFER,
+        Reason::OtherCluster => Wire::OTHER_CLUSTER,
+        Reason::UnknownNode => Wire::UNKNOWN_NODE,
+        Reason::TooManyConnections => Wire::TOO_MANY_CONNECTIONS,
+        Reason::Closing => Wire::CLOSING,
+    }
+}
+
+fn reason_from_proto(reason: EnumOrUnknown<proto::refusal::Reason>) -> Reason {
+    use proto::refusal::Reason as Wire;
+    match reason.enum_value() {
+        Ok(Wire::MALFORMED) => Reason::Malformed,
+        Ok(Wire::UNKNOWN_VERSION) => Reason::UnknownVersion,
+        Ok(Wire::LISTS_DIFFER) => Reason::ListsDiffer,
+        Ok(Wire::OTHER_CLUSTER) => Reason::OtherCluster,
+        Ok(Wire::UNKNOWN_NODE) => Reason::UnknownNode,
+        Ok(Wire::TOO_MANY_CONNECTIONS) => Reason::TooManyConnections,
+        Ok(Wire::CLOSING) => Reason::Closing,
+        Ok(Wire::UNSPECIFIED) | Err(_) => Reason::Unknown,
+    }
+}

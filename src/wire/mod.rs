@@ -1,0 +1,41 @@
+//! The wire: protobuf messages to and from the types of the program.
+//!
+//! This is the one place that validates what came in from the network. Whoever holds a value that
+//! was decoded here may rely on it: sizes are within [`limits`](crate::limits), slots and rounds are
+//! below [`NUMBERS_BELOW`](crate::limits::NUMBERS_BELOW), patches and pages are in order, addresses
+//! are addresses. What is wrong comes back as a [`WireError`] that says what; nothing here panics on
+//! input. Whether a message makes sense at this moment is for the receiver to judge.
+//!
+//! Encoding gives whole frames, a 4-byte big-endian length and the message; decoding takes the
+//! message without the length. The generated types never leave this module, so that another
+//! protobuf implementation can take the place of this one.
+
+mod error;
+mod fields;
+mod frame;
+mod hello;
+mod outcome;
+mod peer;
+mod peer_decode;
+mod peer_encode;
+mod request;
+mod response;
+
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::unwrap_used)]
+mod proto {
+    include!(concat!(env!("OUT_DIR"), "/proto/mod.rs"));
+}
+
+pub use error::WireError;
+pub use hello::{
+    Accepted, PROTOCOL_VERSION, PeerHello, Reason, Refusal, Role, Welcome, decode_hello,
+    decode_welcome, encode_hello, encode_welcome,
+};
+pub use outcome::{Certainty, ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect};
+pub use peer::{Introduction, PeerFrame, encode_introduction, encode_peer};
+pub use peer_decode::decode_peer;
+pub use request::{ClientRequest, RequestBody, RequestError, decode_request, encode_request};
+pub use response::{ClientResponse, decode_response, encode_response};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What clients are answered (`proto/client.proto`), and how certain each answer is.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use crate::lang::Value;
+use crate::lpaxos::{Ballot, NodeId, Position, Slot};
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClientOutcome {
+    /// The transaction ran.
+    Read {
+        /// The values that its `get`s found before the transaction.
+        values: BTreeMap<Bytes, Bytes>,
+        /// What it gave by `return`.
+        returned: Option<Value>,
+        /// Where it ran.
+        position: Position,
+    },
+    /// A session was opened.
+    SessionOpened {
+        /// Its id.
+        session: u64,
+        /// How many of its transactions may be unanswered at once.
+        window: u32,
+        /// When.
+        position: Position,
+    },
+    /// How the node is.
+    Status(NodeStatus),
+    /// Another node leads.
+    RedirectTo(Redirect),
+    /// The node reaches no majority, or there is no cluster yet.
+    NodesUnreachable,
+    /// The node led when the request came, and does not any more.
+    LostLeadership {
+        /// The leader now, where it is known.
+        leader: Option<Redirect>,
+        /// Whether the transaction may have run.
+        could_handle: bool,
+    },
+    /// The node is stopping.
+    Closing {
+        /// Whether the transaction may have run.
+        could_handle: bool,
+    },
+    /// The request's time is over.
+    Timeout {
+        /// Whether the transaction may have run.
+        could_handle: bool,
+    },
+    /// The node is busy.
+    TooManyRequests,
+    /// The program is not valid.
+    CompileError(ProgramError),
+    /// The program ran to this error, and had no effect.
+    RuntimeError(ProgramError),
+    /// The program ran to its `abort`, and had no effect.
+    Aborted {
+        /// What it gave as the reason.
+        message: String,
+        /// Where it ran.
+        position: Position,
+    },
+    /// The session has expired or never was.
+    SessionExpired,
+    /// The number is outside of the session's window. Says why.
+    NumberOutsideWindow(String),
+    /// An earlier sending ran, but its answer was too large to be kept.
+    AnswerNotKept {
+        /// Where it ran.
+        position: Position,
+    },
+    /// The request breaks the rule that is named.
+    BadRequest(String),
+}
+
+/// What an answer says about the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// It did not run, and it will not.
+    DidNotRun,
+    /// It ran.
+    Ran,
+    /// It ran, or will have run, or not.
+    MayHaveRun,
+}
+
+impl ClientOutcome {
+    /// What this answer says about the sending that it answers.
+    ///
+    /// Of an earlier sending of the same transaction it says nothing, unless the answer is that it
+    /// ran: a client that had no answer then still does not know.
+    pub fn certainty(&self) -> Certainty {
+        match self {
+            ClientOutcome::Read { .. }
+            | ClientOutcome::SessionOpened { .. }
+            | ClientOutcome::Status(_)
+            | ClientOutcome::RuntimeError(_)
+            | ClientOutcome::Aborted { .. }
+            | ClientOutcome::AnswerNotKept { .. } => Certainty::Ran,
+            ClientOutcome::RedirectTo(_)
+            | ClientOutcome::NodesUnreachable
+            | ClientOutcome::TooManyRequests
+            | ClientOutcome::CompileError(_)
+            | ClientOutcome::SessionExpired
+            | ClientOutcome::NumberOutsideWindow(_)
+            | ClientOutcome::BadRequest(_) => Certainty::DidNotRun,
+            ClientOutcome::LostLeadership { could_handle, .. }
+            | ClientOutcome::Closing { could_handle }
+            | ClientOutcome::Timeout { could_handle } => match could_handle {
+                true => Certainty::MayHaveRun,
+                false => Certainty::DidNotRun,
+            },
+        }
+    }
+}
+
+/// A node, and where clients find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// The node that leads.
+    pub leader: NodeId,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// What is wrong with a program, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramError {
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// What was found and what was expected.
+    pub message: String,
+}
+
+/// How a node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// The node that answers.
+    pub node: NodeId,
+    /// The cluster that it belongs to.
+    pub cluster: Option<u64>,
+    /// The version of its program.
+    pub version: String,
+    /// How long it runs, in milliseconds.
+    pub uptime_ms: u64,
+    /// The leader, where it is known.
+    pub leader: Option<Redirect>,
+    /// The highest ballot that it promised.
+    pub promised: Ballot,
+    /// The slot of the greatest proposal that it accepted.
+    pub slot: Slot,
+    /// Its `complete`.
+    pub complete: Slot,
+    /// Its `floor`.
+    pub floor: Slot,
+    /// How many entries it holds.
+    pub entries: u64,
+    /// What it knows of the members, itself included.
+    pub members: Vec<MemberStatus>,
+}
+
+/// What a node knows of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// The member.
+    pub node: NodeId,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether it was heard lately.
+    pub reachable: bool,
+    /// The `complete` that it told last.
+    pub complete: Slot,
+}

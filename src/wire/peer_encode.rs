@@ -1,0 +1,190 @@
+//! Messages between nodes, to the wire. Keys and values are shared with the message, not copied.
+
+use bytes::Bytes;
+use protobuf::MessageField;
+
+use super::peer::Introduction;
+use super::proto::peer as proto;
+use super::proto::peer::peer_message::Body;
+use crate::lpaxos::{Ballot, Entry, Message, Page, Patch, Previous, Proposal};
+
+/// An introduction.
+pub(super) fn introduction(introduction: &Introduction) -> proto::PeerMessage {
+    let known = introduction.known.iter().map(|(address, node)| proto::KnownNode {
+        address: address.to_string(),
+        node: node.0,
+        ..Default::default()
+    });
+    with_body(Body::Introduction(proto::Introduction {
+        address: introduction.address.to_string(),
+        node: introduction.node.0,
+        listed: introduction.listed.iter().map(ToString::to_string).collect(),
+        known: known.collect(),
+        cluster: introduction.cluster.unwrap_or(0),
+        ..Default::default()
+    }))
+}
+
+/// A message of the protocol.
+pub(super) fn core(message: &Message<Bytes, Bytes>) -> proto::PeerMessage {
+    with_body(body(message))
+}
+
+fn with_body(body: Body) -> proto::PeerMessage {
+    proto::PeerMessage { body: Some(body), ..Default::default() }
+}
+
+fn body(message: &Message<Bytes, Bytes>) -> Body {
+    match message {
+        Message::Heartbeat(m) => Body::Heartbeat(proto::Heartbeat {
+            hears: m.hears.iter().map(|node| node.0).collect(),
+            has_quorum: m.has_quorum,
+            follows: m.follows.map(ballot_value).into(),
+            round: m.round,
+            complete: m.complete.0,
+            ..Default::default()
+        }),
+        Message::Prepare(m) => Body::Prepare(proto::Prepare {
+            ballot: ballot(m.ballot),
+            complete: m.complete.0,
+            ..Default::default()
+        }),
+        Message::Promise(m) => Body::Promise(proto::Promise {
+            ballot: ballot(m.ballot),
+            accepted: m.accepted.as_ref().map(proposal).into(),
+            complete: m.complete.0,
+            floor: m.floor.0,
+            full: m.full,
+            page: page(&m.page),
+            ..Default::default()
+        }),
+        Message::FetchPage(m) => Body::FetchPage(proto::FetchPage {
+            ballot: ballot(m.ballot),
+            complete: m.complete.0,
+            after: m.after.clone(),
+            ..Default::default()
+        }),
+        Message::PromisePage(m) => Body::PromisePage(proto::PromisePage {
+            ballot: ballot(m.ballot),
+            after: m.after.clone(),
+            page: page(&m.page),
+            ..Default::default()
+        }),
+        Message::Refused(m) => Body::Refused(proto::Refused {
+            ballot: ballot(m.ballot),
+            promised: ballot(m.promised),
+            ..Default::default()
+        }),
+        Message::Accept(m) => Body::Accept(proto::Accept {
+            ballot: ballot(m.ballot),
+            slot: m.slot.0,
+            patch: MessageField::some(patch(&m.patch)),
+            previous: Some(previous(&m.previous)),
+            ..Default::default()
+        }),
+        Message::Accepted(m) => Body::Accepted(proto::Accepted {
+            ballot: ballot(m.ballot),
+            slot: m.slot.0,
+            complete: m.complete.0,
+            ..Default::default()
+        }),
+        Message::NeedPrevious(m) => Body::NeedPrevious(proto::NeedPrevious {
+            ballot: ballot(m.ballot),
+            slot: m.slot.0,
+            complete: m.complete.0,
+            ..Default::default()
+        }),
+        Message::Confirm(m) => Body::Confirm(proto::Confirm {
+            ballot: ballot(m.ballot),
+            round: m.round,
+            ..Default::default()
+        }),
+        Message::Confirmed(m) => Body::Confirmed(proto::Confirm {
+            ballot: ballot(m.ballot),
+            round: m.round,
+            ..Default::default()
+        }),
+        Message::Commit(m) => Body::Commit(proto::Commit {
+            ballot: ballot(m.ballot),
+            slot: m.slot.0,
+            ..Default::default()
+        }),
+        Message::RepairPatches(m) => Body::RepairPatches(proto::RepairPatches {
+            ballot: ballot(m.ballot),
+            first: m.first.0,
+            patches: m.patches.iter().map(|p| patch(p)).collect(),
+            ..Default::default()
+        }),
+        Message::RepairPage(m) => Body::RepairPage(proto::RepairPage {
+            ballot: ballot(m.ballot),
+            copy: MessageField::some(proto::CopyId {
+                number: m.copy.number,
+                base: m.copy.base.0,
+                target: m.copy.target.0,
+                floor: m.copy.floor.0,
+                ..Default::default()
+            }),
+            after: m.after.clone(),
+            page: page(&m.page),
+            ..Default::default()
+        }),
+        Message::PageMerged(m) => Body::PageMerged(proto::PageMerged {
+            ballot: ballot(m.ballot),
+            number: m.number,
+            after: m.after.clone(),
+            ..Default::default()
+        }),
+        Message::Progress(m) => Body::Progress(proto::Progress {
+            ballot: ballot(m.ballot),
+            complete: m.complete.0,
+            ..Default::default()
+        }),
+    }
+}
+
+fn ballot_value(ballot: Ballot) -> proto::Ballot {
+    proto::Ballot { round: ballot.round, node: ballot.node.0, ..Default::default() }
+}
+
+fn ballot(ballot: Ballot) -> MessageField<proto::Ballot> {
+    MessageField::some(ballot_value(ballot))
+}
+
+fn previous(previous: &Previous<Bytes, Bytes>) -> proto::accept::Previous {
+    match previous {
+        Previous::Held(ballot) => proto::accept::Previous::Held(ballot_value(*ballot)),
+        Previous::Patch(p) => proto::accept::Previous::PreviousPatch(patch(p)),
+    }
+}
+
+fn patch(patch: &Patch<Bytes, Bytes>) -> proto::Patch {
+    let write = |(key, value): &(Bytes, Option<Bytes>)| proto::Write {
+        key: key.clone(),
+        value: value.clone(),
+        ..Default::default()
+    };
+    proto::Patch { writes: patch.writes().iter().map(write).collect(), ..Default::default() }
+}
+
+fn proposal(proposal: &Proposal<Bytes, Bytes>) -> proto::Proposal {
+    proto::Proposal {
+        ballot: ballot(proposal.ballot),
+        slot: proposal.slot.0,
+        patch: MessageField::some(patch(&proposal.patch)),
+        ..Default::default()
+    }
+}
+
+fn page(page: &Page<Bytes, Bytes>) -> MessageField<proto::Page> {
+    let entry = |(key, entry): &(Bytes, Entry<Bytes>)| proto::Entry {
+        key: key.clone(),
+        value: entry.value.clone(),
+        version: entry.version.0,
+        ..Default::default()
+    };
+    MessageField::some(proto::Page {
+        entries: page.entries.iter().map(entry).collect(),
+        next: page.next.clone(),
+        ..Default::default()
+    })
+}

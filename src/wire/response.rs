@@ -1,0 +1,245 @@
+//! Answers to clients, to and from the wire (`proto/client.proto`).
+
+use std::collections::BTreeMap;
+
+use protobuf::{Message, MessageField};
+
+use super::error::WireError;
+use super::fields;
+use super::frame::append_frame;
+use super::outcome::{ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect};
+use super::proto::client as proto;
+use super::proto::client::response::Outcome as Wire;
+use super::request::{optional_value, value_from};
+use crate::limits::{MAX_NODES, MAX_RESPONSE_FRAME_BYTES};
+use crate::lpaxos::{Ballot, NodeId, Position, Slot};
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientResponse {
+    /// The request's id; zero when the answer is about the connection, which then ends.
+    pub id: u64,
+    /// The answer.
+    pub outcome: ClientOutcome,
+}
+
+/// Appends the answer as a frame.
+///
+/// An answer that is too large for a frame becomes `AnswerNotKept`, which says as much: it ran.
+pub fn encode_response(id: u64, outcome: ClientOutcome, to: &mut Vec<u8>) {
+    let position = match &outcome {
+        ClientOutcome::Read { position, .. } => Some(*position),
+        _ => None,
+    };
+    let mut message = response(id, outcome);
+    let too_large = usize::try_from(message.compute_size())
+        .map_or(true, |size| size > MAX_RESPONSE_FRAME_BYTES);
+    if let (true, Some(position)) = (too_large, position) {
+        message = response(id, ClientOutcome::AnswerNotKept { position });
+    }
+    append_frame(&message, MAX_RESPONSE_FRAME_BYTES, to);
+}
+
+fn response(id: u64, outcome: ClientOutcome) -> proto::Response {
+    proto::Response { id, outcome: Some(outcome_to_proto(outcome)), ..Default::default() }
+}
+
+fn outcome_to_proto(outcome: ClientOutcome) -> Wire {
+    match outcome {
+        ClientOutcome::Read { values, returned, position } => Wire::Read(proto::Read {
+            values: values
+                .into_iter()
+                .map(|(key, value)| proto::Pair { key, value, ..Default::default() })
+                .collect(),
+            position: position_to_proto(position),
+            returned: optional_value(returned.as_ref()),
+            ..Default::default()
+        }),
+        ClientOutcome::SessionOpened { session, window, position } => {
+            Wire::SessionOpened(proto::SessionOpened {
+                session,
+                window,
+                position: position_to_proto(position),
+                ..Default::default()
+            })
+        }
+        ClientOutcome::Status(status) => Wire::Status(status_to_proto(status)),
+        ClientOutcome::RedirectTo(leader) => Wire::RedirectTo(redirect_to_proto(leader)),
+        ClientOutcome::NodesUnreachable => Wire::NodesUnreachable(Default::default()),
+        ClientOutcome::LostLeadership { leader, could_handle } => {
+            Wire::LostLeadership(proto::LostLeadership {
+                leader: leader.map(redirect_to_proto).into(),
+                could_handle,
+                ..Default::default()
+            })
+        }
+        ClientOutcome::Closing { could_handle } => {
+            Wire::Closing(proto::Closing { could_handle, ..Default::default() })
+        }
+        ClientOutcome::Timeout { could_handle } => {
+            Wire::Timeout(proto::Timeout { could_handle, ..Default::default() })
+        }
+        ClientOutcome::TooManyRequests => Wire::TooManyRequests(Default::default()),
+        ClientOutcome::CompileError(error) => Wire::CompileError(error_to_proto(error)),
+        ClientOutcome::RuntimeError(error) => Wire::RuntimeError(error_to_proto(error)),
+        ClientOutcome::Aborted { message, position } => Wire::Aborted(proto::Aborted {
+            message: fields::message(&message),
+            position: position_to_proto(position),
+            ..Default::default()
+        }),
+        ClientOutcome::SessionExpired => Wire::SessionExpired(Default::default()),
+        ClientOutcome::NumberOutsideWindow(message) => {
+            Wire::NumberOutsideWindow(proto::NumberOutsideWindow {
+                message: fields::message(&message),
+                ..Default::default()
+            })
+        }
+        ClientOutcome::AnswerNotKept { position } => Wire::AnswerNotKept(proto::AnswerNotKept {
+            position: position_to_proto(position),
+            ..Default::default()
+        }),
+        ClientOutcome::BadRequest(message) => Wire::BadRequest(proto::BadRequest {
+            message: fields::message(&message),
+            ..Default::default()
+        }),
+    }
+}
+
+fn position_to_proto(position: Position) -> MessageField<proto::Position> {
+    MessageField::some(proto::Position {
+        slot: position.slot.0,
+        place: position.place,
+        ..Default::default()
+    })
+}
+
+fn redirect_to_proto(redirect: Redirect) -> proto::RedirectTo {
+    proto::RedirectTo {
+        leader: redirect.leader.0,
+        address: redirect.address.to_string(),
+        ..Default::default()
+    }
+}
+
+fn error_to_proto(error: ProgramError) -> proto::ProgramError {
+    proto::ProgramError {
+        line: error.line,
+        column: error.column,
+        message: fields::message(&error.message),
+        ..Default::default()
+    }
+}
+
+fn status_to_proto(status: NodeStatus) -> proto::NodeStatus {
+    let member = |member: MemberStatus| proto::Member {
+        node: member.node.0,
+        address: member.address.to_string(),
+        reachable: member.reachable,
+        complete: member.complete.0,
+        ..Default::default()
+    };
+    proto::NodeStatus {
+        node: status.node.0,
+        cluster: status.cluster.unwrap_or(0),
+        version: fields::message(&status.version),
+        uptime_ms: status.uptime_ms,
+        leader: status.leader.map(redirect_to_proto).into(),
+        ballot_round: status.promised.round,
+        ballot_node: status.promised.node.0,
+        slot: status.slot.0,
+        complete: status.complete.0,
+        floor: status.floor.0,
+        entries: status.entries,
+        members: status.members.into_iter().map(member).collect(),
+        ..Default::default()
+    }
+}
+
+/// Decodes an answer.
+pub fn decode_response(bytes: &[u8]) -> Result<ClientResponse, WireError> {
+    let response = proto::Response::parse_from_bytes(bytes)?;
+    let outcome = response.outcome.ok_or(WireError::Missing("outcome"))?;
+    Ok(ClientResponse { id: response.id, outcome: outcome_from(outcome)? })
+}
+
+fn outcome_from(outcome: Wire) -> Result<ClientOutcome, WireError> {
+    Ok(match outcome {
+        Wire::Read(read) => read_from(read)?,
+        Wire::SessionOpened(opened) => ClientOutcome::SessionOpened {
+            session: opened.session,
+            window: opened.window,
+            position: fields::position(opened.position, "position")?,
+        },
+        Wire::Status(status) => ClientOutcome::Status(status_from(status)?),
+        Wire::RedirectTo(leader) => ClientOutcome::RedirectTo(redirect_from(&leader)?),
+        Wire::NodesUnreachable(_) => ClientOutcome::NodesUnreachable,
+        Wire::LostLeadership(lost) => ClientOutcome::LostLeadership {
+            leader: lost.leader.as_ref().map(redirect_from).transpose()?,
+            could_handle: lost.could_handle,
+        },
+        Wire::Closing(closing) => ClientOutcome::Closing { could_handle: closing.could_handle },
+        Wire::Timeout(timeout) => ClientOutcome::Timeout { could_handle: timeout.could_handle },
+        Wire::TooManyRequests(_) => ClientOutcome::TooManyRequests,
+        Wire::CompileError(error) => ClientOutcome::CompileError(error_from(error)),
+        Wire::RuntimeError(error) => ClientOutcome::RuntimeError(error_from(error)),
+        Wire::Aborted(aborted) => ClientOutcome::Aborted {
+            message: aborted.message,
+            position: fields::position(aborted.position, "position")?,
+        },
+        Wire::SessionExpired(_) => ClientOutcome::SessionExpired,
+        Wire::NumberOutsideWindow(outside) => ClientOutcome::NumberOutsideWindow(outside.message),
+        Wire::AnswerNotKept(kept) => {
+            ClientOutcome::AnswerNotKept { position: fields::position(kept.position, "position")? }
+        }
+        Wire::BadRequest(bad) => ClientOutcome::BadRequest(bad.message),
+    })
+}
+
+fn read_from(read: proto::Read) -> Result<ClientOutcome, WireError> {
+    if !read.values.is_sorted_by(|a, b| a.key < b.key) {
+        return Err(WireError::OutOfOrder("values"));
+    }
+    let values: BTreeMap<_, _> = read.values.into_iter().map(|p| (p.key, p.value)).collect();
+    let returned = read.returned.into_option();
+    Ok(ClientOutcome::Read {
+        values,
+        returned: returned.map(|value| value_from(value, "returned")).transpose()?,
+        position: fields::position(read.position, "position")?,
+    })
+}
+
+fn redirect_from(redirect: &proto::RedirectTo) -> Result<Redirect, WireError> {
+    Ok(Redirect {
+        leader: fields::node(redirect.leader, "leader")?,
+        address: fields::socket_address(&redirect.address, "leader.address")?,
+    })
+}
+
+fn error_from(error: proto::ProgramError) -> ProgramError {
+    ProgramError { line: error.line, column: error.column, message: error.message }
+}
+
+fn status_from(status: proto::NodeStatus) -> Result<NodeStatus, WireError> {
+    fields::at_most(status.members.len(), MAX_NODES, "members")?;
+    let member = |member: &proto::Member| {
+        Ok(MemberStatus {
+            node: fields::node(member.node, "members.node")?,
+            address: fields::socket_address(&member.address, "members.address")?,
+            reachable: member.reachable,
+            complete: Slot(member.complete),
+        })
+    };
+    Ok(NodeStatus {
+        node: fields::node(status.node, "node")?,
+        cluster: fields::cluster(status.cluster),
+        members: status.members.iter().map(member).collect::<Result<_, WireError>>()?,
+        version: status.version,
+        uptime_ms: status.uptime_ms,
+        leader: status.leader.as_ref().map(redirect_from).transpose()?,
+        promised: Ballot { round: status.ballot_round, node: NodeId(status.ballot_node) },
+        slot: Slot(status.slot),
+        complete: Slot(status.complete),
+        floor: Slot(status.floor),
+        entries: status.entries,
+    })
+}

@@ -1,0 +1,89 @@
+//! Runs the scripts in `tests/lang/scripts`: programs and what they answer, one topic a file.
+//!
+//! A line `> text` runs a program. Other commands:
+//! - `param name=value ...` binds parameters to texts, for the programs that follow;
+//! - `store` shows all keys and values;
+//! - `print "text"` shows a program as the printer writes it.
+//!
+//! `UPDATE_GOLDENFILES=1 cargo test` writes the answers anew; read the difference.
+
+use crate::store::Store;
+use bytes::Bytes;
+use lattistore::lang::{Params, Value, compile};
+use std::error::Error;
+use std::fmt::Write as _;
+
+#[derive(Default)]
+struct Session {
+    store: Store,
+    params: Params,
+}
+
+impl Session {
+    fn program(&mut self, text: &str) -> String {
+        let program = match compile(text) {
+            Ok(program) => program,
+            Err(error) => return format!("compile error: {error}\n"),
+        };
+        let execution = match self.store.run(&program, &self.params) {
+            Ok(execution) => execution,
+            Err(failure) => return format!("{failure}\n"),
+        };
+        let pair = |(key, value): (&Bytes, &Bytes)| format!("{}: {}", quoted(key), quoted(value));
+        let read: Vec<_> = execution.read.iter().map(pair).collect();
+        let mut answer = format!("result: {{{}}}\n", read.join(", "));
+        if let Some(returned) = execution.returned {
+            // Writing to a string does not fail.
+            let _ = writeln!(answer, "returned: {returned}");
+        }
+        answer
+    }
+
+    fn show_store(&self) -> String {
+        let row = |(key, value): (&Bytes, &Bytes)| format!("{}: {}\n", quoted(key), quoted(value));
+        self.store.0.iter().map(row).collect()
+    }
+}
+
+fn quoted(bytes: &[u8]) -> String {
+    Value::from(std::str::from_utf8(bytes).expect("the store holds text")).to_string()
+}
+
+impl goldenscript::Runner for Session {
+    type Command = goldenscript::Command;
+
+    fn run(
+        &mut self,
+        command: &Self::Command,
+        _: &goldenscript::Context,
+    ) -> Result<String, Box<dyn Error>> {
+        let mut args = command.consume_args();
+        match command.name.as_str() {
+            "param" => {
+                while let Some((name, value)) = args.next_key() {
+                    self.params.insert(name.to_owned(), Value::from(value));
+                }
+                Ok(String::new())
+            }
+            "store" => Ok(self.show_store()),
+            "print" => {
+                let text = args.next_pos().ok_or("print what?")?;
+                Ok(compile(text)?.to_string())
+            }
+            program => Ok(self.program(program)),
+        }
+    }
+}
+
+#[test]
+fn scripts() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lang/scripts");
+    let mut ran = 0;
+    for entry in std::fs::read_dir(folder).expect("the scripts are there") {
+        let path = entry.expect("the folder can be read").path();
+        goldenscript::run(&mut Session::default(), &path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        ran += 1;
+    }
+    assert!(ran > 0, "no script in {folder}");
+}

@@ -1,0 +1,155 @@
+//! Programs made to hurt: each compiles and runs within its bounds, or gets an error that says why
+//! not. Threads get a small stack, so that unbounded recursion fails here long before it fails in
+//! the server, whose threads have the default of 2 MiB.
+
+use crate::store::Store;
+use lattistore::lang::{Failure, FailureKind, Limit, Params, compile};
+
+const STACK_BYTES: usize = 512 * 1024;
+
+/// Compiles, runs, prints and drops a program in a thread with a small stack; gives its error.
+fn run(text: String) -> Result<(), String> {
+    let run = move || {
+        let program = compile(&text).map_err(|error| error.to_string())?;
+        assert!(!program.to_string().is_empty() || text.starts_with(';'));
+        let mut store = Store::of(&[("a", "1")]);
+        let ran = store.run(&program, &Params::new());
+        ran.map(drop).map_err(|failure| failure.to_string())
+    };
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(run);
+    thread.expect("a thread starts").join().expect("no program crashes")
+}
+
+fn refused(text: String, why: &str) {
+    let start: String = text.chars().take(40).collect();
+    match run(text) {
+        Ok(()) => panic!("{start}... should be refused: {why}"),
+        Err(message) => assert!(message.contains(why), "{start}...: {message}"),
+    }
+}
+
+fn runs(text: String) {
+    let start: String = text.chars().take(40).collect();
+    assert_eq!(run(text), Ok(()), "{start}...");
+}
+
+fn wrap(open: &str, inside: &str, close: &str, times: usize) -> String {
+    format!("{}{inside}{}", open.repeat(times), close.repeat(times))
+}
+
+/// A program that leaves a text of 2^`doublings` bytes in `x`.
+fn long_text(doublings: usize) -> String {
+    format!("x = \"b\"; {}", "x = x + x; ".repeat(doublings))
+}
+
+#[test]
+fn long_chains_run() {
+    let chain = |sign: &str| format!("x = \"b\"{};", format!(" {sign} \"b\"").repeat(8_000));
+    runs(chain("+"));
+    runs(chain("&&"));
+    runs(chain("||"));
+    runs(format!("x = 0{};", " + 1 - 1".repeat(6_000)));
+    runs(format!("x = 1{};", " * 1 / 1".repeat(6_000)));
+    runs(format!("if a {{}}{}", " else if a {}".repeat(4_000)));
+    runs("get \"a\";".repeat(8_000));
+    runs(";".repeat(60_000));
+}
+
+#[test]
+fn long_chains_that_do_not_fit_are_refused() {
+    refused("+ \"b\" ".repeat(8_000), "expected a statement, found '+'");
+    refused(format!("x = \"b\"{};", "+ \"b\"".repeat(20_000)), "may have at most 65536");
+    refused("(".repeat(100_000), "may have at most 65536");
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    let deep = "nests more than 64 deep";
+    for (open, inside, close) in [
+        ("(", "a", ")"),
+        ("!", "a", ""),
+        ("- ", "1", ""),
+        ("get ", "\"a\"", ""),
+        ("!exists (", "\"a\"", ")"),
+        ("len(", "a", ")"),
+        ("get \"a/\" + ", "b", ""),
+        ("(a || b && c == d + - get \"e/\" + ", "f", ")"),
+        ("(get a else ", "b", ")"),
+    ] {
+        refused(format!("x = {};", wrap(open, inside, close, 1_500)), deep);
+        refused(format!("put \"k\" {};", wrap(open, inside, close, 65)), deep);
+    }
+    refused(wrap("if a { ", "", "} ", 65), deep);
+    refused(wrap("if a { ", "", "} ", 5_000), deep);
+    refused(wrap("if a {} else { ", "", "} ", 65), deep);
+    refused(wrap("for k, v in scan \"\" { ", "", "} ", 65), deep);
+    refused(format!("x = {}", "(".repeat(60_000)), "expected an expression, found the end");
+    refused("if a {".repeat(10_000), "found the end of the program");
+    runs(format!("x = {};", wrap("(", "a", ")", 64)));
+    runs(format!("x = {};", wrap("!", "a", "", 64)));
+    runs(wrap("if a == \"\" { ", "", "} ", 64));
+}
+
+#[test]
+fn the_deepest_programs_fit_the_stack() {
+    runs(format!("x = {};", wrap("(0 + 1 * - ", "1", ")", 32)));
+    runs(format!("x = {};", wrap("(a || b && c == \"\" || !", "a", ")", 32)));
+    runs(format!("x = {};", wrap("(\"\" == get \"a/\" + str(", "1", "))", 21)));
+    let open = "if 1 == 0 {} else { for k, v in scan \"\" { ".repeat(32);
+    runs(format!("put \"a\" get \"a\"; {open}{}", "} } ".repeat(32)));
+}
+
+#[test]
+fn growth_is_refused() {
+    let doubling = format!("x = \"{}\"; {}", "b".repeat(50), "x = x + x; ".repeat(40));
+    refused(doubling, "a text may have at most 1048576 bytes");
+    refused(long_text(20) + "y = x + \"b\";", "a text may have at most 1048576 bytes");
+    refused(long_text(20) + &"y = x < x; ".repeat(1_000), "at most 250000 steps");
+    refused(long_text(20) + &"y = len(x); ".repeat(1_000), "at most 250000 steps");
+    refused(long_text(19) + &"y = x + \"\"; ".repeat(1_000), "at most 250000 steps");
+    refused(long_text(13) + "get x;", "a key may have at most 4096 bytes");
+    refused(long_text(13) + "put x \"\";", "a key may have at most 4096 bytes");
+    let puts = "put \"a\" x; put \"b\" x; put \"c\" x; put \"d\" x;";
+    refused(long_text(20) + puts, "may write at most 4194304 bytes");
+}
+
+#[test]
+fn loops_in_loops_run_out_of_steps() {
+    let mut store = Store::default();
+    for number in 0..1_000 {
+        store.0.insert(format!("{number}").into(), "v".into());
+    }
+    let limit = |store: &mut Store, text: &str| {
+        let program = compile(text).expect("it compiles");
+        match store.run(&program, &Params::new()) {
+            Err(Failure::Runtime { kind: FailureKind::Limit(limit), .. }) => limit,
+            other => panic!("{text}: {other:?}"),
+        }
+    };
+    let nested = "for a, b in scan \"\" { for c, d in scan \"\" {} }";
+    assert_eq!(limit(&mut store, nested), Limit::Steps);
+    let writing = "for a, b in scan \"\" { for c, d in scan \"\" limit 20 { put a + c d; } }";
+    assert_eq!(limit(&mut store, writing), Limit::WrittenKeys);
+}
+
+#[test]
+fn reading_too_much_is_refused() {
+    let mut store = Store::default();
+    for number in 0..60_000 {
+        store.0.insert(format!("few/{number}").into(), "".into());
+    }
+    for number in 0..5 {
+        store.0.insert(format!("big/{number}").into(), "b".repeat(1 << 20).into());
+    }
+    let message = |text: &str| {
+        let program = compile(text).expect("it compiles");
+        program.execute(&Params::new(), &store).expect_err(text).to_string()
+    };
+    let keys = message("for k, v in scan \"few/\" {}");
+    assert!(keys.contains("may read at most 50000 keys"), "{keys}");
+    let bytes = "may read at most 4194304 bytes";
+    let scanned = message("for k, v in scan \"big/\" {}");
+    assert!(scanned.contains(bytes), "{scanned}");
+    let gets = (0..5).map(|number| format!("get \"big/{number}\";")).collect::<String>();
+    assert!(message(&gets).contains(bytes));
+}

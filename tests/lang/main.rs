@@ -1,0 +1,5 @@
+//! Tests of the language by what a user of it sees.
+
+mod golden;
+mod hostile;
+mod store;

@@ -1,0 +1,48 @@
+//! A store for programs to run on.
+
+use bytes::Bytes;
+use lattistore::lang::{Execution, Failure, Params, Program, Snapshot};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+/// Keys and values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Store(pub(crate) BTreeMap<Bytes, Bytes>);
+
+impl Store {
+    pub(crate) fn of(entries: &[(&str, &str)]) -> Store {
+        let entries = entries.iter().map(|(key, value)| {
+            (Bytes::copy_from_slice(key.as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
+        });
+        Store(entries.collect())
+    }
+
+    /// Runs `program` as a transaction: its writes take effect if it succeeds.
+    pub(crate) fn run(&mut self, program: &Program, params: &Params) -> Result<Execution, Failure> {
+        let execution = program.execute(params, self)?;
+        for (key, value) in &execution.writes {
+            match value {
+                Some(value) => self.0.insert(key.clone(), value.clone()),
+                None => self.0.remove(key),
+            };
+        }
+        Ok(execution)
+    }
+}
+
+impl Snapshot for Store {
+    fn get(&self, key: &str) -> Option<Bytes> {
+        self.0.get(key.as_bytes()).cloned()
+    }
+
+    fn scan(
+        &self,
+        from: Bound<&str>,
+        to: Bound<&str>,
+        reverse: bool,
+    ) -> Box<dyn Iterator<Item = (Bytes, Bytes)> + '_> {
+        let bounds = (from.map(str::as_bytes), to.map(str::as_bytes));
+        let rows = self.0.range::<[u8], _>(bounds).map(|(key, value)| (key.clone(), value.clone()));
+        if reverse { Box::new(rows.rev()) } else { Box::new(rows) }
+    }
+}

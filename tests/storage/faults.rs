@@ -1,0 +1,210 @@
+//! Every operation fails once, in every way, with and without a loss of power.
+
+use std::io::ErrorKind;
+
+use lattistore::storage::{Fault, FaultKind, SimDisk};
+
+use crate::workload::{Run, State, identity, open, run};
+
+const ROUNDS: usize = 60;
+
+const FAULTS: [FaultKind; 5] = [
+    FaultKind::Error(ErrorKind::Other),
+    FaultKind::Error(ErrorKind::StorageFull),
+    FaultKind::TornAt(700),
+    FaultKind::TornSectors,
+    FaultKind::ErrorAfter(ErrorKind::Other),
+];
+
+/// Opens the disk, checks that what is found is allowed after the run, and gives it.
+fn check(disk: &SimDisk, before: &Run, what: &str) -> State {
+    let opened = open(disk.process()).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(before.allows(&opened.durable), "{what}: a state that was never acknowledged");
+    if before.identified {
+        assert_eq!(opened.identity, Some(identity()), "{what}: the identity");
+    }
+    opened.durable
+}
+
+#[test]
+fn without_faults_every_round_is_there() {
+    for seed in 0..40 {
+        let disk = SimDisk::new(seed);
+        for restart in 0..4 {
+            let run = run(disk.process(), seed * 10 + restart, ROUNDS);
+            assert!(run.error.is_none(), "seed {seed}: {:?}", run.error);
+            assert_eq!(run.acknowledged, ROUNDS);
+            disk.crash();
+            check(&disk, &run, &format!("seed {seed} restart {restart}"));
+        }
+    }
+}
+
+#[test]
+fn the_disk_stays_level() {
+    let disk = SimDisk::new(1);
+    let mut used = Vec::new();
+    for seed in 0..20 {
+        let run = run(disk.process(), seed, ROUNDS);
+        assert!(run.error.is_none(), "{:?}", run.error);
+        used.push(disk.used());
+    }
+    let most = used[5..].iter().max().copied().unwrap_or(0);
+    assert!(most < 400_000, "the disk grows: {used:?}");
+}
+
+/// Runs into the fault, ends the process, and sees what is there; then goes on from there.
+fn sweep(crash: bool, kind: FaultKind) {
+    let plain = SimDisk::new(1);
+    drop(run(plain.process(), 1, ROUNDS));
+    let operations = plain.operations();
+    assert!(operations > 400, "{operations} operations are no sweep");
+    for operation in 1..=operations {
+        let what = format!("{kind:?} at operation {operation}, crash {crash}");
+        let disk = SimDisk::new(operation);
+        disk.fail(Fault { operation, kind });
+        let first = run(disk.process(), 1, ROUNDS);
+        if crash {
+            disk.crash()
+        } else {
+            disk.kill()
+        }
+        let found = check(&disk, &first, &what);
+        // What was found is from now on as good as acknowledged, whatever the disk does.
+        let second = run(disk.process(), operation, 12);
+        assert!(second.states[0] == found, "{what}: found otherwise the second time");
+        assert!(second.error.is_none(), "{what}: {:?} after the restart", second.error);
+        disk.crash();
+        check(&disk, &second, &format!("{what}, crash after the restart"));
+    }
+}
+
+#[test]
+fn any_operation_may_fail_before_a_power_loss() {
+    FAULTS.iter().for_each(|kind| sweep(true, *kind));
+}
+
+#[test]
+fn any_operation_may_fail_before_the_process_is_killed() {
+    FAULTS.iter().for_each(|kind| sweep(false, *kind));
+}
+
+#[test]
+fn power_may_fail_after_any_operation() {
+    let plain = SimDisk::new(1);
+    drop(run(plain.process(), 2, ROUNDS));
+    for operation in 1..=plain.operations() {
+        for seed in 0..4 {
+            let disk = SimDisk::new(seed << 32 | operation);
+            disk.fail(Fault { operation, kind: FaultKind::ErrorAfter(ErrorKind::Other) });
+            let run = run(disk.process(), 2, ROUNDS);
+            disk.crash();
+            check(&disk, &run, &format!("crash after operation {operation}, seed {seed}"));
+        }
+    }
+}
+
+#[test]
+fn any_operation_of_a_start_may_fail() {
+    let disk = SimDisk::new(3);
+    let before = run(disk.process(), 3, 47);
+    disk.crash();
+    let plain = disk.copy(1);
+    let found = open(plain.process()).expect("it opens").durable;
+    assert!(before.allows(&found));
+    let operations = plain.operations();
+    assert!(operations > 10, "{operations} operations are no sweep");
+    for operation in 1..=operations {
+        for kind in FAULTS {
+            let disk = disk.copy(operation);
+            disk.fail(Fault { operation, kind });
+            drop(open(disk.process()));
+            disk.crash();
+            let opened = open(disk.process());
+            let opened = opened.unwrap_or_else(|e| panic!("{kind:?} at {operation}: {e}"));
+            assert_eq!(opened.durable, found, "{kind:?} at operation {operation} of the start");
+        }
+    }
+}
+
+#[test]
+fn the_last_round_may_be_torn_at_every_byte() {
+    let plain = SimDisk::new(1);
+    let rounds = 30;
+    let complete = run(plain.process(), 4, rounds);
+    assert!(complete.error.is_none());
+    // The last write of a round is followed by its sync, and then by operations of `maintain`.
+    for operation in (plain.operations() - 12)..=plain.operations() {
+        for byte in 0..4096 {
+            let disk = SimDisk::new(byte as u64 + 1);
+            disk.fail(Fault { operation, kind: FaultKind::TornAt(byte) });
+            let run = run(disk.process(), 4, rounds);
+            if byte % 2 == 0 {
+                disk.crash()
+            } else {
+                disk.kill()
+            }
+            check(&disk, &run, &format!("torn at byte {byte} of operation {operation}"));
+        }
+    }
+}
+
+#[test]
+fn after_an_error_nothing_is_written() {
+    let disk = SimDisk::new(5);
+    let mut run = run(disk.process(), 5, 20);
+    let mut storage = run.storage.take().expect("it runs");
+    disk.fail(Fault { operation: disk.operations() + 2, kind: FaultKind::Error(ErrorKind::Other) });
+    let state = &run.states[run.acknowledged];
+    let round = vec![lattistore::lpaxos::Record::Promise(state.promised)];
+    let error = storage.write(&round).expect_err("the sync fails").to_string();
+    assert!(error.contains("sync"), "{error}");
+    let operations = disk.operations();
+    for _ in 0..3 {
+        let again = storage.write(&round).expect_err("it has stopped").to_string();
+        assert!(again.contains(&error), "{again}");
+        storage.maintain(state).expect_err("it has stopped");
+        storage.save_identity(&identity()).expect_err("it has stopped");
+    }
+    drop(storage);
+    assert_eq!(disk.operations(), operations);
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_room_is_enough_to_come_back() {
+    let plain = SimDisk::new(1);
+    drop(run(plain.process(), 6, ROUNDS));
+    for capacity in (0..plain.used() + 20_000).step_by(1_500) {
+        let disk = SimDisk::new(capacity + 1);
+        disk.set_capacity(Some(capacity));
+        let full = run(disk.process(), 6, ROUNDS);
+        if let Some(error) = &full.error {
+            assert!(error.to_string().contains("no space left"), "{capacity}: {error}");
+        }
+        disk.kill();
+        disk.set_capacity(None);
+        let what = format!("capacity {capacity}");
+        check(&disk, &full, &what);
+        let again = run(disk.process(), capacity, ROUNDS);
+        assert!(again.error.is_none(), "{what}: {:?}", again.error);
+        disk.crash();
+        check(&disk, &again, &what);
+    }
+}
+
+#[test]
+fn a_round_is_one_write_and_one_sync() {
+    let disk = SimDisk::new(7);
+    let mut run = run(disk.process(), 7, 3);
+    let mut storage = run.storage.take().expect("it runs");
+    let promised = run.states[run.acknowledged].promised;
+    for _ in 0..20 {
+        let (operations, syncs) = (disk.operations(), disk.syncs());
+        storage.write(&[lattistore::lpaxos::Record::Promise(promised)]).expect("it writes");
+        if disk.syncs() == syncs + 1 {
+            assert_eq!(disk.operations(), operations + 2);
+            return;
+        }
+    }
+    panic!("no round without the turn-over of a segment");
+}

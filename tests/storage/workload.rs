@@ -1,0 +1,186 @@
+//! Random but always valid rounds of records, the states they lead to, and a node that writes them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lattistore::lpaxos::{Ballot, Durable, Entry, NodeId, Patch, Proposal, Record, Slot};
+use lattistore::storage::{
+    Background, Disk, Identity, Key, Membership, Opened, Options, Storage, StorageError, Value,
+    open_disk,
+};
+
+pub(crate) type State = Durable<Key, Value>;
+pub(crate) type Round = Vec<Record<Key, Value>>;
+
+/// Sizes so small that a few dozen rounds turn segments over and make checkpoints of many pages.
+pub(crate) fn tiny_options() -> Options {
+    Options {
+        segment_bytes: 16 << 10,
+        checkpoint_after_bytes: 40 << 10,
+        page_bytes: 200,
+        page_entries: 3,
+        checkpoint_sync_bytes: 600,
+        seal_after_idle_calls: 3,
+        background: Background::Inline,
+        seed: 0x5eed,
+    }
+}
+
+pub(crate) fn identity() -> Identity {
+    let members = vec![(NodeId(7), "a:1".to_string()), (NodeId(8), "b:2".to_string())];
+    let listed = vec!["a:1".to_string(), "b:2".to_string()];
+    let membership = Some(Membership { cluster: 0xc1, listed, members });
+    Identity { node: NodeId(7), membership }
+}
+
+pub(crate) fn open(disk: Arc<dyn Disk>) -> Result<Opened, StorageError> {
+    open_disk(disk, tiny_options(), &mut |_| ())
+}
+
+/// The splitmix64 generator.
+#[derive(Clone)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+const KEYS: u64 = 24;
+
+fn key(number: u64) -> Key {
+    Bytes::from(format!("key {number}"))
+}
+
+/// What slot `version` wrote to the key: one fact, however often it is told.
+fn value(number: u64, version: u64) -> Option<Value> {
+    let mut random = Random(number << 32 | version);
+    let length = if random.below(60) == 0 { 20_000 } else { random.below(40) };
+    let deleted = random.below(3) == 0;
+    (!deleted).then(|| Bytes::from(vec![b'0' + (random.next() % 10) as u8; length as usize]))
+}
+
+fn patch(slot: u64) -> Arc<Patch<Key, Value>> {
+    let mut random = Random(slot);
+    let keys = (0..random.below(5)).map(|_| random.below(KEYS)).collect::<Vec<_>>();
+    Arc::new(Patch::new(keys.iter().map(|number| (key(*number), value(*number, slot))).collect()))
+}
+
+fn facts(random: &mut Random, complete: u64) -> Vec<(Key, Entry<Value>)> {
+    (0..1 + random.below(6))
+        .map(|_| {
+            let version = (complete + random.below(12)).saturating_sub(3).max(1);
+            let number = random.below(KEYS);
+            (key(number), Entry { value: value(number, version), version: Slot(version) })
+        })
+        .collect()
+}
+
+/// A round that a right node could write in this state.
+pub(crate) fn round(random: &mut Random, state: &State) -> Round {
+    let mut after = state.clone();
+    let mut round = Round::new();
+    for _ in 0..1 + random.below(3) {
+        let complete = after.replica.complete().0;
+        let accepted = after.accepted_slot();
+        let ballot = after.promised;
+        let record = match random.below(16) {
+            0 => Record::Promise(Ballot { round: ballot.round + 1, node: NodeId(7) }),
+            1..=4 => {
+                let slot = Slot(accepted.0.max(complete) + 1);
+                Record::Accept(Proposal { ballot, slot, patch: patch(slot.0) })
+            }
+            5..=7 if accepted > Slot::ZERO => Record::ApplyAccepted(accepted),
+            8..=9 => {
+                let slot = complete + 1 + random.below(3);
+                Record::Apply(Slot(slot), patch(slot))
+            }
+            10..=12 => Record::Merge(facts(random, complete)),
+            13 => Record::RaiseComplete(Slot(complete + random.below(4))),
+            14 if random.below(4) == 0 => {
+                Record::RaiseFloor(Slot(complete.saturating_sub(random.below(4))))
+            }
+            15 if complete > 2 => Record::DropTombstones(Slot(complete - 2)),
+            _ => continue,
+        };
+        after.change(&record);
+        round.push(record);
+    }
+    round
+}
+
+/// A node that was running until something failed.
+pub(crate) struct Run {
+    /// The states after 0, 1, ... rounds, the last attempted one included.
+    pub(crate) states: Vec<State>,
+    /// How many rounds were acknowledged.
+    pub(crate) acknowledged: usize,
+    /// Whether the identity was acknowledged.
+    pub(crate) identified: bool,
+    pub(crate) error: Option<StorageError>,
+    /// Kept, so that the process can be ended before its storage is dropped.
+    pub(crate) storage: Option<Box<dyn Storage>>,
+}
+
+impl Run {
+    /// Whether this may be what is found after the run.
+    pub(crate) fn allows(&self, found: &State) -> bool {
+        self.states[self.acknowledged..].contains(found)
+    }
+}
+
+/// Opens the disk and writes rounds until there are enough or something fails.
+pub(crate) fn run(disk: Arc<dyn Disk>, seed: u64, rounds: usize) -> Run {
+    let mut run = Run {
+        states: vec![State::default()],
+        acknowledged: 0,
+        identified: false,
+        error: None,
+        storage: None,
+    };
+    match open(disk) {
+        Ok(opened) => {
+            run.states = vec![opened.durable];
+            run.identified = opened.identity.is_some();
+            let mut storage = opened.storage;
+            run.error = drive(&mut run, storage.as_mut(), seed, rounds).err();
+            run.storage = Some(storage);
+        }
+        Err(error) => run.error = Some(error),
+    }
+    run
+}
+
+fn drive(
+    run: &mut Run,
+    storage: &mut dyn Storage,
+    seed: u64,
+    rounds: usize,
+) -> Result<(), StorageError> {
+    if !run.identified {
+        storage.save_identity(&identity())?;
+        run.identified = true;
+    }
+    let mut random = Random(seed);
+    for _ in 0..rounds {
+        let mut state = run.states[run.acknowledged].clone();
+        let round = round(&mut random, &state);
+        round.iter().for_each(|record| state.change(record));
+        run.states.push(state);
+        storage.write(&round)?;
+        run.acknowledged += 1;
+        for _ in 0..1 + random.below(8) / 7 * 3 {
+            storage.maintain(&run.states[run.acknowledged])?;
+        }
+    }
+    Ok(())
+}
