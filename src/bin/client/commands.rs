@@ -9,6 +9,7 @@ use lattistore::limits::DEFAULT_PORT;
 use crate::exit::Exit;
 use crate::once::no_answer;
 use crate::options::Output;
+use crate::report::one_line;
 use crate::shell::Shell;
 use crate::{json, parameter, table};
 
@@ -25,6 +26,7 @@ pub(crate) const NAMES: [&str; 9] = [
     ".unset",
 ];
 
+/// What `.help` says.
 const HELP: &str = "\
 Write a program; an empty line sends it.
   put \"a\" \"AAA\";                   gives the key a a value
@@ -71,7 +73,7 @@ pub(crate) fn run(shell: &mut Shell, line: &str, to: &mut impl Write) -> io::Res
             Some(value) => switch("single-line", &mut shell.single_line, value.trim()),
             None => Err("there is only `.set single-line on` or `off`".to_owned()),
         },
-        _ => Err(format!("`{command}` with `{rest}` is no command; .help shows them all")),
+        _ => Err(format!("`{}` is no command; .help shows them all", one_line(line.trim()))),
     };
     match done {
         Ok(text) => write!(to, "{text}")?,

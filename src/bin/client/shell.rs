@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use lattistore::Client;
 use lattistore::client::{Answer, Error, Params};
+use lattistore::lang::compile;
 
 use crate::completion::{Keys, keys_named};
 use crate::exit::Exit;
@@ -57,7 +58,12 @@ impl Shell {
 
     /// Runs a program, and remembers the keys that it read and how it ended.
     pub(crate) fn execute(&mut self, program: &str) -> Result<Answer, Error> {
-        let result = self.client.execute(program, self.params.clone());
+        let params = self.params.clone();
+        // What cannot write needs no session, and so a command that only reads leaves no trace.
+        let result = match compile(program).is_ok_and(|program| program.is_read_only()) {
+            true => self.client.read(program, params),
+            false => self.client.execute(program, params),
+        };
         match &result {
             Ok(answer) => {
                 let mut seen = self.seen.borrow_mut();
