@@ -161,7 +161,7 @@ pub const CLIENT_WINDOW: u32 = 128;
 
 /// A client that waits for an answer and hears nothing at all from the node for so long asks another
 /// node. It is above the pauses of a healthy node, and lets a default deadline see a new leader.
-pub const CLIENT_SILENCE_TIME: Duration = Duration::from_secs(2);
+pub const CLIENT_SILENCE_TIME: Duration = Duration::from_secs(1);
 
 /// A client waits in steps of this while it reads, so that one timeout of the socket serves all
 /// deadlines but the last moments of each.
