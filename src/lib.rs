@@ -1,5 +1,8 @@
 //! A strictly serializable key-value store whose transactions are small programs.
 
+pub mod cli;
+pub mod client;
+pub mod history;
 pub mod kv;
 pub mod lang;
 pub mod limits;
@@ -9,3 +12,5 @@ pub mod sim;
 pub mod storage;
 pub mod transport;
 pub mod wire;
+
+pub use client::Client;

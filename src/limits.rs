@@ -57,6 +57,13 @@ pub const MAX_RESPONSE_FRAME_BYTES: usize = 8 * MIB;
 /// What one node tells another: two decrees in an `Accept`, a decree and a page in a `Promise`.
 pub const MAX_PEER_FRAME_BYTES: usize = 16 * MIB;
 
+/// Fields of a client's request, those of its parameters included: a thousand parameters and more.
+/// A field of two bytes may take a hundred in memory once it is decoded.
+pub const MAX_REQUEST_FIELDS: usize = 8 * KIB;
+
+/// Fields of what one node tells another: as many entries as bytes allow, four fields each.
+pub const MAX_PEER_FIELDS: usize = 2 * MIB;
+
 /// Besides keys, values and their overhead, what a message to a peer takes.
 const PEER_FRAME_OVERHEAD_BYTES: usize = 4 * KIB;
 
@@ -95,6 +102,9 @@ pub const MAX_QUEUED_FRAMES: usize = 1024;
 
 /// Bytes that wait for a peer's connection.
 pub const MAX_QUEUED_BYTES: usize = 32 * MIB;
+
+/// The port of nodes, for peers and clients alike, unless they are told another one.
+pub const DEFAULT_PORT: u16 = 50051;
 
 // --- Times -----------------------------------------------------------------------------------
 
@@ -144,12 +154,43 @@ pub const DEFAULT_REQUEST_TIME: Duration = Duration::from_secs(5);
 /// The latest deadline; a longer one is cut to this.
 pub const MAX_REQUEST_TIME: Duration = Duration::from_secs(120);
 
+// --- The client library ----------------------------------------------------------------------
+
+/// Transactions of one client that may be unanswered at once; as many as one connection may have.
+pub const CLIENT_WINDOW: u32 = 128;
+
+/// A client that waits for an answer and hears nothing at all from the node for so long asks another
+/// node. It is above the pauses of a healthy node, and lets a default deadline see a new leader.
+pub const CLIENT_SILENCE_TIME: Duration = Duration::from_secs(2);
+
+/// A client waits in steps of this while it reads, so that one timeout of the socket serves all
+/// deadlines but the last moments of each.
+pub const CLIENT_READ_STEP: Duration = Duration::from_millis(250);
+
+/// Between two tries of a client, at first; it doubles with each.
+pub const CLIENT_LEAST_BACKOFF: Duration = Duration::from_millis(5);
+
+/// Between two tries of a client, at most.
+pub const CLIENT_MOST_BACKOFF: Duration = Duration::from_millis(500);
+
+/// A node is told to answer so much before the client's deadline, at most: its answer knows whether
+/// the transaction ran, which the client's own clock does not.
+pub const CLIENT_ANSWER_MARGIN: Duration = Duration::from_millis(100);
+
+/// The longest time a call of a client may take: no clock overflows by it.
+pub const MOST_CLIENT_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+
+/// Addresses of nodes that a client remembers.
+pub const MAX_CLIENT_ADDRESSES: usize = 2 * MAX_NODES;
+
 // --- What depends on what --------------------------------------------------------------------
 
 // Whatever the core may send fits into a frame.
 const _: () = assert!(2 * MAX_PATCH_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
 const _: () =
     assert!(MAX_PATCH_BYTES + MAX_PAGE_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
+// However small its entries are.
+const _: () = assert!(2 * 4 * (MAX_PATCH_BYTES / ENTRY_OVERHEAD_BYTES) < MAX_PEER_FIELDS);
 // A decree can hold the largest entry.
 const _: () =
     assert!(MAX_ENTRY_KEY_BYTES + MAX_ENTRY_VALUE_BYTES + ENTRY_OVERHEAD_BYTES <= MAX_PATCH_BYTES);
@@ -158,6 +199,10 @@ const _: () = assert!(MAX_PEER_FRAME_BYTES + 4 <= MAX_QUEUED_BYTES);
 // A greeting with a full list of the longest addresses fits, and so does the longest refusal.
 const _: () = assert!(MAX_NODES * (45 + 2) + 128 <= MAX_GREETING_FRAME_BYTES);
 const _: () = assert!(MAX_MESSAGE_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
+// The longest text that an `abort` can give fits into an answer.
+const _: () = assert!(MAX_ENTRY_VALUE_BYTES + 128 <= MAX_RESPONSE_FRAME_BYTES);
+// All connections together leave room for files among the usual 1,024 descriptors.
+const _: () = assert!(MAX_CLIENTS + MAX_UNGREETED + 2 * MAX_NODES <= 896);
 // Lengths of frames are 32-bit numbers.
 const _: () = assert!(MAX_PEER_FRAME_BYTES <= u32::MAX as usize);
 // Peers ask more often than they give each other up, and nobody is cut off while he waits.
@@ -165,3 +210,6 @@ const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_SILENCE_TIME.as_mil
 const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_IDLE_TIME.as_millis());
 const _: () = assert!(MAX_REQUEST_TIME.as_millis() < CLIENT_IDLE_TIME.as_millis());
 const _: () = assert!(DEFAULT_REQUEST_TIME.as_millis() <= MAX_REQUEST_TIME.as_millis());
+// A client can use its whole window on one connection.
+const _: () = assert!(CLIENT_WINDOW as usize <= MAX_PIPELINED);
+const _: () = assert!(2 * CLIENT_SILENCE_TIME.as_millis() < DEFAULT_REQUEST_TIME.as_millis());

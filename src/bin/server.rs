@@ -38,7 +38,7 @@ struct Args {
     #[arg(long, value_name = "PORT", default_value_t = 50051, env = "LATTISTORE_PORT")]
     port: u16,
 
-    /// Where the node keeps its state [default: ./lattistore-data/<IP>]
+    /// Where the node keeps its state [default: a folder named after the address, in ./lattistore-data]
     #[arg(long, value_name = "DIR", env = "LATTISTORE_DATA_DIR", conflicts_with = "in_memory")]
     data_dir: Option<PathBuf>,
 

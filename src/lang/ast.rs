@@ -23,10 +23,7 @@ pub(crate) struct Statement {
 
 #[derive(Debug)]
 pub(crate) enum StatementKind {
-    Put {
-        key: Expr,
-        value: Expr,
-    },
+    Put(Box<Put>),
     Delete {
         key: Expr,
     },
@@ -46,6 +43,13 @@ pub(crate) enum StatementKind {
     Return(Expr),
 }
 
+/// `put key value;`
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(super) key: Expr,
+    pub(super) value: Expr,
+}
+
 #[derive(Debug)]
 pub(crate) struct Branch {
     pub(super) condition: Expr,
@@ -57,7 +61,7 @@ pub(crate) struct Branch {
 pub(crate) struct For {
     pub(super) key: u32,
     pub(super) value: u32,
-    pub(super) scan: Scan,
+    pub(super) scan: Box<Scan>,
     pub(super) body: Block,
 }
 
@@ -186,6 +190,19 @@ pub(crate) enum Plus {
     Ends,
     /// Both readings are plausible, so the program must have parentheses.
     Ambiguous,
+}
+
+impl Plus {
+    /// What a `+` means after this key, if it has no parentheses.
+    pub(super) fn after(key: &Expr) -> Plus {
+        match &key.kind {
+            ExprKind::Literal(Value::Text(text)) => match text.as_bytes().last() {
+                Some(last) if last.is_ascii_punctuation() => Plus::Extends,
+                _ => Plus::Ends,
+            },
+            _ => Plus::Ambiguous,
+        }
+    }
 }
 
 impl Comparison {

@@ -5,7 +5,7 @@
 
 use super::ast::{
     Block, Branch, Chain, Compare, Comparison, Expr, ExprKind, For, Get, Key, Link, Operator, Plus,
-    Scan, Statement, StatementKind,
+    Put, Scan, Statement, StatementKind,
 };
 use super::edge::{close, extend_key, give_default};
 use super::error::Fault;
@@ -209,14 +209,7 @@ impl<'t> Builder<'t> {
     }
 
     pub(crate) fn plain_key(&mut self, expr: Expr) -> Key {
-        let plus = match &expr.kind {
-            ExprKind::Literal(Value::Text(text)) => match text.as_bytes().last() {
-                Some(last) if last.is_ascii_punctuation() => Plus::Extends,
-                _ => Plus::Ends,
-            },
-            _ => Plus::Ambiguous,
-        };
-        Key { expr, plus }
+        Key { plus: Plus::after(&expr), expr }
     }
 
     pub(crate) fn get(&mut self, at: usize, key: Key) -> Result<Expr, Fault> {
@@ -267,7 +260,7 @@ impl<'t> Builder<'t> {
     pub(crate) fn put(&mut self, at: usize, key: Expr, value: Expr) -> Statement {
         self.writes = true;
         let depth = key.depth.max(value.depth);
-        Statement { at: offset(at), depth, kind: StatementKind::Put { key, value } }
+        Statement { at: offset(at), depth, kind: StatementKind::Put(Box::new(Put { key, value })) }
     }
 
     pub(crate) fn delete(&mut self, at: usize, key: Expr) -> Statement {
@@ -319,7 +312,7 @@ impl<'t> Builder<'t> {
         &mut self,
         at: usize,
         (key, value): (&'t str, &'t str),
-        scan: Scan,
+        scan: Box<Scan>,
         body: Block,
     ) -> Statement {
         let key = self.variables.number(key, offset(at));

@@ -3,7 +3,7 @@
 //! What is printed compiles to the same program, down to how deep it nests.
 
 use super::ast::{
-    Block, Chain, Expr, ExprKind, For, Get, Key, Operator, Plus, Statement, StatementKind,
+    Block, Chain, Expr, ExprKind, For, Get, Key, Link, Operator, Plus, Statement, StatementKind,
 };
 use super::program::Program;
 use super::value::Value;
@@ -87,10 +87,10 @@ impl Printer<'_, '_, '_> {
                 return Ok(());
             }
             StatementKind::For(repeat) => return self.repeat(repeat),
-            StatementKind::Put { key, value } => {
+            StatementKind::Put(put) => {
                 self.f.write_str("put ")?;
-                self.put_key(key)?;
-                (" ", value)
+                self.put_key(&put.key)?;
+                (" ", &put.value)
             }
             StatementKind::Assign { variable, value } => {
                 self.variable(*variable)?;
@@ -134,14 +134,21 @@ impl Printer<'_, '_, '_> {
 
     /// The key of a `put`: it may be joined by `+`, and all else in it is in parentheses.
     fn put_key(&mut self, key: &Expr) -> fmt::Result {
-        match &key.kind {
-            ExprKind::Sum(chain)
-                if chain.rest.iter().all(|link| link.operator == Operator::Add) =>
-            {
-                self.chain(chain, Rank::Reach)
-            }
-            _ => self.operand(key, Rank::Reach),
+        let ExprKind::Sum(Chain { first, rest }) = &key.kind else {
+            return self.operand(key, Rank::Reach);
+        };
+        let is_add = |link: &Link| link.operator == Operator::Add;
+        let joined = rest.len() - rest.iter().rev().take_while(|link| is_add(link)).count();
+        let (inside, outside) = rest.split_at(joined);
+        if inside.is_empty() {
+            self.operand(first, Rank::Reach)?;
+        } else {
+            self.f.write_char('(')?;
+            self.operand(first, Rank::Product)?;
+            self.links(inside, Rank::Product)?;
+            self.f.write_char(')')?;
         }
+        self.links(outside, Rank::Reach)
     }
 
     /// Prints `expr` where only what binds at least as tightly as `surroundings` needs no
@@ -172,9 +179,7 @@ impl Printer<'_, '_, '_> {
             }
             ExprKind::Negate(operand) => {
                 self.f.write_str("- ")?;
-                // A minus belongs to a literal unless parentheses keep it away.
-                let literal = matches!(&operand.kind, ExprKind::Literal(Value::Number(_)));
-                self.operand(operand, if literal { Rank::Primary } else { Rank::Unary })?;
+                self.operand(operand, Rank::Unary)?;
             }
             ExprKind::Get(get) => self.get(get)?,
             ExprKind::Exists(key) => {
@@ -205,7 +210,11 @@ impl Printer<'_, '_, '_> {
 
     fn chain(&mut self, chain: &Chain, rank: Rank) -> fmt::Result {
         self.operand(&chain.first, rank)?;
-        for link in &chain.rest {
+        self.links(&chain.rest, rank)
+    }
+
+    fn links(&mut self, links: &[Link], rank: Rank) -> fmt::Result {
+        for link in links {
             write!(self.f, " {} ", link.operator.sign())?;
             self.operand(&link.operand, rank)?;
         }
@@ -236,15 +245,12 @@ impl Printer<'_, '_, '_> {
     }
 
     fn key(&mut self, key: &Key) -> fmt::Result {
-        match (key.plus, &key.expr.kind) {
-            (Plus::Extends | Plus::Ambiguous, _)
-            | (Plus::Ends, ExprKind::Literal(Value::Text(_))) => self.expr(&key.expr, Rank::Any),
-            (Plus::Ends, _) => {
-                self.f.write_char('(')?;
-                self.expr(&key.expr, Rank::Any)?;
-                self.f.write_char(')')
-            }
+        if key.plus == Plus::Ends && Plus::after(&key.expr) != Plus::Ends {
+            self.f.write_char('(')?;
+            self.expr(&key.expr, Rank::Any)?;
+            return self.f.write_char(')');
         }
+        self.expr(&key.expr, Rank::Any)
     }
 }
 

@@ -55,6 +55,12 @@ pub struct Program {
     writes: bool,
 }
 
+// Reader threads compile, the thread that owns the store runs.
+const _: fn() = || {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Program>();
+};
+
 /// Compiles a program. Any text may be given; the cost is bounded by the limits.
 ///
 /// # Errors

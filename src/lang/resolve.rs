@@ -33,9 +33,9 @@ impl Keys {
     fn block(&mut self, block: &mut Block) {
         for statement in &mut block.statements {
             match &mut statement.kind {
-                StatementKind::Put { key, value } => {
-                    self.expr(key);
-                    self.expr(value);
+                StatementKind::Put(put) => {
+                    self.expr(&mut put.key);
+                    self.expr(&mut put.value);
                 }
                 StatementKind::Delete { key: expr }
                 | StatementKind::Assign { value: expr, .. }

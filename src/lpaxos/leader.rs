@@ -60,12 +60,23 @@ pub(super) struct PeerState<K> {
     /// When the proposal in flight, or the last `Commit`, was sent to it.
     pub(super) sent_ms: u64,
     pub(super) repair: Option<Repair<K>>,
+    /// How far it was at the last tick at which it had come forward, and when that was.
+    moved_to: (Option<Slot>, Slot),
+    pub(super) moved_ms: u64,
 }
 
 impl<K> PeerState<K> {
     /// Notes how far the peer says it is; messages may come in another order than they were sent.
     pub(super) fn told_complete(&mut self, complete: Slot) {
         self.complete = self.complete.max(Some(complete));
+    }
+
+    /// Notes whether the peer came forward since the last tick.
+    pub(super) fn note_movement(&mut self, now_ms: u64) {
+        let reached = (self.complete, self.accepted_at.1);
+        if reached != self.moved_to {
+            (self.moved_to, self.moved_ms) = (reached, now_ms);
+        }
     }
 }
 
@@ -110,7 +121,15 @@ impl<M: Machine> Leader<M> {
                 let known = recovered.known.get(&node).copied();
                 let complete = known.map(|(complete, _)| complete);
                 let accepted_at = known.map_or((Ballot::ZERO, Slot::ZERO), |(_, at)| at);
-                (node, PeerState { complete, accepted_at, sent_ms: now_ms, repair: None })
+                let peer = PeerState {
+                    complete,
+                    accepted_at,
+                    sent_ms: now_ms,
+                    repair: None,
+                    moved_to: (complete, accepted_at.1),
+                    moved_ms: now_ms,
+                };
+                (node, peer)
             })
             .collect();
         let mut leader = Leader {

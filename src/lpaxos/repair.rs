@@ -20,8 +20,11 @@ use super::outbox::Output;
 /// takes a node that was away longer than a vote.
 const RESEND_FACTOR: u64 = 10;
 
-/// A node that neither knows nor voted for any of so many last slots needs repair: its votes come too
-/// late to be of use.
+/// A node that is behind and came no step forward for so many times the usual time needs repair. One
+/// that is behind but moves has what it lacks on the way, and repair would only slow it down.
+const STUCK_FACTOR: u64 = 2;
+
+/// A repair goes on at once where the node is still so many slots behind at its end.
 const SLOTS_BEHIND: u64 = 4;
 
 /// A repair under way.
@@ -43,9 +46,11 @@ impl<M: Machine> Leader<M> {
     ) {
         let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
         for node in nodes {
+            let Some(peer) = self.peers.get_mut(&node) else { continue };
+            peer.note_movement(now_ms);
             if omega.is_connected(node, now_ms) {
                 self.repair_node(node, acceptor, out, now_ms);
-            } else if let Some(peer) = self.peers.get_mut(&node) {
+            } else {
                 peer.repair = None;
             }
         }
@@ -91,9 +96,11 @@ impl<M: Machine> Leader<M> {
             && complete < chosen
             && (ballot, voted) != (self.ballot, chosen)
             && now_ms.saturating_sub(peer.sent_ms) >= self.config.resend_ms;
-        // Under load something is always in flight; who is slots behind has not voted for long.
-        let left_behind = complete.0.max(voted.0) + SLOTS_BEHIND < chosen.0;
-        (has_gap || idle || left_behind).then_some(complete)
+        // Under load something is always in flight, and votes may come too late to be of use.
+        let stuck_ms = self.config.resend_ms.saturating_mul(STUCK_FACTOR);
+        let stuck =
+            complete.max(voted) < chosen && now_ms.saturating_sub(peer.moved_ms) >= stuck_ms;
+        (has_gap || idle || stuck).then_some(complete)
     }
 
     fn begin(
@@ -175,7 +182,13 @@ impl<M: Machine> Leader<M> {
         };
         if over {
             peer.repair = None;
-            self.repair_node(from, acceptor, out, now_ms);
+            let reached = progress.complete.max(peer.accepted_at.1);
+            let chosen = acceptor.durable().replica.complete();
+            if reached.0 + SLOTS_BEHIND < chosen.0 {
+                self.begin(from, progress.complete, acceptor, out, now_ms);
+            } else {
+                self.repair_node(from, acceptor, out, now_ms);
+            }
         }
     }
 }

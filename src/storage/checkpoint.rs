@@ -28,6 +28,7 @@ use super::codec::{
 };
 use super::format::{StoreId, checksum};
 use super::journal::Position;
+use super::segment::BLOCK;
 use super::{Key, Value};
 
 /// Bytes of a frame before its content.
@@ -79,8 +80,9 @@ impl Head {
             _ => return None,
         };
         let kept = accepted.as_ref().is_none_or(|accepted| accepted.ballot <= promised);
+        let placed = start.sequence < u64::MAX / 2 && start.offset.is_multiple_of(BLOCK as u64);
         let head = Head { start, promised, complete, floor, entries, accepted };
-        (kept && floor <= complete && content.is_empty()).then_some((store, head))
+        (kept && placed && floor <= complete && content.is_empty()).then_some((store, head))
     }
 }
 
@@ -152,6 +154,11 @@ impl PageFrame {
     /// The frame after the last page.
     pub(super) fn last() -> PageFrame {
         PageFrame { start: vec![0; FRAME_HEADER], entries: Vec::new() }
+    }
+
+    /// Its length.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.start.len() + self.entries.len()) as u64
     }
 
     /// Fills in the header.

@@ -61,10 +61,15 @@ enum Step {
     Wait,
 }
 
-/// A checkpoint has become durable: the journal before it is not needed any more.
-pub(super) struct Finished {
-    pub(super) head: Head,
-    pub(super) covers: u64,
+/// What one piece of work has come to.
+pub(super) enum Stepped {
+    /// So many bytes were handed to the writer, and there may be more to do at once.
+    On(u64),
+    /// There is nothing to do before the next call.
+    Nothing,
+    /// The checkpoint is durable: the journal before this segment, and that many bytes of it, are
+    /// not needed any more.
+    Finished { segment: u64, covers: u64 },
 }
 
 impl Checkpointer {
@@ -116,26 +121,31 @@ impl Checkpointer {
         durable: &Durable<Key, Value>,
         as_of: u64,
         options: &Options,
-    ) -> Result<Option<Finished>, StorageError> {
+    ) -> Result<Stepped, StorageError> {
         if let Some(written) = self.writer.poll()? {
             self.last = Some(written);
-            let finished = self.running.take();
-            return Ok(finished.map(|Walk { head, covers, .. }| Finished { head, covers }));
+            return Ok(self.running.take().map_or(Stepped::Nothing, |walk| Stepped::Finished {
+                segment: walk.head.start.segment,
+                covers: walk.covers,
+            }));
         }
-        let Some(walk) = &mut self.running else { return Ok(None) };
+        let Some(walk) = &mut self.running else { return Ok(Stepped::Nothing) };
+        let mut bytes = 0;
         let (job, next) = match &walk.step {
             Step::Begin => (Job::Begin(walk.head.clone()), Step::After(None)),
             Step::After(after) => {
                 let (page, until) = page(durable, after.as_ref(), as_of, options);
+                bytes = page.bytes();
                 (Job::Page(page), until.map_or(Step::End, |key| Step::After(Some(key))))
             }
             Step::End => (Job::End { previous: self.last.map(|last| last.sequence) }, Step::Wait),
-            Step::Wait => return Ok(None),
+            Step::Wait => return Ok(Stepped::Nothing),
         };
-        if self.writer.offer(job).is_ok() {
-            walk.step = next;
+        if self.writer.offer(job).is_err() {
+            return Ok(Stepped::Nothing);
         }
-        Ok(None)
+        walk.step = next;
+        Ok(Stepped::On(bytes))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::lpaxos::{Durable, Record};
 
 use super::checkpoint::Head;
-use super::checkpoint_write::{Checkpointer, Finished};
+use super::checkpoint_write::{Checkpointer, Stepped};
 use super::disk::{Disk, Folder};
 use super::error::StorageError;
 use super::format::{self, FORMAT_FILE, IDENTITY_FILE, StoreId, is_unfinished};
@@ -70,6 +70,7 @@ pub fn open_disk(
         journal,
         checkpointer,
         identified: identity.is_some(),
+        maintained: 0,
         idle_calls: 0,
         failure: None,
     };
@@ -85,6 +86,8 @@ struct DirectoryStorage {
     checkpointer: Checkpointer,
     /// Whether the identity is durable.
     identified: bool,
+    /// What the journal had written at the last call of `maintain`.
+    maintained: u64,
     /// Calls of `maintain` since the last write.
     idle_calls: u32,
     /// The first failure, after which nothing is written any more.
@@ -125,14 +128,25 @@ impl DirectoryStorage {
             self.checkpointer.begin(head, self.journal.bytes());
         }
         let as_of = self.journal.position().sequence - 1;
-        let finished = self.checkpointer.step(durable, as_of, &self.options)?;
-        if let Some(Finished { head, covers }) = finished {
-            self.journal.covered(covers);
-            let filled = self.checkpoint_threshold() / self.options.segment_bytes.max(1);
-            let keep = usize::try_from(filled).unwrap_or(usize::MAX);
-            self.journal.retire(head.start.segment, keep.saturating_add(SPARE_SEGMENTS));
+        // At least as much as was written since the last call, so that the journal cannot outgrow
+        // the checkpoint.
+        let mut left = self.journal.written() - self.maintained;
+        self.maintained = self.journal.written();
+        loop {
+            match self.checkpointer.step(durable, as_of, &self.options)? {
+                Stepped::On(bytes) if bytes < left => left -= bytes,
+                Stepped::On(_) | Stepped::Nothing => return Ok(()),
+                Stepped::Finished { segment, covers } => self.finished(segment, covers),
+            }
         }
-        Ok(())
+    }
+
+    /// A checkpoint makes the segments before this one free to be used again.
+    fn finished(&mut self, segment: u64, covers: u64) {
+        self.journal.covered(covers);
+        let filled = self.checkpoint_threshold() / self.options.segment_bytes.max(1);
+        let keep = usize::try_from(filled).unwrap_or(usize::MAX);
+        self.journal.retire(segment, keep.saturating_add(SPARE_SEGMENTS));
     }
 
     /// Ends the journal with a round without records, so that damage to the last real one is noticed.

@@ -63,6 +63,7 @@ pub(super) struct Journal {
     sequence: u64,
     unsealed: bool,
     bytes: u64,
+    written: u64,
     buffer: Vec<u8>,
 }
 
@@ -103,6 +104,7 @@ impl Journal {
             sequence: found.next.sequence,
             unsealed: found.unsealed,
             bytes: found.bytes,
+            written: 0,
             buffer: Vec::new(),
         };
         found.retired.iter().for_each(|segment| journal.retire_one(segment));
@@ -118,6 +120,11 @@ impl Journal {
     /// Bytes of journal that no checkpoint covers.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Bytes of records written since the start.
+    pub(super) fn written(&self) -> u64 {
+        self.written
     }
 
     /// Takes away the bytes that a new checkpoint covers.
@@ -143,7 +150,8 @@ impl Journal {
         self.buffer.clear();
         self.buffer.resize(ROUND_HEADER, 0);
         records.iter().for_each(|record| put_record(&mut self.buffer, record));
-        let room = round_bytes(self.buffer.len() - ROUND_HEADER);
+        let payload = self.buffer.len() - ROUND_HEADER;
+        let room = round_bytes(payload);
         if self.offset + room > self.current.size {
             self.turn_over(room)?;
         }
@@ -154,6 +162,7 @@ impl Journal {
         self.offset += room;
         self.sequence += 1;
         self.bytes += room;
+        self.written += payload as u64;
         self.unsealed = !records.is_empty();
         if self.buffer.capacity() > KEPT_BUFFER_BYTES {
             self.buffer = Vec::new();

@@ -27,6 +27,7 @@ mod recover;
 mod replay;
 mod segment;
 mod sim_disk;
+mod sim_files;
 mod worker;
 
 pub use directory::{open_directory, open_disk};

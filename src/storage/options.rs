@@ -13,9 +13,10 @@ pub struct Options {
     /// A checkpoint is begun when this many bytes of journal, and as many as the last checkpoint has,
     /// are not covered by one.
     pub checkpoint_after_bytes: u64,
-    /// One call of `maintain` encodes at most about this many bytes of entries ...
+    /// A page of a checkpoint has at most about this many bytes of entries ...
     pub page_bytes: usize,
-    /// ... and at most this many entries.
+    /// ... and at most this many entries. A call of `maintain` makes one page, or as many as it takes
+    /// to keep up with what was written since the last call.
     pub page_entries: usize,
     /// A checkpoint is synced whenever this many bytes of it are written, so that no sync is long.
     pub checkpoint_sync_bytes: u64,

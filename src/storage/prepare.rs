@@ -30,9 +30,9 @@ pub(super) fn run(
     };
     let file = match reuse {
         Some(number) => {
+            // If the old name comes back after a crash, it is that of a segment before the
+            // checkpoint, which nobody reads: it does not matter what is in it.
             folder.rename(&segment_name(number), SEGMENT_DRAFT)?;
-            // The old name must be gone before the new header can be under it.
-            folder.sync_names()?;
             folder.open(SEGMENT_DRAFT)?
         }
         None => {

@@ -61,7 +61,7 @@ pub(super) fn recover(
         }
     };
     let needed = numbers.split_off(numbers.partition_point(|number| *number < start.segment));
-    let mut replayer = Replayer::new(folder, durable, coverage, start);
+    let mut replayer = Replayer::new(durable, coverage, start);
     // A checkpoint or the identity says that the first segment is there, any later one that those before it are.
     let end = needed.last().map_or(start.segment, |last| *last);
     for number in start.segment..=end {
@@ -80,8 +80,7 @@ pub(super) fn recover(
 }
 
 /// Replays segment after segment.
-struct Replayer<'a> {
-    folder: &'a Folder,
+struct Replayer {
     durable: Durable<Key, Value>,
     coverage: Coverage,
     start: Position,
@@ -90,24 +89,28 @@ struct Replayer<'a> {
     segments: VecDeque<Segment>,
     /// The last round: its segment, and where it starts.
     last: Option<(SegmentContent, u64)>,
+    /// Where the next round was looked for and not found.
+    suspects: Vec<Suspect>,
     unsealed: bool,
 }
 
-impl Replayer<'_> {
-    fn new(
-        folder: &Folder,
-        durable: Durable<Key, Value>,
-        coverage: Coverage,
-        start: Position,
-    ) -> Replayer<'_> {
+/// A place where a round may have been.
+struct Suspect {
+    file: PathBuf,
+    offset: u64,
+    likeness: usize,
+}
+
+impl Replayer {
+    fn new(durable: Durable<Key, Value>, coverage: Coverage, start: Position) -> Replayer {
         Replayer {
-            folder,
             durable,
             coverage,
             start,
             next: start,
             segments: VecDeque::new(),
             last: None,
+            suspects: Vec::new(),
             unsealed: false,
         }
     }
@@ -120,6 +123,10 @@ impl Replayer<'_> {
     ) -> Result<(), StorageError> {
         let number = content.segment.number;
         let first = if number == self.start.segment { self.start.offset } else { BLOCK as u64 };
+        if first > content.segment.size {
+            let what = "the checkpoint starts beyond its end";
+            return Err(content.file.corrupted(content.segment.size, what));
+        }
         let mut offset = first;
         let mut last = None;
         while let Some(round) = content.round_at(offset) {
@@ -131,12 +138,13 @@ impl Replayer<'_> {
             offset = round.end;
             self.next = Position { segment: number, offset, sequence: self.next.sequence + 1 };
         }
-        if let Some(found) = content.later_round(offset, self.next.sequence + 1) {
-            let what = "a round is damaged that was whole once: later ones follow it";
-            let before = found == first && number != self.start.segment;
-            let (file, offset) =
-                if before { self.expected() } else { (content.file.path().into(), offset) };
-            return Err(StorageError::Corrupted { file, offset, what });
+        if last.is_some() {
+            self.suspects.clear();
+        }
+        let likeness = content.likeness(offset, self.next.sequence);
+        self.suspects.push(Suspect { file: content.file.path().into(), offset, likeness });
+        if content.later_round(offset, self.next.sequence + 1).is_some() {
+            return Err(self.damaged());
         }
         progress(Progress::Journal { segment: number, rounds: self.next.sequence - 1 });
         self.segments.push_back(content.segment);
@@ -146,9 +154,12 @@ impl Replayer<'_> {
         Ok(())
     }
 
-    /// Where the next round was expected before the segment that is being read.
-    fn expected(&self) -> (PathBuf, u64) {
-        (self.folder.path(&segment_name(self.next.segment)), self.next.offset)
+    /// The error for a round that is damaged, as a later one shows.
+    fn damaged(&mut self) -> StorageError {
+        let suspect = self.suspects.drain(..).max_by_key(|suspect| suspect.likeness);
+        let suspect = suspect.expect("the round was looked for somewhere");
+        let what = "a round is damaged that was whole once";
+        StorageError::Corrupted { file: suspect.file, offset: suspect.offset, what }
     }
 
     fn round(&mut self, round: &Round) -> Result<(), &'static str> {
@@ -164,7 +175,11 @@ impl Replayer<'_> {
     /// Makes sure of the last round. It was read, but if a sync failed, or a process was killed
     /// before it, the operating system may show what the disk does not hold, and would not write it
     /// at the next sync either. So it is written once more.
-    fn finish(self) -> Result<(Durable<Key, Value>, Found), StorageError> {
+    fn finish(mut self) -> Result<(Durable<Key, Value>, Found), StorageError> {
+        // Every round that a checkpoint reflects was durable before: a missing one is not a torn one.
+        if self.coverage.touches(self.next.sequence) {
+            return Err(self.damaged());
+        }
         if let Some((content, from)) = &self.last {
             content.file.write_at(*from, content.slice(*from, self.next.offset))?;
             content.file.sync()?;

@@ -40,7 +40,7 @@ impl Coverage {
     }
 
     /// Whether some page reflects the round.
-    fn touches(&self, round: u64) -> bool {
+    pub(super) fn touches(&self, round: u64) -> bool {
         // The pages were taken one after the other.
         self.pages.last().is_some_and(|(_, as_of)| *as_of >= round)
     }

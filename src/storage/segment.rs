@@ -132,6 +132,16 @@ impl SegmentContent {
             .find(|at| self.header_at(*at).is_some_and(|(found, ..)| found >= sequence))
     }
 
+    /// How much what is at this offset looks like a damaged round of this sequence.
+    pub(super) fn likeness(&self, offset: u64, sequence: u64) -> usize {
+        if self.header_at(offset).is_some_and(|(found, ..)| found != sequence) {
+            return 0;
+        }
+        let expected = [self.segment.salt.to_be_bytes(), sequence.to_be_bytes()].concat();
+        let found = self.slice(offset, offset + expected.len() as u64);
+        expected.iter().zip(found).filter(|(expected, found)| expected == found).count()
+    }
+
     /// The bytes from one offset to another.
     pub(super) fn slice(&self, from: u64, to: u64) -> &[u8] {
         let index = |offset| usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());

@@ -7,13 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::disk::{Disk, DiskFile};
+use super::disk::Disk;
+use super::sim_files::SimProcess;
 
 /// What a disk writes as a whole, in bytes.
-const SECTOR: usize = 512;
+pub(super) const SECTOR: usize = 512;
 
 /// What goes wrong in an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +43,13 @@ pub struct SimDisk {
     state: Arc<Mutex<State>>,
 }
 
+/// Everything about the disk.
 #[derive(Debug, Default)]
-struct State {
-    inodes: BTreeMap<u64, Inode>,
-    next_inode: u64,
+pub(super) struct State {
+    pub(super) inodes: BTreeMap<u64, Inode>,
+    pub(super) next_inode: u64,
     /// Names as they are seen.
-    names: BTreeMap<String, u64>,
+    pub(super) names: BTreeMap<String, u64>,
     /// Names as they are on the disk.
     durable_names: BTreeMap<String, u64>,
     /// Changes of names since they were synced.
@@ -56,24 +57,25 @@ struct State {
     operations: u64,
     faults: Vec<Fault>,
     /// Handles of earlier processes do nothing.
-    process: u64,
-    capacity: Option<u64>,
+    pub(super) process: u64,
+    pub(super) capacity: Option<u64>,
     random: u64,
-    syncs: u64,
+    pub(super) syncs: u64,
 }
 
+/// A file, whatever its name.
 #[derive(Debug, Default)]
-struct Inode {
+pub(super) struct Inode {
     /// As it is seen.
-    content: Vec<u8>,
+    pub(super) content: Vec<u8>,
     /// As it is on the disk.
     durable: Vec<u8>,
     /// Sectors of `content` that the next sync writes.
-    dirty: BTreeSet<usize>,
+    pub(super) dirty: BTreeSet<usize>,
 }
 
 #[derive(Clone, Debug)]
-enum NameChange {
+pub(super) enum NameChange {
     Create(String, u64),
     Rename(String, String),
     Remove(String),
@@ -105,7 +107,7 @@ impl SimDisk {
         disk
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // A panic of a test elsewhere leaves the disk as usable as it was.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,7 +115,7 @@ impl SimDisk {
     /// The disk for a process that starts now. It is of no use any more after [`SimDisk::kill`] or
     /// [`SimDisk::crash`].
     pub fn process(&self) -> Arc<dyn Disk> {
-        Arc::new(SimProcess { disk: self.clone(), process: self.state().process })
+        Arc::new(SimProcess::new(self.clone(), self.state().process))
     }
 
     /// Adds a fault to come.
@@ -210,7 +212,7 @@ impl SimDisk {
 
 impl Inode {
     /// Writes a sector to the disk.
-    fn store(&mut self, sector: usize) {
+    pub(super) fn store(&mut self, sector: usize) {
         let start = sector * SECTOR;
         let end = (start + SECTOR).min(self.content.len());
         if self.durable.len() < end {
@@ -220,7 +222,7 @@ impl Inode {
     }
 
     /// Changes what is seen.
-    fn write(&mut self, offset: usize, bytes: &[u8]) {
+    pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) {
         let end = offset + bytes.len();
         if self.content.len() < end {
             self.content.resize(end, 0);
@@ -233,7 +235,7 @@ impl Inode {
 }
 
 impl State {
-    fn used(&self) -> u64 {
+    pub(super) fn used(&self) -> u64 {
         self.names.values().map(|inode| self.inodes[inode].content.len() as u64).sum()
     }
 
@@ -246,12 +248,12 @@ impl State {
         self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn chance(&mut self) -> bool {
+    pub(super) fn chance(&mut self) -> bool {
         self.next_random() >> 63 == 0
     }
 
     /// Counts an operation of this process, and says what goes wrong in it.
-    fn begin(&mut self, process: u64) -> io::Result<Option<FaultKind>> {
+    pub(super) fn begin(&mut self, process: u64) -> io::Result<Option<FaultKind>> {
         if process != self.process {
             return Err(io::Error::other("the process has ended"));
         }
@@ -265,7 +267,7 @@ impl State {
     }
 
     /// Counts an operation that is done as a whole or not at all.
-    fn whole(&mut self, process: u64, act: impl FnOnce(&mut State)) -> io::Result<()> {
+    pub(super) fn whole(&mut self, process: u64, act: impl FnOnce(&mut State)) -> io::Result<()> {
         match self.begin(process)? {
             None => act(self),
             Some(FaultKind::ErrorAfter(kind)) => {
@@ -277,178 +279,17 @@ impl State {
         Ok(())
     }
 
-    fn inode(&self, name: &str) -> io::Result<u64> {
+    pub(super) fn inode(&self, name: &str) -> io::Result<u64> {
         self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    fn change_names(&mut self, change: NameChange) {
+    pub(super) fn change_names(&mut self, change: NameChange) {
         change.clone().apply(&mut self.names);
         self.pending.push(change);
     }
-}
 
-/// The disk as one process sees it.
-struct SimProcess {
-    disk: SimDisk,
-    process: u64,
-}
-
-impl SimProcess {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.disk.state()
+    pub(super) fn sync_names(&mut self) {
+        let names = &mut self.durable_names;
+        std::mem::take(&mut self.pending).into_iter().for_each(|change| change.apply(names));
     }
-}
-
-impl Disk for SimProcess {
-    fn path(&self, name: &str) -> PathBuf {
-        PathBuf::from("/sim").join(name)
-    }
-
-    fn list(&self) -> io::Result<Vec<String>> {
-        let mut state = self.state();
-        state.whole(self.process, |_| ())?;
-        Ok(state.names.keys().cloned().collect())
-    }
-
-    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let mut state = self.state();
-        if state.names.contains_key(name) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let inode = state.next_inode;
-        state.whole(self.process, |state| {
-            state.next_inode += 1;
-            state.inodes.insert(inode, Inode::default());
-            state.change_names(NameChange::Create(name.to_string(), inode));
-        })?;
-        Ok(Box::new(SimFile { disk: self.disk.clone(), inode, process: self.process }))
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let mut state = self.state();
-        let inode = state.inode(name)?;
-        state.whole(self.process, |_| ())?;
-        Ok(Box::new(SimFile { disk: self.disk.clone(), inode, process: self.process }))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut state = self.state();
-        state.inode(from)?;
-        let change = NameChange::Rename(from.to_string(), to.to_string());
-        state.whole(self.process, |state| state.change_names(change))
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        let mut state = self.state();
-        state.inode(name)?;
-        let change = NameChange::Remove(name.to_string());
-        state.whole(self.process, |state| state.change_names(change))
-    }
-
-    fn sync_names(&self) -> io::Result<()> {
-        let mut state = self.state();
-        state.whole(self.process, |state| {
-            let names = &mut state.durable_names;
-            std::mem::take(&mut state.pending).into_iter().for_each(|change| change.apply(names));
-        })
-    }
-}
-
-struct SimFile {
-    disk: SimDisk,
-    inode: u64,
-    process: u64,
-}
-
-impl SimFile {
-    fn with<T>(&self, act: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
-        let mut state = self.disk.state();
-        if self.process != state.process || !state.inodes.contains_key(&self.inode) {
-            return Err(io::Error::other("the process has ended"));
-        }
-        act(&mut state)
-    }
-}
-
-impl DiskFile for SimFile {
-    fn length(&self) -> io::Result<u64> {
-        self.with(|state| Ok(state.inodes[&self.inode].content.len() as u64))
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.with(|state| {
-            state.whole(self.process, |_| ())?;
-            let content = &state.inodes[&self.inode].content;
-            let start = index(offset);
-            let found = content.get(start..start + buffer.len());
-            buffer.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-            Ok(())
-        })
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.with(|state| {
-            let fault = state.begin(self.process)?;
-            let start = index(offset);
-            let length = state.inodes[&self.inode].content.len();
-            let growth = (start + bytes.len()).saturating_sub(length) as u64;
-            if state.capacity.is_some_and(|most| state.used() + growth > most) {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            let pieces: Vec<usize> = (0..bytes.len()).step_by(SECTOR).collect();
-            let torn = matches!(fault, Some(FaultKind::TornSectors));
-            let kept: Vec<usize> = pieces.into_iter().filter(|_| !torn || state.chance()).collect();
-            let Some(inode) = state.inodes.get_mut(&self.inode) else {
-                return Err(io::ErrorKind::NotFound.into());
-            };
-            match fault {
-                Some(FaultKind::TornAt(most)) => {
-                    inode.write(start, &bytes[..most.min(bytes.len())]);
-                    Err(io::Error::other("simulated torn write"))
-                }
-                Some(FaultKind::TornSectors) => {
-                    for piece in kept {
-                        let end = (piece + SECTOR).min(bytes.len());
-                        inode.write(start + piece, &bytes[piece..end]);
-                    }
-                    Err(io::Error::other("simulated torn write"))
-                }
-                Some(FaultKind::ErrorAfter(kind) | FaultKind::Error(kind)) => {
-                    inode.write(start, bytes);
-                    Err(kind.into())
-                }
-                None => {
-                    inode.write(start, bytes);
-                    Ok(())
-                }
-            }
-        })
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        self.with(|state| {
-            state.syncs += 1;
-            let fault = state.begin(self.process);
-            let failed = !matches!(fault, Ok(None));
-            let dirty = state
-                .inodes
-                .get_mut(&self.inode)
-                .map(|inode| std::mem::take(&mut inode.dirty))
-                .unwrap_or_default();
-            for sector in dirty {
-                // A failed sync has written some; the others look clean, and are never written.
-                if !failed || state.chance() {
-                    state.inodes.entry(self.inode).and_modify(|inode| inode.store(sector));
-                }
-            }
-            match fault? {
-                None => Ok(()),
-                Some(_) => Err(io::Error::other("simulated failed sync")),
-            }
-        })
-    }
-}
-
-fn index(offset: u64) -> usize {
-    usize::try_from(offset).expect("simulated files fit the memory")
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Waits that double up to a bound, each shortened at random by up to a half, so that nodes that lost
 /// each other at the same moment do not all try at the same moment.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     least: Duration,
     most: Duration,
     next: Duration,
@@ -16,17 +16,17 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(least: Duration, most: Duration) -> Backoff {
+    pub(crate) fn new(least: Duration, most: Duration) -> Backoff {
         Backoff { least, most, next: least, tries: 0, chance: RandomState::new() }
     }
 
     /// Begins with short waits again.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.least;
     }
 
     /// How long to wait now.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(self.most);
         self.tries = self.tries.wrapping_add(1);

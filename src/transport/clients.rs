@@ -80,7 +80,7 @@ pub(super) fn serve(shared: &Shared, stream: &Stream, mut reader: FrameReader<St
         // The writer ends when the last answer is given: only replies hold the channel now.
         drop(replies);
     });
-    greeting::linger(stream, &shared.settings, &shared.stop);
+    greeting::linger(stream, &shared.settings);
 }
 
 /// Reads requests and hands them over, as long as there are slots.
@@ -91,14 +91,11 @@ fn read_requests(
     replies: &Sender<ClientResponse>,
 ) -> Result<(), FrameError> {
     while !shared.stop.is_set() {
-        let request = match decode_request(
-            reader.read(MAX_REQUEST_FRAME_BYTES, shared.settings.for_client())?,
-        ) {
+        let bytes = reader.read(MAX_REQUEST_FRAME_BYTES, shared.settings.for_client())?;
+        let request = match decode_request(bytes) {
             Ok(request) => Ok(request),
             Err(RequestError { id: Some(id), error }) => Err((id, error)),
-            Err(RequestError { id: None, error }) => {
-                return Err(FrameError::Io(std::io::Error::other(error)));
-            }
+            Err(RequestError { id: None, error }) => return Err(FrameError::Malformed(error)),
         };
         // The writer is gone when this fails.
         if slots.send(()).is_err() {

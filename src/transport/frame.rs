@@ -12,6 +12,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::stream::Stream;
 use crate::limits::{COALESCED_FRAMES, KEPT_BUFFER_BYTES, READ_BYTES};
+use crate::wire::WireError;
 
 /// Bytes of the length that a frame begins with.
 const LENGTH_BYTES: usize = 4;
@@ -40,6 +41,8 @@ pub enum FrameError {
     Idle,
     /// The frame was not finished in the time for it.
     TooSlow,
+    /// The frame came, but what it holds is not a message that belongs here.
+    Malformed(WireError),
     /// The stream failed.
     Io(io::Error),
 }
@@ -56,6 +59,7 @@ impl fmt::Display for FrameError {
             }
             FrameError::Idle => write!(f, "nothing came for too long"),
             FrameError::TooSlow => write!(f, "a frame was begun and not finished in time"),
+            FrameError::Malformed(error) => write!(f, "a frame is not understood: {error}"),
             FrameError::Io(error) => error.fmt(f),
         }
     }
@@ -106,7 +110,8 @@ impl<S: Source> FrameReader<S> {
     /// The next frame, without its length; it may have at most `limit` bytes.
     ///
     /// # Errors
-    /// After any error the stream is of no more use: where the next frame begins is not known.
+    /// After `Idle` and `TooSlow` nothing is lost, and reading may go on where it stopped. After any
+    /// other error the stream is of no more use: where the next frame begins is not known.
     pub fn read(&mut self, limit: usize, patience: Patience) -> Result<&[u8], FrameError> {
         self.give_back();
         let mut deadline = None;
@@ -126,6 +131,12 @@ impl<S: Source> FrameReader<S> {
         let first = self.start + LENGTH_BYTES;
         self.start += whole;
         Ok(&self.buffer[first..first + length])
+    }
+
+    /// Whether a whole frame came already, so that the next [`read`](FrameReader::read) asks nothing
+    /// of the stream.
+    pub fn has_frame(&self) -> bool {
+        self.claimed_length().is_some_and(|length| self.end - self.start - LENGTH_BYTES >= length)
     }
 
     /// The length that the frame at the front claims, once that much came.
@@ -233,3 +244,7 @@ pub fn write_frames(
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

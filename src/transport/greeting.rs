@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use super::frame::{FrameError, FrameReader, Patience, write_frames};
 use super::settings::Settings;
-use super::shared::Stop;
 use super::stream::Stream;
 use crate::limits::MAX_GREETING_FRAME_BYTES;
 use crate::wire::{
@@ -79,12 +78,13 @@ pub(super) fn answer(stream: &Stream, welcome: &Welcome, settings: &Settings) ->
 
 /// Ends a connection on which the other side was told something last: reads and forgets what it
 /// still sends, for a short time, as closing over unread bytes could take the last word with it.
-pub(super) fn linger(stream: &Stream, settings: &Settings, stop: &Stop) {
+/// Stopping ends it at once, as it ends all reading.
+pub(super) fn linger(stream: &Stream, settings: &Settings) {
     stream.close_writing();
     let deadline = Instant::now() + settings.linger_time;
     let mut scratch = [0; 8 * 1024];
     while let Some(left) = deadline.checked_duration_since(Instant::now()) {
-        if stop.is_set() || stream.set_read_timeout(left).is_err() {
+        if stream.set_read_timeout(left).is_err() {
             break;
         }
         match stream.clone().read(&mut scratch) {

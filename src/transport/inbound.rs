@@ -1,7 +1,6 @@
 //! A connection that the other side opened: its greeting, and what a peer sends on it.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::Arc;
 
 use log::{debug, info, warn};
@@ -115,7 +114,7 @@ fn refuse(shared: &Shared, stream: &Stream, refusal: Refusal) {
     let from = stream.peer().map_or_else(|_| "somebody".to_owned(), |peer| peer.to_string());
     debug!("refused {from}: {refusal}");
     if greeting::answer(stream, &Err(refusal), &shared.settings).is_ok() {
-        greeting::linger(stream, &shared.settings, &shared.stop);
+        greeting::linger(stream, &shared.settings);
     }
 }
 
@@ -146,7 +145,7 @@ fn read_peer(
                 .map_err(FrameError::Io)?;
             continue;
         }
-        let frame = decode_peer(bytes).map_err(|error| FrameError::Io(io::Error::other(error)))?;
+        let frame = decode_peer(bytes).map_err(FrameError::Malformed)?;
         if shared.deliver(Event::Frame { from, frame }).is_err() {
             break;
         }

@@ -48,12 +48,12 @@ impl Listener {
     /// Wakes the accepting thread, once the transport is stopping, by connecting to it: nothing else
     /// in the standard library does.
     pub(super) fn wake(&self) {
-        let ip = match self.address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-            ip => ip,
-        };
-        let own = SocketAddr::new(ip, self.address.port());
+        let mut own = self.address;
+        match own.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => own.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => own.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
         loop {
             // Where it fails, connections wait already or there are no descriptors: both wake it.
             let _ = TcpStream::connect_timeout(&own, WAKE_TIME);
@@ -72,10 +72,13 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
         if shared.stop.is_set() {
             return;
         }
-        match accepted.and_then(|(stream, _)| Stream::new(stream)) {
-            Ok(stream) => {
+        match accepted {
+            Ok((stream, _)) => {
                 failing = false;
-                admit(shared, &inbound, stream);
+                match Stream::new(stream) {
+                    Ok(stream) => admit(shared, &inbound, stream),
+                    Err(error) => debug!("a connection ended as it began: {error}"),
+                }
             }
             Err(error) => {
                 if !failing {

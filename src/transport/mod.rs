@@ -42,6 +42,7 @@ use crossbeam_channel::Sender;
 use crate::lpaxos::NodeId;
 use crate::wire::{Accepted, ClientRequest, PeerFrame, PeerHello, Refusal, Welcome};
 
+pub(crate) use backoff::Backoff;
 pub use clients::Reply;
 pub use frame::{FrameError, FrameReader, Patience, Source, write_frames};
 pub use greeting::{GreetError, greet};

@@ -16,6 +16,7 @@ use std::time::Duration;
 use crossbeam_channel::{
     Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, select,
 };
+use log::error;
 use parking_lot::Mutex;
 
 use super::{Event, Handler, Settings, Stream};
@@ -113,6 +114,7 @@ impl Shared {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body(&shared))) {
                 let thread = thread::current().name().unwrap_or_default().to_owned();
                 let reason = panic_message(panic.as_ref());
+                error!("thread {thread} died: {reason}");
                 // Stopped already: then there is nobody left to be told.
                 let _ = shared.deliver(Event::ThreadDied { thread, reason });
             }

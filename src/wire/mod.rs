@@ -20,6 +20,7 @@ mod peer_decode;
 mod peer_encode;
 mod request;
 mod response;
+mod scan;
 
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::unwrap_used)]
 mod proto {

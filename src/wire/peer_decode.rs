@@ -14,8 +14,10 @@ use super::fields::{slot, slot_or_zero};
 use super::peer::{Introduction, PeerFrame};
 use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
+use super::scan::{PEER_MESSAGE, fields_at_most};
 use crate::limits::{
-    MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCHES_PER_REPAIR, NUMBERS_BELOW,
+    MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS,
+    NUMBERS_BELOW,
 };
 use crate::lpaxos::{
     Accept, Accepted, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Message, NeedPrevious,
@@ -28,6 +30,7 @@ type Value = Bytes;
 
 /// Decodes a frame from a peer.
 pub fn decode_peer(bytes: &[u8]) -> Result<PeerFrame, WireError> {
+    fields_at_most(bytes, &PEER_MESSAGE, MAX_PEER_FIELDS)?;
     let message = proto::PeerMessage::parse_from_bytes(bytes)?;
     let core = match message.body.ok_or(WireError::Missing("body"))? {
         Body::Introduction(m) => return introduction(m).map(PeerFrame::Introduction),

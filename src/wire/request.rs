@@ -9,9 +9,12 @@ use super::error::WireError;
 use super::fields;
 use super::frame::frame;
 use super::proto::client as proto;
+use super::scan::{REQUEST, fields_at_most};
 use crate::kv::SessionNumber;
 use crate::lang::{Params, Value};
-use crate::limits::{DEFAULT_REQUEST_TIME, MAX_REQUEST_FRAME_BYTES, MAX_REQUEST_TIME};
+use crate::limits::{
+    DEFAULT_REQUEST_TIME, MAX_REQUEST_FIELDS, MAX_REQUEST_FRAME_BYTES, MAX_REQUEST_TIME,
+};
 
 /// A client's request.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,8 +107,9 @@ pub fn encode_request(request: &ClientRequest) -> Result<Vec<u8>, WireError> {
 
 /// Decodes a client's request.
 pub fn decode_request(bytes: &[u8]) -> Result<ClientRequest, RequestError> {
-    let request = proto::Request::parse_from_bytes(bytes)
-        .map_err(|error| RequestError { id: None, error: error.into() })?;
+    let request = fields_at_most(bytes, &REQUEST, MAX_REQUEST_FIELDS)
+        .and_then(|()| Ok(proto::Request::parse_from_bytes(bytes)?))
+        .map_err(|error| RequestError { id: None, error })?;
     let id = request.id;
     if id == 0 {
         let error = WireError::OutOfRange { field: "id", value: 0 };

@@ -11,7 +11,7 @@ use super::outcome::{ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redi
 use super::proto::client as proto;
 use super::proto::client::response::Outcome as Wire;
 use super::request::{optional_value, value_from};
-use crate::limits::{MAX_NODES, MAX_RESPONSE_FRAME_BYTES};
+use crate::limits::{MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_RESPONSE_FRAME_BYTES};
 use crate::lpaxos::{Ballot, NodeId, Position, Slot};
 
 /// The answer to a request.
@@ -83,7 +83,8 @@ fn outcome_to_proto(outcome: ClientOutcome) -> Wire {
         ClientOutcome::CompileError(error) => Wire::CompileError(error_to_proto(error)),
         ClientOutcome::RuntimeError(error) => Wire::RuntimeError(error_to_proto(error)),
         ClientOutcome::Aborted { message, position } => Wire::Aborted(proto::Aborted {
-            message: fields::message(&message),
+            // A text of the program, not one for people: as long as a text may be.
+            message: fields::cut(&message, MAX_ENTRY_VALUE_BYTES),
             position: position_to_proto(position),
             ..Default::default()
         }),

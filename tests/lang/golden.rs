@@ -2,12 +2,13 @@
 //!
 //! A line `> text` runs a program. Other commands:
 //! - `param name=value ...` binds parameters to texts, for the programs that follow;
+//! - `lines "text" ...` runs a program of several lines;
 //! - `store` shows all keys and values;
 //! - `print "text"` shows a program as the printer writes it.
 //!
 //! `UPDATE_GOLDENFILES=1 cargo test` writes the answers anew; read the difference.
 
-use crate::store::Store;
+use crate::store::{Store, quoted};
 use bytes::Bytes;
 use lattistore::lang::{Params, Value, compile};
 use std::error::Error;
@@ -29,9 +30,7 @@ impl Session {
             Ok(execution) => execution,
             Err(failure) => return format!("{failure}\n"),
         };
-        let pair = |(key, value): (&Bytes, &Bytes)| format!("{}: {}", quoted(key), quoted(value));
-        let read: Vec<_> = execution.read.iter().map(pair).collect();
-        let mut answer = format!("result: {{{}}}\n", read.join(", "));
+        let mut answer = format!("result: {}\n", Store(execution.read));
         if let Some(returned) = execution.returned {
             // Writing to a string does not fail.
             let _ = writeln!(answer, "returned: {returned}");
@@ -43,10 +42,6 @@ impl Session {
         let row = |(key, value): (&Bytes, &Bytes)| format!("{}: {}\n", quoted(key), quoted(value));
         self.store.0.iter().map(row).collect()
     }
-}
-
-fn quoted(bytes: &[u8]) -> String {
-    Value::from(std::str::from_utf8(bytes).expect("the store holds text")).to_string()
 }
 
 impl goldenscript::Runner for Session {
@@ -66,6 +61,10 @@ impl goldenscript::Runner for Session {
                 Ok(String::new())
             }
             "store" => Ok(self.show_store()),
+            "lines" => {
+                let lines: Vec<&str> = std::iter::from_fn(|| args.next_pos()).collect();
+                Ok(self.program(&lines.join("\n")))
+            }
             "print" => {
                 let text = args.next_pos().ok_or("print what?")?;
                 Ok(compile(text)?.to_string())

@@ -3,7 +3,7 @@
 //! the server, whose threads have the default of 2 MiB.
 
 use crate::store::Store;
-use lattistore::lang::{Failure, FailureKind, Limit, Params, compile};
+use lattistore::lang::{Failure, FailureKind, Limit, Params, compile, limits};
 
 const STACK_BYTES: usize = 512 * 1024;
 
@@ -11,7 +11,11 @@ const STACK_BYTES: usize = 512 * 1024;
 fn run(text: String) -> Result<(), String> {
     let run = move || {
         let program = compile(&text).map_err(|error| error.to_string())?;
-        assert!(!program.to_string().is_empty() || text.starts_with(';'));
+        let printed = program.to_string();
+        if printed.len() <= limits::PROGRAM_BYTES {
+            let again = compile(&printed).expect("what is printed nests no deeper");
+            assert_eq!(again.to_string(), printed);
+        }
         let mut store = Store::of(&[("a", "1")]);
         let ran = store.run(&program, &Params::new());
         ran.map(drop).map_err(|failure| failure.to_string())
@@ -87,6 +91,8 @@ fn deep_nesting_is_refused() {
     refused("if a {".repeat(10_000), "found the end of the program");
     runs(format!("x = {};", wrap("(", "a", ")", 64)));
     runs(format!("x = {};", wrap("!", "a", "", 64)));
+    runs(format!("x = {};", wrap("-", "1", "", 64)));
+    runs(format!("x = {};", wrap("-(", "get \"b\" else 1", ")", 31)));
     runs(wrap("if a == \"\" { ", "", "} ", 64));
 }
 

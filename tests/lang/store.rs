@@ -1,8 +1,9 @@
 //! A store for programs to run on.
 
 use bytes::Bytes;
-use lattistore::lang::{Execution, Failure, Params, Program, Snapshot};
+use lattistore::lang::{Execution, Failure, Params, Program, Snapshot, Value};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 
 /// Keys and values.
@@ -28,6 +29,20 @@ impl Store {
         }
         Ok(execution)
     }
+}
+
+/// Shows the entries as the client shows a result.
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pair = |(key, value)| format!("{}: {}", quoted(key), quoted(value));
+        let pairs: Vec<_> = self.0.iter().map(pair).collect();
+        write!(f, "{{{}}}", pairs.join(", "))
+    }
+}
+
+/// Text as a literal of the language.
+pub(crate) fn quoted(bytes: &Bytes) -> String {
+    Value::from(std::str::from_utf8(bytes).expect("the store holds text")).to_string()
 }
 
 impl Snapshot for Store {

@@ -1,1 +1,193 @@
+//! Flipped bits, lost, cut and foreign files: an error that names the file, or no difference.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lattistore::lpaxos::{Entry, Record, Slot};
+use lattistore::storage::{FaultKind, SimDisk, StorageError};
+
+use crate::workload::{Run, State, identity, open, run, tiny_options};
+
+/// A disk with a checkpoint and segments before, in and after use, its storage closed in order.
+fn closed_disk() -> (SimDisk, State) {
+    let disk = SimDisk::new(9);
+    let Run { states, acknowledged, storage, error, .. } = run(disk.process(), 20, 150);
+    assert!(error.is_none(), "{error:?}");
+    drop(storage);
+    disk.kill();
+    disk.lose("checkpoint.tmp");
+    let names = names(&disk);
+    assert!(names.iter().any(|name| name.starts_with("checkpoint-")), "{names:?}");
+    assert!(names.iter().filter(|name| name.starts_with("journal-")).count() > 3, "{names:?}");
+    (disk, states[acknowledged].clone())
+}
+
+fn names(disk: &SimDisk) -> Vec<String> {
+    let mut names = disk.process().list().expect("it lists");
+    names.sort();
+    names
+}
+
+/// Whether the damage is noticed; if not, it must make no difference.
+fn noticed(disk: &SimDisk, file: &str, right: &State, what: &str) -> bool {
+    match open(disk.process()) {
+        Err(error) => {
+            let error = error.to_string();
+            assert!(error.contains(file), "{what}: {error}");
+            true
+        }
+        Ok(opened) => {
+            assert!(opened.durable == *right, "{what}: a wrong state");
+            assert_eq!(opened.identity, Some(identity()), "{what}: a wrong identity");
+            // Seals and prepares nothing on a disk that is thrown away.
+            disk.kill();
+            false
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_noticed_or_makes_no_difference() {
+    let (disk, right) = closed_disk();
+    for file in names(&disk) {
+        let content = disk.content(&file).expect("it is there");
+        let mut unnoticed = 0;
+        let used = |at: usize| content[at.saturating_sub(40)..].iter().take(80).any(|b| *b != 0);
+        for at in (0..content.len()).filter(|at| used(*at) || at % 251 == 0) {
+            let mut changed = content.clone();
+            changed[at] ^= 1 << (at % 8);
+            let copy = disk.copy(1);
+            copy.set_content(&file, changed);
+            let what = format!("{file}: bit flipped at {at}");
+            unnoticed += usize::from(!noticed(&copy, &file, &right, &what));
+        }
+        if !file.starts_with("journal-") {
+            assert_eq!(unnoticed, 0, "{file}: every byte counts");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_ends_early_is_noticed() {
+    let (disk, right) = closed_disk();
+    for file in names(&disk) {
+        let content = disk.content(&file).expect("it is there");
+        for length in (0..content.len()).filter(|at| at % 97 == 0 || at + 5 > content.len()) {
+            let copy = disk.copy(1);
+            copy.set_content(&file, content[..length].to_vec());
+            let what = format!("{file}: cut at {length}");
+            if !noticed(&copy, &file, &right, &what) {
+                assert!(file.starts_with("journal-"), "{what}: not noticed");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lost_file_is_noticed() {
+    let (disk, right) = closed_disk();
+    let mut unnoticed = Vec::new();
+    for file in names(&disk) {
+        let copy = disk.copy(1);
+        copy.lose(&file);
+        match open(copy.process()) {
+            Err(StorageError::Missing { .. } | StorageError::Corrupted { .. }) => {}
+            Err(error) => panic!("without {file}: {error}"),
+            Ok(opened) => {
+                assert!(opened.durable == right, "without {file}: a wrong state");
+                unnoticed.push(file);
+            }
+        }
+    }
+    // Segments from before the checkpoint, and the one that is ready and empty.
+    assert!(unnoticed.iter().all(|file| file.starts_with("journal-")), "{unnoticed:?}");
+}
+
+#[test]
+fn files_of_another_directory_are_refused() {
+    let (disk, _) = closed_disk();
+    let other = SimDisk::new(2);
+    let options = lattistore::storage::Options { seed: 77, ..tiny_options() };
+    let opened = lattistore::storage::open_disk(other.process(), options, &mut |_| ());
+    let mut storage = opened.expect("it opens").storage;
+    storage.save_identity(&identity()).expect("it saves");
+    drop(storage);
+    for file in ["FORMAT", "identity"] {
+        let copy = disk.copy(1);
+        copy.set_content(file, other.content(file).expect("it is there"));
+        let error = open(copy.process()).err().expect("it is refused").to_string();
+        assert!(error.contains("another data directory"), "{file}: {error}");
+    }
+    let journal = names(&other).into_iter().find(|name| name.starts_with("journal-"));
+    let journal = journal.expect("there is a journal");
+    let fresh = SimDisk::new(3);
+    drop(run(fresh.process(), 1, 3));
+    fresh.set_content(&journal, other.content(&journal).expect("it is there"));
+    let error = open(fresh.process()).err().expect("it is refused").to_string();
+    assert!(error.contains("another data directory") && error.contains(&journal), "{error}");
+}
+
+/// The header of a round, as far as a client could know it.
+fn forged_round(sequence: u64, block: u32) -> Vec<u8> {
+    let mut header = 7_u64.to_be_bytes().to_vec();
+    header.extend(sequence.to_be_bytes());
+    header.extend(block.to_be_bytes());
+    header.extend([0; 12]);
+    header.extend(crc32fast::hash(&header).to_be_bytes());
+    header
+}
+
+#[test]
+fn what_a_client_wrote_is_not_taken_for_a_round() {
+    const BLOCK: usize = 4096;
+    let disk = SimDisk::new(1);
+    let mut opened = open(disk.process()).expect("it opens");
+    opened.storage.save_identity(&identity()).expect("it saves");
+    // The second block of this first round of the journal looks like a round that came later.
+    let forged = forged_round(9, 2);
+    let before = 36 + 1 + 4 + 4 + 3 + 8 + 4;
+    let mut value = vec![0; BLOCK - before];
+    value.extend(&forged);
+    let entry = Entry { value: Some(Bytes::from(value)), version: Slot(1) };
+    let round = vec![Record::Merge(vec![(Bytes::from_static(b"key"), entry)])];
+    opened.storage.write(&round).expect("it writes");
+    disk.kill();
+    let file = names(&disk).into_iter().find(|name| name.starts_with("journal-"));
+    let file = file.expect("there is a journal");
+    let mut content = disk.content(&file).expect("it is there");
+    assert_eq!(content[2 * BLOCK..][..forged.len()], forged);
+    // Its header is torn: it is the last round, and is dropped.
+    content[BLOCK] ^= 1;
+    disk.set_content(&file, content);
+    let opened = open(disk.process()).expect("it opens");
+    assert!(opened.durable == State::default());
+}
+
+#[test]
+fn a_later_format_is_refused_as_such() {
+    let (disk, _) = closed_disk();
+    let mut content = disk.content("FORMAT").expect("it is there");
+    content[8..12].copy_from_slice(&2_u32.to_be_bytes());
+    let checksum = {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&content[..20]);
+        hasher.update(&content[24..]);
+        hasher.finalize()
+    };
+    content[20..24].copy_from_slice(&checksum.to_be_bytes());
+    disk.set_content("FORMAT", content);
+    let error = open(disk.process()).err().expect("it is refused");
+    assert!(matches!(error, StorageError::UnknownVersion { found: 2, .. }), "{error}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_refused() {
+    let (disk, _) = closed_disk();
+    let process = disk.process();
+    for operation in disk.operations() + 1..disk.operations() + 40 {
+        let kind = FaultKind::Error(std::io::ErrorKind::ReadOnlyFilesystem);
+        disk.fail(lattistore::storage::Fault { operation, kind });
+    }
+    let error = open(Arc::clone(&process)).err().expect("it is refused");
+    assert!(matches!(error, StorageError::NotWritable { .. }), "{error}");
+}

@@ -1,1 +1,120 @@
+//! Real directories: the lock, what is refused, and the work on threads.
 
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use lattistore::lpaxos::{Entry, Record, Slot};
+use lattistore::storage::{Background, Opened, Options, StorageError, open_directory};
+
+use crate::workload::{Random, State, identity, round, tiny_options};
+
+fn open(directory: &Path, options: Options) -> Result<Opened, StorageError> {
+    open_directory(directory, options, &mut |_| ())
+}
+
+fn on_threads() -> Options {
+    Options { background: Background::Thread, ..tiny_options() }
+}
+
+#[test]
+fn a_state_written_with_threads_reads_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("made/on/the/way");
+    let mut state = State::default();
+    let mut random = Random(1);
+    for restart in 0..5 {
+        let opened = open(&path, on_threads()).expect("it opens");
+        assert!(opened.durable == state, "restart {restart}");
+        assert_eq!(opened.identity, (restart > 0).then(identity));
+        let mut storage = opened.storage;
+        storage.save_identity(&identity()).expect("it saves");
+        for _ in 0..200 {
+            let round = round(&mut random, &state);
+            round.iter().for_each(|record| state.change(record));
+            storage.write(&round).expect("it writes");
+            storage.maintain(&state).expect("it maintains");
+        }
+        let status = storage.status();
+        assert!(status.disk_bytes < 2_000_000, "{status:?}");
+    }
+    let names: Vec<_> = fs::read_dir(&path).expect("it lists").collect();
+    assert!(names.len() < 60, "{names:?}");
+}
+
+#[test]
+fn a_round_larger_than_a_segment_reads_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut state = State::default();
+    let mut opened = open(directory.path(), on_threads()).expect("it opens");
+    opened.storage.save_identity(&identity()).expect("it saves");
+    for (version, size) in [(1, 10), (2, 5 << 20), (3, 100), (4, 16 << 10), (5, 3)] {
+        let value = Some(Bytes::from(vec![7; size]));
+        let entry = Entry { value, version: Slot(version) };
+        let round = [Record::Merge(vec![(Bytes::from_static(b"key"), entry)])];
+        round.iter().for_each(|record| state.change(record));
+        opened.storage.write(&round).expect("it writes");
+        drop(opened);
+        opened = open(directory.path(), on_threads()).expect("it opens");
+        assert!(opened.durable == state, "after {size} bytes");
+    }
+    for _ in 0..100 {
+        opened.storage.write(&[Record::RaiseComplete(Slot(1))]).expect("it writes");
+        state.change(&Record::RaiseComplete(Slot(1)));
+        opened.storage.maintain(&state).expect("it maintains");
+        if !opened.storage.status().checkpointing
+            && opened.storage.status().checkpoint_bytes > 0
+            && opened.storage.status().uncovered_bytes < 64 << 10
+        {
+            break;
+        }
+    }
+    drop(opened);
+    let segments = fs::read_dir(directory.path()).expect("it lists").filter_map(Result::ok);
+    let largest = segments.filter_map(|file| file.metadata().ok()).map(|data| data.len()).max();
+    assert!(largest.is_some_and(|bytes| bytes < 1 << 20), "the large segment was not removed");
+    assert!(open(directory.path(), on_threads()).expect("it opens").durable == state);
+}
+
+#[test]
+fn two_servers_cannot_have_one_directory() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let first = open(directory.path(), on_threads()).expect("it opens");
+    let error = open(directory.path(), on_threads()).err().expect("it is locked");
+    assert!(matches!(error, StorageError::Locked { .. }), "{error}");
+    drop(first);
+    open(directory.path(), on_threads()).expect("it is free again");
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("photo.jpg"), "a cat").expect("it writes");
+    let error = open(directory.path(), on_threads()).err().expect("it is refused");
+    assert!(matches!(error, StorageError::NotADataDirectory { .. }), "{error}");
+    assert_eq!(fs::read_dir(directory.path()).expect("it lists").count(), 1);
+}
+
+#[test]
+fn a_file_in_place_of_the_directory_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("file");
+    fs::write(&path, "").expect("it writes");
+    let error = open(&path, on_threads()).err().expect("it is refused").to_string();
+    assert!(error.contains("cannot create the directory"), "{error}");
+}
+
+#[test]
+fn an_identity_without_its_journal_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut opened = open(directory.path(), on_threads()).expect("it opens");
+    opened.storage.save_identity(&identity()).expect("it saves");
+    drop(opened);
+    for file in fs::read_dir(directory.path()).expect("it lists").filter_map(Result::ok) {
+        if file.file_name().to_string_lossy().starts_with("journal-") {
+            fs::remove_file(file.path()).expect("it removes");
+        }
+    }
+    let error = open(directory.path(), on_threads()).err().expect("it is refused");
+    assert!(matches!(error, StorageError::Missing { .. }), "{error}");
+}

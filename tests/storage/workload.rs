@@ -64,9 +64,15 @@ fn key(number: u64) -> Key {
 /// What slot `version` wrote to the key: one fact, however often it is told.
 fn value(number: u64, version: u64) -> Option<Value> {
     let mut random = Random(number << 32 | version);
-    let length = if random.below(60) == 0 { 20_000 } else { random.below(40) };
+    // Most rounds fill a block, some several, and a few are larger than a segment.
+    let length = match random.below(400) {
+        0 => 20_000,
+        1..20 => 3_000,
+        _ => random.below(40),
+    };
+    let length = usize::try_from(length).expect("it is small");
     let deleted = random.below(3) == 0;
-    (!deleted).then(|| Bytes::from(vec![b'0' + (random.next() % 10) as u8; length as usize]))
+    (!deleted).then(|| Bytes::from(random.next().to_be_bytes().repeat(length / 8 + 1)))
 }
 
 fn patch(slot: u64) -> Arc<Patch<Key, Value>> {

@@ -7,7 +7,9 @@ use super::budget::Budget;
 use super::scan::{Range, after_prefix};
 use super::view::View;
 use super::{Trouble, operate};
-use crate::lang::ast::{Block, Chain, Expr, ExprKind, For, Get, Operator, Scan, StatementKind};
+use crate::lang::ast::{
+    Block, Chain, Expr, ExprKind, For, Get, Operator, Put, Scan, StatementKind,
+};
 use crate::lang::error::{Failure, FailureKind, Limit};
 use crate::lang::limits::TEXT_BYTES;
 use crate::lang::program::{Execution, Program, Snapshot};
@@ -64,7 +66,7 @@ impl<'p> Machine<'p> {
         for statement in &block.statements {
             self.step(statement.at)?;
             match &statement.kind {
-                StatementKind::Put { key, value } => self.put(key, value)?,
+                StatementKind::Put(put) => self.put(put)?,
                 StatementKind::Delete { key: expr } => {
                     let key = self.key(expr)?;
                     let written = self.view.write(key, None);
@@ -103,18 +105,17 @@ impl<'p> Machine<'p> {
         Ok(Flow::Next)
     }
 
-    fn put(&mut self, key: &'p Expr, value: &'p Expr) -> Result<(), Failure> {
-        let at = key.at;
-        let key = self.key(key)?;
-        let text = match self.expr(value)? {
+    fn put(&mut self, put: &'p Put) -> Result<(), Failure> {
+        let key = self.key(&put.key)?;
+        let text = match self.expr(&put.value)? {
             Value::Truth(_) => Err(operate::wrong_type(
                 "'put' takes a text or a number, not a truth; str(x) makes \"true\" or \"false\"",
             )),
             value => Ok(value.to_text()),
         };
-        let text = self.at(value.at, text)?;
+        let text = self.at(put.value.at, text)?;
         let written = self.view.write(key, Some(text));
-        self.at(at, written)
+        self.at(put.key.at, written)
     }
 
     fn repeat(&mut self, repeat: &'p For) -> Result<Flow, Failure> {

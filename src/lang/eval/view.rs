@@ -7,6 +7,7 @@ use crate::lang::program::Snapshot;
 use crate::lang::value::Text;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// What was read and what is to be written, within their limits.
 pub(super) struct View<'s> {
@@ -28,17 +29,17 @@ pub(super) struct Reads {
 impl Reads {
     /// Notes that `key` was read and had `value`; noting it again costs nothing.
     pub(super) fn note(&mut self, key: &Bytes, value: &Bytes) -> Result<(), Trouble> {
-        if self.values.contains_key(key) {
-            return Ok(());
+        let keys = self.values.len();
+        if let Entry::Vacant(new) = self.values.entry(key.clone()) {
+            if keys == READ_KEYS {
+                return Err(Limit::ReadKeys.into());
+            }
+            self.bytes += key.len() + value.len();
+            if self.bytes > READ_BYTES {
+                return Err(Limit::ReadBytes.into());
+            }
+            new.insert(value.clone());
         }
-        if self.values.len() == READ_KEYS {
-            return Err(Limit::ReadKeys.into());
-        }
-        self.bytes += key.len() + value.len();
-        if self.bytes > READ_BYTES {
-            return Err(Limit::ReadBytes.into());
-        }
-        self.values.insert(key.clone(), value.clone());
         Ok(())
     }
 }

@@ -1,0 +1,165 @@
+//! JSON output: one object on one line for each transaction.
+
+use std::fmt::Write;
+
+use lattistore::client::{Answer, Error, NodeStatus, Value};
+
+/// A JSON value, made piece by piece.
+#[derive(Debug, Default)]
+pub(crate) struct Object(String);
+
+impl Object {
+    /// An empty object.
+    pub(crate) fn new() -> Object {
+        Object("{".to_owned())
+    }
+
+    /// Adds a member whose value is JSON already.
+    pub(crate) fn raw(mut self, name: &str, json: &str) -> Object {
+        if self.0.len() > 1 {
+            self.0.push_str(", ");
+        }
+        self.0.push_str(&text(name));
+        self.0.push_str(": ");
+        self.0.push_str(json);
+        self
+    }
+
+    /// Adds a text.
+    pub(crate) fn text(self, name: &str, value: &str) -> Object {
+        self.raw(name, &text(value))
+    }
+
+    /// Adds a number.
+    pub(crate) fn number(self, name: &str, value: impl Into<u64>) -> Object {
+        self.raw(name, &value.into().to_string())
+    }
+
+    /// The whole.
+    pub(crate) fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+/// A text in quotes. Control characters are escaped, so that it is one line.
+pub(crate) fn text(value: &str) -> String {
+    let mut quoted = String::with_capacity(value.len() + 2);
+    quoted.push('"');
+    for character in value.chars() {
+        match character {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            control if control.is_control() => {
+                // Writing to a string does not fail; control characters have 16 bits.
+                let _ = write!(quoted, "\\u{:04x}", u32::from(control));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A map of texts, in order of its keys.
+pub(crate) fn map<'a>(pairs: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
+    let pairs = pairs.into_iter();
+    pairs.fold(Object::new(), |object, (key, value)| object.text(key, value)).end()
+}
+
+fn value(value: Option<&Value>) -> String {
+    match value {
+        None => "null".to_owned(),
+        Some(Value::Text(value)) => text(value.as_str()),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::Truth(truth)) => truth.to_string(),
+    }
+}
+
+/// What a transaction came to.
+pub(crate) fn result(result: &Result<Answer, Error>) -> String {
+    match result {
+        Ok(answer) => Object::new()
+            .text("outcome", "ran")
+            .raw("values", &map(&answer.values))
+            .raw("returned", &value(answer.returned.as_ref()))
+            .number("slot", answer.position.slot.0)
+            .number("place", answer.position.place)
+            .end(),
+        Err(error) => failure(error),
+    }
+}
+
+/// An error.
+pub(crate) fn failure(error: &Error) -> String {
+    let (outcome, place) = match error {
+        Error::DidNotRun { .. } => ("did_not_run", None),
+        Error::MayHaveRun { .. } => ("may_have_run", None),
+        Error::Ran { .. } => ("ran_without_answer", None),
+        Error::Compile(at) => ("compile_error", Some(at)),
+        Error::Runtime(at) => ("runtime_error", Some(at)),
+        Error::Aborted { .. } => ("aborted", None),
+    };
+    let object = Object::new().text("outcome", outcome);
+    let object = match (error, place) {
+        (Error::Aborted { message, .. }, _) => object.text("message", message),
+        (_, Some(at)) => {
+            object.text("message", &at.message).number("line", at.line).number("column", at.column)
+        }
+        _ => object.text("message", &error.to_string()),
+    };
+    object.end()
+}
+
+/// How a node is.
+pub(crate) fn status(status: &NodeStatus) -> String {
+    let members = status.members.iter().map(|member| {
+        Object::new()
+            .text("node", &member.node.to_string())
+            .text("address", &member.address.to_string())
+            .raw("reachable", &member.reachable.to_string())
+            .number("complete", member.complete.0)
+            .end()
+    });
+    let members = members.collect::<Vec<_>>().join(", ");
+    let leader = status.leader.map_or("null".to_owned(), |leader| {
+        Object::new()
+            .text("node", &leader.leader.to_string())
+            .text("address", &leader.address.to_string())
+            .end()
+    });
+    Object::new()
+        .text("node", &status.node.to_string())
+        .raw("cluster", &status.cluster.map_or("null".to_owned(), |id| text(&format!("{id:016x}"))))
+        .text("version", &status.version)
+        .number("uptime_ms", status.uptime_ms)
+        .raw("leader", &leader)
+        .text("ballot", &status.promised.to_string())
+        .number("slot", status.slot.0)
+        .number("complete", status.complete.0)
+        .number("floor", status.floor.0)
+        .number("entries", status.entries)
+        .raw("members", &format!("[{members}]"))
+        .end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_escaped_to_one_unambiguous_line() {
+        assert_eq!(text("a\"b\\c\nd\te\u{1}\u{85}"), r#""a\"b\\c\nd\te\u0001\u0085""#);
+        assert_eq!(text("zażółć 🙂"), "\"zażółć 🙂\"");
+    }
+
+    #[test]
+    fn maps_read_as_the_result_line_does() {
+        let pairs = [("a".to_owned(), "AAA".to_owned()), ("b".to_owned(), "BBB".to_owned())];
+        assert_eq!(map(pairs.iter().map(|(k, v)| (k, v))), r#"{"a": "AAA", "b": "BBB"}"#);
+        assert_eq!(map([]), "{}");
+    }
+}

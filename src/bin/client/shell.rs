@@ -1,0 +1,97 @@
+//! What a session of programs has: the client, the parameters, the settings, and how it has gone.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::time::Instant;
+
+use lattistore::Client;
+use lattistore::client::{Answer, Error, Params};
+
+use crate::exit::Exit;
+use crate::options::{Options, Output};
+use crate::style::Style;
+use crate::{duration, json, report};
+
+/// Keys that are remembered for completion.
+const MAX_SEEN_KEYS: usize = 10_000;
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    pub(crate) client: Client,
+    pub(crate) params: Params,
+    pub(crate) output: Output,
+    pub(crate) style: Style,
+    /// Whether to say how long each transaction took.
+    pub(crate) timing: bool,
+    /// Whether a first line that is a whole program is sent at once.
+    pub(crate) single_line: bool,
+    /// Keys that results had.
+    pub(crate) seen: BTreeSet<String>,
+    exit: Exit,
+}
+
+impl Shell {
+    pub(crate) fn new(client: Client, options: &Options) -> Shell {
+        Shell {
+            client,
+            params: options.params(),
+            output: options.output,
+            style: Style::of(&io::stdout(), options.color),
+            timing: false,
+            single_line: false,
+            seen: BTreeSet::new(),
+            exit: Exit::Fine,
+        }
+    }
+
+    /// How the program should end by what happened so far.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Notes a failure.
+    pub(crate) fn note(&mut self, exit: Exit) {
+        self.exit = self.exit.and(exit);
+    }
+
+    /// Runs a program, and remembers the keys that it read and how it ended.
+    pub(crate) fn execute(&mut self, program: &str) -> Result<Answer, Error> {
+        let result = self.client.execute(program, self.params.clone());
+        match &result {
+            Ok(answer) => {
+                let room = MAX_SEEN_KEYS.saturating_sub(self.seen.len());
+                self.seen.extend(answer.values.keys().take(room).cloned());
+            }
+            Err(error) => self.note(Exit::from(error)),
+        }
+        result
+    }
+
+    /// Runs a program of a session and prints what came of it.
+    pub(crate) fn send(&mut self, program: &str, to: &mut impl Write) -> io::Result<()> {
+        if self.output == Output::Json {
+            let result = self.execute(program);
+            writeln!(to, "{}", json::result(&result))?;
+            return to.flush();
+        }
+        writeln!(to, "sending request...")?;
+        to.flush()?;
+        let begun = Instant::now();
+        let result = self.execute(program);
+        let taken = begun.elapsed();
+        match &result {
+            Ok(answer) => write!(to, "{}", report::answer(answer))?,
+            Err(error) => write!(to, "{}", report::error(error, program, self.style))?,
+        }
+        if self.timing {
+            let place = match &result {
+                Ok(answer) => format!(", slot {}", answer.position.slot),
+                Err(_) => String::new(),
+            };
+            let line = format!("{}{place}", duration::show(taken));
+            writeln!(to, "{}", self.style.faint(line))?;
+        }
+        to.flush()
+    }
+}

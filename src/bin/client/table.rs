@@ -1,0 +1,113 @@
+//! Tables of nodes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lattistore::client::{Error, NodeStatus};
+
+use crate::duration::show_uptime;
+use crate::report::one_line;
+use crate::style::Style;
+
+/// How a node is, and what it knows of the members.
+pub(crate) fn status(status: &NodeStatus, style: Style) -> String {
+    let leader = match status.leader {
+        Some(leader) => format!("{} at {}", leader.leader, leader.address),
+        None => "not known".to_owned(),
+    };
+    let cluster = status.cluster.map_or("none yet".to_owned(), |id| format!("{id:016x}"));
+    let facts = [
+        ("node", status.node.to_string()),
+        ("cluster", cluster),
+        ("leader", leader),
+        ("ballot", status.promised.to_string()),
+        ("slot", status.slot.to_string()),
+        ("complete", status.complete.to_string()),
+        ("floor", status.floor.to_string()),
+        ("entries", status.entries.to_string()),
+        ("uptime", show_uptime(Duration::from_millis(status.uptime_ms))),
+        ("version", one_line(&status.version)),
+    ];
+    let mut text = String::new();
+    for (name, value) in facts {
+        text.push_str(&format!("{} {value}\n", style.faint(format_args!("{name:<9}"))));
+    }
+    let newest = status.members.iter().map(|member| member.complete.0).max().unwrap_or(0);
+    let rows = status.members.iter().map(|member| {
+        let is_leader = status.leader.is_some_and(|leader| leader.leader == member.node);
+        let role = if is_leader { "leader" } else { "" };
+        let lag = newest - member.complete.0;
+        let state = if member.reachable { style.good("up") } else { style.bad("not heard") };
+        [
+            member.address.to_string(),
+            member.node.to_string(),
+            role.to_owned(),
+            member.complete.to_string(),
+            lag.to_string(),
+            state,
+        ]
+    });
+    text.push('\n');
+    text + &table(["member", "node", "role", "complete", "lag", "state"], rows.collect(), style)
+}
+
+/// How several nodes are.
+pub(crate) fn nodes(nodes: &[(SocketAddr, Result<NodeStatus, Error>)], style: Style) -> String {
+    let answered = || nodes.iter().filter_map(|(_, status)| status.as_ref().ok());
+    let newest = answered().map(|status| status.complete.0).max().unwrap_or(0);
+    let rows = nodes.iter().map(|(address, status)| match status {
+        Ok(status) => {
+            let leads = status.leader.is_some_and(|leader| leader.leader == status.node);
+            [
+                address.to_string(),
+                status.node.to_string(),
+                if leads { "leader" } else { "" }.to_owned(),
+                status.promised.round.to_string(),
+                status.slot.to_string(),
+                status.complete.to_string(),
+                (newest - status.complete.0).to_string(),
+                status.entries.to_string(),
+                show_uptime(Duration::from_millis(status.uptime_ms)),
+                one_line(&status.version),
+                style.good("up"),
+            ]
+        }
+        Err(error) => {
+            let mut row: [String; 11] = std::array::from_fn(|_| "-".to_owned());
+            row[0] = address.to_string();
+            let cause = error.cause().map_or_else(|| error.to_string(), ToString::to_string);
+            row[10] = style.bad(one_line(&cause));
+            row
+        }
+    });
+    let heads = [
+        "address", "node", "role", "ballot", "slot", "complete", "lag", "entries", "uptime",
+        "version", "state",
+    ];
+    table(heads, rows.collect(), style)
+}
+
+/// A table whose last column may have colours and any width.
+fn table<const COLUMNS: usize>(
+    heads: [&str; COLUMNS],
+    rows: Vec<[String; COLUMNS]>,
+    style: Style,
+) -> String {
+    let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([heads[column].len()]).max().unwrap_or(0)
+    });
+    let line = |cells: &[String; COLUMNS]| {
+        let mut line = String::new();
+        for (column, cell) in cells.iter().enumerate() {
+            match column + 1 == COLUMNS {
+                true => line.push_str(cell),
+                false => line.push_str(&format!("{cell:<width$}  ", width = widths[column])),
+            }
+        }
+        line.trim_end().to_owned()
+    };
+    let heads = line(&heads.map(str::to_owned));
+    let rows: String = rows.iter().map(|row| line(row) + "\n").collect();
+    format!("{}\n{rows}", style.strong(heads))
+}

@@ -1,0 +1,82 @@
+//! How a client is made.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Client;
+use super::core::Core;
+use super::route::Route;
+use super::session::Sessions;
+use crate::limits::{CLIENT_WINDOW, DEFAULT_REQUEST_TIME, MOST_CLIENT_TIMEOUT};
+
+/// Makes a [`Client`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    addresses: Vec<SocketAddr>,
+    timeout: Duration,
+    follow: bool,
+    window: u32,
+}
+
+impl Builder {
+    pub(super) fn new() -> Builder {
+        Builder {
+            addresses: Vec::new(),
+            timeout: DEFAULT_REQUEST_TIME,
+            follow: true,
+            window: CLIENT_WINDOW,
+        }
+    }
+
+    /// Adds the address of a node. One is enough; with more the client finds its way also while
+    /// that one is down. The other nodes are learned from it.
+    pub fn address(mut self, address: SocketAddr) -> Builder {
+        self.addresses.push(address);
+        self
+    }
+
+    /// Adds addresses of nodes.
+    pub fn addresses(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Builder {
+        self.addresses.extend(addresses);
+        self
+    }
+
+    /// How long each call may take, retries included; 5 seconds unless said otherwise, and at most a
+    /// day.
+    pub fn timeout(mut self, timeout: Duration) -> Builder {
+        self.timeout = timeout.min(MOST_CLIENT_TIMEOUT);
+        self
+    }
+
+    /// Whether to follow redirects and to try again, as is the default. Without it, each call is one
+    /// request to one node, and whatever comes back is the result; nothing is sent twice.
+    pub fn follow(mut self, follow: bool) -> Builder {
+        self.follow = follow;
+        self
+    }
+
+    /// How many transactions may be unanswered at once; 128 unless said otherwise, and at most.
+    /// Further callers wait.
+    pub fn window(mut self, window: u32) -> Builder {
+        self.window = window.clamp(1, CLIENT_WINDOW);
+        self
+    }
+
+    /// The client. It connects when it is first used.
+    pub fn build(self) -> Client {
+        let mut addresses = Vec::new();
+        for address in self.addresses {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        Client(Arc::new(Core {
+            route: Route::new(addresses, self.follow),
+            sessions: Sessions::default(),
+            follow: self.follow,
+            timeout: self.timeout,
+            window: self.window,
+        }))
+    }
+}

@@ -1,0 +1,291 @@
+//! One connection to one node: requests out, answers in, many at once, from any number of threads.
+//!
+//! It knows nothing of leaders, sessions or retries; [`Client`](super::Client) is made of it. Each
+//! caller writes its own request, or leaves it to a thread that is writing at that moment, so that
+//! requests of many threads leave in few system calls; who reads is the matter of `exchange`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::error::Cause;
+use super::exchange::Exchange;
+use crate::limits::{
+    CLIENT_READ_STEP, CLIENT_SILENCE_TIME, CONNECT_TIME, MAX_RESPONSE_FRAME_BYTES,
+};
+use crate::transport::{
+    FrameError, FrameReader, GreetError, Patience, Stream, greet, write_frames,
+};
+use crate::wire::{
+    Accepted, ClientOutcome, ClientRequest, ClientResponse, RequestBody, Role, decode_response,
+    encode_request,
+};
+
+/// A connection to one node. Clones are the same connection; it is closed with the last of them and
+/// of its [`Ticket`]s.
+///
+/// ```no_run
+/// use lattistore::client::{Connection, RequestBody};
+/// use std::time::Duration;
+///
+/// let second = Duration::from_secs(1);
+/// let node = Connection::connect("127.0.0.1:50051".parse()?, second)?;
+/// let answer = node.ask(RequestBody::Status, second)?;
+/// println!("{answer:?}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Connection(Arc<Link>);
+
+/// A request that was sent, and the way to its answer. Dropping it forgets the answer.
+#[derive(Debug)]
+pub struct Ticket {
+    link: Arc<Link>,
+    id: u64,
+    sent: Instant,
+}
+
+#[derive(Debug)]
+struct Link {
+    address: SocketAddr,
+    accepted: Accepted,
+    stream: Stream,
+    next_id: AtomicU64,
+    exchange: Mutex<Exchange>,
+    /// Locked by the thread that set `exchange.reading`, and so never waited for.
+    reader: Mutex<FrameReader<Stream>>,
+    output: Mutex<Output>,
+}
+
+/// What is to be written.
+#[derive(Debug, Default)]
+struct Output {
+    frames: Vec<Vec<u8>>,
+    /// Whether a thread writes; it goes on until `frames` is empty.
+    writing: bool,
+}
+
+impl Connection {
+    /// Connects and greets within `time`, or a second where that is less.
+    ///
+    /// # Errors
+    /// When the node is not there, does not answer or refuses.
+    pub fn connect(address: SocketAddr, time: Duration) -> Result<Connection, Cause> {
+        let time = time.min(CONNECT_TIME);
+        let unreachable = |why: String| Cause::Unreachable { node: address, why };
+        let stream = Stream::connect(address, time).map_err(|e| unreachable(e.to_string()))?;
+        let (reader, accepted) =
+            greet(&stream, &Role::Client, time).map_err(|error| match error {
+                GreetError::Refused(refusal) => Cause::Refused { node: address, refusal },
+                other => unreachable(other.to_string()),
+            })?;
+        stream.set_write_timeout(CLIENT_SILENCE_TIME).map_err(|e| unreachable(e.to_string()))?;
+        Ok(Connection(Arc::new(Link {
+            address,
+            accepted,
+            stream,
+            next_id: AtomicU64::new(1),
+            exchange: Mutex::new(Exchange::new()),
+            reader: Mutex::new(reader),
+            output: Mutex::new(Output::default()),
+        })))
+    }
+
+    /// The node's address.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// What the node said of itself in the greeting.
+    pub fn accepted(&self) -> Accepted {
+        self.0.accepted
+    }
+
+    /// Sends a request; the node is told to answer within `time`.
+    ///
+    /// # Errors
+    /// When the request was not sent, not even in part: it is too large, or the connection is lost.
+    /// What goes wrong later is the answer's matter.
+    pub fn send(&self, body: RequestBody, time: Duration) -> Result<Ticket, Cause> {
+        let link = &self.0;
+        let id = link.next_id.fetch_add(1, Ordering::Relaxed);
+        // Zero would leave the time to the node.
+        let timeout_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1);
+        let frame =
+            encode_request(&ClientRequest { id, timeout_ms, body }).map_err(Cause::TooLarge)?;
+        link.exchange.lock().ask(id)?;
+        link.write(frame);
+        Ok(Ticket { link: Arc::clone(link), id, sent: Instant::now() })
+    }
+
+    /// Sends a request and waits for the answer.
+    ///
+    /// # Errors
+    /// When no answer came in `time`; whether the request was carried out is not known then, unless
+    /// the cause is that it was too large.
+    pub fn ask(&self, body: RequestBody, time: Duration) -> Result<ClientOutcome, Cause> {
+        let until = Instant::now() + time;
+        let answer = self.send(body, time)?.wait(until)?;
+        answer.ok_or(Cause::NoAnswer { node: self.address() })
+    }
+
+    /// Whether the connection ended, as far as is known.
+    pub fn is_lost(&self) -> bool {
+        self.0.exchange.lock().lost().is_some()
+    }
+
+    /// Ends the connection for the reason given; who waits is told it.
+    pub(super) fn lose(&self, why: &str) {
+        self.0.lose(self.0.lost_because(why));
+    }
+
+    /// Whether the two are the same connection.
+    pub(super) fn is(&self, other: &Connection) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Ticket {
+    /// Waits for the answer until `until`; `None` if it did not come, and then one may wait again.
+    /// An answer is given once.
+    ///
+    /// # Errors
+    /// When the connection is lost: whether the request was carried out is not known.
+    pub fn wait(&self, until: Instant) -> Result<Option<ClientOutcome>, Cause> {
+        let link = &*self.link;
+        let mut exchange = link.exchange.lock();
+        let mut reads = false;
+        let result = loop {
+            if let Some(answer) = exchange.take(self.id) {
+                break Ok(Some(answer));
+            }
+            if let Some(cause) = exchange.lost() {
+                break Err(cause.clone());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break Ok(None);
+            }
+            if exchange.reading && !reads {
+                exchange.begin_wait(self.id);
+                MutexGuard::unlocked(&mut exchange, || thread::park_timeout(left));
+                exchange.end_wait(self.id);
+            } else {
+                (reads, exchange.reading) = (true, true);
+                let (came, end) = MutexGuard::unlocked(&mut exchange, || link.read(left));
+                let mut woken = exchange.deliver(came, |outcome| link.lost_by(outcome));
+                if let Some(cause) = end {
+                    link.stream.close();
+                    woken.append(&mut exchange.lose(cause));
+                }
+                if !woken.is_empty() {
+                    MutexGuard::unlocked(&mut exchange, || wake(woken));
+                }
+            }
+        };
+        if reads {
+            exchange.reading = false;
+        }
+        let successor = exchange.successor();
+        drop(exchange);
+        wake(successor);
+        result
+    }
+
+    /// The answer, if it came already; reads nothing.
+    pub(super) fn poll(&self) -> Option<ClientOutcome> {
+        self.link.exchange.lock().take(self.id)
+    }
+
+    /// Since when the node owes the answer and was not heard.
+    pub(super) fn silent_since(&self) -> Instant {
+        self.sent.max(self.link.exchange.lock().heard())
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.link.exchange.lock().forget(self.id);
+    }
+}
+
+impl Link {
+    /// Writes a frame, or leaves it to the thread that writes now.
+    fn write(&self, frame: Vec<u8>) {
+        let mut output = self.output.lock();
+        output.frames.push(frame);
+        if output.writing {
+            return;
+        }
+        output.writing = true;
+        while !output.frames.is_empty() {
+            let frames = std::mem::take(&mut output.frames);
+            let written = MutexGuard::unlocked(&mut output, || {
+                write_frames(&mut self.stream.clone(), &frames, CLIENT_SILENCE_TIME)
+            });
+            if let Err(error) = written {
+                output.frames.clear();
+                self.lose(self.lost_because(error));
+            }
+        }
+        output.writing = false;
+    }
+
+    /// Reads what comes within `left`, but not for longer than a step: the answers, and why there
+    /// will be no more of them.
+    fn read(&self, left: Duration) -> (Vec<ClientResponse>, Option<Cause>) {
+        let mut reader = self.reader.lock();
+        let step = left.min(CLIENT_READ_STEP);
+        let patience = Patience { idle: step, frame: step };
+        let mut came = Vec::new();
+        loop {
+            match reader.read(MAX_RESPONSE_FRAME_BYTES, patience) {
+                Ok(bytes) => match decode_response(bytes) {
+                    Ok(response) => came.push(response),
+                    Err(error) => return (came, Some(self.lost_because(error))),
+                },
+                Err(FrameError::Idle | FrameError::TooSlow) => return (came, None),
+                Err(error) => return (came, Some(self.lost_because(error))),
+            }
+            if !reader.has_frame() {
+                return (came, None);
+            }
+        }
+    }
+
+    fn lose(&self, cause: Cause) {
+        self.stream.close();
+        let woken = self.exchange.lock().lose(cause);
+        wake(woken);
+    }
+
+    fn lost_because(&self, why: impl ToString) -> Cause {
+        Cause::ConnectionLost { node: self.address, why: why.to_string() }
+    }
+
+    /// The cause in an answer that is about the connection.
+    fn lost_by(&self, outcome: ClientOutcome) -> Cause {
+        match outcome {
+            ClientOutcome::BadRequest(message) => self.lost_because(message),
+            ClientOutcome::Closing { .. } => self.lost_because("the node is stopping"),
+            ClientOutcome::TooManyRequests => self.lost_because("the node has too many requests"),
+            _ => self.lost_because("the node ended it"),
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.stream.close();
+    }
+}
+
+fn wake(threads: impl IntoIterator<Item = Thread>) {
+    for thread in threads {
+        thread.unpark();
+    }
+}

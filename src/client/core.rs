@@ -1,0 +1,210 @@
+//! What the clones of a client share, and the loop that brings a call to its result.
+//!
+//! The loop runs on the threads of the callers; a client has no thread of its own. Who waits for
+//! a result tries again when that is needed, so a call makes no progress while nobody waits for it.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::call::{Call, Sending, Verdict, What};
+use super::connection::Connection;
+use super::error::{Cause, Error};
+use super::pending::Transaction;
+use super::route::Route;
+use super::session::{Grant, Sessions};
+use crate::limits::CLIENT_SILENCE_TIME;
+use crate::wire::ClientOutcome;
+
+/// What the clones of a client share.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) route: Route,
+    pub(super) sessions: Sessions,
+    /// Whether to follow redirects and to try again.
+    pub(super) follow: bool,
+    pub(super) timeout: Duration,
+    pub(super) window: u32,
+}
+
+/// The result of a call.
+type Outcome = Result<ClientOutcome, Error>;
+
+impl Core {
+    /// Brings a call to its result, which is there at its deadline at the latest; `None` when
+    /// `until` comes first. `owner` is who gets the number of a call that needs one.
+    pub(super) fn advance(
+        &self,
+        call: &mut Call,
+        owner: Option<&Arc<Transaction>>,
+        until: Instant,
+    ) -> Option<Outcome> {
+        loop {
+            let result = match call.sending {
+                None => self.send(call, owner, until),
+                Some(_) => self.receive(call, until),
+            };
+            if result.is_some() {
+                return result;
+            }
+            if Instant::now() >= until {
+                return None;
+            }
+        }
+    }
+
+    /// Sends a call that is not on its way; gives its result if it cannot be sent, and `None` when
+    /// it was sent or `until` came first.
+    pub(super) fn send(
+        &self,
+        call: &mut Call,
+        owner: Option<&Arc<Transaction>>,
+        until: Instant,
+    ) -> Option<Outcome> {
+        let end = until.min(call.deadline);
+        while call.sending.is_none() {
+            let now = Instant::now();
+            if now >= call.deadline {
+                return Some(Err(call.out_of_time()));
+            }
+            if now >= until {
+                return None;
+            }
+            if let Some(resume) = call.resume.filter(|resume| *resume > now) {
+                thread::sleep(resume.min(end) - now);
+                continue;
+            }
+            call.resume = None;
+            if let Err(error) = self.number(call, owner, end) {
+                // Who works on it may have no more time, and the call still have some.
+                let cut_short = end < call.deadline && Instant::now() < call.deadline;
+                return if cut_short { None } else { Some(Err(error)) };
+            }
+            match self.route.connection(end) {
+                Ok(connection) => {
+                    if let Some(result) = self.send_on(call, connection) {
+                        return Some(result);
+                    }
+                }
+                Err(cause) => {
+                    call.pause(cause);
+                    if !self.follow {
+                        return Some(Err(call.not_again()));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn send_on(&self, call: &mut Call, connection: Connection) -> Option<Outcome> {
+        if let Some(number) = &mut call.number {
+            self.sessions.refresh(number);
+        }
+        match connection.send(call.body(), call.node_time(Instant::now())) {
+            Ok(ticket) => call.sending = Some(Sending { connection, ticket }),
+            Err(cause @ Cause::TooLarge(_)) => return Some(Err(call.fail(cause))),
+            // Lost meanwhile: the route sees it, too.
+            Err(cause) => call.change(cause),
+        }
+        None
+    }
+
+    /// Gives a call that needs a number one, if it has none; opens a session for it where there is
+    /// none, and works on the oldest open transaction while the window is full.
+    fn number(
+        &self,
+        call: &mut Call,
+        owner: Option<&Arc<Transaction>>,
+        end: Instant,
+    ) -> Result<(), Error> {
+        // What is never sent again needs no number.
+        let Some(owner) = owner.filter(|_| self.follow && call.runs_once()) else { return Ok(()) };
+        while call.number.is_none() {
+            match self.sessions.grant(owner, end) {
+                Grant::Number(number) => call.number = Some(number),
+                Grant::Full(oldest) => {
+                    if !oldest.drive(self, end) {
+                        return Err(call.not_again());
+                    }
+                }
+                Grant::Open => self.open_session(end)?,
+                Grant::NoTime => return Err(call.not_again()),
+            }
+        }
+        Ok(())
+    }
+
+    fn open_session(&self, end: Instant) -> Result<(), Error> {
+        let mut opening = Call::new(What::OpenSession { window: self.window }, end);
+        let result = self.advance(&mut opening, None, end);
+        let opened = match &result {
+            Some(Ok(ClientOutcome::SessionOpened { session, window, .. })) => {
+                Some((*session, *window))
+            }
+            _ => None,
+        };
+        self.sessions.opened(opened);
+        match (opened, result) {
+            (Some(_), _) => Ok(()),
+            (None, Some(Err(error))) => Err(error),
+            (None, _) => Err(opening.out_of_time()),
+        }
+    }
+
+    /// Waits for the answer of a call that is on its way.
+    fn receive(&self, call: &mut Call, until: Instant) -> Option<Outcome> {
+        let Some(sending) = &call.sending else { return None };
+        let connection = sending.connection.clone();
+        let silence = sending.ticket.silent_since() + CLIENT_SILENCE_TIME;
+        let end = until.min(call.deadline);
+        match sending.ticket.wait(if self.follow { end.min(silence) } else { end }) {
+            Ok(Some(outcome)) => {
+                call.sending = None;
+                self.follow_up(call, &connection, outcome)
+            }
+            Ok(None) => {
+                let now = Instant::now();
+                if now >= call.deadline {
+                    return Some(Err(call.out_of_time()));
+                }
+                let silent = sending.ticket.silent_since() + CLIENT_SILENCE_TIME <= now;
+                if self.follow && silent {
+                    connection.lose("it does not answer");
+                }
+                None
+            }
+            Err(cause) => {
+                call.unanswered(cause);
+                self.route.leave(&connection);
+                (!self.follow).then(|| Err(call.not_again()))
+            }
+        }
+    }
+
+    /// Does what an answer asks for.
+    fn follow_up(
+        &self,
+        call: &mut Call,
+        connection: &Connection,
+        outcome: ClientOutcome,
+    ) -> Option<Outcome> {
+        let verdict = call.judge(connection, outcome);
+        if let Verdict::Done(result) = verdict {
+            return Some(result);
+        }
+        if !self.follow {
+            return Some(Err(call.not_again()));
+        }
+        match verdict {
+            Verdict::Done(_) | Verdict::Again => {}
+            Verdict::Leave => self.route.leave(connection),
+            Verdict::Follow(to) => self.route.redirect(connection, to.address),
+            Verdict::Renumber(number) => {
+                self.sessions.release(number);
+                self.sessions.expire(number.session);
+            }
+        }
+        None
+    }
+}

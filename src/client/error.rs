@@ -1,0 +1,225 @@
+//! Errors by consequence: what a failed call means for the data, and why it failed.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::lpaxos::Position;
+use crate::wire::{Certainty, ProgramError, Redirect, Refusal, WireError};
+
+/// Why a call gave no result. The variants say what became of the transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Error {
+    /// It did not run and never will: asking again is safe.
+    DidNotRun {
+        /// What was wrong last.
+        cause: Cause,
+    },
+    /// It may have run, or may still: ask the store before asking again.
+    MayHaveRun {
+        /// What was wrong last.
+        cause: Cause,
+    },
+    /// It ran, and its writes are there, but its answer is not to be had.
+    Ran {
+        /// Where in the order of all transactions, if that is known.
+        position: Option<Position>,
+        /// Why there is no answer.
+        cause: Cause,
+    },
+    /// The program is not valid. It had no effect.
+    Compile(ProgramError),
+    /// The program failed while it ran. It had no effect.
+    Runtime(ProgramError),
+    /// The program ended by `abort`. It had no effect.
+    Aborted {
+        /// What the program gave as the reason.
+        message: String,
+        /// Where in the order of all transactions.
+        position: Position,
+    },
+}
+
+impl Error {
+    /// What became of the transaction. Errors of the program count as `DidNotRun`: they leave
+    /// nothing behind.
+    pub fn certainty(&self) -> Certainty {
+        match self {
+            Error::MayHaveRun { .. } => Certainty::MayHaveRun,
+            Error::Ran { .. } => Certainty::Ran,
+            Error::DidNotRun { .. }
+            | Error::Compile(_)
+            | Error::Runtime(_)
+            | Error::Aborted { .. } => Certainty::DidNotRun,
+        }
+    }
+
+    /// What was wrong, unless it was the program.
+    pub fn cause(&self) -> Option<&Cause> {
+        match self {
+            Error::DidNotRun { cause } | Error::MayHaveRun { cause } | Error::Ran { cause, .. } => {
+                Some(cause)
+            }
+            Error::Compile(_) | Error::Runtime(_) | Error::Aborted { .. } => None,
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::DidNotRun { cause } => write!(f, "did not run: {cause}"),
+            Error::MayHaveRun { cause } => write!(f, "may have run: {cause}"),
+            Error::Ran { cause, .. } => write!(f, "ran, but without an answer: {cause}"),
+            Error::Compile(error) => write!(
+                f,
+                "compile error at line {}, column {}: {}",
+                error.line, error.column, error.message
+            ),
+            Error::Runtime(error) => write!(
+                f,
+                "error at line {}, column {}: {}",
+                error.line, error.column, error.message
+            ),
+            Error::Aborted { message, .. } => write!(f, "aborted: {message}"),
+        }
+    }
+}
+
+/// What was wrong besides the program.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The client was given no address.
+    NoAddress,
+    /// The deadline passed before the transaction could be sent.
+    NoTime,
+    /// No connection to the node came about.
+    Unreachable {
+        /// The node.
+        node: SocketAddr,
+        /// What happened.
+        why: String,
+    },
+    /// The node does not let clients in, and says why.
+    Refused {
+        /// The node.
+        node: SocketAddr,
+        /// Its word.
+        refusal: Refusal,
+    },
+    /// The connection ended before the answer came.
+    ConnectionLost {
+        /// The node.
+        node: SocketAddr,
+        /// What happened.
+        why: String,
+    },
+    /// The deadline passed before the answer came.
+    NoAnswer {
+        /// The node that was asked last.
+        node: SocketAddr,
+    },
+    /// The node says that another leads.
+    Redirected {
+        /// The node.
+        node: SocketAddr,
+        /// Who leads.
+        to: Redirect,
+    },
+    /// The node reaches no majority, or there is no cluster yet.
+    NodesUnreachable {
+        /// The node.
+        node: SocketAddr,
+    },
+    /// The node led when it was asked, and does not any more.
+    LostLeadership {
+        /// The node.
+        node: SocketAddr,
+        /// Who leads now, where that is known.
+        leader: Option<Redirect>,
+    },
+    /// The node is stopping.
+    Closing {
+        /// The node.
+        node: SocketAddr,
+    },
+    /// The node did not come to an end in the time it was given.
+    Timeout {
+        /// The node.
+        node: SocketAddr,
+    },
+    /// The node is too busy.
+    TooManyRequests {
+        /// The node.
+        node: SocketAddr,
+    },
+    /// The request is larger than a node takes.
+    TooLarge(WireError),
+    /// The request breaks a rule, which the node names.
+    BadRequest(String),
+    /// The program is not valid, says the node that was asked again.
+    Compile(ProgramError),
+    /// The session expired.
+    SessionExpired,
+    /// The session moved past the transaction. Says how.
+    NumberOutsideWindow(String),
+    /// The answer was too large to be sent or kept.
+    AnswerNotKept,
+    /// The answer holds what is not text.
+    NotText,
+    /// The node gave an answer that makes no sense for the request.
+    SenselessAnswer {
+        /// The node.
+        node: SocketAddr,
+    },
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::NoAddress => write!(f, "no address of a node was given"),
+            Cause::NoTime => write!(f, "the time was over before it could be sent"),
+            Cause::Unreachable { node, why } => write!(f, "cannot connect to {node}: {why}"),
+            Cause::Refused { node, refusal } => write!(f, "{node} refused: {refusal}"),
+            Cause::ConnectionLost { node, why } => {
+                write!(f, "lost the connection to {node}: {why}")
+            }
+            Cause::NoAnswer { node } => write!(f, "no answer from {node} in time"),
+            Cause::Redirected { node, to } => {
+                write!(f, "{node} does not lead; node {} at {} does", to.leader, to.address)
+            }
+            Cause::NodesUnreachable { node } => {
+                write!(f, "{node} cannot reach a majority of the cluster")
+            }
+            Cause::LostLeadership { node, leader: Some(to) } => {
+                write!(f, "{node} lost the leadership to node {} at {}", to.leader, to.address)
+            }
+            Cause::LostLeadership { node, leader: None } => {
+                write!(f, "{node} lost the leadership; the new leader is not known yet")
+            }
+            Cause::Closing { node } => write!(f, "{node} is stopping"),
+            Cause::Timeout { node } => write!(f, "{node} could not finish it in time"),
+            Cause::TooManyRequests { node } => write!(f, "{node} has too many requests; try later"),
+            Cause::TooLarge(error) => write!(f, "the request is too large: {error}"),
+            Cause::BadRequest(message) => write!(f, "the request is not valid: {message}"),
+            Cause::Compile(error) => write!(
+                f,
+                "a node that was asked again says: compile error at line {}, column {}: {}",
+                error.line, error.column, error.message
+            ),
+            Cause::SessionExpired => write!(f, "the session has expired"),
+            Cause::NumberOutsideWindow(message) => {
+                write!(f, "the session went on without it: {message}")
+            }
+            Cause::AnswerNotKept => write!(f, "the answer is too large to be sent or kept"),
+            Cause::NotText => write!(f, "the answer holds what is not text"),
+            Cause::SenselessAnswer { node } => {
+                write!(f, "{node} gave an answer that makes no sense")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Cause {}

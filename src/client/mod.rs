@@ -1,0 +1,245 @@
+//! The client library: a blocking [`Client`] that finds the leader, tries again until its deadline,
+//! and runs nothing twice.
+//!
+//! ```no_run
+//! use lattistore::Client;
+//!
+//! let client = Client::builder()
+//!     .address("127.0.0.1:50051".parse()?)
+//!     .address("127.0.0.2:50051".parse()?)
+//!     .build();
+//! client.put("greeting", "hello")?;
+//! let program = "old = get $key; put $key old + $more; return len(old);";
+//! let answer = client.execute(program, [("key", "greeting".into()), ("more", "!".into())])?;
+//! assert_eq!(answer.values["greeting"], "hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A client has no threads. The threads that call it write their requests themselves, and one of
+//! those that wait reads for all; see `exchange` for why. All of them share one connection, to the
+//! leader, and any number of requests may be on their way on it.
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `connection`, `exchange` | requests and answers on one connection |
+//! | `route` | which node to ask |
+//! | `session` | numbers for transactions, so that a retry runs nothing twice |
+//! | `call` | what an answer means for a call |
+//! | `core` | the loop: send, receive, try again |
+//! | `pending` | a transaction on its way |
+//!
+//! At most once: the client opens a session with its first transaction and numbers each; a retry
+//! carries the same number, to whatever node. When the fate of a sending is unknown and the session
+//! is gone, the answer is [`Error::MayHaveRun`], never a second run.
+
+mod builder;
+mod call;
+mod connection;
+mod core;
+mod error;
+mod exchange;
+mod pending;
+mod programs;
+mod route;
+mod session;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+pub use crate::lang::{Params, Value};
+pub use crate::lpaxos::{NodeId, Position, Slot};
+pub use crate::wire::{
+    Certainty, ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect, RequestBody,
+};
+pub use builder::Builder;
+pub use connection::{Connection, Ticket};
+pub use error::{Cause, Error};
+pub use pending::{Answer, Pending};
+
+use self::core::Core;
+use call::{Call, What};
+
+/// A client of a cluster. It is cheap to clone, and clones may be used by many threads at once; they
+/// share a connection and a session, which end with the last of them.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Core>);
+
+impl Client {
+    /// Begins to make a client.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Runs a program as one transaction. Parameters are the values of its `$name`s.
+    ///
+    /// # Errors
+    /// [`Error`] says by its variant whether the transaction ran.
+    pub fn execute<K: Into<String>>(
+        &self,
+        program: impl Into<String>,
+        params: impl IntoIterator<Item = (K, Value)>,
+    ) -> Result<Answer, Error> {
+        self.submit(program, params).wait()
+    }
+
+    /// Sends a program and returns without waiting for the answer, so that one thread can have many
+    /// on their way. It waits while there is no connection, or as many transactions are unanswered
+    /// as the session allows.
+    ///
+    /// ```no_run
+    /// # let client = lattistore::Client::builder().build();
+    /// let pending: Vec<_> = (0..100)
+    ///     .map(|i| client.submit("put $key $i;", [("key", format!("k{i}").as_str().into()), ("i", "v".into())]))
+    ///     .collect();
+    /// for one in pending {
+    ///     one.wait()?;
+    /// }
+    /// # Ok::<(), lattistore::client::Error>(())
+    /// ```
+    pub fn submit<K: Into<String>>(
+        &self,
+        program: impl Into<String>,
+        params: impl IntoIterator<Item = (K, Value)>,
+    ) -> Pending {
+        let (program, params) = (program.into(), collect(params));
+        self.begin(What::Transaction { program, params })
+    }
+
+    /// Runs a program that writes nothing. It is cheaper than [`execute`](Client::execute) for a
+    /// client's first call, as it needs no session. A program that writes might run twice.
+    ///
+    /// # Errors
+    /// As [`execute`](Client::execute); `DidNotRun` here means that there is no answer.
+    pub fn read<K: Into<String>>(
+        &self,
+        program: impl Into<String>,
+        params: impl IntoIterator<Item = (K, Value)>,
+    ) -> Result<Answer, Error> {
+        let (program, params) = (program.into(), collect(params));
+        self.begin(What::Read { program, params }).wait()
+    }
+
+    /// The value of a key, if it has one.
+    ///
+    /// # Errors
+    /// As [`read`](Client::read).
+    pub fn get(&self, key: &str) -> Result<Option<String>, Error> {
+        let mut answer = self.read(programs::GET, [("key", key.into())])?;
+        Ok(answer.values.remove(key))
+    }
+
+    /// Gives a key a value.
+    ///
+    /// # Errors
+    /// As [`execute`](Client::execute).
+    pub fn put(&self, key: &str, value: &str) -> Result<(), Error> {
+        let params = [("key", key.into()), ("value", value.into())];
+        self.execute(programs::PUT, params).map(drop)
+    }
+
+    /// Deletes a key, if it has a value.
+    ///
+    /// # Errors
+    /// As [`execute`](Client::execute).
+    pub fn delete(&self, key: &str) -> Result<(), Error> {
+        self.execute(programs::DELETE, [("key", key.into())]).map(drop)
+    }
+
+    /// Compare and set: gives the key the value `new` (with `None`, deletes it) if its value is
+    /// `expected` (with `None`, if it has none). Gives whether it was.
+    ///
+    /// ```no_run
+    /// # let client = lattistore::Client::builder().build();
+    /// if client.cas("lock", None, "me")? {
+    ///     client.cas("lock", Some("me"), None)?;
+    /// }
+    /// # Ok::<(), lattistore::client::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`execute`](Client::execute).
+    pub fn cas<'a>(
+        &self,
+        key: &str,
+        expected: Option<&str>,
+        new: impl Into<Option<&'a str>>,
+    ) -> Result<bool, Error> {
+        let new = new.into();
+        let program = match (expected, new) {
+            (Some(_), Some(_)) => programs::REPLACE,
+            (None, Some(_)) => programs::CREATE,
+            (Some(_), None) => programs::REMOVE,
+            (None, None) => programs::ABSENT,
+        };
+        let mut params = vec![("key", Value::from(key))];
+        params.extend(expected.map(|expected| ("expected", expected.into())));
+        params.extend(new.map(|new| ("new", new.into())));
+        let answer = self.execute(program, params)?;
+        match answer.returned {
+            Some(Value::Truth(matched)) => Ok(matched),
+            _ => Err(Error::Ran { position: Some(answer.position), cause: Cause::AnswerNotKept }),
+        }
+    }
+
+    /// How the node is that the client talks to: the leader, once a transaction was answered.
+    ///
+    /// # Errors
+    /// When no node answers in time.
+    pub fn status(&self) -> Result<NodeStatus, Error> {
+        let mut call = Call::new(What::Status, Instant::now() + self.0.timeout);
+        let deadline = call.deadline;
+        match self.0.advance(&mut call, None, deadline) {
+            Some(Ok(ClientOutcome::Status(status))) => {
+                self.0.route.know(status.members.iter().map(|member| member.address));
+                Ok(status)
+            }
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) | None => Err(call.out_of_time()),
+        }
+    }
+
+    /// How the node at `address` is.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    pub fn status_of(&self, address: SocketAddr) -> Result<NodeStatus, Error> {
+        let status = || {
+            let connection = Connection::connect(address, self.0.timeout)?;
+            match connection.ask(RequestBody::Status, self.0.timeout)? {
+                ClientOutcome::Status(status) => Ok(status),
+                _ => Err(Cause::SenselessAnswer { node: address }),
+            }
+        };
+        status().map_err(|cause| Error::DidNotRun { cause })
+    }
+
+    /// How all nodes are that the client knows of, its own addresses and the members that any of
+    /// them names; in the order of addresses. They are asked at the same time.
+    pub fn nodes(&self) -> Vec<(SocketAddr, Result<NodeStatus, Error>)> {
+        // Members may be known to nodes only.
+        let _ = self.status();
+        let mut addresses = self.0.route.known();
+        addresses.sort_unstable();
+        thread::scope(|scope| {
+            let asked: Vec<_> = addresses
+                .into_iter()
+                .map(|address| (address, scope.spawn(move || self.status_of(address))))
+                .collect();
+            let answered = asked.into_iter().map(|(address, asked)| match asked.join() {
+                Ok(status) => (address, status),
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            answered.collect()
+        })
+    }
+
+    fn begin(&self, what: What) -> Pending {
+        Pending::begin(&self.0, Call::new(what, Instant::now() + self.0.timeout))
+    }
+}
+
+fn collect<K: Into<String>>(params: impl IntoIterator<Item = (K, Value)>) -> Params {
+    params.into_iter().map(|(name, value)| (name.into(), value)).collect()
+}

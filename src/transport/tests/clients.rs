@@ -1,0 +1,185 @@
+//! Requests in, answers out, and clients that behave badly.
+
+use super::greetings::greeted_at_last;
+use super::*;
+
+#[test]
+fn answers_come_in_the_order_in_which_they_are_given() {
+    let running = start(settings());
+    let mut client = running.client();
+    for id in 1..=3 {
+        client.ask(id);
+    }
+    let mut replies: Vec<_> = (1..=3)
+        .map(|id| {
+            let (asked, reply) = running.request();
+            assert_eq!(asked, request(id));
+            reply
+        })
+        .collect();
+    while let Some(reply) = replies.pop() {
+        reply.send(said("done"));
+    }
+    for id in [3, 2, 1] {
+        assert_eq!(client.answer(), answer_to(id, "done"));
+    }
+}
+
+#[test]
+fn a_client_that_sent_its_last_request_still_gets_its_answers() {
+    let running = start(settings());
+    let mut client = running.client();
+    client.ask(1);
+    client.ask(2);
+    client.stream.close_writing();
+    let (first, second) = (running.request().1, running.request().1);
+    first.send(said("first"));
+    assert_eq!(client.answer(), answer_to(1, "first"));
+    second.send(said("second"));
+    assert_eq!(client.answer(), answer_to(2, "second"));
+    assert!(matches!(client.frame(), Err(FrameError::Closed)));
+}
+
+#[test]
+fn a_request_that_nobody_answers_is_answered() {
+    let running = start(settings());
+    let mut client = running.client();
+    client.ask(1);
+    drop(running.request());
+    assert_eq!(client.answer().outcome, ClientOutcome::Closing { could_handle: true });
+}
+
+#[test]
+fn a_client_that_left_does_no_harm() {
+    let running = start(settings());
+    let mut client = running.client();
+    client.ask(1);
+    let (_, reply) = running.request();
+    client.stream.close();
+    drop(client);
+    reply.send(said("nobody hears"));
+    let mut other = running.client();
+    other.ask(1);
+    running.request().1.send(said("served"));
+    assert_eq!(other.answer(), answer_to(1, "served"));
+}
+
+#[test]
+fn a_request_without_a_body_is_answered_and_the_next_is_served() {
+    let running = start(settings());
+    let mut client = running.client();
+    // Only field 1, the id.
+    client.send(&[0, 0, 0, 2, 0x08, 7]);
+    let answer = client.answer();
+    assert_eq!(answer.id, 7);
+    assert!(matches!(answer.outcome, ClientOutcome::BadRequest(_)), "{answer:?}");
+    client.ask(8);
+    running.request().1.send(said("served"));
+    assert_eq!(client.answer(), answer_to(8, "served"));
+}
+
+#[test]
+fn what_is_no_request_ends_the_connection_with_a_reason() {
+    let running = start(settings());
+    let frames: [&[u8]; 4] = [
+        &[0, 0, 0, 0],
+        &[0, 0, 0, 3, 0xff, 0xff, 0xff],
+        &[0xff, 0xff, 0xff, 0xff, 1, 2, 3],
+        &[0, 0, 1],
+    ];
+    for bytes in frames {
+        let mut client = running.client();
+        client.ask(1);
+        client.send(bytes);
+        client.stream.close_writing();
+        // What was asked before is still answered.
+        running.request().1.send(said("served"));
+        let mut answers = [client.answer(), client.answer()];
+        answers.sort_by_key(|answer| answer.id);
+        assert_eq!(answers[0].id, 0);
+        assert!(matches!(answers[0].outcome, ClientOutcome::BadRequest(_)), "{answers:?}");
+        assert_eq!(answers[1], answer_to(1, "served"));
+        assert!(matches!(client.frame(), Err(FrameError::Closed)));
+    }
+}
+
+#[test]
+fn silent_and_slow_clients_are_cut_off() {
+    let short = Duration::from_millis(20);
+    let running = start(Settings { client_idle_time: short, frame_time: short, ..settings() });
+    for bytes in [&b""[..], &[0, 0, 0, 9, 1]] {
+        let mut client = running.client();
+        client.send(bytes);
+        let answer = client.answer();
+        assert_eq!(answer.id, 0);
+        assert!(matches!(answer.outcome, ClientOutcome::BadRequest(_)), "{answer:?}");
+        assert!(matches!(client.frame(), Err(FrameError::Closed)));
+    }
+}
+
+#[test]
+fn no_more_requests_are_read_than_may_be_unanswered() {
+    const MOST: usize = 3;
+    let running = start(Settings { max_pipelined: MOST, ..settings() });
+    let mut client = running.client();
+    for id in 1..=20 {
+        client.ask(id);
+    }
+    let mut held = std::collections::VecDeque::new();
+    for id in 1..=20 {
+        if held.len() == MOST {
+            let reply: Reply = held.pop_front().expect("held");
+            reply.send(said("done"));
+        }
+        let (asked, reply) = running.request();
+        assert_eq!(asked.id, id);
+        held.push_back(reply);
+        assert!(held.len() + running.requests.len() <= MOST);
+    }
+    drop(held);
+    for id in 1..=20 {
+        assert_eq!(client.answer().id, id);
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
+    let running = start(Settings {
+        write_time: Duration::from_millis(50),
+        linger_time: Duration::ZERO,
+        max_clients: 2,
+        ..settings()
+    });
+    let mut deaf = running.client();
+    let mut other = running.client();
+    let asked = (1..=LARGE_ANSWERS).map(|id| {
+        deaf.ask(id);
+        running.request().1
+    });
+    for reply in asked.collect::<Vec<_>>() {
+        reply.send(large_answer());
+    }
+    other.ask(1);
+    running.request().1.send(said("served"));
+    assert_eq!(other.answer(), answer_to(1, "served"));
+    // There is room for another client only once the deaf one was cut off.
+    greeted_at_last(&running);
+    let answers = (1..).take_while(|_| deaf.frame().is_ok()).count();
+    assert!(answers < usize::try_from(LARGE_ANSWERS).expect("few"));
+}
+
+#[test]
+fn a_panic_in_a_connection_is_an_event() {
+    let running = start(settings());
+    let mut client = running.client();
+    let panics = ClientRequest { timeout_ms: PANIC_MS, ..request(1) };
+    client.send(&encode_request(&panics).expect("small enough"));
+    match running.event() {
+        Event::ThreadDied { thread, reason } => {
+            assert_eq!(thread, "inbound");
+            assert!(reason.contains("asked to panic"), "{reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+    client.wait_for_end();
+}

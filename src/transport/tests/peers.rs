@@ -1,0 +1,215 @@
+//! Connections between nodes: made, refused, lost, made again.
+
+use std::net::TcpListener;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::limits::MAX_GREETING_FRAME_BYTES;
+use crate::wire::{Reason, encode_welcome};
+
+fn connected(address: SocketAddr, node: u64) -> Event {
+    Event::Connected { address, accepted: Accepted { node: NodeId(node), cluster: None } }
+}
+
+/// A node of which the test plays the part: greets, and then does what the test says.
+fn accept_peer(listener: &TcpListener) -> Client {
+    let (stream, _) = listener.accept().expect("a connection");
+    let stream = Stream::new(stream).expect("a stream");
+    let mut client = Client { reader: FrameReader::new(stream.clone()), stream };
+    client.reader.read(MAX_GREETING_FRAME_BYTES, PATIENCE).expect("a greeting");
+    client.send(&encode_welcome(&Ok(Accepted { node: NodeId(9), cluster: None })));
+    client
+}
+
+#[test]
+fn messages_arrive_in_order_and_with_their_sender() {
+    let (a, b) = (start_at(loopback(), 1, settings()), start_at(loopback(), 2, settings()));
+    let sender = a.transport.connect(b.address()).expect("a thread");
+    assert_eq!(a.event(), connected(b.address(), 2));
+    assert!(sender.is_connected());
+    for number in 0..100 {
+        assert!(sender.send(peer_frame(number)));
+    }
+    for number in 0..100 {
+        assert_eq!(b.event(), frame_event(1, number));
+    }
+    assert_eq!(sender.dropped(), 0);
+}
+
+#[test]
+fn nodes_reach_each_other_over_ipv6() {
+    let localhost = SocketAddr::new(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST), 0);
+    if TcpListener::bind(localhost).is_err() {
+        return; // a machine without IPv6
+    }
+    let (a, b) = (start_at(localhost, 1, settings()), start_at(localhost, 2, settings()));
+    a.transport.connect(b.address()).expect("a thread");
+    assert_eq!(a.event(), connected(b.address(), 2));
+}
+
+#[test]
+fn a_peer_that_comes_back_is_connected_again() {
+    let a = start_at(loopback(), 1, settings());
+    let b = start_at(loopback(), 2, settings());
+    let address = b.address();
+    let sender = a.transport.connect(address).expect("a thread");
+    assert_eq!(a.event(), connected(address, 2));
+    b.transport.stop();
+    assert!(matches!(a.event(), Event::Disconnected { address: lost, .. } if lost == address));
+    assert!(!sender.send(peer_frame(1)), "nothing is queued without a connection");
+    let b = start_at(address, 3, settings());
+    assert_eq!(a.event(), connected(address, 3));
+    assert!(sender.send(peer_frame(2)));
+    assert_eq!(b.event(), frame_event(1, 2));
+    assert_eq!(sender.dropped(), 1);
+}
+
+#[test]
+fn a_peer_that_is_not_there_yet_is_waited_for() {
+    let a = start_at(loopback(), 1, settings());
+    let free = TcpListener::bind(loopback()).expect("bound").local_addr().expect("an address");
+    a.transport.connect(free).expect("a thread");
+    let _b = start_at(free, 2, settings());
+    assert_eq!(a.event(), connected(free, 2));
+}
+
+#[test]
+fn a_refusal_is_told_once_until_it_changes() {
+    let (a, b) = (start_at(loopback(), 1, settings()), start_at(loopback(), 2, settings()));
+    let address = b.address();
+    let refusal = |reason| Refusal::new(reason, "no");
+    *b.node.refuse_peers.lock() = Some(refusal(Reason::ListsDiffer));
+    a.transport.connect(address).expect("a thread");
+    while b.node.peers_asked.load(Ordering::SeqCst) < 4 {
+        std::thread::yield_now();
+    }
+    *b.node.refuse_peers.lock() = Some(refusal(Reason::OtherCluster));
+    for reason in [Reason::ListsDiffer, Reason::OtherCluster] {
+        let expected = Event::Refused { address, refusal: refusal(reason), by_peer: true };
+        assert_eq!(a.event(), expected);
+    }
+    *b.node.refuse_peers.lock() = None;
+    assert_eq!(a.event(), connected(address, 2));
+}
+
+#[test]
+fn a_node_that_should_not_be_there_gets_no_messages() {
+    let (a, b) = (start_at(loopback(), 1, settings()), start_at(loopback(), 2, settings()));
+    let address = b.address();
+    let refusal = Refusal::new(Reason::UnknownNode, "another node was here");
+    *a.node.refuse_found.lock() = Some(refusal.clone());
+    let sender = a.transport.connect(address).expect("a thread");
+    assert_eq!(a.event(), Event::Refused { address, refusal, by_peer: false });
+    assert!(!sender.send(peer_frame(1)));
+    *a.node.refuse_found.lock() = None;
+    assert_eq!(a.event(), connected(address, 2));
+}
+
+#[test]
+fn a_full_queue_drops_and_does_not_wait() {
+    let listener = TcpListener::bind(loopback()).expect("bound");
+    let a = start_at(loopback(), 1, Settings { max_queued_frames: 4, ..settings() });
+    let sender = a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    let mut deaf = accept_peer(&listener);
+    a.event();
+    // More than the system's buffers take, so that the writer is stuck.
+    let frame = Bytes::from(vec![0; 1 << 20]);
+    while sender.send(frame.clone()) || sender.dropped() < 100 {}
+    deaf.stream.close();
+    deaf.wait_for_end();
+    assert!(matches!(a.event(), Event::Disconnected { .. }));
+}
+
+#[test]
+fn a_queue_is_bounded_in_bytes_too() {
+    let listener = TcpListener::bind(loopback()).expect("bound");
+    let a = start_at(loopback(), 1, Settings { max_queued_bytes: 100, ..settings() });
+    let sender = a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    let mut peer = accept_peer(&listener);
+    a.event();
+    assert!(!sender.send(Bytes::from(vec![0; 101])));
+    // An empty queue takes what is within the bound, again and again.
+    for _ in 0..10 {
+        let frame = [&96_u32.to_be_bytes()[..], &[7; 96]].concat();
+        assert!(sender.send(Bytes::from(frame)));
+        while peer.frame().expect("a frame").is_empty() {}
+    }
+    assert_eq!(sender.dropped(), 1);
+}
+
+#[test]
+fn a_peer_that_closes_is_noticed_although_nothing_is_sent() {
+    let listener = TcpListener::bind(loopback()).expect("bound");
+    let a = start_at(loopback(), 1, Settings { keepalive_time: FOREVER, ..settings() });
+    a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    let peer = accept_peer(&listener);
+    assert!(matches!(a.event(), Event::Connected { .. }));
+    peer.stream.close();
+    assert!(matches!(a.event(), Event::Disconnected { .. }));
+}
+
+#[test]
+fn a_peer_that_gives_no_sign_of_life_is_given_up() {
+    let listener = TcpListener::bind(loopback()).expect("bound");
+    let short = Duration::from_millis(20);
+    let a = start_at(loopback(), 1, Settings { peer_silence_time: short, ..settings() });
+    a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    let _silent = accept_peer(&listener);
+    assert!(matches!(a.event(), Event::Connected { .. }));
+    assert!(matches!(a.event(), Event::Disconnected { .. }));
+}
+
+#[test]
+fn a_peer_that_says_more_than_that_it_is_there_is_cut_off() {
+    let listener = TcpListener::bind(loopback()).expect("bound");
+    let a = start_at(loopback(), 1, settings());
+    a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    let mut peer = accept_peer(&listener);
+    assert!(matches!(a.event(), Event::Connected { .. }));
+    peer.send(&peer_frame(1));
+    assert!(matches!(a.event(), Event::Disconnected { .. }));
+}
+
+#[test]
+fn an_empty_frame_is_answered_by_an_empty_frame() {
+    let running = start(settings());
+    let mut peer = Client::peer(running.address(), 2);
+    peer.send(&[0, 0, 0, 0]);
+    assert_eq!(peer.frame().expect("an answer"), b"");
+    peer.send(&peer_frame(5));
+    assert_eq!(running.event(), frame_event(2, 5));
+}
+
+#[test]
+fn a_message_that_is_none_ends_the_connection_and_nothing_else() {
+    let running = start(settings());
+    for bytes in [&[0xff, 0xff, 0xff, 0xff][..], &[0, 0, 0, 2, 0xff, 0xff], &[0, 0, 0, 1, 0]] {
+        let mut peer = Client::peer(running.address(), 2);
+        peer.send(bytes);
+        peer.wait_for_end();
+    }
+    let mut peer = Client::peer(running.address(), 2);
+    peer.send(&peer_frame(5));
+    assert_eq!(running.event(), frame_event(2, 5));
+}
+
+#[test]
+fn a_peer_has_one_connection_the_newest() {
+    let running = start(settings());
+    let mut first = Client::peer(running.address(), 2);
+    let mut other = Client::peer(running.address(), 3);
+    let mut second = Client::peer(running.address(), 2);
+    first.wait_for_end();
+    second.send(&peer_frame(1));
+    assert_eq!(running.event(), frame_event(2, 1));
+    other.send(&peer_frame(2));
+    assert_eq!(running.event(), frame_event(3, 2));
+}
+
+#[test]
+fn a_silent_peer_is_cut_off() {
+    let short = Duration::from_millis(20);
+    let running = start(Settings { peer_idle_time: short, ..settings() });
+    Client::peer(running.address(), 2).wait_for_end();
+}

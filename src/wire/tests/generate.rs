@@ -1,0 +1,329 @@
+//! Random messages that keep all rules.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::kv::SessionNumber;
+use crate::lang::Value;
+use crate::limits::NUMBERS_BELOW;
+use crate::lpaxos::{
+    Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Message,
+    NeedPrevious, NodeId, Page, PageMerged, Patch, Position, Prepare, Previous, Progress, Promise,
+    PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
+};
+use crate::wire::{
+    Accepted as LetIn, ClientOutcome, ClientRequest, Introduction, MemberStatus, NodeStatus,
+    PeerHello, ProgramError, Reason, Redirect, Refusal, RequestBody, Role, Welcome,
+};
+
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![0..10_u64, 0..NUMBERS_BELOW, Just(NUMBERS_BELOW - 1)]
+}
+
+fn slot_or_zero() -> impl Strategy<Value = Slot> {
+    number().prop_map(Slot)
+}
+
+fn slot() -> impl Strategy<Value = Slot> {
+    number().prop_map(|number| Slot(number.max(1)))
+}
+
+/// Two slots in ascending order.
+fn two_slots() -> impl Strategy<Value = (Slot, Slot)> {
+    (number(), number()).prop_map(|(a, b)| (Slot(a.min(b)), Slot(a.max(b))))
+}
+
+fn node() -> impl Strategy<Value = NodeId> {
+    (1..=u64::MAX).prop_map(NodeId)
+}
+
+fn cluster() -> impl Strategy<Value = Option<u64>> {
+    option::of(1..=u64::MAX)
+}
+
+fn ballot() -> impl Strategy<Value = Ballot> {
+    let some = (number(), node()).prop_map(|(round, node)| Ballot { round, node });
+    prop_oneof![1 => Just(Ballot::ZERO), 9 => some]
+}
+
+fn ip() -> impl Strategy<Value = IpAddr> {
+    any::<IpAddr>().prop_map(|ip| ip.to_canonical())
+}
+
+fn bytes() -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..12).prop_map(Bytes::from)
+}
+
+fn patch() -> impl Strategy<Value = Arc<Patch<Bytes, Bytes>>> {
+    btree_map(bytes(), option::of(bytes()), 0..6).prop_map(|writes| Arc::new(Patch::new(writes)))
+}
+
+fn entry() -> impl Strategy<Value = Entry<Bytes>> {
+    (option::of(bytes()), slot()).prop_map(|(value, version)| Entry { value, version })
+}
+
+/// A page, and the key that it comes after, which is below all its keys.
+fn page() -> impl Strategy<Value = (Bytes, Page<Bytes, Bytes>)> {
+    let more = any::<(bool, bool)>();
+    (btree_map(bytes(), entry(), 0..8), more).prop_map(|(entries, (more, beyond))| {
+        let prefixed = |key: &[u8]| Bytes::from([&[1], key].concat());
+        let entries: Vec<_> = entries.into_iter().map(|(k, e)| (prefixed(&k), e)).collect();
+        let last = entries.last().map(|(key, _)| key.clone());
+        let next = match (more, beyond, last) {
+            (false, _, _) => None,
+            (true, false, Some(last)) => Some(last),
+            (true, _, _) => Some(Bytes::from_static(&[2])),
+        };
+        (Bytes::from_static(&[0]), Page { entries, next })
+    })
+}
+
+fn proposal() -> impl Strategy<Value = Proposal<Bytes, Bytes>> {
+    (ballot(), slot(), patch()).prop_map(|(ballot, slot, patch)| Proposal { ballot, slot, patch })
+}
+
+fn heartbeat() -> impl Strategy<Value = Heartbeat> {
+    (vec(node(), 0..6), any::<bool>(), option::of(ballot()), number(), slot_or_zero()).prop_map(
+        |(hears, has_quorum, follows, round, complete)| Heartbeat {
+            hears,
+            has_quorum,
+            follows,
+            round,
+            complete,
+        },
+    )
+}
+
+fn promise() -> impl Strategy<Value = Promise<Bytes, Bytes>> {
+    (ballot(), option::of(proposal()), two_slots(), any::<bool>(), page()).prop_map(
+        |(ballot, accepted, (floor, complete), full, (_, page))| Promise {
+            ballot,
+            accepted,
+            complete,
+            floor,
+            full,
+            page,
+        },
+    )
+}
+
+fn previous() -> impl Strategy<Value = Previous<Bytes, Bytes>> {
+    prop_oneof![ballot().prop_map(Previous::Held), patch().prop_map(Previous::Patch)]
+}
+
+fn copy_id() -> impl Strategy<Value = CopyId> {
+    (number(), two_slots(), number()).prop_map(|(number, (base, target), floor)| CopyId {
+        number,
+        base,
+        target,
+        floor: Slot(floor.min(target.0)),
+    })
+}
+
+fn repair_page() -> impl Strategy<Value = RepairPage<Bytes, Bytes>> {
+    (ballot(), copy_id(), any::<bool>(), page()).prop_map(|(ballot, copy, first, (after, page))| {
+        RepairPage { ballot, copy, after: (!first).then_some(after), page }
+    })
+}
+
+/// A message of the protocol, of each kind.
+pub(super) fn message() -> impl Strategy<Value = Message<Bytes, Bytes>> {
+    let small_slot = (1..NUMBERS_BELOW / 2).prop_map(Slot);
+    prop_oneof![
+        heartbeat().prop_map(Message::Heartbeat),
+        (ballot(), slot_or_zero())
+            .prop_map(|(ballot, complete)| Message::Prepare(Prepare { ballot, complete })),
+        promise().prop_map(Message::Promise),
+        (ballot(), slot_or_zero(), bytes()).prop_map(|(ballot, complete, after)| {
+            Message::FetchPage(FetchPage { ballot, complete, after })
+        }),
+        (ballot(), page()).prop_map(|(ballot, (after, page))| {
+            Message::PromisePage(PromisePage { ballot, after, page })
+        }),
+        (ballot(), ballot())
+            .prop_map(|(ballot, promised)| Message::Refused(Refused { ballot, promised })),
+        (ballot(), slot(), patch(), previous()).prop_map(|(ballot, slot, patch, previous)| {
+            Message::Accept(Accept { ballot, slot, patch, previous })
+        }),
+        (ballot(), slot(), slot_or_zero()).prop_map(|(ballot, slot, complete)| {
+            Message::Accepted(Accepted { ballot, slot, complete })
+        }),
+        (ballot(), slot(), slot_or_zero()).prop_map(|(ballot, slot, complete)| {
+            Message::NeedPrevious(NeedPrevious { ballot, slot, complete })
+        }),
+        (ballot(), number())
+            .prop_map(|(ballot, round)| Message::Confirm(Confirm { ballot, round })),
+        (ballot(), number())
+            .prop_map(|(ballot, round)| Message::Confirmed(Confirm { ballot, round })),
+        (ballot(), slot()).prop_map(|(ballot, slot)| Message::Commit(Commit { ballot, slot })),
+        (ballot(), small_slot, vec(patch(), 0..4)).prop_map(|(ballot, first, patches)| {
+            Message::RepairPatches(RepairPatches { ballot, first, patches })
+        }),
+        repair_page().prop_map(Message::RepairPage),
+        (ballot(), number(), bytes()).prop_map(|(ballot, number, after)| {
+            Message::PageMerged(PageMerged { ballot, number, after })
+        }),
+        (ballot(), slot_or_zero())
+            .prop_map(|(ballot, complete)| Message::Progress(Progress { ballot, complete })),
+    ]
+}
+
+/// An introduction.
+pub(super) fn introduction() -> impl Strategy<Value = Introduction> {
+    (ip(), node(), vec(ip(), 0..5), vec((ip(), node()), 0..5), cluster()).prop_map(
+        |(address, node, listed, known, cluster)| Introduction {
+            address,
+            node,
+            listed,
+            known,
+            cluster,
+        },
+    )
+}
+
+/// A greeting.
+pub(super) fn role() -> impl Strategy<Value = Role> {
+    let peer =
+        (node(), ip(), cluster(), vec(ip(), 0..5)).prop_map(|(node, address, cluster, listed)| {
+            Role::Peer(PeerHello { node, address, cluster, listed })
+        });
+    prop_oneof![Just(Role::Client), peer]
+}
+
+/// The answer to a greeting.
+pub(super) fn welcome() -> impl Strategy<Value = Welcome> {
+    let reasons = [
+        Reason::Unknown,
+        Reason::Malformed,
+        Reason::UnknownVersion,
+        Reason::ListsDiffer,
+        Reason::OtherCluster,
+        Reason::UnknownNode,
+        Reason::TooManyConnections,
+        Reason::Closing,
+    ];
+    prop_oneof![
+        (node(), cluster()).prop_map(|(node, cluster)| Ok(LetIn { node, cluster })),
+        (prop::sample::select(reasons.to_vec()), ".{0,40}")
+            .prop_map(|(reason, message)| Err(Refusal { reason, message })),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        ".{0,20}".prop_map(|text| Value::Text(text.as_str().into())),
+        any::<i64>().prop_map(Value::Number),
+        any::<bool>().prop_map(Value::Truth),
+    ]
+}
+
+fn session_number() -> impl Strategy<Value = SessionNumber> {
+    (any::<u64>(), 1..NUMBERS_BELOW, 0..=100_u64).prop_map(|(session, number, below)| {
+        SessionNumber { session, number, answered_below: below.min(number) }
+    })
+}
+
+/// A client's request.
+pub(super) fn request() -> impl Strategy<Value = ClientRequest> {
+    let execute = (".{0,60}", btree_map("[a-z]{1,5}", value(), 0..4), option::of(session_number()))
+        .prop_map(|(program, params, session)| RequestBody::Execute { program, params, session });
+    let body = prop_oneof![
+        execute,
+        (1..=u32::MAX).prop_map(|window| RequestBody::OpenSession { window }),
+        Just(RequestBody::Status),
+    ];
+    (1..=u64::MAX, any::<u32>(), body).prop_map(|(id, timeout_ms, body)| ClientRequest {
+        id,
+        timeout_ms,
+        body,
+    })
+}
+
+fn position() -> impl Strategy<Value = Position> {
+    (slot_or_zero(), any::<u32>()).prop_map(|(slot, place)| Position { slot, place })
+}
+
+fn redirect() -> impl Strategy<Value = Redirect> {
+    (node(), ip(), any::<u16>())
+        .prop_map(|(leader, ip, port)| Redirect { leader, address: SocketAddr::new(ip, port) })
+}
+
+fn program_error() -> impl Strategy<Value = ProgramError> {
+    (any::<u32>(), any::<u32>(), ".{0,40}").prop_map(|(line, column, message)| ProgramError {
+        line,
+        column,
+        message,
+    })
+}
+
+fn member() -> impl Strategy<Value = MemberStatus> {
+    (redirect(), any::<bool>(), slot_or_zero()).prop_map(|(at, reachable, complete)| MemberStatus {
+        node: at.leader,
+        address: at.address,
+        reachable,
+        complete,
+    })
+}
+
+fn status() -> impl Strategy<Value = NodeStatus> {
+    (
+        (node(), cluster(), ".{0,10}", any::<u64>(), option::of(redirect())),
+        (ballot(), slot_or_zero(), two_slots(), any::<u64>(), vec(member(), 0..4)),
+    )
+        .prop_map(|(who, state)| {
+            let (node, cluster, version, uptime_ms, leader) = who;
+            let (promised, slot, (floor, complete), entries, members) = state;
+            NodeStatus {
+                node,
+                cluster,
+                version,
+                uptime_ms,
+                leader,
+                promised,
+                slot,
+                complete,
+                floor,
+                entries,
+                members,
+            }
+        })
+}
+
+fn read() -> impl Strategy<Value = ClientOutcome> {
+    let values: BoxedStrategy<BTreeMap<Bytes, Bytes>> = btree_map(bytes(), bytes(), 0..5).boxed();
+    (values, option::of(value()), position())
+        .prop_map(|(values, returned, position)| ClientOutcome::Read { values, returned, position })
+}
+
+/// An answer to a client, of each kind.
+pub(super) fn outcome() -> impl Strategy<Value = ClientOutcome> {
+    prop_oneof![
+        read(),
+        (any::<u64>(), any::<u32>(), position()).prop_map(|(session, window, position)| {
+            ClientOutcome::SessionOpened { session, window, position }
+        }),
+        status().prop_map(ClientOutcome::Status),
+        redirect().prop_map(ClientOutcome::RedirectTo),
+        Just(ClientOutcome::NodesUnreachable),
+        (option::of(redirect()), any::<bool>()).prop_map(|(leader, could_handle)| {
+            ClientOutcome::LostLeadership { leader, could_handle }
+        }),
+        any::<bool>().prop_map(|could_handle| ClientOutcome::Closing { could_handle }),
+        any::<bool>().prop_map(|could_handle| ClientOutcome::Timeout { could_handle }),
+        Just(ClientOutcome::TooManyRequests),
+        program_error().prop_map(ClientOutcome::CompileError),
+        program_error().prop_map(ClientOutcome::RuntimeError),
+        (".{0,40}", position())
+            .prop_map(|(message, position)| ClientOutcome::Aborted { message, position }),
+        Just(ClientOutcome::SessionExpired),
+        ".{0,40}".prop_map(ClientOutcome::NumberOutsideWindow),
+        position().prop_map(|position| ClientOutcome::AnswerNotKept { position }),
+        ".{0,40}".prop_map(ClientOutcome::BadRequest),
+    ]
+}

@@ -1,0 +1,351 @@
+//! One message for each rule that it breaks.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protobuf::{EnumOrUnknown, MessageField};
+
+use super::payload;
+use crate::limits::{
+    ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES,
+    MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, MAX_REQUEST_FIELDS, MAX_REQUEST_FRAME_BYTES,
+    MAX_RESPONSE_FRAME_BYTES, NUMBERS_BELOW,
+};
+use crate::lpaxos::{
+    Ballot, Entry, Message, NodeId, Page, Patch, Position, PromisePage, RepairPatches, Slot,
+};
+use crate::wire::proto::peer::peer_message::Body;
+use crate::wire::proto::{client, hello, peer};
+use crate::wire::{
+    ClientOutcome, ClientRequest, PROTOCOL_VERSION, Reason, RequestBody, WireError, decode_hello,
+    decode_peer, decode_request, decode_response, decode_welcome, encode_peer, encode_request,
+    encode_response,
+};
+
+fn bytes(message: &impl protobuf::Message) -> Vec<u8> {
+    message.write_to_bytes().expect("written to memory")
+}
+
+fn peer_error(body: Body) -> WireError {
+    let message = peer::PeerMessage { body: Some(body), ..Default::default() };
+    decode_peer(&bytes(&message)).expect_err("rejected")
+}
+
+fn out_of_range(field: &'static str, value: u64) -> WireError {
+    WireError::OutOfRange { field, value }
+}
+
+fn some_ballot() -> MessageField<peer::Ballot> {
+    MessageField::some(peer::Ballot { round: 1, node: 1, ..Default::default() })
+}
+
+fn write(key: &[u8]) -> peer::Write {
+    peer::Write { key: Bytes::copy_from_slice(key), ..Default::default() }
+}
+
+fn patch_of(writes: Vec<peer::Write>) -> peer::Patch {
+    peer::Patch { writes, ..Default::default() }
+}
+
+fn accept(slot: u64, patch: peer::Patch) -> peer::Accept {
+    peer::Accept {
+        ballot: some_ballot(),
+        slot,
+        patch: MessageField::some(patch),
+        previous: Some(peer::accept::Previous::PreviousPatch(peer::Patch::default())),
+        ..Default::default()
+    }
+}
+
+fn entry(key: &[u8], version: u64) -> peer::Entry {
+    peer::Entry { key: Bytes::copy_from_slice(key), version, ..Default::default() }
+}
+
+fn repair_page(after: Option<&'static [u8]>, page: peer::Page) -> peer::RepairPage {
+    peer::RepairPage {
+        ballot: some_ballot(),
+        copy: MessageField::some(peer::CopyId { base: 3, target: 9, ..Default::default() }),
+        after: after.map(Bytes::from_static),
+        page: MessageField::some(page),
+        ..Default::default()
+    }
+}
+
+fn page_error(after: Option<&'static [u8]>, entries: Vec<peer::Entry>, next: &[u8]) -> WireError {
+    let next = (!next.is_empty()).then(|| Bytes::copy_from_slice(next));
+    let page = peer::Page { entries, next, ..Default::default() };
+    peer_error(Body::RepairPage(repair_page(after, page)))
+}
+
+#[test]
+fn a_message_without_a_known_body() {
+    assert_eq!(decode_peer(&[]), Err(WireError::Missing("body")));
+    // Field 99, a varint: from a later version, perhaps.
+    assert_eq!(decode_peer(&[0x98, 0x06, 0x01]), Err(WireError::Missing("body")));
+    assert!(matches!(decode_peer(&[0xff; 20]), Err(WireError::Malformed(_))));
+}
+
+#[test]
+fn ballots_and_slots_out_of_range() {
+    let most = peer::Ballot { round: NUMBERS_BELOW, node: 1, ..Default::default() };
+    let prepare = peer::Prepare { ballot: MessageField::some(most), ..Default::default() };
+    assert_eq!(peer_error(Body::Prepare(prepare)), out_of_range("ballot", NUMBERS_BELOW));
+    let no_ballot = peer::Prepare::default();
+    assert_eq!(peer_error(Body::Prepare(no_ballot)), WireError::Missing("ballot"));
+    let complete = u64::MAX;
+    let prepare = peer::Prepare { ballot: some_ballot(), complete, ..Default::default() };
+    assert_eq!(peer_error(Body::Prepare(prepare)), out_of_range("complete", u64::MAX));
+    let heartbeat = peer::Heartbeat { round: NUMBERS_BELOW, ..Default::default() };
+    assert_eq!(peer_error(Body::Heartbeat(heartbeat)), out_of_range("round", NUMBERS_BELOW));
+    for slot in [0, NUMBERS_BELOW, u64::MAX] {
+        let accept = accept(slot, peer::Patch::default());
+        assert_eq!(peer_error(Body::Accept(accept)), out_of_range("slot", slot));
+        let accepted = peer::Accepted { ballot: some_ballot(), slot, ..Default::default() };
+        assert_eq!(peer_error(Body::Accepted(accepted)), out_of_range("slot", slot));
+        let commit = peer::Commit { ballot: some_ballot(), slot, ..Default::default() };
+        assert_eq!(peer_error(Body::Commit(commit)), out_of_range("slot", slot));
+        let need = peer::NeedPrevious { ballot: some_ballot(), slot, ..Default::default() };
+        assert_eq!(peer_error(Body::NeedPrevious(need)), out_of_range("slot", slot));
+    }
+}
+
+#[test]
+fn accepts_without_their_parts() {
+    let mut without_patch = accept(1, peer::Patch::default());
+    without_patch.patch = MessageField::none();
+    assert_eq!(peer_error(Body::Accept(without_patch)), WireError::Missing("patch"));
+    let mut without_previous = accept(1, peer::Patch::default());
+    without_previous.previous = None;
+    assert_eq!(peer_error(Body::Accept(without_previous)), WireError::Missing("previous"));
+}
+
+#[test]
+fn patches_that_are_out_of_order_or_too_large() {
+    for writes in [vec![write(b"b"), write(b"a")], vec![write(b"a"), write(b"a")]] {
+        let error = peer_error(Body::Accept(accept(1, patch_of(writes))));
+        assert_eq!(error, WireError::OutOfOrder("patch"));
+    }
+    let long = write(&vec![0; MAX_ENTRY_KEY_BYTES + 1]);
+    let error = peer_error(Body::Accept(accept(1, patch_of(vec![long]))));
+    assert!(matches!(error, WireError::TooLarge { field: "key", .. }), "{error}");
+    let mut large = write(b"a");
+    large.value = Some(Bytes::from(vec![0; MAX_ENTRY_VALUE_BYTES + 1]));
+    let error = peer_error(Body::Accept(accept(1, patch_of(vec![large]))));
+    assert!(matches!(error, WireError::TooLarge { field: "value", .. }), "{error}");
+}
+
+#[test]
+fn pages_that_are_out_of_order() {
+    let out_of_order = WireError::OutOfOrder("page");
+    let descending = vec![entry(b"b", 1), entry(b"a", 1)];
+    assert_eq!(page_error(None, descending, b""), out_of_order);
+    let repeated = vec![entry(b"a", 1), entry(b"a", 2)];
+    assert_eq!(page_error(None, repeated, b""), out_of_order);
+    assert_eq!(page_error(Some(b"a"), vec![entry(b"a", 1)], b""), out_of_order);
+    assert_eq!(page_error(None, vec![entry(b"c", 1)], b"b"), out_of_order);
+    assert_eq!(page_error(Some(b"c"), vec![], b"b"), out_of_order);
+}
+
+#[test]
+fn entries_and_copies_out_of_range() {
+    assert_eq!(page_error(None, vec![entry(b"a", 0)], b""), out_of_range("version", 0));
+    let mut page = repair_page(None, peer::Page::default());
+    page.copy.mut_or_insert_default().base = 10;
+    assert_eq!(peer_error(Body::RepairPage(page)), out_of_range("copy.base", 10));
+    let mut page = repair_page(None, peer::Page::default());
+    page.copy.mut_or_insert_default().floor = 10;
+    assert_eq!(peer_error(Body::RepairPage(page)), out_of_range("floor", 10));
+    let mut page = repair_page(None, peer::Page::default());
+    page.page = MessageField::none();
+    assert_eq!(peer_error(Body::RepairPage(page)), WireError::Missing("page"));
+    let promise = peer::Promise {
+        ballot: some_ballot(),
+        complete: 4,
+        floor: 5,
+        page: MessageField::some(peer::Page::default()),
+        ..Default::default()
+    };
+    assert_eq!(peer_error(Body::Promise(promise)), out_of_range("floor", 5));
+}
+
+#[test]
+fn repairs_with_too_many_patches_or_past_the_last_slot() {
+    let repair = |first, count| peer::RepairPatches {
+        ballot: some_ballot(),
+        first,
+        patches: vec![peer::Patch::default(); count],
+        ..Default::default()
+    };
+    let error = peer_error(Body::RepairPatches(repair(1, MAX_PATCHES_PER_REPAIR + 1)));
+    assert!(matches!(error, WireError::TooLarge { field: "patches", .. }), "{error}");
+    let error = peer_error(Body::RepairPatches(repair(NUMBERS_BELOW - 1, 1)));
+    assert_eq!(error, out_of_range("first", NUMBERS_BELOW));
+}
+
+#[test]
+fn introductions_with_bad_addresses_or_too_many() {
+    let introduction = |address: &str| peer::Introduction {
+        address: address.to_owned(),
+        node: 1,
+        ..Default::default()
+    };
+    for text in ["", "localhost", "127.0.0.1:50051", "1.2.3", "::1%lo"] {
+        let error = peer_error(Body::Introduction(introduction(text)));
+        let text = text.to_owned();
+        assert_eq!(error, WireError::BadAddress { field: "address", text });
+    }
+    let mut many = introduction("::1");
+    many.listed = vec!["::1".to_owned(); MAX_NODES + 1];
+    let error = peer_error(Body::Introduction(many));
+    assert!(matches!(error, WireError::TooLarge { field: "listed", .. }), "{error}");
+    let mut nobody = introduction("::1");
+    nobody.node = 0;
+    assert_eq!(peer_error(Body::Introduction(nobody)), out_of_range("node", 0));
+}
+
+#[test]
+fn greetings_of_another_version_or_without_a_role() {
+    let version = PROTOCOL_VERSION + 1;
+    let role = Some(hello::hello::Role::Client(hello::ClientHello::default()));
+    let other = hello::Hello { version, role, ..Default::default() };
+    let refusal = decode_hello(&bytes(&other)).expect_err("refused");
+    assert_eq!(refusal.reason, Reason::UnknownVersion);
+    let none = hello::Hello { version: PROTOCOL_VERSION, ..Default::default() };
+    for bytes in [bytes(&none), vec![0xff; 8]] {
+        assert_eq!(decode_hello(&bytes).expect_err("refused").reason, Reason::Malformed);
+    }
+}
+
+#[test]
+fn a_refusal_is_understood_from_any_version() {
+    let refusal = hello::Refusal {
+        reason: EnumOrUnknown::from_i32(99),
+        message: "later".to_owned(),
+        ..Default::default()
+    };
+    let answer = Some(hello::welcome::Answer::Refusal(refusal));
+    let welcome = hello::Welcome { version: 7, answer, ..Default::default() };
+    let refusal = decode_welcome(&bytes(&welcome)).expect("decoded").expect_err("refused");
+    assert_eq!((refusal.reason, refusal.message.as_str()), (Reason::Unknown, "later"));
+    let accepted = hello::Accepted { node: 1, ..Default::default() };
+    let answer = Some(hello::welcome::Answer::Accepted(accepted));
+    let welcome = hello::Welcome { version: 7, answer, ..Default::default() };
+    assert_eq!(decode_welcome(&bytes(&welcome)), Err(WireError::UnknownVersion(7)));
+}
+
+#[test]
+fn requests_that_break_a_rule_keep_their_id() {
+    let rejected = |request: client::Request| {
+        let error = decode_request(&bytes(&request)).expect_err("rejected");
+        (error.id, error.error)
+    };
+    let empty = |id| client::Request { id, ..Default::default() };
+    assert_eq!(rejected(empty(0)), (None, out_of_range("id", 0)));
+    assert_eq!(rejected(empty(7)), (Some(7), WireError::Missing("body")));
+    let execute = |session: client::SessionNumber, value| {
+        let mut execute = client::Execute { session: Some(session).into(), ..Default::default() };
+        execute.params.insert("p".to_owned(), value);
+        let body = Some(client::request::Body::Execute(execute));
+        client::Request { id: 7, body, ..Default::default() }
+    };
+    let fine = client::SessionNumber { number: 1, ..Default::default() };
+    let no_kind = execute(fine.clone(), client::Value::default());
+    assert_eq!(rejected(no_kind), (Some(7), WireError::Missing("params")));
+    let kind = Some(client::value::Kind::Truth(true));
+    let value = client::Value { kind, ..Default::default() };
+    for (number, answered_below, error) in [
+        (0, 0, out_of_range("session.number", 0)),
+        (u64::MAX, 0, out_of_range("session.number", u64::MAX)),
+        (2, 3, out_of_range("session.answered_below", 3)),
+    ] {
+        let session = client::SessionNumber { number, answered_below, ..fine.clone() };
+        assert_eq!(rejected(execute(session, value.clone())), (Some(7), error));
+    }
+}
+
+#[test]
+fn a_request_above_the_frame_is_not_encoded() {
+    let program = "x".repeat(MAX_REQUEST_FRAME_BYTES);
+    let body = RequestBody::Execute { program, params: Default::default(), session: None };
+    let error = encode_request(&ClientRequest { id: 1, timeout_ms: 0, body });
+    assert!(matches!(error, Err(WireError::TooLarge { field: "request", .. })));
+}
+
+#[test]
+fn an_answer_above_the_frame_says_that_it_ran() {
+    let position = Position { slot: Slot(3), place: 2 };
+    let value = Bytes::from(vec![b'x'; MAX_RESPONSE_FRAME_BYTES]);
+    let values = [(Bytes::from_static(b"k"), value)].into();
+    let mut frame = Vec::new();
+    encode_response(5, ClientOutcome::Read { values, returned: None, position }, &mut frame);
+    let response = decode_response(payload(&frame)).expect("decoded");
+    assert_eq!(response.outcome, ClientOutcome::AnswerNotKept { position });
+}
+
+#[test]
+fn the_overhead_of_an_entry_is_within_its_bound() {
+    let page = |entries| {
+        let (ballot, after) = (Ballot { round: 1, node: NodeId(1) }, Bytes::new());
+        encode_peer(&Message::PromisePage(PromisePage {
+            ballot,
+            after,
+            page: Page { entries, next: None },
+        }))
+    };
+    let key = Bytes::from(vec![1; MAX_ENTRY_KEY_BYTES]);
+    let value = Bytes::from(vec![2; MAX_ENTRY_VALUE_BYTES]);
+    let size = key.len() + value.len();
+    let entry = Entry { value: Some(value), version: Slot(NUMBERS_BELOW - 1) };
+    let overhead = page(vec![(key, entry)]).len() - page(vec![]).len() - size;
+    assert!(overhead <= ENTRY_OVERHEAD_BYTES + 4, "{overhead} with the page's own length");
+}
+
+#[test]
+#[should_panic(expected = "above its bound")]
+fn a_message_above_the_frame_is_an_error_of_this_node() {
+    let value = Bytes::from(vec![0; MAX_ENTRY_VALUE_BYTES]);
+    let patch = Patch::new([(Bytes::new(), Some(value))].into());
+    let patch = Arc::new(patch);
+    let patches = vec![patch; 9];
+    let ballot = Ballot { round: 1, node: NodeId(1) };
+    encode_peer(&Message::RepairPatches(RepairPatches { ballot, first: Slot(1), patches }));
+}
+
+/// A request with so many fields, in it and in what it executes, that no version knows.
+fn request_with_unknown_fields(outside: u32, inside: u32) -> Vec<u8> {
+    let mut execute = client::Execute::default();
+    for number in 0..inside {
+        execute.special_fields.mut_unknown_fields().add_varint(1000 + number, 1);
+    }
+    let body = Some(client::request::Body::Execute(execute));
+    let mut request = client::Request { id: 7, body, ..Default::default() };
+    for number in 0..outside {
+        request.special_fields.mut_unknown_fields().add_varint(1000 + number, 1);
+    }
+    bytes(&request)
+}
+
+#[test]
+fn more_fields_than_a_message_can_need() {
+    let most = u32::try_from(MAX_REQUEST_FIELDS).expect("32 bits");
+    assert_eq!(decode_request(&request_with_unknown_fields(50, 50)).expect("known parts").id, 7);
+    for (outside, inside) in [(most, 0), (0, most), (most / 2, most / 2)] {
+        let error = decode_request(&request_with_unknown_fields(outside, inside));
+        let error = error.expect_err("rejected").error;
+        assert!(matches!(error, WireError::TooLarge { field: "fields", .. }), "{error}");
+    }
+    let patch = patch_of(vec![peer::Write::default(); MAX_PEER_FIELDS]);
+    let error = peer_error(Body::Accept(accept(1, patch)));
+    assert!(matches!(error, WireError::TooLarge { field: "fields", .. }), "{error}");
+}
+
+#[test]
+fn groups_and_cut_off_fields() {
+    let deep_groups = [0x0b].repeat(100_000);
+    let overlong_varint = [&[0x08][..], &[0x80; 10], &[1]].concat();
+    for bytes in [&deep_groups[..], &overlong_varint, &[0x08], &[0x1a, 5, 0], &[0x09, 1, 2]] {
+        assert!(matches!(decode_peer(bytes), Err(WireError::Malformed(_))));
+        let error = decode_request(bytes).expect_err("rejected").error;
+        assert!(matches!(error, WireError::Malformed(_)), "{error}");
+    }
+}

@@ -1,0 +1,171 @@
+//! What answers become: results, and errors by their consequence.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use lattistore::client::{
+    Cause, Certainty, ClientOutcome, Error, MemberStatus, NodeId, NodeStatus, ProgramError,
+    RequestBody, Slot, Value,
+};
+use lattistore::lpaxos::Ballot;
+
+use crate::fake::{Node, client, execute, position, read, result, returned};
+
+/// How a node is that knows these members.
+pub(crate) fn status<const N: usize>(nodes: [&Node; N]) -> NodeStatus {
+    let member = |node: &Node| MemberStatus {
+        node: NodeId(u64::from(node.address.port())),
+        address: node.address,
+        reachable: true,
+        complete: Slot(3),
+    };
+    NodeStatus {
+        node: NodeId(1),
+        cluster: Some(1),
+        version: "0".to_owned(),
+        uptime_ms: 1,
+        leader: None,
+        promised: Ballot { round: 1, node: NodeId(1) },
+        slot: Slot(3),
+        complete: Slot(3),
+        floor: Slot(0),
+        entries: 2,
+        members: nodes.map(member).to_vec(),
+    }
+}
+
+#[test]
+fn errors_of_the_program_are_told_apart_and_are_certain() {
+    let at = ProgramError { line: 2, column: 3, message: "found 'x'".to_owned() };
+    for (outcome, error) in [
+        (ClientOutcome::CompileError(at.clone()), Error::Compile(at.clone())),
+        (ClientOutcome::RuntimeError(at.clone()), Error::Runtime(at)),
+        (
+            ClientOutcome::Aborted { message: "no".to_owned(), position: position(4) },
+            Error::Aborted { message: "no".to_owned(), position: position(4) },
+        ),
+    ] {
+        let node = Node::start();
+        let call = execute(&client([&node]));
+        let mut seat = node.accept();
+        seat.open_session(7, 8);
+        let (id, _) = seat.transaction();
+        seat.answer(id, outcome);
+        assert_eq!(error.certainty(), Certainty::DidNotRun);
+        assert_eq!(result(call), Err(error));
+    }
+}
+
+#[test]
+fn without_follow_every_outcome_is_reported_as_it_is() {
+    let there = Node::start().redirect_here();
+    let node = Node::start();
+    let at = node.address;
+    let did_not_run = |cause| Error::DidNotRun { cause };
+    let may_have_run = |cause| Error::MayHaveRun { cause };
+    for (outcome, error) in [
+        (ClientOutcome::RedirectTo(there), did_not_run(Cause::Redirected { node: at, to: there })),
+        (ClientOutcome::NodesUnreachable, did_not_run(Cause::NodesUnreachable { node: at })),
+        (ClientOutcome::TooManyRequests, did_not_run(Cause::TooManyRequests { node: at })),
+        (ClientOutcome::Closing { could_handle: false }, did_not_run(Cause::Closing { node: at })),
+        (ClientOutcome::Timeout { could_handle: true }, may_have_run(Cause::Timeout { node: at })),
+        (
+            ClientOutcome::LostLeadership { leader: Some(there), could_handle: true },
+            may_have_run(Cause::LostLeadership { node: at, leader: Some(there) }),
+        ),
+    ] {
+        let client = lattistore::Client::builder().address(at).follow(false).build();
+        let call = execute(&client);
+        let mut seat = node.accept();
+        let request = seat.any_request();
+        assert!(matches!(request.body, RequestBody::Execute { session: None, .. }), "{request:?}");
+        seat.answer(request.id, outcome);
+        assert_eq!(result(call), Err(error));
+    }
+}
+
+#[test]
+fn get_needs_no_session_and_tells_absent_from_empty() {
+    for (outcome, expected) in
+        [(read("k", "v"), Some("v")), (read("k", ""), Some("")), (read("other", "v"), None)]
+    {
+        let node = Node::start();
+        let client = client([&node]);
+        let call = thread::spawn(move || client.get("k"));
+        let mut seat = node.accept();
+        let request = seat.request();
+        let RequestBody::Execute { params, session: None, .. } = request.body else {
+            panic!("a transaction without a number was expected");
+        };
+        assert_eq!(params, BTreeMap::from([("key".to_owned(), Value::from("k"))]));
+        seat.answer(request.id, outcome);
+        let value = call.join().expect("the client does not panic").expect("it ran");
+        assert_eq!(value.as_deref(), expected);
+    }
+}
+
+#[test]
+fn compare_and_set_says_whether_it_matched() {
+    for matched in [true, false] {
+        let node = Node::start();
+        let client = client([&node]);
+        let call = thread::spawn(move || client.cas("k", Some("old"), "new"));
+        let mut seat = node.accept();
+        seat.open_session(7, 8);
+        let request = seat.request();
+        let RequestBody::Execute { params, .. } = request.body else {
+            panic!("a transaction was expected");
+        };
+        assert_eq!(params["expected"], Value::from("old"));
+        assert_eq!(params["new"], Value::from("new"));
+        let returned = Some(Value::Truth(matched));
+        let values = BTreeMap::new();
+        seat.answer(request.id, ClientOutcome::Read { values, returned, position: position(2) });
+        assert_eq!(call.join().expect("the client does not panic"), Ok(matched));
+    }
+}
+
+#[test]
+fn nodes_are_all_that_any_member_names() {
+    let (one, other) = (Node::start(), Node::start());
+    let addresses = [one.address, other.address];
+    let told = status([&one, &other]);
+    let client = client([&one]);
+    let call = thread::spawn(move || client.nodes());
+    let mut seat = one.accept();
+    // One question of the connection itself, one of the call.
+    for _ in 0..2 {
+        let id = seat.any_request().id;
+        seat.answer(id, ClientOutcome::Status(told.clone()));
+    }
+    for node in [&one, &other] {
+        let mut seat = node.accept();
+        let id = seat.any_request().id;
+        seat.answer(id, ClientOutcome::Status(told.clone()));
+    }
+    let nodes = call.join().expect("the client does not panic");
+    let mut expected = addresses;
+    expected.sort_unstable();
+    assert_eq!(nodes.iter().map(|(address, _)| *address).collect::<Vec<_>>(), expected);
+    assert!(nodes.iter().all(|(_, status)| status.as_ref() == Ok(&told)));
+}
+
+#[test]
+fn a_request_that_no_node_would_take_is_not_sent() {
+    let node = Node::start();
+    let client = client([&node]);
+    let call = thread::spawn(move || {
+        let large = client.put("k", &"x".repeat(2 << 20));
+        let small = client.put("k", "x");
+        (large, small)
+    });
+    let mut seat = node.accept();
+    seat.open_session(7, 8);
+    let (id, number) = seat.transaction();
+    assert_eq!((number.number, number.answered_below), (2, 2), "the number of the first is free");
+    seat.answer(id, returned(0));
+    let (large, small) = call.join().expect("the client does not panic");
+    let error = large.expect_err("it is too large");
+    assert!(matches!(&error, Error::DidNotRun { cause: Cause::TooLarge(_) }), "{error:?}");
+    assert_eq!(small, Ok(()));
+}

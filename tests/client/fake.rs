@@ -1,0 +1,180 @@
+//! A node played by the test: it accepts connections, reads requests and answers them, in the order
+//! that the test says. The client runs on other threads, so a test reads as a script.
+//!
+//! Nothing here sleeps: each step waits for what it needs, and a test that waits in vain fails by
+//! the timeout of the socket.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use bytes::Bytes;
+use lattistore::Client;
+use lattistore::client::{Answer, ClientOutcome, Error, NodeId, Position, Redirect, Slot, Value};
+use lattistore::kv::SessionNumber;
+use lattistore::wire::{
+    Accepted, ClientRequest, Refusal, RequestBody, Role, decode_hello, decode_request,
+    encode_response, encode_welcome,
+};
+
+/// No step of a test takes so long unless it fails.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// A node.
+pub(crate) struct Node {
+    listener: TcpListener,
+    pub(crate) address: SocketAddr,
+}
+
+/// A connection of a client to a node.
+pub(crate) struct Seat(TcpStream);
+
+impl Node {
+    pub(crate) fn start() -> Node {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("the listener is bound");
+        Node { listener, address }
+    }
+
+    /// Takes the next connection and greets.
+    pub(crate) fn accept(&self) -> Seat {
+        let mut seat = self.accept_silently();
+        let accepted = Accepted { node: NodeId(1), cluster: Some(1) };
+        seat.write(&encode_welcome(&Ok(accepted)));
+        seat
+    }
+
+    /// Takes the next connection and refuses it.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.accept_silently().write(&encode_welcome(&Err(refusal)));
+    }
+
+    /// Takes the next connection and its greeting, and does not answer.
+    pub(crate) fn accept_silently(&self) -> Seat {
+        let (stream, _) = self.listener.accept().expect("the listener works");
+        stream.set_read_timeout(Some(LONG)).expect("a socket takes a timeout");
+        let mut seat = Seat(stream);
+        let hello = seat.frame().expect("a greeting comes");
+        assert_eq!(decode_hello(&hello), Ok(Role::Client));
+        seat
+    }
+
+    pub(crate) fn redirect_here(&self) -> Redirect {
+        Redirect { leader: NodeId(2), address: self.address }
+    }
+}
+
+impl Seat {
+    /// The next request that is no question for the node's status.
+    pub(crate) fn request(&mut self) -> ClientRequest {
+        loop {
+            let request = self.any_request();
+            if request.body != RequestBody::Status {
+                return request;
+            }
+        }
+    }
+
+    /// The next request.
+    pub(crate) fn any_request(&mut self) -> ClientRequest {
+        let frame = self.frame().expect("a request comes");
+        decode_request(&frame).expect("the client's requests are valid")
+    }
+
+    /// The next request, which must be a transaction with a number.
+    pub(crate) fn transaction(&mut self) -> (u64, SessionNumber) {
+        let request = self.request();
+        match request.body {
+            RequestBody::Execute { session: Some(number), .. } => (request.id, number),
+            other => panic!("a numbered transaction was expected, not {other:?}"),
+        }
+    }
+
+    /// Opens the session that the client asks for next.
+    pub(crate) fn open_session(&mut self, session: u64, window: u32) {
+        let request = self.request();
+        assert!(matches!(request.body, RequestBody::OpenSession { .. }), "{request:?}");
+        let position = position(1);
+        self.answer(request.id, ClientOutcome::SessionOpened { session, window, position });
+    }
+
+    pub(crate) fn answer(&mut self, id: u64, outcome: ClientOutcome) {
+        let mut frame = Vec::new();
+        encode_response(id, outcome, &mut frame);
+        self.write(&frame);
+    }
+
+    /// Reads until the client closes.
+    pub(crate) fn expect_end(mut self) {
+        while self.frame().is_some() {}
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("the client reads");
+    }
+
+    fn frame(&mut self) -> Option<Vec<u8>> {
+        let mut length = [0; 4];
+        match self.0.read_exact(&mut length) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                panic!("nothing came from the client")
+            }
+            Err(_) => return None,
+        }
+        let length = usize::try_from(u32::from_be_bytes(length)).expect("lengths fit");
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).expect("the client writes whole frames");
+        Some(bytes)
+    }
+}
+
+pub(crate) fn position(slot: u64) -> Position {
+    Position { slot: Slot(slot), place: 1 }
+}
+
+/// The answer of a transaction that returned `number`.
+pub(crate) fn returned(number: i64) -> ClientOutcome {
+    ClientOutcome::Read {
+        values: BTreeMap::new(),
+        returned: Some(Value::Number(number)),
+        position: position(2),
+    }
+}
+
+/// The answer of a transaction that read `key`.
+pub(crate) fn read(key: &str, value: &str) -> ClientOutcome {
+    let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    ClientOutcome::Read {
+        values: BTreeMap::from([(bytes(key), bytes(value))]),
+        returned: None,
+        position: position(2),
+    }
+}
+
+/// A client of nodes, which waits long.
+pub(crate) fn client<const N: usize>(nodes: [&Node; N]) -> Client {
+    client_with_time(nodes, LONG)
+}
+
+pub(crate) fn client_with_time<const N: usize>(nodes: [&Node; N], time: Duration) -> Client {
+    Client::builder().addresses(nodes.map(|node| node.address)).timeout(time).build()
+}
+
+/// A transaction on a thread of its own.
+pub(crate) fn execute(client: &Client) -> JoinHandle<Result<Answer, Error>> {
+    let client = client.clone();
+    thread::spawn(move || client.execute("put \"a\" \"b\";", NO_PARAMS))
+}
+
+pub(crate) const NO_PARAMS: [(&str, Value); 0] = [];
+
+/// What a transaction on another thread came to; `None` stands for an answer that returned nothing.
+pub(crate) fn result(call: JoinHandle<Result<Answer, Error>>) -> Result<Option<i64>, Error> {
+    call.join().expect("the client does not panic").map(|answer| match answer.returned {
+        Some(Value::Number(number)) => Some(number),
+        _ => None,
+    })
+}

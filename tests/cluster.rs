@@ -1,0 +1,332 @@
+//! Clusters of real servers as threads: nodes that stop, leaders that change, and what clients see.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use lattistore::Client;
+use lattistore::client::{Cause, Certainty, Error, Value};
+use lattistore::lpaxos::{Config, Election};
+use lattistore::server::{FormationError, Options, Place, Server, ServerError};
+use support::{Cluster, PORT, addresses, client_of, eventually};
+
+/// Adds one to a counter; gives what it was.
+const INCREMENT: &str = "n = get \"n\"; if n == \"\" { n = \"0\"; } put \"n\" str(int(n) + 1);";
+
+const NO_PARAMS: [(&str, Value); 0] = [];
+
+fn count(client: &Client) -> u64 {
+    client.get("n").unwrap().map_or(0, |n| n.parse().unwrap())
+}
+
+#[test]
+fn one_node_alone_is_a_cluster() {
+    let cluster = Cluster::in_memory(1);
+    let client = cluster.client();
+    client.put("a", "AAA").unwrap();
+    assert_eq!(client.get("a").unwrap().as_deref(), Some("AAA"));
+    assert_eq!(client.get("b").unwrap(), None);
+}
+
+#[test]
+fn ipv6_addresses_work() {
+    let ip: IpAddr = "::1".parse().unwrap();
+    // A port that is free now.
+    let port = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port();
+    let options = Options::new(ip, BTreeSet::from([ip]), port, Place::Memory);
+    let server = Server::start(options).unwrap();
+    let client = Client::builder().address(SocketAddr::new(ip, port)).build();
+    client.put("a", "AAA").unwrap();
+    assert_eq!(client.get("a").unwrap().as_deref(), Some("AAA"));
+    server.stop().unwrap();
+}
+
+#[test]
+fn nodes_form_a_cluster_in_any_order_and_serve_through_any_of_them() {
+    for count in [3, 5] {
+        let cluster = Cluster::in_memory(count);
+        cluster.client().put("a", "AAA").unwrap();
+        for ip in &cluster.addresses {
+            assert_eq!(client_of(&[*ip]).get("a").unwrap().as_deref(), Some("AAA"));
+        }
+    }
+}
+
+#[test]
+fn before_the_cluster_is_formed_nothing_runs() {
+    let all = addresses(3);
+    let listed: BTreeSet<IpAddr> = all.iter().copied().collect();
+    let start = |ip| Server::start(Options::new(ip, listed.clone(), PORT, Place::Memory)).unwrap();
+    let (one, two) = (start(all[0]), start(all[1]));
+    let hasty = Client::builder().address(SocketAddr::new(all[0], PORT)).follow(false).build();
+    let error = hasty.put("a", "AAA").unwrap_err();
+    assert!(matches!(error.cause(), Some(Cause::NodesUnreachable { .. })), "{error}");
+    assert_eq!(error.certainty(), Certainty::DidNotRun);
+    let three = start(all[2]);
+    client_of(&all).put("a", "AAA").unwrap();
+    for server in [one, two, three] {
+        server.stop().unwrap();
+    }
+}
+
+#[test]
+fn a_minority_may_stop_and_come_back() {
+    let mut cluster = Cluster::durable(5);
+    let client = cluster.client();
+    client.put("a", "1").unwrap();
+    let followers = cluster.followers();
+    cluster.stop(followers[0]);
+    cluster.stop(followers[1]);
+    client.put("a", "2").unwrap();
+    cluster.start(followers[0]);
+    cluster.start(followers[1]);
+    client.put("a", "3").unwrap();
+    let slot = cluster.status(cluster.leader()).unwrap().complete;
+    for node in followers {
+        eventually("the nodes to catch up", || {
+            (cluster.status(node)?.complete >= slot).then_some(())
+        });
+    }
+}
+
+#[test]
+fn when_the_leader_stops_another_serves_what_was_answered() {
+    let mut cluster = Cluster::durable(3);
+    let client = cluster.client();
+    for round in 0..3 {
+        client.put("a", &round.to_string()).unwrap();
+        let leader = cluster.leader();
+        cluster.stop(leader);
+        assert_eq!(client.get("a").unwrap(), Some(round.to_string()));
+        client.put("b", &round.to_string()).unwrap();
+        cluster.start(leader);
+    }
+}
+
+#[test]
+fn without_a_majority_nothing_runs_and_with_it_again_everything_is_there() {
+    let mut cluster = Cluster::durable(3);
+    let client = cluster.client();
+    client.put("a", "1").unwrap();
+    let followers = cluster.followers();
+    cluster.stop(followers[0]);
+    cluster.stop(followers[1]);
+    let left = cluster.socket(cluster.addresses.len() - followers.iter().sum::<usize>());
+    let impatient = Client::builder().address(left).timeout(Duration::from_millis(500)).build();
+    let error = impatient.put("a", "2").unwrap_err();
+    assert!(error.certainty() != Certainty::Ran, "{error}");
+    cluster.start(followers[0]);
+    let seen = client.get("a").unwrap().unwrap();
+    let may_have_run = error.certainty() == Certainty::MayHaveRun;
+    assert!(seen == "1" || may_have_run && seen == "2", "{seen} after {error}");
+}
+
+#[test]
+fn a_node_that_does_not_lead_names_the_one_that_does() {
+    let cluster = Cluster::in_memory(3);
+    cluster.client().put("a", "1").unwrap();
+    let (leader, follower) = (cluster.leader(), cluster.followers()[0]);
+    let client = Client::builder().address(cluster.socket(follower)).follow(false).build();
+    let error = client.get("a").unwrap_err();
+    let Some(Cause::Redirected { to, .. }) = error.cause() else { panic!("{error}") };
+    assert_eq!(to.address, cluster.socket(leader));
+    assert_eq!(Some(to.leader), cluster.status(leader).map(|status| status.node));
+}
+
+#[test]
+fn every_increment_counts_once_while_leaders_rotate() {
+    let config = Config { election: Election::Rotating { term_ms: 200 }, ..Config::default() };
+    let cluster = Cluster::with(3, config, None);
+    count_once(&cluster, || {
+        let first = cluster.status(0).unwrap().promised.round;
+        eventually("a dozen elections", || {
+            (cluster.status(0)?.promised.round > first + 12).then_some(())
+        });
+    });
+}
+
+#[test]
+fn every_increment_counts_once_while_nodes_restart() {
+    let mut cluster = Cluster::durable(3);
+    let addresses = cluster.addresses.clone();
+    let disturb = || {
+        for node in [0, 1, 2, 0, 1, 2] {
+            cluster.leader();
+            cluster.stop(node);
+            cluster.start(node);
+        }
+        cluster.leader();
+    };
+    count_once_at(&addresses, disturb);
+}
+
+fn count_once(cluster: &Cluster, disturb: impl FnOnce()) {
+    count_once_at(&cluster.addresses, disturb);
+}
+
+/// Increments a counter from some clients while the cluster is disturbed, and compares.
+fn count_once_at(addresses: &[IpAddr], disturb: impl FnOnce()) {
+    let over = AtomicBool::new(false);
+    let (acknowledged, unknown) = thread::scope(|scope| {
+        let increment = || {
+            let client = client_of(addresses);
+            let (mut acknowledged, mut unknown) = (0, 0);
+            while !over.load(Ordering::Relaxed) {
+                match client.execute(INCREMENT, NO_PARAMS) {
+                    Ok(_) => acknowledged += 1,
+                    Err(Error::MayHaveRun { .. } | Error::Ran { .. }) => unknown += 1,
+                    Err(Error::DidNotRun { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            (acknowledged, unknown)
+        };
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(increment)).collect();
+        disturb();
+        over.store(true, Ordering::Relaxed);
+        clients
+            .into_iter()
+            .map(|client| client.join().unwrap())
+            .fold((0, 0), |sum, one: (u64, u64)| (sum.0 + one.0, sum.1 + one.1))
+    });
+    let counted = count(&client_of(addresses));
+    assert!(acknowledged > 0);
+    assert!(
+        (acknowledged..=acknowledged + unknown).contains(&counted),
+        "{counted} counted, {acknowledged} acknowledged, {unknown} unknown"
+    );
+}
+
+#[test]
+fn lists_that_differ_end_both_nodes_with_the_difference() {
+    let all = addresses(3);
+    let start = |ip: IpAddr, listed: &[IpAddr]| {
+        let listed = listed.iter().copied().collect();
+        Server::start(Options::new(ip, listed, PORT, Place::Memory)).unwrap()
+    };
+    let one = start(all[0], &all);
+    let two = start(all[1], &all[..2]);
+    for error in [one.wait().unwrap_err(), two.wait().unwrap_err()] {
+        assert_eq!(error.exit_code(), 5);
+        let text = error.to_string();
+        let difference = format!("{} is listed at {} but not at {}", all[2], all[0], all[1]);
+        assert!(text.contains(&difference), "{text}");
+    }
+}
+
+#[test]
+fn a_node_listed_on_one_side_only_is_told_so() {
+    let all = addresses(2);
+    let start = |ip: IpAddr, listed: &[IpAddr]| {
+        let listed = listed.iter().copied().collect();
+        Server::start(Options::new(ip, listed, PORT, Place::Memory)).unwrap()
+    };
+    // The first is a cluster of one: it goes on. The second wants it as a peer.
+    let alone = start(all[0], &all[..1]);
+    client_of(&all[..1]).put("a", "1").unwrap();
+    let error = start(all[1], &all).wait().unwrap_err();
+    assert!(matches!(error, ServerError::RefusedByPeer { .. }), "{error}");
+    assert!(error.to_string().contains("the node lists differ"), "{error}");
+    client_of(&all[..1]).put("a", "2").unwrap();
+    alone.stop().unwrap();
+}
+
+#[test]
+fn a_node_in_memory_that_comes_back_is_a_stranger_and_is_told_so() {
+    let mut cluster = Cluster::in_memory(3);
+    cluster.client().put("a", "1").unwrap();
+    let follower = cluster.followers()[0];
+    cluster.stop(follower);
+    cluster.start(follower);
+    let error = cluster.wait(follower).unwrap_err();
+    let is_stranger = matches!(
+        error,
+        ServerError::RefusedByPeer { .. } | ServerError::Formation(FormationError::Stranger { .. })
+    );
+    assert!(is_stranger, "{error}");
+    cluster.client().put("a", "2").unwrap();
+}
+
+#[test]
+fn a_node_of_another_cluster_is_refused_and_both_clusters_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let ips = addresses(4);
+    let start = |ip: IpAddr, listed: &[IpAddr], place: &str| {
+        let listed = listed.iter().copied().collect();
+        let place = Place::Directory(directory.path().join(place));
+        Server::start(Options::new(ip, listed, PORT, place))
+    };
+    let one = start(ips[0], &ips[..1], "one").unwrap();
+    client_of(&ips[..1]).put("a", "1").unwrap();
+    // The same directory under another address.
+    let error = start(ips[1], &ips[1..2], "one").map(drop).unwrap_err();
+    assert_eq!(error.exit_code(), 4, "the directory is in use: {error}");
+    one.stop().unwrap();
+    let error = start(ips[1], &ips[1..2], "one").map(drop).unwrap_err();
+    assert!(matches!(error, ServerError::OtherAddress { was } if was == ips[0]), "{error}");
+    // A fresh directory at a known address.
+    let (two, three) = (start(ips[2], &ips[2..], "two"), start(ips[3], &ips[2..], "three"));
+    let (two, three) = (two.unwrap(), three.unwrap());
+    client_of(&ips[2..]).put("a", "1").unwrap();
+    three.stop().unwrap();
+    let error = start(ips[3], &ips[2..], "fresh").unwrap().wait().unwrap_err();
+    assert_eq!(error.exit_code(), 5, "{error}");
+    let three = start(ips[3], &ips[2..], "three").unwrap();
+    client_of(&ips[2..]).put("a", "2").unwrap();
+    three.stop().unwrap();
+    two.stop().unwrap();
+}
+
+#[test]
+fn a_server_that_stops_frees_its_port_and_its_threads() {
+    let mut cluster = Cluster::in_memory(1);
+    let client = cluster.client();
+    client.put("a", "1").unwrap();
+    cluster.stop(0);
+    drop(TcpListener::bind(cluster.socket(0)).unwrap());
+    cluster.start(0);
+    eventually("the client to find the new server", || client.put("a", "2").ok());
+}
+
+#[test]
+fn an_address_in_use_is_an_error_that_names_it() {
+    let cluster = Cluster::in_memory(1);
+    let error = Server::start(cluster.options(0)).map(drop).unwrap_err();
+    assert!(matches!(error, ServerError::Listen { .. }));
+    assert!(error.to_string().contains(&cluster.addresses[0].to_string()), "{error}");
+}
+
+#[test]
+fn an_own_address_that_is_not_listed_is_an_error() {
+    let ips = addresses(2);
+    let options = Options::new(ips[0], BTreeSet::from([ips[1]]), PORT, Place::Memory);
+    assert!(matches!(Server::start(options), Err(ServerError::NotListed(_))));
+}
+
+#[test]
+fn who_waits_when_the_server_stops_is_told() {
+    let mut cluster = Cluster::durable(3);
+    cluster.client().put("a", "1").unwrap();
+    let leader = cluster.leader();
+    for node in cluster.followers() {
+        cluster.stop(node);
+    }
+    let address = cluster.socket(leader);
+    let waiting = thread::spawn(move || {
+        let client = Client::builder().address(address).follow(false).build();
+        client.put("a", "2")
+    });
+    // The request is in flight, or was answered because the majority is gone.
+    eventually("the request to arrive", || {
+        (waiting.is_finished() || cluster.status(leader)?.slot.0 > 1).then_some(())
+    });
+    cluster.stop(leader);
+    let error = waiting.join().unwrap().unwrap_err();
+    assert!(error.certainty() != Certainty::Ran, "{error}");
+}

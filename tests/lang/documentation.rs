@@ -1,0 +1,90 @@
+//! `docs/language.md` tells the truth: its examples are run, its limits are compared.
+//!
+//! An example is a run of lines indented by four blanks that begins with a prompt. `> ` begins a
+//! program, `. ` continues it, what follows is its answer; `> .param name text` binds a parameter.
+//! A section (`## `) starts with an empty store.
+
+use crate::store::Store;
+use lattistore::lang::{Failure, Params, Value, compile, limits};
+
+const DOCUMENT: &str = include_str!("../../docs/language.md");
+
+#[test]
+fn examples_answer_what_the_page_says() {
+    let mut session = Session::default();
+    let mut examples = 0;
+    let mut lines = DOCUMENT.lines().enumerate().peekable();
+    while let Some((number, line)) = lines.next() {
+        if line.starts_with("## ") {
+            session = Session::default();
+        }
+        let Some(first) = line.strip_prefix("    > ") else { continue };
+        if let Some(param) = first.strip_prefix(".param ") {
+            let (name, value) = param.split_once(' ').expect("a parameter has a value");
+            session.params.insert(name.to_owned(), Value::from(value));
+            continue;
+        }
+        let mut program = first.to_owned();
+        while let Some((_, line)) = lines.next_if(|(_, line)| line.starts_with("    . ")) {
+            program = program + "\n" + &line[6..];
+        }
+        let mut expected = String::new();
+        let is_answer = |line: &str| line.starts_with("    ") && !line.starts_with("    > ");
+        while let Some((_, line)) = lines.next_if(|(_, line)| is_answer(line)) {
+            expected = expected + &line[4..] + "\n";
+        }
+        assert_eq!(session.answer(&program), expected, "docs/language.md:{}", number + 1);
+        examples += 1;
+    }
+    assert!(examples > 40, "only {examples} examples found");
+}
+
+#[derive(Default)]
+struct Session {
+    store: Store,
+    params: Params,
+}
+
+impl Session {
+    fn answer(&mut self, program: &str) -> String {
+        let program = match compile(program) {
+            Ok(program) => program,
+            Err(error) => return format!("error: {error}\n"),
+        };
+        let execution = match self.store.run(&program, &self.params) {
+            Ok(execution) => execution,
+            Err(aborted @ Failure::Aborted { .. }) => return format!("{aborted}\n"),
+            Err(failure) => return format!("error: {failure}\n"),
+        };
+        let mut answer = format!("result: {}\n", Store(execution.read));
+        if let Some(returned) = execution.returned {
+            answer = answer + "returned: " + &returned.to_string() + "\n";
+        }
+        answer
+    }
+}
+
+#[test]
+fn limits_are_those_of_the_code() {
+    let (_, section) = DOCUMENT.split_once("## Limits").expect("there is a section");
+    let rows = section.lines().filter(|line| line.starts_with("| ")).skip(2);
+    let documented: Vec<usize> = rows
+        .map(|row| {
+            let most = row.split(" | ").nth(1).expect("a row has three columns");
+            most.split(' ').next().expect("a number").parse().expect("a number")
+        })
+        .collect();
+    let in_code = [
+        limits::PROGRAM_BYTES,
+        usize::from(limits::NESTING),
+        limits::STEPS as usize,
+        limits::KEY_BYTES,
+        limits::TEXT_BYTES,
+        limits::READ_KEYS,
+        limits::READ_BYTES,
+        limits::WRITTEN_KEYS,
+        limits::WRITTEN_BYTES,
+    ];
+    assert_eq!(documented, in_code);
+    assert!(section.contains(&format!("every {} bytes", limits::BYTES_PER_STEP)));
+}

@@ -1,0 +1,135 @@
+//! Clusters for tests: real servers on loopback addresses that nobody else uses.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::process;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lattistore::Client;
+use lattistore::client::NodeStatus;
+use lattistore::lpaxos::Config;
+use lattistore::server::{Options, Place, Server, ServerError};
+
+/// Nothing that a test waits for takes so long on the slowest machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The port that test clusters use.
+pub(crate) const PORT: u16 = 50051;
+
+/// Addresses for a cluster of `count` nodes: a /24 of its own in the loopback network.
+pub(crate) fn addresses(count: u8) -> Vec<IpAddr> {
+    static CLUSTERS: AtomicU8 = AtomicU8::new(0);
+    let cluster = CLUSTERS.fetch_add(1, Ordering::Relaxed);
+    let process = u8::try_from(process::id() % 200).unwrap() + 20;
+    (1..=count).map(|node| IpAddr::from([127, process, cluster, node])).collect()
+}
+
+/// Waits until `condition` gives something; fails the test if it never does.
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A client of the nodes at these addresses.
+pub(crate) fn client_of(addresses: &[IpAddr]) -> Client {
+    let addresses = addresses.iter().map(|ip| SocketAddr::new(*ip, PORT));
+    Client::builder().addresses(addresses).timeout(PATIENCE).build()
+}
+
+/// Servers as threads of this process, with their state in a directory that goes with the cluster.
+pub(crate) struct Cluster {
+    pub(crate) addresses: Vec<IpAddr>,
+    servers: Vec<Option<Server>>,
+    directory: Option<tempfile::TempDir>,
+    config: Config,
+}
+
+impl Cluster {
+    /// A cluster with durable state.
+    pub(crate) fn durable(count: u8) -> Cluster {
+        Cluster::with(count, Config::default(), Some(tempfile::tempdir().unwrap()))
+    }
+
+    /// A cluster without.
+    pub(crate) fn in_memory(count: u8) -> Cluster {
+        Cluster::with(count, Config::default(), None)
+    }
+
+    pub(crate) fn with(count: u8, config: Config, directory: Option<tempfile::TempDir>) -> Cluster {
+        let addresses = addresses(count);
+        let servers = addresses.iter().map(|_| None).collect();
+        let mut cluster = Cluster { addresses, servers, directory, config };
+        for node in 0..usize::from(count) {
+            cluster.start(node);
+        }
+        cluster
+    }
+
+    /// What node `node` is started with.
+    pub(crate) fn options(&self, node: usize) -> Options {
+        let ip = self.addresses[node];
+        let place = match &self.directory {
+            Some(directory) => Place::Directory(directory.path().join(ip.to_string())),
+            None => Place::Memory,
+        };
+        let listed: BTreeSet<IpAddr> = self.addresses.iter().copied().collect();
+        let mut options = Options::new(ip, listed, PORT, place);
+        options.config = self.config;
+        options
+    }
+
+    pub(crate) fn start(&mut self, node: usize) {
+        self.servers[node] = Some(Server::start(self.options(node)).unwrap());
+    }
+
+    /// Stops a node, its threads joined and its port free.
+    pub(crate) fn stop(&mut self, node: usize) {
+        self.servers[node].take().unwrap().stop().unwrap();
+    }
+
+    /// Waits for a node to end by itself.
+    pub(crate) fn wait(&mut self, node: usize) -> Result<(), ServerError> {
+        self.servers[node].take().unwrap().wait()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        client_of(&self.addresses)
+    }
+
+    pub(crate) fn socket(&self, node: usize) -> SocketAddr {
+        SocketAddr::new(self.addresses[node], PORT)
+    }
+
+    pub(crate) fn status(&self, node: usize) -> Option<NodeStatus> {
+        self.servers[node].as_ref()?;
+        self.client().status_of(self.socket(node)).ok()
+    }
+
+    /// The node that leads: itself says so, and a majority of the others agree.
+    pub(crate) fn leader(&self) -> usize {
+        eventually("a leader", || {
+            let statuses: Vec<_> = (0..self.addresses.len()).map(|n| self.status(n)).collect();
+            let named = |n: usize| Some(statuses[n].as_ref()?.leader?.leader);
+            (0..statuses.len()).find(|n| {
+                let Some(status) = &statuses[*n] else { return false };
+                let agree = (0..statuses.len()).filter(|m| named(*m) == Some(status.node)).count();
+                named(*n) == Some(status.node) && 2 * agree > statuses.len()
+            })
+        })
+    }
+
+    pub(crate) fn followers(&self) -> Vec<usize> {
+        let leader = self.leader();
+        (0..self.addresses.len()).filter(|node| *node != leader).collect()
+    }
+}
