@@ -35,7 +35,7 @@ struct Args {
     /// Run each seed twice and compare
     #[arg(long)]
     twice: bool,
-    /// Print no table of what was reached
+    /// Print no table of what was reached, and make no failing run smaller
     #[arg(long)]
     quiet: bool,
 }
@@ -160,6 +160,9 @@ fn summary(args: &Args, coverage: &Coverage, sums: (u64, u64), begun: Instant) -
 /// ending them sooner.
 fn fail(args: &Args, seed: u64, why: &str) {
     println!("FAILED: seed {seed}: {why}");
+    if args.quiet {
+        return;
+    }
     let mut options = args.options(seed);
     let scenario = simulate(options).scenario;
     let mut faults = scenario.faults;
