@@ -15,6 +15,8 @@ pub(super) type OutcomeOf<W> = <<W as Workload>::Machine as Machine>::Outcome;
 struct Client<W: Workload> {
     /// The request it waits for, and the node that it asked.
     waits_for: Option<(usize, usize)>,
+    /// The first sending of the numbered command that it sends again.
+    first: Option<usize>,
     /// What it wants, until it has an answer.
     wants: Option<Ask<<W::Machine as Machine>::Command>>,
     /// Where it will ask next.
@@ -38,8 +40,13 @@ const DONE_HEALED: u64 = 3;
 
 impl<W: Workload> Clients<W> {
     pub(super) fn new(workload: W, count: usize, nodes: usize) -> Clients<W> {
-        let client =
-            |place| Client { waits_for: None, wants: None, node: place % nodes, done_healed: 0 };
+        let client = |place| Client {
+            waits_for: None,
+            first: None,
+            wants: None,
+            node: place % nodes,
+            done_healed: 0,
+        };
         let clients = (0..count).map(client).collect();
         Clients { workload, sent: Vec::new(), clients, senders: Vec::new() }
     }
@@ -80,9 +87,13 @@ impl<W: Workload> World<W> {
         let state = &mut clients.clients[client];
         let ask = match state.wants.take() {
             Some(ask) => ask,
-            None => clients.workload.next(client, &mut self.random),
+            None => {
+                state.first = None;
+                clients.workload.next(client, &mut self.random)
+            }
         };
         let (node, request) = (state.node, clients.sent.len());
+        let first = *state.first.get_or_insert(request);
         let command = ask.command.clone();
         state.wants = Some(ask);
         state.waits_for = Some((request, node));
@@ -91,7 +102,7 @@ impl<W: Workload> World<W> {
         };
         self.trace.event(self.now_us, &[6, client as u64, node as u64], || words(&command));
         let began = self.trace.events();
-        clients.sent.push(Sent { began, ended: None, answer: None });
+        clients.sent.push(Sent { first, began, ended: None, answer: None });
         clients.senders.push(client);
         let patience_ms = self.scenario.patience_ms;
         let within_ms = self.random.between(patience_ms / 2, 2 * patience_ms);

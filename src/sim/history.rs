@@ -1,6 +1,6 @@
 //! What clients asked and were answered, judged against the decrees at the end of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::coverage::{Coverage, Path};
@@ -17,6 +17,8 @@ pub(super) type RunOf<W> = Run<CommandOf<W>, OutcomeOf<W>>;
 /// One request: one sending of a command to one node.
 #[derive(Debug)]
 pub(super) struct Sent<W: Workload> {
+    /// The first sending of the same numbered command; itself if there was none before.
+    pub(super) first: usize,
     /// When, in events of the trace.
     pub(super) began: u64,
     /// When the client had the answer; never, where it did not get there.
@@ -39,9 +41,11 @@ pub(super) fn judge<W: Workload>(
     batches: &[Rc<Vec<RunOf<W>>>],
     reads: &[RunOf<W>],
     model: &Model<W::Machine>,
+    recovered: &BTreeSet<Slot>,
     coverage: &mut Coverage,
 ) -> Result<(), String> {
     let ran = replay::<W>(batches, reads, model)?;
+    count::<W>(&ran, recovered, coverage);
     for (request, sent) in sent.iter().enumerate() {
         let ran = ran.get(&request);
         match &sent.answer {
@@ -62,6 +66,24 @@ pub(super) fn judge<W: Workload>(
         }
     }
     real_time(sent, &ran)
+}
+
+/// Counts what retries came to. `recovered` are slots whose decree was proposed in several ballots.
+fn count<W: Workload>(
+    ran: &BTreeMap<usize, &RunOf<W>>,
+    recovered: &BTreeSet<Slot>,
+    coverage: &mut Coverage,
+) {
+    for run in ran.values() {
+        if W::is_expired(&run.outcome) {
+            coverage.reached(Path::SessionExpired);
+        }
+        let Some(at) = W::ran_at(&run.outcome).filter(|at| *at != run.position) else { continue };
+        coverage.reached(Path::RetryAnswered);
+        if recovered.contains(&at.slot) {
+            coverage.reached(Path::RetryMetRecovered);
+        }
+    }
 }
 
 fn certainly_not_run<O>(answer: &Answer<O>) -> bool {
@@ -91,7 +113,7 @@ fn replay<'a, W: Workload>(
             let place = usize::try_from(slot.0 - 1).unwrap_or(0);
             for run in batches[place].iter() {
                 let outcome = W::replay(&mut state, &run.command, run.position);
-                if outcome != run.outcome {
+                if !W::agree(&outcome, &run.outcome) {
                     return Err(format!("3: {run:?} should have come to {outcome:?}"));
                 }
                 if run.request.is_some_and(|request| ran.insert(request, run).is_some()) {
@@ -108,7 +130,7 @@ fn replay<'a, W: Workload>(
         }
         while let Some(run) = reads.next_if(|run| run.position.slot == slot) {
             let outcome = W::replay(&mut state.clone(), &run.command, run.position);
-            if outcome != run.outcome {
+            if !W::agree(&outcome, &run.outcome) {
                 return Err(format!("8: the read {run:?} should have come to {outcome:?}"));
             }
             if let Some(request) = run.request {
@@ -119,33 +141,33 @@ fn replay<'a, W: Workload>(
     Ok(ran)
 }
 
-/// Whoever began after another had its answer comes after it.
+/// Whoever began after another had its answer comes after it. A numbered command begins when it is
+/// first sent, and comes where it ran, whichever of its sendings was answered.
 fn real_time<W: Workload>(
     sent: &[Sent<W>],
     ran: &BTreeMap<usize, &RunOf<W>>,
 ) -> Result<(), String> {
     let mut events: Vec<(u64, bool, usize)> = Vec::new();
-    for (request, sent) in sent.iter().enumerate() {
-        if let (Some(Answer::Done(_)), Some(ended)) = (&sent.answer, sent.ended) {
-            events.push((sent.began, false, request));
-            events.push((ended, true, request));
-        } else if ran.contains_key(&request) {
-            events.push((sent.began, false, request));
+    for request in ran.keys() {
+        let this = &sent[*request];
+        events.push((sent[this.first].began, false, *request));
+        if let (Some(Answer::Done(_)), Some(ended)) = (&this.answer, this.ended) {
+            events.push((ended, true, *request));
         }
     }
     events.sort_unstable();
     let mut last: Option<((Slot, u32), usize)> = None;
     for (_, is_end, request) in events {
         let Some(run) = ran.get(&request) else { continue };
-        let place = order(run.position);
+        let position = W::ran_at(&run.outcome).unwrap_or(run.position);
+        let place = order(position);
         if is_end {
             last = last.max(Some((place, request)));
         } else if let Some((before, earlier)) = last {
-            let is_read = run.position.place == 0;
-            if place < before || (place == before && !is_read) {
+            if place < before || (place == before && position.place != 0) {
                 return Err(format!(
-                    "{request} ran at {:?}, but began after {earlier} was answered at {before:?}",
-                    run.position
+                    "{request} ran at {position:?}, but began after {earlier} was answered at \
+                     {before:?}"
                 ));
             }
         }

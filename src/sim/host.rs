@@ -67,6 +67,8 @@ pub(super) struct Host<W: Workload> {
     pub(super) ahead_ms: u64,
     /// Its clock's speed, in thousandths.
     pub(super) clock_rate: u64,
+    /// Whether the node led before its last step.
+    pub(super) led: bool,
     /// Whether it will take in what waits.
     pub(super) is_woken: bool,
     inbox: VecDeque<Input<W>>,
@@ -87,6 +89,7 @@ impl<W: Workload> Host<W> {
             step_us,
             ahead_ms,
             clock_rate,
+            led: false,
             is_woken: false,
             inbox: VecDeque::new(),
         }

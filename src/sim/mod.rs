@@ -11,7 +11,8 @@
 //! | `scenario.rs` | what is drawn from the seed: faults, rates, bounds |
 //! | `world.rs`, `host.rs`, `network.rs` | the cluster, a computer, the links |
 //! | `nemesis.rs` | the big faults |
-//! | `clients.rs`, `workload.rs`, `register_load.rs` | who asks for what |
+//! | `clients.rs`, `workload.rs`, `register_load.rs`, `kv_load.rs` | who asks for what |
+//! | `kv_reference.rs` | what the store must answer, in few words |
 //! | `model.rs`, `history.rs` | invariants, and the judgement of answers |
 //! | `coverage.rs`, `watch.rs`, `trace.rs` | what was reached, and what happened |
 //!
@@ -21,6 +22,8 @@ mod clients;
 mod coverage;
 mod history;
 mod host;
+mod kv_load;
+mod kv_reference;
 mod model;
 mod nemesis;
 mod network;
@@ -36,6 +39,7 @@ mod workload;
 mod world;
 
 pub use coverage::{Coverage, Path};
+pub use kv_load::KvLoad;
 pub use random::Random;
 pub use register::{Command, Outcome, Register, Registers};
 pub use register_load::RegisterLoad;

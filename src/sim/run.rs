@@ -101,11 +101,11 @@ fn drive<W: Workload>(world: &mut World<W>) -> Result<(), String> {
             return Err(format!("no recovery: {}", world.unfinished()));
         }
     }
-    let World { clients, batches, reads, model, coverage, .. } = world;
+    let World { clients, batches, reads, model, coverage, recovered, .. } = world;
     if !reads.is_empty() {
         coverage.reached(Path::ReadDone);
     }
-    history::judge::<W>(&clients.sent, batches, reads, model, coverage)
+    history::judge::<W>(&clients.sent, batches, reads, model, recovered, coverage)
 }
 
 impl<W: Workload> World<W> {

@@ -34,7 +34,25 @@ pub trait Workload {
         position: Position,
     ) -> <Self::Machine as Machine>::Outcome;
 
-    /// Compares the reference with what the decrees so far wrote. Says what differs.
+    /// Whether an outcome is the one that the reference gives.
+    fn agree(
+        expected: &<Self::Machine as Machine>::Outcome,
+        outcome: &<Self::Machine as Machine>::Outcome,
+    ) -> bool {
+        expected == outcome
+    }
+
+    /// Where the command of an outcome ran, if the outcome may be that of an earlier sending.
+    fn ran_at(_: &<Self::Machine as Machine>::Outcome) -> Option<Position> {
+        None
+    }
+
+    /// Whether the outcome is that a session has expired.
+    fn is_expired(_: &<Self::Machine as Machine>::Outcome) -> bool {
+        false
+    }
+
+    /// Compares the reference with what the decrees so far wrote.
     ///
     /// # Errors
     /// What differs.

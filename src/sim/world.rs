@@ -1,7 +1,7 @@
 //! The simulated world: events in order of time, nodes that step, and checks after every step.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,7 +16,9 @@ use super::scenario::Scenario;
 use super::trace::Trace;
 use super::watch;
 use super::workload::Workload;
-use crate::lpaxos::{Answer, Members, Message, NodeId, Output, Patch, Record};
+use crate::lpaxos::{
+    Accept, Answer, Ballot, Members, Message, NodeId, Output, Patch, Record, Slot,
+};
 
 /// What will happen.
 #[derive(Debug)]
@@ -61,7 +63,7 @@ impl<W: Workload> Ord for Planned<W> {
 
 type PatchOf<W> = Patch<Key<W>, Value<W>>;
 /// A batch, with the patch it made: the patch is kept so that no other has its address.
-type Batch<W> = (Arc<PatchOf<W>>, Rc<Vec<RunOf<W>>>);
+type Batch<W> = (Arc<PatchOf<W>>, Ballot, Rc<Vec<RunOf<W>>>);
 
 /// The world.
 pub(super) struct World<W: Workload> {
@@ -79,7 +81,11 @@ pub(super) struct World<W: Workload> {
     pub(super) batches: Vec<Rc<Vec<RunOf<W>>>>,
     /// What the reads ran.
     pub(super) reads: Vec<RunOf<W>>,
+    /// Slots whose decree was proposed in more than one ballot.
+    pub(super) recovered: BTreeSet<Slot>,
     made: BTreeMap<usize, Batch<W>>,
+    /// Ballots that a node refused.
+    refused: BTreeSet<Ballot>,
     events: BinaryHeap<Reverse<Planned<W>>>,
     planned: u64,
 }
@@ -96,7 +102,9 @@ impl<W: Workload> World<W> {
             is_healed: false,
             batches: Vec::new(),
             reads: Vec::new(),
+            recovered: BTreeSet::new(),
             made: BTreeMap::new(),
+            refused: BTreeSet::new(),
             events: BinaryHeap::new(),
             planned: 0,
             now_us: 0,
@@ -219,6 +227,8 @@ impl<W: Workload> World<W> {
         self.hosts[node].is_woken = false;
         if self.hosts[node].can_step(self.now_us) {
             let most = self.random.count(1, 8);
+            let led = self.hosts[node].node.as_ref().is_some_and(|node| node.leads().is_some());
+            self.hosts[node].led = led;
             self.hosts[node].take_in(most, self.now_us);
             self.pump(node)?;
         }
@@ -252,6 +262,11 @@ impl<W: Workload> World<W> {
 
     fn begin_write(&mut self, node: usize, write: Write<W>) {
         let (low, high) = self.scenario.write_us;
+        let promises = write.records.iter().any(|record| matches!(record, Record::Promise(_)));
+        let confirms = write.late.iter().any(|(_, late)| matches!(late, Message::Confirmed(_)));
+        if promises && confirms {
+            self.coverage.reached(Path::PromisedByConfirm);
+        }
         let host = &mut self.hosts[node];
         host.writing = Some(write);
         let (life, is_slow) = (host.life, host.slow_until_us > self.now_us);
@@ -297,11 +312,14 @@ impl<W: Workload> World<W> {
             let Record::Accept(proposal) = record else { continue };
             if self.model.voted(node, proposal)? {
                 let address = Arc::as_ptr(&proposal.patch) as usize;
-                let batch = self.made.get(&address).map(|(_, runs)| Rc::clone(runs));
+                let batch = self.made.get(&address).map(|(_, _, runs)| Rc::clone(runs));
                 let batch = batch.ok_or_else(|| {
                     format!("slot {} was chosen with a decree that nobody made", proposal.slot)
                 })?;
                 self.batches.push(batch);
+                if self.refused.contains(&proposal.ballot) {
+                    self.coverage.reached(Path::LedDespiteRefusal);
+                }
                 let (slot, ballot) = (proposal.slot, proposal.ballot);
                 self.note(&[3, slot.0, ballot.round], || {
                     format!("slot {slot} is chosen ({ballot})")
@@ -344,8 +362,8 @@ impl<W: Workload> World<W> {
         let running = self.hosts[node].node.as_ref();
         let accepted = running.and_then(|node| node.durable().accepted.as_ref());
         if let Some(proposal) = accepted.filter(|_| !batch.is_empty()) {
-            let patch = Arc::clone(&proposal.patch);
-            self.made.insert(Arc::as_ptr(&patch) as usize, (patch, Rc::new(batch)));
+            let (patch, ballot) = (Arc::clone(&proposal.patch), proposal.ballot);
+            self.made.insert(Arc::as_ptr(&patch) as usize, (patch, ballot, Rc::new(batch)));
         }
     }
 
@@ -361,12 +379,31 @@ impl<W: Workload> World<W> {
 
     fn send_all(&mut self, from: usize, messages: Vec<(NodeId, Msg<W>)>) -> Result<(), String> {
         for (to, message) in messages {
-            if let Message::Accept(accept) = &message {
-                self.model.proposed(accept.slot).map_err(|why| format!("n{}: {why}", from + 1))?;
+            match &message {
+                Message::Accept(accept) => self.proposes(from, accept)?,
+                Message::Prepare(_) if self.hosts[from].led => {
+                    self.coverage.reached(Path::LeaderStoodAgain);
+                }
+                Message::Refused(refused) if refused.promised > refused.ballot => {
+                    self.refused.insert(refused.ballot);
+                }
+                _ => {}
             }
             let leads = self.hosts[from].node.as_ref().and_then(|node| node.leads());
             watch::message(&message, leads, self.model.last(), &mut self.coverage);
             self.send(from, place_of(to), message);
+        }
+        Ok(())
+    }
+
+    fn proposes(&mut self, from: usize, accept: &Accept<Key<W>, Value<W>>) -> Result<(), String> {
+        let Accept { ballot, slot, patch, .. } = accept;
+        self.model.proposed(*slot).map_err(|why| format!("n{}: {why}", from + 1))?;
+        let made = self.made.get(&(Arc::as_ptr(patch) as usize));
+        if made.is_some_and(|(_, made_in, _)| made_in != ballot) && self.recovered.insert(*slot) {
+            self.coverage.reached(Path::Recovered);
+            let is_news = *slot > self.model.last();
+            self.coverage.reached(if is_news { Path::RecoveredNews } else { Path::RecoveredOwn });
         }
         Ok(())
     }
