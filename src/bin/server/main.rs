@@ -3,8 +3,9 @@
 mod args;
 mod config;
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use args::Args;
 use clap::{CommandFactory, Parser};
@@ -24,11 +25,20 @@ fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return fail(&error, USAGE),
     };
-    env_logger::Builder::new().filter_level(settings.log).format_target(false).init();
+    log_to_stderr(settings.log);
     match Server::start(settings.options).and_then(serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string(), error.exit_code()),
     }
+}
+
+/// One line per event, with the time in UTC.
+fn log_to_stderr(level: log::LevelFilter) {
+    let line = |to: &mut env_logger::fmt::Formatter, record: &log::Record<'_>| {
+        let time = humantime::format_rfc3339_millis(SystemTime::now());
+        writeln!(to, "{time} {:5} {}", record.level(), record.args())
+    };
+    env_logger::Builder::new().filter_level(level).format(line).init();
 }
 
 fn fail(message: &str, code: u8) -> ExitCode {
