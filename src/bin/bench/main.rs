@@ -65,7 +65,7 @@ fn start_cluster(target: &Target) -> Result<Option<Cluster>, String> {
 fn run_load(load: &Load) -> Result<(), String> {
     let cluster = start_cluster(&load.target)?;
     let addresses = cluster.as_ref().map_or_else(|| load.target.addresses(), Cluster::sockets);
-    let processes = cluster.as_ref().map_or_else(Vec::new, Cluster::processes);
+    let processes = cluster.as_ref().map_or_else(|| load.process.clone(), Cluster::processes);
     let report = measure(load, &addresses, &processes)?;
     let out = match load.output {
         Output::Text => report.text(),

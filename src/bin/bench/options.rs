@@ -121,6 +121,10 @@ pub(crate) struct Load {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub(crate) value_bytes: u32,
 
+    /// Processes of a running cluster, if they are on this machine: their memory and time are told.
+    #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with = "cluster")]
+    pub(crate) process: Vec<u32>,
+
     /// Do not write all keys once before the run.
     #[arg(long)]
     pub(crate) no_fill: bool,
