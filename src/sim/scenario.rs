@@ -155,7 +155,8 @@ impl Scenario {
 fn draw_config(random: &mut Random) -> Config {
     let heartbeat_ms = random.between(20, 60);
     let rotating = random.happens(2_000);
-    let term_ms = random.between(200, 1_000);
+    // Longer than a recovery with the smallest pages takes, or no term would be of use.
+    let term_ms = random.between(1_000, 3_000);
     Config {
         election: if rotating { Election::Rotating { term_ms } } else { Election::Heartbeats },
         heartbeat_ms,
