@@ -67,6 +67,11 @@ impl Clients {
         clients
     }
 
+    /// When the times of the history begin.
+    pub(crate) fn clock(&self) -> Instant {
+        self.start
+    }
+
     fn client(&self, timeout: Duration) -> Client {
         Client::builder().addresses(self.addresses.iter().copied()).timeout(timeout).build()
     }

@@ -100,11 +100,29 @@ fn describe(history: &History, fault: &lattistore::history::positions::Fault) ->
 
 /// The longest time between two acknowledged writes.
 fn longest_pause(history: &History) -> Duration {
+    longest(&writes(history))
+}
+
+/// The longest time without an acknowledged write from one time to another.
+pub(crate) fn longest_pause_within(history: &History, from: u64, to: u64) -> Duration {
+    let mut ends = writes(history);
+    ends.retain(|end| (from..to).contains(end));
+    ends.insert(0, from);
+    ends.push(to);
+    longest(&ends)
+}
+
+/// When writes were acknowledged, in order.
+fn writes(history: &History) -> Vec<u64> {
     let wrote = |operation: &&Operation<Task, Reply>| {
         operation.position.is_some_and(|position| position.place != 0)
     };
     let mut ends: Vec<u64> = history.iter().filter(wrote).map(|o| o.completed).collect();
     ends.sort_unstable();
+    ends
+}
+
+fn longest(ends: &[u64]) -> Duration {
     let longest = ends.windows(2).map(|pair| pair[1] - pair[0]).max();
     Duration::from_nanos(longest.unwrap_or_default())
 }
