@@ -172,6 +172,11 @@ impl Consensus {
             }
             Event::Transport(transport::Event::Disconnected { address, reason }) => {
                 debug!("lost the connection to {address}: {reason}");
+                if let Phase::Member(member) = &mut self.phase
+                    && let Some(node) = member.cluster.roster.get(&address.ip())
+                {
+                    member.node.unheard(self.clock.now_ms(), *node);
+                }
             }
             Event::Transport(transport::Event::Refused { address, refusal, by_peer }) => {
                 warn!("no connection with {address}: {refusal}");
