@@ -1,10 +1,10 @@
-//! The client program as a user runs it, against real servers.
+//! The client program as a user runs it, against real servers. The described sessions are in
+//! `tests/seed.rs`.
 
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
-use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
@@ -32,30 +32,6 @@ fn stdout(output: &Output) -> &str {
 
 fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
-}
-
-/// What a user typed in a session that shows as `transcript`.
-fn typed(transcript: &str) -> String {
-    let lines = transcript.lines().filter_map(|line| match line {
-        "." | ">" => Some(""),
-        line => line.strip_prefix("> ").or_else(|| line.strip_prefix(". ")),
-    });
-    lines.flat_map(|line| [line, "\n"]).collect()
-}
-
-#[test]
-fn piped_sessions_give_their_transcripts() {
-    let cluster = Cluster::in_memory(3);
-    let nodes = [cluster.socket(0)];
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/transcripts");
-    let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|f| f.unwrap().path()).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    for file in files {
-        let expected = fs::read_to_string(&file).unwrap();
-        let output = run(&nodes, &[], &typed(&expected));
-        assert_eq!(stdout(&output), expected, "{}\n{}", file.display(), stderr(&output));
-    }
 }
 
 #[test]
