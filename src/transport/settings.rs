@@ -1,5 +1,5 @@
 //! Times and bounds of the transport. They are values, so that tests can be quick; what they are
-//! and why is in [`limits`](crate::limits).
+//! and why is in [`crate::limits`].
 
 use std::time::Duration;
 
