@@ -168,6 +168,7 @@ impl Consensus {
             },
             Event::Transport(transport::Event::Connected { address, .. }) => {
                 debug!("connected to {address}");
+                self.links.let_in_by(address.ip());
                 self.introduce();
             }
             Event::Transport(transport::Event::Disconnected { address, reason }) => {
@@ -184,7 +185,8 @@ impl Consensus {
                     refusal.reason,
                     Reason::ListsDiffer | Reason::OtherCluster | Reason::UnknownNode
                 );
-                if by_peer && fatal && self.is_forming() {
+                // A member that one peer refuses may be right; one that most refuse is of no use.
+                if by_peer && fatal && (self.links.refused_by(address.ip()) || self.is_forming()) {
                     let (address, message) = (address.ip(), refusal.message);
                     self.end(ServerError::RefusedByPeer { address, message });
                 }

@@ -10,7 +10,6 @@ use lattistore::Client;
 use lattistore::client::Certainty;
 
 use crate::fleet::{Ended, Fleet, Process, server};
-use crate::support::eventually;
 
 /// Starts a node that is to end by itself at once.
 fn start_in_vain(fleet: &mut Fleet, node: usize) -> Ended {
@@ -160,7 +159,7 @@ fn a_node_whose_directory_is_gone_does_not_vote() {
 }
 
 #[test]
-fn a_directory_of_another_cluster_does_not_vote() {
+fn a_directory_of_another_cluster_is_refused_and_does_not_vote() {
     let mut fleet = with_one_stopped();
     fs::rename(fleet.data(0), fleet.data(9)).unwrap();
     // Another cluster at the same addresses makes another directory for the same node.
@@ -174,12 +173,9 @@ fn a_directory_of_another_cluster_does_not_vote() {
     fleet.start(1);
     fleet.start(2);
     fleet.client().put("a", "of the first cluster").unwrap();
-    fleet.start(0);
-    let process = fleet.take(0);
-    eventually("the node to be told", || process.log().contains("another cluster").then_some(()));
+    let ended = start_in_vain(&mut fleet, 0);
+    assert_eq!(ended.code, Some(5), "{}", ended.log);
+    assert!(ended.error().contains("data director"), "it says what to do: {}", ended.log);
     let read = fleet.client().get("a").unwrap();
     assert_eq!(read.as_deref(), Some("of the first cluster"));
-    process.signal("TERM");
-    let ended = process.wait();
-    println!("{ended:?}");
 }

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use lattistore::sim::Random;
 
-use crate::fleet::clients::{Clients, Load};
+use crate::fleet::clients::{Clients, History, Load};
 use crate::fleet::judge::judge;
+use crate::fleet::task::Task;
 use crate::fleet::{Fleet, hold, test_seed, test_time, while_disturbed};
 
 #[test]
@@ -20,6 +21,25 @@ fn no_answer_is_lost_however_nodes_are_killed() {
     (0..fleet.len()).for_each(|node| fleet.wait_until_caught_up(node));
     println!("killed: {kills:?}");
     judge(&clients.history).expect_clean();
+    expect_teeth(&clients.history);
+}
+
+/// The judges find what is planted into a history that they found nothing in.
+fn expect_teeth(clean: &History) {
+    let is_read_at_end = |task: &Task| matches!(task, Task::Lists(_) | Task::Count { .. });
+    let last = clean.iter().rposition(|operation| is_read_at_end(&operation.request)).unwrap();
+    // An answer that another transaction's had been, one that came too early, and one that is lost.
+    let mut planted: Vec<History> = vec![clean.clone(); 3];
+    let late = clean[last].clone();
+    planted[0][last].outcome = clean[0].outcome.clone();
+    planted[1][0].position = late.position;
+    planted[1][last].position = clean[0].position;
+    planted[2].retain(|operation| {
+        !(operation.ran() && matches!(operation.request, Task::Count { token } if token % 2 == 0))
+    });
+    for history in planted {
+        assert!(!judge(&history).anomalies.is_empty(), "the judges are blind");
+    }
 }
 
 /// What was killed, how often.

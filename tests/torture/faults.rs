@@ -66,7 +66,7 @@ impl Broken {
             Broken::MajorityRing => {
                 let apart = place(from).abs_diff(place(to));
                 let apart = apart.min(nodes - apart);
-                apart > nodes / 4 + usize::from(nodes < 4)
+                apart > (nodes / 2).div_ceil(2)
             }
             Broken::Bridge => from != hub && to != hub && is_minor(from) != is_minor(to),
             Broken::IsolatedLeader => from == leader || to == leader,
