@@ -164,13 +164,19 @@ impl Omega {
         let mut followers: BTreeMap<Ballot, usize> = BTreeMap::new();
         for (node, told) in self.all_connected(now_ms) {
             // A leader counts by its followers' word only: without them it may have lost its quorum.
-            if let Some(ballot) = told.follows.filter(|ballot| ballot.node != node) {
+            let follows = told.follows.filter(|ballot| ballot.node != node);
+            if let Some(ballot) = follows.filter(|ballot| !self.denies(*ballot, now_ms)) {
                 *followers.entry(ballot).or_insert(1) += 1;
             }
         }
         let majority = self.members.majority();
         let followed = followers.into_iter().filter(|(b, n)| b.node != self.me && *n >= majority);
         followed.map(|(ballot, _)| ballot).max()
+    }
+
+    /// Whether the ballot's owner, heard both ways, says that it leads with it no more.
+    fn denies(&self, ballot: Ballot, now_ms: u64) -> bool {
+        self.connected(ballot.node, now_ms).is_some_and(|told| told.follows != Some(ballot))
     }
 
     /// Decides; `own` is the ballot that the node leads or stands with.
