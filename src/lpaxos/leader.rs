@@ -15,7 +15,7 @@ use super::members::Members;
 use super::message::{Accept, Accepted, Commit, Confirm, Message, NeedPrevious, Previous};
 use super::omega::Omega;
 use super::outbox::Output;
-use super::patch::Patch;
+use super::patch::{MOST_PATCH_BYTES, Patch};
 use super::recovery::Recovered;
 use super::repair::Repair;
 use super::requests::{Answer, Queue, Ticket, Waiting};
@@ -162,11 +162,19 @@ impl<M: Machine> Leader<M> {
     }
 
     /// Puts the patch of the slot before the first one into the window, from the own entries (P3).
+    ///
+    /// After a full copy that slot may be the version of every key that was deleted meanwhile, more
+    /// than a message takes. Then it is not kept: who lacks it is brought up by a copy (P10).
     fn keep_patch_before_first(&mut self, acceptor: &Acceptor<M>) {
         let before = self.first_slot.previous();
         if before > Slot::ZERO && self.window.is_empty() {
-            self.window = Window::new(before, self.config.window_bytes);
-            self.window.push(Arc::new(acceptor.durable().replica.patch_of(before)));
+            let patch = acceptor.durable().replica.patch_of(before);
+            let writes = patch.writes().iter();
+            let bytes: usize = writes.map(|(k, v)| M::size(k, v.as_ref())).sum();
+            if bytes <= MOST_PATCH_BYTES {
+                self.window = Window::new(before, self.config.window_bytes);
+                self.window.push(Arc::new(patch));
+            }
         }
     }
 
