@@ -87,11 +87,11 @@ fn put_counts(batch: &mut StoreBatch<'_>, open: u64, next: u64) {
 /// Opens a session. Its id was never given before.
 pub(super) fn open(window: u32, position: Position, batch: &mut StoreBatch<'_>) -> Outcome {
     let (open, session) = counts(batch);
-    if open >= SESSIONS_MOST {
+    let Some(after) = session.checked_add(1).filter(|_| open < SESSIONS_MOST) else {
         return Outcome::TooManySessions;
-    }
+    };
     let window = window.clamp(1, WINDOW_MOST);
-    put_counts(batch, open + 1, session + 1);
+    put_counts(batch, open + 1, after);
     batch.put(keys::session(session), Some(Bytes::copy_from_slice(&window.to_be_bytes())));
     Outcome::SessionOpened { session, window, position }
 }
