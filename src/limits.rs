@@ -204,6 +204,7 @@ pub const MAX_CLIENT_ADDRESSES: usize = 2 * MAX_NODES;
 const _: () = assert!(2 * MAX_PATCH_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
 const _: () =
     assert!(MAX_PATCH_BYTES + MAX_PAGE_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
+const _: () = assert!(crate::lpaxos::MOST_PATCH_BYTES <= MAX_PATCH_BYTES);
 // However small its entries are.
 const _: () = assert!(2 * 4 * (MAX_PATCH_BYTES / ENTRY_OVERHEAD_BYTES) < MAX_PEER_FIELDS);
 // A decree can hold the largest entry.

@@ -314,7 +314,8 @@ impl Consensus {
         }
     }
 
-    /// Does what the core wants, in its order (see [`Output`]), until it wants no more.
+    /// Does what the core wants, in its order (see [`Output`]), until it wants no more or a tick is
+    /// due: many heavy programs must not keep the node from hearing and being heard.
     fn do_output(&mut self) -> Result<(), ServerError> {
         loop {
             let Phase::Member(member) = &mut self.phase else { return Ok(()) };
@@ -340,6 +341,9 @@ impl Consensus {
             }
             member.node.written();
             self.links.send(&late);
+            if Instant::now() >= self.next_tick && !self.stop.load(Ordering::Acquire) {
+                return Ok(());
+            }
         }
     }
 
