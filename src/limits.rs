@@ -80,11 +80,6 @@ pub const COALESCED_BYTES: usize = 256 * KIB;
 /// Writers put at most so many frames into one system call; far below the systems' IOV_MAX.
 pub const COALESCED_FRAMES: usize = 64;
 
-/// Of the clients that are answered at the same time, so many are written to by the consensus thread
-/// itself; a write takes it some 5 to 10 µs, and waking a thread half of that. The others' threads
-/// are woken, so that many clients do not hold it up for longer than a write to the disk does.
-pub const DIRECT_REPLIES: usize = 32;
-
 // --- Connections -----------------------------------------------------------------------------
 
 /// Clients served at once. With the peers, those yet to greet, and files, it stays below the 1,024

@@ -21,10 +21,10 @@ use super::gate::{Cluster, Event, Gate};
 use super::links::Links;
 use super::status;
 use crate::kv::{Command, Store};
-use crate::lpaxos::{Config, Durable, Members, Node, NodeId, Output, Request, Ticket};
+use crate::lpaxos::{Answer, Config, Durable, Members, Node, NodeId, Output, Request, Ticket};
 use crate::storage::{Identity, Membership, Storage};
-use crate::transport::{self, Replies, Reply};
-use crate::wire::{ClientOutcome, Introduction, NodeStatus, PeerFrame, Reason};
+use crate::transport::{self, Reply};
+use crate::wire::{ClientOutcome, Introduction, NodeStatus, PeerFrame, Reason, Redirect};
 
 /// Events taken before the core is asked for its output, at most: a bound on how long the first of
 /// them waits.
@@ -329,13 +329,9 @@ impl Consensus {
             let Output { early, answers, records, late } = output;
             self.links.send(&early);
             let locate = |node| member.cluster.locate(node, self.links.port());
-            let mut given = Replies::default();
             for (ticket, answer) in answers {
-                if let Some(reply) = self.replies.remove(&ticket) {
-                    given.add(reply, client_outcome(answer, locate));
-                }
+                give(&mut self.replies, ticket, answer, locate);
             }
-            given.send();
             if !records.is_empty() {
                 self.storage.write(&records)?;
             }
@@ -393,5 +389,16 @@ impl Member {
             },
             None => info!("no leader is known"),
         }
+    }
+}
+
+fn give(
+    replies: &mut HashMap<Ticket, Reply>,
+    ticket: Ticket,
+    answer: Answer<crate::kv::Outcome>,
+    locate: impl Fn(NodeId) -> Option<Redirect>,
+) {
+    if let Some(reply) = replies.remove(&ticket) {
+        reply.send(client_outcome(answer, locate));
     }
 }

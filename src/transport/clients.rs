@@ -1,33 +1,28 @@
 //! A client's connection after its greeting: requests in, answers out.
 //!
-//! Two threads: the connection's own reads requests, a second one writes the answers that could not
-//! be written at once. Only so many requests may be unanswered, and while they are no further one is
-//! read: so a client that does not read its answers stops being read itself, and what waits for it
-//! is bounded.
+//! Two threads: the connection's own reads requests, a second one writes answers. A request takes
+//! one of a bounded number of slots until its answer is written, and while none is free no further
+//! request is read: so a client that does not read its answers stops being read itself, and what
+//! waits for it is bounded.
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
 use log::debug;
 
 use super::frame::{FrameError, FrameReader, write_frames};
 use super::greeting;
-<<<<<<< HEAD
 use super::in_flight::{Meter, Share};
-=======
-use super::replies::{Flow, Outlet, Queued, Reply};
->>>>>>> bench
 use super::shared::{Shared, Stop};
 use super::stream::{CloseOnDrop, Stream};
 use crate::limits::{COALESCED_BYTES, MAX_REQUEST_FRAME_BYTES};
-use crate::wire::{ClientOutcome, ClientResponse, RequestError, decode_request};
+use crate::wire::{ClientOutcome, ClientResponse, RequestError, decode_request, encode_response};
 
 /// The id of an answer that is about the connection.
 const ABOUT_THE_CONNECTION: u64 = 0;
 
-<<<<<<< HEAD
 /// Where the answer to one request goes.
 ///
 /// Each request is answered once: when this is dropped without an answer, the client is told that
@@ -93,57 +88,36 @@ pub(super) fn serve(
     let (slots, taken) = bounded(shared.settings.max_pipelined);
     // Bounded in fact: each answer but the last, about the connection, has a slot.
     let (replies, answers) = unbounded();
-=======
-/// Serves a client until it leaves, errs, or the node stops.
-pub(super) fn serve(shared: &Shared, stream: &Stream, mut reader: FrameReader<Stream>) {
-    let flow = Arc::new(Flow::new(shared.settings.max_pipelined));
-    // Bounded in fact: each answer but the last, about the connection, is to a request of the flow.
-    let (queue, queued) = unbounded();
-    let outlet = Arc::new(Outlet::new(stream.clone(), queue, Arc::clone(&flow)));
->>>>>>> bench
     thread::scope(|scope| {
         let writer = thread::Builder::new().name("replies".to_owned()).spawn_scoped(scope, || {
-            let writer = Writer { stream, queued, flow: &flow, time: shared.settings.write_time };
+            let writer = Writer { stream, answers, taken, time: shared.settings.write_time };
             writer.run(&shared.stop);
         });
         if let Err(error) = writer {
             return debug!("a client gets no thread: {error}");
         }
-<<<<<<< HEAD
         match read_requests(shared, &mut reader, &slots, &replies, &meters) {
-=======
-        match read_requests(shared, &mut reader, &flow, &outlet) {
->>>>>>> bench
             Ok(()) | Err(FrameError::Closed) => {}
             Err(error) => {
                 debug!("a client is cut off: {error}");
                 let message = format!("the connection is closed: {error}");
                 let outcome = ClientOutcome::BadRequest(message);
-<<<<<<< HEAD
                 let _ = replies.send(Answer::new(ABOUT_THE_CONNECTION, outcome));
-=======
-                outlet.give(vec![ClientResponse { id: ABOUT_THE_CONNECTION, outcome }], true);
->>>>>>> bench
             }
         }
-        // The writer ends when the last answer is given: only replies hold the outlet now.
-        drop(outlet);
+        // The writer ends when the last answer is given: only replies hold the channel now.
+        drop(replies);
     });
     greeting::linger(stream, &shared.settings);
 }
 
-/// Reads requests and hands them over, as long as answers can be sent.
+/// Reads requests and hands them over, as long as there are slots.
 fn read_requests(
     shared: &Shared,
     reader: &mut FrameReader<Stream>,
-<<<<<<< HEAD
     slots: &Sender<()>,
     replies: &Sender<Answer>,
     meters: &[Arc<Meter>; 2],
-=======
-    flow: &Flow,
-    outlet: &Arc<Outlet>,
->>>>>>> bench
 ) -> Result<(), FrameError> {
     while !shared.stop.is_set() {
         let bytes = reader.read(MAX_REQUEST_FRAME_BYTES, shared.settings.for_client())?;
@@ -153,11 +127,11 @@ fn read_requests(
             Err(RequestError { id: Some(id), error }) => Err((id, error)),
             Err(RequestError { id: None, error }) => return Err(FrameError::Malformed(error)),
         };
-        if !flow.take() {
+        // The writer is gone when this fails.
+        if slots.send(()).is_err() {
             break;
         }
         match request {
-<<<<<<< HEAD
             Ok(request) => match Share::take(meters.clone(), size) {
                 Some(share) => {
                     let reply = Reply::new(request.id, replies.clone(), share);
@@ -170,31 +144,17 @@ fn read_requests(
             Err((id, error)) => {
                 let outcome = ClientOutcome::BadRequest(error.to_string());
                 let _ = replies.send(Answer::new(id, outcome));
-=======
-            Ok(request) => {
-                let reply = Reply::new(request.id, Arc::clone(outlet));
-                shared.handler.request(request, reply);
-            }
-            Err((id, error)) => {
-                let outcome = ClientOutcome::BadRequest(error.to_string());
-                outlet.give(vec![ClientResponse { id, outcome }], true);
->>>>>>> bench
             }
         }
     }
     Ok(())
 }
 
-/// Writes a client's answers that could not be written at once.
+/// Writes a client's answers.
 struct Writer<'a> {
     stream: &'a Stream,
-<<<<<<< HEAD
     answers: Receiver<Answer>,
     taken: Receiver<()>,
-=======
-    queued: Receiver<Queued>,
-    flow: &'a Flow,
->>>>>>> bench
     time: Duration,
 }
 
@@ -204,13 +164,12 @@ impl Writer<'_> {
     /// In the end the client sees the end of the stream. If writing fails, or this panics, the
     /// connection is closed, which wakes the reader.
     fn run(self, stop: &Stop) {
-        let _end = EndOnDrop(self.flow);
         let close = CloseOnDrop(self.stream);
         let mut buffer = Vec::new();
         loop {
             let first = select! {
-                recv(self.queued) -> queued => queued.ok(),
-                recv(stop.0) -> _ => self.queued.try_recv().ok(),
+                recv(self.answers) -> answer => answer.ok(),
+                recv(stop.0) -> _ => self.answers.try_recv().ok(),
             };
             let Some(first) = first else { break };
             if let Err(error) = self.write(first, &mut buffer) {
@@ -221,47 +180,30 @@ impl Writer<'_> {
         self.stream.close_writing();
     }
 
-<<<<<<< HEAD
     /// Writes an answer, and what else is ready, at once.
     fn write(&self, first: Answer, buffer: &mut Vec<u8>) -> std::io::Result<()> {
-=======
-    /// Writes what is given, and what else is ready, at once.
-    fn write(&self, first: Queued, buffer: &mut Vec<u8>) -> std::io::Result<()> {
->>>>>>> bench
         buffer.clear();
-        let mut answers = Vec::new();
+        let mut count = 0;
         let mut next = Some(first);
-<<<<<<< HEAD
         // Given back once it is written.
         let mut shares = Vec::new();
         while let Some(Answer { response, share }) = next {
             encode_response(response.id, response.outcome, buffer);
             shares.push(share);
             count += 1;
-=======
-        while let Some(queued) = next {
-            answers.push(queued.answers());
-            queued.encode(buffer);
->>>>>>> bench
             next = match buffer.len() < COALESCED_BYTES {
-                true => self.queued.try_recv().ok(),
+                true => self.answers.try_recv().ok(),
                 false => None,
             };
         }
         write_frames(&mut self.stream.clone(), &[&buffer[..]], self.time)?;
-        answers.into_iter().for_each(|answers| self.flow.answered(answers, true));
+        for _ in 0..count {
+            // The answer about the connection had no slot.
+            let _ = self.taken.try_recv();
+        }
         if buffer.capacity() > 2 * COALESCED_BYTES {
             *buffer = Vec::new();
         }
         Ok(())
-    }
-}
-
-/// Lets the reader go when no answers are written any more, in a panic too.
-struct EndOnDrop<'a>(&'a Flow);
-
-impl Drop for EndOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.end();
     }
 }

@@ -4,17 +4,16 @@
 //! | --- | --- | --- |
 //! | listener | accepts, refuses above the bounds | stopping |
 //! | inbound, one per connection | reads the greeting; then a peer's messages, which become events, or a client's requests, which go to the [`Handler`] | the connection ends |
-//! | replies, one per client | writes the answers that could not be written at once | all are written and no more can come, or the connection ends |
-//! | peer, one per peer | connects, greets, writes what could not be written at once, connects again | stopping |
+//! | replies, one per client | writes answers, those that are ready in one system call | all are written and no more can come, or the connection ends |
+//! | peer, one per peer | connects, greets, writes what is queued, connects again | stopping |
 //! | watch, one per connection to a peer | reads the peer's signs of life | the connection ends |
 //!
 //! A connection to a peer carries messages one way; the peer answers on the connection that it opened
 //! itself. So each direction has one writer and one reader, and a lost connection is the sender's to
 //! renew.
 //!
-//! Nothing here waits for one connection on behalf of another: who sends writes what the system takes
-//! at once, without waking a thread; the rest is queued or, to a peer, dropped. What is answered to a
-//! client is no more than it may have unanswered, a slow
+//! Nothing here waits for one connection on behalf of another: what is sent to a peer is queued or
+//! dropped, what is answered to a client is queued (no more than it may have unanswered), a slow
 //! reader is cut off after a time, and each thread can be woken by closing its connection. A peer's
 //! messages wait for room in the node's queue, so that TCP slows the peer down; clients never make
 //! it wait, as the [`Handler`] answers that the node is busy.
@@ -30,7 +29,6 @@ mod in_flight;
 mod inbound;
 mod listener;
 mod peers;
-mod replies;
 mod seats;
 mod settings;
 mod shared;
@@ -46,10 +44,10 @@ use crate::lpaxos::NodeId;
 use crate::wire::{Accepted, ClientRequest, PeerFrame, PeerHello, Refusal, Welcome};
 
 pub(crate) use backoff::Backoff;
+pub use clients::Reply;
 pub use frame::{FrameError, FrameReader, Patience, Source, write_frames};
 pub use greeting::{GreetError, greet};
 pub use peers::PeerSender;
-pub use replies::{Replies, Reply};
 pub use settings::Settings;
 pub use stream::Stream;
 

@@ -1,23 +1,22 @@
 //! Connections that this node opens to its peers.
 //!
-//! Each peer has one thread, which connects, greets and writes what could not be written at once by
-//! who sent it, and while there is a connection a second one, which reads it. A peer says nothing on it but that it is there, so the
+//! Each peer has one thread, which connects, greets and writes what is queued, and while there is a
+//! connection a second one, which reads it. A peer says nothing on it but that it is there, so the
 //! second thread is there to see at once when the connection is closed (a blocked read wakes at
 //! that, where a writer would learn it only at its next write but one), and to see within a bounded
 //! time when packets are lost without a word.
 
 use std::fmt;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, select, tick};
 use log::{debug, info, warn};
-use parking_lot::Mutex;
 
 use super::Event;
 use super::backoff::Backoff;
@@ -50,7 +49,7 @@ impl PeerSender {
 
     /// Whether there is a connection.
     pub fn is_connected(&self) -> bool {
-        self.0.stream.lock().is_some()
+        self.0.connected.load(Ordering::Acquire)
     }
 
     /// How many frames were dropped so far.
@@ -77,44 +76,15 @@ struct Link {
     /// The size of what is queued.
     queued_bytes: AtomicUsize,
     max_queued_bytes: usize,
-    /// The connection, if there is one. Held while something is written directly or queued, so that
-    /// the two keep their order.
-    stream: Mutex<Option<Stream>>,
+    connected: AtomicBool,
     dropped: AtomicU64,
 }
 
 impl Link {
-    /// Writes the frame if the system takes it at once and nothing waits before it, and queues what
-    /// is left. Only the peer's thread writes while something is queued.
     fn enqueue(&self, frame: Bytes) -> bool {
-        let stream = self.stream.lock();
-        let Some(stream) = &*stream else { return false };
-        if frame.len() > self.max_queued_bytes {
+        if !self.connected.load(Ordering::Acquire) {
             return false;
         }
-        if self.queued_bytes.load(Ordering::Acquire) > 0 {
-            return self.queue(frame);
-        }
-        match stream.write_now(&[IoSlice::new(&frame)]) {
-            Ok(0) => self.queue(frame),
-            Ok(written) if written == frame.len() => true,
-            Ok(written) => {
-                let queued = self.queue(frame.slice(written..));
-                if !queued {
-                    // The rest of the frame will not come.
-                    stream.close();
-                }
-                queued
-            }
-            Err(_) => {
-                // The thread that reads sees why.
-                stream.close();
-                false
-            }
-        }
-    }
-
-    fn queue(&self, frame: Bytes) -> bool {
         let bytes = frame.len();
         let before = self.queued_bytes.fetch_add(bytes, Ordering::AcqRel);
         let queued = before + bytes <= self.max_queued_bytes && self.queue.try_send(frame).is_ok();
@@ -124,15 +94,16 @@ impl Link {
         queued
     }
 
-    /// Accounts for bytes of the queue that were written, or never will be.
-    fn finished(&self, bytes: usize) {
-        self.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
+    /// Accounts for a frame that was taken from the queue.
+    fn took(&self, frame: Bytes) -> Bytes {
+        self.queued_bytes.fetch_sub(frame.len(), Ordering::AcqRel);
+        frame
     }
 
     /// Throws away what is queued: it is from before the connection.
     fn discard(&self) {
         for frame in self.queued.try_iter() {
-            self.finished(frame.len());
+            self.took(frame);
         }
     }
 }
@@ -146,7 +117,7 @@ pub(super) fn start(shared: &Arc<Shared>, address: SocketAddr) -> io::Result<Pee
         queued,
         queued_bytes: AtomicUsize::new(0),
         max_queued_bytes: shared.settings.max_queued_bytes,
-        stream: Mutex::new(None),
+        connected: AtomicBool::new(false),
         dropped: AtomicU64::new(0),
     });
     let sender = PeerSender(Arc::clone(&link));
@@ -227,7 +198,7 @@ fn connect(shared: &Arc<Shared>, link: &Link) -> End {
         return End::Refused { refusal, by_peer: false };
     }
     let lost = converse(shared, link, &stream, reader, accepted);
-    *link.stream.lock() = None;
+    link.connected.store(false, Ordering::Release);
     End::Lost(lost.to_string())
 }
 
@@ -256,7 +227,7 @@ fn converse(
             return FrameError::Io(error);
         }
         link.discard();
-        *link.stream.lock() = Some(stream.clone());
+        link.connected.store(true, Ordering::Release);
         if shared.deliver(Event::Connected { address: link.address, accepted }).is_err() {
             return FrameError::Closed;
         }
@@ -283,12 +254,8 @@ fn write_queued(
     let mut frames = Vec::new();
     loop {
         select! {
-            recv(link.queued) -> frame => frames.extend(frame),
-            recv(keepalive) -> _ => {
-                // Where it finds no room, the peer hears enough.
-                link.enqueue(Bytes::from_static(&EMPTY_FRAME));
-                continue;
-            }
+            recv(link.queued) -> frame => frames.extend(frame.map(|frame| link.took(frame))),
+            recv(keepalive) -> _ => frames.push(Bytes::from_static(&EMPTY_FRAME)),
             recv(alarmed) -> error => return error.unwrap_or(FrameError::Closed),
             recv(shared.stop.0) -> _ => return FrameError::Closed,
         }
@@ -296,10 +263,9 @@ fn write_queued(
         while bytes < COALESCED_BYTES && frames.len() < COALESCED_FRAMES {
             let Ok(frame) = link.queued.try_recv() else { break };
             bytes += frame.len();
-            frames.push(frame);
+            frames.push(link.took(frame));
         }
         let written = write_frames(&mut stream.clone(), &frames, shared.settings.write_time);
-        link.finished(bytes);
         frames.clear();
         if let Err(error) = written {
             return FrameError::Io(error);

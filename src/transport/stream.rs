@@ -1,13 +1,10 @@
 //! One TCP connection, shared by the thread that reads it, the thread that writes it, and whoever
 //! wants it closed.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
-
-use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
 /// The shortest timeout a socket takes: zero would mean none.
 const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
@@ -43,19 +40,6 @@ impl Stream {
     /// When the system refuses.
     pub fn set_write_timeout(&self, time: Duration) -> io::Result<()> {
         self.0.set_write_timeout(Some(time.max(LEAST_TIMEOUT)))
-    }
-
-    /// Writes what the system takes at once, which may be nothing; gives how many bytes it took.
-    ///
-    /// # Errors
-    /// When the connection is of no more use.
-    pub(super) fn write_now(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut control = SendAncillaryBuffer::default();
-        match sendmsg(&*self.0, slices, &mut control, SendFlags::DONTWAIT) {
-            Ok(written) => Ok(written),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// The other end.
@@ -100,7 +84,7 @@ impl Write for Stream {
         (&*self.0).write(bytes)
     }
 
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
         (&*self.0).write_vectored(slices)
     }
 
