@@ -9,7 +9,7 @@ use lattistore::wire::ClientOutcome;
 
 use crate::raw::{Raw, Target, execute, request};
 use crate::support::Cluster;
-use crate::table::{patient, promised, resident_bytes};
+use crate::table::{patient, promised, resident_bytes, settled};
 
 /// Memory that a flood may take on top: what the bounds allow, the new values, and slack.
 const FLOOD_BYTES: u64 = 256 << 20;
@@ -61,7 +61,8 @@ fn survive(
 ) -> (usize, usize) {
     let cluster = Cluster::with_settings(3, config, settings);
     cluster.client().put("before", "1").unwrap();
-    let (target, ballots, before) = (Target::of(&cluster), promised(&cluster), resident_bytes());
+    let ballots = settled(&cluster);
+    let (target, before) = (Target::of(&cluster), resident_bytes());
     let tally = flood(&target, clients, each, program, value);
     let after = resident_bytes();
     assert!(after < before + FLOOD_BYTES, "{before} bytes grew to {after}");

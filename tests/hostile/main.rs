@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `targets.rs`, `core.rs`, `chance.rs` | functions that take any bytes whatever, as a fuzzer wants them |
+//! | `targets.rs`, `core.rs`, `liar.rs`, `chance.rs` | functions that take any bytes whatever, as a fuzzer wants them |
 //! | `fuzz.rs` | a short run of each, from seeds |
 //! | `lies.rs` | lies that once did harm |
 //! | `table.rs`, `greetings.rs`, `requests.rs`, `connections.rs`, `peers.rs` | hostile inputs over TCP to a cluster that goes on serving |
@@ -21,6 +21,7 @@ mod connections;
 mod core;
 mod fuzz;
 mod greetings;
+mod liar;
 mod lies;
 mod load;
 mod peers;

@@ -70,8 +70,8 @@ fn the_table_is_long() {
 fn survives(cases: &[Case]) {
     let cluster = Cluster::with_settings(3, patient(), settings());
     cluster.client().put("before", "1").unwrap();
+    let ballots = settled(&cluster);
     let target = Target::of(&cluster);
-    let ballots = promised(&cluster);
     let before = resident_bytes();
     for (name, attack) in cases {
         println!("{name}");
@@ -85,6 +85,21 @@ fn survives(cases: &[Case]) {
     eventually("memory to be given back", || {
         (resident_bytes() < before + LEFT_BYTES).then_some(())
     });
+}
+
+/// The ballot of every node once elections are over: all have promised the same one, and name its
+/// owner as the leader.
+pub(crate) fn settled(cluster: &Cluster) -> Vec<Ballot> {
+    eventually("an end of elections", || {
+        let statuses: Vec<_> =
+            (0..cluster.addresses.len()).map(|n| cluster.status(n)).collect::<Option<_>>()?;
+        let ballots: Vec<Ballot> = statuses.iter().map(|status| status.promised).collect();
+        let agree = statuses.iter().all(|status| {
+            status.promised == ballots[0]
+                && status.leader.map(|l| l.leader) == Some(ballots[0].node)
+        });
+        agree.then_some(ballots)
+    })
 }
 
 /// The ballot of every node, each of which has to be there.
