@@ -167,7 +167,7 @@ fn failure(bytes: &mut Bytes) -> Option<Failure> {
     Some(Failure::Runtime { at, kind, message: text(bytes)? })
 }
 
-const KINDS: [(FailureKind, u8); 12] = [
+const KINDS: [(FailureKind, u8); 13] = [
     (FailureKind::WrongType, 1),
     (FailureKind::Overflow, 2),
     (FailureKind::DivisionByZero, 3),
@@ -180,10 +180,26 @@ const KINDS: [(FailureKind, u8); 12] = [
     (FailureKind::Limit(Limit::ReadBytes), 10),
     (FailureKind::Limit(Limit::WrittenBytes), 11),
     (FailureKind::Limit(Limit::WrittenKeys), 12),
+    (FailureKind::Limit(Limit::ReadKeys), 13),
 ];
 
+/// Written out, so that no kind can be forgotten.
 fn kind_tag(kind: FailureKind) -> u8 {
-    KINDS.iter().find(|(other, _)| *other == kind).map_or(0, |(_, tag)| *tag)
+    match kind {
+        FailureKind::WrongType => 1,
+        FailureKind::Overflow => 2,
+        FailureKind::DivisionByZero => 3,
+        FailureKind::NotANumber => 4,
+        FailureKind::OutOfRange => 5,
+        FailureKind::UnboundParameter => 6,
+        FailureKind::Limit(Limit::Steps) => 7,
+        FailureKind::Limit(Limit::KeyBytes) => 8,
+        FailureKind::Limit(Limit::TextBytes) => 9,
+        FailureKind::Limit(Limit::ReadBytes) => 10,
+        FailureKind::Limit(Limit::WrittenBytes) => 11,
+        FailureKind::Limit(Limit::WrittenKeys) => 12,
+        FailureKind::Limit(Limit::ReadKeys) => 13,
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use super::answers;
 use super::command::{Outcome, SessionNumber};
 use super::keys;
+use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Position, Replica, Slot};
 
 /// How many sessions there may be. Each takes some hundred bytes and its kept answers.
@@ -28,6 +29,9 @@ pub const SWEEPS_TO_EXPIRE: usize = 10;
 /// A sweep deletes no further session once it deleted so many entries, which bounds its decree; the
 /// next sweep goes on.
 const DELETED_PER_SWEEP: usize = 16_384;
+
+/// What an entry of a session or the deletion of an answer takes in a decree, at most.
+const ENTRY_BYTES: usize = ENTRY_OVERHEAD_BYTES + 32;
 
 type StoreBatch<'a> = Batch<'a, Bytes, Bytes>;
 
@@ -87,12 +91,13 @@ fn put_counts(batch: &mut StoreBatch<'_>, open: u64, next: u64) {
 /// Opens a session. Its id was never given before.
 pub(super) fn open(window: u32, position: Position, batch: &mut StoreBatch<'_>) -> Outcome {
     let (open, session) = counts(batch);
-    if open >= SESSIONS_MOST {
+    let Some(after) = session.checked_add(1).filter(|_| open < SESSIONS_MOST) else {
         return Outcome::TooManySessions;
-    }
+    };
     let window = window.clamp(1, WINDOW_MOST);
-    put_counts(batch, open + 1, session + 1);
+    put_counts(batch, open + 1, after);
     batch.put(keys::session(session), Some(Bytes::copy_from_slice(&window.to_be_bytes())));
+    batch.charge(2 * ENTRY_BYTES);
     Outcome::SessionOpened { session, window, position }
 }
 
@@ -170,6 +175,7 @@ fn expire(oldest: Slot, batch: &mut StoreBatch<'_>) {
         let answers = (0..window).map(|place| keys::answer(session, place));
         let kept: Vec<Bytes> = answers.filter(|key| batch.get(&**key).is_some()).collect();
         deleted += 1 + kept.len();
+        batch.charge(ENTRY_BYTES * (1 + kept.len()));
         open = open.saturating_sub(1);
         batch.put(keys::session(session), None);
         for key in kept {

@@ -14,7 +14,7 @@ pub(super) struct UserKeys<'a, 'b>(pub(super) &'b Batch<'a, Bytes, Bytes>);
 
 impl Snapshot for UserKeys<'_, '_> {
     fn get(&self, key: &str) -> Option<Bytes> {
-        self.0.get(&*keys::user(key.as_bytes())).cloned()
+        self.0.get(&*keys::user(key.as_bytes())).map(text)
     }
 
     fn scan(
@@ -60,7 +60,16 @@ fn written_row<'a>((key, value): (&'a Bytes, &'a Option<Bytes>)) -> Row<'a> {
 }
 
 fn present((key, value): Row<'_>) -> Option<(Bytes, Bytes)> {
-    Some((keys::user_key(key), value?.clone()))
+    Some((text(&keys::user_key(key)), text(value?)))
+}
+
+/// Text as it is; of what is none, what can be read of it. Programs write text only, but what another
+/// member sends is bytes to the protocol, and must not end the node that reads it.
+fn text(bytes: &Bytes) -> Bytes {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => bytes.clone(),
+        Err(_) => Bytes::from(String::from_utf8_lossy(bytes).into_owned()),
+    }
 }
 
 fn as_slice(bound: &Bound<Bytes>) -> Bound<&[u8]> {

@@ -11,6 +11,10 @@ use crate::lang::{Params, Program};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Machine, Position, Replica};
 
+/// A step counts as so many bytes of the batch. A batch of 1 MiB takes no more than two whole budgets
+/// of steps then: some milliseconds, in which the node does nothing else.
+const STEP_BYTES: usize = 4;
+
 /// The store. It has no state of its own that matters: all is in the replica.
 #[derive(Debug, Default)]
 pub struct Store {
@@ -90,7 +94,10 @@ fn execute(
     position: Position,
     batch: &mut StoreBatch<'_>,
 ) -> Outcome {
-    let execution = match program.execute(params, &UserKeys(batch)) {
+    let mut steps = 0;
+    let execution = program.execute_counted(params, &UserKeys(batch), &mut steps);
+    batch.charge(usize::try_from(steps).unwrap_or(usize::MAX).saturating_mul(STEP_BYTES));
+    let execution = match execution {
         Ok(execution) => execution,
         Err(failure) => return Outcome::Failed { failure, position },
     };

@@ -107,7 +107,20 @@ impl Program {
     /// When an operation fails, a limit is reached or the program aborts. Nothing is to be written
     /// then.
     pub fn execute(&self, params: &Params, snapshot: &dyn Snapshot) -> Result<Execution, Failure> {
-        eval::run(self, params, snapshot)
+        self.execute_counted(params, snapshot, &mut 0)
+    }
+
+    /// The same; tells how many steps the run took, a run that failed too.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn execute_counted(
+        &self,
+        params: &Params,
+        snapshot: &dyn Snapshot,
+        steps: &mut u32,
+    ) -> Result<Execution, Failure> {
+        eval::run(self, params, snapshot, steps)
     }
 
     pub(super) fn place(&self, at: u32) -> Place {

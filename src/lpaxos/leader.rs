@@ -4,7 +4,7 @@
 //! decree was computed on exactly the chosen decrees 1..s.
 //! Invariant: nobody is answered before the proposal that was recovered is chosen in this ballot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::acceptor::Acceptor;
@@ -15,7 +15,7 @@ use super::members::Members;
 use super::message::{Accept, Accepted, Commit, Confirm, Message, NeedPrevious, Previous};
 use super::omega::Omega;
 use super::outbox::Output;
-use super::patch::Patch;
+use super::patch::{MOST_PATCH_BYTES, Patch};
 use super::recovery::Recovered;
 use super::repair::Repair;
 use super::requests::{Answer, Queue, Ticket, Waiting};
@@ -46,7 +46,7 @@ pub(super) struct InFlight<M: Machine> {
 struct ConfirmRound<C> {
     round: u64,
     votes: BTreeSet<NodeId>,
-    reads: Vec<Waiting<C>>,
+    reads: VecDeque<Waiting<C>>,
     since_ms: u64,
     sent_ms: u64,
 }
@@ -162,11 +162,19 @@ impl<M: Machine> Leader<M> {
     }
 
     /// Puts the patch of the slot before the first one into the window, from the own entries (P3).
+    ///
+    /// After a full copy that slot may be the version of every key that was deleted meanwhile, more
+    /// than a message takes. Then it is not kept: who lacks it is brought up by a copy (P10).
     fn keep_patch_before_first(&mut self, acceptor: &Acceptor<M>) {
         let before = self.first_slot.previous();
         if before > Slot::ZERO && self.window.is_empty() {
-            self.window = Window::new(before, self.config.window_bytes);
-            self.window.push(Arc::new(acceptor.durable().replica.patch_of(before)));
+            let patch = acceptor.durable().replica.patch_of(before);
+            let writes = patch.writes().iter();
+            let bytes: usize = writes.map(|(k, v)| M::size(k, v.as_ref())).sum();
+            if bytes <= MOST_PATCH_BYTES {
+                self.window = Window::new(before, self.config.window_bytes);
+                self.window.push(Arc::new(patch));
+            }
         }
     }
 
@@ -349,7 +357,8 @@ impl<M: Machine> Leader<M> {
         }
     }
 
-    /// P8: with a majority, runs the reads of the round on the chosen state.
+    /// P8: with a majority, runs the reads of the round on the chosen state: as many as make a batch,
+    /// the rest with the next output. The state is a later one then, as good for whoever still waits.
     pub(super) fn answer_reads(
         &mut self,
         machine: &mut M,
@@ -357,19 +366,24 @@ impl<M: Machine> Leader<M> {
         out: &mut Output<M>,
     ) {
         let majority = self.members.majority();
-        let Some(confirmed) = self.confirm.take_if(|confirm| confirm.votes.len() >= majority)
-        else {
+        let Some(confirmed) = self.confirm.as_mut().filter(|c| c.votes.len() >= majority) else {
             return;
         };
         let replica = &acceptor.durable().replica;
         let position = Position { slot: replica.complete(), place: 0 };
-        for read in confirmed.reads {
+        let mut charged_bytes: usize = 0;
+        while charged_bytes < self.config.batch_bytes {
+            let Some(read) = confirmed.reads.pop_front() else { break };
             let mut batch = Batch::new(replica);
             let outcome = machine.run(&read.command, position, &mut batch);
             assert!(batch.writes().is_empty(), "a read-only command wrote");
+            charged_bytes = charged_bytes.saturating_add(batch.charged_bytes());
             if let Some(ticket) = read.ticket {
                 out.answers.push((ticket, Answer::Done(outcome)));
             }
+        }
+        if confirmed.reads.is_empty() {
+            self.confirm = None;
         }
     }
 

@@ -50,6 +50,6 @@ pub use members::Members;
 pub use message::*;
 pub use node::Node;
 pub use outbox::Output;
-pub use patch::{Entry, Page, Patch, Proposal};
+pub use patch::{Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
 pub use replica::{PageLimits, Replica, TOMBSTONE_DISTANCE};
 pub use requests::{Answer, Request, Ticket};

@@ -197,6 +197,16 @@ impl<M: Machine> Node<M> {
         }
     }
 
+    /// Notes that a member is gone, as its connection ended. It is only a hint: whoever is heard
+    /// afterwards is there.
+    pub fn unheard(&mut self, now_ms: u64, node: NodeId) {
+        self.at(now_ms);
+        self.omega.unheard(node);
+        self.decide();
+        // The others wait for this node's word that it does not hear the leader either.
+        self.send_heartbeats();
+    }
+
     /// Messages to the acceptor. Only the owner of a ballot may speak for it.
     fn on_acceptor_message(&mut self, from: NodeId, message: MessageOf<M>) {
         let Some(ballot) = message.ballot().filter(|ballot| ballot.node == from) else { return };
@@ -336,7 +346,9 @@ impl<M: Machine> Node<M> {
         self.heartbeat_sent_ms = Some(self.now_ms);
         let own = self.role.ballot().filter(|_| !self.closing);
         let complete = self.acceptor.durable().replica.complete();
-        let heartbeat = self.omega.heartbeat(own, complete, self.now_ms);
+        let mut heartbeat = self.omega.heartbeat(own, complete, self.now_ms);
+        // Who goes is no candidate that others should wait for.
+        heartbeat.has_quorum &= !self.closing;
         for node in self.members.others(self.me) {
             self.out.late.push((node, Message::Heartbeat(heartbeat.clone())));
         }

@@ -10,7 +10,9 @@
 //! - A node that knows of no such leader stands with a higher ballot after some patience, unless a
 //!   majority follows a live leader that only it cannot hear: standing would depose a leader that
 //!   serves, and be deposed in turn (the chained partition).
-//! - Nodes that are further ahead (a greater `complete`) are less patient, so they stand first.
+//! - Nodes that are further ahead (a greater `complete`) are less patient, so they stand first; at
+//!   once where the leader said that it leads no more, or its connection ended. If two stand at the
+//!   same time, the higher ballot wins.
 //!
 //! `Rotating` names the members in turn by the node's time. Nodes that disagree about the time depose
 //! each other, which is slow but safe.
@@ -52,6 +54,8 @@ pub(super) struct Omega {
     leaderless_since_ms: Option<u64>,
     /// The patience beyond the rank's, drawn anew each time.
     jitter_ms: u64,
+    /// The leader is known to be gone, not just late: the first to stand need not wait.
+    gone: bool,
     random: u64,
 }
 
@@ -65,6 +69,7 @@ impl Omega {
             round: 0,
             leaderless_since_ms: None,
             jitter_ms: 0,
+            gone: false,
             random: seed | 1,
         }
     }
@@ -77,7 +82,19 @@ impl Omega {
 
     pub(super) fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat, now_ms: u64) {
         self.see_round(heartbeat.round);
+        self.gone |= self.is_leader(from) && !heartbeat.leads(from);
         self.peers.insert(from, Peer { heard_ms: now_ms, told: Some(heartbeat) });
+    }
+
+    /// Notes that a node is gone, as far as one can see: it counts as not heard until it is heard.
+    pub(super) fn unheard(&mut self, node: NodeId) {
+        self.gone |= self.is_leader(node);
+        self.peers.remove(&node);
+    }
+
+    /// Whether the node leads or stands, as it last told.
+    fn is_leader(&self, node: NodeId) -> bool {
+        self.peers.get(&node).and_then(|peer| peer.told.as_ref()).is_some_and(|h| h.leads(node))
     }
 
     /// Notes a round, so that the next own ballot is above it.
@@ -147,13 +164,19 @@ impl Omega {
         let mut followers: BTreeMap<Ballot, usize> = BTreeMap::new();
         for (node, told) in self.all_connected(now_ms) {
             // A leader counts by its followers' word only: without them it may have lost its quorum.
-            if let Some(ballot) = told.follows.filter(|ballot| ballot.node != node) {
+            let follows = told.follows.filter(|ballot| ballot.node != node);
+            if let Some(ballot) = follows.filter(|ballot| !self.denies(*ballot, now_ms)) {
                 *followers.entry(ballot).or_insert(1) += 1;
             }
         }
         let majority = self.members.majority();
         let followed = followers.into_iter().filter(|(b, n)| b.node != self.me && *n >= majority);
         followed.map(|(ballot, _)| ballot).max()
+    }
+
+    /// Whether the ballot's owner, heard both ways, says that it leads with it no more.
+    fn denies(&self, ballot: Ballot, now_ms: u64) -> bool {
+        self.connected(ballot.node, now_ms).is_some_and(|told| told.follows != Some(ballot))
     }
 
     /// Decides; `own` is the ballot that the node leads or stands with.
@@ -171,7 +194,7 @@ impl Omega {
         if let Some(leader) =
             self.live_leader(now_ms).filter(|ballot| own.is_none_or(|o| *ballot > o))
         {
-            self.leaderless_since_ms = None;
+            (self.leaderless_since_ms, self.gone) = (None, false);
             return Decision::Follow(Some(leader.node));
         }
         if own.is_some() {
@@ -185,21 +208,23 @@ impl Omega {
     }
 
     fn wait_or_stand(&mut self, complete: Slot, now_ms: u64) -> Decision {
-        let Some(since_ms) = self.leaderless_since_ms else {
-            self.leaderless_since_ms = Some(now_ms);
+        if self.leaderless_since_ms.is_none() {
             self.jitter_ms = self.draw(self.config.heartbeat_ms);
-            return Decision::Follow(None);
-        };
+        }
+        let since_ms = *self.leaderless_since_ms.get_or_insert(now_ms);
         let me = (complete, self.me);
         let ahead =
             self.all_connected(now_ms).filter(|(n, t)| t.has_quorum && (t.complete, *n) > me);
         let rank = u64::try_from(ahead.count()).unwrap_or(u64::MAX);
         // Two periods a rank: the first to stand is heard before the next stands.
-        let patience_ms = rank.saturating_mul(2 * self.config.heartbeat_ms);
-        if now_ms.saturating_sub(since_ms) < patience_ms.saturating_add(self.jitter_ms) {
+        let rank_ms = rank.saturating_mul(2 * self.config.heartbeat_ms);
+        let jitter_ms = if self.gone { 0 } else { self.jitter_ms };
+        let waited_ms = now_ms.saturating_sub(since_ms);
+        let first_time = waited_ms == 0 && !self.gone;
+        if first_time || waited_ms < rank_ms.saturating_add(jitter_ms) {
             return Decision::Follow(None);
         }
-        self.leaderless_since_ms = None;
+        (self.leaderless_since_ms, self.gone) = (None, false);
         Decision::Lead
     }
 

@@ -9,6 +9,10 @@ use std::sync::Arc;
 
 use super::ballot::{Ballot, Slot};
 
+/// A patch that is put together from entries has at most so many bytes, counted as the machine does;
+/// decrees have less.
+pub const MOST_PATCH_BYTES: usize = 6 << 20;
+
 /// The writes of one decree in ascending order of keys; `None` deletes.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Patch<K, V> {

@@ -83,7 +83,10 @@ impl<M: Machine> Recovery<M> {
         Prepare { ballot: self.ballot, complete: self.complete }
     }
 
-    /// Takes a promise; with the promise that makes a majority, begins to merge.
+    /// Takes a promise; with a majority, the own one among them, begins to merge.
+    ///
+    /// The own promise comes once it is durable, and `Prepare` leaves after it. So an honest promise
+    /// comes later; one that does not must not make a leader that forgets what it accepted itself.
     pub(super) fn on_promise(
         &mut self,
         from: NodeId,
@@ -98,7 +101,7 @@ impl<M: Machine> Recovery<M> {
         }
         self.promises.insert(from, promise);
         self.progressed_ms = now_ms;
-        if self.promises.len() >= majority {
+        if self.promises.len() >= majority && self.promises.contains_key(&self.ballot.node) {
             self.begin_merging();
         }
     }

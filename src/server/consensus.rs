@@ -168,10 +168,16 @@ impl Consensus {
             },
             Event::Transport(transport::Event::Connected { address, .. }) => {
                 debug!("connected to {address}");
+                self.links.let_in_by(address.ip());
                 self.introduce();
             }
             Event::Transport(transport::Event::Disconnected { address, reason }) => {
                 debug!("lost the connection to {address}: {reason}");
+                if let Phase::Member(member) = &mut self.phase
+                    && let Some(node) = member.cluster.roster.get(&address.ip())
+                {
+                    member.node.unheard(self.clock.now_ms(), *node);
+                }
             }
             Event::Transport(transport::Event::Refused { address, refusal, by_peer }) => {
                 warn!("no connection with {address}: {refusal}");
@@ -179,7 +185,8 @@ impl Consensus {
                     refusal.reason,
                     Reason::ListsDiffer | Reason::OtherCluster | Reason::UnknownNode
                 );
-                if by_peer && fatal && self.is_forming() {
+                // A member that one peer refuses may be right; one that most refuse is of no use.
+                if by_peer && fatal && (self.links.refused_by(address.ip()) || self.is_forming()) {
                     let (address, message) = (address.ip(), refusal.message);
                     self.end(ServerError::RefusedByPeer { address, message });
                 }
@@ -307,7 +314,8 @@ impl Consensus {
         }
     }
 
-    /// Does what the core wants, in its order (see [`Output`]), until it wants no more.
+    /// Does what the core wants, in its order (see [`Output`]), until it wants no more or a tick is
+    /// due: many heavy programs must not keep the node from hearing and being heard.
     fn do_output(&mut self) -> Result<(), ServerError> {
         loop {
             let Phase::Member(member) = &mut self.phase else { return Ok(()) };
@@ -329,6 +337,9 @@ impl Consensus {
             }
             member.node.written();
             self.links.send(&late);
+            if Instant::now() >= self.next_tick && !self.stop.load(Ordering::Acquire) {
+                return Ok(());
+            }
         }
     }
 

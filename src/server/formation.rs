@@ -142,7 +142,8 @@ impl Formation {
         self.listed.iter().copied().filter(|address| !self.known.contains_key(address))
     }
 
-    /// Takes what another node tells.
+    /// Takes what another node tells. Nobody is counted in who is not listed, and nobody speaks for
+    /// this node.
     ///
     /// # Errors
     /// When no cluster can come of it.
@@ -155,6 +156,9 @@ impl Formation {
         }
         let listed_there = told.listed.iter().copied().collect();
         compare_lists((self.address, &self.listed), (address, &listed_there))?;
+        if address == self.address || !self.listed.contains(&address) {
+            return Ok(());
+        }
         let is_whole = self.missing().next().is_none();
         match self.known.get(&address) {
             Some(known) if *known != told.node && is_whole => {
@@ -163,7 +167,9 @@ impl Formation {
             _ => self.known.insert(address, told.node),
         };
         // Whoever belongs to the cluster vouches for it: it was formed with this node's own report.
-        if told.cluster == Some(cluster_id(&roster)) && own_id_there == Some(&self.node) {
+        let is_sound = roster.get(&address) == Some(&told.node);
+        if told.cluster == Some(cluster_id(&roster)) && own_id_there == Some(&self.node) && is_sound
+        {
             self.formed = Some(roster.clone());
         }
         self.reports.insert(address, roster);
@@ -258,6 +264,26 @@ mod tests {
         let told = introduction(ip(1), NodeId(100), &list(&[1, 2, 3]), &known, cluster);
         late.hear(&told).expect("it is a member");
         assert_eq!(late.members(), Some(known));
+    }
+
+    #[test]
+    fn who_is_not_listed_is_not_counted_in() {
+        let (mut a, b) = (node(1, &[1, 2]), node(2, &[1, 2]));
+        tell(&Formation::new(ip(9), NodeId(900), list(&[1, 2])), &mut a);
+        assert_eq!(a.introduction().known, vec![(ip(1), NodeId(100))]);
+        tell(&b, &mut a);
+        let mut b = b;
+        tell(&a, &mut b);
+        tell(&b, &mut a);
+        assert!(a.members().is_some(), "the cluster is formed all the same");
+    }
+
+    #[test]
+    fn nobody_else_says_who_this_node_is() {
+        let mut a = node(1, &[1, 2]);
+        tell(&Formation::new(ip(1), NodeId(900), list(&[1, 2])), &mut a);
+        tell(&node(2, &[1, 2]), &mut a);
+        assert!(a.introduction().known.contains(&(ip(1), NodeId(100))));
     }
 
     #[test]

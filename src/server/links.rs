@@ -17,6 +17,8 @@ pub(super) struct Links {
     listed: BTreeSet<IpAddr>,
     by_address: BTreeMap<IpAddr, PeerSender>,
     by_node: BTreeMap<NodeId, PeerSender>,
+    /// Peers that said last that this node is none of theirs.
+    refused_by: BTreeSet<IpAddr>,
 }
 
 impl Links {
@@ -26,7 +28,8 @@ impl Links {
         listed: BTreeSet<IpAddr>,
         by_address: BTreeMap<IpAddr, PeerSender>,
     ) -> Links {
-        Links { address, port, listed, by_address, by_node: BTreeMap::new() }
+        let (by_node, refused_by) = (BTreeMap::new(), BTreeSet::new());
+        Links { address, port, listed, by_address, by_node, refused_by }
     }
 
     pub(super) fn address(&self) -> IpAddr {
@@ -47,6 +50,18 @@ impl Links {
         let sender =
             |(ip, node): (&IpAddr, &NodeId)| Some((*node, self.by_address.get(ip)?.clone()));
         self.by_node = roster.iter().filter_map(sender).collect();
+    }
+
+    /// Notes that a peer let this node in.
+    pub(super) fn let_in_by(&mut self, peer: IpAddr) {
+        self.refused_by.remove(&peer);
+    }
+
+    /// Notes that a peer says that this node is none of theirs; gives whether so many do that this
+    /// node is of no majority.
+    pub(super) fn refused_by(&mut self, peer: IpAddr) -> bool {
+        self.refused_by.insert(peer);
+        2 * (self.listed.len() - self.refused_by.len()) <= self.listed.len()
     }
 
     /// Sends messages of the protocol. What does not fit into a peer's queue is dropped: the protocol

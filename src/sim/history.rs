@@ -163,13 +163,12 @@ fn real_time<W: Workload>(
         let place = order(position);
         if is_end {
             last = last.max(Some((place, request)));
-        } else if let Some((before, earlier)) = last {
-            if place < before || (place == before && position.place != 0) {
-                return Err(format!(
-                    "{request} ran at {position:?}, but began after {earlier} was answered at \
-                     {before:?}"
-                ));
-            }
+        } else if let Some((before, earlier)) = last
+            && (place < before || (place == before && position.place != 0))
+        {
+            return Err(format!(
+                "{request} ran at {position:?}, but began after {earlier} was answered at {before:?}"
+            ));
         }
     }
     Ok(())

@@ -27,6 +27,9 @@ struct Votes<M: Machine> {
     nodes: u64,
 }
 
+/// What was written to a key, and by which slots.
+type Writes<M> = Vec<(Slot, Option<<M as Machine>::Value>)>;
+
 /// Everything that is chosen.
 #[derive(Debug)]
 pub(super) struct Model<M: Machine> {
@@ -34,7 +37,7 @@ pub(super) struct Model<M: Machine> {
     votes: BTreeMap<(Slot, Ballot), Votes<M>>,
     chosen: Vec<Arc<PatchOf<M>>>,
     /// Each key's values, with the slots that wrote them.
-    written: BTreeMap<M::Key, Vec<(Slot, Option<M::Value>)>>,
+    written: BTreeMap<M::Key, Writes<M>>,
     marks: Vec<Marks>,
 }
 

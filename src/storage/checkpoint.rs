@@ -110,7 +110,7 @@ impl Page {
     }
 }
 
-/// A page being encoded, in a frame whose header is filled in by [`finish_frame`].
+/// A page being encoded, in a frame whose header is filled in when it is done.
 pub(super) struct PageEncoder {
     entries: Vec<u8>,
     count: u32,

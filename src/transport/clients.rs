@@ -5,6 +5,7 @@
 //! request is read: so a client that does not read its answers stops being read itself, and what
 //! waits for it is bounded.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use log::debug;
 
 use super::frame::{FrameError, FrameReader, write_frames};
 use super::greeting;
+use super::in_flight::{Meter, Share};
 use super::shared::{Shared, Stop};
 use super::stream::{CloseOnDrop, Stream};
 use crate::limits::{COALESCED_BYTES, MAX_REQUEST_FRAME_BYTES};
@@ -28,13 +30,28 @@ const ABOUT_THE_CONNECTION: u64 = 0;
 #[derive(Debug)]
 pub struct Reply {
     id: u64,
-    to: Option<Sender<ClientResponse>>,
+    to: Option<Sender<Answer>>,
+    /// What the request takes; none where it was refused.
+    share: Option<Share>,
+}
+
+/// An answer that waits to be written, with what it takes until then.
+#[derive(Debug)]
+struct Answer {
+    response: ClientResponse,
+    share: Option<Share>,
+}
+
+impl Answer {
+    fn new(id: u64, outcome: ClientOutcome) -> Answer {
+        Answer { response: ClientResponse { id, outcome }, share: None }
+    }
 }
 
 impl Reply {
     /// The reply to request `id`, whose answer goes into the channel.
-    pub fn new(id: u64, to: Sender<ClientResponse>) -> Reply {
-        Reply { id, to: Some(to) }
+    fn new(id: u64, to: Sender<Answer>, share: Share) -> Reply {
+        Reply { id, to: Some(to), share: Some(share) }
     }
 
     /// Answers. Does not wait; if the client is gone, nothing happens.
@@ -44,7 +61,11 @@ impl Reply {
 
     fn give(&mut self, outcome: ClientOutcome) {
         if let Some(to) = self.to.take() {
-            let _ = to.send(ClientResponse { id: self.id, outcome });
+            let mut share = self.share.take();
+            if let Some(share) = &mut share {
+                share.grow(outcome.size());
+            }
+            let _ = to.send(Answer { response: ClientResponse { id: self.id, outcome }, share });
         }
     }
 }
@@ -56,7 +77,14 @@ impl Drop for Reply {
 }
 
 /// Serves a client until it leaves, errs, or the node stops.
-pub(super) fn serve(shared: &Shared, stream: &Stream, mut reader: FrameReader<Stream>) {
+pub(super) fn serve(
+    shared: &Shared,
+    stream: &Stream,
+    mut reader: FrameReader<Stream>,
+    in_flight: &Arc<Meter>,
+) {
+    let own = Meter::new(shared.settings.max_client_in_flight_bytes);
+    let meters = [own, Arc::clone(in_flight)];
     let (slots, taken) = bounded(shared.settings.max_pipelined);
     // Bounded in fact: each answer but the last, about the connection, has a slot.
     let (replies, answers) = unbounded();
@@ -68,13 +96,13 @@ pub(super) fn serve(shared: &Shared, stream: &Stream, mut reader: FrameReader<St
         if let Err(error) = writer {
             return debug!("a client gets no thread: {error}");
         }
-        match read_requests(shared, &mut reader, &slots, &replies) {
+        match read_requests(shared, &mut reader, &slots, &replies, &meters) {
             Ok(()) | Err(FrameError::Closed) => {}
             Err(error) => {
                 debug!("a client is cut off: {error}");
                 let message = format!("the connection is closed: {error}");
                 let outcome = ClientOutcome::BadRequest(message);
-                let _ = replies.send(ClientResponse { id: ABOUT_THE_CONNECTION, outcome });
+                let _ = replies.send(Answer::new(ABOUT_THE_CONNECTION, outcome));
             }
         }
         // The writer ends when the last answer is given: only replies hold the channel now.
@@ -88,10 +116,12 @@ fn read_requests(
     shared: &Shared,
     reader: &mut FrameReader<Stream>,
     slots: &Sender<()>,
-    replies: &Sender<ClientResponse>,
+    replies: &Sender<Answer>,
+    meters: &[Arc<Meter>; 2],
 ) -> Result<(), FrameError> {
     while !shared.stop.is_set() {
         let bytes = reader.read(MAX_REQUEST_FRAME_BYTES, shared.settings.for_client())?;
+        let size = bytes.len();
         let request = match decode_request(bytes) {
             Ok(request) => Ok(request),
             Err(RequestError { id: Some(id), error }) => Err((id, error)),
@@ -102,13 +132,18 @@ fn read_requests(
             break;
         }
         match request {
-            Ok(request) => {
-                let reply = Reply::new(request.id, replies.clone());
-                shared.handler.request(request, reply);
-            }
+            Ok(request) => match Share::take(meters.clone(), size) {
+                Some(share) => {
+                    let reply = Reply::new(request.id, replies.clone(), share);
+                    shared.handler.request(request, reply);
+                }
+                None => {
+                    let _ = replies.send(Answer::new(request.id, ClientOutcome::TooManyRequests));
+                }
+            },
             Err((id, error)) => {
                 let outcome = ClientOutcome::BadRequest(error.to_string());
-                let _ = replies.send(ClientResponse { id, outcome });
+                let _ = replies.send(Answer::new(id, outcome));
             }
         }
     }
@@ -118,7 +153,7 @@ fn read_requests(
 /// Writes a client's answers.
 struct Writer<'a> {
     stream: &'a Stream,
-    answers: Receiver<ClientResponse>,
+    answers: Receiver<Answer>,
     taken: Receiver<()>,
     time: Duration,
 }
@@ -146,12 +181,15 @@ impl Writer<'_> {
     }
 
     /// Writes an answer, and what else is ready, at once.
-    fn write(&self, first: ClientResponse, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+    fn write(&self, first: Answer, buffer: &mut Vec<u8>) -> std::io::Result<()> {
         buffer.clear();
         let mut count = 0;
         let mut next = Some(first);
-        while let Some(response) = next {
+        // Given back once it is written.
+        let mut shares = Vec::new();
+        while let Some(Answer { response, share }) = next {
             encode_response(response.id, response.outcome, buffer);
+            shares.push(share);
             count += 1;
             next = match buffer.len() < COALESCED_BYTES {
                 true => self.answers.try_recv().ok(),

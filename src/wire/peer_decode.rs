@@ -16,8 +16,8 @@ use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
 use super::scan::{PEER_MESSAGE, fields_at_most};
 use crate::limits::{
-    MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS,
-    NUMBERS_BELOW,
+    ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCH_BYTES,
+    MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, NUMBERS_BELOW,
 };
 use crate::lpaxos::{
     Accept, Accepted, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Message, NeedPrevious,
@@ -201,6 +201,11 @@ fn value(value: Option<Bytes>) -> Result<Option<Value>, WireError> {
 fn patch(m: proto::Patch) -> Result<Arc<Patch<Key, Value>>, WireError> {
     let writes = m.writes.into_iter().map(|w| Ok((key(w.key, "key")?, value(w.value)?)));
     let writes = writes.collect::<Result<Vec<_>, WireError>>()?;
+    let size = |(key, value): &(Key, Option<Value>)| {
+        ENTRY_OVERHEAD_BYTES + key.len() + value.as_ref().map_or(0, Bytes::len)
+    };
+    // An accepted patch is sent on, with another or with a page: it must leave room for them.
+    at_most(writes.iter().map(size).sum(), MAX_PATCH_BYTES, "patch")?;
     Patch::from_sorted(writes).map(Arc::new).ok_or(WireError::OutOfOrder("patch"))
 }
 

@@ -13,6 +13,7 @@ use lattistore::Client;
 use lattistore::client::NodeStatus;
 use lattistore::lpaxos::Config;
 use lattistore::server::{Options, Place, Server, ServerError};
+use lattistore::transport::Settings;
 
 /// Nothing that a test waits for takes so long on the slowest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,6 +53,7 @@ pub(crate) struct Cluster {
     servers: Vec<Option<Server>>,
     directory: Option<tempfile::TempDir>,
     config: Config,
+    settings: Settings,
 }
 
 impl Cluster {
@@ -66,9 +68,23 @@ impl Cluster {
     }
 
     pub(crate) fn with(count: u8, config: Config, directory: Option<tempfile::TempDir>) -> Cluster {
+        Cluster::new(count, config, Settings::default(), directory)
+    }
+
+    /// A cluster without durable state whose transport has other times and bounds.
+    pub(crate) fn with_settings(count: u8, config: Config, settings: Settings) -> Cluster {
+        Cluster::new(count, config, settings, None)
+    }
+
+    fn new(
+        count: u8,
+        config: Config,
+        settings: Settings,
+        directory: Option<tempfile::TempDir>,
+    ) -> Cluster {
         let addresses = addresses(count);
         let servers = addresses.iter().map(|_| None).collect();
-        let mut cluster = Cluster { addresses, servers, directory, config };
+        let mut cluster = Cluster { addresses, servers, directory, config, settings };
         for node in 0..usize::from(count) {
             cluster.start(node);
         }
@@ -85,6 +101,7 @@ impl Cluster {
         let listed: BTreeSet<IpAddr> = self.addresses.iter().copied().collect();
         let mut options = Options::new(ip, listed, PORT, place);
         options.config = self.config;
+        options.settings = self.settings;
         options
     }
 

@@ -14,6 +14,11 @@ impl Budget {
         Budget { steps_left: STEPS }
     }
 
+    /// The steps taken so far.
+    pub(super) fn taken(&self) -> u32 {
+        STEPS - self.steps_left
+    }
+
     /// Pays for one step.
     pub(super) fn step(&mut self) -> Result<(), Trouble> {
         self.spend(1)
@@ -28,7 +33,8 @@ impl Budget {
     }
 
     fn spend(&mut self, steps: u32) -> Result<(), Trouble> {
-        self.steps_left = self.steps_left.checked_sub(steps).ok_or(Limit::Steps)?;
-        Ok(())
+        let left = self.steps_left.checked_sub(steps);
+        self.steps_left = left.unwrap_or(0);
+        left.map(drop).ok_or_else(|| Limit::Steps.into())
     }
 }

@@ -47,6 +47,11 @@ impl<'p> Machine<'p> {
         Execution { read: self.view.reads.values, writes: self.view.writes, returned }
     }
 
+    /// The steps taken so far.
+    pub(super) fn steps(&self) -> u32 {
+        self.budget.taken()
+    }
+
     /// Gives a failure its place.
     fn at<T>(&self, at: u32, result: Result<T, Trouble>) -> Result<T, Failure> {
         result.map_err(|trouble| trouble.in_program(self.program, at))

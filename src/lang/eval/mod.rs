@@ -38,15 +38,18 @@ impl From<Limit> for Trouble {
     }
 }
 
-/// Runs `program`; see [`Program::execute`].
+/// Runs `program`; see [`Program::execute_counted`].
 pub(super) fn run(
     program: &Program,
     params: &Params,
     snapshot: &dyn Snapshot,
+    steps: &mut u32,
 ) -> Result<Execution, Failure> {
     let parameters = bind(program, params)?;
     let mut machine = Machine::new(program, parameters, snapshot)?;
-    let returned = match machine.block(&program.body)? {
+    let flow = machine.block(&program.body);
+    *steps = machine.steps();
+    let returned = match flow? {
         Flow::Returned(value) => Some(value),
         Flow::Next => None,
     };

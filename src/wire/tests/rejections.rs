@@ -7,7 +7,7 @@ use protobuf::{EnumOrUnknown, MessageField};
 
 use super::payload;
 use crate::limits::{
-    ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES,
+    ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCH_BYTES,
     MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, MAX_REQUEST_FIELDS, MAX_REQUEST_FRAME_BYTES,
     MAX_RESPONSE_FRAME_BYTES, NUMBERS_BELOW,
 };
@@ -132,6 +132,17 @@ fn patches_that_are_out_of_order_or_too_large() {
     large.value = Some(Bytes::from(vec![0; MAX_ENTRY_VALUE_BYTES + 1]));
     let error = peer_error(Body::Accept(accept(1, patch_of(vec![large]))));
     assert!(matches!(error, WireError::TooLarge { field: "value", .. }), "{error}");
+}
+
+/// Whoever accepted it would send it on with a page, in a message above the bound of a frame.
+#[test]
+fn patches_that_leave_no_room_for_a_page() {
+    let value = Bytes::from(vec![0; MAX_ENTRY_VALUE_BYTES]);
+    let large = |key: u8| peer::Write { value: Some(value.clone()), ..write(&[key]) };
+    let most = u8::try_from(MAX_PATCH_BYTES / MAX_ENTRY_VALUE_BYTES).expect("a few");
+    let writes = (0..=most).map(large).collect();
+    let error = peer_error(Body::Accept(accept(1, patch_of(writes))));
+    assert!(matches!(error, WireError::TooLarge { field: "patch", .. }), "{error}");
 }
 
 #[test]

@@ -1,0 +1,206 @@
+//! The client protocol of lattistore, pipelined on one connection: what the client library sends,
+//! without its retries, so that one thread can keep many operations on their way.
+//!
+//! Writes are numbered in a session, as the library's are: each runs at most once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use lattistore::Client;
+use lattistore::kv::SessionNumber;
+use lattistore::lang::Params;
+use lattistore::limits::{CLIENT_WINDOW, MAX_RESPONSE_FRAME_BYTES};
+use lattistore::wire::{
+    ClientOutcome, ClientRequest, RequestBody, Role, decode_response, decode_welcome, encode_hello,
+    encode_request,
+};
+
+use super::drive::Wire;
+use super::workload::{Kind, Operation};
+
+const PUT: &str = "put $key $value;";
+const GET: &str = "get $key;";
+const RMW: &str = "old = get $key; put $key $value; return len(old);";
+const CAS: &str =
+    "matches = get $key == $expected; if matches { put $key $value; } return matches;";
+
+/// How long the cluster may take until it has a leader.
+const LEADER_TIME: Duration = Duration::from_secs(30);
+const REQUEST_TIME_MS: u32 = 5_000;
+/// The id of the request for a session; operations count from zero.
+const OPENING: u64 = 1 << 60;
+
+/// A connection to the leader.
+pub(crate) struct Lattistore {
+    /// None where writes are not numbered.
+    session: Option<Session>,
+}
+
+struct Session {
+    id: u64,
+    next: u64,
+    /// The numbers that are not answered, and by operation.
+    open: BTreeSet<u64>,
+    numbers: HashMap<u64, u64>,
+}
+
+impl Lattistore {
+    /// Connects to the leader.
+    pub(crate) fn connect(
+        addresses: &[SocketAddr],
+        numbered: bool,
+    ) -> Result<(TcpStream, Lattistore), String> {
+        let leader = leader(addresses)?;
+        let wrong = |error: std::io::Error| format!("{leader}: {error}");
+        let mut stream = TcpStream::connect(leader).map_err(wrong)?;
+        stream.set_nodelay(true).map_err(wrong)?;
+        stream.set_read_timeout(Some(LEADER_TIME)).map_err(wrong)?;
+        stream.write_all(&encode_hello(&Role::Client)).map_err(wrong)?;
+        let welcome = decode_welcome(&frame(&mut stream).map_err(wrong)?);
+        let welcome = welcome.map_err(|error| format!("{leader}: {error}"))?;
+        welcome.map_err(|refusal| format!("{leader}: {refusal}"))?;
+        let session = if numbered { Some(open_session(&mut stream)?) } else { None };
+        Ok((stream, Lattistore { session }))
+    }
+}
+
+/// Where the leader is, once there is one.
+fn leader(addresses: &[SocketAddr]) -> Result<SocketAddr, String> {
+    let client = Client::builder().addresses(addresses.iter().copied()).build();
+    let until = Instant::now() + LEADER_TIME;
+    loop {
+        let status = client.status();
+        match status {
+            Ok(status) => match status.leader {
+                Some(leader) => return Ok(leader.address),
+                None if Instant::now() < until => {}
+                None => return Err("there is no leader".to_owned()),
+            },
+            Err(error) if Instant::now() >= until => return Err(error.to_string()),
+            Err(_) => {}
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; length.min(MAX_RESPONSE_FRAME_BYTES)];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn open_session(stream: &mut TcpStream) -> Result<Session, String> {
+    let mut out = Vec::new();
+    request(OPENING, RequestBody::OpenSession { window: CLIENT_WINDOW }, &mut out);
+    stream.write_all(&out).map_err(|error| error.to_string())?;
+    let answer = frame(stream).map_err(|error| error.to_string())?;
+    match decode_response(&answer).map_err(|error| error.to_string())?.outcome {
+        ClientOutcome::SessionOpened { session, .. } => {
+            Ok(Session { id: session, next: 1, open: BTreeSet::new(), numbers: HashMap::new() })
+        }
+        other => Err(format!("no session was opened: {other:?}")),
+    }
+}
+
+fn request(id: u64, body: RequestBody, to: &mut Vec<u8>) {
+    // Zero is no id.
+    let request = ClientRequest { id: id + 1, timeout_ms: REQUEST_TIME_MS, body };
+    let frame = encode_request(&request).expect("operations are smaller than a frame");
+    to.extend_from_slice(&frame);
+}
+
+impl Session {
+    fn number(&mut self, id: u64) -> SessionNumber {
+        let number = self.next;
+        self.next += 1;
+        self.open.insert(number);
+        self.numbers.insert(id, number);
+        SessionNumber { session: self.id, number, answered_below: self.answered_below() }
+    }
+
+    fn answered_below(&self) -> u64 {
+        self.open.first().copied().unwrap_or(self.next)
+    }
+
+    fn answered(&mut self, id: u64) {
+        if let Some(number) = self.numbers.remove(&id) {
+            self.open.remove(&number);
+        }
+    }
+}
+
+impl Wire for Lattistore {
+    fn has_room(&self) -> bool {
+        let free =
+            |session: &Session| session.next - session.answered_below() < u64::from(CLIENT_WINDOW);
+        self.session.as_ref().is_none_or(free)
+    }
+
+    fn ask(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
+        let Operation { kind, key, value } = *operation;
+        let program = match kind {
+            Kind::Put => PUT,
+            Kind::Get => GET,
+            Kind::Rmw => RMW,
+            Kind::Cas => CAS,
+        };
+        let mut params = Params::new();
+        params.insert("key".to_owned(), key.into());
+        if kind.writes() {
+            params.insert("value".to_owned(), value.into());
+        }
+        if kind == Kind::Cas {
+            params.insert("expected".to_owned(), value.into());
+        }
+        let session = self.session.as_mut().filter(|_| kind.writes());
+        let session = session.map(|session| session.number(id));
+        request(id, RequestBody::Execute { program: program.to_owned(), params, session }, to);
+    }
+
+    fn take(
+        &mut self,
+        came: &[u8],
+        done: &mut Vec<(u64, Result<(), String>)>,
+        _to: &mut Vec<u8>,
+    ) -> Result<usize, String> {
+        let mut used = 0;
+        while let Some(length) = came.get(used..used + 4) {
+            let length: [u8; 4] = length.try_into().map_err(|_| "a length has four bytes")?;
+            let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+            let Some(bytes) = came.get(used + 4..(used + 4).saturating_add(length)) else { break };
+            used += 4 + length;
+            let response = decode_response(bytes).map_err(|error| error.to_string())?;
+            let Some(id) = response.id.checked_sub(1) else {
+                return Err(format!("the node ended the connection: {:?}", response.outcome));
+            };
+            if let Some(session) = &mut self.session {
+                session.answered(id);
+            }
+            done.push((id, judge(response.outcome)?));
+        }
+        Ok(used)
+    }
+}
+
+/// Whether the operation was done.
+///
+/// # Errors
+/// When the node is not the leader any more: another one has to be asked.
+fn judge(outcome: ClientOutcome) -> Result<Result<(), String>, String> {
+    match outcome {
+        ClientOutcome::Read { returned: Some(lattistore::lang::Value::Truth(false)), .. } => {
+            Ok(Err("the value was not the expected one".to_owned()))
+        }
+        ClientOutcome::Read { .. } => Ok(Ok(())),
+        ClientOutcome::RedirectTo(_)
+        | ClientOutcome::LostLeadership { .. }
+        | ClientOutcome::Closing { .. }
+        | ClientOutcome::SessionExpired => Err(format!("the node serves no more: {outcome:?}")),
+        other => Ok(Err(format!("{other:?}"))),
+    }
+}

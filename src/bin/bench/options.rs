@@ -1,0 +1,207 @@
+//! The arguments.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lattistore::limits::{CLIENT_WINDOW, DEFAULT_PORT};
+
+use super::workload::{Distribution, Workload};
+
+const EXAMPLES: &str = "\
+Examples:
+  bench load --cluster 3
+      Puts of 256 bytes with 64 on their way, on three nodes of its own.
+  bench load --cluster 3 --workload get --connections 1 --depth 1
+      The latency of strict reads.
+  bench load --server-ip 10.0.0.1 10.0.0.2 10.0.0.3 --workload mixed --distribution zipfian
+      Half reads, half writes, on a running cluster. It writes keys k0... there.
+  bench load --cluster 3 --rate 10000
+      10,000 operations a second, whatever the latency.
+  bench gap --cluster 3
+      How long no write is acknowledged when the leader is killed.
+
+What is measured:
+  From the moment an operation is asked (closed loop) or was due (open loop, --rate) until its answer
+  is decoded, over TCP, by the public client protocol, at the node that leads. Every write is numbered
+  in a session, as the client library does it, and runs at most once; an answer means that it is on
+  the disks of a majority. Every read is strict. The generator shares the machine with what it
+  measures, so compare only figures of one machine and one time; the load average is told with each.";
+
+/// Loads a lattistore cluster and measures it.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version, after_help = EXAMPLES)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Throughput and latency of operations.
+    Load(Load),
+    /// How long no write is acknowledged when the leader is stopped.
+    Gap(Gap),
+}
+
+/// What is asked.
+#[derive(Args, Debug)]
+pub(crate) struct Target {
+    /// Nodes of a running cluster.
+    #[arg(long, value_name = "IP", num_args = 1.., required_unless_present = "cluster")]
+    #[arg(env = "LATTISTORE_SERVER_IP", value_delimiter = ' ')]
+    server_ip: Vec<IpAddr>,
+
+    /// The port of --server-ip.
+    #[arg(long, default_value_t = DEFAULT_PORT, env = "LATTISTORE_PORT")]
+    port: u16,
+
+    /// Start a cluster of so many nodes on loopback addresses, and end it after the run.
+    #[arg(long, value_name = "NODES", conflicts_with = "server_ip")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) cluster: Option<u8>,
+
+    /// The server program for --cluster [default: the one beside this program].
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) server: Option<PathBuf>,
+
+    /// Where the nodes of --cluster keep their state during the run [default: the system's directory for
+    /// temporary files, whose disk is then what is measured].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl Target {
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.server_ip.iter().map(|ip| SocketAddr::new(*ip, self.port)).collect()
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Load {
+    #[command(flatten)]
+    pub(crate) target: Target,
+
+    /// put, get, rmw (a program that reads a key and writes it), cas (compare and set; it always
+    /// matches) or mixed (half put, half get).
+    #[arg(long, short, default_value = "put", value_parser = Workload::parse)]
+    pub(crate) workload: Workload,
+
+    /// Connections, each with a thread of its own.
+    #[arg(long, short, default_value_t = 8)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=512))]
+    pub(crate) connections: u16,
+
+    /// Operations on their way on each connection, at most.
+    #[arg(long, short, default_value_t = 8)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(CLIENT_WINDOW)))]
+    pub(crate) depth: u16,
+
+    /// Ask so many operations a second in all, instead of the next when one is answered. Latency then
+    /// counts from when an operation was due.
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+
+    /// How many keys there are.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) keys: u64,
+
+    /// Which keys are asked for: uniform, or zipfian (a few of them often).
+    #[arg(long, default_value = "uniform", value_parser = Distribution::parse)]
+    pub(crate) distribution: Distribution,
+
+    /// The size of a key.
+    #[arg(long, default_value_t = 16)]
+    #[arg(value_parser = clap::value_parser!(u16).range(2..=4096))]
+    pub(crate) key_bytes: u16,
+
+    /// The size of a value.
+    #[arg(long, default_value_t = 256)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub(crate) value_bytes: u32,
+
+    /// Processes of a running cluster, if they are on this machine: their memory and time are told.
+    #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with = "cluster")]
+    pub(crate) process: Vec<u32>,
+
+    /// Do not write all keys once before the run.
+    #[arg(long)]
+    pub(crate) no_fill: bool,
+
+    /// Do not number writes: an operation that is sent twice would run twice.
+    #[arg(long)]
+    pub(crate) no_session: bool,
+
+    /// How long to ask before measuring.
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    pub(crate) warm_up: Duration,
+
+    /// How long to measure.
+    #[arg(long, short = 't', value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(crate) duration: Duration,
+
+    /// How to print the result.
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Gap {
+    #[command(flatten)]
+    pub(crate) target: Target,
+
+    /// How the leader is stopped.
+    #[arg(long, value_enum, default_value_t = Stop::Kill)]
+    pub(crate) stop: Stop,
+
+    /// How often.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: u16,
+
+    /// Threads that write, each with a client of its own.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) clients: u16,
+
+    /// How to print the result.
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+/// How a leader is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stop {
+    /// kill -9: it says nothing.
+    Kill,
+    /// SIGTERM: it hands over.
+    Terminate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Lines for people.
+    Text,
+    /// One JSON object on a line.
+    Json,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "a number of operations a second".to_owned())?;
+    (rate.is_finite() && rate >= 0.1).then_some(rate).ok_or("at least 0.1".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Options::command().debug_assert();
+    }
+}

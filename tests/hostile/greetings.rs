@@ -1,0 +1,139 @@
+//! Hostile greetings: what a stranger can say before he is let in.
+
+use lattistore::limits::{MAX_GREETING_FRAME_BYTES, MAX_NODES};
+use lattistore::lpaxos::NodeId;
+use lattistore::sim::Random;
+use lattistore::wire::{
+    ClientOutcome, PeerHello, Reason, RequestBody, Role, encode_hello, encode_welcome,
+};
+
+use crate::raw::{Raw, Target, execute, fixed, frame, number, part, request};
+use crate::table::Case;
+
+/// The start of a TLS 1.3 `ClientHello`.
+const TLS: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x5a\xa5\x13\x01\x13\x02\x13\x03";
+
+pub(crate) const CASES: &[Case] = &[
+    ("a frame of no bytes", |t| not_understood(t, &frame(b""), Reason::UnknownVersion)),
+    ("the longest length", |t| not_understood(t, &[0xff; 4], Reason::Malformed)),
+    ("one byte too many", |t| {
+        let length = u32::try_from(MAX_GREETING_FRAME_BYTES + 1).unwrap();
+        not_understood(t, &length.to_be_bytes(), Reason::Malformed);
+    }),
+    ("a truncated greeting", |t| {
+        let hello = encode_hello(&Role::Client);
+        for end in 0..hello.len() {
+            t.silent().send(&hello[..end]);
+        }
+    }),
+    ("a truncated greeting, half-closed", |t| {
+        let mut raw = t.silent();
+        raw.send(&encode_hello(&Role::Client)[..5]);
+        raw.half_close();
+        raw.wait_for_end();
+    }),
+    ("one byte at a time", |t| {
+        let mut raw = t.silent();
+        let bytes = [encode_hello(&Role::Client), request(7, 0, RequestBody::Status)].concat();
+        bytes.iter().for_each(|byte| raw.send(&[*byte]));
+        assert!(raw.welcome().is_ok());
+        assert_eq!(raw.answer().0, 7);
+    }),
+    ("a byte, and nothing more", |t| {
+        let mut raw = t.silent();
+        raw.send(&[0]);
+        raw.wait_for_end();
+    }),
+    ("no greeting", |t| t.silent().wait_for_end()),
+    ("no greeting, half-closed", |t| {
+        let mut raw = t.silent();
+        raw.half_close();
+        raw.wait_for_end();
+    }),
+    ("random bytes", |t| {
+        for seed in 0..20 {
+            let mut random = Random::new(seed, 0);
+            let mut raw = t.silent();
+            for _ in 0..2_000 {
+                raw.send(&random.next().to_le_bytes());
+            }
+            raw.half_close();
+            raw.wait_for_end();
+        }
+    }),
+    ("TLS to the plain port", |t| not_understood(t, TLS, Reason::Malformed)),
+    ("HTTP", |t| not_understood(t, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", Reason::Malformed)),
+    ("a version that nobody speaks", |t| {
+        for version in [0, 2, u64::from(u32::MAX)] {
+            let hello = [number(1, version), part(2, b"")].concat();
+            not_understood(t, &frame(&hello), Reason::UnknownVersion);
+        }
+    }),
+    ("no role", |t| not_understood(t, &frame(&number(1, 1)), Reason::Malformed)),
+    ("an unknown role", |t| {
+        let hello = [number(1, 1), part(9, b"x")].concat();
+        not_understood(t, &frame(&hello), Reason::Malformed);
+    }),
+    ("an address that is no text", |t| {
+        let peer = [fixed(1, 5), part(2, b"\xff\xfe")].concat();
+        not_understood(t, &hello_of(&peer), Reason::Malformed);
+    }),
+    ("an address that is no address", |t| {
+        let peer = [fixed(1, 5), part(2, b"localhost; rm -rf /")].concat();
+        not_understood(t, &hello_of(&peer), Reason::Malformed);
+    }),
+    ("more nodes than may be", |t| {
+        let list = part(4, b"10.0.0.1").repeat(MAX_NODES + 1);
+        let peer = [fixed(1, 5), part(2, b"10.0.0.1"), list].concat();
+        not_understood(t, &hello_of(&peer), Reason::Malformed);
+    }),
+    ("node 0", |t| {
+        let peer = [fixed(1, 0), part(2, b"10.0.0.1")].concat();
+        not_understood(t, &hello_of(&peer), Reason::Malformed);
+    }),
+    ("a node of another cluster", |t| {
+        let hello = PeerHello { cluster: Some(t.cluster ^ 1), ..t.hello() };
+        assert_eq!(t.refused(hello).reason, Reason::OtherCluster);
+    }),
+    ("another node at a member's address", |t| {
+        let hello = PeerHello { node: NodeId(t.leader_id.0 ^ 1), ..t.hello() };
+        assert_eq!(t.refused(hello).reason, Reason::UnknownNode);
+    }),
+    ("a member at an address of no member", |t| {
+        let hello = PeerHello { address: [10, 0, 0, 1].into(), ..t.hello() };
+        assert_eq!(t.refused(hello).reason, Reason::ListsDiffer);
+    }),
+    ("a member at another member's address", |t| {
+        let hello = PeerHello { address: t.follower.ip(), ..t.hello() };
+        assert_eq!(t.refused(hello).reason, Reason::UnknownNode);
+    }),
+    ("a node with another list and no cluster", |t| {
+        let hello = PeerHello { node: NodeId(5), cluster: None, listed: vec![], ..t.hello() };
+        assert_eq!(t.refused(hello).reason, Reason::UnknownNode);
+    }),
+    ("an answer for a greeting", |t| {
+        let refusal = lattistore::wire::Refusal::new(Reason::Closing, "go away");
+        not_understood(t, &encode_welcome(&Err(refusal)), Reason::Malformed);
+    }),
+    ("a request for a greeting", |t| {
+        not_understood(t, &request(1, 0, execute("get \"a\";", &[])), Reason::Malformed);
+    }),
+    ("a greeting twice", |t| {
+        let mut raw = t.client();
+        raw.send(&encode_hello(&Role::Client));
+        // Its version is read as the id of a request that asks for nothing.
+        assert!(matches!(raw.answer(), (1, ClientOutcome::BadRequest(_))));
+    }),
+];
+
+/// Greets like this, and is told why not and cut off.
+fn not_understood(target: &Target, bytes: &[u8], reason: Reason) {
+    let mut raw = Raw::connect(target.leader);
+    raw.send(bytes);
+    assert_eq!(raw.welcome().unwrap_err().reason, reason);
+    raw.wait_for_end();
+}
+
+fn hello_of(peer: &[u8]) -> Vec<u8> {
+    frame(&[number(1, 1), part(3, peer)].concat())
+}

@@ -1,0 +1,243 @@
+//! Single lies of a member that once ended a node, or gave it what it could not say.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lattistore::kv::{Command, Outcome, Store};
+use lattistore::lang::{Params, compile};
+use lattistore::limits::MAX_PEER_FRAME_BYTES;
+use lattistore::lpaxos::{
+    Accept, Answer, Ballot, Config, Durable, Entry, Heartbeat, Members, Message, Node, NodeId,
+    Page, Patch, Previous, Promise, Proposal, Replica, Request, Slot, Ticket,
+};
+use lattistore::wire::encode_peer;
+
+type Msg = Message<Bytes, Bytes>;
+
+const ME: NodeId = NodeId(1);
+const OTHERS: [NodeId; 2] = [NodeId(2), NodeId(3)];
+
+/// A node that stands: it has promised its own ballot, which is not yet written.
+fn candidate(durable: Durable<Bytes, Bytes>) -> Node<Store> {
+    let members = Members::new(vec![ME, OTHERS[0], OTHERS[1]]);
+    let mut node = Node::new(ME, members, Config::default(), Store::default(), durable, 1, 0);
+    for now_ms in [10, 200] {
+        for from in OTHERS {
+            node.message(now_ms, from, heartbeat());
+        }
+        node.tick(now_ms);
+    }
+    assert_eq!(node.leader(), Some(ME));
+    node
+}
+
+fn heartbeat() -> Msg {
+    let (hears, complete) = (vec![ME, OTHERS[0], OTHERS[1]], Slot(0));
+    Message::Heartbeat(Heartbeat { hears, has_quorum: false, follows: None, round: 0, complete })
+}
+
+fn promise(
+    node: &Node<Store>,
+    complete: Slot,
+    accepted: Option<(Slot, Patch<Bytes, Bytes>)>,
+    entries: Vec<(Bytes, Entry<Bytes>)>,
+) -> Msg {
+    let below = Ballot { round: 0, node: OTHERS[0] };
+    let accepted =
+        accepted.map(|(slot, patch)| Proposal { ballot: below, slot, patch: Arc::new(patch) });
+    let page = Page { entries, next: None };
+    let ballot = node.durable().promised;
+    let floor = Slot::ZERO;
+    Message::Promise(Promise { ballot, accepted, complete, floor, full: floor < complete, page })
+}
+
+/// Does what the node wants; gives what it sent.
+fn run(node: &mut Node<Store>) -> (Vec<Msg>, Vec<Answer<Outcome>>) {
+    let (mut sent, mut answers) = (Vec::new(), Vec::new());
+    loop {
+        let output = node.output();
+        if output.is_empty() {
+            return (sent, answers);
+        }
+        node.written();
+        sent.extend(output.early.into_iter().chain(output.late).map(|(_, message)| message));
+        answers.extend(output.answers.into_iter().map(|(_, answer)| answer));
+    }
+}
+
+#[test]
+fn promises_that_come_before_the_own_one_is_written_make_no_leader() {
+    let accepted = Some(Proposal {
+        ballot: Ballot { round: 1, node: OTHERS[0] },
+        slot: Slot(9),
+        patch: Arc::new(Patch::default()),
+    });
+    let promised = Ballot { round: 1, node: OTHERS[0] };
+    let mut node = candidate(Durable { promised, accepted, replica: Replica::default() });
+    for from in OTHERS {
+        let lie = promise(&node, Slot(0), Some((Slot(2), Patch::default())), vec![]);
+        node.message(200, from, lie);
+    }
+    assert_eq!(node.leads(), None);
+    run(&mut node);
+    // Its own acceptance counts: that is the proposal it leads with.
+    assert_eq!(node.durable().accepted_slot(), Slot(9));
+}
+
+#[test]
+fn values_that_are_no_text_are_read_as_text() {
+    let mut node = candidate(Durable::default());
+    run(&mut node);
+    let value = Some(Bytes::from_static(b"\xff\xfe"));
+    let writes = BTreeMap::from([
+        (Bytes::from_static(b"ua"), value.clone()),
+        (Bytes::from_static(b"ub\xff"), value),
+    ]);
+    let lie = promise(&node, Slot(0), Some((Slot(1), Patch::new(writes))), vec![]);
+    node.message(200, OTHERS[0], lie);
+    run(&mut node);
+    let answers = ask(
+        &mut node,
+        "x = get \"a\"; for k, v in scan \"\" { x = x + v + slice(k, 0, 1); } put \"c\" x;",
+    );
+    assert!(matches!(answers[..], [Answer::Done(Outcome::Read { .. })]), "{answers:?}");
+}
+
+#[test]
+fn counts_of_sessions_that_cannot_be_do_not_overflow() {
+    let mut node = candidate(Durable::default());
+    run(&mut node);
+    let counts = Bytes::from_static(b"\0\0\0\0\0\0\0\x01\xff\xff\xff\xff\xff\xff\xff\xff");
+    let writes = BTreeMap::from([(Bytes::from_static(b"mcounts"), Some(counts))]);
+    let lie = promise(&node, Slot(0), Some((Slot(1), Patch::new(writes))), vec![]);
+    node.message(200, OTHERS[0], lie);
+    run(&mut node);
+    vote(&mut node);
+    node.request(
+        200,
+        Request {
+            ticket: Ticket(1),
+            command: Command::OpenSession { window: 1 },
+            deadline_ms: u64::MAX,
+        },
+    );
+    run(&mut node);
+    let answers = vote(&mut node);
+    assert!(matches!(answers[..], [Answer::Done(Outcome::TooManySessions)]), "{answers:?}");
+}
+
+/// No lie, but what a full copy leaves: all keys that were deleted meanwhile have one version.
+#[test]
+fn the_patch_of_a_slot_with_very_many_deletions_is_not_sent_whole() {
+    let key = |n: u32| Bytes::from(format!("u{n:06}{}", "k".repeat(4_000)));
+    let count = u32::try_from(MAX_PEER_FRAME_BYTES / 4_000).unwrap() + 100;
+    let entry = |n| (key(n), Entry { value: Some(Bytes::new()), version: Slot(1) });
+    let replica = Replica::restore((0..count).map(entry), Slot(1), Slot(0));
+    let mut node = candidate(Durable { replica, ..Durable::default() });
+    run(&mut node);
+    let accepted = Some((Slot(6), Patch::default()));
+    let lack = promise(&node, Slot(5), accepted, vec![]);
+    node.message(200, OTHERS[0], lack);
+    let (sent, _) = run(&mut node);
+    let accepts = sent.iter().filter(|message| matches!(message, Message::Accept(_))).count();
+    assert!(accepts > 0, "it leads: {sent:?}");
+    for message in &sent {
+        encode_peer(message);
+    }
+    // Who needs it is brought up by a copy.
+    let need = lattistore::lpaxos::NeedPrevious {
+        ballot: node.durable().promised,
+        slot: Slot(6),
+        complete: Slot(0),
+    };
+    node.message(200, OTHERS[1], Message::NeedPrevious(need));
+    for now_ms in (300..3_000).step_by(50) {
+        for from in OTHERS {
+            node.message(now_ms, from, heartbeat());
+        }
+        node.tick(now_ms);
+        let (sent, _) = run(&mut node);
+        sent.iter().for_each(|message| drop(encode_peer(message)));
+        if sent.iter().any(|message| matches!(message, Message::RepairPage(_))) {
+            return;
+        }
+    }
+    panic!("no copy was begun");
+}
+
+#[test]
+fn a_batch_of_heavy_programs_is_short() {
+    for (copies, end) in [(20, "put \"a\" \"1\";"), (20, "get \"a\";"), (40, "put \"a\" \"1\";")] {
+        let mut node = alone();
+        // Each copy of a long text takes thousands of steps; 40 are more than a run may take.
+        let long = format!("x = \"b\"; {}", "x = x + x; ".repeat(19));
+        let text = format!("{long}{}{end}", "y = x + \"b\"; ".repeat(copies));
+        let program = Arc::new(compile(&text).unwrap());
+        for ticket in 1..=100 {
+            let (program, params) = (Arc::clone(&program), Params::new());
+            let command = Command::Execute { program, params, session: None };
+            node.request(1_000, Request { ticket: Ticket(ticket), command, deadline_ms: u64::MAX });
+        }
+        let (mut answered, mut steps) = (0, 0);
+        while answered < 100 {
+            let output = node.output();
+            assert!(output.answers.len() <= 8, "{} at once", output.answers.len());
+            answered += output.answers.len();
+            node.written();
+            steps += 1;
+            assert!(steps < 1_000);
+        }
+    }
+}
+
+/// A cluster of one that leads.
+fn alone() -> Node<Store> {
+    let (members, store) = (Members::new(vec![ME]), Store::default());
+    let mut node = Node::new(ME, members, Config::default(), store, Durable::default(), 1, 0);
+    for now_ms in [10, 500, 1_000] {
+        node.tick(now_ms);
+        run(&mut node);
+    }
+    assert!(node.leads().is_some());
+    node
+}
+
+fn ask(node: &mut Node<Store>, program: &str) -> Vec<Answer<Outcome>> {
+    vote(node);
+    let program = Arc::new(compile(program).unwrap());
+    let command = Command::Execute { program, params: Params::new(), session: None };
+    node.request(200, Request { ticket: Ticket(1), command, deadline_ms: u64::MAX });
+    run(node);
+    vote(node)
+}
+
+/// The other members vote for what is proposed.
+fn vote(node: &mut Node<Store>) -> Vec<Answer<Outcome>> {
+    let (ballot, slot) = node.durable().accepted_at();
+    let complete = slot.previous();
+    let vote = lattistore::lpaxos::Accepted { ballot, slot, complete };
+    node.message(200, OTHERS[0], Message::Accepted(vote));
+    run(node).1
+}
+
+#[test]
+fn a_vote_before_the_proposal_makes_no_difference() {
+    let mut node = candidate(Durable::default());
+    run(&mut node);
+    let (ballot, slot) = (node.durable().promised, Slot(1));
+    let vote = lattistore::lpaxos::Accepted { ballot, slot, complete: Slot((1 << 62) - 1) };
+    node.message(200, OTHERS[0], Message::Accepted(vote));
+    let honest = promise(&node, Slot(0), None, vec![]);
+    node.message(200, OTHERS[0], honest);
+    run(&mut node);
+    let stale = Accept {
+        ballot: Ballot { round: 0, node: OTHERS[0] },
+        slot,
+        patch: Arc::new(Patch::default()),
+        previous: Previous::Held(Ballot::ZERO),
+    };
+    node.message(200, OTHERS[0], Message::Accept(stale));
+    let answers = ask(&mut node, "put \"a\" \"1\";");
+    assert!(matches!(answers[..], [Answer::Done(_)]), "{answers:?}");
+}

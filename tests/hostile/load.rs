@@ -1,0 +1,99 @@
+//! More than a node can take: whoever is above the bound is told so, at once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use lattistore::lpaxos::Config;
+use lattistore::transport::Settings;
+use lattistore::wire::ClientOutcome;
+
+use crate::raw::{Raw, Target, execute, request};
+use crate::support::Cluster;
+use crate::table::{patient, promised, resident_bytes};
+
+/// Memory that a flood may take on top: what the bounds allow, the new values, and slack.
+const FLOOD_BYTES: u64 = 256 << 20;
+
+/// What came of a flood.
+#[derive(Default)]
+struct Tally {
+    served: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+/// Sends requests on some connections without waiting for answers, and counts those.
+fn flood(target: &Target, clients: usize, each: u64, program: &str, value: &str) -> Tally {
+    let tally = Tally::default();
+    thread::scope(|scope| {
+        for _ in 0..clients {
+            let raw = target.client();
+            let mut sender = Raw(raw.0.try_clone().unwrap());
+            scope.spawn(move || {
+                for id in 1..=each {
+                    sender.send(&request(id, 60_000, execute(program, &[("v", value)])));
+                }
+            });
+            scope.spawn(|| count(raw, each, &tally));
+        }
+    });
+    tally
+}
+
+fn count(mut raw: Raw, each: u64, tally: &Tally) {
+    for _ in 0..each {
+        let counted = match raw.answer().1 {
+            ClientOutcome::Read { .. } | ClientOutcome::RuntimeError(_) => &tally.served,
+            ClientOutcome::TooManyRequests => &tally.refused,
+            outcome => panic!("{outcome:?}"),
+        };
+        counted.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Floods a cluster; gives how many were served and refused.
+fn survive(
+    config: Config,
+    settings: Settings,
+    clients: usize,
+    each: u64,
+    program: &str,
+    value: &str,
+) -> (usize, usize) {
+    let cluster = Cluster::with_settings(3, config, settings);
+    cluster.client().put("before", "1").unwrap();
+    let (target, ballots, before) = (Target::of(&cluster), promised(&cluster), resident_bytes());
+    let tally = flood(&target, clients, each, program, value);
+    let after = resident_bytes();
+    assert!(after < before + FLOOD_BYTES, "{before} bytes grew to {after}");
+    assert_eq!(promised(&cluster), ballots, "the leader is the same");
+    assert_eq!(cluster.client().get("before").unwrap().as_deref(), Some("1"));
+    let (served, refused) = (tally.served.into_inner(), tally.refused.into_inner());
+    assert_eq!(served + refused, clients * usize::try_from(each).unwrap());
+    (served, refused)
+}
+
+#[test]
+fn above_the_queue_requests_are_refused() {
+    let config = Config { queue_most: 32, batch_most: 8, ..patient() };
+    let (served, refused) =
+        survive(config, Settings::default(), 8, 2_000, "put \"a\" $v;", &"x".repeat(100));
+    assert!(served > 0 && refused > 0, "{served} served, {refused} refused");
+}
+
+#[test]
+fn above_the_bytes_in_flight_requests_are_refused() {
+    let settings = Settings { max_in_flight_bytes: 8 << 20, ..Settings::default() };
+    let value = "x".repeat(1 << 20);
+    let (served, refused) = survive(patient(), settings, 12, 30, "put \"a\" $v;", &value);
+    assert!(served > 0 && refused > 0, "{served} served, {refused} refused");
+}
+
+#[test]
+fn heavy_programs_do_not_cost_the_leader_its_place() {
+    let config = Config { unreachable_ms: 5_000, ..Config::default() };
+    // Each copy of a long text takes thousands of steps.
+    let long = format!("x = \"b\"; {}", "x = x + x; ".repeat(19));
+    let heavy = format!("{long}{}put \"a\" $v;", "y = x + \"b\"; ".repeat(20));
+    let (served, _) = survive(config, Settings::default(), 8, 60, &heavy, "1");
+    assert!(served > 0);
+}

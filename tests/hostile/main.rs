@@ -1,0 +1,30 @@
+//! Input that was made to hurt, and load that is too much: nothing of it ends a node.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `targets.rs`, `core.rs`, `chance.rs` | functions that take any bytes whatever, as a fuzzer wants them |
+//! | `fuzz.rs` | a short run of each, from seeds |
+//! | `lies.rs` | lies that once did harm |
+//! | `table.rs`, `greetings.rs`, `requests.rs`, `connections.rs`, `peers.rs` | hostile inputs over TCP to a cluster that goes on serving |
+//! | `raw.rs` | connections without manners, bytes as nobody's encoder makes them |
+//! | `load.rs` | more than a node can serve |
+//!
+//! `HOSTILE_SECONDS=600 cargo test --test hostile fuzz` runs each target for so long.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod chance;
+mod connections;
+mod core;
+mod fuzz;
+mod greetings;
+mod lies;
+mod load;
+mod peers;
+mod raw;
+mod requests;
+mod table;
+mod targets;

@@ -1,0 +1,90 @@
+//! What must hold for any bytes whatever: functions of one argument that panic if it does not.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use bytes::Bytes;
+use lattistore::lang::{Params, Snapshot, compile, limits};
+use lattistore::wire::{
+    PeerFrame, decode_hello, decode_peer, decode_request, decode_response, decode_welcome,
+    encode_hello, encode_introduction, encode_peer, encode_request, encode_response,
+    encode_welcome,
+};
+
+/// Bytes of the length before each frame.
+const PREFIX: usize = 4;
+
+/// No message panics; what one decodes to is encoded, and decodes to the same again.
+pub(crate) fn messages(bytes: &[u8]) {
+    if let Ok(role) = decode_hello(bytes) {
+        assert_eq!(decode_hello(&encode_hello(&role)[PREFIX..]), Ok(role));
+    }
+    if let Ok(welcome) = decode_welcome(bytes) {
+        assert_eq!(decode_welcome(&encode_welcome(&welcome)[PREFIX..]), Ok(welcome));
+    }
+    if let Ok(request) = decode_request(bytes)
+        && let Ok(frame) = encode_request(&request)
+    {
+        assert_eq!(decode_request(&frame[PREFIX..]), Ok(request));
+    }
+    if let Ok(response) = decode_response(bytes) {
+        let mut frame = Vec::new();
+        encode_response(response.id, response.outcome.clone(), &mut frame);
+        assert_eq!(decode_response(&frame[PREFIX..]), Ok(response));
+    }
+    match decode_peer(bytes) {
+        Ok(PeerFrame::Core(message)) => {
+            let frame = encode_peer(&message);
+            assert_eq!(decode_peer(&frame[PREFIX..]), Ok(PeerFrame::Core(message)));
+        }
+        Ok(PeerFrame::Introduction(told)) => {
+            let frame = encode_introduction(&told);
+            assert_eq!(decode_peer(&frame[PREFIX..]), Ok(PeerFrame::Introduction(told)));
+        }
+        Err(_) => {}
+    }
+}
+
+/// Any text compiles or is refused; a program that is printed is the same program; it runs to an end.
+pub(crate) fn language(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let Ok(program) = compile(&text) else { return };
+    let printed = program.to_string();
+    let store = Small::new();
+    let ran = program.execute(&Params::new(), &store);
+    if printed.len() <= limits::PROGRAM_BYTES {
+        let again = compile(&printed).expect("what is printed is a program");
+        assert_eq!(again.to_string(), printed);
+        let ran_again = again.execute(&Params::new(), &store);
+        // Places in the text differ.
+        assert_eq!(ran.ok(), ran_again.ok());
+    }
+}
+
+/// A store of a few keys.
+struct Small(BTreeMap<Bytes, Bytes>);
+
+impl Small {
+    fn new() -> Small {
+        let entries = [("", "e"), ("a", "1"), ("b", ""), ("u/1", "u/2"), ("u/2", "x")];
+        let entries = entries.map(|(k, v)| (Bytes::from_static(k.as_bytes()), v.into()));
+        Small(entries.into_iter().collect())
+    }
+}
+
+impl Snapshot for Small {
+    fn get(&self, key: &str) -> Option<Bytes> {
+        self.0.get(key.as_bytes()).cloned()
+    }
+
+    fn scan(
+        &self,
+        from: Bound<&str>,
+        to: Bound<&str>,
+        reverse: bool,
+    ) -> Box<dyn Iterator<Item = (Bytes, Bytes)> + '_> {
+        let bounds = (from.map(str::as_bytes), to.map(str::as_bytes));
+        let rows = self.0.range::<[u8], _>(bounds).map(|(k, v)| (k.clone(), v.clone()));
+        if reverse { Box::new(rows.rev()) } else { Box::new(rows) }
+    }
+}

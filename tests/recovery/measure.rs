@@ -1,0 +1,132 @@
+//! The measurements: each prints what it finds and asserts nothing of time.
+
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::fleet::Fleet;
+use crate::load::{KeyOf, Progress, bytes_received, disk_mib, resident_mib, write};
+use crate::support::eventually;
+
+/// How often a node is asked whether it has caught up.
+const POLL: Duration = Duration::from_millis(10);
+
+/// What a node that was away costs, by what happened meanwhile; then how long it takes to start.
+pub(crate) fn catch_up(transactions: u64) {
+    let cases: [(&str, KeyOf); 2] =
+        [("1,000 keys, again and again", |number| number % 1_000), ("each its own key", |n| n)];
+    println!("{transactions} transactions while one of three nodes is away");
+    println!(
+        "{:<30} {:>12} {:>12} {:>12} {:>12}",
+        "", "writing, s", "catch up, s", "MiB received", "entries"
+    );
+    let mut fleets = Vec::new();
+    for (name, key_of) in cases {
+        let mut fleet = Fleet::loopback(3);
+        write(&fleet.addresses, 1_000, key_of, &Progress::default());
+        let away = fleet.followers()[0];
+        fleet.kill(away);
+        let start = Instant::now();
+        write(&fleet.addresses, transactions, key_of, &Progress::default());
+        let writing = start.elapsed().as_secs_f64();
+        let goal = fleet.status(fleet.leader()).unwrap().complete;
+        let start = Instant::now();
+        fleet.start(away);
+        eventually("the node to catch up", || {
+            thread::sleep(POLL);
+            (fleet.status(away)?.complete >= goal).then_some(())
+        });
+        let catching_up = start.elapsed().as_secs_f64();
+        let received = bytes_received(fleet.addresses[away])
+            .map_or("?".into(), |bytes| format!("{:.1}", bytes as f64 / f64::from(1 << 20)));
+        let entries = fleet.status(away).unwrap().entries;
+        println!("{name:<30} {writing:>12.1} {catching_up:>12.2} {received:>12} {entries:>12}");
+        fleets.push((fleet, away));
+    }
+    let (fleet, node) = fleets.last_mut().unwrap();
+    start_up(fleet, *node);
+}
+
+/// Kills a node and starts it again, alone with its state.
+fn start_up(fleet: &mut Fleet, node: usize) {
+    let entries = fleet.status(node).unwrap().entries;
+    fleet.kill(node);
+    let start = Instant::now();
+    fleet.start(node);
+    eventually("the node to listen", || {
+        fleet.process(node).log().contains("listens on").then_some(())
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    println!(
+        "start-up after kill -9: {entries} entries in {seconds:.2} s, {:.0} per second",
+        entries as f64 / seconds
+    );
+}
+
+/// Throughput of the cluster while one node is away, comes back, and is back, as ratios.
+pub(crate) fn throughput(seconds: u64) {
+    let mut fleet = Fleet::loopback(3);
+    let (addresses, progress) = (fleet.addresses.clone(), Progress::default());
+    let window = Duration::from_secs(seconds);
+    let measure = |until: &mut dyn FnMut() -> bool| {
+        let (start, before) = (Instant::now(), progress.acknowledged());
+        while !until() {
+            thread::sleep(POLL);
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        ((progress.acknowledged() - before) as f64 / seconds, seconds)
+    };
+    let for_a_window = || {
+        let start = Instant::now();
+        measure(&mut || start.elapsed() >= window)
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| write(&addresses, 1 << 26, |number| number % 200_000, &progress));
+        // The state is there, and caches are warm.
+        for_a_window();
+        let (all_up, took) = for_a_window();
+        println!("{:<34} {:>8} {:>12} {:>7}", "", "seconds", "per second", "ratio");
+        let tell = |name: &str, (rate, took): (f64, f64)| {
+            println!("{name:<34} {took:>8.1} {rate:>12.0} {:>7.2}", rate / all_up);
+        };
+        tell("all up", (all_up, took));
+        let away = fleet.followers()[0];
+        fleet.kill(away);
+        tell("one of three away", for_a_window());
+        fleet.start(away);
+        let lag = |fleet: &Fleet| {
+            let goal = fleet.status(fleet.leader_now()?)?.complete.0;
+            Some(goal.saturating_sub(fleet.status(away)?.complete.0))
+        };
+        let back = measure(&mut || lag(&fleet).is_some_and(|slots| slots < 100));
+        tell("it comes back, until caught up", back);
+        tell("caught up", for_a_window());
+        progress.over.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Memory and disk of each node at each million of many small transactions.
+pub(crate) fn soak(millions: u64) {
+    let fleet = Fleet::loopback(3);
+    let (addresses, progress) = (fleet.addresses.clone(), Progress::default());
+    let start = Instant::now();
+    println!("{:>9} {:>9} {:>24} {:>24}", "millions", "seconds", "resident, MiB", "disk, MiB");
+    thread::scope(|scope| {
+        let total = millions * 1_000_000;
+        scope.spawn(|| write(&addresses, total, |number| number % 10_000, &progress));
+        for million in 1..=millions {
+            while progress.acknowledged() < million * 1_000_000 {
+                thread::sleep(POLL);
+            }
+            let of_nodes = |of: &dyn Fn(usize) -> u64| {
+                (0..3).map(|node| format!("{:>8}", of(node))).collect::<String>()
+            };
+            println!(
+                "{million:>9} {:>9.0} {} {}",
+                start.elapsed().as_secs_f64(),
+                of_nodes(&|node| resident_mib(fleet.process(node).id())),
+                of_nodes(&|node| disk_mib(&fleet.data(node))),
+            );
+        }
+    });
+}
