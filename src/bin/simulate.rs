@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use lattistore::sim::{Coverage, Faults, KvLoad, Options, RegisterLoad, Report, run};
+use lattistore::sim::{
+    Coverage, Faults, KvLoad, Options, RegisterLoad, Report, Scope, explore, run,
+};
 
 /// From so many seeds on, every fault and every rare path must have been reached.
 const SEEDS_FOR_COVERAGE: u64 = 1_000;
@@ -35,6 +37,13 @@ struct Args {
     /// Run each seed twice and compare
     #[arg(long)]
     twice: bool,
+    /// Instead, explore every order of events of a small scope, up to so many states: how often a node
+    /// may stand, a client ask, time pass at a leader, and a node crash
+    #[arg(long, num_args = 4, value_names = ["STANDS", "REQUESTS", "TICKS", "CRASHES"])]
+    explore: Option<Vec<u8>>,
+    /// The most states to explore
+    #[arg(long, default_value_t = 1_000_000)]
+    states: usize,
     /// Print no table of what was reached, and make no failing run smaller
     #[arg(long)]
     quiet: bool,
@@ -63,9 +72,25 @@ fn simulate(options: Options) -> Report {
 fn main() -> ExitCode {
     let args = Args::parse();
     std::panic::set_hook(Box::new(|_| ()));
-    match args.seed {
-        Some(seed) => one(&args, seed),
-        None => many(&args),
+    match (&args.explore, args.seed) {
+        (Some(scope), _) => exhaust(&args, scope),
+        (None, Some(seed)) => one(&args, seed),
+        (None, None) => many(&args),
+    }
+}
+
+fn exhaust(args: &Args, scope: &[u8]) -> ExitCode {
+    let [stands, requests, ticks, crashes] = *scope else { return ExitCode::FAILURE };
+    let begun = Instant::now();
+    match explore(Scope { stands, requests, ticks, crashes }, args.states) {
+        Ok(explored) => {
+            println!("{explored:?} in {:.1} s", begun.elapsed().as_secs_f64());
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            println!("FAILED: {why}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -14,12 +14,14 @@
 //! | `clients.rs`, `workload.rs`, `register_load.rs`, `kv_load.rs` | who asks for what |
 //! | `kv_reference.rs` | what the store must answer, in few words |
 //! | `model.rs`, `history.rs` | invariants, and the judgement of answers |
+//! | `explore.rs` | every order of events in a small scope |
 //! | `coverage.rs`, `watch.rs`, `trace.rs` | what was reached, and what happened |
 //!
 //! Nothing in the server uses this module.
 
 mod clients;
 mod coverage;
+mod explore;
 mod history;
 mod host;
 mod kv_load;
@@ -39,6 +41,7 @@ mod workload;
 mod world;
 
 pub use coverage::{Coverage, Path};
+pub use explore::{Explored, Scope, explore};
 pub use kv_load::KvLoad;
 pub use random::Random;
 pub use register::{Command, Outcome, Register, Registers};

@@ -63,6 +63,11 @@ impl Faults {
         self.0 & fault.bit() != 0
     }
 
+    /// The set with the fault.
+    pub fn with(self, fault: Fault) -> Faults {
+        Faults(self.0 | fault.bit())
+    }
+
     /// The set without the fault.
     pub fn without(self, fault: Fault) -> Faults {
         Faults(self.0 & !fault.bit())
@@ -118,7 +123,7 @@ impl Scenario {
         let mut faults = Faults(0);
         for fault in Fault::ALL {
             if random.happens(chance) {
-                faults.0 |= fault.bit();
+                faults = faults.with(fault);
             }
         }
         let mut rate = |fault: Fault, rates: [u64; 3]| {

@@ -1,16 +1,10 @@
 //! What can be seen of the protocol from outside: messages, records and answers, counted and in words.
 
 use super::coverage::{Coverage, Path};
-use crate::lpaxos::{Answer, Ballot, Durable, Message, Previous, Record, Slot};
+use crate::lpaxos::{Answer, Durable, Message, Previous, Record};
 
-/// Counts what a message shows. `leads` is the ballot that the sender leads with, `last` the last slot
-/// chosen.
-pub(super) fn message<K, V>(
-    message: &Message<K, V>,
-    leads: Option<Ballot>,
-    last: Slot,
-    coverage: &mut Coverage,
-) {
+/// Counts what a message shows.
+pub(super) fn message<K, V>(message: &Message<K, V>, coverage: &mut Coverage) {
     let path = match message {
         Message::Prepare(_) => Path::Ballot,
         Message::Promise(promise) => {
@@ -30,10 +24,7 @@ pub(super) fn message<K, V>(
         },
         Message::NeedPrevious(_) => Path::NeedPrevious,
         Message::Confirm(_) => Path::ReadRound,
-        Message::Commit(commit) => {
-            debug_assert!(commit.slot <= last && leads.is_some());
-            Path::Commit
-        }
+        Message::Commit(_) => Path::Commit,
         Message::RepairPatches(_) => Path::WindowRepair,
         Message::RepairPage(page) => {
             if page.after.is_some() {

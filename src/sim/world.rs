@@ -389,8 +389,7 @@ impl<W: Workload> World<W> {
                 }
                 _ => {}
             }
-            let leads = self.hosts[from].node.as_ref().and_then(|node| node.leads());
-            watch::message(&message, leads, self.model.last(), &mut self.coverage);
+            watch::message(&message, &mut self.coverage);
             self.send(from, place_of(to), message);
         }
         Ok(())

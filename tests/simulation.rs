@@ -1,0 +1,52 @@
+//! A short run of the simulator with every test run; `cargo run --release --bin simulate` does more.
+
+use lattistore::sim::{Coverage, Fault, Faults, KvLoad, Options, Path, RegisterLoad, Report, run};
+
+fn simulate(options: Options) -> Report {
+    if options.seed.is_multiple_of(3) {
+        run(options, RegisterLoad::new)
+    } else {
+        run(options, KvLoad::new)
+    }
+}
+
+#[test]
+fn no_seed_of_a_few_finds_anything() {
+    let mut coverage = Coverage::default();
+    for seed in 0..60 {
+        let report = simulate(Options::of_seed(seed));
+        assert_eq!(report.failure, None, "seed {seed}");
+        assert!(report.slots > 0, "seed {seed} chose nothing");
+        coverage.add(&report.coverage);
+    }
+    for path in [Path::Crash, Path::Recovered, Path::WindowRepair, Path::RetryAnswered] {
+        assert!(coverage.count(path) > 0, "never reached: {}", path.what());
+    }
+}
+
+#[test]
+fn the_same_seed_takes_the_same_course() {
+    let mut hashes = Vec::new();
+    for seed in 0..10 {
+        let hash = simulate(Options::of_seed(seed)).hash;
+        assert_eq!(simulate(Options::of_seed(seed)).hash, hash, "seed {seed}");
+        hashes.push(hash);
+    }
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 10, "different seeds take different courses");
+}
+
+#[test]
+fn faults_can_be_switched_off_one_by_one() {
+    let all = Fault::ALL.into_iter().fold(Faults(0), |set, fault| set.with(fault));
+    for fault in Fault::ALL {
+        assert!(all.has(fault) && !all.without(fault).has(fault));
+    }
+    let none = Options { faults: Some(Faults(0)), ..Options::of_seed(3) };
+    let report = simulate(none);
+    assert_eq!(report.failure, None);
+    for path in [Path::Crash, Path::MessageLost, Path::MessageCut, Path::Pause] {
+        assert_eq!(report.coverage.count(path), 0, "{}", path.what());
+    }
+}
