@@ -146,10 +146,10 @@ fn part<Q, R>(
     converted.unzip()
 }
 
-fn as_list(
-    task: &Task,
-    reply: Option<&Reply>,
-) -> Option<(Vec<lists::Step>, Option<Vec<Vec<u64>>>)> {
+/// The steps of a transaction, and the lists that it read, if it was answered.
+type StepsAndLists = (Vec<lists::Step>, Option<Vec<Vec<u64>>>);
+
+fn as_list(task: &Task, reply: Option<&Reply>) -> Option<StepsAndLists> {
     let Task::Lists(steps) = task else { return None };
     let list = |text: &str| -> Vec<u64> {
         let elements = text.split(',').filter(|element| !element.is_empty());
