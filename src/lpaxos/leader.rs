@@ -1,10 +1,11 @@
-//! The leader of a ballot: one proposal at a time, and reads that need none (P6 to P9).
+//! The leader of a ballot: one proposal at a time (P4, P6, P7, P9). Reads are in `reads.rs`, repair in
+//! `repair.rs`.
 //!
 //! Invariant: a proposal of slot s+1 is made only when slot s is chosen and applied here, so its
 //! decree was computed on exactly the chosen decrees 1..s.
 //! Invariant: nobody is answered before the proposal that was recovered is chosen in this ballot.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::acceptor::Acceptor;
@@ -12,12 +13,13 @@ use super::ballot::{Ballot, NodeId, Slot};
 use super::config::Config;
 use super::machine::{Batch, Machine, Position};
 use super::members::Members;
-use super::message::{Accept, Accepted, Commit, Confirm, Message, NeedPrevious, Previous};
+use super::message::{Accept, Accepted, Commit, Message, NeedPrevious, Previous};
 use super::omega::Omega;
 use super::outbox::Output;
 use super::patch::{MOST_PATCH_BYTES, Patch};
+use super::peer::PeerState;
+use super::reads::ConfirmRound;
 use super::recovery::Recovered;
-use super::repair::Repair;
 use super::requests::{Answer, Queue, Ticket, Waiting};
 use super::window::Window;
 
@@ -41,59 +43,20 @@ pub(super) struct InFlight<M: Machine> {
     since_ms: u64,
 }
 
-/// A round that asks whether the ballot still stands (P8), with the reads that wait for it.
-#[derive(Debug)]
-struct ConfirmRound<C> {
-    round: u64,
-    votes: BTreeSet<NodeId>,
-    reads: VecDeque<Waiting<C>>,
-    since_ms: u64,
-    sent_ms: u64,
-}
-
-/// What the leader knows of another node.
-#[derive(Debug)]
-pub(super) struct PeerState<K> {
-    /// Its `complete` as it last told; `None` before it told anything.
-    pub(super) complete: Option<Slot>,
-    pub(super) accepted_at: (Ballot, Slot),
-    /// When the proposal in flight, or the last `Commit`, was sent to it.
-    pub(super) sent_ms: u64,
-    pub(super) repair: Option<Repair<K>>,
-    /// How far it was at the last tick at which it had come forward, and when that was.
-    moved_to: (Option<Slot>, Slot),
-    pub(super) moved_ms: u64,
-}
-
-impl<K> PeerState<K> {
-    /// Notes how far the peer says it is; messages may come in another order than they were sent.
-    pub(super) fn told_complete(&mut self, complete: Slot) {
-        self.complete = self.complete.max(Some(complete));
-    }
-
-    /// Notes whether the peer came forward since the last tick.
-    pub(super) fn note_movement(&mut self, now_ms: u64) {
-        let reached = (self.complete, self.accepted_at.1);
-        if reached != self.moved_to {
-            (self.moved_to, self.moved_ms) = (reached, now_ms);
-        }
-    }
-}
-
 /// The leadership of one ballot.
 #[derive(Debug)]
 pub(super) struct Leader<M: Machine> {
     pub(super) ballot: Ballot,
-    me: NodeId,
-    members: Members,
+    pub(super) me: NodeId,
+    pub(super) members: Members,
     pub(super) config: Config,
     /// The first slot proposed in this ballot. The patch before it was chosen in another.
     first_slot: Slot,
     /// Nothing was recovered, or it is chosen, so that clients may be answered.
-    ready: bool,
+    pub(super) ready: bool,
     pub(super) in_flight: Option<InFlight<M>>,
-    confirm: Option<ConfirmRound<M::Command>>,
-    confirm_rounds: u64,
+    pub(super) confirm: Option<ConfirmRound<M::Command>>,
+    pub(super) confirm_rounds: u64,
     pub(super) peers: BTreeMap<NodeId, PeerState<M::Key>>,
     pub(super) window: Window<M>,
     pub(super) copies: u64,
@@ -121,14 +84,7 @@ impl<M: Machine> Leader<M> {
                 let known = recovered.known.get(&node).copied();
                 let complete = known.map(|(complete, _)| complete);
                 let accepted_at = known.map_or((Ballot::ZERO, Slot::ZERO), |(_, at)| at);
-                let peer = PeerState {
-                    complete,
-                    accepted_at,
-                    sent_ms: now_ms,
-                    repair: None,
-                    moved_to: (complete, accepted_at.1),
-                    moved_ms: now_ms,
-                };
+                let peer = PeerState::new(complete, accepted_at, now_ms);
                 (node, peer)
             })
             .collect();
@@ -328,65 +284,6 @@ impl<M: Machine> Leader<M> {
         out.early.push((from, accept(self.ballot, in_flight, previous)));
     }
 
-    /// P8: begins a round for the reads that wait, if none is under way.
-    pub(super) fn confirm_reads(
-        &mut self,
-        queue: &mut Queue<M::Command>,
-        out: &mut Output<M>,
-        now_ms: u64,
-    ) {
-        if self.confirm.is_some() || queue.reads.is_empty() || !self.ready {
-            return;
-        }
-        self.confirm_rounds += 1;
-        let round = self.confirm_rounds;
-        let reads = queue.reads.drain(..).collect();
-        let votes = BTreeSet::from([self.me]);
-        self.confirm =
-            Some(ConfirmRound { round, votes, reads, since_ms: now_ms, sent_ms: now_ms });
-        for node in self.members.others(self.me) {
-            out.early.push((node, Message::Confirm(Confirm { ballot: self.ballot, round })));
-        }
-    }
-
-    /// P8: counts an answer.
-    pub(super) fn on_confirmed(&mut self, from: NodeId, confirmed: &Confirm) {
-        let round = self.confirm.as_mut().filter(|confirm| confirm.round == confirmed.round);
-        if let Some(round) = round.filter(|_| confirmed.ballot == self.ballot) {
-            round.votes.insert(from);
-        }
-    }
-
-    /// P8: with a majority, runs the reads of the round on the chosen state: as many as make a batch,
-    /// the rest with the next output. The state is a later one then, as good for whoever still waits.
-    pub(super) fn answer_reads(
-        &mut self,
-        machine: &mut M,
-        acceptor: &Acceptor<M>,
-        out: &mut Output<M>,
-    ) {
-        let majority = self.members.majority();
-        let Some(confirmed) = self.confirm.as_mut().filter(|c| c.votes.len() >= majority) else {
-            return;
-        };
-        let replica = &acceptor.durable().replica;
-        let position = Position { slot: replica.complete(), place: 0 };
-        let mut charged_bytes: usize = 0;
-        while charged_bytes < self.config.batch_bytes {
-            let Some(read) = confirmed.reads.pop_front() else { break };
-            let mut batch = Batch::new(replica);
-            let outcome = machine.run(&read.command, position, &mut batch);
-            assert!(batch.writes().is_empty(), "a read-only command wrote");
-            charged_bytes = charged_bytes.saturating_add(batch.charged_bytes());
-            if let Some(ticket) = read.ticket {
-                out.answers.push((ticket, Answer::Done(outcome)));
-            }
-        }
-        if confirmed.reads.is_empty() {
-            self.confirm = None;
-        }
-    }
-
     /// Counts a refusal. The ballot is lost only when those who refused leave no majority: a single
     /// stale candidate must not stop a leader that the others accept.
     pub(super) fn on_refused(&mut self, from: NodeId, promised: Ballot) -> bool {
@@ -433,15 +330,7 @@ impl<M: Machine> Leader<M> {
                 out.late.push((*node, Message::Commit(commit)));
             }
         }
-        if let Some(confirm) = &mut self.confirm
-            && now_ms.saturating_sub(confirm.sent_ms) >= resend_ms
-        {
-            confirm.sent_ms = now_ms;
-            for node in self.members.others(self.me).filter(|n| !confirm.votes.contains(n)) {
-                let confirm = Confirm { ballot: self.ballot, round: confirm.round };
-                out.early.push((node, Message::Confirm(confirm)));
-            }
-        }
+        self.resend_confirm(out, now_ms);
     }
 
     /// Answers those in flight whose deadline passed.
@@ -452,13 +341,7 @@ impl<M: Machine> Leader<M> {
             }
         }
         if let Some(confirm) = &mut self.confirm {
-            confirm.reads.retain(|read| {
-                let over = read.deadline_ms <= now_ms;
-                if let Some(ticket) = read.ticket.filter(|_| over) {
-                    out.answers.push((ticket, Answer::Timeout { may_have_run: false }));
-                }
-                !over
-            });
+            confirm.expire(now_ms, out);
         }
     }
 

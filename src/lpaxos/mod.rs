@@ -11,9 +11,11 @@
 //! | file | what | rules |
 //! | --- | --- | --- |
 //! | `node.rs` | the node as its caller sees it; roles; `outbox.rs` is the contract with the caller | |
+//! | `inbox.rs` | which role each message is for | |
 //! | `acceptor.rs` | promises, votes, what is learned; the only one to change the durable state | P2, P4, P8 to P11 |
 //! | `recovery.rs` | the candidate, from its ballot to the state it leads from | P1, P3 |
-//! | `leader.rs` | proposals, reads, commits; `window.rs` holds recent patches | P4, P6 to P9 |
+//! | `leader.rs` | proposals and commits; `peer.rs` and `window.rs` hold what it remembers | P4, P6, P7, P9 |
+//! | `reads.rs` | reads that need no slot | P8 |
 //! | `repair.rs` | bringing lagging nodes up | P10 |
 //! | `omega.rs` | the failure detector that names a leader | |
 //! | `durable.rs`, `replica.rs`, `patch.rs` | the state, and how facts merge | P5, P11 |
@@ -28,6 +30,7 @@ mod acceptor;
 mod ballot;
 mod config;
 mod durable;
+mod inbox;
 mod leader;
 mod machine;
 mod members;
@@ -36,6 +39,8 @@ mod node;
 mod omega;
 mod outbox;
 mod patch;
+mod peer;
+mod reads;
 mod recovery;
 mod repair;
 mod replica;

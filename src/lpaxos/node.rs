@@ -4,7 +4,7 @@
 //! requests and ticks, each with the time, any number of them; then takes an [`Output`] and does what
 //! is in it, in the order that is written there. The simulator and the server drive the same code.
 
-use super::acceptor::{Acceptor, MessageOf};
+use super::acceptor::Acceptor;
 use super::ballot::{Ballot, NodeId, Slot};
 use super::config::Config;
 use super::durable::Durable;
@@ -20,14 +20,14 @@ use super::requests::{Answer, Queue, Request, Ticket, Waiting};
 
 /// What a node does beside accepting.
 #[derive(Debug)]
-enum Role<M: Machine> {
+pub(super) enum Role<M: Machine> {
     Follower,
     Candidate(Recovery<M>),
     Leader(Box<Leader<M>>),
 }
 
 impl<M: Machine> Role<M> {
-    fn ballot(&self) -> Option<Ballot> {
+    pub(super) fn ballot(&self) -> Option<Ballot> {
         match self {
             Role::Follower => None,
             Role::Candidate(recovery) => Some(recovery.ballot()),
@@ -39,20 +39,20 @@ impl<M: Machine> Role<M> {
 /// A node of a cluster.
 #[derive(Debug)]
 pub struct Node<M: Machine> {
-    me: NodeId,
-    members: Members,
-    config: Config,
-    machine: M,
-    acceptor: Acceptor<M>,
-    omega: Omega,
-    role: Role<M>,
+    pub(super) me: NodeId,
+    pub(super) members: Members,
+    pub(super) config: Config,
+    pub(super) machine: M,
+    pub(super) acceptor: Acceptor<M>,
+    pub(super) omega: Omega,
+    pub(super) role: Role<M>,
     /// Whom requests are redirected to.
-    leader: Option<NodeId>,
-    queue: Queue<M::Command>,
-    out: Output<M>,
-    heartbeat_sent_ms: Option<u64>,
-    now_ms: u64,
-    closing: bool,
+    pub(super) leader: Option<NodeId>,
+    pub(super) queue: Queue<M::Command>,
+    pub(super) out: Output<M>,
+    pub(super) heartbeat_sent_ms: Option<u64>,
+    pub(super) now_ms: u64,
+    pub(super) closing: bool,
 }
 
 impl<M: Machine> Node<M> {
@@ -123,7 +123,7 @@ impl<M: Machine> Node<M> {
         (self.omega.is_connected(node, self.now_ms), self.omega.complete_of(node))
     }
 
-    fn at(&mut self, now_ms: u64) {
+    pub(super) fn at(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
     }
 
@@ -160,43 +160,6 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// Takes a message of another member. Messages of anybody else are ignored.
-    pub fn message(&mut self, now_ms: u64, from: NodeId, message: MessageOf<M>) {
-        self.at(now_ms);
-        if from == self.me || !self.members.contains(from) {
-            return;
-        }
-        self.omega.heard(from, self.now_ms);
-        match message {
-            Message::Heartbeat(heartbeat) => {
-                let complete = heartbeat.complete;
-                self.omega.on_heartbeat(from, heartbeat, self.now_ms);
-                if let Role::Leader(leader) = &mut self.role
-                    && let Some(peer) = leader.peers.get_mut(&from)
-                {
-                    peer.told_complete(complete);
-                }
-                self.decide();
-            }
-            Message::Promise(_) | Message::PromisePage(_) => {
-                self.on_recovery_message(from, message)
-            }
-            Message::Accepted(_)
-            | Message::NeedPrevious(_)
-            | Message::Confirmed(_)
-            | Message::PageMerged(_)
-            | Message::Progress(_)
-            | Message::Refused(_) => self.on_leader_message(from, message),
-            Message::Prepare(_)
-            | Message::FetchPage(_)
-            | Message::Accept(_)
-            | Message::Confirm(_)
-            | Message::Commit(_)
-            | Message::RepairPatches(_)
-            | Message::RepairPage(_) => self.on_acceptor_message(from, message),
-        }
-    }
-
     /// Notes that a member is gone, as its connection ended. It is only a hint: whoever is heard
     /// afterwards is there.
     pub fn unheard(&mut self, now_ms: u64, node: NodeId) {
@@ -205,101 +168,6 @@ impl<M: Machine> Node<M> {
         self.decide();
         // The others wait for this node's word that it does not hear the leader either.
         self.send_heartbeats();
-    }
-
-    /// Messages to the acceptor. Only the owner of a ballot may speak for it.
-    fn on_acceptor_message(&mut self, from: NodeId, message: MessageOf<M>) {
-        let Some(ballot) = message.ballot().filter(|ballot| ballot.node == from) else { return };
-        self.omega.see_round(ballot.round);
-        let reply = match message {
-            Message::Prepare(prepare) => self.acceptor.on_prepare(&prepare),
-            Message::FetchPage(fetch) => self.acceptor.on_fetch_page(fetch),
-            Message::Accept(accept) if accept.slot > Slot::ZERO => self.acceptor.on_accept(accept),
-            Message::Confirm(confirm) => self.acceptor.on_confirm(confirm),
-            Message::Commit(commit) => self.acceptor.on_commit(&commit),
-            Message::RepairPatches(repair) => self.acceptor.on_repair_patches(&repair),
-            Message::RepairPage(repair) => self.acceptor.on_repair_page(repair),
-            _ => None,
-        };
-        if let Some(reply) = reply {
-            self.out.late.push((from, reply));
-        }
-        if self.role.ballot().is_some_and(|own| own < self.acceptor.durable().promised) {
-            self.step_down();
-        }
-    }
-
-    fn on_recovery_message(&mut self, from: NodeId, message: MessageOf<M>) {
-        let Role::Candidate(recovery) = &mut self.role else { return };
-        match message {
-            Message::Promise(promise) => {
-                recovery.on_promise(from, promise, self.members.majority(), self.now_ms);
-            }
-            Message::PromisePage(page) => recovery.on_page(from, page, self.now_ms),
-            _ => return,
-        }
-        self.advance_recovery();
-    }
-
-    fn advance_recovery(&mut self) {
-        let Role::Candidate(recovery) = &mut self.role else { return };
-        let ballot = recovery.ballot();
-        let Some(recovered) = recovery.advance(&mut self.acceptor, &mut self.out, self.now_ms)
-        else {
-            return;
-        };
-        self.role = Role::Leader(Box::new(Leader::new(
-            ballot,
-            self.members.clone(),
-            self.config,
-            recovered,
-            &mut self.acceptor,
-            &mut self.out,
-            self.now_ms,
-        )));
-    }
-
-    fn on_leader_message(&mut self, from: NodeId, message: MessageOf<M>) {
-        if let Message::Refused(refused) = &message {
-            self.omega.see_round(refused.promised.round);
-            if self.role.ballot() != Some(refused.ballot) {
-                return;
-            }
-        }
-        let (acceptor, out, now_ms) = (&mut self.acceptor, &mut self.out, self.now_ms);
-        let lost = match (&mut self.role, message) {
-            (Role::Candidate(recovery), Message::Refused(refused)) => {
-                recovery.on_refused(from, refused.promised, &self.members)
-            }
-            (Role::Leader(leader), message) => match message {
-                Message::Refused(refused) => leader.on_refused(from, refused.promised),
-                Message::Accepted(accepted) => {
-                    leader.on_accepted(from, &accepted, acceptor, out);
-                    false
-                }
-                Message::NeedPrevious(need) => {
-                    leader.on_need_previous(from, &need, acceptor, out);
-                    false
-                }
-                Message::Confirmed(confirmed) => {
-                    leader.on_confirmed(from, &confirmed);
-                    false
-                }
-                Message::PageMerged(merged) => {
-                    leader.on_page_merged(from, merged, acceptor, out, now_ms);
-                    false
-                }
-                Message::Progress(progress) => {
-                    leader.on_progress(from, &progress, acceptor, out, now_ms);
-                    false
-                }
-                _ => false,
-            },
-            _ => false,
-        };
-        if lost {
-            self.step_down();
-        }
     }
 
     /// Lets time pass: heartbeats, elections, repeated messages, deadlines. To be called at least
@@ -355,7 +223,7 @@ impl<M: Machine> Node<M> {
     }
 
     /// Does what Ω wants.
-    fn decide(&mut self) {
+    pub(super) fn decide(&mut self) {
         let own = self.role.ballot();
         let complete = self.acceptor.durable().replica.complete();
         match self.omega.decide(own, complete, self.now_ms) {
@@ -397,7 +265,7 @@ impl<M: Machine> Node<M> {
     }
 
     /// Gives up standing or leading.
-    fn step_down(&mut self) {
+    pub(super) fn step_down(&mut self) {
         let role = std::mem::replace(&mut self.role, Role::Follower);
         self.acceptor.keep_tombstones = false;
         self.leader = None;
