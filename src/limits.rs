@@ -94,6 +94,16 @@ pub const MAX_CLIENTS: usize = 512;
 /// Connections that have not greeted yet. A stranger can hold them only for [`GREETING_TIME`].
 pub const MAX_UNGREETED: usize = 128;
 
+/// Of these, connections from one address: it cannot keep others out.
+pub const MAX_UNGREETED_PER_ADDRESS: usize = MAX_UNGREETED / 2;
+
+/// Bytes of requests and of their answers under way, over all clients. Above it no request is let
+/// in until answers are written, or those who do not read them are cut off.
+pub const MAX_IN_FLIGHT_BYTES: usize = 256 * MIB;
+
+/// The same of one connection: who pipelines much and reads little does not take it all.
+pub const MAX_CLIENT_IN_FLIGHT_BYTES: usize = 64 * MIB;
+
 /// Requests of one connection that are unanswered or whose answers are not sent; the server reads
 /// no further one until then.
 pub const MAX_PIPELINED: usize = 128;
@@ -166,7 +176,7 @@ pub const CLIENT_WINDOW: u32 = 128;
 
 /// A client that waits for an answer and hears nothing at all from the node for so long asks another
 /// node. It is above the pauses of a healthy node, and lets a default deadline see a new leader.
-pub const CLIENT_SILENCE_TIME: Duration = Duration::from_secs(2);
+pub const CLIENT_SILENCE_TIME: Duration = Duration::from_secs(1);
 
 /// A client waits in steps of this while it reads, so that one timeout of the socket serves all
 /// deadlines but the last moments of each.
@@ -208,6 +218,9 @@ const _: () = assert!(MAX_MESSAGE_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
 const _: () = assert!(MAX_ENTRY_VALUE_BYTES + 128 <= MAX_RESPONSE_FRAME_BYTES);
 // All connections together leave room for files among the usual 1,024 descriptors.
 const _: () = assert!(MAX_CLIENTS + MAX_UNGREETED + 2 * MAX_NODES <= 896);
+// The largest request is let in where nothing is under way.
+const _: () = assert!(2 * MAX_REQUEST_FRAME_BYTES <= MAX_CLIENT_IN_FLIGHT_BYTES);
+const _: () = assert!(2 * MAX_CLIENT_IN_FLIGHT_BYTES <= MAX_IN_FLIGHT_BYTES);
 // Lengths of frames are 32-bit numbers.
 const _: () = assert!(MAX_PEER_FRAME_BYTES <= u32::MAX as usize);
 // Peers ask more often than they give each other up, and nobody is cut off while he waits.

@@ -11,13 +11,15 @@ use std::thread;
 use std::time::Duration;
 
 use lattistore::Client;
-use lattistore::client::{Cause, Certainty, Error};
+use lattistore::client::{Cause, Certainty, Error, Value};
 use lattistore::lpaxos::{Config, Election};
 use lattistore::server::{FormationError, Options, Place, Server, ServerError};
 use support::{Cluster, PORT, addresses, client_of, eventually};
 
 /// Adds one to a counter; gives what it was.
 const INCREMENT: &str = "n = get \"n\"; if n == \"\" { n = \"0\"; } put \"n\" str(int(n) + 1);";
+
+const NO_PARAMS: [(&str, Value); 0] = [];
 
 fn count(client: &Client) -> u64 {
     client.get("n").unwrap().map_or(0, |n| n.parse().unwrap())
@@ -176,7 +178,7 @@ fn count_once_at(addresses: &[IpAddr], disturb: impl FnOnce()) {
             let client = client_of(addresses);
             let (mut acknowledged, mut unknown) = (0, 0);
             while !over.load(Ordering::Relaxed) {
-                match client.execute(INCREMENT, [("", "".into()); 0]) {
+                match client.execute(INCREMENT, NO_PARAMS) {
                     Ok(_) => acknowledged += 1,
                     Err(Error::MayHaveRun { .. } | Error::Ran { .. }) => unknown += 1,
                     Err(Error::DidNotRun { .. }) => {}

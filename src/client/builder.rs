@@ -8,7 +8,9 @@ use super::Client;
 use super::core::Core;
 use super::route::Route;
 use super::session::Sessions;
-use crate::limits::{CLIENT_WINDOW, DEFAULT_REQUEST_TIME, MOST_CLIENT_TIMEOUT};
+use crate::limits::{
+    CLIENT_SILENCE_TIME, CLIENT_WINDOW, DEFAULT_REQUEST_TIME, MOST_CLIENT_TIMEOUT,
+};
 
 /// Makes a [`Client`].
 #[derive(Clone, Debug)]
@@ -17,6 +19,7 @@ pub struct Builder {
     timeout: Duration,
     follow: bool,
     window: u32,
+    silence: Duration,
 }
 
 impl Builder {
@@ -26,6 +29,7 @@ impl Builder {
             timeout: DEFAULT_REQUEST_TIME,
             follow: true,
             window: CLIENT_WINDOW,
+            silence: CLIENT_SILENCE_TIME,
         }
     }
 
@@ -63,6 +67,13 @@ impl Builder {
         self
     }
 
+    /// How long a node that owes an answer may say nothing at all before another one is asked; a
+    /// second unless said otherwise.
+    pub fn silence(mut self, silence: Duration) -> Builder {
+        self.silence = silence.min(MOST_CLIENT_TIMEOUT);
+        self
+    }
+
     /// The client. It connects when it is first used.
     pub fn build(self) -> Client {
         let mut addresses = Vec::new();
@@ -77,6 +88,7 @@ impl Builder {
             follow: self.follow,
             timeout: self.timeout,
             window: self.window,
+            silence: self.silence,
         }))
     }
 }

@@ -15,7 +15,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::error::Cause;
 use super::exchange::Exchange;
 use crate::limits::{
-    CLIENT_READ_STEP, CLIENT_SILENCE_TIME, CONNECT_TIME, MAX_RESPONSE_FRAME_BYTES,
+    CLIENT_READ_STEP, CLIENT_SILENCE_TIME, CONNECT_TIME, MAX_RESPONSE_FRAME_BYTES, WRITE_TIME,
 };
 use crate::transport::{
     FrameError, FrameReader, GreetError, Patience, Stream, greet, write_frames,
@@ -83,6 +83,7 @@ impl Connection {
                 GreetError::Refused(refusal) => Cause::Refused { node: address, refusal },
                 other => unreachable(other.to_string()),
             })?;
+        // A node that takes nothing for so long is as silent as one that says nothing.
         stream.set_write_timeout(CLIENT_SILENCE_TIME).map_err(|e| unreachable(e.to_string()))?;
         Ok(Connection(Arc::new(Link {
             address,
@@ -225,7 +226,7 @@ impl Link {
         while !output.frames.is_empty() {
             let frames = std::mem::take(&mut output.frames);
             let written = MutexGuard::unlocked(&mut output, || {
-                write_frames(&mut self.stream.clone(), &frames, CLIENT_SILENCE_TIME)
+                write_frames(&mut self.stream.clone(), &frames, WRITE_TIME)
             });
             if let Err(error) = written {
                 output.frames.clear();

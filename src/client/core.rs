@@ -13,7 +13,6 @@ use super::error::{Cause, Error};
 use super::pending::Transaction;
 use super::route::Route;
 use super::session::{Grant, Sessions};
-use crate::limits::CLIENT_SILENCE_TIME;
 use crate::wire::ClientOutcome;
 
 /// What the clones of a client share.
@@ -25,6 +24,8 @@ pub(super) struct Core {
     pub(super) follow: bool,
     pub(super) timeout: Duration,
     pub(super) window: u32,
+    /// How long a node may be silent.
+    pub(super) silence: Duration,
 }
 
 /// The result of a call.
@@ -156,7 +157,7 @@ impl Core {
     fn receive(&self, call: &mut Call, until: Instant) -> Option<Outcome> {
         let Some(sending) = &call.sending else { return None };
         let connection = sending.connection.clone();
-        let silence = sending.ticket.silent_since() + CLIENT_SILENCE_TIME;
+        let silence = sending.ticket.silent_since() + self.silence;
         let end = until.min(call.deadline);
         match sending.ticket.wait(if self.follow { end.min(silence) } else { end }) {
             Ok(Some(outcome)) => {
@@ -168,7 +169,7 @@ impl Core {
                 if now >= call.deadline {
                     return Some(Err(call.out_of_time()));
                 }
-                let silent = sending.ticket.silent_since() + CLIENT_SILENCE_TIME <= now;
+                let silent = sending.ticket.silent_since() + self.silence <= now;
                 if self.follow && silent {
                     connection.lose("it does not answer");
                 }

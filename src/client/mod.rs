@@ -243,3 +243,20 @@ impl Client {
 fn collect<K: Into<String>>(params: impl IntoIterator<Item = (K, Value)>) -> Params {
     params.into_iter().map(|(name, value)| (name.into(), value)).collect()
 }
+
+/// The examples of the page compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/client.md")]
+struct Page;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_may_be_shared_between_threads() {
+        fn shared<T: Clone + Send + Sync + 'static>() {}
+        shared::<Client>();
+        shared::<Connection>();
+    }
+}

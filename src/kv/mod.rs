@@ -29,3 +29,6 @@ pub use store::Store;
 pub type Key = bytes::Bytes;
 /// Values of entries of the store.
 pub type Value = bytes::Bytes;
+
+#[cfg(test)]
+mod tests;

@@ -25,8 +25,9 @@ pub const WINDOW_MOST: u32 = 1_024;
 pub const SWEEP_PERIOD_MS: u64 = 60_000;
 /// A session expires if it was not used during so many sweeps.
 pub const SWEEPS_TO_EXPIRE: usize = 10;
-/// So many sessions expire in one sweep at most, which bounds its decree.
-const EXPIRED_PER_SWEEP: usize = 1_024;
+/// A sweep deletes no further session once it deleted so many entries, which bounds its decree; the
+/// next sweep goes on.
+const DELETED_PER_SWEEP: usize = 16_384;
 
 type StoreBatch<'a> = Batch<'a, Bytes, Bytes>;
 
@@ -155,23 +156,24 @@ pub(super) fn sweep(now_ms: u64, position: Position, batch: &mut StoreBatch<'_>)
 }
 
 fn expire(oldest: Slot, batch: &mut StoreBatch<'_>) {
-    let replica = batch.base();
-    let expired: Vec<(u64, u32)> = all_sessions(replica)
-        .filter(|(session, opened, _)| {
-            *opened < oldest && last_used(*session, batch) < Some(oldest)
-        })
-        .map(|(session, _, window)| (session, window))
-        .take(EXPIRED_PER_SWEEP)
-        .collect();
+    let unused = |(_, opened, _): &(u64, Slot, u32)| *opened < oldest;
+    let candidates: Vec<_> = all_sessions(batch.base()).filter(unused).collect();
     let (mut open, next) = counts(batch);
-    for (session, window) in expired {
+    let mut deleted = 0;
+    for (session, _, window) in candidates {
+        if deleted >= DELETED_PER_SWEEP {
+            break;
+        }
+        if last_used(session, batch) >= Some(oldest) {
+            continue;
+        }
+        let answers = (0..window).map(|place| keys::answer(session, place));
+        let kept: Vec<Bytes> = answers.filter(|key| batch.get(&**key).is_some()).collect();
+        deleted += 1 + kept.len();
         open = open.saturating_sub(1);
         batch.put(keys::session(session), None);
-        for place in 0..window {
-            let key = keys::answer(session, place);
-            if batch.get(&*key).is_some() {
-                batch.put(key, None);
-            }
+        for key in kept {
+            batch.put(key, None);
         }
     }
     put_counts(batch, open, next);

@@ -8,10 +8,8 @@ use super::keys;
 use super::sessions::{self, Admission};
 use super::state::UserKeys;
 use crate::lang::{Params, Program};
+use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Machine, Position, Replica};
-
-/// What an entry takes in a message besides key and value, about.
-const ENTRY_BYTES: usize = 24;
 
 /// The store. It has no state of its own that matters: all is in the replica.
 #[derive(Debug, Default)]
@@ -52,7 +50,7 @@ impl Machine for Store {
     }
 
     fn size(key: &Bytes, value: Option<&Bytes>) -> usize {
-        ENTRY_BYTES + key.len() + value.map_or(0, Bytes::len)
+        ENTRY_OVERHEAD_BYTES + key.len() + value.map_or(0, Bytes::len)
     }
 
     fn housekeeping(&mut self, now_ms: u64, replica: &Replica<Bytes, Bytes>) -> Option<Command> {
@@ -97,7 +95,7 @@ fn execute(
         Err(failure) => return Outcome::Failed { failure, position },
     };
     for (key, value) in &execution.read {
-        batch.charge(ENTRY_BYTES + key.len() + value.len());
+        batch.charge(ENTRY_OVERHEAD_BYTES + key.len() + value.len());
     }
     for (key, value) in execution.writes {
         let key = keys::user(&key);

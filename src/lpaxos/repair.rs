@@ -32,6 +32,9 @@ const SLOTS_BEHIND: u64 = 4;
 pub(super) struct Repair<K> {
     /// `None` while patches from the window are under way.
     copy: Option<(CopyId, Option<K>)>,
+    /// It is over when the node has told this `complete`; an answer to an earlier message, of which
+    /// there may be many on a slow link, must not begin the next.
+    until: Slot,
     sent_ms: u64,
 }
 
@@ -116,7 +119,9 @@ impl<M: Machine> Leader<M> {
         let replica = &acceptor.durable().replica;
         let Some(peer) = self.peers.get_mut(&node) else { return };
         if !patches.is_empty() {
-            peer.repair = Some(Repair { copy: None, sent_ms: now_ms });
+            let count = u64::try_from(patches.len()).unwrap_or(u64::MAX);
+            let until = Slot(complete.0.saturating_add(count));
+            peer.repair = Some(Repair { copy: None, until, sent_ms: now_ms });
             let repair = RepairPatches { ballot: self.ballot, first, patches };
             out.early.push((node, Message::RepairPatches(repair)));
             return;
@@ -128,7 +133,8 @@ impl<M: Machine> Leader<M> {
             target: replica.complete(),
             floor: replica.floor(),
         };
-        peer.repair = Some(Repair { copy: Some((copy, None)), sent_ms: now_ms });
+        let until = copy.target;
+        peer.repair = Some(Repair { copy: Some((copy, None)), until, sent_ms: now_ms });
         acceptor.keep_tombstones = true;
         self.send_page(node, acceptor, out);
     }
@@ -152,7 +158,7 @@ impl<M: Machine> Leader<M> {
         now_ms: u64,
     ) {
         let repair = self.peers.get_mut(&from).and_then(|peer| peer.repair.as_mut());
-        let Some(Repair { copy: Some((copy, after)), sent_ms }) = repair else { return };
+        let Some(Repair { copy: Some((copy, after)), sent_ms, .. }) = repair else { return };
         let is_news = after.as_ref().is_none_or(|after| merged.after > *after);
         if merged.ballot == self.ballot && merged.number == copy.number && is_news {
             *after = Some(merged.after);
@@ -175,12 +181,7 @@ impl<M: Machine> Leader<M> {
             return;
         };
         peer.told_complete(progress.complete);
-        let over = match &peer.repair {
-            Some(Repair { copy: Some((copy, _)), .. }) => progress.complete >= copy.target,
-            Some(Repair { copy: None, .. }) => true,
-            None => return,
-        };
-        if over {
+        if peer.repair.as_ref().is_some_and(|repair| progress.complete >= repair.until) {
             peer.repair = None;
             let reached = progress.complete.max(peer.accepted_at.1);
             let chosen = acceptor.durable().replica.complete();

@@ -138,19 +138,21 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
     }
 
     fn keep_higher(&mut self, key: &K, entry: Entry<V>) {
-        let held = self.entries.get(key);
-        if held.is_some_and(|held| held.version >= entry.version) {
-            return;
-        }
-        if let Some(Entry { value: None, version }) = held {
-            self.tombstones.remove(&(*version, key.clone()));
-        }
-        if entry.value.is_none() {
-            self.tombstones.insert((entry.version, key.clone()));
-        }
         match self.entries.get_mut(key) {
-            Some(held) => *held = entry,
+            Some(held) if held.version >= entry.version => {}
+            Some(held) => {
+                if held.value.is_none() {
+                    self.tombstones.remove(&(held.version, key.clone()));
+                }
+                if entry.value.is_none() {
+                    self.tombstones.insert((entry.version, key.clone()));
+                }
+                *held = entry;
+            }
             None => {
+                if entry.value.is_none() {
+                    self.tombstones.insert((entry.version, key.clone()));
+                }
                 self.entries.insert(key.clone(), entry);
             }
         }

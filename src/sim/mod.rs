@@ -1,5 +1,48 @@
-//! What proves the core: machines to run on it, and a deterministic simulator of a cluster.
+//! What proves the core: a deterministic simulator of a cluster, and machines to run on it.
+//!
+//! One thread and one seed make a whole cluster: the production core, simulated time, network and
+//! disks, clients that follow redirects and give up, and faults of all kinds. After every step the
+//! invariants are checked by somebody who sees all disks at once (`model.rs`), and at the end every
+//! answer is checked against a replay of the decrees on an independent reference (`history.rs`).
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `run.rs` | one run, from seed to verdict |
+//! | `scenario.rs` | what is drawn from the seed: faults, rates, bounds |
+//! | `world.rs`, `host.rs`, `network.rs` | the cluster, a computer, the links |
+//! | `nemesis.rs` | the big faults |
+//! | `clients.rs`, `workload.rs`, `register_load.rs`, `kv_load.rs` | who asks for what |
+//! | `kv_reference.rs` | what the store must answer, in few words |
+//! | `model.rs`, `history.rs` | invariants, and the judgement of answers |
+//! | `coverage.rs`, `watch.rs`, `trace.rs` | what was reached, and what happened |
+//!
+//! Nothing in the server uses this module.
 
+mod clients;
+mod coverage;
+mod history;
+mod host;
+mod kv_load;
+mod kv_reference;
+mod model;
+mod nemesis;
+mod network;
+mod observed;
+mod random;
 mod register;
+mod register_load;
+mod run;
+mod scenario;
+mod trace;
+mod watch;
+mod workload;
+mod world;
 
+pub use coverage::{Coverage, Path};
+pub use kv_load::KvLoad;
+pub use random::Random;
 pub use register::{Command, Outcome, Register, Registers};
+pub use register_load::RegisterLoad;
+pub use run::{Options, Report, run};
+pub use scenario::{Fault, Faults, Scenario};
+pub use workload::{Ask, Live, Workload};

@@ -14,17 +14,25 @@ use log::debug;
 
 use super::frame::{FrameError, FrameReader, write_frames};
 use super::greeting;
-use super::replies::{Flow, Outlet, Queued, Reply};
+use super::in_flight::{Meter, Share};
+use super::replies::{Answer, Flow, Outlet, Queued, Reply};
 use super::shared::{Shared, Stop};
 use super::stream::{CloseOnDrop, Stream};
 use crate::limits::{COALESCED_BYTES, MAX_REQUEST_FRAME_BYTES};
-use crate::wire::{ClientOutcome, ClientResponse, RequestError, decode_request};
+use crate::wire::{ClientOutcome, RequestError, decode_request};
 
 /// The id of an answer that is about the connection.
 const ABOUT_THE_CONNECTION: u64 = 0;
 
 /// Serves a client until it leaves, errs, or the node stops.
-pub(super) fn serve(shared: &Shared, stream: &Stream, mut reader: FrameReader<Stream>) {
+pub(super) fn serve(
+    shared: &Shared,
+    stream: &Stream,
+    mut reader: FrameReader<Stream>,
+    in_flight: &Arc<Meter>,
+) {
+    let own = Meter::new(shared.settings.max_client_in_flight_bytes);
+    let meters = [own, Arc::clone(in_flight)];
     let flow = Arc::new(Flow::new(shared.settings.max_pipelined));
     // Bounded in fact: each answer but the last, about the connection, is to a request of the flow.
     let (queue, queued) = unbounded();
@@ -37,13 +45,13 @@ pub(super) fn serve(shared: &Shared, stream: &Stream, mut reader: FrameReader<St
         if let Err(error) = writer {
             return debug!("a client gets no thread: {error}");
         }
-        match read_requests(shared, &mut reader, &flow, &outlet) {
+        match read_requests(shared, &mut reader, &flow, &outlet, &meters) {
             Ok(()) | Err(FrameError::Closed) => {}
             Err(error) => {
                 debug!("a client is cut off: {error}");
                 let message = format!("the connection is closed: {error}");
                 let outcome = ClientOutcome::BadRequest(message);
-                outlet.give(vec![ClientResponse { id: ABOUT_THE_CONNECTION, outcome }], true);
+                outlet.give(vec![Answer::new(ABOUT_THE_CONNECTION, outcome)], true);
             }
         }
         // The writer ends when the last answer is given: only replies hold the outlet now.
@@ -58,9 +66,11 @@ fn read_requests(
     reader: &mut FrameReader<Stream>,
     flow: &Flow,
     outlet: &Arc<Outlet>,
+    meters: &[Arc<Meter>; 2],
 ) -> Result<(), FrameError> {
     while !shared.stop.is_set() {
         let bytes = reader.read(MAX_REQUEST_FRAME_BYTES, shared.settings.for_client())?;
+        let size = bytes.len();
         let request = match decode_request(bytes) {
             Ok(request) => Ok(request),
             Err(RequestError { id: Some(id), error }) => Err((id, error)),
@@ -70,13 +80,19 @@ fn read_requests(
             break;
         }
         match request {
-            Ok(request) => {
-                let reply = Reply::new(request.id, Arc::clone(outlet));
-                shared.handler.request(request, reply);
-            }
+            Ok(request) => match Share::take(meters.clone(), size) {
+                Some(share) => {
+                    let reply = Reply::new(request.id, Arc::clone(outlet), share);
+                    shared.handler.request(request, reply);
+                }
+                None => {
+                    let outcome = ClientOutcome::TooManyRequests;
+                    outlet.give(vec![Answer::new(request.id, outcome)], true);
+                }
+            },
             Err((id, error)) => {
                 let outcome = ClientOutcome::BadRequest(error.to_string());
-                outlet.give(vec![ClientResponse { id, outcome }], true);
+                outlet.give(vec![Answer::new(id, outcome)], true);
             }
         }
     }
@@ -117,18 +133,18 @@ impl Writer<'_> {
     /// Writes what is given, and what else is ready, at once.
     fn write(&self, first: Queued, buffer: &mut Vec<u8>) -> std::io::Result<()> {
         buffer.clear();
-        let mut answers = Vec::new();
+        let mut written = Vec::new();
         let mut next = Some(first);
-        while let Some(queued) = next {
-            answers.push(queued.answers());
+        while let Some(mut queued) = next {
             queued.encode(buffer);
+            written.push(queued);
             next = match buffer.len() < COALESCED_BYTES {
                 true => self.queued.try_recv().ok(),
                 false => None,
             };
         }
         write_frames(&mut self.stream.clone(), &[&buffer[..]], self.time)?;
-        answers.into_iter().for_each(|answers| self.flow.answered(answers, true));
+        written.iter().for_each(|queued| self.flow.answered(queued.answers(), true));
         if buffer.capacity() > 2 * COALESCED_BYTES {
             *buffer = Vec::new();
         }

@@ -7,7 +7,8 @@ use log::{debug, info, warn};
 use parking_lot::Mutex;
 
 use super::frame::{EMPTY_FRAME, FrameError, FrameReader, write_frames};
-use super::seats::{Seat, Seats};
+use super::in_flight::Meter;
+use super::seats::{Seats, SharedSeat, SharedSeats};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::stream::Stream;
@@ -19,8 +20,10 @@ use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer};
 /// Who is connected, as far as there are bounds on it.
 pub(super) struct Inbound {
     /// Connections that have not greeted yet.
-    pub(super) ungreeted: Seats,
+    pub(super) ungreeted: SharedSeats,
     clients: Seats,
+    /// Bytes of requests and answers under way.
+    in_flight: Arc<Meter>,
     /// The connection of each peer. A peer has one: when it opens another, the first is dead.
     peers: Mutex<HashMap<NodeId, Stream>>,
 }
@@ -28,8 +31,9 @@ pub(super) struct Inbound {
 impl Inbound {
     pub(super) fn new(settings: &Settings) -> Inbound {
         Inbound {
-            ungreeted: Seats::new(settings.max_ungreeted),
+            ungreeted: SharedSeats::new(settings.max_ungreeted, settings.max_ungreeted_per_address),
             clients: Seats::new(settings.max_clients),
+            in_flight: Meter::new(settings.max_in_flight_bytes),
             peers: Mutex::new(HashMap::new()),
         }
     }
@@ -55,7 +59,12 @@ impl Inbound {
 }
 
 /// Serves one connection from its greeting to its end.
-pub(super) fn serve(shared: &Arc<Shared>, inbound: &Inbound, stream: &Stream, ungreeted: Seat) {
+pub(super) fn serve(
+    shared: &Arc<Shared>,
+    inbound: &Inbound,
+    stream: &Stream,
+    ungreeted: SharedSeat,
+) {
     let Some(_registered) = shared.register(stream) else { return };
     let settings = &shared.settings;
     if stream.set_write_timeout(settings.write_time).is_err() {
@@ -74,7 +83,7 @@ pub(super) fn serve(shared: &Arc<Shared>, inbound: &Inbound, stream: &Stream, un
             };
             if welcome(shared, stream, shared.handler.admit_client()) {
                 drop(ungreeted);
-                clients::serve(shared, stream, reader);
+                clients::serve(shared, stream, reader, &inbound.in_flight);
             }
         }
         Role::Peer(hello) => {

@@ -73,10 +73,10 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
             return;
         }
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, from)) => {
                 failing = false;
                 match Stream::new(stream) {
-                    Ok(stream) => admit(shared, &inbound, stream),
+                    Ok(stream) => admit(shared, &inbound, stream, from.ip().to_canonical()),
                     Err(error) => debug!("a connection ended as it began: {error}"),
                 }
             }
@@ -94,8 +94,8 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
 }
 
 /// Gives the connection a thread, if there is room for one that has not greeted yet.
-fn admit(shared: &Arc<Shared>, inbound: &Arc<Inbound>, stream: Stream) {
-    let Some(seat) = inbound.ungreeted.take() else {
+fn admit(shared: &Arc<Shared>, inbound: &Arc<Inbound>, stream: Stream, from: IpAddr) {
+    let Some(seat) = inbound.ungreeted.take(from) else {
         let refusal = Refusal::new(
             Reason::TooManyConnections,
             "too many connections wait to be greeted: try again later",

@@ -26,6 +26,7 @@ mod backoff;
 mod clients;
 mod frame;
 mod greeting;
+mod in_flight;
 mod inbound;
 mod listener;
 mod peers;

@@ -11,9 +11,10 @@ use crossbeam_channel::Sender;
 use log::debug;
 use parking_lot::{Condvar, Mutex};
 
+use super::in_flight::Share;
 use super::stream::Stream;
 use crate::limits::{COALESCED_BYTES, DIRECT_REPLIES};
-use crate::wire::{ClientOutcome, ClientResponse, encode_response};
+use crate::wire::{ClientOutcome, encode_response};
 
 /// Where the answer to one request goes.
 ///
@@ -23,12 +24,30 @@ use crate::wire::{ClientOutcome, ClientResponse, encode_response};
 pub struct Reply {
     id: u64,
     to: Option<Arc<Outlet>>,
+    /// What the request takes.
+    share: Option<Share>,
+}
+
+/// An answer that waits to be written, with what it takes until then.
+#[derive(Debug)]
+pub(super) struct Answer {
+    id: u64,
+    /// None once it is encoded.
+    outcome: Option<ClientOutcome>,
+    /// Given back when this is dropped.
+    _share: Option<Share>,
+}
+
+impl Answer {
+    pub(super) fn new(id: u64, outcome: ClientOutcome) -> Answer {
+        Answer { id, outcome: Some(outcome), _share: None }
+    }
 }
 
 impl Reply {
     /// The reply to request `id`.
-    pub(super) fn new(id: u64, to: Arc<Outlet>) -> Reply {
-        Reply { id, to: Some(to) }
+    pub(super) fn new(id: u64, to: Arc<Outlet>, share: Share) -> Reply {
+        Reply { id, to: Some(to), share: Some(share) }
     }
 
     /// Answers. Does not wait; if the client is gone, nothing happens.
@@ -37,9 +56,19 @@ impl Reply {
     }
 
     fn give(&mut self, outcome: ClientOutcome) {
-        if let Some(to) = self.to.take() {
-            to.give(vec![ClientResponse { id: self.id, outcome }], true);
+        if let Some((to, answer)) = self.answer(outcome) {
+            to.give(vec![answer], true);
         }
+    }
+
+    /// The answer and where it goes, unless it was given already.
+    fn answer(&mut self, outcome: ClientOutcome) -> Option<(Arc<Outlet>, Answer)> {
+        let to = self.to.take()?;
+        let mut share = self.share.take();
+        if let Some(share) = &mut share {
+            share.grow(outcome.size());
+        }
+        Some((to, Answer { id: self.id, outcome: Some(outcome), _share: share }))
     }
 }
 
@@ -51,13 +80,12 @@ impl Drop for Reply {
 
 /// Answers that are given at the same time: those of one client leave together.
 #[derive(Debug, Default)]
-pub struct Replies(Vec<(Arc<Outlet>, ClientResponse)>);
+pub struct Replies(Vec<(Arc<Outlet>, Answer)>);
 
 impl Replies {
     /// Adds an answer.
     pub fn add(&mut self, mut reply: Reply, outcome: ClientOutcome) {
-        let id = reply.id;
-        self.0.extend(reply.to.take().map(|to| (to, ClientResponse { id, outcome })));
+        self.0.extend(reply.answer(outcome));
     }
 
     /// Gives all answers. Does not wait.
@@ -79,36 +107,30 @@ impl Replies {
 
 /// What the connection's own thread is given.
 #[derive(Debug)]
-pub(super) enum Queued {
-    Responses(Vec<ClientResponse>),
-    /// What the system did not take of so many answers.
-    Rest {
-        bytes: Vec<u8>,
-        answers: usize,
-    },
+pub(super) struct Queued {
+    /// What the system did not take of them, where they are encoded already.
+    rest: Vec<u8>,
+    answers: Vec<Answer>,
 }
 
 impl Queued {
     /// How many answers these are.
     pub(super) fn answers(&self) -> usize {
-        match self {
-            Queued::Responses(responses) => responses.len(),
-            Queued::Rest { answers, .. } => *answers,
-        }
+        self.answers.len()
     }
 
     /// Appends the bytes to send.
-    pub(super) fn encode(self, to: &mut Vec<u8>) {
-        match self {
-            Queued::Responses(responses) => encode(responses, to),
-            Queued::Rest { bytes, .. } => to.extend_from_slice(&bytes),
-        }
+    pub(super) fn encode(&mut self, to: &mut Vec<u8>) {
+        to.append(&mut self.rest);
+        encode(&mut self.answers, to);
     }
 }
 
-fn encode(responses: Vec<ClientResponse>, to: &mut Vec<u8>) {
-    for response in responses {
-        encode_response(response.id, response.outcome, to);
+fn encode(answers: &mut [Answer], to: &mut Vec<u8>) {
+    for answer in answers {
+        if let Some(outcome) = answer.outcome.take() {
+            encode_response(answer.id, outcome, to);
+        }
     }
 }
 
@@ -128,17 +150,16 @@ impl Outlet {
     }
 
     /// Gives answers, by a write of its own if it may be `direct` and nothing waits before them.
-    pub(super) fn give(&self, responses: Vec<ClientResponse>, direct: bool) {
+    pub(super) fn give(&self, mut answers: Vec<Answer>, direct: bool) {
         let mut buffer = self.buffer.lock();
         if !direct || self.flow.is_queued() {
-            return self.queue(Queued::Responses(responses));
+            return self.queue(Queued { rest: Vec::new(), answers });
         }
-        let answers = responses.len();
         buffer.clear();
-        encode(responses, &mut buffer);
+        encode(&mut answers, &mut buffer);
         match self.stream.write_now(&[IoSlice::new(&buffer)]) {
-            Ok(written) if written == buffer.len() => self.flow.answered(answers, false),
-            Ok(written) => self.queue(Queued::Rest { bytes: buffer[written..].to_vec(), answers }),
+            Ok(written) if written == buffer.len() => self.flow.answered(answers.len(), false),
+            Ok(written) => self.queue(Queued { rest: buffer[written..].to_vec(), answers }),
             Err(error) => {
                 debug!("a client is cut off: {error}");
                 self.stream.close();

@@ -37,6 +37,12 @@ pub struct Settings {
     pub max_clients: usize,
     /// [`limits::MAX_UNGREETED`]
     pub max_ungreeted: usize,
+    /// [`limits::MAX_UNGREETED_PER_ADDRESS`]
+    pub max_ungreeted_per_address: usize,
+    /// [`limits::MAX_IN_FLIGHT_BYTES`]
+    pub max_in_flight_bytes: usize,
+    /// [`limits::MAX_CLIENT_IN_FLIGHT_BYTES`]
+    pub max_client_in_flight_bytes: usize,
     /// [`limits::MAX_PIPELINED`]
     pub max_pipelined: usize,
     /// [`limits::MAX_QUEUED_FRAMES`]
@@ -62,6 +68,9 @@ impl Default for Settings {
             closing_time: limits::CLOSING_TIME,
             max_clients: limits::MAX_CLIENTS,
             max_ungreeted: limits::MAX_UNGREETED,
+            max_ungreeted_per_address: limits::MAX_UNGREETED_PER_ADDRESS,
+            max_in_flight_bytes: limits::MAX_IN_FLIGHT_BYTES,
+            max_client_in_flight_bytes: limits::MAX_CLIENT_IN_FLIGHT_BYTES,
             max_pipelined: limits::MAX_PIPELINED,
             max_queued_frames: limits::MAX_QUEUED_FRAMES,
             max_queued_bytes: limits::MAX_QUEUED_BYTES,

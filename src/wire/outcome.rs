@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use crate::lang::Value;
+use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Ballot, NodeId, Position, Slot};
 
 /// What came of a request.
@@ -89,7 +90,28 @@ pub enum Certainty {
     MayHaveRun,
 }
 
+/// What an answer takes besides the keys, values and texts in it, about.
+const OUTCOME_BYTES: usize = 128;
+
 impl ClientOutcome {
+    /// How many bytes it takes, about.
+    pub fn size(&self) -> usize {
+        let text = |value: &Value| match value {
+            Value::Text(text) => text.as_bytes().len(),
+            Value::Number(_) | Value::Truth(_) => 0,
+        };
+        let parts = match self {
+            ClientOutcome::Read { values, returned, .. } => {
+                let pairs = values.iter().map(|(k, v)| ENTRY_OVERHEAD_BYTES + k.len() + v.len());
+                pairs.sum::<usize>() + returned.as_ref().map_or(0, text)
+            }
+            ClientOutcome::Aborted { message, .. } => message.len(),
+            ClientOutcome::Status(status) => OUTCOME_BYTES * status.members.len(),
+            _ => 0,
+        };
+        OUTCOME_BYTES + parts
+    }
+
     /// What this answer says about the sending that it answers.
     ///
     /// Of an earlier sending of the same transaction it says nothing, unless the answer is that it

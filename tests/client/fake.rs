@@ -160,7 +160,9 @@ pub(crate) fn client<const N: usize>(nodes: [&Node; N]) -> Client {
 }
 
 pub(crate) fn client_with_time<const N: usize>(nodes: [&Node; N], time: Duration) -> Client {
-    Client::builder().addresses(nodes.map(|node| node.address)).timeout(time).build()
+    let builder = Client::builder().addresses(nodes.map(|node| node.address));
+    // A slow machine must not look like a silent node.
+    builder.timeout(time).silence(LONG).build()
 }
 
 /// A transaction on a thread of its own.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lattistore::client::{Cause, ClientOutcome, Error};
 use lattistore::wire::{Reason, Refusal};
 
-use crate::fake::{Node, client, client_with_time, execute, result, returned};
+use crate::fake::{LONG, Node, client, client_with_time, execute, result, returned};
 
 #[test]
 fn a_redirect_is_followed_under_the_same_number() {
@@ -81,6 +81,23 @@ fn a_lost_reply_is_asked_for_on_another_node_under_the_same_number() {
     assert_eq!(first, second);
     seat.answer(id, returned(5));
     assert_eq!(result(call), Ok(Some(5)));
+}
+
+#[test]
+fn a_silent_node_is_left_for_another() {
+    let (one, other) = (Node::start(), Node::start());
+    let builder = lattistore::Client::builder().addresses([one.address, other.address]);
+    let client = builder.timeout(LONG).silence(Duration::from_millis(200)).build();
+    let call = execute(&client);
+    // It takes what it is sent, and says nothing.
+    let mut silent = one.accept();
+    silent.request();
+    let mut seat = other.accept();
+    seat.open_session(7, 8);
+    let (id, _) = seat.transaction();
+    seat.answer(id, returned(5));
+    assert_eq!(result(call), Ok(Some(5)));
+    silent.expect_end();
 }
 
 #[test]
@@ -239,7 +256,7 @@ fn the_node_is_told_to_answer_before_the_client_gives_up() {
     let call = execute(&client([&node]));
     let mut seat = node.accept();
     let request = seat.request();
-    let most = u32::try_from(crate::fake::LONG.as_millis()).expect("it is short");
+    let most = u32::try_from(LONG.as_millis()).expect("it is short");
     assert!(request.timeout_ms > most / 2 && request.timeout_ms < most, "{}", request.timeout_ms);
     drop((seat, node));
     drop(call);

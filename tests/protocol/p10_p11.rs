@@ -228,6 +228,20 @@ fn p10_a_node_that_is_slower_than_the_load_is_repaired_all_the_same() {
 }
 
 #[test]
+fn p10_answers_to_repeated_repairs_do_not_multiply_them() {
+    let mut cluster = node_3_was_away(1 << 20, 1_000);
+    cluster.tick(1, 200);
+    cluster.settle_if(|e| !e.is("repair-patches"));
+    let repair = cluster.take(|e| e.is("repair-patches")).remove(0);
+    for _ in 0..5 {
+        cluster.deliver_one(repair.clone());
+    }
+    assert_eq!(cluster.deliver(|e| e.is("progress")), 5);
+    assert_eq!(cluster.wire.iter().filter(|e| e.is("repair-patches")).count(), 1);
+    converge(&mut cluster);
+}
+
+#[test]
 fn p11_tombstones_go_only_well_below_complete() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);

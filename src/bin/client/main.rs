@@ -1,8 +1,11 @@
 //! The client program: a prompt for transactions, and a command for scripts.
 
+mod commands;
+mod completion;
 mod duration;
 mod exit;
 mod json;
+mod lines;
 mod once;
 mod options;
 mod parameter;
@@ -11,6 +14,7 @@ mod report;
 mod shell;
 mod style;
 mod table;
+mod terminal;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -48,6 +52,8 @@ fn run(options: &Options) -> io::Result<Exit> {
     if options.is_one_request() {
         return once::run(&mut shell, options);
     }
-    let _ = io::stdin().is_terminal();
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        return terminal::run(&mut shell);
+    }
     piped::run(&mut shell, io::stdin().lock(), &mut io::stdout().lock())
 }

@@ -5,7 +5,9 @@
 
 use std::io::{self, BufRead, Write};
 
+use crate::commands::Next;
 use crate::exit::Exit;
+use crate::lines::Lines;
 use crate::options::Output;
 use crate::shell::Shell;
 
@@ -15,44 +17,32 @@ pub(crate) fn run(
     mut input: impl BufRead,
     output: &mut impl Write,
 ) -> io::Result<Exit> {
-    let mut program = String::new();
-    let mut line = Vec::new();
+    let mut lines = Lines::default();
+    let mut bytes = Vec::new();
     loop {
-        line.clear();
-        if input.read_until(b'\n', &mut line)? == 0 {
-            break;
+        bytes.clear();
+        if input.read_until(b'\n', &mut bytes)? == 0 {
+            lines.end(shell, output)?;
+            return Ok(shell.exit());
         }
-        let text = String::from_utf8_lossy(&line);
-        // What is not text must not run as something else; the node would refuse it as well.
-        if let std::borrow::Cow::Owned(_) = text {
-            let error = "the input is not UTF-8";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+        // What is not text must not run as something else.
+        let line = std::str::from_utf8(&bytes).map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidData, "the input has a line that is not UTF-8")
+        })?;
+        let line = line.trim_end_matches(['\n', '\r']);
+        if shell.output == Output::Text {
+            writeln!(output, "{}", echo(lines.prompt(), line))?;
         }
-        let text = text.trim_end_matches(['\n', '\r']);
-        echo(shell, &program, text, output)?;
-        if !text.is_empty() {
-            if !program.is_empty() {
-                program.push('\n');
-            }
-            program.push_str(text);
-        } else if !program.is_empty() {
-            shell.send(&std::mem::take(&mut program), output)?;
+        if lines.take(shell, line, output)? == Next::End {
+            return Ok(shell.exit());
         }
     }
-    if !program.is_empty() {
-        shell.send(&program, output)?;
-    }
-    Ok(shell.exit())
 }
 
-/// Shows a line after its prompt, as a terminal would.
-fn echo(shell: &Shell, program: &str, line: &str, output: &mut impl Write) -> io::Result<()> {
-    if shell.output == Output::Json {
-        return Ok(());
-    }
-    let prompt = if program.is_empty() { ">" } else { "." };
+/// A line after its prompt, as a terminal shows it.
+fn echo(prompt: &str, line: &str) -> String {
     match line.is_empty() {
-        true => writeln!(output, "{prompt}"),
-        false => writeln!(output, "{prompt} {line}"),
+        true => prompt.trim_end().to_owned(),
+        false => format!("{prompt}{line}"),
     }
 }

@@ -1,12 +1,13 @@
 //! What a session of programs has: the client, the parameters, the settings, and how it has gone.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::time::Instant;
 
 use lattistore::Client;
 use lattistore::client::{Answer, Error, Params};
+use lattistore::lang::compile;
 
+use crate::completion::{Keys, keys_named};
 use crate::exit::Exit;
 use crate::options::{Options, Output};
 use crate::style::Style;
@@ -26,8 +27,8 @@ pub(crate) struct Shell {
     pub(crate) timing: bool,
     /// Whether a first line that is a whole program is sent at once.
     pub(crate) single_line: bool,
-    /// Keys that results had.
-    pub(crate) seen: BTreeSet<String>,
+    /// Keys that programs named and results had.
+    pub(crate) seen: Keys,
     exit: Exit,
 }
 
@@ -40,12 +41,12 @@ impl Shell {
             style: Style::of(&io::stdout(), options.color),
             timing: false,
             single_line: false,
-            seen: BTreeSet::new(),
+            seen: Keys::default(),
             exit: Exit::Fine,
         }
     }
 
-    /// How the program should end by what happened so far.
+    /// How a session of a script ends: by the first failure.
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }
@@ -57,11 +58,18 @@ impl Shell {
 
     /// Runs a program, and remembers the keys that it read and how it ended.
     pub(crate) fn execute(&mut self, program: &str) -> Result<Answer, Error> {
-        let result = self.client.execute(program, self.params.clone());
+        let params = self.params.clone();
+        // What cannot write needs no session, and so a command that only reads leaves no trace.
+        let result = match compile(program).is_ok_and(|program| program.is_read_only()) {
+            true => self.client.read(program, params),
+            false => self.client.execute(program, params),
+        };
         match &result {
             Ok(answer) => {
-                let room = MAX_SEEN_KEYS.saturating_sub(self.seen.len());
-                self.seen.extend(answer.values.keys().take(room).cloned());
+                let mut seen = self.seen.borrow_mut();
+                let room = MAX_SEEN_KEYS.saturating_sub(seen.len());
+                let keys = keys_named(program).chain(answer.values.keys().cloned());
+                seen.extend(keys.take(room));
             }
             Err(error) => self.note(Exit::from(error)),
         }

@@ -1,0 +1,190 @@
+//! What the server is told: by flags, else by environment variables, else by a file, else by default.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use lattistore::cli::Generate;
+use lattistore::lpaxos::{Config, Election};
+use lattistore::server::{Options, Place};
+use serde::Deserialize;
+
+use crate::config::File;
+
+/// The port that nodes listen on unless told otherwise.
+const DEFAULT_PORT: u16 = 50051;
+
+/// How long each node leads with `--leader rotating`, in milliseconds.
+const ROTATING_TERM_MS: u64 = 5_000;
+
+/// Runs one node of a lattistore cluster.
+///
+/// Start every node with the same list. When all of them have heard each other the cluster is formed;
+/// from then on it serves as long as a majority of the nodes can talk to each other.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The address of this node, one of --node-ips
+    #[arg(long, value_name = "IP", env = "LATTISTORE_MY_IP")]
+    my_ip: Option<IpAddr>,
+
+    /// The addresses of all nodes of the cluster, this one included
+    #[arg(
+        long,
+        value_name = "IP",
+        num_args = 1..,
+        value_delimiter = ' ',
+        env = "LATTISTORE_NODE_IPS"
+    )]
+    node_ips: Option<Vec<IpAddr>>,
+
+    /// The port that all nodes listen on, for each other and for clients [default: 50051]
+    #[arg(long, value_name = "PORT", env = "LATTISTORE_PORT")]
+    port: Option<u16>,
+
+    /// Where the node keeps its state [default: a folder named after the address, in
+    /// ./lattistore-data]
+    #[arg(long, value_name = "DIR", env = "LATTISTORE_DATA_DIR", conflicts_with = "in_memory")]
+    data_dir: Option<PathBuf>,
+
+    /// Keep the state in memory only: a node that stops is lost for its cluster for good
+    #[arg(long)]
+    in_memory: bool,
+
+    /// How the leader is found [default: elected]
+    #[arg(long, value_enum, env = "LATTISTORE_LEADER")]
+    leader: Option<Leader>,
+
+    /// What is logged to standard error: off, error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL", env = "LATTISTORE_LOG")]
+    log: Option<log::LevelFilter>,
+
+    /// Read what is not said by flags or environment variables from this TOML file
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_CONFIG")]
+    config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) generate: Generate,
+}
+
+/// How the leader is found.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Leader {
+    /// By heartbeats: the leader stays as long as it reaches a majority
+    Elected,
+    /// The next node every 5 seconds by the nodes' clocks
+    Rotating,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  A cluster of one:
+    server --my-ip 127.0.0.1 --node-ips 127.0.0.1
+  A cluster of three; run each in a terminal of its own:
+    server --my-ip 127.0.0.1 --node-ips 127.0.0.1 127.0.0.2 127.0.0.3
+    server --my-ip 127.0.0.2 --node-ips 127.0.0.1 127.0.0.2 127.0.0.3
+    server --my-ip 127.0.0.3 --node-ips 127.0.0.1 127.0.0.2 127.0.0.3
+  Options in a file, the same names without the dashes in front:
+    server --config node.toml
+    # node.toml
+    my-ip = \"127.0.0.1\"
+    node-ips = [\"127.0.0.1\", \"127.0.0.2\", \"127.0.0.3\"]
+    data-dir = \"/var/lib/lattistore\"
+
+Exit codes:
+  0  stopped by SIGINT or SIGTERM
+  2  the options are wrong
+  3  the address cannot be listened on, or the system lacks threads
+  4  the state cannot be read or written: what failed is said on standard error
+  5  the nodes do not agree on the cluster
+  6  a part of the server failed; please report it";
+
+/// What the server is to do.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) options: Options,
+    pub(crate) log: log::LevelFilter,
+}
+
+impl Args {
+    /// Puts flags, environment, file and defaults together.
+    ///
+    /// The error is one line that says what to do.
+    pub(crate) fn settings(self) -> Result<Settings, String> {
+        let file = match &self.config {
+            Some(path) => File::read(path)?,
+            None => File::default(),
+        };
+        let missing = |flag: &str, key: &str| {
+            format!("{flag} is missing: give it, or {key} in a file named by --config; see --help")
+        };
+        let my_ip = self.my_ip.or(file.my_ip).ok_or_else(|| missing("--my-ip", "my-ip"))?;
+        let node_ips =
+            self.node_ips.or(file.node_ips).ok_or_else(|| missing("--node-ips", "node-ips"))?;
+        let my_ip = my_ip.to_canonical();
+        let node_ips: BTreeSet<IpAddr> = node_ips.iter().map(IpAddr::to_canonical).collect();
+        // A flag that says where the state is outweighs a file that says it is nowhere.
+        let in_memory = self.in_memory || self.data_dir.is_none() && file.in_memory;
+        let place = match (in_memory, self.data_dir.or(file.data_dir)) {
+            (true, _) => Place::Memory,
+            (false, Some(directory)) => Place::Directory(directory),
+            // A colon is no part of a file name everywhere.
+            (false, None) => Place::Directory(
+                PathBuf::from("lattistore-data").join(my_ip.to_string().replace(':', "_")),
+            ),
+        };
+        let election = match self.leader.or(file.leader).unwrap_or(Leader::Elected) {
+            Leader::Elected => Election::Heartbeats,
+            Leader::Rotating => Election::Rotating { term_ms: ROTATING_TERM_MS },
+        };
+        let port = self.port.or(file.port).unwrap_or(DEFAULT_PORT);
+        let mut options = Options::new(my_ip, node_ips, port, place);
+        options.config = Config { election, ..Config::default() };
+        let log = self.log.or(file.log.map(|level| level.0)).unwrap_or(log::LevelFilter::Info);
+        Ok(Settings { options, log })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(line: &str) -> Result<Settings, String> {
+        Args::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?.settings()
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_node_needs_its_address_and_the_list_and_no_more() {
+        let said = settings("server --my-ip 127.0.0.1 --node-ips 127.0.0.1 127.0.0.2");
+        let said = said.expect("settings").options;
+        assert_eq!((said.node_ips.len(), said.port), (2, DEFAULT_PORT));
+        let folder = PathBuf::from("lattistore-data/127.0.0.1");
+        assert_eq!(said.place, Place::Directory(folder));
+        assert!(settings("server").expect_err("no address").contains("--my-ip is missing"));
+        let error = settings("server --my-ip 127.0.0.1").expect_err("no list");
+        assert!(error.contains("--node-ips is missing"), "{error}");
+    }
+
+    #[test]
+    fn flags_outweigh_the_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("node.toml");
+        let text =
+            "my-ip = \"::1\"\nnode-ips = [\"::1\"]\nport = 7\nin-memory = true\nlog = \"warn\"";
+        std::fs::write(&path, text).expect("a file");
+        let line = format!("server --config {}", path.display());
+        let said = settings(&line).expect("settings");
+        assert_eq!((said.options.port, said.log), (7, log::LevelFilter::Warn));
+        assert_eq!(said.options.place, Place::Memory);
+        let said = settings(&format!("{line} --port 8 --data-dir d")).expect("settings").options;
+        assert_eq!((said.port, said.place), (8, Place::Directory("d".into())));
+    }
+}

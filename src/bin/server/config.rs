@@ -1,0 +1,67 @@
+//! The file that `--config` names.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer};
+
+use crate::args::Leader;
+
+/// The options in a file. The names are those of the flags.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(crate) struct File {
+    pub(crate) my_ip: Option<IpAddr>,
+    pub(crate) node_ips: Option<Vec<IpAddr>>,
+    pub(crate) port: Option<u16>,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) in_memory: bool,
+    pub(crate) leader: Option<Leader>,
+    pub(crate) log: Option<Level>,
+}
+
+/// A level of the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Level(pub(crate) log::LevelFilter);
+
+impl<'de> Deserialize<'de> for Level {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Level, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Level).map_err(|_| {
+            serde::de::Error::custom(format!(
+                "{text:?} is no level: off, error, warn, info, debug or trace"
+            ))
+        })
+    }
+}
+
+impl File {
+    /// Reads a file. The error names it, and the place in it.
+    pub(crate) fn read(path: &Path) -> Result<File, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_in_a_file_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("node.toml");
+        for (text, said) in [
+            ("prot = 7", "prot"),
+            ("port = 70000", "port"),
+            ("log = \"loud\"", "no level"),
+            ("my-ip = ", "line 1"),
+        ] {
+            std::fs::write(&path, text).expect("a file");
+            let error = File::read(&path).expect_err(text);
+            assert!(error.contains("node.toml") && error.contains(said), "{error}");
+        }
+        assert!(File::read(&directory.path().join("none")).is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! The server: one node of a cluster.
+
+mod args;
+mod config;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use args::Args;
+use clap::{CommandFactory, Parser};
+use lattistore::server::{Server, ServerError};
+
+/// The exit code of wrong options, as of clap's own errors.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match args.generate.write(Args::command(), &mut io::stdout()) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => return fail(&format!("cannot write: {error}"), USAGE),
+    }
+    let settings = match args.settings() {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error, USAGE),
+    };
+    log_to_stderr(settings.log);
+    match Server::start(settings.options).and_then(serve) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string(), error.exit_code()),
+    }
+}
+
+/// One line per event, with the time in UTC.
+fn log_to_stderr(level: log::LevelFilter) {
+    let line = |to: &mut env_logger::fmt::Formatter, record: &log::Record<'_>| {
+        let time = humantime::format_rfc3339_millis(SystemTime::now());
+        writeln!(to, "{time} {:5} {}", record.level(), record.args())
+    };
+    env_logger::Builder::new().filter_level(level).format(line).init();
+}
+
+fn fail(message: &str, code: u8) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::from(code)
+}
+
+/// Serves until SIGINT or SIGTERM; a second signal ends the process at once.
+fn serve(server: Server) -> Result<(), ServerError> {
+    let stopper = server.stopper();
+    let mut stopping = false;
+    ctrlc::set_handler(move || {
+        if stopping {
+            std::process::exit(130);
+        }
+        stopping = true;
+        stopper.stop();
+    })
+    .map_err(|error| ServerError::Spawn(io::Error::other(error)))?;
+    server.wait()
+}

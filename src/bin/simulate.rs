@@ -1,0 +1,194 @@
+//! Simulates clusters, one for each seed, and says what is wrong with them.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use lattistore::sim::{Coverage, Faults, KvLoad, Options, RegisterLoad, Report, run};
+
+/// From so many seeds on, every fault and every rare path must have been reached.
+const SEEDS_FOR_COVERAGE: u64 = 1_000;
+
+/// Simulates clusters under faults, one for each seed, and checks every invariant and every answer.
+#[derive(Parser)]
+struct Args {
+    /// How many seeds to run
+    #[arg(long, default_value_t = 1_000)]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    start: u64,
+    /// How many threads; as many as there are processors if not given
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Run this one seed and print its trace
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Leave only these faults (a number that a failing run prints)
+    #[arg(long)]
+    faults: Option<u32>,
+    /// End the faults after so many milliseconds
+    #[arg(long)]
+    chaos_ms: Option<u64>,
+    /// Run each seed twice and compare
+    #[arg(long)]
+    twice: bool,
+    /// Print no table of what was reached, and make no failing run smaller
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl Args {
+    fn options(&self, seed: u64) -> Options {
+        Options {
+            faults: self.faults.map(Faults),
+            chaos_us: self.chaos_ms.map(|ms| ms * 1_000),
+            ..Options::of_seed(seed)
+        }
+    }
+}
+
+/// Two seeds in three run the store, the third the register machine, which is faster and leaves
+/// nothing but the core.
+fn simulate(options: Options) -> Report {
+    if options.seed.is_multiple_of(3) {
+        run(options, RegisterLoad::new)
+    } else {
+        run(options, KvLoad::new)
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    std::panic::set_hook(Box::new(|_| ()));
+    match args.seed {
+        Some(seed) => one(&args, seed),
+        None => many(&args),
+    }
+}
+
+fn one(args: &Args, seed: u64) -> ExitCode {
+    let report = simulate(Options { keeps_trace: true, ..args.options(seed) });
+    println!("{}", report.trace.unwrap_or_default());
+    println!("{:?}", report.scenario);
+    println!("{} events, {} slots, hash {:016x}", report.events, report.slots, report.hash);
+    match report.failure {
+        None => ExitCode::SUCCESS,
+        Some(why) => {
+            println!("FAILED: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn many(args: &Args) -> ExitCode {
+    let begun = Instant::now();
+    let next = AtomicU64::new(args.start);
+    let end = args.start + args.seeds;
+    let failed = AtomicBool::new(false);
+    let sum = Mutex::new((Coverage::default(), 0_u64, 0_u64));
+    let threads =
+        args.threads.or(std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    while !failed.load(Ordering::Relaxed) {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= end {
+                            return;
+                        }
+                        let report = simulate(args.options(seed));
+                        if args.twice && simulate(args.options(seed)).hash != report.hash {
+                            failed.store(true, Ordering::Relaxed);
+                            println!("FAILED: seed {seed} took two courses");
+                        }
+                        if let Some(why) = &report.failure
+                            && !failed.swap(true, Ordering::Relaxed)
+                        {
+                            fail(args, seed, why);
+                        }
+                        if let Ok(mut sum) = sum.lock() {
+                            sum.0.add(&report.coverage);
+                            sum.1 += report.events;
+                            sum.2 += report.slots;
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut shown = Instant::now();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            std::thread::sleep(Duration::from_millis(20));
+            if shown.elapsed() > Duration::from_secs(5) {
+                shown = Instant::now();
+                let done = next.load(Ordering::Relaxed).min(end) - args.start;
+                eprintln!("{done} of {} seeds, {:.0} a second", args.seeds, rate(done, begun));
+            }
+        }
+    });
+    if failed.load(Ordering::Relaxed) {
+        return ExitCode::FAILURE;
+    }
+    let Ok((coverage, events, slots)) = sum.into_inner() else { return ExitCode::FAILURE };
+    summary(args, &coverage, (events, slots), begun)
+}
+
+fn rate(done: u64, begun: Instant) -> f64 {
+    let done = u32::try_from(done).unwrap_or(u32::MAX);
+    f64::from(done) / begun.elapsed().as_secs_f64()
+}
+
+fn summary(args: &Args, coverage: &Coverage, sums: (u64, u64), begun: Instant) -> ExitCode {
+    if !args.quiet {
+        print!("{coverage}");
+    }
+    let (seeds, (events, slots)) = (args.seeds, sums);
+    println!("{seeds} seeds without a finding: {events} events, {slots} slots chosen");
+    println!("{:.1} s, {:.0} seeds a second", begun.elapsed().as_secs_f64(), rate(seeds, begun));
+    let missing: Vec<_> = coverage.missing().map(|path| path.what()).collect();
+    if args.seeds >= SEEDS_FOR_COVERAGE && !missing.is_empty() {
+        println!("FAILED: never reached: {}", missing.join("; "));
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Prints what is wrong and the smallest way to see it that is found by leaving faults out and
+/// ending them sooner.
+fn fail(args: &Args, seed: u64, why: &str) {
+    println!("FAILED: seed {seed}: {why}");
+    if args.quiet {
+        return;
+    }
+    let mut options = args.options(seed);
+    let scenario = simulate(options).scenario;
+    let mut faults = scenario.faults;
+    let mut chaos_us = scenario.chaos_us;
+    let fails = |options: Options| simulate(options).failure.is_some();
+    for fault in scenario.faults.on() {
+        let fewer = faults.without(fault);
+        if fails(Options { faults: Some(fewer), ..options }) {
+            faults = fewer;
+        }
+    }
+    options.faults = Some(faults);
+    while fails(Options { chaos_us: Some(chaos_us / 2), ..options }) && chaos_us > 10_000 {
+        chaos_us /= 2;
+    }
+    options.chaos_us = Some(chaos_us / 1_000 * 1_000);
+    let names: Vec<_> = faults.on().map(|fault| format!("{fault:?}")).collect();
+    println!("it needs only: {}", names.join(", "));
+    if let Some(why) = simulate(options).failure {
+        println!("smaller: {why}");
+    } else {
+        chaos_us = scenario.chaos_us;
+    }
+    println!(
+        "to see it: cargo run --release --bin simulate -- --seed {seed} --faults {} --chaos-ms {}",
+        faults.0,
+        chaos_us / 1_000
+    );
+}

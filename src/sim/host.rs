@@ -1,0 +1,180 @@
+//! A simulated computer: the node, its disk, its clock, and what waits to be taken in.
+
+use std::collections::VecDeque;
+
+use super::observed::{Numbered, Observed, Runs};
+use super::workload::Workload;
+use crate::lpaxos::{
+    Config, Durable, Machine, Members, Message, Node, NodeId, Record, Request, Ticket,
+};
+
+/// A node's machine, seen through glass.
+pub(super) type Seen<W> = Observed<<W as Workload>::Machine>;
+/// Keys of the machine.
+pub(super) type Key<W> = <<W as Workload>::Machine as Machine>::Key;
+/// Values of the machine.
+pub(super) type Value<W> = <<W as Workload>::Machine as Machine>::Value;
+/// Commands of the machine.
+pub(super) type Command<W> = <<W as Workload>::Machine as Machine>::Command;
+/// Messages between nodes.
+pub(super) type Msg<W> = Message<Key<W>, Value<W>>;
+
+/// So much may wait at a node; more is dropped, as the protocol sends it again.
+const INBOX_MOST: usize = 200;
+
+/// What a node takes in.
+#[derive(Debug)]
+pub(super) enum Input<W: Workload> {
+    /// A message of another node.
+    Message(usize, Msg<W>),
+    /// A request of a client: its number, its command, and how long it may take, in milliseconds.
+    Request(usize, Command<W>, u64),
+    /// Time passed.
+    Tick,
+}
+
+/// A write under way, and what is to be sent after it.
+#[derive(Debug)]
+pub(super) struct Write<W: Workload> {
+    /// What is written.
+    pub(super) records: Vec<Record<Key<W>, Value<W>>>,
+    /// What leaves once it is durable.
+    pub(super) late: Vec<(NodeId, Msg<W>)>,
+}
+
+/// The computer.
+#[derive(Debug)]
+pub(super) struct Host<W: Workload> {
+    /// The node; none while it is down.
+    pub(super) node: Option<Node<Seen<W>>>,
+    /// What the node ran since it was last looked at.
+    pub(super) runs: Runs<W::Machine>,
+    /// What the disk holds durably.
+    pub(super) disk: Durable<Key<W>, Value<W>>,
+    /// The write under way.
+    pub(super) writing: Option<Write<W>>,
+    /// The next write fails.
+    pub(super) fails_next: bool,
+    /// Counts starts, so that events of an earlier life do not count.
+    pub(super) life: u64,
+    /// It stands still until then, in microseconds.
+    pub(super) paused_until_us: u64,
+    /// Its disk is slow until then, in microseconds.
+    pub(super) slow_until_us: u64,
+    /// One step takes so long, in microseconds.
+    pub(super) step_us: u64,
+    /// How far its clock is ahead, in milliseconds.
+    pub(super) ahead_ms: u64,
+    /// Its clock's speed, in thousandths.
+    pub(super) clock_rate: u64,
+    /// Whether the node led before its last step.
+    pub(super) led: bool,
+    /// Whether it will take in what waits.
+    pub(super) is_woken: bool,
+    inbox: VecDeque<Input<W>>,
+}
+
+impl<W: Workload> Host<W> {
+    /// A computer with an empty disk, still off.
+    pub(super) fn new(step_us: u64, ahead_ms: u64, clock_rate: u64) -> Host<W> {
+        Host {
+            node: None,
+            runs: Runs::<W::Machine>::default(),
+            disk: Durable::default(),
+            writing: None,
+            fails_next: false,
+            life: 0,
+            paused_until_us: 0,
+            slow_until_us: 0,
+            step_us,
+            ahead_ms,
+            clock_rate,
+            led: false,
+            is_woken: false,
+            inbox: VecDeque::new(),
+        }
+    }
+
+    /// What its clock shows, in milliseconds.
+    pub(super) fn clock_ms(&self, now_us: u64) -> u64 {
+        now_us * self.clock_rate / 1_000_000 + self.ahead_ms
+    }
+
+    /// Starts the node from its disk.
+    pub(super) fn start(
+        &mut self,
+        me: NodeId,
+        members: Members,
+        config: Config,
+        machine: W::Machine,
+        seed: u64,
+        now_us: u64,
+    ) {
+        let (machine, runs) = Observed::new(machine);
+        let (disk, now_ms) = (self.disk.clone(), self.clock_ms(now_us));
+        self.runs = runs;
+        self.life += 1;
+        self.is_woken = false;
+        self.node = Some(Node::new(me, members, config, machine, disk, seed, now_ms));
+    }
+
+    /// Stops the node: what is not on the disk is gone.
+    pub(super) fn stop(&mut self) -> Option<Write<W>> {
+        self.node = None;
+        self.life += 1;
+        self.fails_next = false;
+        self.paused_until_us = 0;
+        self.inbox.clear();
+        self.writing.take()
+    }
+
+    /// Puts an input where the node will find it; false if there is no place or no node.
+    pub(super) fn put(&mut self, input: Input<W>) -> bool {
+        let fits = self.node.is_some() && self.inbox.len() < INBOX_MOST;
+        if fits {
+            self.inbox.push_back(input);
+        }
+        fits
+    }
+
+    /// Whether the node can take something in now.
+    pub(super) fn can_step(&self, now_us: u64) -> bool {
+        self.node.is_some() && self.writing.is_none() && self.paused_until_us <= now_us
+    }
+
+    /// Whether something waits for the node.
+    pub(super) fn has_input(&self) -> bool {
+        !self.inbox.is_empty()
+    }
+
+    /// Gives the node up to `most` of what waits.
+    pub(super) fn take_in(&mut self, most: usize, now_us: u64) {
+        let now_ms = self.clock_ms(now_us);
+        let Some(node) = &mut self.node else { return };
+        for _ in 0..most {
+            match self.inbox.pop_front() {
+                None => return,
+                Some(Input::Tick) => node.tick(now_ms),
+                Some(Input::Message(from, message)) => {
+                    node.message(now_ms, node_id(from), message);
+                }
+                Some(Input::Request(request, command, within_ms)) => {
+                    let ticket = Ticket(u64::try_from(request).unwrap_or(u64::MAX));
+                    let command = Numbered { request: Some(request), command };
+                    let deadline_ms = now_ms + within_ms;
+                    node.request(now_ms, Request { ticket, command, deadline_ms });
+                }
+            }
+        }
+    }
+}
+
+/// The id of the node at a place.
+pub(super) fn node_id(place: usize) -> NodeId {
+    NodeId(u64::try_from(place).unwrap_or(u64::MAX) + 1)
+}
+
+/// The place of a node.
+pub(super) fn place_of(node: NodeId) -> usize {
+    usize::try_from(node.0 - 1).unwrap_or(usize::MAX)
+}

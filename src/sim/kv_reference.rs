@@ -1,0 +1,147 @@
+//! A second opinion on the store: what transactions and sessions mean, in the fewest words.
+//!
+//! It shares nothing with the store but the commands and outcomes. Programs are known by their text.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use crate::kv::{Command, Outcome, SWEEPS_TO_EXPIRE, SessionNumber};
+use crate::lang::{Failure, Params, Value};
+use crate::lpaxos::{Position, Slot};
+
+/// Appends a token to a text.
+pub(super) const APPEND: &str = "x = get $k; put $k x + $t;";
+/// The same, but only where there is a text.
+pub(super) const APPEND_TO_SOME: &str =
+    "x = get $k; put $k x + $t; if x == \"\" { abort \"empty\"; }";
+/// Deletes a text.
+pub(super) const TAKE: &str = "x = get $k; delete $k;";
+/// Moves one text to the end of another.
+pub(super) const MOVE: &str = "x = get $k; y = get $l; put $l y + x; delete $k;";
+/// Reads two texts.
+pub(super) const READ: &str = "x = get $k; y = get $l;";
+
+/// A session of the reference.
+#[derive(Clone, Debug)]
+struct Session {
+    window: u64,
+    used: Slot,
+    /// By place: the number kept there, and its outcome.
+    kept: BTreeMap<u64, (u64, Outcome)>,
+}
+
+/// The state.
+#[derive(Clone, Debug, Default)]
+pub struct KvReference {
+    texts: BTreeMap<String, String>,
+    sessions: BTreeMap<u64, Session>,
+    opened: u64,
+    sweeps: Vec<Slot>,
+}
+
+impl KvReference {
+    /// The users' keys.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.texts.iter().map(|(key, text)| (key.as_bytes(), text.as_bytes()))
+    }
+
+    /// Whether any token appears twice: each was appended by one transaction.
+    pub(super) fn repeated_token(&self) -> Option<&str> {
+        let mut seen = BTreeSet::new();
+        let tokens = self.texts.values().flat_map(|text| text.split_terminator('.'));
+        tokens.into_iter().find(|token| !seen.insert(*token))
+    }
+
+    pub(super) fn run(&mut self, command: &Command, position: Position) -> Outcome {
+        match command {
+            Command::OpenSession { window } => {
+                self.opened += 1;
+                let (kept, used) = (BTreeMap::new(), position.slot);
+                let session = Session { window: u64::from(*window), used, kept };
+                self.sessions.insert(self.opened, session);
+                Outcome::SessionOpened { session: self.opened, window: *window, position }
+            }
+            Command::SweepSessions { .. } => {
+                self.sweeps.push(position.slot);
+                if self.sweeps.len() > SWEEPS_TO_EXPIRE {
+                    let oldest = self.sweeps.remove(0);
+                    self.sessions.retain(|_, session| session.used >= oldest);
+                }
+                Outcome::Swept
+            }
+            Command::Execute { program, params, session: Some(numbered) }
+                if program.text() != READ =>
+            {
+                self.once(program.text(), params, *numbered, position)
+            }
+            Command::Execute { program, params, .. } => {
+                self.execute(program.text(), params, position)
+            }
+        }
+    }
+
+    fn once(
+        &mut self,
+        text: &str,
+        params: &Params,
+        numbered: SessionNumber,
+        position: Position,
+    ) -> Outcome {
+        let SessionNumber { session, number, answered_below } = numbered;
+        let Some(known) = self.sessions.get(&session) else { return Outcome::SessionExpired };
+        let place = number % known.window;
+        match known.kept.get(&place) {
+            Some((kept, outcome)) if *kept == number => return outcome.clone(),
+            Some((kept, _)) if *kept > number || *kept >= answered_below => {
+                return Outcome::NumberOutsideWindow(String::new());
+            }
+            _ => {}
+        }
+        let outcome = self.execute(text, params, position);
+        if let Some(known) = self.sessions.get_mut(&session) {
+            known.used = position.slot;
+            known.kept.insert(place, (number, outcome.clone()));
+        }
+        outcome
+    }
+
+    fn execute(&mut self, program: &str, params: &Params, position: Position) -> Outcome {
+        let param = |name: &str| match params.get(name) {
+            Some(Value::Text(text)) => text.as_str().to_owned(),
+            _ => String::new(),
+        };
+        let (k, l, token) = (param("k"), param("l"), param("t"));
+        let mut values = BTreeMap::new();
+        let read: &[&String] = if matches!(program, READ | MOVE) { &[&k, &l] } else { &[&k] };
+        for key in read {
+            if let Some(text) = self.texts.get(*key) {
+                values.insert(bytes(key), bytes(text));
+            }
+        }
+        let before = self.texts.get(&k).cloned().unwrap_or_default();
+        match program {
+            APPEND_TO_SOME if before.is_empty() => {
+                let failure = Failure::Aborted { message: "empty".into() };
+                return Outcome::Failed { failure, position };
+            }
+            APPEND | APPEND_TO_SOME => {
+                self.texts.insert(k, before + &token);
+            }
+            TAKE => {
+                self.texts.remove(&k);
+            }
+            MOVE => {
+                let there = self.texts.get(&l).cloned().unwrap_or_default();
+                self.texts.insert(l, there + &before);
+                self.texts.remove(&k);
+            }
+            _ => {}
+        }
+        Outcome::Read { values, returned: None, position }
+    }
+}
+
+fn bytes(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}

@@ -1,0 +1,230 @@
+//! What is chosen, as only somebody who sees every disk can know it, and the invariants that follow.
+//!
+//! The numbers are those of the list of invariants in `docs/protocol.md`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::lpaxos::{Ballot, Durable, Entry, Machine, Patch, Proposal, Record, Slot};
+
+type PatchOf<M> = Patch<<M as Machine>::Key, <M as Machine>::Value>;
+type ProposalOf<M> = Proposal<<M as Machine>::Key, <M as Machine>::Value>;
+type DurableOf<M> = Durable<<M as Machine>::Key, <M as Machine>::Value>;
+
+/// What never goes down at a node (invariant 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Marks {
+    promised: Option<Ballot>,
+    accepted: Slot,
+    complete: Slot,
+    floor: Slot,
+}
+
+/// Durable votes for one proposal; a bit for each node.
+#[derive(Debug)]
+struct Votes<M: Machine> {
+    patch: Arc<PatchOf<M>>,
+    nodes: u64,
+}
+
+/// Everything that is chosen.
+#[derive(Debug)]
+pub(super) struct Model<M: Machine> {
+    majority: u32,
+    votes: BTreeMap<(Slot, Ballot), Votes<M>>,
+    chosen: Vec<Arc<PatchOf<M>>>,
+    /// Each key's values, with the slots that wrote them.
+    written: BTreeMap<M::Key, Vec<(Slot, Option<M::Value>)>>,
+    marks: Vec<Marks>,
+}
+
+impl<M: Machine> Model<M> {
+    /// Nothing is chosen yet.
+    pub(super) fn new(nodes: usize) -> Model<M> {
+        Model {
+            majority: u32::try_from(nodes / 2 + 1).unwrap_or(u32::MAX),
+            votes: BTreeMap::new(),
+            chosen: Vec::new(),
+            written: BTreeMap::new(),
+            marks: vec![Marks::default(); nodes],
+        }
+    }
+
+    /// The last slot chosen.
+    pub(super) fn last(&self) -> Slot {
+        Slot(u64::try_from(self.chosen.len()).unwrap_or(u64::MAX))
+    }
+
+    /// The decree of a slot.
+    pub(super) fn decree(&self, slot: Slot) -> Option<&Arc<PatchOf<M>>> {
+        let place = usize::try_from(slot.0.checked_sub(1)?).ok()?;
+        self.chosen.get(place)
+    }
+
+    /// Counts a vote that became durable; the slots that are chosen by it.
+    ///
+    /// # Errors
+    /// When two decrees are chosen for a slot (1), or a slot before the one before it (2).
+    pub(super) fn voted(&mut self, node: usize, proposal: &ProposalOf<M>) -> Result<bool, String> {
+        let at = (proposal.slot, proposal.ballot);
+        let patch = &proposal.patch;
+        let fresh = || Votes { patch: Arc::clone(patch), nodes: 0 };
+        let votes = self.votes.entry(at).or_insert_with(fresh);
+        if *votes.patch != **patch {
+            return Err(format!("two decrees in ballot {} for slot {}", at.1, at.0));
+        }
+        votes.nodes |= 1 << node;
+        if votes.nodes.count_ones() < self.majority {
+            return Ok(false);
+        }
+        if let Some(decree) = self.decree(at.0) {
+            if **decree == **patch {
+                return Ok(false);
+            }
+            return Err(format!("1: slot {} has two chosen decrees", at.0));
+        }
+        if at.0 != self.last().next() {
+            return Err(format!("2: slot {} is chosen after slot {}", at.0, self.last()));
+        }
+        for (key, value) in patch.writes() {
+            self.written.entry(key.clone()).or_default().push((at.0, value.clone()));
+        }
+        self.chosen.push(Arc::clone(patch));
+        Ok(true)
+    }
+
+    /// Checks a proposal that a node sends (2).
+    ///
+    /// # Errors
+    /// When the slot before is not chosen.
+    pub(super) fn proposed(&self, slot: Slot) -> Result<(), String> {
+        if slot > self.last().next() {
+            return Err(format!("2: slot {slot} is proposed when {} is the last", self.last()));
+        }
+        Ok(())
+    }
+
+    /// Sets a node back to what its disk holds.
+    pub(super) fn restarted(&mut self, node: usize, durable: &DurableOf<M>) {
+        self.marks[node] = marks::<M>(durable);
+    }
+
+    /// Checks the durable state of a node after a step.
+    ///
+    /// # Errors
+    /// What does not hold of invariants 4 to 6.
+    pub(super) fn check(&mut self, node: usize, durable: &DurableOf<M>) -> Result<(), String> {
+        let (before, now) = (self.marks[node], marks::<M>(durable));
+        let falls = now.promised < before.promised
+            || now.accepted < before.accepted
+            || now.complete < before.complete
+            || now.floor < before.floor;
+        if falls {
+            return Err(format!("4: {before:?} became {now:?}"));
+        }
+        if durable.accepted.as_ref().is_some_and(|accepted| accepted.ballot > durable.promised) {
+            return Err("4: accepted above the promise".into());
+        }
+        if now.floor.0 > 0 && now.floor.0 + 2 > now.complete.0 {
+            return Err(format!("11: floor {} with complete {}", now.floor, now.complete));
+        }
+        self.marks[node] = now;
+        self.check_replica(durable)
+    }
+
+    /// Checks records before they are handed out: who accepts slot s+1 has applied slot s (6).
+    ///
+    /// # Errors
+    /// When it has not.
+    pub(super) fn accepted(
+        &self,
+        durable: &DurableOf<M>,
+        records: &[Record<M::Key, M::Value>],
+    ) -> Result<(), String> {
+        for record in records {
+            let Record::Accept(proposal) = record else { continue };
+            let before = proposal.slot.previous();
+            let Some(decree) = self.decree(before) else { continue };
+            for (key, value) in decree.writes() {
+                let entry = durable.replica.entry(key);
+                let knows = before <= durable.replica.complete()
+                    || entry.is_some_and(|entry| entry.version >= before)
+                    || self.overwritten_after(before, key);
+                if !knows {
+                    return Err(format!(
+                        "6: slot {} is accepted without {key:?} = {value:?} of the slot before",
+                        proposal.slot
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the slot after writes the key. A leader that knows that slot already cannot tell what
+    /// the slot before wrote there, and nobody will ask: it proposes that slot again, or is done.
+    fn overwritten_after(&self, slot: Slot, key: &M::Key) -> bool {
+        let writes = self.decree(slot.next()).map_or(&[][..], |decree| decree.writes());
+        writes.binary_search_by(|(other, _)| other.cmp(key)).is_ok()
+    }
+
+    /// Invariant 5, and that nothing is known that was not chosen.
+    fn check_replica(&self, durable: &DurableOf<M>) -> Result<(), String> {
+        let replica = &durable.replica;
+        let complete = replica.complete();
+        if complete > self.last() {
+            return Err(format!("5: complete {complete}, and slot {} is the last", self.last()));
+        }
+        let mut known = 0;
+        for (key, values) in &self.written {
+            let entry = replica.entry(key);
+            known += usize::from(entry.is_some());
+            let truth = at(values, complete);
+            match entry {
+                None if truth.is_none_or(|(_, value)| value.is_none()) => {}
+                _ if self.overwritten_after(complete, key) => {}
+                None => return Err(format!("5: {key:?} is missing at complete {complete}")),
+                Some(entry) if entry.version <= complete => {
+                    if !agrees(entry, truth) {
+                        return Err(format!(
+                            "5: {key:?} is {entry:?} at complete {complete}, should be {truth:?}"
+                        ));
+                    }
+                }
+                Some(entry) => {
+                    if entry.version > self.last() || !agrees(entry, at(values, entry.version)) {
+                        return Err(format!("{key:?} is {entry:?}, which was never chosen"));
+                    }
+                }
+            }
+        }
+        if known < replica.entry_count() {
+            return Err("an entry of a key that no decree wrote".into());
+        }
+        Ok(())
+    }
+}
+
+/// The last value at a slot, and what wrote it.
+fn at<V>(values: &[(Slot, Option<V>)], slot: Slot) -> Option<&(Slot, Option<V>)> {
+    values.iter().rev().find(|(version, _)| *version <= slot)
+}
+
+/// A live entry must be the very one that was written. A tombstone may be younger: a full copy tells
+/// of a deletion by silence.
+fn agrees<V: PartialEq>(entry: &Entry<V>, truth: Option<&(Slot, Option<V>)>) -> bool {
+    match (truth, &entry.value) {
+        (Some((version, value)), Some(_)) => *version == entry.version && *value == entry.value,
+        (Some((_, None)) | None, None) => true,
+        _ => false,
+    }
+}
+
+fn marks<M: Machine>(durable: &DurableOf<M>) -> Marks {
+    Marks {
+        promised: Some(durable.promised),
+        accepted: durable.accepted_slot(),
+        complete: durable.replica.complete(),
+        floor: durable.replica.floor(),
+    }
+}

@@ -1,0 +1,127 @@
+//! Nodes that were away for longer than the leader remembers: they catch up by a copy, and killing
+//! either side of it costs only a repetition.
+
+use lattistore::Client;
+use lattistore::client::Pending;
+use lattistore::lpaxos::Slot;
+use std::collections::VecDeque;
+
+use crate::fleet::Fleet;
+use crate::support::{PATIENCE, eventually};
+
+/// Values of this size: many pages, few enough requests.
+const VALUE_BYTES: usize = 8 * 1024;
+/// How many requests are on their way at a time.
+const PIPELINED: usize = 64;
+
+fn key(number: usize) -> String {
+    format!("key/{number:06}")
+}
+
+fn value(number: usize, round: usize) -> String {
+    let mut value = format!("{number} of {round};");
+    value.push_str(&"x".repeat(VALUE_BYTES - value.len()));
+    value
+}
+
+/// Runs one request for each number, several at a time.
+fn pipelined(numbers: impl Iterator<Item = usize>, submit: impl Fn(usize) -> Pending) {
+    let mut pending = VecDeque::new();
+    for number in numbers {
+        pending.push_back(submit(number));
+        if pending.len() >= PIPELINED {
+            pending.pop_front().unwrap().wait().unwrap();
+        }
+    }
+    pending.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
+}
+
+fn write(client: &Client, numbers: impl Iterator<Item = usize>, round: usize) {
+    pipelined(numbers, |number| {
+        let params = [("key", key(number)), ("value", value(number, round))];
+        let params = params.map(|(name, value)| (name, value.as_str().into()));
+        client.submit("put $key $value;", params)
+    });
+}
+
+fn delete(client: &Client, numbers: impl Iterator<Item = usize>) {
+    pipelined(numbers, |number| {
+        client.submit("delete $key;", [("key", key(number).as_str().into())])
+    });
+}
+
+/// Restarts whoever leads instead, until this node does.
+fn make_lead(fleet: &mut Fleet, node: usize) {
+    eventually("the node to lead", || {
+        let leader = fleet.leader();
+        if leader == node {
+            return Some(());
+        }
+        fleet.stop(leader);
+        // The node and the other one elect a leader, or the same again.
+        fleet.leader();
+        fleet.start(leader);
+        fleet.wait_until_caught_up(leader);
+        None
+    });
+}
+
+/// The node holds just what it should: it leads, so its own replica answers.
+fn check(fleet: &mut Fleet, node: usize, expected: impl Fn(usize) -> Option<String>, keys: usize) {
+    make_lead(fleet, node);
+    let client = Client::builder().address(fleet.socket(node)).timeout(PATIENCE).build();
+    for number in (0..keys).step_by(7) {
+        assert_eq!(client.get(&key(number)).unwrap(), expected(number), "{}", key(number));
+    }
+    assert_eq!(fleet.leader(), node, "it lost the lead while it was asked");
+}
+
+#[test]
+fn a_node_that_was_away_for_long_catches_up_by_a_copy_whoever_is_killed_meanwhile() {
+    const KEYS: usize = 6_000;
+    let mut fleet = Fleet::loopback(3);
+    let client = fleet.client();
+    write(&client, 0..KEYS, 1);
+    fleet.wait_until_caught_up(0);
+    let away = fleet.followers()[0];
+    let was = fleet.status(away).unwrap().complete;
+    fleet.kill(away);
+    // More than the leader's window keeps, with keys changed, deleted, and left alone.
+    write(&client, (0..KEYS).filter(|number| number % 3 == 0), 2);
+    delete(&client, (0..KEYS).filter(|number| number % 3 == 1));
+    write(&client, (0..KEYS).filter(|number| number % 3 == 0), 3);
+    let expected = |number: usize| match number % 3 {
+        0 => Some(value(number, 3)),
+        1 => None,
+        _ => Some(value(number, 1)),
+    };
+
+    // The receiver is killed, and then the sender, each in the middle of the copy.
+    fleet.start(away);
+    let killed_receiver = wait_for_copy(&fleet, away, was);
+    fleet.kill(away);
+    fleet.start(away);
+    let killed_sender = wait_for_copy(&fleet, away, was);
+    let sender = fleet.leader();
+    fleet.kill(sender);
+    client.put("during", "the copy").unwrap();
+    fleet.start(sender);
+    println!("killed in a copy: receiver {killed_receiver}, sender {killed_sender}");
+    fleet.wait_until_caught_up(away);
+    fleet.wait_until_caught_up(sender);
+    check(&mut fleet, away, expected, KEYS);
+    assert_eq!(fleet.client().get("during").unwrap().as_deref(), Some("the copy"));
+}
+
+/// Waits until a copy to the node is under way; whether it was still unfinished when it was seen.
+fn wait_for_copy(fleet: &Fleet, node: usize, was: Slot) -> bool {
+    eventually("the copy to begin", || {
+        let status = fleet.status(node)?;
+        let goal = fleet.status(fleet.leader_now()?)?.complete;
+        if status.complete > was {
+            return Some(status.complete < goal);
+        }
+        // The node takes part again, and what it lacks is on its way.
+        status.leader.is_some().then_some(true)
+    })
+}

@@ -1,0 +1,185 @@
+//! Starts on a data directory that is wrong, foreign, damaged, read-only, in use, or gone.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use lattistore::Client;
+use lattistore::client::Certainty;
+
+use crate::fleet::{Ended, Fleet, Process, server};
+use crate::support::eventually;
+
+/// Starts a node that is to end by itself at once.
+fn start_in_vain(fleet: &mut Fleet, node: usize) -> Ended {
+    fleet.start(node);
+    fleet.take(node).wait()
+}
+
+fn expect_storage_error(ended: &Ended, words: &str) {
+    assert_eq!(ended.code, Some(4), "{}", ended.log);
+    assert!(ended.error().contains(words), "{words:?} is not in {}", ended.error());
+}
+
+/// A cluster that wrote something, with one of its nodes stopped.
+fn with_one_stopped() -> Fleet {
+    let mut fleet = Fleet::loopback(3);
+    for number in 0..20 {
+        fleet.client().put("a", &number.to_string()).unwrap();
+    }
+    fleet.wait_until_caught_up(0);
+    fleet.stop(0);
+    fleet
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused_and_left_alone() {
+    let mut fleet = Fleet::new(crate::support::addresses(1), vec![None]);
+    let file = fleet.data(0).join("thesis.txt");
+    fs::create_dir(fleet.data(0)).unwrap();
+    fs::write(&file, "years of work").unwrap();
+    expect_storage_error(&start_in_vain(&mut fleet, 0), "not a lattistore data directory");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "years of work");
+    assert_eq!(fs::read_dir(fleet.data(0)).unwrap().count(), 1);
+}
+
+#[test]
+fn a_directory_of_another_node_is_refused() {
+    let mut fleet = with_one_stopped();
+    fleet.stop(1);
+    fs::rename(fleet.data(0), fleet.data(9)).unwrap();
+    fs::rename(fleet.data(1), fleet.data(0)).unwrap();
+    let ended = start_in_vain(&mut fleet, 0);
+    assert_eq!(ended.code, Some(5), "{}", ended.log);
+    let was = format!("--my-ip {}", fleet.addresses[1]);
+    assert!(ended.error().contains(&was), "{}", ended.log);
+}
+
+#[test]
+fn a_directory_in_use_is_refused_and_its_server_goes_on() {
+    let fleet = Fleet::loopback(1);
+    fleet.client().put("a", "1").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let ip = crate::support::addresses(1)[0];
+    let mut command = server(ip, &[ip]);
+    command.arg("--data-dir").arg(fleet.data(0));
+    let ended = Process::start(&mut command, directory.path().join("log")).wait();
+    expect_storage_error(&ended, "in use by another server");
+    fleet.client().put("a", "2").unwrap();
+}
+
+/// The first journal segment of a directory.
+fn journal(data: &Path) -> PathBuf {
+    let names = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
+    names.filter(|path| path.to_string_lossy().contains("journal-")).min().unwrap()
+}
+
+/// Flips one bit.
+fn flip(file: &Path, at: u64) {
+    let file = OpenOptions::new().read(true).write(true).open(file).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 4], at).unwrap();
+}
+
+#[test]
+fn a_flipped_bit_is_an_error_that_names_the_file() {
+    let mut fleet = with_one_stopped();
+    let journal = journal(&fleet.data(0));
+    let identity = fleet.data(0).join("identity");
+    let format = fleet.data(0).join("FORMAT");
+    // In the journal: its header, and the head and the records of its second round.
+    for (file, at) in
+        [(&identity, 40), (&format, 26), (&journal, 30), (&journal, 8_200), (&journal, 8_230)]
+    {
+        flip(file, at);
+        let ended = start_in_vain(&mut fleet, 0);
+        expect_storage_error(&ended, "corrupted");
+        let name = file.file_name().unwrap().to_string_lossy();
+        assert!(ended.error().contains(&*name), "{}", ended.error());
+        fleet.client().put("b", "the others go on").unwrap();
+        flip(file, at);
+    }
+    fleet.start(0);
+    fleet.wait_until_caught_up(0);
+}
+
+#[test]
+fn a_read_only_directory_is_an_error_that_says_so() {
+    let mut fleet = with_one_stopped();
+    let data = fleet.data(0);
+    let log = tempfile::tempdir().unwrap();
+    let mut plain = server(fleet.addresses[0], &fleet.addresses);
+    plain.arg("--data-dir").arg(&data);
+    // Nothing is forbidden to root but what the file system itself forbids.
+    let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+    let ended = if is_root {
+        let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", mount]).arg(&data);
+        command.arg(plain.get_program()).args(plain.get_args());
+        Process::start(&mut command, log.path().join("log")).wait()
+    } else {
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o555)).unwrap();
+        let ended = Process::start(&mut plain, log.path().join("log")).wait();
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+        ended
+    };
+    if is_root && !ended.log.contains("error: ") {
+        println!("skipped: this root may not mount, and nothing else stops it:\n{}", ended.log);
+        return;
+    }
+    let words = if is_root { "Read-only file system" } else { "Permission denied" };
+    expect_storage_error(&ended, words);
+    fleet.start(0);
+    fleet.wait_until_caught_up(0);
+}
+
+#[test]
+fn a_node_whose_directory_is_gone_does_not_vote() {
+    let mut fleet = with_one_stopped();
+    fs::remove_dir_all(fleet.data(0)).unwrap();
+    let ended = start_in_vain(&mut fleet, 0);
+    assert_eq!(ended.code, Some(5), "{}", ended.log);
+    assert!(ended.error().contains("cannot come back"), "{}", ended.log);
+    let client = fleet.client();
+    client.put("a", "the others go on").unwrap();
+    // With one of the two others, it must make no majority.
+    fleet.stop(1);
+    fs::remove_dir_all(fleet.data(0)).unwrap();
+    let ended = start_in_vain(&mut fleet, 0);
+    assert_eq!(ended.code, Some(5), "{}", ended.log);
+    let impatient =
+        Client::builder().address(fleet.socket(2)).timeout(Duration::from_secs(1)).build();
+    let error = impatient.put("a", "two of three are no majority").unwrap_err();
+    assert!(error.certainty() != Certainty::Ran, "{error}");
+    fleet.start(1);
+    client.put("a", "two of three, and both of them members").unwrap();
+}
+
+#[test]
+fn a_directory_of_another_cluster_does_not_vote() {
+    let mut fleet = with_one_stopped();
+    fs::rename(fleet.data(0), fleet.data(9)).unwrap();
+    // Another cluster at the same addresses makes another directory for the same node.
+    let mut other = Fleet::new(fleet.addresses.clone(), vec![None; 3]);
+    fleet.stop(1);
+    fleet.stop(2);
+    other.start_all();
+    other.client().put("a", "of the other cluster").unwrap();
+    (0..3).for_each(|node| other.stop(node));
+    fs::rename(other.data(0), fleet.data(0)).unwrap();
+    fleet.start(1);
+    fleet.start(2);
+    fleet.client().put("a", "of the first cluster").unwrap();
+    fleet.start(0);
+    let process = fleet.take(0);
+    eventually("the node to be told", || process.log().contains("another cluster").then_some(()));
+    let read = fleet.client().get("a").unwrap();
+    assert_eq!(read.as_deref(), Some("of the first cluster"));
+    process.signal("TERM");
+    let ended = process.wait();
+    println!("{ended:?}");
+}

@@ -1,0 +1,77 @@
+//! Nodes are killed, or stopped in order, while clients go on; then every history is judged.
+
+use std::time::{Duration, Instant};
+
+use lattistore::sim::Random;
+
+use crate::fleet::clients::{Clients, Load};
+use crate::fleet::judge::judge;
+use crate::fleet::{Fleet, hold, test_seed, test_time, while_disturbed};
+
+#[test]
+fn no_answer_is_lost_however_nodes_are_killed() {
+    let seed = test_seed();
+    let mut fleet = Fleet::loopback(3);
+    let mut clients = Clients::new(&fleet.addresses, Load::default(), seed);
+    let mut random = Random::new(seed, 0);
+    let disturb = || kill_at_random(&mut fleet, &mut random, test_time(12));
+    let ((), kills) = while_disturbed(|over| clients.run(over), disturb);
+    clients.read_all();
+    (0..fleet.len()).for_each(|node| fleet.wait_until_caught_up(node));
+    println!("killed: {kills:?}");
+    judge(&clients.history).expect_clean();
+}
+
+/// What was killed, how often.
+#[derive(Debug, Default)]
+struct Kills {
+    one: usize,
+    leader: usize,
+    two: usize,
+    all: usize,
+}
+
+fn kill_at_random(fleet: &mut Fleet, random: &mut Random, time: Duration) -> Kills {
+    let mut kills = Kills::default();
+    let start = Instant::now();
+    while start.elapsed() < time {
+        // From just now elected to long in office.
+        hold(Duration::from_millis(random.between(0, 1_500)));
+        fleet.check_alive();
+        let all: Vec<usize> = (0..fleet.len()).collect();
+        let (count, victims) = match random.between(0, 3) {
+            0 => (&mut kills.one, vec![*random.pick(&all)]),
+            1 => (&mut kills.leader, fleet.leader_now().into_iter().collect()),
+            2 => (&mut kills.two, vec![0, random.count(1, 2)]),
+            _ => (&mut kills.all, all),
+        };
+        *count += victims.len().min(1);
+        victims.iter().for_each(|node| fleet.kill(*node));
+        hold(Duration::from_millis(random.between(0, 600)));
+        victims.iter().for_each(|node| fleet.start(*node));
+    }
+    kills
+}
+
+#[test]
+fn a_rolling_restart_loses_nothing() {
+    let mut fleet = Fleet::loopback(3);
+    let mut clients = Clients::new(&fleet.addresses, Load::default(), test_seed());
+    let (start, time) = (Instant::now(), test_time(4));
+    let disturb = || {
+        let mut rounds = 0;
+        while rounds == 0 || start.elapsed() < time {
+            for node in 0..fleet.len() {
+                fleet.stop(node);
+                fleet.start(node);
+                fleet.wait_until_caught_up(node);
+            }
+            rounds += 1;
+        }
+        rounds
+    };
+    let ((), rounds) = while_disturbed(|over| clients.run(over), disturb);
+    clients.read_all();
+    println!("rounds of restarts: {rounds}");
+    judge(&clients.history).expect_clean();
+}

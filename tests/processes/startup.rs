@@ -1,0 +1,125 @@
+//! How a server process ends: by a signal, or at once because something is wrong, each with its exit
+//! code and one line that says what to do.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::Command;
+
+use crate::fleet::{Ended, Fleet, Process, server};
+use crate::support::{addresses, eventually};
+
+/// Runs a server that is to end by itself.
+fn run(command: &mut Command) -> Ended {
+    let directory = tempfile::tempdir().unwrap();
+    Process::start(command, directory.path().join("log")).wait()
+}
+
+/// A server with a data directory, alone in its cluster.
+fn alone(ip: IpAddr, data: &Path) -> Command {
+    let mut command = server(ip, &[ip]);
+    command.arg("--data-dir").arg(data);
+    command
+}
+
+#[test]
+fn signals_end_a_node_with_exit_code_0() {
+    for signal in ["TERM", "INT"] {
+        let mut fleet = Fleet::loopback(3);
+        fleet.client().put("a", "1").unwrap();
+        let leader = fleet.leader();
+        let processes: Vec<Process> = (0..fleet.len()).map(|node| fleet.take(node)).collect();
+        processes[leader].signal(signal);
+        processes.iter().enumerate().filter(|(node, _)| *node != leader).for_each(
+            |(_, process)| {
+                process.signal(signal);
+            },
+        );
+        for ended in processes.into_iter().map(Process::wait) {
+            assert_eq!(ended.code, Some(0), "{}", ended.log);
+        }
+    }
+}
+
+#[test]
+fn a_node_that_waits_for_the_others_ends_by_a_signal_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let ips = addresses(3);
+    let mut command = server(ips[0], &ips);
+    command.arg("--data-dir").arg(directory.path().join("data"));
+    let process = Process::start(&mut command, directory.path().join("log"));
+    eventually("the node to listen", || process.log().contains("listens on").then_some(()));
+    process.signal("TERM");
+    let ended = process.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+}
+
+#[test]
+fn wrong_options_are_exit_code_2() {
+    let ips = addresses(2);
+    let (one, other) = (ips[0].to_string(), ips[1].to_string());
+    let cases: [&[&str]; 7] = [
+        &[],
+        &["--my-ip", &one],
+        &["--my-ip", "localhost", "--node-ips", &one],
+        &["--my-ip", &one, "--node-ips", &one, "--port", "70000"],
+        &["--my-ip", &one, "--node-ips", &one, "--in-memory", "--data-dir", "/nowhere"],
+        &["--my-ip", &one, "--node-ips", &one, "--leader", "me"],
+        &["--my-ip", &one, "--node-ips", &other, "--in-memory"],
+    ];
+    for arguments in cases {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+        command.env_remove("LATTISTORE_MY_IP").env_remove("LATTISTORE_NODE_IPS");
+        let ended = run(command.args(arguments));
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.log);
+        assert!(ended.log.starts_with("error: "), "{arguments:?}: {}", ended.log);
+    }
+}
+
+#[test]
+fn an_address_in_use_is_exit_code_3() {
+    let directory = tempfile::tempdir().unwrap();
+    let fleet = Fleet::loopback(1);
+    fleet.client().put("a", "1").unwrap();
+    let ended = run(&mut alone(fleet.addresses[0], &directory.path().join("data")));
+    assert_eq!(ended.code, Some(3), "{}", ended.log);
+    assert!(ended.error().contains(&fleet.addresses[0].to_string()), "{}", ended.log);
+    fleet.client().put("a", "2").unwrap();
+}
+
+#[test]
+fn an_address_of_another_machine_is_exit_code_3() {
+    // For documentation (RFC 5737): no machine has it.
+    let ip: IpAddr = "192.0.2.1".parse().unwrap();
+    let ended = run(server(ip, &[ip]).arg("--in-memory"));
+    assert_eq!(ended.code, Some(3), "{}", ended.log);
+    assert!(ended.error().contains("is it an address of this machine?"), "{}", ended.log);
+}
+
+#[test]
+fn lists_that_differ_end_both_nodes_with_exit_code_5() {
+    let directory = tempfile::tempdir().unwrap();
+    let ips = addresses(3);
+    let start = |node: usize, listed: &[IpAddr]| {
+        let log = directory.path().join(node.to_string());
+        Process::start(server(ips[node], listed).arg("--in-memory"), log)
+    };
+    let nodes = [start(0, &ips), start(1, &ips[..2])];
+    let difference = format!("{} is listed at {} but not at {}", ips[2], ips[0], ips[1]);
+    for ended in nodes.map(Process::wait) {
+        assert_eq!(ended.code, Some(5), "{}", ended.log);
+        assert!(ended.error().contains(&difference), "{}", ended.log);
+    }
+}
+
+#[test]
+fn a_node_in_memory_that_comes_back_is_refused_and_the_cluster_goes_on() {
+    let mut fleet = Fleet::new(addresses(3), vec![None; 3]);
+    (0..3).for_each(|node| fleet.start_with(node, &["--in-memory"]));
+    fleet.client().put("a", "1").unwrap();
+    fleet.kill(0);
+    fleet.start_with(0, &["--in-memory"]);
+    let ended = fleet.take(0).wait();
+    assert_eq!(ended.code, Some(5), "{}", ended.log);
+    assert!(ended.error().contains("cannot come back"), "{}", ended.log);
+    fleet.client().put("a", "2").unwrap();
+}

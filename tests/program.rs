@@ -1,0 +1,163 @@
+//! The client program as a user runs it, against real servers. The described sessions are in
+//! `tests/seed.rs`.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::{Command, Output, Stdio};
+
+use support::Cluster;
+
+/// Runs the program with these arguments and this standard input.
+fn run(nodes: &[SocketAddr], arguments: &[&str], input: &str) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_client"));
+    program.env_remove("LATTISTORE_SERVER_IP").env_remove("LATTISTORE_PORT");
+    program.env("LATTISTORE_TIMEOUT", "60s");
+    for node in nodes {
+        program.args(["--server-ip", &node.to_string()]);
+    }
+    program.args(arguments);
+    let streams = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = streams.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let cluster = Cluster::in_memory(1);
+    let nodes = [cluster.socket(0)];
+    let code = |arguments: &[&str]| run(&nodes, arguments, "").status.code();
+    assert_eq!(code(&["--execute", "put \"a\" \"b\";"]), Some(0));
+    assert_eq!(code(&["--execute", "put"]), Some(4));
+    assert_eq!(code(&["--execute", "x = 1 / 0;"]), Some(4));
+    assert_eq!(code(&["--execute", "put \"a\" \"c\"; abort \"no\";"]), Some(4));
+    assert_eq!(code(&["--execute", "get \"a\";", "--file", "x"]), Some(2));
+    assert_eq!(code(&["--file", "/nonexistent/program"]), Some(2));
+    assert_eq!(code(&["--status"]), Some(0));
+    let nobody = ["127.0.0.1:1".parse().unwrap()];
+    let output = run(&nobody, &["--timeout", "50ms", "--execute", "get \"a\";"], "");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    // The first failure of a session counts, and the session goes on.
+    let output = run(&nodes, &[], "abort \"no\";\n\nget \"a\";\n");
+    assert_eq!(output.status.code(), Some(4));
+    assert!(stdout(&output).ends_with(
+        "error: aborted: no\n> get \"a\";\nsending request...\nresult: {\"a\": \"b\"}\n"
+    ));
+}
+
+#[test]
+fn parameters_hold_anything_and_results_are_one_line() {
+    let cluster = Cluster::in_memory(1);
+    let nodes = [cluster.socket(0)];
+    let value = "\"; abort \"x\nline\\";
+    let bound = format!("value={value}");
+    let put = ["--execute", "put \"k\" $value; return $n + 1;"];
+    let parameters = ["--param", bound.as_str(), "--param", "n:int=41"];
+    let output = run(
+        &nodes,
+        &[put, [parameters[0], parameters[1]], [parameters[2], parameters[3]]].concat(),
+        "",
+    );
+    assert_eq!(stdout(&output), "result: {}\nreturned: 42\n", "{}", stderr(&output));
+    assert_eq!(cluster.client().get("k").unwrap().as_deref(), Some(value));
+    let output = run(&nodes, &["--file", "-"], "get \"k\";");
+    assert_eq!(stdout(&output), "result: {\"k\": \"\\\"; abort \\\"x\\nline\\\\\"}\n");
+    let output = run(&nodes, &["--output", "json"], "get \"k\";\n\nreturn true;\n");
+    let lines: Vec<&str> = stdout(&output).lines().collect();
+    assert_eq!(lines.len(), 2);
+    let expected =
+        r#"{"outcome": "ran", "values": {"k": "\"; abort \"x\nline\\"}, "returned": null, "#;
+    assert!(lines[0].starts_with(expected), "{}", lines[0]);
+    assert!(lines[1].contains("\"returned\": true"), "{}", lines[1]);
+}
+
+#[test]
+fn errors_show_the_place_in_the_program() {
+    let cluster = Cluster::in_memory(1);
+    let output = run(&[cluster.socket(0)], &["--execute", "get \"a\";\nput \"b\" ;"], "");
+    assert!(stderr(&output).starts_with("error: compile error at line 2, column 9: "));
+    assert!(stderr(&output).ends_with("\n2 | put \"b\" ;\n  |         ^\n"), "{}", stderr(&output));
+}
+
+#[test]
+fn without_follow_a_redirect_is_reported() {
+    let cluster = Cluster::in_memory(3);
+    // The cluster serves once this is answered.
+    cluster.client().put("a", "b").unwrap();
+    let follower = cluster.socket(cluster.followers()[0]);
+    let output = run(&[follower], &["--no-follow"], "put \"a\" \"c\";\n");
+    let leads = format!("error: did not run: {follower} does not lead; node ");
+    assert!(stdout(&output).contains(&leads), "{}", stdout(&output));
+    assert_eq!(output.status.code(), Some(1));
+    let output = run(&[follower], &[], "put \"a\" \"c\";\n");
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+}
+
+#[test]
+fn nodes_and_status_are_tables() {
+    let cluster = Cluster::in_memory(3);
+    cluster.client().put("a", "b").unwrap();
+    let nodes = [cluster.socket(1)];
+    let output = run(&nodes, &["--nodes"], "");
+    let text = stdout(&output);
+    assert!(text.starts_with("address "), "{text}");
+    assert_eq!(text.lines().count(), 4, "{text}");
+    assert_eq!(text.matches(" leader ").count(), 1, "{text}");
+    let output = run(&nodes, &["--status"], "");
+    let text = stdout(&output);
+    for fact in ["node", "cluster", "leader", "ballot", "slot", "complete", "entries", "uptime"] {
+        assert!(text.lines().any(|line| line.starts_with(fact)), "{fact}: {text}");
+    }
+    assert_eq!(text.lines().skip_while(|line| !line.starts_with("member")).count(), 4, "{text}");
+}
+
+#[test]
+fn commands_work_in_a_pipe_too() {
+    let cluster = Cluster::in_memory(1);
+    let input = ".param k key\n.params\n.set single-line on\nput $k \"v\";\nget \"key\";\n.nothing\n.exit\nput\n";
+    let output = run(&[cluster.socket(0)], &[], input);
+    let expected = "\
+> .param k key
+> .params
+$k = \"key\"
+> .set single-line on
+single-line is on
+> put $k \"v\";
+sending request...
+result: {}
+> get \"key\";
+sending request...
+result: {\"key\": \"v\"}
+> .nothing
+error: `.nothing` is no command; .help shows them all
+> .exit
+";
+    assert_eq!(stdout(&output), expected);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn the_program_describes_itself() {
+    let output = run(&[], &["--help"], "");
+    assert!(stdout(&output).contains("Examples:") && stdout(&output).contains("Exit codes:"));
+    let describe = |argument: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_client")).args(argument).output().unwrap()
+    };
+    assert!(stdout(&describe(&["--generate-man"])).contains(".TH client 1"));
+    for shell in ["bash", "zsh", "fish"] {
+        let output = describe(&["--generate-completions", shell]);
+        assert!(stdout(&output).contains("server-ip"), "{shell}");
+    }
+}

@@ -1,0 +1,134 @@
+//! Tortures a cluster of server processes and judges what its clients saw: `scripts/torture`.
+//!
+//! As root, where network namespaces can be made, each node has one of its own, and the network
+//! between them breaks in every way too. Elsewhere the nodes are on loopback addresses, and only
+//! processes are hurt.
+//!
+//! The process that is started makes the namespaces, runs itself again in the one that clients are
+//! in, and removes them whatever happened there.
+
+#![allow(clippy::unwrap_used)]
+
+mod faults;
+#[path = "../fleet/mod.rs"]
+mod fleet;
+mod network;
+#[path = "../reference/mod.rs"]
+mod reference;
+mod run;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::process::{Child, Command, ExitCode};
+use std::sync::{Arc, Mutex};
+
+use clap::Parser;
+use lattistore::sim::Random;
+
+use fleet::Fleet;
+use network::Network;
+use run::Torture;
+
+/// The name of the network, for the process that runs inside of it.
+const INSIDE: &str = "LATTISTORE_TORTURE_NETWORK";
+
+/// Tortures a cluster of server processes under load, and judges every answer.
+#[derive(Debug, Parser)]
+#[command(name = "torture")]
+struct Args {
+    /// How long faults are injected
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+
+    /// Repeats the choices of a run, though not its timing [default: a new one each time]
+    #[arg(long)]
+    seed: Option<u64>,
+
+    /// How many nodes
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=9))]
+    nodes: u8,
+
+    /// Loopback addresses even where network namespaces can be made: no broken networks
+    #[arg(long)]
+    loopback: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Ok(name) = std::env::var(INSIDE) {
+        return torture(&args, Some(Network::named(name, args.nodes.into())));
+    }
+    if args.loopback {
+        println!("nodes: {} on loopback addresses; the network stays whole", args.nodes);
+        return torture(&args, None);
+    }
+    let network = Network::named(format!("lattistore-{}", std::process::id()), args.nodes.into());
+    match network.setup() {
+        Ok(()) => {
+            println!("nodes: {}, each in a network namespace of its own", args.nodes);
+            let code = run_inside(&network);
+            network.remove();
+            code
+        }
+        Err(error) => {
+            network.remove();
+            println!("no network namespaces: {error}");
+            println!("nodes: {} on loopback addresses; the network stays whole", args.nodes);
+            torture(&args, None)
+        }
+    }
+}
+
+/// Runs this program again, with the same arguments, where the clients are.
+fn run_inside(network: &Network) -> ExitCode {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", &network.hub()]);
+    command.arg(std::env::current_exe().unwrap()).args(std::env::args_os().skip(1));
+    let child = command.env(INSIDE, network.name()).spawn().unwrap();
+    let id = child.id();
+    let child = Arc::new(Mutex::new(Some(child)));
+    let told = Arc::clone(&child);
+    // Told to end, it ends what is inside, and then removes the network as ever.
+    ctrlc::set_handler(move || {
+        if told.lock().unwrap().is_some() {
+            fleet::signal(id, "KILL");
+        }
+    })
+    .unwrap();
+    let code = wait(&child);
+    match code {
+        Some(0) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Waits for the child without keeping the lock, so that it can be told to end.
+fn wait(child: &Mutex<Option<Child>>) -> Option<i32> {
+    loop {
+        let mut guard = child.lock().unwrap();
+        let status = guard.as_mut().and_then(|child| child.try_wait().unwrap());
+        if let Some(status) = status {
+            *guard = None;
+            return status.code();
+        }
+        drop(guard);
+        fleet::hold(std::time::Duration::from_millis(50));
+    }
+}
+
+fn torture(args: &Args, network: Option<Network>) -> ExitCode {
+    let seed = args.seed.unwrap_or_else(|| getrandom::u64().unwrap());
+    println!(
+        "again: scripts/torture --seconds {} --nodes {} --seed {seed}",
+        args.seconds, args.nodes
+    );
+    let (addresses, namespaces) = match &network {
+        Some(network) => {
+            let namespaces = (0..args.nodes).map(|node| Some(network.namespace(node.into())));
+            (network.addresses(), namespaces.collect())
+        }
+        None => (support::addresses(args.nodes), vec![None; args.nodes.into()]),
+    };
+    let fleet = Fleet::new(addresses, namespaces);
+    Torture { fleet, network, random: Random::new(seed, 0), seconds: args.seconds }.run(seed)
+}
