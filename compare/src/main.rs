@@ -147,6 +147,7 @@ fn measure<W: Wire>(load: &Load, system: &str, connect: &Connect<'_, W>) -> Resu
     if !load.no_fill {
         drive::fill(&space, 128, connect)?;
     }
+    let lanes = drive::connect_all(load.connections, connect)?;
     let measured = Duration::from_secs_f64(load.duration);
     let from = Instant::now() + Duration::from_secs_f64(load.warm_up);
     let span = Span { from, to: from + measured };
@@ -166,7 +167,7 @@ fn measure<W: Wire>(load: &Load, system: &str, connect: &Connect<'_, W>) -> Resu
             thread::sleep(span.to.saturating_duration_since(Instant::now()));
             record::since(&before, &load.process)
         });
-        let record = drive::run(&plan, connect);
+        let record = drive::run(&plan, lanes, connect);
         let processes = watching.join().map_err(|_| "a thread of the load generator failed")?;
         Ok::<_, String>((record?, processes))
     })?;

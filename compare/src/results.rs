@@ -88,6 +88,8 @@ pub(crate) struct Spread {
 pub(crate) fn spread(numbers: impl Iterator<Item = f64>) -> Option<Spread> {
     let mut sorted: Vec<f64> = numbers.collect();
     sorted.sort_unstable_by(f64::total_cmp);
-    let median = *sorted.get(sorted.len() / 2)?;
+    let half = sorted.len() / 2;
+    let lower = sorted.get(sorted.len().checked_sub(1)? / 2)?;
+    let median = (lower + sorted.get(half)?) / 2.0;
     Some(Spread { least: *sorted.first()?, median, most: *sorted.last()? })
 }

@@ -65,15 +65,29 @@ pub(crate) struct Plan<'a> {
     pub(crate) answered: &'a AtomicU64,
 }
 
-/// Runs a plan.
+/// Makes as many connections. It takes a while, and is done before the time that is measured.
 ///
 /// # Errors
-/// When no connection can be made.
-pub(crate) fn run<W: Wire>(plan: &Plan<'_>, connect: &Connect<'_, W>) -> Result<Record, String> {
-    let lanes: Result<Vec<_>, _> = (0..plan.connections).map(|_| connect()).collect();
+/// When one of them cannot be made.
+pub(crate) fn connect_all<W>(
+    count: usize,
+    connect: &Connect<'_, W>,
+) -> Result<Vec<(TcpStream, W)>, String> {
+    (0..count).map(|_| connect()).collect()
+}
+
+/// Runs a plan, each connection on a thread of its own.
+///
+/// # Errors
+/// When one of the threads fails.
+pub(crate) fn run<W: Wire>(
+    plan: &Plan<'_>,
+    lanes: Vec<(TcpStream, W)>,
+    connect: &Connect<'_, W>,
+) -> Result<Record, String> {
     let mut all = Record::new();
     thread::scope(|scope| {
-        let lanes = lanes?.into_iter().zip(0u32..).map(|((stream, wire), number)| {
+        let lanes = lanes.into_iter().zip(0u32..).map(|((stream, wire), number)| {
             scope.spawn(move || match plan.how {
                 Loop::Closed => closed(plan, connect, stream, wire, number),
                 Loop::Open(rate) => open(plan, &stream, wire, number, rate),

@@ -85,6 +85,7 @@ fn measure(load: &Load, addresses: &[SocketAddr], processes: &[u32]) -> Result<R
     if !load.no_fill {
         drive::fill(&space, FILL_DEPTH, &connect)?;
     }
+    let lanes = drive::connect_all(usize::from(load.connections), &connect)?;
     let from = Instant::now() + load.warm_up;
     let span = Span { from, to: from + load.duration };
     let answered = AtomicU64::new(0);
@@ -106,7 +107,7 @@ fn measure(load: &Load, addresses: &[SocketAddr], processes: &[u32]) -> Result<R
             thread::sleep(span.to.saturating_duration_since(Instant::now()));
             record::since(&before, processes)
         });
-        let record = drive::run(&plan, &connect);
+        let record = drive::run(&plan, lanes, &connect);
         over.store(true, Ordering::Relaxed);
         let processes = watching.join().map_err(|_| "a thread of the load generator failed")?;
         Ok::<_, String>((record?, processes))

@@ -40,7 +40,7 @@ pub(crate) struct Options {
     /// Nodes to ask: IP addresses or names, each with a port of its own if need be.
     ///
     /// One is enough to find the others; more help while that one is down. An IPv6 address with a
-    /// port is written [::1]:50051.
+    /// port is written `[::1]:50051`.
     #[arg(long, value_name = "IP", num_args = 1.., default_value = "127.0.0.1")]
     #[arg(env = "LATTISTORE_SERVER_IP", value_delimiter = ' ')]
     server_ip: Vec<String>,
