@@ -6,8 +6,8 @@
 //! client reader threads ──┼─> one bounded channel of events ─> consensus thread
 //!   (parse the program)   │       (owns the node, the store, the interpreter, the storage)
 //!                         │
-//! consensus thread ───────┴─> TCP, as far as the system takes it at once
-//!                             the rest: queue ─> the connection's writer thread ─> TCP
+//! consensus thread ───────┴─> per-peer queue ─> peer writer thread ─> TCP
+//!                             per-client queue ─> client writer thread ─> TCP
 //! ```
 //!
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.

@@ -15,23 +15,14 @@ use log::debug;
 use super::frame::{FrameError, FrameReader, write_frames};
 use super::greeting;
 use super::in_flight::{Meter, Share};
-<<<<<<< HEAD
 use super::shared::{Shared, Stop};
 use super::stream::{CloseOnDrop, Stream};
 use crate::limits::{COALESCED_BYTES, MAX_REQUEST_FRAME_BYTES};
 use crate::wire::{ClientOutcome, ClientResponse, RequestError, decode_request, encode_response};
-=======
-use super::replies::{Answer, Flow, Outlet, Queued, Reply};
-use super::shared::{Shared, Stop};
-use super::stream::{CloseOnDrop, Stream};
-use crate::limits::{COALESCED_BYTES, MAX_REQUEST_FRAME_BYTES};
-use crate::wire::{ClientOutcome, RequestError, decode_request};
->>>>>>> bench
 
 /// The id of an answer that is about the connection.
 const ABOUT_THE_CONNECTION: u64 = 0;
 
-<<<<<<< HEAD
 /// Where the answer to one request goes.
 ///
 /// Each request is answered once: when this is dropped without an answer, the client is told that
@@ -85,8 +76,6 @@ impl Drop for Reply {
     }
 }
 
-=======
->>>>>>> bench
 /// Serves a client until it leaves, errs, or the node stops.
 pub(super) fn serve(
     shared: &Shared,
@@ -96,16 +85,9 @@ pub(super) fn serve(
 ) {
     let own = Meter::new(shared.settings.max_client_in_flight_bytes);
     let meters = [own, Arc::clone(in_flight)];
-<<<<<<< HEAD
     let (slots, taken) = bounded(shared.settings.max_pipelined);
     // Bounded in fact: each answer but the last, about the connection, has a slot.
     let (replies, answers) = unbounded();
-=======
-    let flow = Arc::new(Flow::new(shared.settings.max_pipelined));
-    // Bounded in fact: each answer but the last, about the connection, is to a request of the flow.
-    let (queue, queued) = unbounded();
-    let outlet = Arc::new(Outlet::new(stream.clone(), queue, Arc::clone(&flow)));
->>>>>>> bench
     thread::scope(|scope| {
         let writer = thread::Builder::new().name("replies".to_owned()).spawn_scoped(scope, || {
             let writer = Writer { stream, answers, taken, time: shared.settings.write_time };
@@ -114,21 +96,13 @@ pub(super) fn serve(
         if let Err(error) = writer {
             return debug!("a client gets no thread: {error}");
         }
-<<<<<<< HEAD
         match read_requests(shared, &mut reader, &slots, &replies, &meters) {
-=======
-        match read_requests(shared, &mut reader, &flow, &outlet, &meters) {
->>>>>>> bench
             Ok(()) | Err(FrameError::Closed) => {}
             Err(error) => {
                 debug!("a client is cut off: {error}");
                 let message = format!("the connection is closed: {error}");
                 let outcome = ClientOutcome::BadRequest(message);
-<<<<<<< HEAD
                 let _ = replies.send(Answer::new(ABOUT_THE_CONNECTION, outcome));
-=======
-                outlet.give(vec![Answer::new(ABOUT_THE_CONNECTION, outcome)], true);
->>>>>>> bench
             }
         }
         // The writer ends when the last answer is given: only replies hold the channel now.
@@ -141,13 +115,8 @@ pub(super) fn serve(
 fn read_requests(
     shared: &Shared,
     reader: &mut FrameReader<Stream>,
-<<<<<<< HEAD
     slots: &Sender<()>,
     replies: &Sender<Answer>,
-=======
-    flow: &Flow,
-    outlet: &Arc<Outlet>,
->>>>>>> bench
     meters: &[Arc<Meter>; 2],
 ) -> Result<(), FrameError> {
     while !shared.stop.is_set() {
@@ -165,21 +134,16 @@ fn read_requests(
         match request {
             Ok(request) => match Share::take(meters.clone(), size) {
                 Some(share) => {
-                    let reply = Reply::new(request.id, Arc::clone(outlet), share);
+                    let reply = Reply::new(request.id, replies.clone(), share);
                     shared.handler.request(request, reply);
                 }
                 None => {
-                    let outcome = ClientOutcome::TooManyRequests;
-                    outlet.give(vec![Answer::new(request.id, outcome)], true);
+                    let _ = replies.send(Answer::new(request.id, ClientOutcome::TooManyRequests));
                 }
             },
             Err((id, error)) => {
                 let outcome = ClientOutcome::BadRequest(error.to_string());
-<<<<<<< HEAD
                 let _ = replies.send(Answer::new(id, outcome));
-=======
-                outlet.give(vec![Answer::new(id, outcome)], true);
->>>>>>> bench
             }
         }
     }
@@ -189,13 +153,8 @@ fn read_requests(
 /// Writes a client's answers.
 struct Writer<'a> {
     stream: &'a Stream,
-<<<<<<< HEAD
     answers: Receiver<Answer>,
     taken: Receiver<()>,
-=======
-    queued: Receiver<Queued>,
-    flow: &'a Flow,
->>>>>>> bench
     time: Duration,
 }
 
@@ -221,7 +180,6 @@ impl Writer<'_> {
         self.stream.close_writing();
     }
 
-<<<<<<< HEAD
     /// Writes an answer, and what else is ready, at once.
     fn write(&self, first: Answer, buffer: &mut Vec<u8>) -> std::io::Result<()> {
         buffer.clear();
@@ -233,30 +191,16 @@ impl Writer<'_> {
             encode_response(response.id, response.outcome, buffer);
             shares.push(share);
             count += 1;
-=======
-    /// Writes what is given, and what else is ready, at once.
-    fn write(&self, first: Queued, buffer: &mut Vec<u8>) -> std::io::Result<()> {
-        buffer.clear();
-        let mut written = Vec::new();
-        let mut next = Some(first);
-        while let Some(mut queued) = next {
-            queued.encode(buffer);
-            written.push(queued);
->>>>>>> bench
             next = match buffer.len() < COALESCED_BYTES {
                 true => self.answers.try_recv().ok(),
                 false => None,
             };
         }
         write_frames(&mut self.stream.clone(), &[&buffer[..]], self.time)?;
-<<<<<<< HEAD
         for _ in 0..count {
             // The answer about the connection had no slot.
             let _ = self.taken.try_recv();
         }
-=======
-        written.iter().for_each(|queued| self.flow.answered(queued.answers(), true));
->>>>>>> bench
         if buffer.capacity() > 2 * COALESCED_BYTES {
             *buffer = Vec::new();
         }
