@@ -381,6 +381,14 @@ impl<W: Workload> World<W> {
         for (to, message) in messages {
             match &message {
                 Message::Accept(accept) => self.proposes(from, accept)?,
+                Message::Promise(promise) if promise.ballot > self.hosts[from].disk.promised => {
+                    return Err(format!("n{}: a promise leaves before it is durable", from + 1));
+                }
+                Message::Accepted(vote)
+                    if (vote.ballot, vote.slot) > self.hosts[from].disk.accepted_at() =>
+                {
+                    return Err(format!("n{}: a vote leaves before it is durable", from + 1));
+                }
                 Message::Prepare(_) if self.hosts[from].led => {
                     self.coverage.reached(Path::LeaderStoodAgain);
                 }
