@@ -50,7 +50,7 @@ pub(crate) fn write(addresses: &[IpAddr], count: u64, key_of: KeyOf, progress: &
 fn write_in_session(addresses: &[IpAddr], numbers: &[u64], key_of: KeyOf, progress: &Progress) {
     let client = client_of(addresses);
     let mut pending = VecDeque::with_capacity(PIPELINED);
-    let mut finish = |pending: &mut VecDeque<lattistore::client::Pending>, most: usize| {
+    let finish = |pending: &mut VecDeque<lattistore::client::Pending>, most: usize| {
         while pending.len() > most {
             pending.pop_front().unwrap().wait().unwrap();
             progress.acknowledged.fetch_add(1, Ordering::Relaxed);

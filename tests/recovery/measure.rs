@@ -108,12 +108,12 @@ pub(crate) fn throughput(seconds: u64) {
 /// Memory and disk of each node at each million of many small transactions.
 pub(crate) fn soak(millions: u64) {
     let fleet = Fleet::loopback(3);
-    let (addresses, progress) = (fleet.addresses.clone(), Progress::default());
+    let (addresses, progress) = (&fleet.addresses, &Progress::default());
     let start = Instant::now();
     println!("{:>9} {:>9} {:>24} {:>24}", "millions", "seconds", "resident, MiB", "disk, MiB");
     thread::scope(|scope| {
         let total = millions * 1_000_000;
-        scope.spawn(|| write(&addresses, total, |number| number % 10_000, &progress));
+        scope.spawn(move || write(addresses, total, |number| number % 10_000, progress));
         for million in 1..=millions {
             while progress.acknowledged() < million * 1_000_000 {
                 thread::sleep(POLL);
