@@ -32,6 +32,9 @@ enum What {
     },
     /// Throughput with all nodes, without one, while it catches up, and afterwards
     Throughput {
+        /// How often a node goes and comes back
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+        cycles: u64,
         /// How long each is measured
         #[arg(long, default_value_t = 8)]
         seconds: u64,
@@ -47,7 +50,7 @@ enum What {
 fn main() {
     match Args::parse().what {
         What::CatchUp { transactions } => measure::catch_up(transactions),
-        What::Throughput { seconds } => measure::throughput(seconds),
+        What::Throughput { cycles, seconds } => measure::throughput(cycles, seconds),
         What::Soak { millions } => measure::soak(millions),
     }
 }

@@ -63,11 +63,13 @@ fn start_up(fleet: &mut Fleet, node: usize) {
     );
 }
 
-/// Throughput of the cluster while one node is away, comes back, and is back, as ratios.
-pub(crate) fn throughput(seconds: u64) {
+/// Throughput of the cluster while one node is away, and while it comes back, as ratios to that with
+/// all nodes just before and just after.
+pub(crate) fn throughput(cycles: u64, seconds: u64) {
     let mut fleet = Fleet::loopback(3);
     let (addresses, progress) = (fleet.addresses.clone(), Progress::default());
     let window = Duration::from_secs(seconds);
+    // Transactions per second, and the seconds.
     let measure = |until: &mut dyn FnMut() -> bool| {
         let (start, before) = (Instant::now(), progress.acknowledged());
         while !until() {
@@ -78,31 +80,44 @@ pub(crate) fn throughput(seconds: u64) {
     };
     let for_a_window = || {
         let start = Instant::now();
-        measure(&mut || start.elapsed() >= window)
+        measure(&mut || start.elapsed() >= window).0
     };
+    let lag = |fleet: &Fleet, node: usize| {
+        let goal = fleet.status(fleet.leader_now()?)?.complete.0;
+        Some(goal.saturating_sub(fleet.status(node)?.complete.0))
+    };
+    println!("transactions per second, and the ratio to all up just before and after");
+    println!("{:>12} {:>20} {:>32} {:>12}", "all up", "one away", "it comes back", "all up");
+    let mut ratios = [Vec::new(), Vec::new()];
     thread::scope(|scope| {
         scope.spawn(|| write(&addresses, 1 << 26, |number| number % 200_000, &progress));
         // The state is there, and caches are warm.
         for_a_window();
-        let (all_up, took) = for_a_window();
-        println!("{:<34} {:>8} {:>12} {:>7}", "", "seconds", "per second", "ratio");
-        let tell = |name: &str, (rate, took): (f64, f64)| {
-            println!("{name:<34} {took:>8.1} {rate:>12.0} {:>7.2}", rate / all_up);
-        };
-        tell("all up", (all_up, took));
-        let away = fleet.followers()[0];
-        fleet.kill(away);
-        tell("one of three away", for_a_window());
-        fleet.start(away);
-        let lag = |fleet: &Fleet| {
-            let goal = fleet.status(fleet.leader_now()?)?.complete.0;
-            Some(goal.saturating_sub(fleet.status(away)?.complete.0))
-        };
-        let back = measure(&mut || lag(&fleet).is_some_and(|slots| slots < 100));
-        tell("it comes back, until caught up", back);
-        tell("caught up", for_a_window());
+        let mut before = for_a_window();
+        for _ in 0..cycles {
+            let node = fleet.followers()[0];
+            fleet.kill(node);
+            let away = for_a_window();
+            fleet.start(node);
+            let (back, took) = measure(&mut || lag(&fleet, node).is_some_and(|slots| slots < 100));
+            let after = for_a_window();
+            let of = |rate: f64| rate / ((before + after) / 2.0);
+            println!(
+                "{before:>12.0} {away:>12.0} ({:>4.2}x) {back:>12.0} ({:>4.2}x, {took:>4.1} s) {after:>12.0}",
+                of(away),
+                of(back),
+            );
+            ratios[0].push(of(away));
+            ratios[1].push(of(back));
+            before = after;
+        }
         progress.over.store(true, Ordering::Relaxed);
     });
+    for (name, mut ratios) in ["one away", "it comes back"].into_iter().zip(ratios) {
+        ratios.sort_by(f64::total_cmp);
+        let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
+        println!("{name}: median {:.2}, from {least:.2} to {most:.2}", ratios[ratios.len() / 2]);
+    }
 }
 
 /// Memory and disk of each node at each million of many small transactions.
