@@ -53,6 +53,8 @@ pub struct Node<M: Machine> {
     pub(super) heartbeat_sent_ms: Option<u64>,
     pub(super) now_ms: u64,
     pub(super) closing: bool,
+    /// Whether records were handed out that the caller has not said to be durable.
+    pub(super) writing: bool,
 }
 
 impl<M: Machine> Node<M> {
@@ -89,6 +91,7 @@ impl<M: Machine> Node<M> {
             heartbeat_sent_ms: None,
             now_ms,
             closing: false,
+            writing: false,
         }
     }
 
@@ -327,7 +330,12 @@ impl<M: Machine> Node<M> {
     }
 
     /// What is to be done for all that was given to the node since the last output.
+    ///
+    /// # Panics
+    /// When the records of the last output were not [`written`](Node::written): a node whose write
+    /// failed knows more than is durable, and whatever it said now could tell it.
     pub fn output(&mut self) -> Output<M> {
+        assert!(!self.writing, "nothing leaves a node whose last write is not durable");
         let mut awaits_write = matches!(&self.role, Role::Candidate(_));
         if let Role::Leader(leader) = &mut self.role {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);
@@ -339,12 +347,14 @@ impl<M: Machine> Node<M> {
         let mut out = std::mem::take(&mut self.out);
         if awaits_write || !out.late.is_empty() {
             out.records = self.acceptor.take_records();
+            self.writing = !out.records.is_empty();
         }
         out
     }
 
     /// Notes that the records of the last output are durable. May give rise to another output.
     pub fn written(&mut self) {
+        self.writing = false;
         match &mut self.role {
             Role::Follower => {}
             Role::Candidate(recovery) if !self.acceptor.has_records() => {

@@ -119,7 +119,11 @@ impl Consensus {
     /// Runs until told to stop, or until the node cannot go on.
     pub(super) fn run(mut self) -> Result<(), ServerError> {
         let result = self.serve();
-        self.close();
+        // A node whose write failed holds more than is durable, and must not say another word of it.
+        if !matches!(result, Err(ServerError::Storage(_))) {
+            self.hand_over();
+        }
+        self.dismiss_clients();
         result
     }
 
@@ -354,8 +358,8 @@ impl Consensus {
         }
     }
 
-    /// Answers everybody who waits, hands over the lead, and writes what is not yet written.
-    fn close(&mut self) {
+    /// Takes no more requests, hands over the lead, and writes what is not yet written.
+    fn hand_over(&mut self) {
         let now_ms = self.clock.now_ms();
         if let Phase::Member(member) = &mut self.phase {
             member.node.close(now_ms);
@@ -363,6 +367,10 @@ impl Consensus {
         if let Err(error) = self.do_output() {
             warn!("while stopping: {error}");
         }
+    }
+
+    /// Answers everybody who waits.
+    fn dismiss_clients(&mut self) {
         for (_, reply) in self.replies.drain() {
             reply.send(ClientOutcome::Closing { could_handle: true });
         }

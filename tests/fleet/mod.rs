@@ -213,6 +213,11 @@ impl Fleet {
         assert_eq!(ended.code, Some(0), "{}", ended.log);
     }
 
+    /// Whether a node that nobody stopped ended.
+    pub(crate) fn has_ended(&mut self, node: usize) -> bool {
+        self.nodes[node].as_mut().unwrap().has_ended()
+    }
+
     /// Fails when a node ended that nobody stopped, and shows why.
     pub(crate) fn check_alive(&mut self) {
         for (node, process) in self.nodes.iter_mut().enumerate() {

@@ -137,6 +137,64 @@ fn a_read_only_directory_is_an_error_that_says_so() {
     fleet.wait_until_caught_up(0);
 }
 
+/// A small file system of its own, which is gone when this is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts it at `at`; none where this is not allowed.
+    fn mount(at: PathBuf, options: &str) -> Option<SmallDisk> {
+        fs::create_dir(&at).unwrap();
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", options, "none"]).arg(&at);
+        let mounted = command.output().is_ok_and(|output| output.status.success());
+        mounted.then_some(SmallDisk(at))
+    }
+
+    fn resize(&self, options: &str) {
+        let mut command = Command::new("mount");
+        command.args(["-o", &format!("remount,{options}")]).arg(&self.0);
+        assert!(command.status().unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        assert!(unmounted.unwrap().success());
+    }
+}
+
+#[test]
+fn a_full_disk_ends_a_node_that_comes_back_when_there_is_room() {
+    let mut fleet = Fleet::new(crate::support::addresses(3), vec![None; 3]);
+    // Two segments of the journal, and not a third.
+    let Some(disk) = SmallDisk::mount(fleet.data(0), "size=40m") else {
+        return println!("skipped: a small disk cannot be mounted without being root");
+    };
+    fleet.start_all();
+    let client = fleet.client();
+    let value = "v".repeat(100_000);
+    let mut acknowledged = 0;
+    while !fleet.has_ended(0) {
+        client.put(&format!("key/{acknowledged}"), &value).unwrap();
+        acknowledged += 1;
+        assert!(acknowledged < 1_000, "the disk was never full");
+    }
+    expect_storage_error(&fleet.take(0).wait(), "no space left");
+    client.put("others", "go on").unwrap();
+    // As long as there is no room it says so again.
+    expect_storage_error(&start_in_vain(&mut fleet, 0), "no space left");
+    disk.resize("size=400m");
+    fleet.start(0);
+    fleet.wait_until_caught_up(0);
+    // With one other node only, all it lacked must come from what it has.
+    fleet.stop(1);
+    for key in 0..acknowledged {
+        assert_eq!(client.get(&format!("key/{key}")).unwrap().as_deref(), Some(&*value));
+    }
+    fleet.stop(0);
+}
+
 #[test]
 fn a_node_whose_directory_is_gone_does_not_vote() {
     let mut fleet = with_one_stopped();

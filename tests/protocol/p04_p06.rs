@@ -56,6 +56,21 @@ fn p4_an_acceptor_that_stops_before_its_write_has_not_voted() {
 }
 
 #[test]
+#[should_panic(expected = "nothing leaves a node whose last write is not durable")]
+fn p4_an_acceptor_whose_write_failed_says_nothing_more() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.request(1, Command::put(0, 10));
+    let accept = cluster.take(|e| e.is("accept") && e.to == 2).remove(0);
+    let node = cluster.nodes.get_mut(&2).unwrap();
+    node.message(0, NodeId(1), accept.message);
+    assert!(!node.output().records.is_empty());
+    // As a server does that stops in good order; its farewell would tell what it holds in memory.
+    node.close(0);
+    node.output();
+}
+
+#[test]
 fn p4_who_cannot_tell_the_patch_before_asks_and_is_told() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
