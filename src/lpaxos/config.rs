@@ -55,7 +55,7 @@ impl Default for Config {
             batch_most: 4_096,
             batch_bytes: 1 << 20,
             page: PageLimits { bytes: 256 << 10, examined: 16_384 },
-            window_bytes: 16 << 20,
+            window_bytes: 4 << 20,
             tombstone_slots: 10_000,
             tombstones_per_step: 4_096,
         }

@@ -14,8 +14,6 @@ use crate::support::client_of;
 const CLIENTS: u64 = 4;
 /// Transactions of one client that are on their way at a time.
 const PIPELINED: usize = 120;
-/// After so many transactions a client begins again, with another session.
-const PER_SESSION: u64 = 100_000;
 
 /// What is written: the number of the key to each number of a transaction.
 pub(crate) type KeyOf = fn(u64) -> u64;
@@ -37,17 +35,18 @@ impl Progress {
 pub(crate) fn write(addresses: &[IpAddr], count: u64, key_of: KeyOf, progress: &Progress) {
     thread::scope(|scope| {
         for client in 0..CLIENTS {
-            scope.spawn(move || {
-                let numbers: Vec<u64> = (client..count).step_by(CLIENTS as usize).collect();
-                for part in numbers.chunks(PER_SESSION as usize) {
-                    write_in_session(addresses, part, key_of, progress);
-                }
-            });
+            let numbers = (client..count).step_by(CLIENTS as usize);
+            scope.spawn(move || write_in_session(addresses, numbers, key_of, progress));
         }
     });
 }
 
-fn write_in_session(addresses: &[IpAddr], numbers: &[u64], key_of: KeyOf, progress: &Progress) {
+fn write_in_session(
+    addresses: &[IpAddr],
+    numbers: impl Iterator<Item = u64>,
+    key_of: KeyOf,
+    progress: &Progress,
+) {
     let client = client_of(addresses);
     let mut pending = VecDeque::with_capacity(PIPELINED);
     let finish = |pending: &mut VecDeque<lattistore::client::Pending>, most: usize| {
@@ -60,7 +59,7 @@ fn write_in_session(addresses: &[IpAddr], numbers: &[u64], key_of: KeyOf, progre
         if progress.over.load(Ordering::Relaxed) {
             break;
         }
-        let (key, value) = (format!("key/{:012}", key_of(*number)), format!("{number:0>100}"));
+        let (key, value) = (format!("key/{:012}", key_of(number)), format!("{number:0>100}"));
         let params = [("key", key.as_str().into()), ("value", value.as_str().into())];
         pending.push_back(client.submit("put $key $value;", params));
         finish(&mut pending, PIPELINED - 1);
