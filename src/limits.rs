@@ -103,9 +103,12 @@ pub const MAX_CLIENT_IN_FLIGHT_BYTES: usize = 64 * MIB;
 /// no further one until then.
 pub const MAX_PIPELINED: usize = 128;
 
-/// Events that wait for the consensus thread. Peers wait for room in it; clients may fill only
-/// half, so that they do not keep the peers out.
-pub const EVENTS_QUEUED: usize = 8192;
+/// Events that wait for the consensus thread. Peers wait for room in it; what clients do may fill
+/// only half, so that they do not keep the peers out.
+pub const EVENTS_QUEUED: usize = 4096;
+
+/// Requests of clients that wait for the consensus thread to queue them.
+pub const REQUESTS_QUEUED: usize = 4096;
 
 /// Frames that wait for a peer's connection; the protocol sends again what is dropped above it.
 pub const MAX_QUEUED_FRAMES: usize = 1024;

@@ -43,6 +43,13 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether it cannot write: it is then run without a slot.
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, Command::Execute { program, .. } if program.is_read_only())
+    }
+}
+
 /// What a command came to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {

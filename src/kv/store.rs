@@ -31,7 +31,7 @@ impl Machine for Store {
     type Outcome = Outcome;
 
     fn is_read_only(&self, command: &Command) -> bool {
-        matches!(command, Command::Execute { program, .. } if program.is_read_only())
+        command.is_read_only()
     }
 
     fn run(

@@ -20,7 +20,7 @@ use super::patch::{MOST_PATCH_BYTES, Patch};
 use super::peer::PeerState;
 use super::reads::ConfirmRound;
 use super::recovery::Recovered;
-use super::requests::{Answer, Queue, Ticket, Waiting};
+use super::requests::{Answer, Queue, Ready, Ticket, Waiting};
 use super::window::Window;
 
 type PatchOf<M> = Arc<Patch<<M as Machine>::Key, <M as Machine>::Value>>;
@@ -132,6 +132,12 @@ impl<M: Machine> Leader<M> {
                 self.window.push(Arc::new(patch));
             }
         }
+    }
+
+    /// What can begin: a batch when none is in flight, a round of reads when none is under way.
+    pub(super) fn could_begin(&self) -> Ready {
+        let reads = self.ready && self.confirm.is_none();
+        Ready { reads, writes: self.in_flight.is_none() }
     }
 
     /// P6: proposes a batch of what waits, if nothing is in flight.

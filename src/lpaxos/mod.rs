@@ -57,4 +57,4 @@ pub use node::Node;
 pub use outbox::Output;
 pub use patch::{Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
 pub use replica::{PageLimits, Replica, TOMBSTONE_DISTANCE};
-pub use requests::{Answer, Request, Ticket};
+pub use requests::{Answer, Ready, Request, Ticket};

@@ -16,7 +16,7 @@ use super::omega::{Decision, Omega};
 use super::outbox::Output;
 use super::patch::Page;
 use super::recovery::Recovery;
-use super::requests::{Answer, Queue, Request, Ticket, Waiting};
+use super::requests::{Answer, Queue, Ready, Request, Ticket, Waiting};
 
 /// What a node does beside accepting.
 #[derive(Debug)]
@@ -103,6 +103,15 @@ impl<M: Machine> Node<M> {
     /// Whether the durable state holds nothing that was not yet handed out to be written.
     pub fn is_written(&self) -> bool {
         !self.acceptor.has_records()
+    }
+
+    /// Which requests are of use now. A leader takes in no others before it hears or writes
+    /// something, so nobody need wake it for them.
+    pub fn ready(&self) -> Ready {
+        match &self.role {
+            Role::Leader(leader) => leader.could_begin(),
+            Role::Follower | Role::Candidate(_) => Ready { reads: true, writes: true },
+        }
     }
 
     /// The leader that the node knows of, itself included.

@@ -49,6 +49,15 @@ pub enum Answer<O> {
     },
 }
 
+/// Which kinds of requests a node could begin with, were there any. Others it can only queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Those that cannot write (P8).
+    pub reads: bool,
+    /// All others (P6).
+    pub writes: bool,
+}
+
 /// A request in the queue. The store's own commands have no ticket.
 #[derive(Debug)]
 pub(super) struct Waiting<C> {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::Receiver;
 use log::{debug, info, warn};
 
 use super::answers::client_outcome;
@@ -19,9 +19,12 @@ use super::error::ServerError;
 use super::formation::{self, Formation, Roster, cluster_id};
 use super::gate::{Cluster, Event, Gate};
 use super::links::Links;
+use super::requests::{Asked, Requests};
 use super::status;
-use crate::kv::{Command, Store};
-use crate::lpaxos::{Answer, Config, Durable, Members, Node, NodeId, Output, Request, Ticket};
+use crate::kv::Store;
+use crate::lpaxos::{
+    Answer, Config, Durable, Members, Node, NodeId, Output, Ready, Request, Ticket,
+};
 use crate::storage::{Identity, Membership, Storage};
 use crate::transport::{self, Reply};
 use crate::wire::{ClientOutcome, Introduction, NodeStatus, PeerFrame, Reason, Redirect};
@@ -64,6 +67,7 @@ pub(super) struct Consensus {
     links: Links,
     storage: Box<dyn Storage>,
     events: Receiver<Event>,
+    requests: Requests,
     stop: Arc<AtomicBool>,
     phase: Phase,
     replies: HashMap<Ticket, Reply>,
@@ -86,12 +90,14 @@ pub(super) struct Start {
     /// The roster of the cluster that the node belongs to already.
     pub(super) roster: Option<Roster>,
     pub(super) events: Receiver<Event>,
+    pub(super) requests: Requests,
     pub(super) stop: Arc<AtomicBool>,
 }
 
 impl Consensus {
     pub(super) fn new(start: Start) -> Consensus {
-        let Start { me, config, gate, links, storage, durable, roster, events, stop } = start;
+        let Start { me, config, gate, links, storage, durable, roster, events, requests, stop } =
+            start;
         let formation = Formation::new(links.address(), me, links.listed().clone());
         let now = Instant::now();
         let mut consensus = Consensus {
@@ -101,6 +107,7 @@ impl Consensus {
             links,
             storage,
             events,
+            requests,
             stop,
             phase: Phase::Forming(Box::new(Forming { formation, durable })),
             replies: HashMap::new(),
@@ -134,17 +141,15 @@ impl Consensus {
     fn serve(&mut self) -> Result<(), ServerError> {
         self.try_form()?;
         while !self.stop.load(Ordering::Acquire) {
-            match self.events.recv_deadline(self.next_tick) {
-                Ok(event) => {
-                    self.on_event(event)?;
-                    for _ in 1..EVENTS_PER_STEP {
-                        let Ok(event) = self.events.try_recv() else { break };
-                        self.on_event(event)?;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                // Impossible: the gate holds a sender.
-                Err(RecvTimeoutError::Disconnected) => break,
+            let mut next = self.next_event();
+            for left in (0..EVENTS_PER_STEP).rev() {
+                let Some(event) = next else { break };
+                self.on_event(event)?;
+                next = if left > 0 { self.events.try_recv().ok() } else { None };
+            }
+            for _ in 0..EVENTS_PER_STEP {
+                let Some(asked) = self.requests.take() else { break };
+                self.on_request(asked);
             }
             if Instant::now() >= self.next_tick {
                 self.tick();
@@ -158,6 +163,21 @@ impl Consensus {
             }
         }
         Ok(())
+    }
+
+    /// Sleeps until there is an event, a request that the node is ready for, or time for a tick.
+    fn next_event(&self) -> Option<Event> {
+        let ready = match &self.phase {
+            Phase::Forming(_) => Ready { reads: true, writes: true },
+            Phase::Member(member) => member.node.ready(),
+        };
+        let event = match self.requests.sleep(ready) {
+            true => self.events.try_recv().ok(),
+            // The gate holds a sender, so that no event means that it is time for a tick.
+            false => self.events.recv_deadline(self.next_tick).ok(),
+        };
+        self.requests.awake();
+        event
     }
 
     fn on_event(&mut self, event: Event) -> Result<(), ServerError> {
@@ -198,7 +218,6 @@ impl Consensus {
             Event::Transport(transport::Event::ThreadDied { thread, reason }) => {
                 return Err(ServerError::ThreadDied { thread, reason });
             }
-            Event::Request { command, time, reply } => self.on_request(command, time, reply),
             Event::Status(reply) => reply.send(ClientOutcome::Status(self.status())),
             Event::ListsDiffer(difference) => {
                 warn!("{difference}");
@@ -216,7 +235,8 @@ impl Consensus {
         self.ending.get_or_insert((error, Instant::now() + LAST_WORDS));
     }
 
-    fn on_request(&mut self, command: Command, time: Duration, reply: Reply) {
+    fn on_request(&mut self, asked: Asked) {
+        let Asked { command, time, reply } = asked;
         let now_ms = self.clock.now_ms();
         match &mut self.phase {
             Phase::Forming(_) => reply.send(ClientOutcome::NodesUnreachable),
@@ -374,8 +394,11 @@ impl Consensus {
         for (_, reply) in self.replies.drain() {
             reply.send(ClientOutcome::Closing { could_handle: true });
         }
+        while let Some(asked) = self.requests.take() {
+            asked.reply.send(ClientOutcome::Closing { could_handle: false });
+        }
         while let Ok(event) = self.events.try_recv() {
-            if let Event::Request { reply, .. } | Event::Status(reply) = event {
+            if let Event::Status(reply) = event {
                 reply.send(ClientOutcome::Closing { could_handle: false });
             }
         }

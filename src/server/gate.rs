@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::Mutex;
 
 use super::formation::{FormationError, Roster, compare_lists};
 use super::programs::Programs;
+use super::requests::{Asked, Asking, refusal};
 use crate::kv::Command;
 use crate::limits::EVENTS_QUEUED;
 use crate::lpaxos::NodeId;
@@ -24,13 +24,11 @@ use crate::wire::{
 pub(super) enum Event {
     /// By the transport.
     Transport(transport::Event),
-    /// A client asks for something that the cluster decides.
-    Request { command: Command, time: Duration, reply: Reply },
     /// A client asks how the node is.
     Status(Reply),
     /// A node that would join in the founding has another list.
     ListsDiffer(FormationError),
-    /// Look whether to stop.
+    /// Look for requests, and whether to stop.
     Wake,
 }
 
@@ -67,6 +65,7 @@ pub(super) struct Gate {
     /// Set once, when the cluster is formed.
     cluster: Mutex<Option<Arc<Cluster>>>,
     events: Sender<Event>,
+    asking: Asking,
     programs: Programs,
 }
 
@@ -76,9 +75,10 @@ impl Gate {
         address: IpAddr,
         listed: BTreeSet<IpAddr>,
         events: Sender<Event>,
+        asking: Asking,
     ) -> Gate {
-        let cluster = Mutex::new(None);
-        Gate { node, address, listed, cluster, events, programs: Programs::default() }
+        let (cluster, programs) = (Mutex::new(None), Programs::default());
+        Gate { node, address, listed, cluster, events, asking, programs }
     }
 
     /// From now on only members are let in.
@@ -94,20 +94,24 @@ impl Gate {
         Accepted { node: self.node, cluster: self.cluster().map(|cluster| cluster.id) }
     }
 
+    /// Hands a request to the consensus thread, which is woken if it sleeps for it.
+    fn ask(&self, asked: Asked) {
+        if self.asking.ask(asked) {
+            // A full queue wakes it as well.
+            let _ = self.events.try_send(Event::Wake);
+        }
+    }
+
     /// Hands an event to the consensus thread; a client never waits for room in its queue.
     fn hand_over(&self, event: Event) {
         let is_full = self.events.len() >= EVENTS_QUEUED / 2;
         let sent =
             if is_full { Err(TrySendError::Full(event)) } else { self.events.try_send(event) };
-        let refused = match sent {
-            Ok(()) => return,
-            Err(TrySendError::Full(event)) => (event, ClientOutcome::TooManyRequests),
-            Err(TrySendError::Disconnected(event)) => {
-                (event, ClientOutcome::Closing { could_handle: false })
+        if let Err(refused) = sent {
+            let outcome = refusal(&refused);
+            if let Event::Status(reply) = refused.into_inner() {
+                reply.send(outcome);
             }
-        };
-        if let (Event::Request { reply, .. } | Event::Status(reply), outcome) = refused {
-            reply.send(outcome);
         }
     }
 }
@@ -201,6 +205,6 @@ impl Handler for Gate {
                 }
             }
         };
-        self.hand_over(Event::Request { command, time, reply });
+        self.ask(Asked { command, time, reply });
     }
 }

@@ -2,12 +2,12 @@
 //! and end.
 //!
 //! ```text
-//! peer reader threads ────┐
-//! client reader threads ──┼─> one bounded channel of events ─> consensus thread
-//!   (parse the program)   │       (owns the node, the store, the interpreter, the storage)
-//!                         │
-//! consensus thread ───────┴─> per-peer queue ─> peer writer thread ─> TCP
-//!                             per-client queue ─> client writer thread ─> TCP
+//! peer reader threads ─────> bounded channel of events ────┬─> consensus thread
+//! client reader threads ───> bounded channel of requests ──┘     (owns the node, the store,
+//!   (parse the program)                                           the interpreter, the storage)
+//!
+//! consensus thread ──┬─> per-peer queue ─> peer writer thread ─> TCP
+//!                    └─> per-client queue ─> client writer thread ─> TCP
 //! ```
 //!
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
@@ -20,6 +20,7 @@ mod formation;
 mod gate;
 mod links;
 mod programs;
+mod requests;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +33,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Sender, bounded};
 use log::info;
 
-use crate::limits::{EVENTS_QUEUED, MAX_NODES};
+use crate::limits::{EVENTS_QUEUED, MAX_NODES, REQUESTS_QUEUED};
 use crate::lpaxos::{Config, Durable, NodeId};
 use crate::storage::{self, Identity, Membership, Memory, Opened, Storage};
 use crate::transport::{Settings, Transport};
@@ -118,7 +119,8 @@ impl Server {
         }
         let State { me, roster, durable, storage } = open(&place, my_ip)?;
         let (sender, events) = bounded(EVENTS_QUEUED);
-        let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone()));
+        let (asking, requests) = requests::requests(REQUESTS_QUEUED);
+        let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), asking));
         let address = SocketAddr::new(my_ip, port);
         let listen = |error| ServerError::Listen { address, error };
         let handler = Arc::clone(&gate);
@@ -134,7 +136,8 @@ impl Server {
         let links = Links::new(my_ip, address.port(), node_ips, senders);
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
-        let start = Start { me, config, gate, links, storage, durable, roster, events, stop };
+        let start =
+            Start { me, config, gate, links, storage, durable, roster, events, requests, stop };
         let run = move || {
             let consensus = Consensus::new(start);
             let result = consensus.run();

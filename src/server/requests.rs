@@ -1,0 +1,103 @@
+//! Requests on their way from the clients' threads to the consensus thread.
+//!
+//! They have a channel of their own, so that a client never takes the room of what peers send, and so
+//! that the consensus thread sleeps through requests that it can do nothing for yet: while a proposal
+//! is in flight no batch can begin, and the requests that come meanwhile are the next one. Waking it
+//! for each would cost more than running it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::kv::Command;
+use crate::lpaxos::Ready;
+use crate::transport::Reply;
+use crate::wire::ClientOutcome;
+
+/// A request of a client.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) command: Command,
+    /// How long the client waits.
+    pub(super) time: Duration,
+    pub(super) reply: Reply,
+}
+
+/// Which kinds of requests the consensus thread sleeps for.
+#[derive(Debug, Default)]
+struct Bell {
+    reads: AtomicBool,
+    writes: AtomicBool,
+}
+
+/// The clients' end.
+#[derive(Debug)]
+pub(super) struct Asking {
+    queue: Sender<Asked>,
+    bell: Arc<Bell>,
+}
+
+/// The consensus thread's end.
+#[derive(Debug)]
+pub(super) struct Requests {
+    queue: Receiver<Asked>,
+    bell: Arc<Bell>,
+}
+
+/// The two ends of a queue for `most` requests.
+pub(super) fn requests(most: usize) -> (Asking, Requests) {
+    let (sender, receiver) = bounded(most);
+    let bell = Arc::new(Bell::default());
+    (Asking { queue: sender, bell: Arc::clone(&bell) }, Requests { queue: receiver, bell })
+}
+
+impl Asking {
+    /// Queues a request without waiting, or tells the client why not. Gives whether the consensus
+    /// thread sleeps for it and has to be woken.
+    pub(super) fn ask(&self, asked: Asked) -> bool {
+        let bell = match asked.command.is_read_only() {
+            true => &self.bell.reads,
+            false => &self.bell.writes,
+        };
+        if let Err(refused) = self.queue.try_send(asked) {
+            let outcome = refusal(&refused);
+            refused.into_inner().reply.send(outcome);
+            return false;
+        }
+        // Either this sees the bell, or the consensus thread sees the request before it sleeps.
+        fence(Ordering::SeqCst);
+        bell.load(Ordering::Relaxed) && bell.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// What a client is told for whom there is no room.
+pub(super) fn refusal<T>(error: &TrySendError<T>) -> ClientOutcome {
+    match error {
+        TrySendError::Full(_) => ClientOutcome::TooManyRequests,
+        TrySendError::Disconnected(_) => ClientOutcome::Closing { could_handle: false },
+    }
+}
+
+impl Requests {
+    /// To be called after sleeping: nobody needs to wake it now.
+    pub(super) fn awake(&self) {
+        self.bell.reads.store(false, Ordering::Relaxed);
+        self.bell.writes.store(false, Ordering::Relaxed);
+    }
+
+    /// The next request that waits.
+    pub(super) fn take(&self) -> Option<Asked> {
+        self.queue.try_recv().ok()
+    }
+
+    /// To be called before sleeping: from now on a request that the node is ready for wakes it. Gives
+    /// whether one came before, so that there is no sleep.
+    pub(super) fn sleep(&self, ready: Ready) -> bool {
+        self.bell.reads.store(ready.reads, Ordering::Relaxed);
+        self.bell.writes.store(ready.writes, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        (ready.reads || ready.writes) && !self.queue.is_empty()
+    }
+}
