@@ -51,7 +51,7 @@ use std::time::Instant;
 pub use crate::lang::{Params, Value};
 pub use crate::lpaxos::{NodeId, Position, Slot};
 pub use crate::wire::{
-    Certainty, ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect, RequestBody,
+    Certainty, ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect, RequestBody, Sizes,
 };
 pub use builder::Builder;
 pub use connection::{Connection, Ticket};

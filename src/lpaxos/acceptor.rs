@@ -24,6 +24,7 @@ use super::replica::TOMBSTONE_DISTANCE;
 
 pub(super) type MessageOf<M> = Message<<M as Machine>::Key, <M as Machine>::Value>;
 type Reply<M> = Option<MessageOf<M>>;
+type PatchOf<M> = Arc<Patch<<M as Machine>::Key, <M as Machine>::Value>>;
 
 /// The durable state, and the records not yet handed out to be made durable.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(super) struct Acceptor<M: Machine> {
     /// The last run of consecutive slots, first and last, that were applied above a gap. Not durable:
     /// it only saves repairing what is there.
     beyond: Option<(Slot, Slot)>,
+    /// The patch applied last, so that a new leader need not look for it among all entries.
+    last: Option<(Slot, PatchOf<M>)>,
     /// A copy for a lagging node is under way: it would miss tombstones that are dropped now (P10).
     pub(super) keep_tombstones: bool,
     config: Config,
@@ -40,7 +43,14 @@ pub(super) struct Acceptor<M: Machine> {
 
 impl<M: Machine> Acceptor<M> {
     pub(super) fn new(durable: Durable<M::Key, M::Value>, config: Config) -> Acceptor<M> {
-        Acceptor { durable, records: Vec::new(), beyond: None, keep_tombstones: false, config }
+        Acceptor {
+            durable,
+            records: Vec::new(),
+            beyond: None,
+            last: None,
+            keep_tombstones: false,
+            config,
+        }
     }
 
     pub(super) fn durable(&self) -> &Durable<M::Key, M::Value> {
@@ -188,21 +198,23 @@ impl<M: Machine> Acceptor<M> {
 
     /// Applies the accepted proposal, which is chosen.
     pub(super) fn apply_accepted(&mut self) {
-        let slot = self.durable.accepted_slot();
+        let Some(accepted) = self.durable.accepted.as_ref() else { return };
+        let (slot, patch) = (accepted.slot, Arc::clone(&accepted.patch));
         if slot > self.complete() {
             self.change(Record::ApplyAccepted(slot));
-            self.note_applied(slot);
+            self.note_applied(slot, patch);
         }
     }
 
-    fn apply(&mut self, slot: Slot, patch: &Arc<Patch<M::Key, M::Value>>) {
+    fn apply(&mut self, slot: Slot, patch: &PatchOf<M>) {
         if slot > self.complete() {
             self.change(Record::Apply(slot, Arc::clone(patch)));
-            self.note_applied(slot);
+            self.note_applied(slot, Arc::clone(patch));
         }
     }
 
-    fn note_applied(&mut self, slot: Slot) {
+    fn note_applied(&mut self, slot: Slot, patch: PatchOf<M>) {
+        self.last = Some((slot, patch));
         if slot > self.complete() {
             self.beyond = match self.beyond {
                 Some((first, last)) if first <= slot && slot <= last.next() => {
@@ -218,6 +230,14 @@ impl<M: Machine> Acceptor<M> {
         match self.beyond {
             Some((first, last)) if first <= slot.next() => last.max(slot),
             _ => slot,
+        }
+    }
+
+    /// The decree of a slot that is reflected here and of which nothing was overwritten yet (P3).
+    pub(super) fn patch_of(&self, slot: Slot) -> PatchOf<M> {
+        match &self.last {
+            Some((last, patch)) if *last == slot => Arc::clone(patch),
+            _ => Arc::new(self.durable.replica.patch_of(slot)),
         }
     }
 

@@ -124,12 +124,12 @@ impl<M: Machine> Leader<M> {
     fn keep_patch_before_first(&mut self, acceptor: &Acceptor<M>) {
         let before = self.first_slot.previous();
         if before > Slot::ZERO && self.window.is_empty() {
-            let patch = acceptor.durable().replica.patch_of(before);
+            let patch = acceptor.patch_of(before);
             let writes = patch.writes().iter();
             let bytes: usize = writes.map(|(k, v)| M::size(k, v.as_ref())).sum();
             if bytes <= MOST_PATCH_BYTES {
                 self.window = Window::new(before, self.config.window_bytes);
-                self.window.push(Arc::new(patch));
+                self.window.push(patch);
             }
         }
     }

@@ -218,7 +218,10 @@ impl Consensus {
             Event::Transport(transport::Event::ThreadDied { thread, reason }) => {
                 return Err(ServerError::ThreadDied { thread, reason });
             }
-            Event::Status(reply) => reply.send(ClientOutcome::Status(self.status())),
+            Event::Status { reply, memory_bytes } => {
+                let status = self.status(memory_bytes);
+                reply.send(ClientOutcome::Status(status));
+            }
             Event::ListsDiffer(difference) => {
                 warn!("{difference}");
                 if self.is_forming() {
@@ -367,13 +370,16 @@ impl Consensus {
         }
     }
 
-    fn status(&self) -> NodeStatus {
+    fn status(&self, memory_bytes: u64) -> NodeStatus {
         let uptime_ms = self.clock.uptime_ms();
+        let sizes = status::sizes(memory_bytes, &self.storage.status());
         match &self.phase {
-            Phase::Forming(forming) => status::of_forming(self.me, &forming.durable, uptime_ms),
+            Phase::Forming(forming) => {
+                status::of_forming(self.me, &forming.durable, sizes, uptime_ms)
+            }
             Phase::Member(member) => {
                 let port = self.links.port();
-                status::of_member(self.me, &member.node, &member.cluster, port, uptime_ms)
+                status::of_member(self.me, &member.node, &member.cluster, port, sizes, uptime_ms)
             }
         }
     }
@@ -398,7 +404,7 @@ impl Consensus {
             asked.reply.send(ClientOutcome::Closing { could_handle: false });
         }
         while let Ok(event) = self.events.try_recv() {
-            if let Event::Status(reply) = event {
+            if let Event::Status { reply, .. } = event {
                 reply.send(ClientOutcome::Closing { could_handle: false });
             }
         }

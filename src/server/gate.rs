@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::formation::{FormationError, Roster, compare_lists};
 use super::programs::Programs;
 use super::requests::{Asked, Asking, refusal};
+use super::status;
 use crate::kv::Command;
 use crate::limits::EVENTS_QUEUED;
 use crate::lpaxos::NodeId;
@@ -25,7 +26,7 @@ pub(super) enum Event {
     /// By the transport.
     Transport(transport::Event),
     /// A client asks how the node is.
-    Status(Reply),
+    Status { reply: Reply, memory_bytes: u64 },
     /// A node that would join in the founding has another list.
     ListsDiffer(FormationError),
     /// Look for requests, and whether to stop.
@@ -109,7 +110,7 @@ impl Gate {
             if is_full { Err(TrySendError::Full(event)) } else { self.events.try_send(event) };
         if let Err(refused) = sent {
             let outcome = refusal(&refused);
-            if let Event::Status(reply) = refused.into_inner() {
+            if let Event::Status { reply, .. } = refused.into_inner() {
                 reply.send(outcome);
             }
         }
@@ -188,7 +189,10 @@ impl Handler for Gate {
     fn request(&self, request: ClientRequest, reply: Reply) {
         let time = request.time();
         let command = match request.body {
-            RequestBody::Status => return self.hand_over(Event::Status(reply)),
+            RequestBody::Status => {
+                let memory_bytes = status::memory_bytes().unwrap_or_default();
+                return self.hand_over(Event::Status { reply, memory_bytes });
+            }
             RequestBody::OpenSession { window } => Command::OpenSession { window },
             RequestBody::Execute { program, params, session } => {
                 match self.programs.compile(&program) {

@@ -5,12 +5,14 @@ use bytes::Bytes;
 use super::gate::Cluster;
 use crate::kv::Store;
 use crate::lpaxos::{Durable, Node, NodeId};
-use crate::wire::{MemberStatus, NodeStatus};
+use crate::storage;
+use crate::wire::{MemberStatus, NodeStatus, Sizes};
 
 /// A node that belongs to no cluster yet.
 pub(super) fn of_forming(
     me: NodeId,
     durable: &Durable<Bytes, Bytes>,
+    sizes: Sizes,
     uptime_ms: u64,
 ) -> NodeStatus {
     let replica = &durable.replica;
@@ -25,6 +27,7 @@ pub(super) fn of_forming(
         complete: replica.complete(),
         floor: replica.floor(),
         entries: u64::try_from(replica.entry_count()).unwrap_or(u64::MAX),
+        sizes,
         members: Vec::new(),
     }
 }
@@ -35,6 +38,7 @@ pub(super) fn of_member(
     node: &Node<Store>,
     cluster: &Cluster,
     port: u16,
+    sizes: Sizes,
     uptime_ms: u64,
 ) -> NodeStatus {
     let members = cluster.roster.iter().map(|(ip, member)| {
@@ -46,6 +50,20 @@ pub(super) fn of_member(
         cluster: Some(cluster.id),
         leader: node.leader().and_then(|leader| cluster.locate(leader, port)),
         members: members.collect(),
-        ..of_forming(me, node.durable(), uptime_ms)
+        ..of_forming(me, node.durable(), sizes, uptime_ms)
     }
+}
+
+/// What the node takes of its machine.
+pub(super) fn sizes(memory_bytes: u64, storage: &storage::Status) -> Sizes {
+    let storage::Status { disk_bytes, uncovered_bytes, .. } = *storage;
+    Sizes { memory_bytes, disk_bytes, replay_bytes: uncovered_bytes }
+}
+
+/// The resident memory of this process, where the system tells as Linux does.
+pub(super) fn memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1 << 10)
 }

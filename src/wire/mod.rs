@@ -32,7 +32,9 @@ pub use hello::{
     Accepted, PROTOCOL_VERSION, PeerHello, Reason, Refusal, Role, Welcome, decode_hello,
     decode_welcome, encode_hello, encode_welcome,
 };
-pub use outcome::{Certainty, ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect};
+pub use outcome::{
+    Certainty, ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect, Sizes,
+};
 pub use peer::{Introduction, PeerFrame, encode_introduction, encode_peer};
 pub use peer_decode::decode_peer;
 pub use request::{ClientRequest, RequestBody, RequestError, decode_request, encode_request};

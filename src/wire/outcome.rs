@@ -184,8 +184,21 @@ pub struct NodeStatus {
     pub floor: Slot,
     /// How many entries it holds.
     pub entries: u64,
+    /// What it takes.
+    pub sizes: Sizes,
     /// What it knows of the members, itself included.
     pub members: Vec<MemberStatus>,
+}
+
+/// What a node takes of its machine, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Resident memory of its process; 0 where the system does not tell.
+    pub memory_bytes: u64,
+    /// Its journal and checkpoint; 0 where it keeps its state in memory only.
+    pub disk_bytes: u64,
+    /// Of the journal, what a start would have to replay.
+    pub replay_bytes: u64,
 }
 
 /// What a node knows of a member.

@@ -7,7 +7,7 @@ use protobuf::{Message, MessageField};
 use super::error::WireError;
 use super::fields;
 use super::frame::append_frame;
-use super::outcome::{ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect};
+use super::outcome::{ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect, Sizes};
 use super::proto::client as proto;
 use super::proto::client::response::Outcome as Wire;
 use super::request::{optional_value, value_from};
@@ -152,6 +152,9 @@ fn status_to_proto(status: NodeStatus) -> proto::NodeStatus {
         floor: status.floor.0,
         entries: status.entries,
         members: status.members.into_iter().map(member).collect(),
+        memory_bytes: status.sizes.memory_bytes,
+        disk_bytes: status.sizes.disk_bytes,
+        replay_bytes: status.sizes.replay_bytes,
         ..Default::default()
     }
 }
@@ -242,5 +245,10 @@ fn status_from(status: proto::NodeStatus) -> Result<NodeStatus, WireError> {
         complete: Slot(status.complete),
         floor: Slot(status.floor),
         entries: status.entries,
+        sizes: Sizes {
+            memory_bytes: status.memory_bytes,
+            disk_bytes: status.disk_bytes,
+            replay_bytes: status.replay_bytes,
+        },
     })
 }

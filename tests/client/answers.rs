@@ -5,7 +5,7 @@ use std::thread;
 
 use lattistore::client::{
     Cause, Certainty, ClientOutcome, Error, MemberStatus, NodeId, NodeStatus, ProgramError,
-    RequestBody, Slot, Value,
+    RequestBody, Sizes, Slot, Value,
 };
 use lattistore::lpaxos::Ballot;
 
@@ -30,6 +30,7 @@ pub(crate) fn status<const N: usize>(nodes: [&Node; N]) -> NodeStatus {
         complete: Slot(3),
         floor: Slot(0),
         entries: 2,
+        sizes: Sizes::default(),
         members: nodes.map(member).to_vec(),
     }
 }

@@ -142,6 +142,9 @@ pub(crate) fn status(status: &NodeStatus) -> String {
         .number("complete", status.complete.0)
         .number("floor", status.floor.0)
         .number("entries", status.entries)
+        .number("memory_bytes", status.sizes.memory_bytes)
+        .number("disk_bytes", status.sizes.disk_bytes)
+        .number("replay_bytes", status.sizes.replay_bytes)
         .raw("members", &format!("[{members}]"))
         .end()
 }

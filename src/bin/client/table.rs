@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lattistore::client::{Error, NodeStatus};
+use lattistore::client::{Error, NodeStatus, Sizes};
 
 use crate::duration::show_uptime;
 use crate::report::one_line;
@@ -25,6 +25,8 @@ pub(crate) fn status(status: &NodeStatus, style: Style) -> String {
         ("complete", status.complete.to_string()),
         ("floor", status.floor.to_string()),
         ("entries", status.entries.to_string()),
+        ("memory", show_bytes(status.sizes.memory_bytes)),
+        ("disk", disk(&status.sizes)),
         ("uptime", show_uptime(Duration::from_millis(status.uptime_ms))),
         ("version", one_line(&status.version)),
     ];
@@ -67,24 +69,52 @@ pub(crate) fn nodes(nodes: &[(SocketAddr, Result<NodeStatus, Error>)], style: St
                 status.complete.to_string(),
                 (newest - status.complete.0).to_string(),
                 status.entries.to_string(),
+                show_bytes(status.sizes.memory_bytes),
+                show_bytes(status.sizes.disk_bytes),
                 show_uptime(Duration::from_millis(status.uptime_ms)),
                 one_line(&status.version),
                 style.good("up"),
             ]
         }
         Err(error) => {
-            let mut row: [String; 11] = std::array::from_fn(|_| "-".to_owned());
+            let mut row: [String; 13] = std::array::from_fn(|_| "-".to_owned());
             row[0] = address.to_string();
             let cause = error.cause().map_or_else(|| error.to_string(), ToString::to_string);
-            row[10] = style.bad(one_line(&cause));
+            row[12] = style.bad(one_line(&cause));
             row
         }
     });
     let heads = [
-        "address", "node", "role", "ballot", "slot", "complete", "lag", "entries", "uptime",
-        "version", "state",
+        "address", "node", "role", "ballot", "slot", "complete", "lag", "entries", "memory",
+        "disk", "uptime", "version", "state",
     ];
     table(heads, rows.collect(), style)
+}
+
+fn disk(sizes: &Sizes) -> String {
+    match sizes.disk_bytes {
+        0 => "none: the state is in memory only".to_owned(),
+        bytes => {
+            let replay = show_bytes(sizes.replay_bytes);
+            format!("{}, of which a start replays {replay}", show_bytes(bytes))
+        }
+    }
+}
+
+/// Bytes as people read them; a dash for what is not known, or not there.
+fn show_bytes(bytes: u64) -> String {
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    const GIB: u64 = 1 << 30;
+    // One digit after the point, cut off.
+    let tenths = |unit: u64| format!("{}.{}", bytes / unit, bytes % unit * 10 / unit);
+    match bytes {
+        0 => "-".to_owned(),
+        1..KIB => format!("{bytes} B"),
+        KIB..MIB => tenths(KIB) + " KiB",
+        MIB..GIB => tenths(MIB) + " MiB",
+        GIB.. => tenths(GIB) + " GiB",
+    }
 }
 
 /// A table whose last column may have colours and any width.
@@ -110,4 +140,26 @@ fn table<const COLUMNS: usize>(
     let heads = line(&heads.map(str::to_owned));
     let rows: String = rows.iter().map(|row| line(row) + "\n").collect();
     format!("{}\n{rows}", style.strong(heads))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_the_largest_unit_that_fits() {
+        let shown = [0, 1_023, 1_024, 1_535, 73_400_320, (1 << 30) - 1, 5 << 30, u64::MAX];
+        let shown = shown.map(show_bytes);
+        let expected = [
+            "-",
+            "1023 B",
+            "1.0 KiB",
+            "1.4 KiB",
+            "70.0 MiB",
+            "1023.9 MiB",
+            "5.0 GiB",
+            "17179869183.9 GiB",
+        ];
+        assert_eq!(shown, expected);
+    }
 }

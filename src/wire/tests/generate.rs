@@ -19,7 +19,7 @@ use crate::lpaxos::{
 };
 use crate::wire::{
     Accepted as LetIn, ClientOutcome, ClientRequest, Introduction, MemberStatus, NodeStatus,
-    PeerHello, ProgramError, Reason, Redirect, Refusal, RequestBody, Role, Welcome,
+    PeerHello, ProgramError, Reason, Redirect, Refusal, RequestBody, Role, Sizes, Welcome,
 };
 
 fn number() -> impl Strategy<Value = u64> {
@@ -275,8 +275,9 @@ fn status() -> impl Strategy<Value = NodeStatus> {
     (
         (node(), cluster(), ".{0,10}", any::<u64>(), option::of(redirect())),
         (ballot(), slot_or_zero(), two_slots(), any::<u64>(), vec(member(), 0..4)),
+        any::<[u64; 3]>(),
     )
-        .prop_map(|(who, state)| {
+        .prop_map(|(who, state, [memory_bytes, disk_bytes, replay_bytes])| {
             let (node, cluster, version, uptime_ms, leader) = who;
             let (promised, slot, (floor, complete), entries, members) = state;
             NodeStatus {
@@ -290,6 +291,7 @@ fn status() -> impl Strategy<Value = NodeStatus> {
                 complete,
                 floor,
                 entries,
+                sizes: Sizes { memory_bytes, disk_bytes, replay_bytes },
                 members,
             }
         })
