@@ -14,6 +14,8 @@ pub enum ServerError {
     NotListed(IpAddr),
     /// The node list is longer than a cluster may be.
     TooManyNodes(usize),
+    /// The address can be reached from other machines, and nothing says who may speak.
+    Exposed(IpAddr),
     /// The address cannot be listened on.
     Listen {
         /// The address.
@@ -56,7 +58,7 @@ impl ServerError {
     /// The exit code of the process, documented in its help.
     pub fn exit_code(&self) -> u8 {
         match self {
-            ServerError::NotListed(_) | ServerError::TooManyNodes(_) => 2,
+            ServerError::NotListed(_) | ServerError::TooManyNodes(_) | ServerError::Exposed(_) => 2,
             ServerError::Listen { .. } | ServerError::Spawn(_) | ServerError::Random(_) => 3,
             ServerError::Storage(_) => 4,
             ServerError::Formation(_)
@@ -80,6 +82,11 @@ impl fmt::Display for ServerError {
                 f,
                 "--node-ips lists {count} nodes: a cluster has at most {}",
                 crate::limits::MAX_NODES
+            ),
+            ServerError::Exposed(address) => write!(
+                f,
+                "--my-ip {address} is no loopback address, and whoever reaches it could read and \
+                 change everything: give --insecure if only trusted machines do"
             ),
             ServerError::Listen { address, error } => write!(
                 f,

@@ -65,6 +65,8 @@ pub struct Options {
     pub port: u16,
     /// Where the state is kept.
     pub place: Place,
+    /// Whether to listen on an address that other machines reach although nothing says who may speak.
+    pub insecure: bool,
     /// The protocol's times and bounds.
     pub config: Config,
     /// The transport's times and bounds.
@@ -75,7 +77,7 @@ impl Options {
     /// A node with default settings.
     pub fn new(my_ip: IpAddr, node_ips: BTreeSet<IpAddr>, port: u16, place: Place) -> Options {
         let (config, settings) = (Config::default(), Settings::default());
-        Options { my_ip, node_ips, port, place, config, settings }
+        Options { my_ip, node_ips, port, place, insecure: false, config, settings }
     }
 }
 
@@ -109,12 +111,15 @@ impl Server {
     /// # Errors
     /// When the options make no node, or its state or address cannot be used.
     pub fn start(options: Options) -> Result<Server, ServerError> {
-        let Options { my_ip, node_ips, port, place, config, settings } = options;
+        let Options { my_ip, node_ips, port, place, insecure, config, settings } = options;
         if !node_ips.contains(&my_ip) {
             return Err(ServerError::NotListed(my_ip));
         }
         if node_ips.len() > MAX_NODES {
             return Err(ServerError::TooManyNodes(node_ips.len()));
+        }
+        if !insecure && !my_ip.is_loopback() {
+            return Err(ServerError::Exposed(my_ip));
         }
         let State { me, roster, durable, storage } = open(&place, my_ip)?;
         let (sender, events) = bounded(EVENTS_QUEUED);

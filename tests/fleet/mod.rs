@@ -113,7 +113,7 @@ pub(crate) fn server(my_ip: IpAddr, node_ips: &[IpAddr]) -> Command {
 
 fn options(command: &mut Command, my_ip: IpAddr, node_ips: &[IpAddr]) {
     // What is in the environment of whoever runs the tests is not for these servers.
-    for name in ["MY_IP", "NODE_IPS", "PORT", "DATA_DIR", "LEADER", "LOG"] {
+    for name in ["MY_IP", "NODE_IPS", "PORT", "DATA_DIR", "LEADER", "LOG", "INSECURE"] {
         command.env_remove(format!("LATTISTORE_{name}"));
     }
     command.args(["--my-ip", &my_ip.to_string(), "--port", &PORT.to_string(), "--node-ips"]);
@@ -126,6 +126,8 @@ pub(crate) struct Fleet {
     /// By node: the network namespace that it runs in, if it has one of its own.
     namespaces: Vec<Option<String>>,
     nodes: Vec<Option<Process>>,
+    /// Options that all nodes are started with.
+    pub(crate) more: Vec<String>,
     starts: usize,
     directory: tempfile::TempDir,
 }
@@ -143,7 +145,7 @@ impl Fleet {
     pub(crate) fn new(addresses: Vec<IpAddr>, namespaces: Vec<Option<String>>) -> Fleet {
         let nodes = addresses.iter().map(|_| None).collect();
         let directory = tempfile::tempdir().unwrap();
-        Fleet { addresses, namespaces, nodes, starts: 0, directory }
+        Fleet { addresses, namespaces, nodes, more: Vec::new(), starts: 0, directory }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -178,7 +180,7 @@ impl Fleet {
             None => Command::new(binary),
         };
         options(&mut command, self.addresses[node], &self.addresses);
-        command.args(more);
+        command.args(&self.more).args(more);
         if !more.contains(&"--in-memory") && !more.contains(&"--data-dir") {
             command.arg("--data-dir").arg(self.data(node));
         }

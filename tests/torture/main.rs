@@ -129,6 +129,10 @@ fn torture(args: &Args, network: Option<Network>) -> ExitCode {
         }
         None => (support::addresses(args.nodes), vec![None; args.nodes.into()]),
     };
-    let fleet = Fleet::new(addresses, namespaces);
+    let mut fleet = Fleet::new(addresses, namespaces);
+    if network.is_some() {
+        // Nobody else is in the namespaces.
+        fleet.more.push("--insecure".to_owned());
+    }
     Torture { fleet, network, random: Random::new(seed, 0), seconds: args.seconds }.run(seed)
 }

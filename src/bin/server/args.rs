@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
 use lattistore::cli::Generate;
 use lattistore::lpaxos::{Config, Election};
@@ -51,6 +52,10 @@ pub(crate) struct Args {
     /// Keep the state in memory only: a node that stops is lost for its cluster for good
     #[arg(long)]
     in_memory: bool,
+
+    /// Listen on an address that is no loopback address although nothing says who may speak
+    #[arg(long, env = "LATTISTORE_INSECURE", value_parser = BoolishValueParser::new())]
+    insecure: bool,
 
     /// How the leader is found [default: elected]
     #[arg(long, value_enum, env = "LATTISTORE_LEADER")]
@@ -141,6 +146,7 @@ impl Args {
         };
         let port = self.port.or(file.port).unwrap_or(DEFAULT_PORT);
         let mut options = Options::new(my_ip, node_ips, port, place);
+        options.insecure = self.insecure || file.insecure;
         options.config = Config { election, ..Config::default() };
         let log = self.log.or(file.log.map(|level| level.0)).unwrap_or(log::LevelFilter::Info);
         Ok(Settings { options, log })
