@@ -48,6 +48,12 @@ pub const MAX_GREETING_FRAME_BYTES: usize = 8 * KIB;
 /// The text for people in a refusal or a refused request; longer ones are cut.
 pub const MAX_MESSAGE_BYTES: usize = 4 * KIB;
 
+/// The file with a cluster key or a token: one line.
+pub const MAX_SECRET_BYTES: usize = 4 * KIB;
+
+/// A secret that is shorter could be guessed, now or after some greetings were recorded.
+pub const LEAST_SECRET_BYTES: usize = 32;
+
 /// A client's request: a program (64 KiB) with a parameter of the greatest size (1 MiB) fits.
 pub const MAX_REQUEST_FRAME_BYTES: usize = 3 * MIB / 2;
 
@@ -210,6 +216,9 @@ const _: () = assert!(MAX_PEER_FRAME_BYTES + 4 <= MAX_QUEUED_BYTES);
 // A greeting with a full list of the longest addresses fits, and so does the longest refusal.
 const _: () = assert!(MAX_NODES * (45 + 2) + 128 <= MAX_GREETING_FRAME_BYTES);
 const _: () = assert!(MAX_MESSAGE_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
+// So does a node's, proven, in a cluster with a key.
+const _: () = assert!(MAX_NODES * (45 + 2) + 256 <= MAX_GREETING_FRAME_BYTES);
+const _: () = assert!(MAX_MESSAGE_BYTES + 256 <= MAX_GREETING_FRAME_BYTES);
 // The longest text that an `abort` can give fits into an answer.
 const _: () = assert!(MAX_ENTRY_VALUE_BYTES + 128 <= MAX_RESPONSE_FRAME_BYTES);
 // All connections together leave room for files among the usual 1,024 descriptors.

@@ -34,6 +34,7 @@ use log::info;
 
 use crate::limits::{EVENTS_QUEUED, MAX_NODES};
 use crate::lpaxos::{Config, Durable, NodeId};
+use crate::security::Files;
 use crate::storage::{self, Identity, Membership, Memory, Opened, Storage};
 use crate::transport::{Settings, Transport};
 
@@ -65,6 +66,8 @@ pub struct Options {
     pub port: u16,
     /// Where the state is kept.
     pub place: Place,
+    /// The files that say who may speak.
+    pub security: Files,
     /// Whether to listen on an address that other machines reach although nothing says who may speak.
     pub insecure: bool,
     /// The protocol's times and bounds.
@@ -77,7 +80,8 @@ impl Options {
     /// A node with default settings.
     pub fn new(my_ip: IpAddr, node_ips: BTreeSet<IpAddr>, port: u16, place: Place) -> Options {
         let (config, settings) = (Config::default(), Settings::default());
-        Options { my_ip, node_ips, port, place, insecure: false, config, settings }
+        let (security, insecure) = (Files::default(), false);
+        Options { my_ip, node_ips, port, place, security, insecure, config, settings }
     }
 }
 
@@ -111,24 +115,26 @@ impl Server {
     /// # Errors
     /// When the options make no node, or its state or address cannot be used.
     pub fn start(options: Options) -> Result<Server, ServerError> {
-        let Options { my_ip, node_ips, port, place, insecure, config, settings } = options;
+        let Options { my_ip, node_ips, port, place, security, insecure, config, settings } =
+            options;
         if !node_ips.contains(&my_ip) {
             return Err(ServerError::NotListed(my_ip));
         }
         if node_ips.len() > MAX_NODES {
             return Err(ServerError::TooManyNodes(node_ips.len()));
         }
-        if !insecure && !my_ip.is_loopback() {
+        if !(insecure || my_ip.is_loopback() || security.keep_strangers_out()) {
             return Err(ServerError::Exposed(my_ip));
         }
+        let security = security.read().map_err(ServerError::Security)?;
         let State { me, roster, durable, storage } = open(&place, my_ip)?;
         let (sender, events) = bounded(EVENTS_QUEUED);
         let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone()));
         let address = SocketAddr::new(my_ip, port);
         let listen = |error| ServerError::Listen { address, error };
         let handler = Arc::clone(&gate);
-        let transport =
-            Transport::start(address, settings, handler, sender.clone()).map_err(listen)?;
+        let transport = Transport::start(address, settings, security, handler, sender.clone())
+            .map_err(listen)?;
         let address = transport.address();
         info!("node {me} listens on {address}");
         let mut senders = BTreeMap::new();

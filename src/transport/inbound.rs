@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use log::{debug, info, warn};
 use parking_lot::Mutex;
@@ -12,10 +13,18 @@ use super::seats::{Seats, SharedSeat, SharedSeats};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::stream::Stream;
-use super::{Event, clients, greeting};
+use super::{Event, clients, greeting, keyed};
 use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
 use crate::lpaxos::NodeId;
-use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer};
+use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer, encode_welcome};
+
+/// What a node without a cluster key is told by one that has one.
+const KEY_IS_MISSING: &str =
+    "this cluster has a key, and who connects shows none: start the node with --cluster-key";
+
+/// What a node with a cluster key is told by one that has none.
+const KEY_IS_STRANGE: &str =
+    "this node was started without a cluster key: start all nodes with the same --cluster-key";
 
 /// Who is connected, as far as there are bounds on it.
 pub(super) struct Inbound {
@@ -70,8 +79,9 @@ pub(super) fn serve(
     if stream.set_write_timeout(settings.write_time).is_err() {
         return;
     }
+    let until = Instant::now() + settings.greeting_time;
     let mut reader = FrameReader::new(stream.clone());
-    let role = match greeting::read_hello(&mut reader, settings) {
+    let role = match greeting::read_hello(&mut reader, until) {
         Ok(Ok(role)) => role,
         Ok(Err(refusal)) => return refuse(shared, stream, refusal),
         Err(error) => return debug!("a connection ended before its greeting: {error}"),
@@ -81,24 +91,55 @@ pub(super) fn serve(
             let Some(_seat) = inbound.clients.take() else {
                 return refuse(shared, stream, too_many("clients"));
             };
-            if welcome(shared, stream, shared.handler.admit_client()) {
+            let answer = shared.handler.admit_client();
+            if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
                 drop(ungreeted);
                 clients::serve(shared, stream, reader, &inbound.in_flight);
             }
         }
+        Role::Peer(_) if shared.security.cluster_key.is_some() => {
+            refuse(shared, stream, Refusal::new(Reason::NotAuthorized, KEY_IS_MISSING));
+        }
         Role::Peer(hello) => {
-            let node = hello.node;
-            let answer = match shared.handler.admit_peer(&hello) {
-                Ok(_) if !inbound.enter_peer(node, stream) => Err(too_many("nodes")),
-                answer => answer,
+            admit_peer(shared, inbound, stream, reader, ungreeted, &hello, encode_welcome);
+        }
+        Role::Approach(approach) => {
+            let Some(key) = &shared.security.cluster_key else {
+                return refuse(shared, stream, Refusal::new(Reason::NotAuthorized, KEY_IS_STRANGE));
             };
-            if welcome(shared, stream, answer) {
-                drop(ungreeted);
-                serve_peer(shared, &hello, stream, reader);
+            let own = shared.handler.hello().address;
+            match keyed::hear(stream, &mut reader, key, own, approach, until) {
+                Ok(Ok(believed)) => {
+                    let answer = |welcome: &Welcome| believed.answer(key, welcome);
+                    admit_peer(shared, inbound, stream, reader, ungreeted, &believed.hello, answer);
+                }
+                Ok(Err(refusal)) => refuse(shared, stream, refusal),
+                Err(error) => debug!("a node's connection ended in its greeting: {error}"),
             }
-            inbound.leave_peer(node, stream);
         }
     }
+}
+
+/// Lets a peer in, if the node wants it, and serves it. `encode` makes the frame of the answer.
+fn admit_peer(
+    shared: &Arc<Shared>,
+    inbound: &Inbound,
+    stream: &Stream,
+    reader: FrameReader<Stream>,
+    ungreeted: SharedSeat,
+    hello: &PeerHello,
+    encode: impl Fn(&Welcome) -> Vec<u8>,
+) {
+    let node = hello.node;
+    let answer = match shared.handler.admit_peer(hello) {
+        Ok(_) if !inbound.enter_peer(node, stream) => Err(too_many("nodes")),
+        answer => answer,
+    };
+    if welcome(shared, stream, &answer, &encode(&answer)) {
+        drop(ungreeted);
+        serve_peer(shared, hello, stream, reader);
+    }
+    inbound.leave_peer(node, stream);
 }
 
 fn too_many(who: &str) -> Refusal {
@@ -108,23 +149,21 @@ fn too_many(who: &str) -> Refusal {
     )
 }
 
-/// Answers the greeting; gives whether the other side is in.
-fn welcome(shared: &Shared, stream: &Stream, answer: Welcome) -> bool {
-    match answer {
-        Ok(_) => greeting::answer(stream, &answer, &shared.settings).is_ok(),
-        Err(refusal) => {
-            refuse(shared, stream, refusal);
-            false
-        }
+/// Answers the greeting by `frame`; gives whether the other side is in.
+fn welcome(shared: &Shared, stream: &Stream, answer: &Welcome, frame: &[u8]) -> bool {
+    let told = greeting::answer(stream, frame, &shared.settings).is_ok();
+    let Err(refusal) = answer else { return told };
+    let from = stream.peer().map_or_else(|_| "somebody".to_owned(), |peer| peer.to_string());
+    debug!("refused {from}: {refusal}");
+    if told {
+        greeting::linger(stream, &shared.settings);
     }
+    false
 }
 
 fn refuse(shared: &Shared, stream: &Stream, refusal: Refusal) {
-    let from = stream.peer().map_or_else(|_| "somebody".to_owned(), |peer| peer.to_string());
-    debug!("refused {from}: {refusal}");
-    if greeting::answer(stream, &Err(refusal), &shared.settings).is_ok() {
-        greeting::linger(stream, &shared.settings);
-    }
+    let answer = Err(refusal);
+    welcome(shared, stream, &answer, &encode_welcome(&answer));
 }
 
 /// Reads a peer's messages until the connection ends.

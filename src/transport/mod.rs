@@ -27,6 +27,7 @@ mod frame;
 mod greeting;
 mod in_flight;
 mod inbound;
+mod keyed;
 mod listener;
 mod peers;
 mod seats;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use crate::lpaxos::NodeId;
+use crate::security::Security;
 use crate::wire::{Accepted, ClientRequest, PeerFrame, PeerHello, Refusal, Welcome};
 
 pub(crate) use backoff::Backoff;
@@ -130,17 +132,19 @@ pub struct Transport {
 
 impl Transport {
     /// Listens at `address`. Events go to `events`, whose capacity bounds what peers may send ahead;
-    /// the receiver must be kept until after [`stop`](Transport::stop).
+    /// the receiver must be kept until after [`stop`](Transport::stop). What `security` asks for has
+    /// to be shown by whoever connects, before the handler hears of him.
     ///
     /// # Errors
     /// When the address cannot be bound, or the system has no thread left.
     pub fn start<E: From<Event> + Send + 'static>(
         address: SocketAddr,
         settings: Settings,
+        security: Security,
         handler: Arc<dyn Handler>,
         events: Sender<E>,
     ) -> io::Result<Transport> {
-        let shared = Shared::new(settings, handler, events);
+        let shared = Shared::new(settings, security, handler, events);
         let listener = Listener::start(&shared, address)?;
         Ok(Transport { shared, listener })
     }

@@ -22,6 +22,7 @@ use super::Event;
 use super::backoff::Backoff;
 use super::frame::{EMPTY_FRAME, FrameError, FrameReader, write_frames};
 use super::greeting::{GreetError, greet};
+use super::keyed;
 use super::shared::Shared;
 use super::stream::{CloseOnDrop, Stream};
 use crate::limits::{COALESCED_BYTES, COALESCED_FRAMES};
@@ -188,10 +189,15 @@ fn connect(shared: &Arc<Shared>, link: &Link) -> End {
     let Some(_registered) = shared.register(&stream) else {
         return End::Unreachable("stopping".to_owned());
     };
-    let hello = Role::Peer(shared.handler.hello());
-    let (reader, accepted) = match greet(&stream, &hello, settings.greeting_time) {
+    let (hello, time) = (shared.handler.hello(), settings.greeting_time);
+    let greeted = match &shared.security.cluster_key {
+        Some(key) => keyed::greet(&stream, key, &hello, link.address.ip(), time),
+        None => greet(&stream, &Role::Peer(hello), time),
+    };
+    let (reader, accepted) = match greeted {
         Ok(greeted) => greeted,
         Err(GreetError::Refused(refusal)) => return End::Refused { refusal, by_peer: true },
+        Err(GreetError::NotBelieved(refusal)) => return End::Refused { refusal, by_peer: false },
         Err(error) => return End::Unreachable(error.to_string()),
     };
     if let Err(refusal) = shared.handler.check_peer(link.address, &accepted) {

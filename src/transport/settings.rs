@@ -79,11 +79,6 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How long to wait for a greeting, or for the answer to one.
-    pub(super) fn for_greeting(&self) -> Patience {
-        Patience { idle: self.greeting_time, frame: self.greeting_time }
-    }
-
     /// How long to wait for a client's request.
     pub(super) fn for_client(&self) -> Patience {
         Patience { idle: self.client_idle_time, frame: self.frame_time }

@@ -20,6 +20,7 @@ use log::error;
 use parking_lot::Mutex;
 
 use super::{Event, Handler, Settings, Stream};
+use crate::security::Security;
 
 /// Tells threads to stop: the channel carries nothing, and is closed when they should.
 #[derive(Clone, Debug)]
@@ -47,6 +48,7 @@ type Deliver = Box<dyn Fn(Event) -> Result<(), Stopped> + Send + Sync>;
 /// What all threads of the transport share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
+    pub(super) security: Security,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) stop: Stop,
     deliver: Deliver,
@@ -68,6 +70,7 @@ struct State {
 impl Shared {
     pub(super) fn new<E: From<Event> + Send + 'static>(
         settings: Settings,
+        security: Security,
         handler: Arc<dyn Handler>,
         events: Sender<E>,
     ) -> Arc<Shared> {
@@ -76,6 +79,7 @@ impl Shared {
         let stop = Stop(stop);
         Arc::new(Shared {
             settings,
+            security,
             handler,
             deliver: deliver_to(events, stop.clone()),
             stop,

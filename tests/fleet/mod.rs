@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use lattistore::Client;
 use lattistore::client::NodeStatus;
+use lattistore::security::generate_key;
 
 use crate::support::{PATIENCE, PORT, client_of, eventually};
 
@@ -113,8 +114,9 @@ pub(crate) fn server(my_ip: IpAddr, node_ips: &[IpAddr]) -> Command {
 
 fn options(command: &mut Command, my_ip: IpAddr, node_ips: &[IpAddr]) {
     // What is in the environment of whoever runs the tests is not for these servers.
-    for name in ["MY_IP", "NODE_IPS", "PORT", "DATA_DIR", "LEADER", "LOG", "INSECURE"] {
-        command.env_remove(format!("LATTISTORE_{name}"));
+    let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("LATTISTORE_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
+        command.env_remove(name);
     }
     command.args(["--my-ip", &my_ip.to_string(), "--port", &PORT.to_string(), "--node-ips"]);
     command.args(node_ips.iter().map(IpAddr::to_string));
@@ -146,6 +148,13 @@ impl Fleet {
         let nodes = addresses.iter().map(|_| None).collect();
         let directory = tempfile::tempdir().unwrap();
         Fleet { addresses, namespaces, nodes, more: Vec::new(), starts: 0, directory }
+    }
+
+    /// Gives all nodes that are started from now on one new cluster key, in a file of this name.
+    pub(crate) fn share_key(&mut self, name: &str) {
+        let path = self.directory.path().join(name);
+        fs::write(&path, generate_key().unwrap()).unwrap();
+        self.more.extend(["--cluster-key".to_owned(), path.display().to_string()]);
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -8,6 +8,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
 use lattistore::cli::Generate;
 use lattistore::lpaxos::{Config, Election};
+use lattistore::security::Files;
 use lattistore::server::{Options, Place};
 use serde::Deserialize;
 
@@ -53,6 +54,10 @@ pub(crate) struct Args {
     #[arg(long)]
     in_memory: bool,
 
+    /// The file with the secret that all nodes share: who does not know it is no node
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_CLUSTER_KEY")]
+    cluster_key: Option<PathBuf>,
+
     /// Listen on an address that is no loopback address although nothing says who may speak
     #[arg(long, env = "LATTISTORE_INSECURE", value_parser = BoolishValueParser::new())]
     insecure: bool,
@@ -68,6 +73,10 @@ pub(crate) struct Args {
     /// Read what is not said by flags or environment variables from this TOML file
     #[arg(long, value_name = "FILE", env = "LATTISTORE_CONFIG")]
     config: Option<PathBuf>,
+
+    /// Print a new secret, for --cluster-key or for the token of a client, and exit
+    #[arg(long, exclusive = true, help_heading = "Installation")]
+    pub(crate) generate_key: bool,
 
     #[command(flatten)]
     pub(crate) generate: Generate,
@@ -146,6 +155,7 @@ impl Args {
         };
         let port = self.port.or(file.port).unwrap_or(DEFAULT_PORT);
         let mut options = Options::new(my_ip, node_ips, port, place);
+        options.security = Files { cluster_key: self.cluster_key.or(file.cluster_key) };
         options.insecure = self.insecure || file.insecure;
         options.config = Config { election, ..Config::default() };
         let log = self.log.or(file.log.map(|level| level.0)).unwrap_or(log::LevelFilter::Info);

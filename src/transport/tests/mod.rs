@@ -3,6 +3,7 @@
 
 mod clients;
 mod greetings;
+mod keyed;
 mod peers;
 mod stopping;
 
@@ -20,6 +21,7 @@ use super::{
 use super::{greet, write_frames};
 use crate::limits::MAX_RESPONSE_FRAME_BYTES;
 use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot};
+use crate::security::Security;
 use crate::wire::{
     Accepted, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, PeerHello, Refusal,
     RequestBody, Role, Welcome, decode_response, encode_peer, encode_request,
@@ -120,6 +122,10 @@ fn start(settings: Settings) -> Running {
 }
 
 fn start_at(address: SocketAddr, id: u64, settings: Settings) -> Running {
+    start_with(address, id, settings, Security::default())
+}
+
+fn start_with(address: SocketAddr, id: u64, settings: Settings, security: Security) -> Running {
     let (requests_in, requests) = unbounded();
     let (events_in, events) = bounded(64);
     let node = Arc::new(Node {
@@ -130,7 +136,8 @@ fn start_at(address: SocketAddr, id: u64, settings: Settings) -> Running {
         peers_asked: AtomicUsize::new(0),
     });
     let handler: Arc<dyn Handler> = Arc::clone(&node) as Arc<dyn Handler>;
-    let transport = Transport::start(address, settings, handler, events_in).expect("it starts");
+    let transport =
+        Transport::start(address, settings, security, handler, events_in).expect("it starts");
     Running { transport, node, events, requests }
 }
 
