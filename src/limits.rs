@@ -54,6 +54,12 @@ pub const MAX_SECRET_BYTES: usize = 4 * KIB;
 /// A secret that is shorter could be guessed, now or after some greetings were recorded.
 pub const LEAST_SECRET_BYTES: usize = 32;
 
+/// A file with certificates, or with the key of one, or with what is known of clients.
+pub const MAX_CERTIFICATE_FILE_BYTES: usize = MIB;
+
+/// What is asked of a socket at once for TLS: a record of the greatest size (RFC 8446, 5.2).
+pub const TLS_READ_BYTES: usize = 17 * KIB;
+
 /// A client's request: a program (64 KiB) with a parameter of the greatest size (1 MiB) fits.
 pub const MAX_REQUEST_FRAME_BYTES: usize = 3 * MIB / 2;
 

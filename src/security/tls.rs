@@ -81,9 +81,8 @@ impl NodeTls {
             .with_client_auth_cert(chain.clone(), key()?)
             .map_err(wrong)?;
         connecting.resumption = Resumption::disabled();
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider)
-            .build()
-            .map_err(bad_ca)?;
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(roots, provider).build().map_err(bad_ca)?;
         let (accepting, connecting) = (Arc::new(accepting), Arc::new(connecting));
         Ok(NodeTls { accepting, connecting, verifier, chain, path: files.cert.clone() })
     }
@@ -97,8 +96,7 @@ impl NodeTls {
             return Err(SecurityError::content(&self.path, "there is no certificate in it"));
         };
         let name = ServerName::from(address);
-        let verified =
-            self.verifier.verify_server_cert(own, others, &name, &[], UnixTime::now());
+        let verified = self.verifier.verify_server_cert(own, others, &name, &[], UnixTime::now());
         verified.map(drop).map_err(|error| {
             let wrong = format!(
                 "{error}: a node's certificate is signed by the CA, in force, and names the node's \

@@ -127,6 +127,9 @@ impl Server {
             return Err(ServerError::Exposed(my_ip));
         }
         let security = security.read().map_err(ServerError::Security)?;
+        if let Some(tls) = &security.tls {
+            tls.check_own(my_ip).map_err(ServerError::Security)?;
+        }
         let State { me, roster, durable, storage } = open(&place, my_ip)?;
         let (sender, events) = bounded(EVENTS_QUEUED);
         let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone()));

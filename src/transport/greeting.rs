@@ -9,7 +9,13 @@ use super::frame::{FrameError, FrameReader, Patience, write_frames};
 use super::settings::Settings;
 use super::stream::Stream;
 use crate::limits::MAX_GREETING_FRAME_BYTES;
-use crate::wire::{Accepted, Refusal, Role, WireError, decode_hello, decode_welcome, encode_hello};
+use crate::wire::{
+    Accepted, Reason, Refusal, Role, WireError, decode_hello, decode_welcome, encode_hello,
+};
+
+/// What TLS begins with, where a frame has the length that it claims: the kind of record, and the
+/// first byte of the version.
+const TLS_RECORD: usize = 0x1603;
 
 /// Why a greeting came to nothing.
 #[derive(Debug)]
@@ -71,6 +77,9 @@ pub(super) fn read_hello(
 ) -> Result<Result<Role, Refusal>, FrameError> {
     match reader.read(MAX_GREETING_FRAME_BYTES, patience_until(until)) {
         Ok(bytes) => Ok(decode_hello(bytes)),
+        Err(FrameError::TooLarge { bytes, .. }) if bytes >> 16 == TLS_RECORD => {
+            Ok(Err(Refusal::new(Reason::Malformed, "this node does not speak TLS")))
+        }
         Err(error @ (FrameError::TooLarge { .. } | FrameError::Idle | FrameError::TooSlow)) => {
             Ok(Err(Refusal::malformed(&error)))
         }

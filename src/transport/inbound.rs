@@ -1,6 +1,8 @@
 //! A connection that the other side opened: its greeting, and what a peer sends on it.
 
 use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +18,20 @@ use super::stream::Stream;
 use super::{Event, clients, greeting, keyed};
 use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
 use crate::lpaxos::NodeId;
+use crate::security::NodeTls;
 use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer, encode_welcome};
+
+/// The first byte of who begins with TLS (RFC 8446, 5.1).
+const TLS_HANDSHAKE: u8 = 22;
+
+/// What who speaks without TLS is told by a node that speaks with it.
+const TLS_IS_MISSING: &str = "this node speaks TLS only: clients need --tls-ca, and nodes --tls-cert, \
+                              --tls-key and --tls-ca";
+
+/// What a node without a certificate of its own is told.
+const NO_CERTIFICATE: &str = "a node has to show a certificate that names its own address, and who \
+                              connects shows none: see --tls-cert, and the subject alternative name \
+                              of the certificate";
 
 /// What a node without a cluster key is told by one that has one.
 const KEY_IS_MISSING: &str =
@@ -80,6 +95,17 @@ pub(super) fn serve(
         return;
     }
     let until = Instant::now() + settings.greeting_time;
+    let secured;
+    let stream = match &shared.security.tls {
+        None => stream,
+        Some(tls) => match secure(shared, tls, stream, until) {
+            Some(stream) => {
+                secured = stream;
+                &secured
+            }
+            None => return,
+        },
+    };
     let mut reader = FrameReader::new(stream.clone());
     let role = match greeting::read_hello(&mut reader, until) {
         Ok(Ok(role)) => role,
@@ -100,6 +126,9 @@ pub(super) fn serve(
         Role::Peer(_) if shared.security.cluster_key.is_some() => {
             refuse(shared, stream, Refusal::new(Reason::NotAuthorized, KEY_IS_MISSING));
         }
+        Role::Peer(hello) if !may_be_at(shared, stream, hello.address) => {
+            refuse(shared, stream, Refusal::new(Reason::NotAuthorized, NO_CERTIFICATE));
+        }
         Role::Peer(hello) => {
             admit_peer(shared, inbound, stream, reader, ungreeted, &hello, encode_welcome);
         }
@@ -107,6 +136,10 @@ pub(super) fn serve(
             let Some(key) = &shared.security.cluster_key else {
                 return refuse(shared, stream, Refusal::new(Reason::NotAuthorized, KEY_IS_STRANGE));
             };
+            if !may_be_at(shared, stream, approach.address) {
+                let refusal = Refusal::new(Reason::NotAuthorized, NO_CERTIFICATE);
+                return refuse(shared, stream, refusal);
+            }
             let own = shared.handler.hello().address;
             match keyed::hear(stream, &mut reader, key, own, approach, until) {
                 Ok(Ok(believed)) => {
@@ -118,6 +151,38 @@ pub(super) fn serve(
             }
         }
     }
+}
+
+/// Agrees on TLS with who connected; `None` where that comes to nothing.
+fn secure(shared: &Shared, tls: &NodeTls, stream: &Stream, until: Instant) -> Option<Stream> {
+    let secured = match stream.peek(until) {
+        Ok(Some(TLS_HANDSHAKE)) => {
+            let session = tls.accept().map_err(io::Error::other);
+            session.and_then(|session| stream.secured(session, until))
+        }
+        // He speaks the protocol, or anything else, without TLS, and is told so in the same way.
+        Ok(Some(_)) => {
+            refuse(shared, stream, Refusal::new(Reason::TlsExpected, TLS_IS_MISSING));
+            return None;
+        }
+        Ok(None) => return None,
+        Err(error) => Err(error),
+    };
+    match secured.and_then(|stream| {
+        stream.set_write_timeout(shared.settings.write_time)?;
+        Ok(stream)
+    }) {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            debug!("no TLS with {}: {error}", named(stream));
+            None
+        }
+    }
+}
+
+/// Whether who connected may be the node at this address: with TLS his certificate has to name it.
+fn may_be_at(shared: &Shared, stream: &Stream, address: IpAddr) -> bool {
+    shared.security.tls.is_none() || stream.is_node_at(address)
 }
 
 /// Lets a peer in, if the node wants it, and serves it. `encode` makes the frame of the answer.
@@ -153,12 +218,15 @@ fn too_many(who: &str) -> Refusal {
 fn welcome(shared: &Shared, stream: &Stream, answer: &Welcome, frame: &[u8]) -> bool {
     let told = greeting::answer(stream, frame, &shared.settings).is_ok();
     let Err(refusal) = answer else { return told };
-    let from = stream.peer().map_or_else(|_| "somebody".to_owned(), |peer| peer.to_string());
-    debug!("refused {from}: {refusal}");
+    debug!("refused {}: {refusal}", named(stream));
     if told {
         greeting::linger(stream, &shared.settings);
     }
     false
+}
+
+fn named(stream: &Stream) -> String {
+    stream.peer().map_or_else(|_| "somebody".to_owned(), |peer| peer.to_string())
 }
 
 fn refuse(shared: &Shared, stream: &Stream, refusal: Refusal) {

@@ -51,7 +51,7 @@ pub(super) fn greet(
     let meeting = Meeting {
         connector: Party { address: hello.address, nonce },
         acceptor: Party { address: peer, nonce: challenge.nonce },
-        channel: None,
+        channel: stream.channel(),
     };
     if !key.verify(Claim::AcceptorKnows, &meeting, &[], &challenge.proof) {
         return Err(GreetError::NotBelieved(no_proof()));
@@ -91,7 +91,7 @@ pub(super) fn hear(
     let meeting = Meeting {
         connector: Party { address: approach.address, nonce: approach.nonce },
         acceptor: Party { address: own, nonce },
-        channel: None,
+        channel: stream.channel(),
     };
     let proof = key.prove(Claim::AcceptorKnows, &meeting, &[]);
     send(stream, &encode_challenge(&Challenge { nonce, proof }), until)?;

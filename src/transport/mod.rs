@@ -34,6 +34,7 @@ mod seats;
 mod settings;
 mod shared;
 mod stream;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;

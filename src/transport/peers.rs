@@ -130,6 +130,8 @@ pub(super) fn start(shared: &Arc<Shared>, address: SocketAddr) -> io::Result<Pee
 enum End {
     /// Nobody answered.
     Unreachable(String),
+    /// There is no TLS between the two.
+    Distrust(String),
     /// One side does not want the other.
     Refused { refusal: Refusal, by_peer: bool },
     /// There was a connection.
@@ -142,6 +144,7 @@ fn run(shared: &Arc<Shared>, link: &Link) {
     let address = link.address;
     let mut backoff = Backoff::new(settings.least_backoff, settings.most_backoff);
     let mut refused: Option<Refusal> = None;
+    let mut distrust = String::new();
     loop {
         let begun = Instant::now();
         let end = connect(shared, link);
@@ -151,6 +154,14 @@ fn run(shared: &Arc<Shared>, link: &Link) {
         let event = match end {
             End::Unreachable(reason) => {
                 debug!("no connection to {address}: {reason}");
+                None
+            }
+            End::Distrust(reason) => {
+                // The other node may only be starting; what stays wrong is said once.
+                if distrust != reason {
+                    warn!("no TLS with {address}: {reason}");
+                    distrust = reason;
+                }
                 None
             }
             End::Refused { refusal, .. } if refused.as_ref() == Some(&refusal) => None,
@@ -188,6 +199,17 @@ fn connect(shared: &Arc<Shared>, link: &Link) -> End {
     };
     let Some(_registered) = shared.register(&stream) else {
         return End::Unreachable("stopping".to_owned());
+    };
+    let stream = match &shared.security.tls {
+        Some(tls) => {
+            let until = Instant::now() + settings.greeting_time;
+            let session = tls.connect(link.address.ip()).map_err(io::Error::other);
+            match session.and_then(|session| stream.secured(session, until)) {
+                Ok(stream) => stream,
+                Err(error) => return End::Distrust(error.to_string()),
+            }
+        }
+        None => stream,
     };
     let (hello, time) = (shared.handler.hello(), settings.greeting_time);
     let greeted = match &shared.security.cluster_key {

@@ -140,7 +140,11 @@ impl Tls {
                 continue;
             }
             drop(session);
-            let is_late = || Ok::<_, io::Error>(socket.read_timeout()?.is_some_and(|time| begun.elapsed() >= time));
+            let is_late = || {
+                Ok::<_, io::Error>(
+                    socket.read_timeout()?.is_some_and(|time| begun.elapsed() >= time),
+                )
+            };
             if waited && is_late()? {
                 return Err(io::ErrorKind::WouldBlock.into());
             }

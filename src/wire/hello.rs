@@ -82,6 +82,8 @@ pub enum Reason {
     Closing,
     /// The sender did not show what the node asks for.
     NotAuthorized,
+    /// The node speaks TLS, and the sender does not.
+    TlsExpected,
 }
 
 impl Refusal {
@@ -231,6 +233,7 @@ fn reason_to_proto(reason: Reason) -> proto::refusal::Reason {
         Reason::TooManyConnections => Wire::TOO_MANY_CONNECTIONS,
         Reason::Closing => Wire::CLOSING,
         Reason::NotAuthorized => Wire::NOT_AUTHORIZED,
+        Reason::TlsExpected => Wire::TLS_EXPECTED,
     }
 }
 
@@ -245,6 +248,7 @@ fn reason_from_proto(reason: EnumOrUnknown<proto::refusal::Reason>) -> Reason {
         Ok(Wire::TOO_MANY_CONNECTIONS) => Reason::TooManyConnections,
         Ok(Wire::CLOSING) => Reason::Closing,
         Ok(Wire::NOT_AUTHORIZED) => Reason::NotAuthorized,
+        Ok(Wire::TLS_EXPECTED) => Reason::TlsExpected,
         Ok(Wire::UNSPECIFIED) | Err(_) => Reason::Unknown,
     }
 }

@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
 use lattistore::cli::Generate;
 use lattistore::lpaxos::{Config, Election};
-use lattistore::security::Files;
+use lattistore::security::{Files, TlsFiles};
 use lattistore::server::{Options, Place};
 use serde::Deserialize;
 
@@ -57,6 +57,18 @@ pub(crate) struct Args {
     /// The file with the secret that all nodes share: who does not know it is no node
     #[arg(long, value_name = "FILE", env = "LATTISTORE_CLUSTER_KEY")]
     cluster_key: Option<PathBuf>,
+
+    /// The node's certificate (PEM), and those that lead from it to the CA's: with it, all speak TLS
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+
+    /// The key of --tls-cert (PEM)
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+
+    /// The certificates of those who sign for nodes (PEM)
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CA")]
+    tls_ca: Option<PathBuf>,
 
     /// Listen on an address that is no loopback address although nothing says who may speak
     #[arg(long, env = "LATTISTORE_INSECURE", value_parser = BoolishValueParser::new())]
@@ -155,11 +167,30 @@ impl Args {
         };
         let port = self.port.or(file.port).unwrap_or(DEFAULT_PORT);
         let mut options = Options::new(my_ip, node_ips, port, place);
-        options.security = Files { cluster_key: self.cluster_key.or(file.cluster_key) };
+        let cluster_key = self.cluster_key.or(file.cluster_key);
+        let tls = tls_files(
+            self.tls_cert.or(file.tls_cert),
+            self.tls_key.or(file.tls_key),
+            self.tls_ca.or(file.tls_ca),
+        )?;
+        options.security = Files { cluster_key, tls };
         options.insecure = self.insecure || file.insecure;
         options.config = Config { election, ..Config::default() };
         let log = self.log.or(file.log.map(|level| level.0)).unwrap_or(log::LevelFilter::Info);
         Ok(Settings { options, log })
+    }
+}
+
+/// The three files of TLS, or none of them.
+fn tls_files(
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    ca: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, String> {
+    match (cert, key, ca) {
+        (None, None, None) => Ok(None),
+        (Some(cert), Some(key), Some(ca)) => Ok(Some(TlsFiles { cert, key, ca })),
+        _ => Err("TLS needs all of --tls-cert, --tls-key and --tls-ca".to_owned()),
     }
 }
 

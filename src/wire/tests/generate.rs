@@ -228,6 +228,7 @@ pub(super) fn welcome() -> impl Strategy<Value = Welcome> {
         Reason::TooManyConnections,
         Reason::Closing,
         Reason::NotAuthorized,
+        Reason::TlsExpected,
     ];
     prop_oneof![
         (node(), cluster()).prop_map(|(node, cluster)| Ok(LetIn { node, cluster })),
