@@ -60,6 +60,10 @@ pub const MAX_CERTIFICATE_FILE_BYTES: usize = MIB;
 /// What is asked of a socket at once for TLS: a record of the greatest size (RFC 8446, 5.2).
 pub const TLS_READ_BYTES: usize = 17 * KIB;
 
+/// Clients that a node knows by their tokens. Each is compared with the token of whoever connects,
+/// which takes about a microsecond.
+pub const MAX_CLIENT_TOKENS: usize = 1024;
+
 /// A client's request: a program (64 KiB) with a parameter of the greatest size (1 MiB) fits.
 pub const MAX_REQUEST_FRAME_BYTES: usize = 3 * MIB / 2;
 
@@ -225,6 +229,8 @@ const _: () = assert!(MAX_MESSAGE_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
 // So does a node's, proven, in a cluster with a key.
 const _: () = assert!(MAX_NODES * (45 + 2) + 256 <= MAX_GREETING_FRAME_BYTES);
 const _: () = assert!(MAX_MESSAGE_BYTES + 256 <= MAX_GREETING_FRAME_BYTES);
+// So does a client's with the longest token.
+const _: () = assert!(MAX_SECRET_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
 // The longest text that an `abort` can give fits into an answer.
 const _: () = assert!(MAX_ENTRY_VALUE_BYTES + 128 <= MAX_RESPONSE_FRAME_BYTES);
 // All connections together leave room for files among the usual 1,024 descriptors.

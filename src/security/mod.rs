@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `cluster_key` | the secret that the nodes of a cluster share, and what they prove with it |
 //! | `tls` | certificates, and whom to trust |
+//! | `tokens` | secrets that say who a client is, and what it may do |
 //! | `file` | reading secrets, with a bound, and with a warning where others can read them too |
 //! | `error` | what can be wrong with the files |
 //!
@@ -14,6 +15,7 @@ mod cluster_key;
 mod error;
 mod file;
 mod tls;
+mod tokens;
 
 use std::path::PathBuf;
 
@@ -23,6 +25,7 @@ pub use cluster_key::{
 };
 pub use error::SecurityError;
 pub use tls::{ClientTls, NodeTls, TlsFiles, names_address};
+pub use tokens::{Rights, Token, Tokens};
 
 /// The files that say who may speak. They are read once, when the node starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub struct Files {
     pub cluster_key: Option<PathBuf>,
     /// What the node speaks TLS with, to everybody.
     pub tls: Option<TlsFiles>,
+    /// The clients that are let in, and what each may do; without it all are, and may do all.
+    pub client_tokens: Option<PathBuf>,
 }
 
 /// What the files hold.
@@ -40,6 +45,8 @@ pub struct Security {
     pub cluster_key: Option<ClusterKey>,
     /// What the node speaks TLS with.
     pub tls: Option<NodeTls>,
+    /// The clients that are let in.
+    pub client_tokens: Option<Tokens>,
 }
 
 impl Files {
@@ -55,6 +62,7 @@ impl Files {
     pub fn read(&self) -> Result<Security, SecurityError> {
         let cluster_key = self.cluster_key.as_deref().map(ClusterKey::read).transpose()?;
         let tls = self.tls.as_ref().map(NodeTls::read).transpose()?;
-        Ok(Security { cluster_key, tls })
+        let client_tokens = self.client_tokens.as_deref().map(Tokens::read).transpose()?;
+        Ok(Security { cluster_key, tls, client_tokens })
     }
 }

@@ -13,11 +13,15 @@ use super::programs::Programs;
 use crate::kv::Command;
 use crate::limits::EVENTS_QUEUED;
 use crate::lpaxos::NodeId;
+use crate::security::Rights;
 use crate::transport::{self, Handler, Reply};
 use crate::wire::{
     Accepted, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Redirect, Refusal,
     RequestBody, Welcome,
 };
+
+/// What a client is told that may only read, and sent a program with a `put` or a `delete`.
+const READS_ONLY: &str = "the client's token is read-only, and the program could write";
 
 /// What the consensus thread is told.
 #[derive(Debug)]
@@ -181,13 +185,16 @@ impl Handler for Gate {
         }
     }
 
-    fn request(&self, request: ClientRequest, reply: Reply) {
+    fn request(&self, rights: Rights, request: ClientRequest, reply: Reply) {
         let time = request.time();
         let command = match request.body {
             RequestBody::Status => return self.hand_over(Event::Status(reply)),
             RequestBody::OpenSession { window } => Command::OpenSession { window },
             RequestBody::Execute { program, params, session } => {
                 match self.programs.compile(&program) {
+                    Ok(program) if rights == Rights::ReadOnly && !program.is_read_only() => {
+                        return reply.send(ClientOutcome::PermissionDenied(READS_ONLY.into()));
+                    }
                     Ok(program) => Command::Execute { program, params, session },
                     Err(error) => {
                         let (line, column) = (error.at.line, error.at.column);

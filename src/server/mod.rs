@@ -30,11 +30,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Sender, bounded};
-use log::info;
+use log::{info, warn};
 
 use crate::limits::{EVENTS_QUEUED, MAX_NODES};
 use crate::lpaxos::{Config, Durable, NodeId};
-use crate::security::Files;
+use crate::security::{Files, Security};
 use crate::storage::{self, Identity, Membership, Memory, Opened, Storage};
 use crate::transport::{Settings, Transport};
 
@@ -130,6 +130,9 @@ impl Server {
         if let Some(tls) = &security.tls {
             tls.check_own(my_ip).map_err(ServerError::Security)?;
         }
+        if !my_ip.is_loopback() {
+            warn_of_exposure(&security);
+        }
         let State { me, roster, durable, storage } = open(&place, my_ip)?;
         let (sender, events) = bounded(EVENTS_QUEUED);
         let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone()));
@@ -206,6 +209,19 @@ impl Drop for Server {
             // There is nobody left to tell why it ended.
             let _ = self.join();
         }
+    }
+}
+
+/// Says what is not asked of those who reach the node.
+fn warn_of_exposure(security: &Security) {
+    if security.cluster_key.is_none() && security.tls.is_none() {
+        warn!("whoever reaches this node can say that he is one of the cluster: see --cluster-key");
+    }
+    if security.client_tokens.is_none() {
+        warn!("whoever reaches this node can read and write everything: see --client-tokens");
+    }
+    if security.tls.is_none() {
+        warn!("whoever can listen in on the network can read everything: see --tls-cert");
     }
 }
 

@@ -18,6 +18,7 @@ use super::in_flight::{Meter, Share};
 use super::shared::{Shared, Stop};
 use super::stream::{CloseOnDrop, Stream};
 use crate::limits::{COALESCED_BYTES, MAX_REQUEST_FRAME_BYTES};
+use crate::security::Rights;
 use crate::wire::{ClientOutcome, ClientResponse, RequestError, decode_request, encode_response};
 
 /// The id of an answer that is about the connection.
@@ -82,6 +83,7 @@ pub(super) fn serve(
     stream: &Stream,
     mut reader: FrameReader<Stream>,
     in_flight: &Arc<Meter>,
+    rights: Rights,
 ) {
     let own = Meter::new(shared.settings.max_client_in_flight_bytes);
     let meters = [own, Arc::clone(in_flight)];
@@ -96,7 +98,7 @@ pub(super) fn serve(
         if let Err(error) = writer {
             return debug!("a client gets no thread: {error}");
         }
-        match read_requests(shared, &mut reader, &slots, &replies, &meters) {
+        match read_requests(shared, rights, &mut reader, &slots, &replies, &meters) {
             Ok(()) | Err(FrameError::Closed) => {}
             Err(error) => {
                 debug!("a client is cut off: {error}");
@@ -114,6 +116,7 @@ pub(super) fn serve(
 /// Reads requests and hands them over, as long as there are slots.
 fn read_requests(
     shared: &Shared,
+    rights: Rights,
     reader: &mut FrameReader<Stream>,
     slots: &Sender<()>,
     replies: &Sender<Answer>,
@@ -135,7 +138,7 @@ fn read_requests(
             Ok(request) => match Share::take(meters.clone(), size) {
                 Some(share) => {
                     let reply = Reply::new(request.id, replies.clone(), share);
-                    shared.handler.request(request, reply);
+                    shared.handler.request(rights, request, reply);
                 }
                 None => {
                     let _ = replies.send(Answer::new(request.id, ClientOutcome::TooManyRequests));

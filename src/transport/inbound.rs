@@ -18,8 +18,14 @@ use super::stream::Stream;
 use super::{Event, clients, greeting, keyed};
 use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
 use crate::lpaxos::NodeId;
-use crate::security::NodeTls;
+use crate::security::{NodeTls, Rights, Token};
 use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer, encode_welcome};
+
+/// What a client without a token is told by a node that asks for one.
+const TOKEN_IS_MISSING: &str = "this node asks clients for a token: see --token-file";
+
+/// What a client is told whose token the node does not know.
+const TOKEN_IS_STRANGE: &str = "this node does not know the client's token";
 
 /// The first byte of who begins with TLS (RFC 8446, 5.1).
 const TLS_HANDSHAKE: u8 = 22;
@@ -113,14 +119,18 @@ pub(super) fn serve(
         Err(error) => return debug!("a connection ended before its greeting: {error}"),
     };
     match role {
-        Role::Client => {
+        Role::Client { token } => {
+            let rights = match rights_of(shared, stream, token.as_ref()) {
+                Ok(rights) => rights,
+                Err(refusal) => return refuse(shared, stream, refusal),
+            };
             let Some(_seat) = inbound.clients.take() else {
                 return refuse(shared, stream, too_many("clients"));
             };
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
                 drop(ungreeted);
-                clients::serve(shared, stream, reader, &inbound.in_flight);
+                clients::serve(shared, stream, reader, &inbound.in_flight, rights);
             }
         }
         Role::Peer(_) if shared.security.cluster_key.is_some() => {
@@ -150,6 +160,19 @@ pub(super) fn serve(
                 Err(error) => debug!("a node's connection ended in its greeting: {error}"),
             }
         }
+    }
+}
+
+/// What a client with this token may do, if it is let in.
+fn rights_of(shared: &Shared, stream: &Stream, token: Option<&Token>) -> Result<Rights, Refusal> {
+    let Some(tokens) = &shared.security.client_tokens else { return Ok(Rights::ReadWrite) };
+    match token.map(|token| tokens.find(token)) {
+        Some(Some((name, rights))) => {
+            debug!("{} is the client {name} ({rights:?})", named(stream));
+            Ok(rights)
+        }
+        Some(None) => Err(Refusal::new(Reason::NotAuthorized, TOKEN_IS_STRANGE)),
+        None => Err(Refusal::new(Reason::NotAuthorized, TOKEN_IS_MISSING)),
     }
 }
 

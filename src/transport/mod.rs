@@ -43,7 +43,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use crate::lpaxos::NodeId;
-use crate::security::Security;
+use crate::security::{Rights, Security};
 use crate::wire::{Accepted, ClientRequest, PeerFrame, PeerHello, Refusal, Welcome};
 
 pub(crate) use backoff::Backoff;
@@ -68,7 +68,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Whether a peer that connected is let in.
     fn admit_peer(&self, hello: &PeerHello) -> Welcome;
 
-    /// Whether a client that connected is let in.
+    /// What the node says of itself to a client that was let in.
     fn admit_client(&self) -> Welcome;
 
     /// Whether the node that answers at the address of a peer is the one that should be there.
@@ -77,10 +77,10 @@ pub trait Handler: Send + Sync + 'static {
     /// Why not; the connection is closed, and tried again.
     fn check_peer(&self, address: SocketAddr, accepted: &Accepted) -> Result<(), Refusal>;
 
-    /// A client asks. It is called on the client's own reading thread, so parsing a program here
+    /// A client that has these rights asks. It is called on the client's own reading thread, so parsing a program here
     /// costs only that client time; it must not wait for the node. The answer goes to `reply`, at
     /// once or later.
-    fn request(&self, request: ClientRequest, reply: Reply);
+    fn request(&self, rights: Rights, request: ClientRequest, reply: Reply);
 }
 
 /// What the transport tells the node, in the order in which it came on each connection.

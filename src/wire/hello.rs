@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use protobuf::{EnumOrUnknown, Message};
 
 use super::error::WireError;
@@ -10,8 +11,9 @@ use super::fields;
 use super::frame::frame;
 use super::proto::hello as proto;
 use super::proven::Approach;
-use crate::limits::MAX_GREETING_FRAME_BYTES;
+use crate::limits::{MAX_GREETING_FRAME_BYTES, MAX_SECRET_BYTES};
 use crate::lpaxos::NodeId;
+use crate::security::Token;
 
 /// The version of the protocol that this program speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -20,7 +22,10 @@ pub const PROTOCOL_VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A client.
-    Client,
+    Client {
+        /// The secret that says who it is.
+        token: Option<Token>,
+    },
     /// A node of the cluster, or one that would like to found it.
     Peer(PeerHello),
     /// A node that has a cluster key, and says who it is later.
@@ -109,7 +114,10 @@ impl fmt::Display for Refusal {
 /// The greeting as a frame.
 pub fn encode_hello(role: &Role) -> Vec<u8> {
     let role = match role {
-        Role::Client => proto::hello::Role::Client(proto::ClientHello::default()),
+        Role::Client { token } => proto::hello::Role::Client(proto::ClientHello {
+            token: token.as_ref().map_or_else(Bytes::new, |t| Bytes::copy_from_slice(t.as_bytes())),
+            ..Default::default()
+        }),
         Role::Peer(peer) => proto::hello::Role::Peer(peer_to_proto(peer)),
         Role::Approach(approach) => proto::hello::Role::Approach(approach.to_proto()),
     };
@@ -156,7 +164,11 @@ fn hello_from(bytes: &[u8]) -> Result<Role, WireError> {
         return Err(WireError::UnknownVersion(hello.version));
     }
     match hello.role {
-        Some(proto::hello::Role::Client(_)) => Ok(Role::Client),
+        Some(proto::hello::Role::Client(client)) => {
+            fields::at_most(client.token.len(), MAX_SECRET_BYTES, "token")?;
+            let token = (!client.token.is_empty()).then(|| Token::new(client.token));
+            Ok(Role::Client { token })
+        }
         Some(proto::hello::Role::Peer(peer)) => Ok(Role::Peer(peer_from(&peer)?)),
         Some(proto::hello::Role::Approach(approach)) => {
             Ok(Role::Approach(Approach::from_proto(&approach)?))

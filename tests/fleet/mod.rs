@@ -10,16 +10,16 @@ pub(crate) mod task;
 
 use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use lattistore::Client;
-use lattistore::client::NodeStatus;
+use lattistore::client::{Builder, NodeStatus};
 use lattistore::security::generate_key;
 
-use crate::support::{PATIENCE, PORT, client_of, eventually};
+use crate::support::{PATIENCE, PORT, eventually};
 
 /// A node that is asked how it is has so long to answer; it may be stopped, or cut off.
 const STATUS_TIME: Duration = Duration::from_secs(1);
@@ -128,8 +128,10 @@ pub(crate) struct Fleet {
     /// By node: the network namespace that it runs in, if it has one of its own.
     namespaces: Vec<Option<String>>,
     nodes: Vec<Option<Process>>,
-    /// Options that all nodes are started with.
-    pub(crate) more: Vec<String>,
+    /// By node: the options that it is started with, besides where it and the others are.
+    options: Vec<Vec<String>>,
+    /// How its clients are made.
+    pub(crate) clients: Builder,
     starts: usize,
     directory: tempfile::TempDir,
 }
@@ -146,15 +148,28 @@ impl Fleet {
     /// A cluster that is not started yet.
     pub(crate) fn new(addresses: Vec<IpAddr>, namespaces: Vec<Option<String>>) -> Fleet {
         let nodes = addresses.iter().map(|_| None).collect();
+        let (options, clients) = (vec![Vec::new(); addresses.len()], Client::builder());
         let directory = tempfile::tempdir().unwrap();
-        Fleet { addresses, namespaces, nodes, more: Vec::new(), starts: 0, directory }
+        Fleet { addresses, namespaces, nodes, options, clients, starts: 0, directory }
     }
 
     /// Gives all nodes that are started from now on one new cluster key, in a file of this name.
     pub(crate) fn share_key(&mut self, name: &str) {
         let path = self.directory.path().join(name);
         fs::write(&path, generate_key().unwrap()).unwrap();
-        self.more.extend(["--cluster-key".to_owned(), path.display().to_string()]);
+        for node in 0..self.len() {
+            self.add_option(node, "--cluster-key", &path);
+        }
+    }
+
+    /// Starts a node with this option from now on.
+    pub(crate) fn add_option(&mut self, node: usize, name: &str, value: &Path) {
+        self.options[node].extend([name.to_owned(), value.display().to_string()]);
+    }
+
+    /// A directory that goes with the fleet.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -189,7 +204,7 @@ impl Fleet {
             None => Command::new(binary),
         };
         options(&mut command, self.addresses[node], &self.addresses);
-        command.args(&self.more).args(more);
+        command.args(&self.options[node]).args(more);
         if !more.contains(&"--in-memory") && !more.contains(&"--data-dir") {
             command.arg("--data-dir").arg(self.data(node));
         }
@@ -238,13 +253,14 @@ impl Fleet {
     }
 
     pub(crate) fn client(&self) -> Client {
-        client_of(&self.addresses)
+        let nodes = (0..self.len()).map(|node| self.socket(node));
+        self.clients.clone().addresses(nodes).timeout(PATIENCE).build()
     }
 
     /// How a node says it is, if it does.
     pub(crate) fn status(&self, node: usize) -> Option<NodeStatus> {
         self.nodes[node].as_ref()?;
-        let client = Client::builder().timeout(STATUS_TIME).build();
+        let client = self.clients.clone().timeout(STATUS_TIME).build();
         client.status_of(self.socket(node)).ok()
     }
 

@@ -57,7 +57,7 @@ impl Lattistore {
         let mut stream = TcpStream::connect(leader).map_err(wrong)?;
         stream.set_nodelay(true).map_err(wrong)?;
         stream.set_read_timeout(Some(LEADER_TIME)).map_err(wrong)?;
-        stream.write_all(&encode_hello(&Role::Client)).map_err(wrong)?;
+        stream.write_all(&encode_hello(&Role::Client { token: None })).map_err(wrong)?;
         let welcome = decode_welcome(&frame(&mut stream).map_err(wrong)?);
         let welcome = welcome.map_err(|error| format!("{leader}: {error}"))?;
         welcome.map_err(|refusal| format!("{leader}: {refusal}"))?;

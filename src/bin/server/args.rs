@@ -70,6 +70,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CA")]
     tls_ca: Option<PathBuf>,
 
+    /// The clients that are let in, and what each may do (TOML); without it all are
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_CLIENT_TOKENS")]
+    client_tokens: Option<PathBuf>,
+
     /// Listen on an address that is no loopback address although nothing says who may speak
     #[arg(long, env = "LATTISTORE_INSECURE", value_parser = BoolishValueParser::new())]
     insecure: bool,
@@ -173,7 +177,8 @@ impl Args {
             self.tls_key.or(file.tls_key),
             self.tls_ca.or(file.tls_ca),
         )?;
-        options.security = Files { cluster_key, tls };
+        let client_tokens = self.client_tokens.or(file.client_tokens);
+        options.security = Files { cluster_key, tls, client_tokens };
         options.insecure = self.insecure || file.insecure;
         options.config = Config { election, ..Config::default() };
         let log = self.log.or(file.log.map(|level| level.0)).unwrap_or(log::LevelFilter::Info);

@@ -20,6 +20,7 @@ pub(crate) struct File {
     pub(crate) tls_cert: Option<PathBuf>,
     pub(crate) tls_key: Option<PathBuf>,
     pub(crate) tls_ca: Option<PathBuf>,
+    pub(crate) client_tokens: Option<PathBuf>,
     pub(crate) insecure: bool,
     pub(crate) leader: Option<Leader>,
     pub(crate) log: Option<Level>,

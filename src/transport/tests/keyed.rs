@@ -13,7 +13,7 @@ use crate::wire::{
 };
 
 fn key(secret: u8) -> Security {
-    Security { cluster_key: Some(ClusterKey::new(&[secret; 32])) }
+    Security { cluster_key: Some(ClusterKey::new(&[secret; 32])), ..Security::default() }
 }
 
 fn node(id: u64, security: Security) -> Running {

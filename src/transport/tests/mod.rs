@@ -1,11 +1,15 @@
 //! Tests of the transport over real TCP on loopback. Conditions are waited for; nothing sleeps and
 //! no time is asserted.
 
+#[path = "../../../tests/support/authority.rs"]
+mod authority;
 mod clients;
 mod greetings;
 mod keyed;
 mod peers;
 mod stopping;
+mod tls;
+mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,7 +25,7 @@ use super::{
 use super::{greet, write_frames};
 use crate::limits::MAX_RESPONSE_FRAME_BYTES;
 use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot};
-use crate::security::Security;
+use crate::security::{Rights, Security, TlsFiles};
 use crate::wire::{
     Accepted, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, PeerHello, Refusal,
     RequestBody, Role, Welcome, decode_response, encode_peer, encode_request,
@@ -38,6 +42,8 @@ struct Node {
     refuse_peers: Mutex<Option<Refusal>>,
     refuse_found: Mutex<Option<Refusal>>,
     peers_asked: AtomicUsize,
+    /// Of who asked last.
+    rights: Mutex<Option<Rights>>,
 }
 
 impl Handler for Node {
@@ -61,8 +67,9 @@ impl Handler for Node {
         self.refuse_found.lock().clone().map_or(Ok(()), Err)
     }
 
-    fn request(&self, request: ClientRequest, reply: Reply) {
+    fn request(&self, rights: Rights, request: ClientRequest, reply: Reply) {
         assert_ne!(request.timeout_ms, PANIC_MS, "asked to panic");
+        *self.rights.lock() = Some(rights);
         self.requests.send((request, reply)).expect("the test goes on");
     }
 }
@@ -134,6 +141,7 @@ fn start_with(address: SocketAddr, id: u64, settings: Settings, security: Securi
         refuse_peers: Mutex::new(None),
         refuse_found: Mutex::new(None),
         peers_asked: AtomicUsize::new(0),
+        rights: Mutex::new(None),
     });
     let handler: Arc<dyn Handler> = Arc::clone(&node) as Arc<dyn Handler>;
     let transport =
@@ -164,7 +172,7 @@ struct Client {
 impl Client {
     /// A client that was let in.
     fn connect(address: SocketAddr) -> Client {
-        Client::greet(address, &Role::Client)
+        Client::greet(address, &Role::Client { token: None })
     }
 
     /// A peer that was let in.

@@ -17,7 +17,7 @@ use crate::lpaxos::{
     NeedPrevious, NodeId, Page, PageMerged, Patch, Position, Prepare, Previous, Progress, Promise,
     PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
 };
-use crate::security::{Nonce, Proof};
+use crate::security::{Nonce, Proof, Token};
 use crate::wire::{
     Accepted as LetIn, Approach, Challenge, ClientOutcome, ClientRequest, Introduction,
     MemberStatus, NodeStatus, PeerHello, ProgramError, Proven, Reason, Redirect, Refusal,
@@ -197,7 +197,9 @@ pub(super) fn role() -> impl Strategy<Value = Role> {
         });
     let approach = (ip(), any_32())
         .prop_map(|(address, nonce)| Role::Approach(Approach { address, nonce: Nonce(nonce) }));
-    prop_oneof![Just(Role::Client), peer, approach]
+    let client = option::of(vec(any::<u8>(), 1..100))
+        .prop_map(|token| Role::Client { token: token.map(Token::new) });
+    prop_oneof![client, peer, approach]
 }
 
 fn any_32() -> impl Strategy<Value = [u8; 32]> {
@@ -347,5 +349,6 @@ pub(super) fn outcome() -> impl Strategy<Value = ClientOutcome> {
         ".{0,40}".prop_map(ClientOutcome::NumberOutsideWindow),
         position().prop_map(|position| ClientOutcome::AnswerNotKept { position }),
         ".{0,40}".prop_map(ClientOutcome::BadRequest),
+        ".{0,40}".prop_map(ClientOutcome::PermissionDenied),
     ]
 }
