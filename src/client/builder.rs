@@ -99,6 +99,11 @@ impl Builder {
         self
     }
 
+    /// What the client shows and asks for, as far as it was said.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
     /// The client. It connects when it is first used.
     pub fn build(self) -> Client {
         let mut addresses = Vec::new();

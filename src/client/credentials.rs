@@ -23,7 +23,7 @@ impl Credentials {
     ///
     /// # Errors
     /// When it is not there or not trusted, or the token would be sent in clear.
-    pub(super) fn connect(&self, node: SocketAddr, time: Duration) -> Result<Stream, Cause> {
+    pub fn connect(&self, node: SocketAddr, time: Duration) -> Result<Stream, Cause> {
         let is_safe = self.tls.is_some() || node.ip().to_canonical().is_loopback();
         if self.token.is_some() && !is_safe && !self.token_in_clear {
             return Err(Cause::TokenInClear { node });

@@ -66,7 +66,10 @@ impl Stream {
     }
 
     /// How long one read may wait.
-    pub(super) fn set_read_timeout(&self, time: Duration) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn set_read_timeout(&self, time: Duration) -> io::Result<()> {
         self.socket.set_read_timeout(Some(time.max(LEAST_TIMEOUT)))
     }
 

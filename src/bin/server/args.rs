@@ -122,6 +122,9 @@ Examples:
     my-ip = \"127.0.0.1\"
     node-ips = [\"127.0.0.1\", \"127.0.0.2\", \"127.0.0.3\"]
     data-dir = \"/var/lib/lattistore\"
+  A node that other machines reach (scripts/make-secrets makes the files):
+    server --my-ip 10.0.0.1 --node-ips 10.0.0.1 10.0.0.2 10.0.0.3 --cluster-key cluster.key
+      --tls-cert 10.0.0.1.pem --tls-key 10.0.0.1.key --tls-ca ca.pem --client-tokens clients.toml
 
 Exit codes:
   0  stopped by SIGINT or SIGTERM
