@@ -9,9 +9,10 @@ use std::time::Instant;
 use log::{debug, info, warn};
 use parking_lot::Mutex;
 
+use super::clients::Client;
 use super::frame::{EMPTY_FRAME, FrameError, FrameReader, write_frames};
 use super::in_flight::Meter;
-use super::seats::{Seats, SharedSeat, SharedSeats};
+use super::seats::{ClientSeats, SharedSeat, SharedSeats};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::stream::Stream;
@@ -51,9 +52,11 @@ const KEY_IS_STRANGE: &str =
 pub(super) struct Inbound {
     /// Connections that have not greeted yet.
     pub(super) ungreeted: SharedSeats,
-    clients: Seats,
+    clients: ClientSeats,
     /// Bytes of requests and answers under way.
     in_flight: Arc<Meter>,
+    /// Bytes of large requests that are coming.
+    coming: Arc<Meter>,
     /// The connection of each peer. A peer has one: when it opens another, the first is dead.
     peers: Mutex<HashMap<NodeId, Stream>>,
 }
@@ -62,8 +65,9 @@ impl Inbound {
     pub(super) fn new(settings: &Settings) -> Inbound {
         Inbound {
             ungreeted: SharedSeats::new(settings.max_ungreeted, settings.max_ungreeted_per_address),
-            clients: Seats::new(settings.max_clients),
+            clients: ClientSeats::new(settings.max_clients, settings.client_seat_time),
             in_flight: Meter::new(settings.max_in_flight_bytes),
+            coming: Meter::new(settings.max_coming_bytes),
             peers: Mutex::new(HashMap::new()),
         }
     }
@@ -124,13 +128,15 @@ pub(super) fn serve(
                 Ok(rights) => rights,
                 Err(refusal) => return refuse(shared, stream, refusal),
             };
-            let Some(_seat) = inbound.clients.take() else {
+            let Some(seat) = inbound.clients.take(stream) else {
                 return refuse(shared, stream, too_many("clients"));
             };
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
                 drop(ungreeted);
-                clients::serve(shared, stream, reader, &inbound.in_flight, rights);
+                let (in_flight, coming) = (&inbound.in_flight, &inbound.coming);
+                let client = Client { rights, seat, in_flight, coming };
+                clients::serve(shared, stream, reader, &client);
             }
         }
         Role::Peer(_) if shared.security.cluster_key.is_some() => {

@@ -125,6 +125,24 @@ fn more_than_may_wait_to_be_greeted_are_refused() {
     greeted_at_last(&running);
 }
 
+/// A prompt that was left open makes room for who has something to ask.
+#[test]
+fn a_newcomer_takes_the_seat_of_who_asked_nothing_for_longest() {
+    let idle = Settings { max_clients: 2, client_seat_time: Duration::ZERO, ..settings() };
+    let running = start(idle);
+    let (mut first, mut second) = (running.client(), running.client());
+    first.ask(1);
+    running.request().1.send(said("served"));
+    assert_eq!(first.answer(), answer_to(1, "served"));
+    let mut third = running.client();
+    second.wait_for_end();
+    for client in [&mut first, &mut third] {
+        client.ask(2);
+        running.request().1.send(said("served"));
+        assert_eq!(client.answer(), answer_to(2, "served"));
+    }
+}
+
 #[test]
 fn clients_above_the_bound_are_refused_and_peers_are_not() {
     let running = start(Settings { max_clients: 1, ..settings() });
