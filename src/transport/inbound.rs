@@ -1,8 +1,6 @@
 //! A connection that the other side opened: its greeting, and what a peer sends on it.
 
 use std::collections::HashMap;
-use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,37 +14,10 @@ use super::seats::{ClientSeats, SharedSeat, SharedSeats};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::stream::Stream;
-use super::{Event, clients, greeting, keyed};
+use super::{Event, checks, clients, greeting, keyed};
 use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
 use crate::lpaxos::NodeId;
-use crate::security::{NodeTls, Rights, Token};
 use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer, encode_welcome};
-
-/// What a client without a token is told by a node that asks for one.
-const TOKEN_IS_MISSING: &str = "this node asks clients for a token: see --token-file";
-
-/// What a client is told whose token the node does not know.
-const TOKEN_IS_STRANGE: &str = "this node does not know the client's token";
-
-/// The first byte of who begins with TLS (RFC 8446, 5.1).
-const TLS_HANDSHAKE: u8 = 22;
-
-/// What who speaks without TLS is told by a node that speaks with it.
-const TLS_IS_MISSING: &str = "this node speaks TLS only: clients need --tls-ca, and nodes --tls-cert, \
-                              --tls-key and --tls-ca";
-
-/// What a node without a certificate of its own is told.
-const NO_CERTIFICATE: &str = "a node has to show a certificate that names its own address, and who \
-                              connects shows none: see --tls-cert, and the subject alternative name \
-                              of the certificate";
-
-/// What a node without a cluster key is told by one that has one.
-const KEY_IS_MISSING: &str =
-    "this cluster has a key, and who connects shows none: start the node with --cluster-key";
-
-/// What a node with a cluster key is told by one that has none.
-const KEY_IS_STRANGE: &str =
-    "this node was started without a cluster key: start all nodes with the same --cluster-key";
 
 /// Who is connected, as far as there are bounds on it.
 pub(super) struct Inbound {
@@ -100,118 +71,74 @@ pub(super) fn serve(
     ungreeted: SharedSeat,
 ) {
     let Some(_registered) = shared.register(stream) else { return };
-    let settings = &shared.settings;
-    if stream.set_write_timeout(settings.write_time).is_err() {
+    if stream.set_write_timeout(shared.settings.write_time).is_err() {
         return;
     }
-    let until = Instant::now() + settings.greeting_time;
-    let secured;
-    let stream = match &shared.security.tls {
-        None => stream,
-        Some(tls) => match secure(shared, tls, stream, until) {
-            Some(stream) => {
-                secured = stream;
-                &secured
+    let until = Instant::now() + shared.settings.greeting_time;
+    // Kept until whoever is refused is gone.
+    let mut ungreeted = Some(ungreeted);
+    match checks::secured(shared, stream, until) {
+        Ok(stream) => {
+            if let Err(refusal) = hear(shared, inbound, &stream, &mut ungreeted, until) {
+                refuse(shared, &stream, refusal);
             }
-            None => return,
-        },
-    };
+        }
+        Err(Some(refusal)) => refuse(shared, stream, refusal),
+        Err(None) => {}
+    }
+}
+
+/// Hears who connected, and serves him if he is let in.
+///
+/// # Errors
+/// Why he is not, as the answer to give.
+fn hear(
+    shared: &Arc<Shared>,
+    inbound: &Inbound,
+    stream: &Stream,
+    ungreeted: &mut Option<SharedSeat>,
+    until: Instant,
+) -> Result<(), Refusal> {
     let mut reader = FrameReader::new(stream.clone());
     let role = match greeting::read_hello(&mut reader, until) {
-        Ok(Ok(role)) => role,
-        Ok(Err(refusal)) => return refuse(shared, stream, refusal),
-        Err(error) => return debug!("a connection ended before its greeting: {error}"),
+        Ok(role) => role?,
+        Err(error) => {
+            debug!("a connection ended before its greeting: {error}");
+            return Ok(());
+        }
     };
     match role {
         Role::Client { token } => {
-            let rights = match rights_of(shared, stream, token.as_ref()) {
-                Ok(rights) => rights,
-                Err(refusal) => return refuse(shared, stream, refusal),
-            };
-            let Some(seat) = inbound.clients.take(stream) else {
-                return refuse(shared, stream, too_many("clients"));
-            };
+            let rights = checks::rights(shared, stream, token.as_ref())?;
+            let seat = inbound.clients.take(stream).ok_or_else(|| too_many("clients"))?;
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
-                drop(ungreeted);
+                *ungreeted = None;
                 let (in_flight, coming) = (&inbound.in_flight, &inbound.coming);
                 let client = Client { rights, seat, in_flight, coming };
                 clients::serve(shared, stream, reader, &client);
             }
         }
-        Role::Peer(_) if shared.security.cluster_key.is_some() => {
-            refuse(shared, stream, Refusal::new(Reason::NotAuthorized, KEY_IS_MISSING));
-        }
-        Role::Peer(hello) if !may_be_at(shared, stream, hello.address) => {
-            refuse(shared, stream, Refusal::new(Reason::NotAuthorized, NO_CERTIFICATE));
-        }
         Role::Peer(hello) => {
+            checks::no_key(shared)?;
+            checks::certificate(shared, stream, hello.address)?;
             admit_peer(shared, inbound, stream, reader, ungreeted, &hello, encode_welcome);
         }
         Role::Approach(approach) => {
-            let Some(key) = &shared.security.cluster_key else {
-                return refuse(shared, stream, Refusal::new(Reason::NotAuthorized, KEY_IS_STRANGE));
-            };
-            if !may_be_at(shared, stream, approach.address) {
-                let refusal = Refusal::new(Reason::NotAuthorized, NO_CERTIFICATE);
-                return refuse(shared, stream, refusal);
-            }
+            let key = checks::key(shared)?;
+            checks::certificate(shared, stream, approach.address)?;
             let own = shared.handler.hello().address;
             match keyed::hear(stream, &mut reader, key, own, approach, until) {
-                Ok(Ok(believed)) => {
+                Ok(believed) => {
+                    let believed = believed?;
                     let answer = |welcome: &Welcome| believed.answer(key, welcome);
                     admit_peer(shared, inbound, stream, reader, ungreeted, &believed.hello, answer);
                 }
-                Ok(Err(refusal)) => refuse(shared, stream, refusal),
                 Err(error) => debug!("a node's connection ended in its greeting: {error}"),
             }
         }
     }
-}
-
-/// What a client with this token may do, if it is let in.
-fn rights_of(shared: &Shared, stream: &Stream, token: Option<&Token>) -> Result<Rights, Refusal> {
-    let Some(tokens) = &shared.security.client_tokens else { return Ok(Rights::ReadWrite) };
-    match token.map(|token| tokens.find(token)) {
-        Some(Some((name, rights))) => {
-            debug!("{} is the client {name} ({rights:?})", named(stream));
-            Ok(rights)
-        }
-        Some(None) => Err(Refusal::new(Reason::NotAuthorized, TOKEN_IS_STRANGE)),
-        None => Err(Refusal::new(Reason::NotAuthorized, TOKEN_IS_MISSING)),
-    }
-}
-
-/// Agrees on TLS with who connected; `None` where that comes to nothing.
-fn secure(shared: &Shared, tls: &NodeTls, stream: &Stream, until: Instant) -> Option<Stream> {
-    let secured = match stream.peek(until) {
-        Ok(Some(TLS_HANDSHAKE)) => {
-            let session = tls.accept().map_err(io::Error::other);
-            session.and_then(|session| stream.secured(session, until))
-        }
-        // He speaks the protocol, or anything else, without TLS, and is told so in the same way.
-        Ok(Some(_)) => {
-            refuse(shared, stream, Refusal::new(Reason::TlsExpected, TLS_IS_MISSING));
-            return None;
-        }
-        Ok(None) => return None,
-        Err(error) => Err(error),
-    };
-    match secured.and_then(|stream| {
-        stream.set_write_timeout(shared.settings.write_time)?;
-        Ok(stream)
-    }) {
-        Ok(stream) => Some(stream),
-        Err(error) => {
-            debug!("no TLS with {}: {error}", named(stream));
-            None
-        }
-    }
-}
-
-/// Whether who connected may be the node at this address: with TLS his certificate has to name it.
-fn may_be_at(shared: &Shared, stream: &Stream, address: IpAddr) -> bool {
-    shared.security.tls.is_none() || stream.is_node_at(address)
+    Ok(())
 }
 
 /// Lets a peer in, if the node wants it, and serves it. `encode` makes the frame of the answer.
@@ -220,7 +147,7 @@ fn admit_peer(
     inbound: &Inbound,
     stream: &Stream,
     reader: FrameReader<Stream>,
-    ungreeted: SharedSeat,
+    ungreeted: &mut Option<SharedSeat>,
     hello: &PeerHello,
     encode: impl Fn(&Welcome) -> Vec<u8>,
 ) {
@@ -230,7 +157,7 @@ fn admit_peer(
         answer => answer,
     };
     if welcome(shared, stream, &answer, &encode(&answer)) {
-        drop(ungreeted);
+        *ungreeted = None;
         serve_peer(shared, hello, stream, reader);
     }
     inbound.leave_peer(node, stream);
@@ -247,15 +174,16 @@ fn too_many(who: &str) -> Refusal {
 fn welcome(shared: &Shared, stream: &Stream, answer: &Welcome, frame: &[u8]) -> bool {
     let told = greeting::answer(stream, frame, &shared.settings).is_ok();
     let Err(refusal) = answer else { return told };
-    debug!("refused {}: {refusal}", named(stream));
+    match refusal.reason {
+        Reason::NotAuthorized | Reason::TlsExpected => {
+            shared.refusals.tell(&stream.named(), refusal);
+        }
+        _ => debug!("refused {}: {refusal}", stream.named()),
+    }
     if told {
         greeting::linger(stream, &shared.settings);
     }
     false
-}
-
-fn named(stream: &Stream) -> String {
-    stream.peer().map_or_else(|_| "somebody".to_owned(), |peer| peer.to_string())
 }
 
 fn refuse(shared: &Shared, stream: &Stream, refusal: Refusal) {

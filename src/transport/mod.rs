@@ -22,6 +22,7 @@
 //! again what is lost.
 
 mod backoff;
+mod checks;
 mod clients;
 mod frame;
 mod greeting;
@@ -30,6 +31,7 @@ mod inbound;
 mod keyed;
 mod listener;
 mod peers;
+mod refusals;
 mod seats;
 mod settings;
 mod shared;

@@ -19,6 +19,7 @@ use crossbeam_channel::{
 use log::error;
 use parking_lot::Mutex;
 
+use super::refusals::Refusals;
 use super::{Event, Handler, Settings, Stream};
 use crate::security::Security;
 
@@ -49,6 +50,7 @@ type Deliver = Box<dyn Fn(Event) -> Result<(), Stopped> + Send + Sync>;
 pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) security: Security,
+    pub(super) refusals: Refusals,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) stop: Stop,
     deliver: Deliver,
@@ -80,6 +82,7 @@ impl Shared {
         Arc::new(Shared {
             settings,
             security,
+            refusals: Refusals::default(),
             handler,
             deliver: deliver_to(events, stop.clone()),
             stop,

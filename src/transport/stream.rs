@@ -81,9 +81,9 @@ impl Stream {
         self.socket.set_write_timeout(Some(time.max(LEAST_TIMEOUT)))
     }
 
-    /// The other end.
-    pub(super) fn peer(&self) -> io::Result<SocketAddr> {
-        self.socket.peer_addr()
+    /// The other end, for the log.
+    pub(super) fn named(&self) -> String {
+        self.socket.peer_addr().map_or_else(|_| "somebody".to_owned(), |peer| peer.to_string())
     }
 
     /// Ends both directions.

@@ -58,7 +58,12 @@ impl Incoming {
 
     /// Decrypts of what came as much as the session takes at once.
     fn feed(&mut self, session: &mut Connection) -> io::Result<()> {
-        self.start += session.read_tls(&mut &self.buffer[self.start..self.end])?;
+        let count = session.read_tls(&mut &self.buffer[self.start..self.end])?;
+        if count == 0 {
+            // It has said that it will say no more.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.start += count;
         session.process_new_packets().map(drop).map_err(failed)
     }
 }

@@ -48,6 +48,10 @@ fn a_flood_of_handshakes_that_fail_leaves_nothing_behind() {
         let rest = resident_bytes(process).saturating_sub(memory);
         (rest < LEFT_BYTES && status(process, "Threads:") <= threads + 4).then_some(())
     });
+    // That it happened is told, and not each time.
+    let log = fort.fleet.process(0).log();
+    let told = log.lines().filter(|line| line.contains("refused")).count();
+    assert!((1..CONNECTIONS / 8).contains(&told), "{told} lines:\n{log}");
 }
 
 fn resident_bytes(process: u32) -> u64 {

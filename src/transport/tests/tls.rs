@@ -180,6 +180,30 @@ fn a_handshake_that_is_not_finished_gives_its_seat_back() {
     greeted_at_last(&authority, running.address());
 }
 
+/// He says in the middle of the handshake that he will say no more, and goes on.
+#[test]
+fn who_ends_tls_before_it_began_is_cut_off() {
+    let authority = Authority::new();
+    let running = start_with(
+        loopback(),
+        1,
+        Settings { max_ungreeted: 1, ..settings() },
+        with(&authority.node(loopback().ip())),
+    );
+    let mut socket = TcpStream::connect(running.address()).expect("connected");
+    let tls = ClientTls::read(&authority.ca()).expect("a certificate");
+    let mut session = tls.connect(running.address().ip()).expect("a session");
+    session.write_tls(&mut socket).expect("sent");
+    // An alert, not encrypted: a warning, close_notify.
+    let end = [21, 3, 3, 0, 2, 1, 0];
+    socket.write_all(&[&end[..], &[0; 16_000]].concat()).expect("sent");
+    socket.set_read_timeout(Some(FOREVER)).expect("a socket");
+    let ended = socket.read_to_end(&mut Vec::new());
+    let waited = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+    assert!(!ended.is_err_and(|error| waited(&error)), "the node does not let go of him");
+    greeted_at_last(&authority, running.address());
+}
+
 #[test]
 fn a_flood_of_unfinished_handshakes_does_not_hold_up_the_end() {
     let authority = Authority::new();
