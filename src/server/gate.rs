@@ -10,9 +10,9 @@ use parking_lot::Mutex;
 
 use super::formation::{FormationError, Roster, compare_lists};
 use super::programs::Programs;
-use crate::kv::Command;
+use crate::kv::{Command, NO_SESSION, WINDOW_MOST};
 use crate::limits::EVENTS_QUEUED;
-use crate::lpaxos::NodeId;
+use crate::lpaxos::{NodeId, Position, Slot};
 use crate::security::Rights;
 use crate::transport::{self, Handler, Reply};
 use crate::wire::{
@@ -189,6 +189,13 @@ impl Handler for Gate {
         let time = request.time();
         let command = match request.body {
             RequestBody::Status => return self.hand_over(Event::Status(reply)),
+            RequestBody::OpenSession { window } if rights == Rights::ReadOnly => {
+                // He asks for it before he knows what he may; it takes no room and no slot.
+                let (session, window) = (NO_SESSION, window.clamp(1, WINDOW_MOST));
+                let position = Position { slot: Slot(0), place: 0 };
+                let opened = ClientOutcome::SessionOpened { session, window, position };
+                return reply.send(opened);
+            }
             RequestBody::OpenSession { window } => Command::OpenSession { window },
             RequestBody::Execute { program, params, session } => {
                 match self.programs.compile(&program) {

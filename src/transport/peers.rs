@@ -176,6 +176,7 @@ fn run(shared: &Arc<Shared>, link: &Link) {
             End::Lost(reason) => {
                 info!("the connection to {address} is lost: {reason}");
                 refused = None;
+                distrust.clear();
                 // One that is lost at once each time is as good as none.
                 if begun.elapsed() > settings.most_backoff {
                     backoff.reset();

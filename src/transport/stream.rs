@@ -10,7 +10,7 @@ use super::tls::Tls;
 use crate::security::Channel;
 
 /// The shortest timeout a socket takes: zero would mean none.
-const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
+pub(super) const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// A connection. Clones are the same connection; it is closed with the last of them, or by
 /// [`close`](Stream::close), which wakes whoever is blocked in reading or writing it.
@@ -42,14 +42,13 @@ impl Stream {
     /// When one side does not trust the other, or speaks no TLS, or it is not done by `until`.
     pub fn secured(&self, session: rustls::Connection, until: Instant) -> io::Result<Stream> {
         self.set_write_timeout(until.saturating_duration_since(Instant::now()))?;
-        let tls = Tls::new(session);
-        tls.handshake(&self.socket, until)?;
+        let tls = Tls::agree(session, &self.socket, until)?;
         Ok(Stream { socket: Arc::clone(&self.socket), tls: Some(Arc::new(tls)) })
     }
 
     /// What is the same for both ends of the TLS session and for nobody else.
     pub(super) fn channel(&self) -> Option<Channel> {
-        self.tls.as_ref()?.channel()
+        self.tls.as_ref().map(|tls| tls.channel())
     }
 
     /// Whether the other side showed a certificate that names this address.

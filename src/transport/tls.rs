@@ -22,6 +22,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use rustls::{CertificateError, Connection, Error, InvalidMessage};
 
+use super::stream::LEAST_TIMEOUT;
 use crate::limits::{COALESCED_BYTES, TLS_READ_BYTES};
 use crate::security::{Channel, names_address};
 
@@ -34,6 +35,8 @@ pub(super) struct Tls {
     incoming: Mutex<Incoming>,
     outgoing: Mutex<Vec<u8>>,
     session: Mutex<Connection>,
+    /// What both ends of this session know and nobody else does.
+    channel: Channel,
 }
 
 /// `buffer[start..end]` came and was not decrypted yet.
@@ -69,21 +72,30 @@ impl Incoming {
 }
 
 impl Tls {
-    pub(super) fn new(mut session: Connection) -> Tls {
-        session.set_buffer_limit(Some(COALESCED_BYTES));
-        Tls {
-            incoming: Mutex::new(Incoming { buffer: vec![0; TLS_READ_BYTES], start: 0, end: 0 }),
-            outgoing: Mutex::new(Vec::new()),
-            session: Mutex::new(session),
-        }
-    }
-
     /// Agrees with the other side on keys, and checks what it shows. The socket's write timeout was
     /// set; its read timeout is changed.
     ///
     /// # Errors
     /// When one side does not trust the other, or speaks no TLS, or it is not done by `until`.
-    pub(super) fn handshake(&self, socket: &TcpStream, until: Instant) -> io::Result<()> {
+    pub(super) fn agree(
+        mut session: Connection,
+        socket: &TcpStream,
+        until: Instant,
+    ) -> io::Result<Tls> {
+        session.set_buffer_limit(Some(COALESCED_BYTES));
+        let mut tls = Tls {
+            incoming: Mutex::new(Incoming { buffer: vec![0; TLS_READ_BYTES], start: 0, end: 0 }),
+            outgoing: Mutex::new(Vec::new()),
+            session: Mutex::new(session),
+            channel: Channel::default(),
+        };
+        tls.handshake(socket, until)?;
+        let exported = tls.session.lock().export_keying_material(tls.channel, EXPORTER, None);
+        tls.channel = exported.map_err(failed)?;
+        Ok(tls)
+    }
+
+    fn handshake(&self, socket: &TcpStream, until: Instant) -> io::Result<()> {
         let mut incoming = self.incoming.lock();
         loop {
             self.send_pending(socket)?;
@@ -93,12 +105,17 @@ impl Tls {
             if incoming.is_empty() {
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    return Err(io::ErrorKind::TimedOut.into());
+                    return Err(late());
                 }
-                socket.set_read_timeout(Some(left))?;
-                if !incoming.fill(socket)? {
-                    let end = "the other side ended the connection instead of agreeing on TLS";
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, end));
+                socket.set_read_timeout(Some(left.max(LEAST_TIMEOUT)))?;
+                match incoming.fill(socket) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        let end = "the other side ended the connection instead of agreeing on TLS";
+                        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, end));
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(late()),
+                    Err(error) => return Err(error),
                 }
             }
             let fed = incoming.feed(&mut self.session.lock());
@@ -110,9 +127,9 @@ impl Tls {
         }
     }
 
-    /// What both ends of this session know and nobody else does; `None` before the handshake.
-    pub(super) fn channel(&self) -> Option<Channel> {
-        self.session.lock().export_keying_material(Channel::default(), EXPORTER, None).ok()
+    /// What both ends of this session know and nobody else does.
+    pub(super) fn channel(&self) -> Channel {
+        self.channel
     }
 
     /// Whether the other side showed a certificate that names this address.
@@ -236,6 +253,11 @@ fn send(mut socket: &TcpStream, outgoing: &mut Vec<u8>) -> io::Result<()> {
         outgoing.shrink_to(COALESCED_BYTES);
     }
     result
+}
+
+/// The handshake took too long.
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "TLS was begun and not agreed on in time")
 }
 
 /// What went wrong, in words for people.

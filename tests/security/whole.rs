@@ -90,9 +90,11 @@ fn a_read_only_client_reads_and_writes_nothing() {
     let writer = fort.fleet.client();
     writer.put("a", "1").unwrap();
     let reader = fort.client(fort.clients(READER));
+    let entries = writer.status().unwrap().entries;
     assert_eq!(reader.get("a").unwrap().as_deref(), Some("1"));
     assert_eq!(reader.execute("get \"a\";", NO_PARAMS).unwrap().values["a"], "1");
     assert!(reader.status().unwrap().leader.is_some());
+    assert_eq!(writer.status().unwrap().entries, entries, "it takes no session");
     for program in [
         "put \"a\" \"2\";",
         "delete \"a\";",
