@@ -7,6 +7,7 @@ pub mod kv;
 pub mod lang;
 pub mod limits;
 pub mod lpaxos;
+pub mod security;
 pub mod server;
 pub mod sim;
 pub mod storage;

@@ -48,6 +48,22 @@ pub const MAX_GREETING_FRAME_BYTES: usize = 8 * KIB;
 /// The text for people in a refusal or a refused request; longer ones are cut.
 pub const MAX_MESSAGE_BYTES: usize = 4 * KIB;
 
+/// The file with a cluster key or a token: one line.
+pub const MAX_SECRET_BYTES: usize = 4 * KIB;
+
+/// A secret that is shorter could be guessed, now or after some greetings were recorded.
+pub const LEAST_SECRET_BYTES: usize = 32;
+
+/// A file with certificates, or with the key of one, or with what is known of clients.
+pub const MAX_CERTIFICATE_FILE_BYTES: usize = MIB;
+
+/// What is asked of a socket at once for TLS: a record of the greatest size (RFC 8446, 5.2).
+pub const TLS_READ_BYTES: usize = 17 * KIB;
+
+/// Clients that a node knows by their tokens. Each is compared with the token of whoever connects,
+/// which takes about a microsecond.
+pub const MAX_CLIENT_TOKENS: usize = 1024;
+
 /// A client's request: a program (64 KiB) with a parameter of the greatest size (1 MiB) fits.
 pub const MAX_REQUEST_FRAME_BYTES: usize = 3 * MIB / 2;
 
@@ -92,6 +108,10 @@ pub const MAX_UNGREETED: usize = 128;
 /// Of these, connections from one address: it cannot keep others out.
 pub const MAX_UNGREETED_PER_ADDRESS: usize = MAX_UNGREETED / 2;
 
+/// Bytes of requests above [`READ_BYTES`] that are being sent, over all clients. Above it a large
+/// request is not read: its connection is closed, and the client tries again.
+pub const MAX_COMING_BYTES: usize = 96 * MIB;
+
 /// Bytes of requests and of their answers under way, over all clients. Above it no request is let
 /// in until answers are written, or those who do not read them are cut off.
 pub const MAX_IN_FLIGHT_BYTES: usize = 256 * MIB;
@@ -130,6 +150,9 @@ pub const FRAME_TIME: Duration = Duration::from_secs(20);
 /// A client that sends nothing for so long is cut off, or those that vanished would take all seats.
 /// It is long, as people leave a prompt open.
 pub const CLIENT_IDLE_TIME: Duration = Duration::from_secs(3600);
+
+/// A client that asks nothing for so long keeps its seat only as long as no newcomer wants it.
+pub const CLIENT_SEAT_TIME: Duration = Duration::from_secs(150);
 
 /// An inbound connection of a peer that brings nothing for so long is dead: the peer asks "are you
 /// there?" more often.
@@ -213,10 +236,17 @@ const _: () = assert!(MAX_PEER_FRAME_BYTES + 4 <= MAX_QUEUED_BYTES);
 // A greeting with a full list of the longest addresses fits, and so does the longest refusal.
 const _: () = assert!(MAX_NODES * (45 + 2) + 128 <= MAX_GREETING_FRAME_BYTES);
 const _: () = assert!(MAX_MESSAGE_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
+// So does a node's, proven, in a cluster with a key.
+const _: () = assert!(MAX_NODES * (45 + 2) + 256 <= MAX_GREETING_FRAME_BYTES);
+const _: () = assert!(MAX_MESSAGE_BYTES + 256 <= MAX_GREETING_FRAME_BYTES);
+// So does a client's with the longest token.
+const _: () = assert!(MAX_SECRET_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
 // The longest text that an `abort` can give fits into an answer.
 const _: () = assert!(MAX_ENTRY_VALUE_BYTES + 128 <= MAX_RESPONSE_FRAME_BYTES);
 // All connections together leave room for files among the usual 1,024 descriptors.
 const _: () = assert!(MAX_CLIENTS + MAX_UNGREETED + 2 * MAX_NODES <= 896);
+// One large request can always come where no other does.
+const _: () = assert!(MAX_REQUEST_FRAME_BYTES <= MAX_COMING_BYTES);
 // The largest request is let in where nothing is under way.
 const _: () = assert!(2 * MAX_REQUEST_FRAME_BYTES <= MAX_CLIENT_IN_FLIGHT_BYTES);
 const _: () = assert!(2 * MAX_CLIENT_IN_FLIGHT_BYTES <= MAX_IN_FLIGHT_BYTES);
@@ -225,7 +255,8 @@ const _: () = assert!(MAX_PEER_FRAME_BYTES <= u32::MAX as usize);
 // Peers ask more often than they give each other up, and nobody is cut off while he waits.
 const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_SILENCE_TIME.as_millis());
 const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_IDLE_TIME.as_millis());
-const _: () = assert!(MAX_REQUEST_TIME.as_millis() < CLIENT_IDLE_TIME.as_millis());
+const _: () = assert!(MAX_REQUEST_TIME.as_millis() < CLIENT_SEAT_TIME.as_millis());
+const _: () = assert!(CLIENT_SEAT_TIME.as_millis() < CLIENT_IDLE_TIME.as_millis());
 const _: () = assert!(DEFAULT_REQUEST_TIME.as_millis() <= MAX_REQUEST_TIME.as_millis());
 // A client can use its whole window on one connection.
 const _: () = assert!(CLIENT_WINDOW as usize <= MAX_PIPELINED);

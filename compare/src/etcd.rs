@@ -78,6 +78,8 @@ impl Etcd {
 }
 
 impl Wire for Etcd {
+    type Link = std::net::TcpStream;
+
     fn has_room(&self) -> bool {
         true
     }

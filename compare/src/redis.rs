@@ -18,6 +18,8 @@ impl Redis {
 }
 
 impl Wire for Redis {
+    type Link = std::net::TcpStream;
+
     fn has_room(&self) -> bool {
         true
     }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use super::Client;
 use super::core::Core;
+use super::credentials::Credentials;
 use super::route::Route;
 use super::session::Sessions;
 use crate::limits::{
     CLIENT_SILENCE_TIME, CLIENT_WINDOW, DEFAULT_REQUEST_TIME, MOST_CLIENT_TIMEOUT,
 };
+use crate::security::{ClientTls, Token};
 
 /// Makes a [`Client`].
 #[derive(Clone, Debug)]
@@ -20,6 +22,7 @@ pub struct Builder {
     follow: bool,
     window: u32,
     silence: Duration,
+    credentials: Credentials,
 }
 
 impl Builder {
@@ -30,6 +33,7 @@ impl Builder {
             follow: true,
             window: CLIENT_WINDOW,
             silence: CLIENT_SILENCE_TIME,
+            credentials: Credentials::default(),
         }
     }
 
@@ -74,6 +78,32 @@ impl Builder {
         self
     }
 
+    /// Speaks TLS, and asks every node for a certificate that names its address and is signed by one
+    /// of those who are trusted.
+    pub fn tls(mut self, tls: ClientTls) -> Builder {
+        self.credentials.tls = Some(tls);
+        self
+    }
+
+    /// Shows this token to every node. Without TLS it is sent to loopback addresses only, unless
+    /// [`token_in_clear`](Builder::token_in_clear) allows more.
+    pub fn token(mut self, token: Token) -> Builder {
+        self.credentials.token = Some(token);
+        self
+    }
+
+    /// Whether the token may be sent over a network without TLS, where who listens in learns it; not
+    /// unless said otherwise.
+    pub fn token_in_clear(mut self, allowed: bool) -> Builder {
+        self.credentials.token_in_clear = allowed;
+        self
+    }
+
+    /// What the client shows and asks for, as far as it was said.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
     /// The client. It connects when it is first used.
     pub fn build(self) -> Client {
         let mut addresses = Vec::new();
@@ -83,7 +113,7 @@ impl Builder {
             }
         }
         Client(Arc::new(Core {
-            route: Route::new(addresses, self.follow),
+            route: Route::new(addresses, self.follow, self.credentials),
             sessions: Sessions::default(),
             follow: self.follow,
             timeout: self.timeout,

@@ -180,6 +180,9 @@ impl Call {
             ClientOutcome::BadRequest(message) => {
                 Verdict::Done(Err(self.fail(Cause::BadRequest(message))))
             }
+            ClientOutcome::PermissionDenied(message) => {
+                Verdict::Done(Err(self.fail(Cause::PermissionDenied(message))))
+            }
             ClientOutcome::SessionExpired => self.outside_session(Cause::SessionExpired),
             ClientOutcome::NumberOutsideWindow(message) => {
                 self.outside_session(Cause::NumberOutsideWindow(message))

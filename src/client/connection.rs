@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
+use super::credentials::Credentials;
 use super::error::Cause;
 use super::exchange::Exchange;
 use crate::limits::{
@@ -75,14 +76,26 @@ impl Connection {
     /// # Errors
     /// When the node is not there, does not answer or refuses.
     pub fn connect(address: SocketAddr, time: Duration) -> Result<Connection, Cause> {
+        Connection::connect_with(address, time, &Credentials::default())
+    }
+
+    /// The same, showing and asking for what `credentials` say.
+    ///
+    /// # Errors
+    /// As [`connect`](Connection::connect), and when the node is not trusted.
+    pub fn connect_with(
+        address: SocketAddr,
+        time: Duration,
+        credentials: &Credentials,
+    ) -> Result<Connection, Cause> {
         let time = time.min(CONNECT_TIME);
         let unreachable = |why: String| Cause::Unreachable { node: address, why };
-        let stream = Stream::connect(address, time).map_err(|e| unreachable(e.to_string()))?;
-        let (reader, accepted) =
-            greet(&stream, &Role::Client, time).map_err(|error| match error {
-                GreetError::Refused(refusal) => Cause::Refused { node: address, refusal },
-                other => unreachable(other.to_string()),
-            })?;
+        let stream = credentials.connect(address, time)?;
+        let role = Role::Client { token: credentials.token.clone() };
+        let (reader, accepted) = greet(&stream, &role, time).map_err(|error| match error {
+            GreetError::Refused(refusal) => Cause::Refused { node: address, refusal },
+            other => unreachable(other.to_string()),
+        })?;
         // A node that takes nothing for so long is as silent as one that says nothing.
         stream.set_write_timeout(CLIENT_SILENCE_TIME).map_err(|e| unreachable(e.to_string()))?;
         Ok(Connection(Arc::new(Link {

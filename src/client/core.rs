@@ -87,6 +87,7 @@ impl Core {
                         return Some(result);
                     }
                 }
+                Err(cause) if cause.is_final() => return Some(Err(call.fail(cause))),
                 Err(cause) => {
                     call.pause(cause);
                     if !self.follow {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::lpaxos::Position;
-use crate::wire::{Certainty, ProgramError, Redirect, Refusal, WireError};
+use crate::wire::{Certainty, ProgramError, Reason, Redirect, Refusal, WireError};
 
 /// Why a call gave no result. The variants say what became of the transaction.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +109,11 @@ pub enum Cause {
         /// Its word.
         refusal: Refusal,
     },
+    /// The token would be sent to the node unencrypted, over a network.
+    TokenInClear {
+        /// The node.
+        node: SocketAddr,
+    },
     /// The connection ended before the answer came.
     ConnectionLost {
         /// The node.
@@ -159,6 +164,8 @@ pub enum Cause {
     TooLarge(WireError),
     /// The request breaks a rule, which the node names.
     BadRequest(String),
+    /// The client's token does not allow it. Says what it allows.
+    PermissionDenied(String),
     /// The program is not valid, says the node that was asked again.
     Compile(ProgramError),
     /// The session expired.
@@ -176,6 +183,18 @@ pub enum Cause {
     },
 }
 
+impl Cause {
+    /// Whether to ask again would change nothing: the client itself has to show something else.
+    pub(super) fn is_final(&self) -> bool {
+        let by_reason = |reason| matches!(reason, Reason::NotAuthorized | Reason::TlsExpected);
+        match self {
+            Cause::TokenInClear { .. } => true,
+            Cause::Refused { refusal, .. } => by_reason(refusal.reason),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -183,6 +202,11 @@ impl fmt::Display for Cause {
             Cause::NoTime => write!(f, "the time was over before it could be sent"),
             Cause::Unreachable { node, why } => write!(f, "cannot connect to {node}: {why}"),
             Cause::Refused { node, refusal } => write!(f, "{node} refused: {refusal}"),
+            Cause::TokenInClear { node } => write!(
+                f,
+                "the token would be sent to {node} unencrypted: use TLS (--tls-ca), or say that \
+                 this is meant (--insecure)"
+            ),
             Cause::ConnectionLost { node, why } => {
                 write!(f, "lost the connection to {node}: {why}")
             }
@@ -204,6 +228,7 @@ impl fmt::Display for Cause {
             Cause::TooManyRequests { node } => write!(f, "{node} has too many requests; try later"),
             Cause::TooLarge(error) => write!(f, "the request is too large: {error}"),
             Cause::BadRequest(message) => write!(f, "the request is not valid: {message}"),
+            Cause::PermissionDenied(message) => write!(f, "not allowed: {message}"),
             Cause::Compile(error) => write!(
                 f,
                 "a node that was asked again says: compile error at line {}, column {}: {}",

@@ -21,6 +21,7 @@
 //!
 //! | file | is |
 //! | --- | --- |
+//! | `credentials` | what a client shows to nodes: a token, TLS |
 //! | `connection`, `exchange` | requests and answers on one connection |
 //! | `route` | which node to ask |
 //! | `session` | numbers for transactions, so that a retry runs nothing twice |
@@ -36,6 +37,7 @@ mod builder;
 mod call;
 mod connection;
 mod core;
+mod credentials;
 mod error;
 mod exchange;
 mod pending;
@@ -50,11 +52,13 @@ use std::time::Instant;
 
 pub use crate::lang::{Params, Value};
 pub use crate::lpaxos::{NodeId, Position, Slot};
+pub use crate::security::{ClientTls, Token};
 pub use crate::wire::{
     Certainty, ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect, RequestBody, Sizes,
 };
 pub use builder::Builder;
 pub use connection::{Connection, Ticket};
+pub use credentials::Credentials;
 pub use error::{Cause, Error};
 pub use pending::{Answer, Pending};
 
@@ -206,7 +210,8 @@ impl Client {
     /// When it does not answer in time.
     pub fn status_of(&self, address: SocketAddr) -> Result<NodeStatus, Error> {
         let status = || {
-            let connection = Connection::connect(address, self.0.timeout)?;
+            let credentials = self.0.route.credentials();
+            let connection = Connection::connect_with(address, self.0.timeout, credentials)?;
             match connection.ask(RequestBody::Status, self.0.timeout)? {
                 ClientOutcome::Status(status) => Ok(status),
                 _ => Err(Cause::SenselessAnswer { node: address }),

@@ -12,6 +12,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use super::connection::{Connection, Ticket};
+use super::credentials::Credentials;
 use super::error::Cause;
 use crate::limits::{DEFAULT_REQUEST_TIME, MAX_CLIENT_ADDRESSES};
 use crate::wire::{ClientOutcome, RequestBody};
@@ -23,6 +24,7 @@ pub(super) struct Route {
     tried: Condvar,
     /// Whether to ask nodes for the other members.
     discovers: bool,
+    credentials: Credentials,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,11 @@ struct Current {
 }
 
 impl Route {
-    pub(super) fn new(addresses: Vec<SocketAddr>, discovers: bool) -> Route {
+    pub(super) fn new(
+        addresses: Vec<SocketAddr>,
+        discovers: bool,
+        credentials: Credentials,
+    ) -> Route {
         Route {
             state: Mutex::new(State {
                 known: addresses,
@@ -62,7 +68,13 @@ impl Route {
             }),
             tried: Condvar::new(),
             discovers,
+            credentials,
         }
+    }
+
+    /// What the client shows to nodes.
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// The connection to use: the present one, or what one search for a node that answers finds.
@@ -122,8 +134,10 @@ impl Route {
                     other => other,
                 });
             }
-            match Connection::connect(*address, left) {
+            match Connection::connect_with(*address, left, &self.credentials) {
                 Ok(connection) => return Ok(self.current(connection)),
+                // What the client itself has to change says more than who was not there.
+                Err(_) if failure.is_final() => {}
                 Err(cause) => failure = cause,
             }
         }

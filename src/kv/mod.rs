@@ -22,7 +22,7 @@ mod state;
 mod store;
 
 pub use command::{Command, Outcome, SessionNumber};
-pub use sessions::{SESSIONS_MOST, SWEEP_PERIOD_MS, SWEEPS_TO_EXPIRE, WINDOW_MOST};
+pub use sessions::{NO_SESSION, SESSIONS_MOST, SWEEP_PERIOD_MS, SWEEPS_TO_EXPIRE, WINDOW_MOST};
 pub use store::Store;
 
 /// Keys of entries of the store.

@@ -20,6 +20,9 @@ use crate::lpaxos::{Batch, Position, Replica, Slot};
 
 /// How many sessions there may be. Each takes some hundred bytes and its kept answers.
 pub const SESSIONS_MOST: u64 = 65_536;
+/// The id that no session has, as they count from 1: a transaction that could write and is numbered
+/// with it is told that its session expired. Who only reads needs no more.
+pub const NO_SESSION: u64 = 0;
 /// The largest window that a session gets.
 pub const WINDOW_MOST: u32 = 1_024;
 /// Between two sweeps, in milliseconds.

@@ -196,6 +196,19 @@ fn an_answer_too_large_to_keep_still_runs_once() {
     assert_eq!(one.value("k").as_deref(), Some(&b"x"[..]));
 }
 
+/// Who may only read is given no session for one: reads go with it, and nothing else does.
+#[test]
+fn no_session_is_good_for_reads_only() {
+    let mut one = One::new();
+    assert_ne!(one.open(1), NO_SESSION);
+    for number in 1..=3 {
+        let read = one.run(numbered("get \"k\";", NO_SESSION, number, 1));
+        assert!(matches!(read, Outcome::Read { .. }), "{read:?}");
+        assert_eq!(one.run(numbered(APPEND, NO_SESSION, number, 1)), Outcome::SessionExpired);
+    }
+    assert_eq!(one.value("k"), None);
+}
+
 #[test]
 fn a_session_that_is_not_used_expires_and_one_that_is_does_not() {
     let mut one = One::new();

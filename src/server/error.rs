@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::formation::FormationError;
+use crate::security::SecurityError;
 use crate::storage::StorageError;
 
 /// Why a server cannot start or go on.
@@ -14,6 +15,10 @@ pub enum ServerError {
     NotListed(IpAddr),
     /// The node list is longer than a cluster may be.
     TooManyNodes(usize),
+    /// The address can be reached from other machines, and nothing says who may speak.
+    Exposed(IpAddr),
+    /// A file that says who may speak is wrong.
+    Security(SecurityError),
     /// The address cannot be listened on.
     Listen {
         /// The address.
@@ -56,7 +61,10 @@ impl ServerError {
     /// The exit code of the process, documented in its help.
     pub fn exit_code(&self) -> u8 {
         match self {
-            ServerError::NotListed(_) | ServerError::TooManyNodes(_) => 2,
+            ServerError::NotListed(_)
+            | ServerError::TooManyNodes(_)
+            | ServerError::Exposed(_)
+            | ServerError::Security(_) => 2,
             ServerError::Listen { .. } | ServerError::Spawn(_) | ServerError::Random(_) => 3,
             ServerError::Storage(_) => 4,
             ServerError::Formation(_)
@@ -81,6 +89,13 @@ impl fmt::Display for ServerError {
                 "--node-ips lists {count} nodes: a cluster has at most {}",
                 crate::limits::MAX_NODES
             ),
+            ServerError::Exposed(address) => write!(
+                f,
+                "--my-ip {address} is no loopback address, and whoever reaches it could read and \
+                 change everything: give the nodes a --cluster-key, or --insecure if only machines that \
+                 you trust do"
+            ),
+            ServerError::Security(error) => error.fmt(f),
             ServerError::Listen { address, error } => write!(
                 f,
                 "cannot listen on {address}: {error}; is another server running there, and is it \

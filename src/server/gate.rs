@@ -11,14 +11,18 @@ use super::formation::{FormationError, Roster, compare_lists};
 use super::programs::Programs;
 use super::requests::{Asked, Asking, refusal};
 use super::status;
-use crate::kv::Command;
+use crate::kv::{Command, NO_SESSION, WINDOW_MOST};
 use crate::limits::EVENTS_QUEUED;
-use crate::lpaxos::NodeId;
+use crate::lpaxos::{NodeId, Position, Slot};
+use crate::security::Rights;
 use crate::transport::{self, Handler, Reply};
 use crate::wire::{
     Accepted, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Redirect, Refusal,
     RequestBody, Welcome,
 };
+
+/// What a client is told that may only read, and sent a program with a `put` or a `delete`.
+const READS_ONLY: &str = "the client's token is read-only, and the program could write";
 
 /// What the consensus thread is told.
 #[derive(Debug)]
@@ -186,16 +190,26 @@ impl Handler for Gate {
         }
     }
 
-    fn request(&self, request: ClientRequest, reply: Reply) {
+    fn request(&self, rights: Rights, request: ClientRequest, reply: Reply) {
         let time = request.time();
         let command = match request.body {
             RequestBody::Status => {
                 let memory_bytes = status::memory_bytes().unwrap_or_default();
                 return self.hand_over(Event::Status { reply, memory_bytes });
             }
+            RequestBody::OpenSession { window } if rights == Rights::ReadOnly => {
+                // He asks for it before he knows what he may; it takes no room and no slot.
+                let (session, window) = (NO_SESSION, window.clamp(1, WINDOW_MOST));
+                let position = Position { slot: Slot(0), place: 0 };
+                let opened = ClientOutcome::SessionOpened { session, window, position };
+                return reply.send(opened);
+            }
             RequestBody::OpenSession { window } => Command::OpenSession { window },
             RequestBody::Execute { program, params, session } => {
                 match self.programs.compile(&program) {
+                    Ok(program) if rights == Rights::ReadOnly && !program.is_read_only() => {
+                        return reply.send(ClientOutcome::PermissionDenied(READS_ONLY.into()));
+                    }
                     Ok(program) => Command::Execute { program, params, session },
                     Err(error) => {
                         let (line, column) = (error.at.line, error.at.column);

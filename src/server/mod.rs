@@ -31,10 +31,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Sender, bounded};
-use log::info;
+use log::{info, warn};
 
 use crate::limits::{EVENTS_QUEUED, MAX_NODES, REQUESTS_QUEUED};
 use crate::lpaxos::{Config, Durable, NodeId};
+use crate::security::{Files, Security};
 use crate::storage::{self, Identity, Membership, Memory, Opened, Storage};
 use crate::transport::{Settings, Transport};
 
@@ -66,6 +67,10 @@ pub struct Options {
     pub port: u16,
     /// Where the state is kept.
     pub place: Place,
+    /// The files that say who may speak.
+    pub security: Files,
+    /// Whether to listen on an address that other machines reach although nothing says who may speak.
+    pub insecure: bool,
     /// The protocol's times and bounds.
     pub config: Config,
     /// The transport's times and bounds.
@@ -76,7 +81,8 @@ impl Options {
     /// A node with default settings.
     pub fn new(my_ip: IpAddr, node_ips: BTreeSet<IpAddr>, port: u16, place: Place) -> Options {
         let (config, settings) = (Config::default(), Settings::default());
-        Options { my_ip, node_ips, port, place, config, settings }
+        let (security, insecure) = (Files::default(), false);
+        Options { my_ip, node_ips, port, place, security, insecure, config, settings }
     }
 }
 
@@ -110,12 +116,23 @@ impl Server {
     /// # Errors
     /// When the options make no node, or its state or address cannot be used.
     pub fn start(options: Options) -> Result<Server, ServerError> {
-        let Options { my_ip, node_ips, port, place, config, settings } = options;
+        let Options { my_ip, node_ips, port, place, security, insecure, config, settings } =
+            options;
         if !node_ips.contains(&my_ip) {
             return Err(ServerError::NotListed(my_ip));
         }
         if node_ips.len() > MAX_NODES {
             return Err(ServerError::TooManyNodes(node_ips.len()));
+        }
+        if !(insecure || my_ip.is_loopback() || security.keep_strangers_out()) {
+            return Err(ServerError::Exposed(my_ip));
+        }
+        let security = security.read().map_err(ServerError::Security)?;
+        if let Some(tls) = &security.tls {
+            tls.check_own(my_ip).map_err(ServerError::Security)?;
+        }
+        if !my_ip.is_loopback() {
+            warn_of_exposure(&security);
         }
         let State { me, roster, durable, storage } = open(&place, my_ip)?;
         let (sender, events) = bounded(EVENTS_QUEUED);
@@ -124,8 +141,8 @@ impl Server {
         let address = SocketAddr::new(my_ip, port);
         let listen = |error| ServerError::Listen { address, error };
         let handler = Arc::clone(&gate);
-        let transport =
-            Transport::start(address, settings, handler, sender.clone()).map_err(listen)?;
+        let transport = Transport::start(address, settings, security, handler, sender.clone())
+            .map_err(listen)?;
         let address = transport.address();
         info!("node {me} listens on {address}");
         let mut senders = BTreeMap::new();
@@ -195,6 +212,19 @@ impl Drop for Server {
             // There is nobody left to tell why it ended.
             let _ = self.join();
         }
+    }
+}
+
+/// Says what is not asked of those who reach the node.
+fn warn_of_exposure(security: &Security) {
+    if security.cluster_key.is_none() && security.tls.is_none() {
+        warn!("whoever reaches this node can say that he is one of the cluster: see --cluster-key");
+    }
+    if security.client_tokens.is_none() {
+        warn!("whoever reaches this node can read and write everything: see --client-tokens");
+    }
+    if security.tls.is_none() {
+        warn!("whoever can listen in on the network can read everything: see --tls-cert");
     }
 }
 

@@ -14,10 +14,12 @@ use log::debug;
 
 use super::frame::{FrameError, FrameReader, write_frames};
 use super::greeting;
-use super::in_flight::{Meter, Share};
+use super::in_flight::{Coming, Meter, Share};
+use super::seats::ClientSeat;
 use super::shared::{Shared, Stop};
 use super::stream::{CloseOnDrop, Stream};
-use crate::limits::{COALESCED_BYTES, MAX_REQUEST_FRAME_BYTES};
+use crate::limits::{COALESCED_BYTES, MAX_REQUEST_FRAME_BYTES, READ_BYTES};
+use crate::security::Rights;
 use crate::wire::{ClientOutcome, ClientResponse, RequestError, decode_request, encode_response};
 
 /// The id of an answer that is about the connection.
@@ -76,15 +78,25 @@ impl Drop for Reply {
     }
 }
 
+/// A client that was let in, and what it shares with the others.
+pub(super) struct Client<'a> {
+    pub(super) rights: Rights,
+    pub(super) seat: ClientSeat,
+    /// Bytes of requests and answers under way.
+    pub(super) in_flight: &'a Arc<Meter>,
+    /// Bytes of large requests that are coming.
+    pub(super) coming: &'a Arc<Meter>,
+}
+
 /// Serves a client until it leaves, errs, or the node stops.
 pub(super) fn serve(
     shared: &Shared,
     stream: &Stream,
     mut reader: FrameReader<Stream>,
-    in_flight: &Arc<Meter>,
+    client: &Client<'_>,
 ) {
     let own = Meter::new(shared.settings.max_client_in_flight_bytes);
-    let meters = [own, Arc::clone(in_flight)];
+    let meters = [own, Arc::clone(client.in_flight)];
     let (slots, taken) = bounded(shared.settings.max_pipelined);
     // Bounded in fact: each answer but the last, about the connection, has a slot.
     let (replies, answers) = unbounded();
@@ -96,8 +108,14 @@ pub(super) fn serve(
         if let Err(error) = writer {
             return debug!("a client gets no thread: {error}");
         }
-        match read_requests(shared, &mut reader, &slots, &replies, &meters) {
+        let requests = Requests { shared, client, slots, replies: &replies, meters };
+        match requests.read(&mut reader) {
             Ok(()) | Err(FrameError::Closed) => {}
+            Err(error @ FrameError::NoRoom { .. }) => {
+                debug!("a client is cut off: {error}");
+                let busy = ClientOutcome::TooManyRequests;
+                let _ = replies.send(Answer::new(ABOUT_THE_CONNECTION, busy));
+            }
             Err(error) => {
                 debug!("a client is cut off: {error}");
                 let message = format!("the connection is closed: {error}");
@@ -111,43 +129,59 @@ pub(super) fn serve(
     greeting::linger(stream, &shared.settings);
 }
 
-/// Reads requests and hands them over, as long as there are slots.
-fn read_requests(
-    shared: &Shared,
-    reader: &mut FrameReader<Stream>,
-    slots: &Sender<()>,
-    replies: &Sender<Answer>,
-    meters: &[Arc<Meter>; 2],
-) -> Result<(), FrameError> {
-    while !shared.stop.is_set() {
-        let bytes = reader.read(MAX_REQUEST_FRAME_BYTES, shared.settings.for_client())?;
-        let size = bytes.len();
-        let request = match decode_request(bytes) {
-            Ok(request) => Ok(request),
-            Err(RequestError { id: Some(id), error }) => Err((id, error)),
-            Err(RequestError { id: None, error }) => return Err(FrameError::Malformed(error)),
-        };
-        // The writer is gone when this fails.
-        if slots.send(()).is_err() {
-            break;
-        }
-        match request {
-            Ok(request) => match Share::take(meters.clone(), size) {
-                Some(share) => {
-                    let reply = Reply::new(request.id, replies.clone(), share);
-                    shared.handler.request(request, reply);
+/// Reads a client's requests.
+struct Requests<'a> {
+    shared: &'a Shared,
+    client: &'a Client<'a>,
+    slots: Sender<()>,
+    replies: &'a Sender<Answer>,
+    /// Of the connection and of the node.
+    meters: [Arc<Meter>; 2],
+}
+
+impl Requests<'_> {
+    /// Reads requests and hands them over, as long as there are slots.
+    fn read(&self, reader: &mut FrameReader<Stream>) -> Result<(), FrameError> {
+        let Requests { shared, client, slots, replies, meters } = self;
+        while !shared.stop.is_set() {
+            let patience = shared.settings.for_client();
+            // Small ones fit into the buffer that every reader has.
+            let admit = |bytes| match bytes <= READ_BYTES {
+                true => Some(None),
+                false => Coming::take(client.coming, bytes).map(Some),
+            };
+            let (bytes, _coming) =
+                reader.read_admitted(MAX_REQUEST_FRAME_BYTES, patience, admit)?;
+            client.seat.asks();
+            let size = bytes.len();
+            let request = match decode_request(bytes) {
+                Ok(request) => Ok(request),
+                Err(RequestError { id: Some(id), error }) => Err((id, error)),
+                Err(RequestError { id: None, error }) => return Err(FrameError::Malformed(error)),
+            };
+            // The writer is gone when this fails.
+            if slots.send(()).is_err() {
+                break;
+            }
+            match request {
+                Ok(request) => match Share::take(meters.clone(), size) {
+                    Some(share) => {
+                        let reply = Reply::new(request.id, (*replies).clone(), share);
+                        shared.handler.request(client.rights, request, reply);
+                    }
+                    None => {
+                        let _ =
+                            replies.send(Answer::new(request.id, ClientOutcome::TooManyRequests));
+                    }
+                },
+                Err((id, error)) => {
+                    let outcome = ClientOutcome::BadRequest(error.to_string());
+                    let _ = replies.send(Answer::new(id, outcome));
                 }
-                None => {
-                    let _ = replies.send(Answer::new(request.id, ClientOutcome::TooManyRequests));
-                }
-            },
-            Err((id, error)) => {
-                let outcome = ClientOutcome::BadRequest(error.to_string());
-                let _ = replies.send(Answer::new(id, outcome));
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Writes a client's answers.

@@ -37,6 +37,11 @@ pub enum FrameError {
         /// What it may be.
         limit: usize,
     },
+    /// There is no room for a frame of this size now.
+    NoRoom {
+        /// What it claims.
+        bytes: usize,
+    },
     /// No frame began in the time for it.
     Idle,
     /// The frame was not finished in the time for it.
@@ -56,6 +61,9 @@ impl fmt::Display for FrameError {
             FrameError::Truncated => write!(f, "the connection ended within a frame"),
             FrameError::TooLarge { bytes, limit } => {
                 write!(f, "a frame of {bytes} bytes is announced; at most {limit} are allowed")
+            }
+            FrameError::NoRoom { bytes } => {
+                write!(f, "there is no room for a frame of {bytes} bytes now")
             }
             FrameError::Idle => write!(f, "nothing came for too long"),
             FrameError::TooSlow => write!(f, "a frame was begun and not finished in time"),
@@ -113,6 +121,17 @@ impl<S: Source> FrameReader<S> {
     /// After `Idle` and `TooSlow` nothing is lost, and reading may go on where it stopped. After any
     /// other error the stream is of no more use: where the next frame begins is not known.
     pub fn read(&mut self, limit: usize, patience: Patience) -> Result<&[u8], FrameError> {
+        self.read_admitted(limit, patience, |_| Some(())).map(|(bytes, ())| bytes)
+    }
+
+    /// The same for a frame that `admit` lets in, by the length that it claims; what that gave comes
+    /// with the frame.
+    pub(super) fn read_admitted<T>(
+        &mut self,
+        limit: usize,
+        patience: Patience,
+        admit: impl FnOnce(usize) -> Option<T>,
+    ) -> Result<(&[u8], T), FrameError> {
         self.give_back();
         let mut deadline = None;
         let length = loop {
@@ -124,13 +143,14 @@ impl<S: Source> FrameReader<S> {
         if length > limit {
             return Err(FrameError::TooLarge { bytes: length, limit });
         }
+        let admitted = admit(length).ok_or(FrameError::NoRoom { bytes: length })?;
         let whole = LENGTH_BYTES + length;
         while self.end - self.start < whole {
             self.fill(whole - (self.end - self.start), patience, &mut deadline)?;
         }
         let first = self.start + LENGTH_BYTES;
         self.start += whole;
-        Ok(&self.buffer[first..first + length])
+        Ok((&self.buffer[first..first + length], admitted))
     }
 
     /// Whether a whole frame came already, so that the next [`read`](FrameReader::read) asks nothing

@@ -10,9 +10,12 @@ use super::settings::Settings;
 use super::stream::Stream;
 use crate::limits::MAX_GREETING_FRAME_BYTES;
 use crate::wire::{
-    Accepted, Refusal, Role, Welcome, WireError, decode_hello, decode_welcome, encode_hello,
-    encode_welcome,
+    Accepted, Reason, Refusal, Role, WireError, decode_hello, decode_welcome, encode_hello,
 };
+
+/// What TLS begins with, where a frame has the length that it claims: the kind of record, and the
+/// first byte of the version.
+const TLS_RECORD: usize = 0x1603;
 
 /// Why a greeting came to nothing.
 #[derive(Debug)]
@@ -21,8 +24,18 @@ pub enum GreetError {
     Refused(Refusal),
     /// The other side answered what is no answer to a greeting.
     Answer(WireError),
+    /// The other side did not prove what it should, so this side refuses it.
+    NotBelieved(Refusal),
     /// The connection failed before the answer came.
     Connection(FrameError),
+    /// The system gives no random numbers.
+    Random,
+}
+
+impl From<io::Error> for GreetError {
+    fn from(error: io::Error) -> GreetError {
+        GreetError::Connection(FrameError::Io(error))
+    }
 }
 
 impl std::error::Error for GreetError {}
@@ -30,9 +43,10 @@ impl std::error::Error for GreetError {}
 impl fmt::Display for GreetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            GreetError::Refused(refusal) => refusal.fmt(f),
+            GreetError::Refused(refusal) | GreetError::NotBelieved(refusal) => refusal.fmt(f),
             GreetError::Answer(error) => write!(f, "the answer to the greeting is wrong: {error}"),
             GreetError::Connection(error) => error.fmt(f),
+            GreetError::Random => write!(f, "the system gives no random numbers"),
         }
     }
 }
@@ -46,9 +60,8 @@ pub fn greet(
     role: &Role,
     time: Duration,
 ) -> Result<(FrameReader<Stream>, Accepted), GreetError> {
-    let connection = |error| GreetError::Connection(FrameError::Io(error));
-    stream.set_write_timeout(time).map_err(connection)?;
-    write_frames(&mut stream.clone(), &[encode_hello(role)], time).map_err(connection)?;
+    stream.set_write_timeout(time)?;
+    write_frames(&mut stream.clone(), &[encode_hello(role)], time)?;
     let mut reader = FrameReader::new(stream.clone());
     let patience = Patience { idle: time, frame: time };
     let answer = reader.read(MAX_GREETING_FRAME_BYTES, patience).map_err(GreetError::Connection)?;
@@ -60,10 +73,13 @@ pub fn greet(
 /// Reads the greeting of who connected; an error of the greeting comes back as the answer to give.
 pub(super) fn read_hello(
     reader: &mut FrameReader<Stream>,
-    settings: &Settings,
+    until: Instant,
 ) -> Result<Result<Role, Refusal>, FrameError> {
-    match reader.read(MAX_GREETING_FRAME_BYTES, settings.for_greeting()) {
+    match reader.read(MAX_GREETING_FRAME_BYTES, patience_until(until)) {
         Ok(bytes) => Ok(decode_hello(bytes)),
+        Err(FrameError::TooLarge { bytes, .. }) if bytes >> 16 == TLS_RECORD => {
+            Ok(Err(Refusal::new(Reason::Malformed, "this node does not speak TLS")))
+        }
         Err(error @ (FrameError::TooLarge { .. } | FrameError::Idle | FrameError::TooSlow)) => {
             Ok(Err(Refusal::malformed(&error)))
         }
@@ -71,9 +87,15 @@ pub(super) fn read_hello(
     }
 }
 
-/// Answers a greeting.
-pub(super) fn answer(stream: &Stream, welcome: &Welcome, settings: &Settings) -> io::Result<()> {
-    write_frames(&mut stream.clone(), &[encode_welcome(welcome)], settings.write_time)
+/// The patience of who has time until then.
+pub(super) fn patience_until(until: Instant) -> Patience {
+    let time = until.saturating_duration_since(Instant::now());
+    Patience { idle: time, frame: time }
+}
+
+/// Answers a greeting by this frame.
+pub(super) fn answer(stream: &Stream, frame: &[u8], settings: &Settings) -> io::Result<()> {
+    write_frames(&mut stream.clone(), &[frame], settings.write_time)
 }
 
 /// Ends a connection on which the other side was told something last: reads and forgets what it

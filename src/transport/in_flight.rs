@@ -1,6 +1,9 @@
 //! Bytes of clients' requests and answers under way: from when a request was decoded until its answer
 //! is written. Whoever is above the bound, or finds the node above it, is told to come again.
 //!
+//! Large requests are counted from when their length is known, too, on a meter of their own: so those
+//! that are sent in part, and held, do not take the room of those that are whole.
+//!
 //! How large an answer will be is not known before, so answers are counted and never refused; while
 //! they take the bytes, no further request is let in.
 
@@ -24,6 +27,28 @@ impl Meter {
 
     fn is_above(&self) -> bool {
         self.used.load(Ordering::Acquire) > self.most
+    }
+}
+
+/// What a request takes while it comes; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Coming {
+    meter: Arc<Meter>,
+    bytes: usize,
+}
+
+impl Coming {
+    /// The share of a request that claims so many bytes, if there is room for it.
+    pub(super) fn take(meter: &Arc<Meter>, bytes: usize) -> Option<Coming> {
+        let used = meter.used.fetch_add(bytes, Ordering::AcqRel);
+        let coming = Coming { meter: Arc::clone(meter), bytes };
+        (used + bytes <= meter.most).then_some(coming)
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.meter.used.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
 
@@ -64,6 +89,16 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_is_counted_until_it_came() {
+        let meter = Meter::new(1_000);
+        let first = Coming::take(&meter, 600).expect("room");
+        assert!(Coming::take(&meter, 600).is_none(), "there is no room for both");
+        let second = Coming::take(&meter, 400).expect("room for less");
+        drop((first, second));
+        assert_eq!(meter.used.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn a_share_is_taken_from_both_meters_and_given_back() {

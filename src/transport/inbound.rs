@@ -2,28 +2,32 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use log::{debug, info, warn};
 use parking_lot::Mutex;
 
+use super::clients::Client;
 use super::frame::{EMPTY_FRAME, FrameError, FrameReader, write_frames};
 use super::in_flight::Meter;
-use super::seats::{Seats, SharedSeat, SharedSeats};
+use super::seats::{ClientSeats, SharedSeat, SharedSeats};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::stream::Stream;
-use super::{Event, clients, greeting};
+use super::{Event, checks, clients, greeting, keyed};
 use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
 use crate::lpaxos::NodeId;
-use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer};
+use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer, encode_welcome};
 
 /// Who is connected, as far as there are bounds on it.
 pub(super) struct Inbound {
     /// Connections that have not greeted yet.
     pub(super) ungreeted: SharedSeats,
-    clients: Seats,
+    clients: ClientSeats,
     /// Bytes of requests and answers under way.
     in_flight: Arc<Meter>,
+    /// Bytes of large requests that are coming.
+    coming: Arc<Meter>,
     /// The connection of each peer. A peer has one: when it opens another, the first is dead.
     peers: Mutex<HashMap<NodeId, Stream>>,
 }
@@ -32,8 +36,9 @@ impl Inbound {
     pub(super) fn new(settings: &Settings) -> Inbound {
         Inbound {
             ungreeted: SharedSeats::new(settings.max_ungreeted, settings.max_ungreeted_per_address),
-            clients: Seats::new(settings.max_clients),
+            clients: ClientSeats::new(settings.max_clients, settings.client_seat_time),
             in_flight: Meter::new(settings.max_in_flight_bytes),
+            coming: Meter::new(settings.max_coming_bytes),
             peers: Mutex::new(HashMap::new()),
         }
     }
@@ -66,39 +71,96 @@ pub(super) fn serve(
     ungreeted: SharedSeat,
 ) {
     let Some(_registered) = shared.register(stream) else { return };
-    let settings = &shared.settings;
-    if stream.set_write_timeout(settings.write_time).is_err() {
+    if stream.set_write_timeout(shared.settings.write_time).is_err() {
         return;
     }
+    let until = Instant::now() + shared.settings.greeting_time;
+    // Kept until whoever is refused is gone.
+    let mut ungreeted = Some(ungreeted);
+    match checks::secured(shared, stream, until) {
+        Ok(stream) => {
+            if let Err(refusal) = hear(shared, inbound, &stream, &mut ungreeted, until) {
+                refuse(shared, &stream, refusal);
+            }
+        }
+        Err(Some(refusal)) => refuse(shared, stream, refusal),
+        Err(None) => {}
+    }
+}
+
+/// Hears who connected, and serves him if he is let in.
+///
+/// # Errors
+/// Why he is not, as the answer to give.
+fn hear(
+    shared: &Arc<Shared>,
+    inbound: &Inbound,
+    stream: &Stream,
+    ungreeted: &mut Option<SharedSeat>,
+    until: Instant,
+) -> Result<(), Refusal> {
     let mut reader = FrameReader::new(stream.clone());
-    let role = match greeting::read_hello(&mut reader, settings) {
-        Ok(Ok(role)) => role,
-        Ok(Err(refusal)) => return refuse(shared, stream, refusal),
-        Err(error) => return debug!("a connection ended before its greeting: {error}"),
+    let role = match greeting::read_hello(&mut reader, until) {
+        Ok(role) => role?,
+        Err(error) => {
+            debug!("a connection ended before its greeting: {error}");
+            return Ok(());
+        }
     };
     match role {
-        Role::Client => {
-            let Some(_seat) = inbound.clients.take() else {
-                return refuse(shared, stream, too_many("clients"));
-            };
-            if welcome(shared, stream, shared.handler.admit_client()) {
-                drop(ungreeted);
-                clients::serve(shared, stream, reader, &inbound.in_flight);
+        Role::Client { token } => {
+            let rights = checks::rights(shared, stream, token.as_ref())?;
+            let seat = inbound.clients.take(stream).ok_or_else(|| too_many("clients"))?;
+            let answer = shared.handler.admit_client();
+            if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
+                *ungreeted = None;
+                let (in_flight, coming) = (&inbound.in_flight, &inbound.coming);
+                let client = Client { rights, seat, in_flight, coming };
+                clients::serve(shared, stream, reader, &client);
             }
         }
         Role::Peer(hello) => {
-            let node = hello.node;
-            let answer = match shared.handler.admit_peer(&hello) {
-                Ok(_) if !inbound.enter_peer(node, stream) => Err(too_many("nodes")),
-                answer => answer,
-            };
-            if welcome(shared, stream, answer) {
-                drop(ungreeted);
-                serve_peer(shared, &hello, stream, reader);
+            checks::no_key(shared)?;
+            checks::certificate(shared, stream, hello.address)?;
+            admit_peer(shared, inbound, stream, reader, ungreeted, &hello, encode_welcome);
+        }
+        Role::Approach(approach) => {
+            let key = checks::key(shared)?;
+            checks::certificate(shared, stream, approach.address)?;
+            let own = shared.handler.hello().address;
+            match keyed::hear(stream, &mut reader, key, own, approach, until) {
+                Ok(believed) => {
+                    let believed = believed?;
+                    let answer = |welcome: &Welcome| believed.answer(key, welcome);
+                    admit_peer(shared, inbound, stream, reader, ungreeted, &believed.hello, answer);
+                }
+                Err(error) => debug!("a node's connection ended in its greeting: {error}"),
             }
-            inbound.leave_peer(node, stream);
         }
     }
+    Ok(())
+}
+
+/// Lets a peer in, if the node wants it, and serves it. `encode` makes the frame of the answer.
+fn admit_peer(
+    shared: &Arc<Shared>,
+    inbound: &Inbound,
+    stream: &Stream,
+    reader: FrameReader<Stream>,
+    ungreeted: &mut Option<SharedSeat>,
+    hello: &PeerHello,
+    encode: impl Fn(&Welcome) -> Vec<u8>,
+) {
+    let node = hello.node;
+    let answer = match shared.handler.admit_peer(hello) {
+        Ok(_) if !inbound.enter_peer(node, stream) => Err(too_many("nodes")),
+        answer => answer,
+    };
+    if welcome(shared, stream, &answer, &encode(&answer)) {
+        *ungreeted = None;
+        serve_peer(shared, hello, stream, reader);
+    }
+    inbound.leave_peer(node, stream);
 }
 
 fn too_many(who: &str) -> Refusal {
@@ -108,23 +170,25 @@ fn too_many(who: &str) -> Refusal {
     )
 }
 
-/// Answers the greeting; gives whether the other side is in.
-fn welcome(shared: &Shared, stream: &Stream, answer: Welcome) -> bool {
-    match answer {
-        Ok(_) => greeting::answer(stream, &answer, &shared.settings).is_ok(),
-        Err(refusal) => {
-            refuse(shared, stream, refusal);
-            false
+/// Answers the greeting by `frame`; gives whether the other side is in.
+fn welcome(shared: &Shared, stream: &Stream, answer: &Welcome, frame: &[u8]) -> bool {
+    let told = greeting::answer(stream, frame, &shared.settings).is_ok();
+    let Err(refusal) = answer else { return told };
+    match refusal.reason {
+        Reason::NotAuthorized | Reason::TlsExpected => {
+            shared.refusals.tell(&stream.named(), refusal);
         }
+        _ => debug!("refused {}: {refusal}", stream.named()),
     }
+    if told {
+        greeting::linger(stream, &shared.settings);
+    }
+    false
 }
 
 fn refuse(shared: &Shared, stream: &Stream, refusal: Refusal) {
-    let from = stream.peer().map_or_else(|_| "somebody".to_owned(), |peer| peer.to_string());
-    debug!("refused {from}: {refusal}");
-    if greeting::answer(stream, &Err(refusal), &shared.settings).is_ok() {
-        greeting::linger(stream, &shared.settings);
-    }
+    let answer = Err(refusal);
+    welcome(shared, stream, &answer, &encode_welcome(&answer));
 }
 
 /// Reads a peer's messages until the connection ends.

@@ -13,7 +13,7 @@ use super::greeting;
 use super::inbound::{self, Inbound};
 use super::shared::Shared;
 use super::stream::Stream;
-use crate::wire::{Reason, Refusal};
+use crate::wire::{Reason, Refusal, encode_welcome};
 
 /// After a failed accept (mostly: no descriptors left), so that the loop does not spin.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -102,7 +102,7 @@ fn admit(shared: &Arc<Shared>, inbound: &Arc<Inbound>, stream: Stream, from: IpA
         );
         debug!("refused a connection: {refusal}");
         // The first bytes on a connection go into the system's buffer: this does not wait.
-        let _ = greeting::answer(&stream, &Err(refusal), &shared.settings);
+        let _ = greeting::answer(&stream, &encode_welcome(&Err(refusal)), &shared.settings);
         return;
     };
     let inbound = Arc::clone(inbound);

@@ -22,17 +22,21 @@
 //! again what is lost.
 
 mod backoff;
+mod checks;
 mod clients;
 mod frame;
 mod greeting;
 mod in_flight;
 mod inbound;
+mod keyed;
 mod listener;
 mod peers;
+mod refusals;
 mod seats;
 mod settings;
 mod shared;
 mod stream;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -41,6 +45,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 
 use crate::lpaxos::NodeId;
+use crate::security::{Rights, Security};
 use crate::wire::{Accepted, ClientRequest, PeerFrame, PeerHello, Refusal, Welcome};
 
 pub(crate) use backoff::Backoff;
@@ -65,7 +70,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Whether a peer that connected is let in.
     fn admit_peer(&self, hello: &PeerHello) -> Welcome;
 
-    /// Whether a client that connected is let in.
+    /// What the node says of itself to a client that was let in.
     fn admit_client(&self) -> Welcome;
 
     /// Whether the node that answers at the address of a peer is the one that should be there.
@@ -74,10 +79,10 @@ pub trait Handler: Send + Sync + 'static {
     /// Why not; the connection is closed, and tried again.
     fn check_peer(&self, address: SocketAddr, accepted: &Accepted) -> Result<(), Refusal>;
 
-    /// A client asks. It is called on the client's own reading thread, so parsing a program here
+    /// A client that has these rights asks. It is called on the client's own reading thread, so parsing a program here
     /// costs only that client time; it must not wait for the node. The answer goes to `reply`, at
     /// once or later.
-    fn request(&self, request: ClientRequest, reply: Reply);
+    fn request(&self, rights: Rights, request: ClientRequest, reply: Reply);
 }
 
 /// What the transport tells the node, in the order in which it came on each connection.
@@ -130,17 +135,19 @@ pub struct Transport {
 
 impl Transport {
     /// Listens at `address`. Events go to `events`, whose capacity bounds what peers may send ahead;
-    /// the receiver must be kept until after [`stop`](Transport::stop).
+    /// the receiver must be kept until after [`stop`](Transport::stop). What `security` asks for has
+    /// to be shown by whoever connects, before the handler hears of him.
     ///
     /// # Errors
     /// When the address cannot be bound, or the system has no thread left.
     pub fn start<E: From<Event> + Send + 'static>(
         address: SocketAddr,
         settings: Settings,
+        security: Security,
         handler: Arc<dyn Handler>,
         events: Sender<E>,
     ) -> io::Result<Transport> {
-        let shared = Shared::new(settings, handler, events);
+        let shared = Shared::new(settings, security, handler, events);
         let listener = Listener::start(&shared, address)?;
         Ok(Transport { shared, listener })
     }

@@ -22,6 +22,7 @@ use super::Event;
 use super::backoff::Backoff;
 use super::frame::{EMPTY_FRAME, FrameError, FrameReader, write_frames};
 use super::greeting::{GreetError, greet};
+use super::keyed;
 use super::shared::Shared;
 use super::stream::{CloseOnDrop, Stream};
 use crate::limits::{COALESCED_BYTES, COALESCED_FRAMES};
@@ -129,6 +130,8 @@ pub(super) fn start(shared: &Arc<Shared>, address: SocketAddr) -> io::Result<Pee
 enum End {
     /// Nobody answered.
     Unreachable(String),
+    /// There is no TLS between the two.
+    Distrust(String),
     /// One side does not want the other.
     Refused { refusal: Refusal, by_peer: bool },
     /// There was a connection.
@@ -141,6 +144,7 @@ fn run(shared: &Arc<Shared>, link: &Link) {
     let address = link.address;
     let mut backoff = Backoff::new(settings.least_backoff, settings.most_backoff);
     let mut refused: Option<Refusal> = None;
+    let mut distrust = String::new();
     loop {
         let begun = Instant::now();
         let end = connect(shared, link);
@@ -150,6 +154,14 @@ fn run(shared: &Arc<Shared>, link: &Link) {
         let event = match end {
             End::Unreachable(reason) => {
                 debug!("no connection to {address}: {reason}");
+                None
+            }
+            End::Distrust(reason) => {
+                // The other node may only be starting; what stays wrong is said once.
+                if distrust != reason {
+                    warn!("no TLS with {address}: {reason}");
+                    distrust = reason;
+                }
                 None
             }
             End::Refused { refusal, .. } if refused.as_ref() == Some(&refusal) => None,
@@ -164,6 +176,7 @@ fn run(shared: &Arc<Shared>, link: &Link) {
             End::Lost(reason) => {
                 info!("the connection to {address} is lost: {reason}");
                 refused = None;
+                distrust.clear();
                 // One that is lost at once each time is as good as none.
                 if begun.elapsed() > settings.most_backoff {
                     backoff.reset();
@@ -188,10 +201,26 @@ fn connect(shared: &Arc<Shared>, link: &Link) -> End {
     let Some(_registered) = shared.register(&stream) else {
         return End::Unreachable("stopping".to_owned());
     };
-    let hello = Role::Peer(shared.handler.hello());
-    let (reader, accepted) = match greet(&stream, &hello, settings.greeting_time) {
+    let stream = match &shared.security.tls {
+        Some(tls) => {
+            let until = Instant::now() + settings.greeting_time;
+            let session = tls.connect(link.address.ip()).map_err(io::Error::other);
+            match session.and_then(|session| stream.secured(session, until)) {
+                Ok(stream) => stream,
+                Err(error) => return End::Distrust(error.to_string()),
+            }
+        }
+        None => stream,
+    };
+    let (hello, time) = (shared.handler.hello(), settings.greeting_time);
+    let greeted = match &shared.security.cluster_key {
+        Some(key) => keyed::greet(&stream, key, &hello, link.address.ip(), time),
+        None => greet(&stream, &Role::Peer(hello), time),
+    };
+    let (reader, accepted) = match greeted {
         Ok(greeted) => greeted,
         Err(GreetError::Refused(refusal)) => return End::Refused { refusal, by_peer: true },
+        Err(GreetError::NotBelieved(refusal)) => return End::Refused { refusal, by_peer: false },
         Err(error) => return End::Unreachable(error.to_string()),
     };
     if let Err(refusal) = shared.handler.check_peer(link.address, &accepted) {

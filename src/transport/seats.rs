@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+use super::stream::Stream;
 
 /// A bounded number of seats.
 #[derive(Clone, Debug)]
@@ -37,6 +40,86 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.free.fetch_add(1, Ordering::AcqRel);
     }
+}
+
+/// A bounded number of seats for clients. When all are taken, a newcomer gets the seat of the client
+/// that asked nothing for longest, if that is long enough: prompts that people left open keep nobody
+/// out.
+#[derive(Debug)]
+pub(super) struct ClientSeats {
+    most: usize,
+    idle_time: Duration,
+    start: Instant,
+    taken: Arc<Mutex<Sitting>>,
+}
+
+#[derive(Debug, Default)]
+struct Sitting {
+    next: u64,
+    clients: HashMap<u64, Sitter>,
+}
+
+#[derive(Debug)]
+struct Sitter {
+    stream: Stream,
+    /// When it asked last, in nanoseconds since the start.
+    asked_ns: Arc<AtomicU64>,
+}
+
+/// A client's seat; free again when dropped, or when it was taken away.
+#[derive(Debug)]
+pub(super) struct ClientSeat {
+    number: u64,
+    asked_ns: Arc<AtomicU64>,
+    start: Instant,
+    taken: Arc<Mutex<Sitting>>,
+}
+
+impl ClientSeats {
+    pub(super) fn new(most: usize, idle_time: Duration) -> ClientSeats {
+        ClientSeats { most, idle_time, start: Instant::now(), taken: Arc::default() }
+    }
+
+    /// A seat for the client on this connection, if one is free or idle.
+    pub(super) fn take(&self, stream: &Stream) -> Option<ClientSeat> {
+        let mut taken = self.taken.lock();
+        if taken.clients.len() >= self.most {
+            let idle_ns = nanos(self.idle_time);
+            let limit_ns = nanos(self.start.elapsed()).checked_sub(idle_ns)?;
+            let asked_ns = |sitter: &Sitter| sitter.asked_ns.load(Ordering::Relaxed);
+            let (number, longest) =
+                taken.clients.iter().min_by_key(|(_, sitter)| asked_ns(sitter))?;
+            if asked_ns(longest) > limit_ns {
+                return None;
+            }
+            let number = *number;
+            // Its threads see the end of the stream.
+            taken.clients.remove(&number)?.stream.close_reading();
+        }
+        let number = taken.next;
+        taken.next += 1;
+        let asked_ns = Arc::new(AtomicU64::new(nanos(self.start.elapsed())));
+        let sitter = Sitter { stream: stream.clone(), asked_ns: Arc::clone(&asked_ns) };
+        taken.clients.insert(number, sitter);
+        Some(ClientSeat { number, asked_ns, start: self.start, taken: Arc::clone(&self.taken) })
+    }
+}
+
+impl ClientSeat {
+    /// Notes that the client asks something.
+    pub(super) fn asks(&self) {
+        self.asked_ns.store(nanos(self.start.elapsed()), Ordering::Relaxed);
+    }
+}
+
+impl Drop for ClientSeat {
+    fn drop(&mut self) {
+        self.taken.lock().clients.remove(&self.number);
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A bounded number of seats, of which one address gets a part only: whoever takes all that he can

@@ -15,6 +15,8 @@ pub struct Settings {
     pub frame_time: Duration,
     /// [`limits::CLIENT_IDLE_TIME`]
     pub client_idle_time: Duration,
+    /// [`limits::CLIENT_SEAT_TIME`]
+    pub client_seat_time: Duration,
     /// [`limits::PEER_IDLE_TIME`]
     pub peer_idle_time: Duration,
     /// [`limits::KEEPALIVE_TIME`]
@@ -39,6 +41,8 @@ pub struct Settings {
     pub max_ungreeted: usize,
     /// [`limits::MAX_UNGREETED_PER_ADDRESS`]
     pub max_ungreeted_per_address: usize,
+    /// [`limits::MAX_COMING_BYTES`]
+    pub max_coming_bytes: usize,
     /// [`limits::MAX_IN_FLIGHT_BYTES`]
     pub max_in_flight_bytes: usize,
     /// [`limits::MAX_CLIENT_IN_FLIGHT_BYTES`]
@@ -57,6 +61,7 @@ impl Default for Settings {
             greeting_time: limits::GREETING_TIME,
             frame_time: limits::FRAME_TIME,
             client_idle_time: limits::CLIENT_IDLE_TIME,
+            client_seat_time: limits::CLIENT_SEAT_TIME,
             peer_idle_time: limits::PEER_IDLE_TIME,
             keepalive_time: limits::KEEPALIVE_TIME,
             peer_silence_time: limits::PEER_SILENCE_TIME,
@@ -69,6 +74,7 @@ impl Default for Settings {
             max_clients: limits::MAX_CLIENTS,
             max_ungreeted: limits::MAX_UNGREETED,
             max_ungreeted_per_address: limits::MAX_UNGREETED_PER_ADDRESS,
+            max_coming_bytes: limits::MAX_COMING_BYTES,
             max_in_flight_bytes: limits::MAX_IN_FLIGHT_BYTES,
             max_client_in_flight_bytes: limits::MAX_CLIENT_IN_FLIGHT_BYTES,
             max_pipelined: limits::MAX_PIPELINED,
@@ -79,11 +85,6 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How long to wait for a greeting, or for the answer to one.
-    pub(super) fn for_greeting(&self) -> Patience {
-        Patience { idle: self.greeting_time, frame: self.greeting_time }
-    }
-
     /// How long to wait for a client's request.
     pub(super) fn for_client(&self) -> Patience {
         Patience { idle: self.client_idle_time, frame: self.frame_time }

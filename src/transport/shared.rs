@@ -19,7 +19,9 @@ use crossbeam_channel::{
 use log::error;
 use parking_lot::Mutex;
 
+use super::refusals::Refusals;
 use super::{Event, Handler, Settings, Stream};
+use crate::security::Security;
 
 /// Tells threads to stop: the channel carries nothing, and is closed when they should.
 #[derive(Clone, Debug)]
@@ -47,6 +49,8 @@ type Deliver = Box<dyn Fn(Event) -> Result<(), Stopped> + Send + Sync>;
 /// What all threads of the transport share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
+    pub(super) security: Security,
+    pub(super) refusals: Refusals,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) stop: Stop,
     deliver: Deliver,
@@ -68,6 +72,7 @@ struct State {
 impl Shared {
     pub(super) fn new<E: From<Event> + Send + 'static>(
         settings: Settings,
+        security: Security,
         handler: Arc<dyn Handler>,
         events: Sender<E>,
     ) -> Arc<Shared> {
@@ -76,6 +81,8 @@ impl Shared {
         let stop = Stop(stop);
         Arc::new(Shared {
             settings,
+            security,
+            refusals: Refusals::default(),
             handler,
             deliver: deliver_to(events, stop.clone()),
             stop,

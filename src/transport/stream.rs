@@ -1,18 +1,24 @@
-//! One TCP connection, shared by the thread that reads it, the thread that writes it, and whoever
-//! wants it closed.
+//! One TCP connection, with or without TLS, shared by the thread that reads it, the thread that writes
+//! it, and whoever wants it closed.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use super::tls::Tls;
+use crate::security::Channel;
 
 /// The shortest timeout a socket takes: zero would mean none.
-const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
+pub(super) const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// A connection. Clones are the same connection; it is closed with the last of them, or by
 /// [`close`](Stream::close), which wakes whoever is blocked in reading or writing it.
 #[derive(Clone, Debug)]
-pub struct Stream(Arc<TcpStream>);
+pub struct Stream {
+    socket: Arc<TcpStream>,
+    tls: Option<Arc<Tls>>,
+}
 
 impl Stream {
     /// Connects within `time`.
@@ -26,12 +32,44 @@ impl Stream {
     /// Takes a connection. Frames are written whole, so there is nothing for Nagle to wait for.
     pub(super) fn new(stream: TcpStream) -> io::Result<Stream> {
         stream.set_nodelay(true)?;
-        Ok(Stream(Arc::new(stream)))
+        Ok(Stream { socket: Arc::new(stream), tls: None })
+    }
+
+    /// The same connection with TLS, once both sides have agreed on it. Nothing may have been read or
+    /// written before.
+    ///
+    /// # Errors
+    /// When one side does not trust the other, or speaks no TLS, or it is not done by `until`.
+    pub fn secured(&self, session: rustls::Connection, until: Instant) -> io::Result<Stream> {
+        self.set_write_timeout(until.saturating_duration_since(Instant::now()))?;
+        let tls = Tls::agree(session, &self.socket, until)?;
+        Ok(Stream { socket: Arc::clone(&self.socket), tls: Some(Arc::new(tls)) })
+    }
+
+    /// What is the same for both ends of the TLS session and for nobody else.
+    pub(super) fn channel(&self) -> Option<Channel> {
+        self.tls.as_ref().map(|tls| tls.channel())
+    }
+
+    /// Whether the other side showed a certificate that names this address.
+    pub(super) fn is_node_at(&self, address: IpAddr) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_node_at(address))
+    }
+
+    /// Waits for the first byte and leaves it where it is; `None` at the end of the stream.
+    pub(super) fn peek(&self, until: Instant) -> io::Result<Option<u8>> {
+        self.set_read_timeout(until.saturating_duration_since(Instant::now()))?;
+        let mut byte = [0];
+        let count = self.socket.peek(&mut byte)?;
+        Ok((count > 0).then_some(byte[0]))
     }
 
     /// How long one read may wait.
-    pub(super) fn set_read_timeout(&self, time: Duration) -> io::Result<()> {
-        self.0.set_read_timeout(Some(time.max(LEAST_TIMEOUT)))
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn set_read_timeout(&self, time: Duration) -> io::Result<()> {
+        self.socket.set_read_timeout(Some(time.max(LEAST_TIMEOUT)))
     }
 
     /// How long one write may wait.
@@ -39,12 +77,12 @@ impl Stream {
     /// # Errors
     /// When the system refuses.
     pub fn set_write_timeout(&self, time: Duration) -> io::Result<()> {
-        self.0.set_write_timeout(Some(time.max(LEAST_TIMEOUT)))
+        self.socket.set_write_timeout(Some(time.max(LEAST_TIMEOUT)))
     }
 
-    /// The other end.
-    pub(super) fn peer(&self) -> io::Result<SocketAddr> {
-        self.0.peer_addr()
+    /// The other end, for the log.
+    pub(super) fn named(&self) -> String {
+        self.socket.peer_addr().map_or_else(|_| "somebody".to_owned(), |peer| peer.to_string())
     }
 
     /// Ends both directions.
@@ -59,33 +97,43 @@ impl Stream {
 
     /// Ends writing: the other side reads what was written, and then the end of the stream.
     pub fn close_writing(&self) {
+        if let Some(tls) = &self.tls {
+            // Where it fails the connection is not open any more.
+            let _ = tls.end_writing(&self.socket);
+        }
         self.end(Shutdown::Write);
     }
 
     fn end(&self, what: Shutdown) {
         // The only error is that the connection is not open any more, which is what is wanted.
-        let _ = self.0.shutdown(what);
+        let _ = self.socket.shutdown(what);
     }
 
     /// Whether the two are the same connection.
     pub(super) fn is(&self, other: &Stream) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.socket, &other.socket)
     }
 }
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self.0).read(buffer)
+        match &self.tls {
+            None => (&*self.socket).read(buffer),
+            Some(tls) => tls.read(&self.socket, buffer),
+        }
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self.0).write(bytes)
+        self.write_vectored(&[io::IoSlice::new(bytes)])
     }
 
     fn write_vectored(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        (&*self.0).write_vectored(slices)
+        match &self.tls {
+            None => (&*self.socket).write_vectored(slices),
+            Some(tls) => tls.write(&self.socket, slices),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

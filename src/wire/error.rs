@@ -25,6 +25,15 @@ pub enum WireError {
         /// How many it may have.
         limit: usize,
     },
+    /// A field has another number of bytes than it always has.
+    WrongSize {
+        /// The field.
+        field: &'static str,
+        /// How many it has.
+        size: usize,
+        /// How many it should have.
+        expected: usize,
+    },
     /// Keys or other parts are not in the order that they should be in.
     OutOfOrder(&'static str),
     /// A field is not the address that it should be.
@@ -56,6 +65,9 @@ impl fmt::Display for WireError {
             }
             WireError::TooLarge { field, size, limit } => {
                 write!(f, "`{field}` has a size of {size}; at most {limit} is allowed")
+            }
+            WireError::WrongSize { field, size, expected } => {
+                write!(f, "`{field}` has {size} bytes; it should have {expected}")
             }
             WireError::OutOfOrder(field) => write!(f, "`{field}` is not in ascending order"),
             WireError::BadAddress { field, text } => {

@@ -70,6 +70,14 @@ pub(super) fn at_most(size: usize, limit: usize, field: &'static str) -> Result<
     if size <= limit { Ok(()) } else { Err(WireError::TooLarge { field, size, limit }) }
 }
 
+/// Bytes of which there is an exact number.
+pub(super) fn array<const N: usize>(
+    bytes: &[u8],
+    field: &'static str,
+) -> Result<[u8; N], WireError> {
+    bytes.try_into().map_err(|_| WireError::WrongSize { field, size: bytes.len(), expected: N })
+}
+
 /// The address of a node as node lists have it: an IP address, in canonical form so that addresses
 /// can be compared (an IPv4 address in an IPv6 one is the IPv4 address).
 pub(super) fn ip(text: &str, field: &'static str) -> Result<IpAddr, WireError> {

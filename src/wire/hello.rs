@@ -1,16 +1,19 @@
 //! The greeting: who connects, and whether he is let in (`proto/hello.proto`).
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use protobuf::{EnumOrUnknown, Message};
 
 use super::error::WireError;
 use super::fields;
 use super::frame::frame;
 use super::proto::hello as proto;
-use crate::limits::MAX_GREETING_FRAME_BYTES;
+use super::proven::Approach;
+use crate::limits::{MAX_GREETING_FRAME_BYTES, MAX_SECRET_BYTES};
 use crate::lpaxos::NodeId;
+use crate::security::Token;
 
 /// The version of the protocol that this program speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -19,9 +22,14 @@ pub const PROTOCOL_VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A client.
-    Client,
+    Client {
+        /// The secret that says who it is.
+        token: Option<Token>,
+    },
     /// A node of the cluster, or one that would like to found it.
     Peer(PeerHello),
+    /// A node that has a cluster key, and says who it is later.
+    Approach(Approach),
 }
 
 /// What a node says of itself when it connects to another.
@@ -77,6 +85,10 @@ pub enum Reason {
     TooManyConnections,
     /// The node is stopping.
     Closing,
+    /// The sender did not show what the node asks for.
+    NotAuthorized,
+    /// The node speaks TLS, and the sender does not.
+    TlsExpected,
 }
 
 impl Refusal {
@@ -93,29 +105,47 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.message)
+        // The other side is a stranger: his line breaks are none of the log.
+        let shown = |c: char| if c.is_control() { ' ' } else { c };
+        self.message.chars().try_for_each(|c| f.write_char(shown(c)))
     }
 }
 
 /// The greeting as a frame.
 pub fn encode_hello(role: &Role) -> Vec<u8> {
     let role = match role {
-        Role::Client => proto::hello::Role::Client(proto::ClientHello::default()),
-        Role::Peer(peer) => proto::hello::Role::Peer(proto::PeerHello {
-            node: peer.node.0,
-            address: peer.address.to_string(),
-            cluster: peer.cluster.unwrap_or(0),
-            listed: peer.listed.iter().map(IpAddr::to_string).collect(),
+        Role::Client { token } => proto::hello::Role::Client(proto::ClientHello {
+            token: token.as_ref().map_or_else(Bytes::new, |t| Bytes::copy_from_slice(t.as_bytes())),
             ..Default::default()
         }),
+        Role::Peer(peer) => proto::hello::Role::Peer(peer_to_proto(peer)),
+        Role::Approach(approach) => proto::hello::Role::Approach(approach.to_proto()),
     };
-    let hello = proto::Hello { version: PROTOCOL_VERSION, role: Some(role), ..Default::default() };
-    frame(&hello, MAX_GREETING_FRAME_BYTES)
+    frame(&hello_of(role), MAX_GREETING_FRAME_BYTES)
+}
+
+pub(super) fn hello_of(role: proto::hello::Role) -> proto::Hello {
+    proto::Hello { version: PROTOCOL_VERSION, role: Some(role), ..Default::default() }
+}
+
+pub(super) fn peer_to_proto(peer: &PeerHello) -> proto::PeerHello {
+    proto::PeerHello {
+        node: peer.node.0,
+        address: peer.address.to_string(),
+        cluster: peer.cluster.unwrap_or(0),
+        listed: peer.listed.iter().map(IpAddr::to_string).collect(),
+        ..Default::default()
+    }
 }
 
 /// Decodes a greeting; what is wrong with it comes back as the answer to give.
 pub fn decode_hello(bytes: &[u8]) -> Result<Role, Refusal> {
-    hello_from(bytes).map_err(|error| match error {
+    hello_from(bytes).map_err(|error| refusal_of(&error))
+}
+
+/// The answer to who sent what is wrong.
+pub(super) fn refusal_of(error: &WireError) -> Refusal {
+    match error {
         WireError::UnknownVersion(version) => Refusal::new(
             Reason::UnknownVersion,
             format!(
@@ -123,8 +153,8 @@ pub fn decode_hello(bytes: &[u8]) -> Result<Role, Refusal> {
                  {version}: use programs of the same release"
             ),
         ),
-        other => Refusal::malformed(&other),
-    })
+        other => Refusal::malformed(other),
+    }
 }
 
 fn hello_from(bytes: &[u8]) -> Result<Role, WireError> {
@@ -134,19 +164,35 @@ fn hello_from(bytes: &[u8]) -> Result<Role, WireError> {
         return Err(WireError::UnknownVersion(hello.version));
     }
     match hello.role {
-        Some(proto::hello::Role::Client(_)) => Ok(Role::Client),
-        Some(proto::hello::Role::Peer(peer)) => Ok(Role::Peer(PeerHello {
-            node: fields::node(peer.node, "node")?,
-            address: fields::ip(&peer.address, "address")?,
-            cluster: fields::cluster(peer.cluster),
-            listed: fields::ips(&peer.listed, "listed")?,
-        })),
-        None => Err(WireError::Missing("role")),
+        Some(proto::hello::Role::Client(client)) => {
+            fields::at_most(client.token.len(), MAX_SECRET_BYTES, "token")?;
+            let token = (!client.token.is_empty()).then(|| Token::new(client.token));
+            Ok(Role::Client { token })
+        }
+        Some(proto::hello::Role::Peer(peer)) => Ok(Role::Peer(peer_from(&peer)?)),
+        Some(proto::hello::Role::Approach(approach)) => {
+            Ok(Role::Approach(Approach::from_proto(&approach)?))
+        }
+        // What is proven is proven in a greeting that was begun.
+        Some(proto::hello::Role::Proven(_)) | None => Err(WireError::Missing("role")),
     }
+}
+
+pub(super) fn peer_from(peer: &proto::PeerHello) -> Result<PeerHello, WireError> {
+    Ok(PeerHello {
+        node: fields::node(peer.node, "node")?,
+        address: fields::ip(&peer.address, "address")?,
+        cluster: fields::cluster(peer.cluster),
+        listed: fields::ips(&peer.listed, "listed")?,
+    })
 }
 
 /// The answer to a greeting as a frame.
 pub fn encode_welcome(welcome: &Welcome) -> Vec<u8> {
+    frame(&welcome_to_proto(welcome), MAX_GREETING_FRAME_BYTES)
+}
+
+pub(super) fn welcome_to_proto(welcome: &Welcome) -> proto::Welcome {
     let answer = match welcome {
         Ok(accepted) => proto::welcome::Answer::Accepted(proto::Accepted {
             node: accepted.node.0,
@@ -159,25 +205,31 @@ pub fn encode_welcome(welcome: &Welcome) -> Vec<u8> {
             ..Default::default()
         }),
     };
-    let welcome =
-        proto::Welcome { version: PROTOCOL_VERSION, answer: Some(answer), ..Default::default() };
-    frame(&welcome, MAX_GREETING_FRAME_BYTES)
+    proto::Welcome { version: PROTOCOL_VERSION, answer: Some(answer), ..Default::default() }
 }
 
 /// Decodes the answer to a greeting. A refusal is understood whatever version it comes from.
 pub fn decode_welcome(bytes: &[u8]) -> Result<Welcome, WireError> {
-    let welcome = proto::Welcome::parse_from_bytes(bytes)?;
+    welcome_from(proto::Welcome::parse_from_bytes(bytes)?)
+}
+
+pub(super) fn refusal_from(refusal: &proto::Refusal) -> Refusal {
+    let reason = reason_from_proto(refusal.reason);
+    Refusal { reason, message: fields::message(&refusal.message) }
+}
+
+pub(super) fn welcome_from(welcome: proto::Welcome) -> Result<Welcome, WireError> {
     match welcome.answer {
-        Some(proto::welcome::Answer::Refusal(refusal)) => Ok(Err(Refusal {
-            reason: reason_from_proto(refusal.reason),
-            message: fields::message(&refusal.message),
-        })),
+        Some(proto::welcome::Answer::Refusal(refusal)) => Ok(Err(refusal_from(&refusal))),
         _ if welcome.version != PROTOCOL_VERSION => Err(WireError::UnknownVersion(welcome.version)),
         Some(proto::welcome::Answer::Accepted(accepted)) => Ok(Ok(Accepted {
             node: fields::node(accepted.node, "node")?,
             cluster: fields::cluster(accepted.cluster),
         })),
-        None => Err(WireError::Missing("answer")),
+        // These answer a node that has a cluster key, at its steps.
+        Some(proto::welcome::Answer::Challenge(_) | proto::welcome::Answer::Proven(_)) | None => {
+            Err(WireError::Missing("answer"))
+        }
     }
 }
 
@@ -192,6 +244,8 @@ fn reason_to_proto(reason: Reason) -> proto::refusal::Reason {
         Reason::UnknownNode => Wire::UNKNOWN_NODE,
         Reason::TooManyConnections => Wire::TOO_MANY_CONNECTIONS,
         Reason::Closing => Wire::CLOSING,
+        Reason::NotAuthorized => Wire::NOT_AUTHORIZED,
+        Reason::TlsExpected => Wire::TLS_EXPECTED,
     }
 }
 
@@ -205,6 +259,8 @@ fn reason_from_proto(reason: EnumOrUnknown<proto::refusal::Reason>) -> Reason {
         Ok(Wire::UNKNOWN_NODE) => Reason::UnknownNode,
         Ok(Wire::TOO_MANY_CONNECTIONS) => Reason::TooManyConnections,
         Ok(Wire::CLOSING) => Reason::Closing,
+        Ok(Wire::NOT_AUTHORIZED) => Reason::NotAuthorized,
+        Ok(Wire::TLS_EXPECTED) => Reason::TlsExpected,
         Ok(Wire::UNSPECIFIED) | Err(_) => Reason::Unknown,
     }
 }

@@ -18,6 +18,7 @@ mod outcome;
 mod peer;
 mod peer_decode;
 mod peer_encode;
+mod proven;
 mod request;
 mod response;
 mod scan;
@@ -37,6 +38,11 @@ pub use outcome::{
 };
 pub use peer::{Introduction, PeerFrame, encode_introduction, encode_peer};
 pub use peer_decode::decode_peer;
+pub use proven::{
+    Approach, Challenge, Proven, decode_challenge, decode_peer_words, decode_proven_hello,
+    decode_proven_welcome, decode_welcome_words, encode_challenge, encode_peer_words,
+    encode_proven_hello, encode_proven_welcome, encode_welcome_words,
+};
 pub use request::{ClientRequest, RequestBody, RequestError, decode_request, encode_request};
 pub use response::{ClientResponse, decode_response, encode_response};
 

@@ -77,6 +77,8 @@ pub enum ClientOutcome {
     },
     /// The request breaks the rule that is named.
     BadRequest(String),
+    /// The client may not do that. Says what it may do.
+    PermissionDenied(String),
 }
 
 /// What an answer says about the transaction.
@@ -130,7 +132,8 @@ impl ClientOutcome {
             | ClientOutcome::CompileError(_)
             | ClientOutcome::SessionExpired
             | ClientOutcome::NumberOutsideWindow(_)
-            | ClientOutcome::BadRequest(_) => Certainty::DidNotRun,
+            | ClientOutcome::BadRequest(_)
+            | ClientOutcome::PermissionDenied(_) => Certainty::DidNotRun,
             ClientOutcome::LostLeadership { could_handle, .. }
             | ClientOutcome::Closing { could_handle }
             | ClientOutcome::Timeout { could_handle } => match could_handle {

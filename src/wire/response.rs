@@ -103,6 +103,12 @@ fn outcome_to_proto(outcome: ClientOutcome) -> Wire {
             message: fields::message(&message),
             ..Default::default()
         }),
+        ClientOutcome::PermissionDenied(message) => {
+            Wire::PermissionDenied(proto::PermissionDenied {
+                message: fields::message(&message),
+                ..Default::default()
+            })
+        }
     }
 }
 
@@ -196,6 +202,7 @@ fn outcome_from(outcome: Wire) -> Result<ClientOutcome, WireError> {
             ClientOutcome::AnswerNotKept { position: fields::position(kept.position, "position")? }
         }
         Wire::BadRequest(bad) => ClientOutcome::BadRequest(bad.message),
+        Wire::PermissionDenied(denied) => ClientOutcome::PermissionDenied(denied.message),
     })
 }
 

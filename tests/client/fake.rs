@@ -57,7 +57,7 @@ impl Node {
         stream.set_read_timeout(Some(LONG)).expect("a socket takes a timeout");
         let mut seat = Seat(stream);
         let hello = seat.frame().expect("a greeting comes");
-        assert_eq!(decode_hello(&hello), Ok(Role::Client));
+        assert_eq!(decode_hello(&hello), Ok(Role::Client { token: None }));
         seat
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lattistore::Client;
-use lattistore::client::{Answer, Error};
+use lattistore::client::{Answer, Builder, Error};
 use lattistore::history::{Operation, Outcome, registers::Action};
 use lattistore::lang::Value as Given;
 use lattistore::sim::Random;
@@ -43,7 +43,7 @@ impl Default for Load {
 
 /// All clients of one run, and what they saw so far.
 pub(crate) struct Clients {
-    addresses: Vec<SocketAddr>,
+    builder: Builder,
     load: Load,
     seed: u64,
     tasks: Tasks,
@@ -54,9 +54,14 @@ pub(crate) struct Clients {
 impl Clients {
     /// Clients of the nodes at these addresses; makes what every workload needs to begin.
     pub(crate) fn new(addresses: &[IpAddr], load: Load, seed: u64) -> Clients {
-        let addresses = addresses.iter().map(|ip| SocketAddr::new(*ip, PORT)).collect();
+        Clients::with(Client::builder(), addresses, load, seed)
+    }
+
+    /// The same, made in this way.
+    pub(crate) fn with(builder: Builder, addresses: &[IpAddr], load: Load, seed: u64) -> Clients {
+        let nodes = addresses.iter().map(|ip| SocketAddr::new(*ip, PORT));
         let mut clients = Clients {
-            addresses,
+            builder: builder.addresses(nodes),
             load,
             seed,
             tasks: Tasks::default(),
@@ -73,7 +78,7 @@ impl Clients {
     }
 
     fn client(&self, timeout: Duration) -> Client {
-        Client::builder().addresses(self.addresses.iter().copied()).timeout(timeout).build()
+        self.builder.clone().timeout(timeout).build()
     }
 
     /// Asks without pause until `over`.

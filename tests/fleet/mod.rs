@@ -10,15 +10,16 @@ pub(crate) mod task;
 
 use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use lattistore::Client;
-use lattistore::client::NodeStatus;
+use lattistore::client::{Builder, NodeStatus};
+use lattistore::security::generate_key;
 
-use crate::support::{PATIENCE, PORT, client_of, eventually};
+use crate::support::{PATIENCE, PORT, eventually};
 
 /// A node that is asked how it is has so long to answer; it may be stopped, or cut off.
 const STATUS_TIME: Duration = Duration::from_secs(1);
@@ -113,8 +114,9 @@ pub(crate) fn server(my_ip: IpAddr, node_ips: &[IpAddr]) -> Command {
 
 fn options(command: &mut Command, my_ip: IpAddr, node_ips: &[IpAddr]) {
     // What is in the environment of whoever runs the tests is not for these servers.
-    for name in ["MY_IP", "NODE_IPS", "PORT", "DATA_DIR", "LEADER", "LOG"] {
-        command.env_remove(format!("LATTISTORE_{name}"));
+    let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("LATTISTORE_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
+        command.env_remove(name);
     }
     command.args(["--my-ip", &my_ip.to_string(), "--port", &PORT.to_string(), "--node-ips"]);
     command.args(node_ips.iter().map(IpAddr::to_string));
@@ -126,6 +128,10 @@ pub(crate) struct Fleet {
     /// By node: the network namespace that it runs in, if it has one of its own.
     namespaces: Vec<Option<String>>,
     nodes: Vec<Option<Process>>,
+    /// By node: the options that it is started with, besides where it and the others are.
+    options: Vec<Vec<String>>,
+    /// How its clients are made.
+    pub(crate) clients: Builder,
     starts: usize,
     directory: tempfile::TempDir,
 }
@@ -142,8 +148,28 @@ impl Fleet {
     /// A cluster that is not started yet.
     pub(crate) fn new(addresses: Vec<IpAddr>, namespaces: Vec<Option<String>>) -> Fleet {
         let nodes = addresses.iter().map(|_| None).collect();
+        let (options, clients) = (vec![Vec::new(); addresses.len()], Client::builder());
         let directory = tempfile::tempdir().unwrap();
-        Fleet { addresses, namespaces, nodes, starts: 0, directory }
+        Fleet { addresses, namespaces, nodes, options, clients, starts: 0, directory }
+    }
+
+    /// Gives all nodes that are started from now on one new cluster key, in a file of this name.
+    pub(crate) fn share_key(&mut self, name: &str) {
+        let path = self.directory.path().join(name);
+        fs::write(&path, generate_key().unwrap()).unwrap();
+        for node in 0..self.len() {
+            self.add_option(node, "--cluster-key", &path);
+        }
+    }
+
+    /// Starts a node with this option from now on.
+    pub(crate) fn add_option(&mut self, node: usize, name: &str, value: &Path) {
+        self.options[node].extend([name.to_owned(), value.display().to_string()]);
+    }
+
+    /// A directory that goes with the fleet.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -178,7 +204,7 @@ impl Fleet {
             None => Command::new(binary),
         };
         options(&mut command, self.addresses[node], &self.addresses);
-        command.args(more);
+        command.args(&self.options[node]).args(more);
         if !more.contains(&"--in-memory") && !more.contains(&"--data-dir") {
             command.arg("--data-dir").arg(self.data(node));
         }
@@ -232,13 +258,14 @@ impl Fleet {
     }
 
     pub(crate) fn client(&self) -> Client {
-        client_of(&self.addresses)
+        let nodes = (0..self.len()).map(|node| self.socket(node));
+        self.clients.clone().addresses(nodes).timeout(PATIENCE).build()
     }
 
     /// How a node says it is, if it does.
     pub(crate) fn status(&self, node: usize) -> Option<NodeStatus> {
         self.nodes[node].as_ref()?;
-        let client = Client::builder().timeout(STATUS_TIME).build();
+        let client = self.clients.clone().timeout(STATUS_TIME).build();
         client.status_of(self.socket(node)).ok()
     }
 

@@ -26,7 +26,7 @@ pub(crate) const CASES: &[Case] = &[
         let mut held = Vec::new();
         let refusal = (0..2 * settings().max_clients).find_map(|_| {
             let mut raw = t.silent();
-            raw.send(&encode_hello(&Role::Client));
+            raw.send(&encode_hello(&Role::Client { token: None }));
             let answer = raw.welcome();
             held.push(raw);
             answer.err()

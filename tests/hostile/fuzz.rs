@@ -122,7 +122,7 @@ fn valid_messages() -> Vec<Vec<u8>> {
     };
     let accepted = Accepted { node: NodeId(7), cluster: Some(9) };
     let mut frames = vec![
-        encode_hello(&Role::Client),
+        encode_hello(&Role::Client { token: None }),
         encode_hello(&Role::Peer(hello)),
         encode_welcome(&Ok(accepted)),
         encode_welcome(&Err(Refusal::new(Reason::Closing, "stopping"))),

@@ -1,10 +1,12 @@
 //! Hostile greetings: what a stranger can say before he is let in.
 
-use lattistore::limits::{MAX_GREETING_FRAME_BYTES, MAX_NODES};
+use lattistore::limits::{MAX_GREETING_FRAME_BYTES, MAX_NODES, MAX_SECRET_BYTES};
 use lattistore::lpaxos::NodeId;
+use lattistore::security::{Nonce, Proof, Token};
 use lattistore::sim::Random;
 use lattistore::wire::{
-    ClientOutcome, PeerHello, Reason, RequestBody, Role, encode_hello, encode_welcome,
+    Approach, ClientOutcome, PeerHello, Proven, Reason, RequestBody, Role, encode_hello,
+    encode_peer_words, encode_proven_hello, encode_welcome,
 };
 
 use crate::raw::{Raw, Target, execute, fixed, frame, number, part, request};
@@ -21,20 +23,22 @@ pub(crate) const CASES: &[Case] = &[
         not_understood(t, &length.to_be_bytes(), Reason::Malformed);
     }),
     ("a truncated greeting", |t| {
-        let hello = encode_hello(&Role::Client);
+        let hello = encode_hello(&Role::Client { token: None });
         for end in 0..hello.len() {
             t.silent().send(&hello[..end]);
         }
     }),
     ("a truncated greeting, half-closed", |t| {
         let mut raw = t.silent();
-        raw.send(&encode_hello(&Role::Client)[..5]);
+        raw.send(&encode_hello(&Role::Client { token: None })[..5]);
         raw.half_close();
         raw.wait_for_end();
     }),
     ("one byte at a time", |t| {
         let mut raw = t.silent();
-        let bytes = [encode_hello(&Role::Client), request(7, 0, RequestBody::Status)].concat();
+        let bytes =
+            [encode_hello(&Role::Client { token: None }), request(7, 0, RequestBody::Status)]
+                .concat();
         bytes.iter().for_each(|byte| raw.send(&[*byte]));
         assert!(raw.welcome().is_ok());
         assert_eq!(raw.answer().0, 7);
@@ -87,6 +91,31 @@ pub(crate) const CASES: &[Case] = &[
         let peer = [fixed(1, 5), part(2, b"10.0.0.1"), list].concat();
         not_understood(t, &hello_of(&peer), Reason::Malformed);
     }),
+    ("a token to a node that asks for none", |t| {
+        let mut raw = t.silent();
+        raw.send(&encode_hello(&Role::Client { token: Some(Token::new("whatever")) }));
+        assert!(raw.welcome().is_ok());
+    }),
+    ("a token above its bound", |t| {
+        let client = part(1, &vec![b't'; MAX_SECRET_BYTES + 1]);
+        not_understood(t, &frame(&[number(1, 1), part(2, &client)].concat()), Reason::Malformed);
+    }),
+    ("an approach to a node without a key", |t| {
+        let nonce = Nonce([1; 32]);
+        let approach = Approach { address: t.leader.ip(), nonce };
+        not_understood(t, &encode_hello(&Role::Approach(approach)), Reason::NotAuthorized);
+    }),
+    ("an approach with a number that is none", |t| {
+        for nonce in [&b""[..], &[1; 31], &[1; 33]] {
+            let approach = [part(1, nonce), part(2, b"127.0.0.1")].concat();
+            let hello = frame(&[number(1, 1), part(4, &approach)].concat());
+            not_understood(t, &hello, Reason::Malformed);
+        }
+    }),
+    ("a proof before a challenge", |t| {
+        let proven = Proven { words: encode_peer_words(&t.hello()), proof: Proof([0; 32]) };
+        not_understood(t, &encode_proven_hello(&proven), Reason::Malformed);
+    }),
     ("node 0", |t| {
         let peer = [fixed(1, 0), part(2, b"10.0.0.1")].concat();
         not_understood(t, &hello_of(&peer), Reason::Malformed);
@@ -120,7 +149,7 @@ pub(crate) const CASES: &[Case] = &[
     }),
     ("a greeting twice", |t| {
         let mut raw = t.client();
-        raw.send(&encode_hello(&Role::Client));
+        raw.send(&encode_hello(&Role::Client { token: None }));
         // Its version is read as the id of a request that asks for nothing.
         assert!(matches!(raw.answer(), (1, ClientOutcome::BadRequest(_))));
     }),

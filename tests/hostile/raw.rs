@@ -46,7 +46,7 @@ impl Target {
     /// A client that the leader let in.
     pub(crate) fn client(&self) -> Raw {
         let mut raw = self.silent();
-        raw.send(&encode_hello(&Role::Client));
+        raw.send(&encode_hello(&Role::Client { token: None }));
         assert!(raw.welcome().is_ok());
         raw
     }

@@ -6,9 +6,10 @@ use std::ops::Bound;
 use bytes::Bytes;
 use lattistore::lang::{Params, Snapshot, compile, limits};
 use lattistore::wire::{
-    PeerFrame, decode_hello, decode_peer, decode_request, decode_response, decode_welcome,
-    encode_hello, encode_introduction, encode_peer, encode_request, encode_response,
-    encode_welcome,
+    PeerFrame, decode_challenge, decode_hello, decode_peer, decode_peer_words, decode_proven_hello,
+    decode_request, decode_response, decode_welcome, encode_challenge, encode_hello,
+    encode_introduction, encode_peer, encode_peer_words, encode_proven_hello, encode_request,
+    encode_response, encode_welcome,
 };
 
 /// Bytes of the length before each frame.
@@ -21,6 +22,16 @@ pub(crate) fn messages(bytes: &[u8]) {
     }
     if let Ok(welcome) = decode_welcome(bytes) {
         assert_eq!(decode_welcome(&encode_welcome(&welcome)[PREFIX..]), Ok(welcome));
+    }
+    if let Ok(Ok(challenge)) = decode_challenge(bytes) {
+        let frame = encode_challenge(&challenge);
+        assert_eq!(decode_challenge(&frame[PREFIX..]), Ok(Ok(challenge)));
+    }
+    if let Ok(proven) = decode_proven_hello(bytes) {
+        assert_eq!(decode_proven_hello(&encode_proven_hello(&proven)[PREFIX..]), Ok(proven));
+    }
+    if let Ok(hello) = decode_peer_words(bytes) {
+        assert_eq!(decode_peer_words(&encode_peer_words(&hello)), Ok(hello));
     }
     if let Ok(request) = decode_request(bytes)
         && let Ok(frame) = encode_request(&request)

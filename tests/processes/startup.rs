@@ -90,9 +90,20 @@ fn an_address_in_use_is_exit_code_3() {
 fn an_address_of_another_machine_is_exit_code_3() {
     // For documentation (RFC 5737): no machine has it.
     let ip: IpAddr = "192.0.2.1".parse().unwrap();
-    let ended = run(server(ip, &[ip]).arg("--in-memory"));
+    let ended = run(server(ip, &[ip]).args(["--in-memory", "--insecure"]));
     assert_eq!(ended.code, Some(3), "{}", ended.log);
     assert!(ended.error().contains("is it an address of this machine?"), "{}", ended.log);
+}
+
+#[test]
+fn an_address_that_others_reach_is_exit_code_2() {
+    let ip: IpAddr = "192.0.2.1".parse().unwrap();
+    let ended = run(server(ip, &[ip]).arg("--in-memory"));
+    assert_eq!(ended.code, Some(2), "{}", ended.log);
+    assert!(ended.error().contains("--insecure"), "{}", ended.log);
+    // The environment says the same as the flag: it goes on to find that it cannot listen there.
+    let ended = run(server(ip, &[ip]).arg("--in-memory").env("LATTISTORE_INSECURE", "1"));
+    assert_eq!(ended.code, Some(3), "{}", ended.log);
 }
 
 #[test]

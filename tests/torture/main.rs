@@ -129,6 +129,10 @@ fn torture(args: &Args, network: Option<Network>) -> ExitCode {
         }
         None => (support::addresses(args.nodes), vec![None; args.nodes.into()]),
     };
-    let fleet = Fleet::new(addresses, namespaces);
+    let mut fleet = Fleet::new(addresses, namespaces);
+    if network.is_some() {
+        // Clients are not asked who they are: nobody else is in the namespaces.
+        fleet.share_key("cluster.key");
+    }
     Torture { fleet, network, random: Random::new(seed, 0), seconds: args.seconds }.run(seed)
 }

@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,8 +22,47 @@ use super::workload::{Kind, Operation, Random, Space, Workload};
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const READ_BYTES: usize = 256 << 10;
 
+/// What bytes go over. Two threads may use it, one to read and one to write.
+pub(crate) trait Link: Send + Sync {
+    /// Reads once; zero bytes at the end.
+    fn read(&self, to: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes all.
+    fn write_all(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// How long one read may wait.
+    fn set_read_timeout(&self, time: Duration) -> io::Result<()>;
+
+    /// Ends both directions.
+    fn close(&self);
+}
+
+impl Link for TcpStream {
+    fn read(&self, to: &mut [u8]) -> io::Result<usize> {
+        let mut this = self;
+        Read::read(&mut this, to)
+    }
+
+    fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut this = self;
+        Write::write_all(&mut this, bytes)
+    }
+
+    fn set_read_timeout(&self, time: Duration) -> io::Result<()> {
+        TcpStream::set_read_timeout(self, Some(time))
+    }
+
+    fn close(&self) {
+        // The only error is that it is closed already.
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
 /// One connection's protocol: bytes out, bytes in.
 pub(crate) trait Wire: Send {
+    /// What it goes over.
+    type Link: Link;
+
     /// Whether another operation may be asked now, beside the depth.
     fn has_room(&self) -> bool;
 
@@ -43,7 +82,7 @@ pub(crate) trait Wire: Send {
 }
 
 /// Makes connections.
-pub(crate) type Connect<'a, W> = dyn Fn() -> Result<(TcpStream, W), String> + Sync + 'a;
+pub(crate) type Connect<'a, W> = dyn Fn() -> Result<(<W as Wire>::Link, W), String> + Sync + 'a;
 
 /// How to ask.
 #[derive(Clone, Copy, Debug)]
@@ -69,10 +108,10 @@ pub(crate) struct Plan<'a> {
 ///
 /// # Errors
 /// When one of them cannot be made.
-pub(crate) fn connect_all<W>(
+pub(crate) fn connect_all<W: Wire>(
     count: usize,
     connect: &Connect<'_, W>,
-) -> Result<Vec<(TcpStream, W)>, String> {
+) -> Result<Vec<(W::Link, W)>, String> {
     (0..count).map(|_| connect()).collect()
 }
 
@@ -82,7 +121,7 @@ pub(crate) fn connect_all<W>(
 /// When one of the threads fails.
 pub(crate) fn run<W: Wire>(
     plan: &Plan<'_>,
-    lanes: Vec<(TcpStream, W)>,
+    lanes: Vec<(W::Link, W)>,
     connect: &Connect<'_, W>,
 ) -> Result<Record, String> {
     let mut all = Record::new();
@@ -183,8 +222,8 @@ impl Open {
 }
 
 /// One connection that one thread uses.
-struct Lane<W> {
-    stream: TcpStream,
+struct Lane<W: Wire> {
+    stream: W::Link,
     wire: W,
     open: Open,
     out: Vec<u8>,
@@ -194,8 +233,8 @@ struct Lane<W> {
 }
 
 impl<W: Wire> Lane<W> {
-    fn new(stream: TcpStream, wire: W) -> Result<Lane<W>, String> {
-        stream.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
+    fn new(stream: W::Link, wire: W) -> Result<Lane<W>, String> {
+        stream.set_read_timeout(PATIENCE).map_err(|error| error.to_string())?;
         let (out, done) = (Vec::new(), Vec::new());
         Ok(Lane { stream, wire, open: Open::new(), out, buffer: Vec::new(), end: 0, done })
     }
@@ -211,7 +250,7 @@ impl<W: Wire> Lane<W> {
             self.stream.write_all(&self.out).map_err(|error| error.to_string())?;
             self.out.clear();
         }
-        self.end += read(&mut &self.stream, &mut self.buffer, self.end)?;
+        self.end += read(&self.stream, &mut self.buffer, self.end)?;
         let came = &self.buffer[..self.end];
         let used = self.wire.take(came, &mut self.done, &mut self.out)?;
         self.buffer.copy_within(used..self.end, 0);
@@ -221,11 +260,7 @@ impl<W: Wire> Lane<W> {
 }
 
 /// Reads once, behind the `end` bytes that are there; gives how much came.
-pub(super) fn read(
-    from: &mut impl Read,
-    buffer: &mut Vec<u8>,
-    end: usize,
-) -> Result<usize, String> {
+pub(super) fn read(from: &impl Link, buffer: &mut Vec<u8>, end: usize) -> Result<usize, String> {
     if buffer.len() - end < READ_BYTES / 2 {
         buffer.resize(end + READ_BYTES, 0);
     }
@@ -245,7 +280,7 @@ pub(super) fn read(
 fn closed<W: Wire>(
     plan: &Plan<'_>,
     connect: &Connect<'_, W>,
-    stream: TcpStream,
+    stream: W::Link,
     wire: W,
     number: u32,
 ) -> Record {

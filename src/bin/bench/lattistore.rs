@@ -5,19 +5,20 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use lattistore::Client;
+use lattistore::client::Builder;
 use lattistore::kv::SessionNumber;
 use lattistore::lang::Params;
 use lattistore::limits::{CLIENT_WINDOW, MAX_RESPONSE_FRAME_BYTES};
+use lattistore::transport::Stream;
 use lattistore::wire::{
     ClientOutcome, ClientRequest, RequestBody, Role, decode_response, decode_welcome, encode_hello,
     encode_request,
 };
 
-use super::drive::Wire;
+use super::drive::{Link, Wire};
 use super::workload::{Kind, Operation};
 
 const PUT: &str = "put $key $value;";
@@ -51,13 +52,15 @@ impl Lattistore {
     pub(crate) fn connect(
         addresses: &[SocketAddr],
         numbered: bool,
-    ) -> Result<(TcpStream, Lattistore), String> {
-        let leader = leader(addresses)?;
+        clients: &Builder,
+    ) -> Result<(Stream, Lattistore), String> {
+        let leader = leader(addresses, clients)?;
         let wrong = |error: std::io::Error| format!("{leader}: {error}");
-        let mut stream = TcpStream::connect(leader).map_err(wrong)?;
-        stream.set_nodelay(true).map_err(wrong)?;
-        stream.set_read_timeout(Some(LEADER_TIME)).map_err(wrong)?;
-        stream.write_all(&encode_hello(&Role::Client)).map_err(wrong)?;
+        let credentials = clients.credentials();
+        let mut stream = credentials.connect(leader, LEADER_TIME).map_err(|e| e.to_string())?;
+        stream.set_read_timeout(LEADER_TIME).map_err(wrong)?;
+        let role = Role::Client { token: credentials.token.clone() };
+        stream.write_all(&encode_hello(&role)).map_err(wrong)?;
         let welcome = decode_welcome(&frame(&mut stream).map_err(wrong)?);
         let welcome = welcome.map_err(|error| format!("{leader}: {error}"))?;
         welcome.map_err(|refusal| format!("{leader}: {refusal}"))?;
@@ -67,8 +70,8 @@ impl Lattistore {
 }
 
 /// Where the leader is, once there is one.
-fn leader(addresses: &[SocketAddr]) -> Result<SocketAddr, String> {
-    let client = Client::builder().addresses(addresses.iter().copied()).build();
+fn leader(addresses: &[SocketAddr], clients: &Builder) -> Result<SocketAddr, String> {
+    let client = clients.clone().addresses(addresses.iter().copied()).build();
     let until = Instant::now() + LEADER_TIME;
     loop {
         let status = client.status();
@@ -85,7 +88,7 @@ fn leader(addresses: &[SocketAddr]) -> Result<SocketAddr, String> {
     }
 }
 
-fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+fn frame(stream: &mut Stream) -> std::io::Result<Vec<u8>> {
     let mut length = [0; 4];
     stream.read_exact(&mut length)?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
@@ -94,7 +97,7 @@ fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn open_session(stream: &mut TcpStream) -> Result<Session, String> {
+fn open_session(stream: &mut Stream) -> Result<Session, String> {
     let mut out = Vec::new();
     request(OPENING, RequestBody::OpenSession { window: CLIENT_WINDOW }, &mut out);
     stream.write_all(&out).map_err(|error| error.to_string())?;
@@ -134,7 +137,27 @@ impl Session {
     }
 }
 
+impl Link for Stream {
+    fn read(&self, to: &mut [u8]) -> std::io::Result<usize> {
+        Read::read(&mut self.clone(), to)
+    }
+
+    fn write_all(&self, bytes: &[u8]) -> std::io::Result<()> {
+        Write::write_all(&mut self.clone(), bytes)
+    }
+
+    fn set_read_timeout(&self, time: Duration) -> std::io::Result<()> {
+        Stream::set_read_timeout(self, time)
+    }
+
+    fn close(&self) {
+        Stream::close(self);
+    }
+}
+
 impl Wire for Lattistore {
+    type Link = Stream;
+
     fn has_room(&self) -> bool {
         let free =
             |session: &Session| session.next - session.answered_below() < u64::from(CLIENT_WINDOW);

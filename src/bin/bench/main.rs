@@ -81,7 +81,8 @@ fn run_load(load: &Load) -> Result<(), String> {
 fn measure(load: &Load, addresses: &[SocketAddr], processes: &[u32]) -> Result<Report, String> {
     let (key_bytes, value_bytes) = (usize::from(load.key_bytes), load.value_bytes as usize);
     let space = Space::new(load.keys, key_bytes, value_bytes, load.distribution);
-    let connect = || Lattistore::connect(addresses, !load.no_session);
+    let clients = load.target.clients()?;
+    let connect = || Lattistore::connect(addresses, !load.no_session, &clients);
     if !load.no_fill {
         drive::fill(&space, FILL_DEPTH, &connect)?;
     }

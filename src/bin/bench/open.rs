@@ -1,13 +1,11 @@
 //! The open loop; what it is for is said in `drive`.
 
-use std::io::Write;
-use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::drive::{Open, PATIENCE, Plan, Source, Wire, read};
+use super::drive::{Link, Open, PATIENCE, Plan, Source, Wire, read};
 use super::record::Record;
 
 /// A connection that two threads use.
@@ -32,7 +30,7 @@ impl<W> Shared<W> {
 }
 
 impl<W> State<W> {
-    fn flush(&mut self, mut stream: &TcpStream) {
+    fn flush(&mut self, stream: &impl Link) {
         self.failed |= stream.write_all(&self.out).is_err();
         self.out.clear();
     }
@@ -42,7 +40,7 @@ impl<W> State<W> {
 /// error.
 pub(super) fn open<W: Wire>(
     plan: &Plan<'_>,
-    stream: &TcpStream,
+    stream: &W::Link,
     wire: W,
     number: u32,
     rate: f64,
@@ -50,7 +48,7 @@ pub(super) fn open<W: Wire>(
     let (out, open) = (Vec::new(), Open::new());
     let state = State { wire, open, out, failed: false, all_asked: false };
     let shared = Shared { state: Mutex::new(state), answered: Condvar::new() };
-    let _ = stream.set_read_timeout(Some(PATIENCE));
+    let _ = stream.set_read_timeout(PATIENCE);
     thread::scope(|scope| {
         let reader = scope.spawn(|| collect(plan, stream, &shared));
         let missed = ask_when_due(plan, stream, &shared, number, rate);
@@ -64,7 +62,7 @@ pub(super) fn open<W: Wire>(
 /// ask.
 fn ask_when_due<W: Wire>(
     plan: &Plan<'_>,
-    stream: &TcpStream,
+    stream: &W::Link,
     shared: &Shared<W>,
     number: u32,
     rate: f64,
@@ -101,17 +99,17 @@ fn ask_when_due<W: Wire>(
     state.all_asked = true;
     if state.open.count == 0 {
         // Nothing more will come, and the reader waits for it.
-        let _ = stream.shutdown(Shutdown::Both);
+        stream.close();
     }
     missed
 }
 
 /// Takes answers until all that was asked is answered, or nothing comes any more.
-fn collect<W: Wire>(plan: &Plan<'_>, mut stream: &TcpStream, shared: &Shared<W>) -> Record {
+fn collect<W: Wire>(plan: &Plan<'_>, stream: &W::Link, shared: &Shared<W>) -> Record {
     let mut record = Record::new();
     let (mut buffer, mut end, mut done) = (Vec::new(), 0, Vec::new());
     loop {
-        if let Err(error) = read(&mut stream, &mut buffer, end).map(|count| end += count) {
+        if let Err(error) = read(stream, &mut buffer, end).map(|count| end += count) {
             let mut state = shared.lock();
             state.failed = true;
             (0..state.open.count).for_each(|_| record.error(&error));

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lattistore::Client;
+use lattistore::client::{Builder, ClientTls, Token};
 use lattistore::limits::{CLIENT_WINDOW, DEFAULT_PORT};
 
 use super::workload::{Distribution, Workload};
@@ -57,6 +59,14 @@ pub(crate) struct Target {
     #[arg(long, default_value_t = DEFAULT_PORT, env = "LATTISTORE_PORT")]
     port: u16,
 
+    /// Speak TLS to --server-ip, and trust nodes whose certificates one of those in this file signed.
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CA", conflicts_with = "cluster")]
+    tls_ca: Option<PathBuf>,
+
+    /// The file with the token that says who the load generator is.
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TOKEN_FILE", conflicts_with = "cluster")]
+    token_file: Option<PathBuf>,
+
     /// Start a cluster of so many nodes on loopback addresses, and end it after the run.
     #[arg(long, value_name = "NODES", conflicts_with = "server_ip")]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -75,6 +85,18 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.server_ip.iter().map(|ip| SocketAddr::new(*ip, self.port)).collect()
+    }
+
+    /// How clients are made.
+    pub(crate) fn clients(&self) -> Result<Builder, String> {
+        let mut builder = Client::builder();
+        if let Some(ca) = &self.tls_ca {
+            builder = builder.tls(ClientTls::read(ca).map_err(|error| error.to_string())?);
+        }
+        if let Some(file) = &self.token_file {
+            builder = builder.token(Token::read(file).map_err(|error| error.to_string())?);
+        }
+        Ok(builder)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Parser, ValueEnum};
 use lattistore::Client;
-use lattistore::client::Params;
+use lattistore::client::{ClientTls, Params, Token};
 use lattistore::limits::DEFAULT_PORT;
 
 use crate::parameter::Parameter;
@@ -80,6 +80,18 @@ pub(crate) struct Options {
     #[arg(long)]
     no_follow: bool,
 
+    /// Speak TLS, and trust nodes whose certificates one of those in this file signed (PEM).
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CA")]
+    tls_ca: Option<PathBuf>,
+
+    /// The file with the token that says who the client is.
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+
+    /// Send the token over a network without TLS, too: who listens in learns it.
+    #[arg(long)]
+    insecure: bool,
+
     /// How to print results.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     pub(crate) output: Output,
@@ -116,6 +128,13 @@ impl Options {
     /// The client that the arguments ask for.
     pub(crate) fn client(&self) -> Result<Client, String> {
         let mut builder = Client::builder().timeout(self.timeout).follow(!self.no_follow);
+        if let Some(ca) = &self.tls_ca {
+            builder = builder.tls(ClientTls::read(ca).map_err(|error| error.to_string())?);
+        }
+        if let Some(file) = &self.token_file {
+            builder = builder.token(Token::read(file).map_err(|error| error.to_string())?);
+        }
+        builder = builder.token_in_clear(self.insecure);
         for node in &self.server_ip {
             builder = builder.addresses(addresses(node, self.port)?);
         }

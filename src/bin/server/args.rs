@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
 use lattistore::cli::Generate;
 use lattistore::lpaxos::{Config, Election};
+use lattistore::security::{Files, TlsFiles};
 use lattistore::server::{Options, Place};
 use serde::Deserialize;
 
@@ -52,6 +54,30 @@ pub(crate) struct Args {
     #[arg(long)]
     in_memory: bool,
 
+    /// The file with the secret that all nodes share: who does not know it is no node
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_CLUSTER_KEY")]
+    cluster_key: Option<PathBuf>,
+
+    /// The node's certificate (PEM), and those that lead from it to the CA's: with it, all speak TLS
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+
+    /// The key of --tls-cert (PEM)
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+
+    /// The certificates of those who sign for nodes (PEM)
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CA")]
+    tls_ca: Option<PathBuf>,
+
+    /// The clients that are let in, and what each may do (TOML); without it all are
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_CLIENT_TOKENS")]
+    client_tokens: Option<PathBuf>,
+
+    /// Listen on an address that is no loopback address although nothing says who may speak
+    #[arg(long, env = "LATTISTORE_INSECURE", value_parser = BoolishValueParser::new())]
+    insecure: bool,
+
     /// How the leader is found [default: elected]
     #[arg(long, value_enum, env = "LATTISTORE_LEADER")]
     leader: Option<Leader>,
@@ -63,6 +89,10 @@ pub(crate) struct Args {
     /// Read what is not said by flags or environment variables from this TOML file
     #[arg(long, value_name = "FILE", env = "LATTISTORE_CONFIG")]
     config: Option<PathBuf>,
+
+    /// Print a new secret, for --cluster-key or for the token of a client, and exit
+    #[arg(long, exclusive = true, help_heading = "Installation")]
+    pub(crate) generate_key: bool,
 
     #[command(flatten)]
     pub(crate) generate: Generate,
@@ -92,6 +122,9 @@ Examples:
     my-ip = \"127.0.0.1\"
     node-ips = [\"127.0.0.1\", \"127.0.0.2\", \"127.0.0.3\"]
     data-dir = \"/var/lib/lattistore\"
+  A node that other machines reach (scripts/make-secrets makes the files):
+    server --my-ip 10.0.0.1 --node-ips 10.0.0.1 10.0.0.2 10.0.0.3 --cluster-key cluster.key
+      --tls-cert 10.0.0.1.pem --tls-key 10.0.0.1.key --tls-ca ca.pem --client-tokens clients.toml
 
 Exit codes:
   0  stopped by SIGINT or SIGTERM
@@ -141,9 +174,31 @@ impl Args {
         };
         let port = self.port.or(file.port).unwrap_or(DEFAULT_PORT);
         let mut options = Options::new(my_ip, node_ips, port, place);
+        let cluster_key = self.cluster_key.or(file.cluster_key);
+        let tls = tls_files(
+            self.tls_cert.or(file.tls_cert),
+            self.tls_key.or(file.tls_key),
+            self.tls_ca.or(file.tls_ca),
+        )?;
+        let client_tokens = self.client_tokens.or(file.client_tokens);
+        options.security = Files { cluster_key, tls, client_tokens };
+        options.insecure = self.insecure || file.insecure;
         options.config = Config { election, ..Config::default() };
         let log = self.log.or(file.log.map(|level| level.0)).unwrap_or(log::LevelFilter::Info);
         Ok(Settings { options, log })
+    }
+}
+
+/// The three files of TLS, or none of them.
+fn tls_files(
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    ca: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, String> {
+    match (cert, key, ca) {
+        (None, None, None) => Ok(None),
+        (Some(cert), Some(key), Some(ca)) => Ok(Some(TlsFiles { cert, key, ca })),
+        _ => Err("TLS needs all of --tls-cert, --tls-key and --tls-ca".to_owned()),
     }
 }
 

@@ -16,6 +16,12 @@ pub(crate) struct File {
     pub(crate) port: Option<u16>,
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) in_memory: bool,
+    pub(crate) cluster_key: Option<PathBuf>,
+    pub(crate) tls_cert: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
+    pub(crate) tls_ca: Option<PathBuf>,
+    pub(crate) client_tokens: Option<PathBuf>,
+    pub(crate) insecure: bool,
     pub(crate) leader: Option<Leader>,
     pub(crate) log: Option<Level>,
 }

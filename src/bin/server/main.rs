@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use args::Args;
 use clap::{CommandFactory, Parser};
+use lattistore::security::generate_key;
 use lattistore::server::{Server, ServerError};
 
 /// The exit code of wrong options, as of clap's own errors.
@@ -21,6 +22,9 @@ fn main() -> ExitCode {
         Ok(true) => return ExitCode::SUCCESS,
         Err(error) => return fail(&format!("cannot write: {error}"), USAGE),
     }
+    if args.generate_key {
+        return print_new_key();
+    }
     let settings = match args.settings() {
         Ok(settings) => settings,
         Err(error) => return fail(&error, USAGE),
@@ -29,6 +33,18 @@ fn main() -> ExitCode {
     match Server::start(settings.options).and_then(serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string(), error.exit_code()),
+    }
+}
+
+/// Prints a new secret.
+fn print_new_key() -> ExitCode {
+    let Some(key) = generate_key() else {
+        let error = ServerError::Random("it was asked for a key".to_owned());
+        return fail(&error.to_string(), error.exit_code());
+    };
+    match writeln!(io::stdout(), "{key}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("cannot write: {error}"), USAGE),
     }
 }
 

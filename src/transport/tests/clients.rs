@@ -117,6 +117,38 @@ fn silent_and_slow_clients_are_cut_off() {
     }
 }
 
+/// The beginning of a large request.
+fn begun() -> Vec<u8> {
+    [&1_000_000_u32.to_be_bytes()[..], &[8, 1]].concat()
+}
+
+#[test]
+fn a_large_request_for_which_there_is_no_room_is_not_read() {
+    let running = start(Settings { max_coming_bytes: 999_999, ..settings() });
+    let mut large = running.client();
+    large.send(&begun());
+    let answer = ClientResponse { id: 0, outcome: ClientOutcome::TooManyRequests };
+    assert_eq!(large.answer(), answer);
+    large.wait_for_end();
+    let mut small = running.client();
+    small.ask(1);
+    running.request().1.send(said("served"));
+    assert_eq!(small.answer(), answer_to(1, "served"));
+}
+
+#[test]
+fn a_large_request_that_is_not_finished_gives_its_room_back() {
+    let running = start(Settings { max_coming_bytes: 1_000_000, ..settings() });
+    for _ in 0..3 {
+        let mut large = running.client();
+        large.send(&begun());
+        large.stream.close_writing();
+        // It was read to its end, which came too soon.
+        assert!(matches!(large.answer().outcome, ClientOutcome::BadRequest(_)));
+        large.wait_for_end();
+    }
+}
+
 #[test]
 fn no_more_requests_are_read_than_may_be_unanswered() {
     const MOST: usize = 3;

@@ -20,7 +20,7 @@ fn greeting_error(running: &Running, role: &Role) -> GreetError {
 #[test]
 fn clients_and_peers_are_let_in_and_learn_by_whom() {
     let running = start(settings());
-    for role in [Role::Client, Role::Peer(peer_hello(NodeId(2)))] {
+    for role in [Role::Client { token: None }, Role::Peer(peer_hello(NodeId(2)))] {
         let stream = Stream::connect(running.address(), FOREVER).expect("connected");
         let (_, accepted) = greet(&stream, &role, FOREVER).expect("let in");
         assert_eq!(accepted, Accepted { node: NodeId(1), cluster: None });
@@ -43,7 +43,7 @@ fn a_peer_that_the_node_does_not_want_is_told_why() {
 fn another_version_is_refused_by_name() {
     let running = start(settings());
     let mut client = Client::silent(running.address());
-    let mut hello = encode_hello(&Role::Client);
+    let mut hello = encode_hello(&Role::Client { token: None });
     // The version is the message's first field: a tag and one byte.
     hello[5] = 9;
     client.send(&hello);
@@ -79,7 +79,7 @@ fn what_is_no_greeting_is_refused() {
 #[test]
 fn a_connection_that_ends_before_its_greeting_leaves_no_trace() {
     let running = start(Settings { max_ungreeted: 1, ..settings() });
-    for bytes in [&b""[..], &[0, 0], &encode_hello(&Role::Client)[..7]] {
+    for bytes in [&b""[..], &[0, 0], &encode_hello(&Role::Client { token: None })[..7]] {
         let mut client = Client::silent(running.address());
         client.send(bytes);
         client.stream.close_writing();
@@ -92,7 +92,7 @@ fn a_connection_that_ends_before_its_greeting_leaves_no_trace() {
 pub(super) fn greeted_at_last(running: &Running) -> Client {
     loop {
         let stream = Stream::connect(running.address(), FOREVER).expect("connected");
-        match greet(&stream, &Role::Client, FOREVER) {
+        match greet(&stream, &Role::Client { token: None }, FOREVER) {
             Ok((reader, _)) => return Client { stream, reader },
             // A refusal without reading the greeting may end in a reset.
             Err(GreetError::Connection(_)) => {}
@@ -107,7 +107,7 @@ pub(super) fn greeted_at_last(running: &Running) -> Client {
 #[test]
 fn who_does_not_greet_has_to_leave() {
     let running = start(Settings { greeting_time: Duration::from_millis(20), ..settings() });
-    for bytes in [&b""[..], &[0, 0], &encode_hello(&Role::Client)[..7]] {
+    for bytes in [&b""[..], &[0, 0], &encode_hello(&Role::Client { token: None })[..7]] {
         let mut client = Client::silent(running.address());
         client.send(bytes);
         assert_eq!(refused(&mut client).reason, Reason::Malformed);
@@ -120,16 +120,34 @@ fn more_than_may_wait_to_be_greeted_are_refused() {
     let mut waiting = Client::silent(running.address());
     let mut second = Client::silent(running.address());
     assert_eq!(refused(&mut second).reason, Reason::TooManyConnections);
-    waiting.send(&encode_hello(&Role::Client));
+    waiting.send(&encode_hello(&Role::Client { token: None }));
     assert!(decode_welcome(&waiting.frame().expect("an answer")).expect("understood").is_ok());
     greeted_at_last(&running);
+}
+
+/// A prompt that was left open makes room for who has something to ask.
+#[test]
+fn a_newcomer_takes_the_seat_of_who_asked_nothing_for_longest() {
+    let idle = Settings { max_clients: 2, client_seat_time: Duration::ZERO, ..settings() };
+    let running = start(idle);
+    let (mut first, mut second) = (running.client(), running.client());
+    first.ask(1);
+    running.request().1.send(said("served"));
+    assert_eq!(first.answer(), answer_to(1, "served"));
+    let mut third = running.client();
+    second.wait_for_end();
+    for client in [&mut first, &mut third] {
+        client.ask(2);
+        running.request().1.send(said("served"));
+        assert_eq!(client.answer(), answer_to(2, "served"));
+    }
 }
 
 #[test]
 fn clients_above_the_bound_are_refused_and_peers_are_not() {
     let running = start(Settings { max_clients: 1, ..settings() });
     let mut first = running.client();
-    match greeting_error(&running, &Role::Client) {
+    match greeting_error(&running, &Role::Client { token: None }) {
         GreetError::Refused(refusal) => assert_eq!(refusal.reason, Reason::TooManyConnections),
         other => panic!("{other}"),
     }

@@ -1,10 +1,15 @@
 //! Tests of the transport over real TCP on loopback. Conditions are waited for; nothing sleeps and
 //! no time is asserted.
 
+#[path = "../../../tests/support/authority.rs"]
+mod authority;
 mod clients;
 mod greetings;
+mod keyed;
 mod peers;
 mod stopping;
+mod tls;
+mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -20,6 +25,7 @@ use super::{
 use super::{greet, write_frames};
 use crate::limits::MAX_RESPONSE_FRAME_BYTES;
 use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot};
+use crate::security::{Rights, Security, TlsFiles};
 use crate::wire::{
     Accepted, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, PeerHello, Refusal,
     RequestBody, Role, Welcome, decode_response, encode_peer, encode_request,
@@ -36,6 +42,8 @@ struct Node {
     refuse_peers: Mutex<Option<Refusal>>,
     refuse_found: Mutex<Option<Refusal>>,
     peers_asked: AtomicUsize,
+    /// Of who asked last.
+    rights: Mutex<Option<Rights>>,
 }
 
 impl Handler for Node {
@@ -59,8 +67,9 @@ impl Handler for Node {
         self.refuse_found.lock().clone().map_or(Ok(()), Err)
     }
 
-    fn request(&self, request: ClientRequest, reply: Reply) {
+    fn request(&self, rights: Rights, request: ClientRequest, reply: Reply) {
         assert_ne!(request.timeout_ms, PANIC_MS, "asked to panic");
+        *self.rights.lock() = Some(rights);
         self.requests.send((request, reply)).expect("the test goes on");
     }
 }
@@ -120,6 +129,10 @@ fn start(settings: Settings) -> Running {
 }
 
 fn start_at(address: SocketAddr, id: u64, settings: Settings) -> Running {
+    start_with(address, id, settings, Security::default())
+}
+
+fn start_with(address: SocketAddr, id: u64, settings: Settings, security: Security) -> Running {
     let (requests_in, requests) = unbounded();
     let (events_in, events) = bounded(64);
     let node = Arc::new(Node {
@@ -128,9 +141,11 @@ fn start_at(address: SocketAddr, id: u64, settings: Settings) -> Running {
         refuse_peers: Mutex::new(None),
         refuse_found: Mutex::new(None),
         peers_asked: AtomicUsize::new(0),
+        rights: Mutex::new(None),
     });
     let handler: Arc<dyn Handler> = Arc::clone(&node) as Arc<dyn Handler>;
-    let transport = Transport::start(address, settings, handler, events_in).expect("it starts");
+    let transport =
+        Transport::start(address, settings, security, handler, events_in).expect("it starts");
     Running { transport, node, events, requests }
 }
 
@@ -157,7 +172,7 @@ struct Client {
 impl Client {
     /// A client that was let in.
     fn connect(address: SocketAddr) -> Client {
-        Client::greet(address, &Role::Client)
+        Client::greet(address, &Role::Client { token: None })
     }
 
     /// A peer that was let in.

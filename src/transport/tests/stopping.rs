@@ -35,7 +35,7 @@ fn every_thread_ends_and_the_port_is_free() {
     assert!(matches!(b.event(), Event::Connected { .. }));
     let mut silent = Client::silent(address);
     let mut half_greeted = Client::silent(address);
-    half_greeted.send(&encode_hello(&Role::Client)[..6]);
+    half_greeted.send(&encode_hello(&Role::Client { token: None })[..6]);
     let mut idle = a.client();
     let mut waiting = a.client();
     waiting.ask(1);

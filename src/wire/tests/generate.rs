@@ -17,9 +17,11 @@ use crate::lpaxos::{
     NeedPrevious, NodeId, Page, PageMerged, Patch, Position, Prepare, Previous, Progress, Promise,
     PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
 };
+use crate::security::{Nonce, Proof, Token};
 use crate::wire::{
-    Accepted as LetIn, ClientOutcome, ClientRequest, Introduction, MemberStatus, NodeStatus,
-    PeerHello, ProgramError, Reason, Redirect, Refusal, RequestBody, Role, Sizes, Welcome,
+    Accepted as LetIn, Approach, Challenge, ClientOutcome, ClientRequest, Introduction,
+    MemberStatus, NodeStatus, PeerHello, ProgramError, Proven, Reason, Redirect, Refusal,
+    RequestBody, Role, Sizes, Welcome,
 };
 
 fn number() -> impl Strategy<Value = u64> {
@@ -193,7 +195,27 @@ pub(super) fn role() -> impl Strategy<Value = Role> {
         (node(), ip(), cluster(), vec(ip(), 0..5)).prop_map(|(node, address, cluster, listed)| {
             Role::Peer(PeerHello { node, address, cluster, listed })
         });
-    prop_oneof![Just(Role::Client), peer]
+    let approach = (ip(), any_32())
+        .prop_map(|(address, nonce)| Role::Approach(Approach { address, nonce: Nonce(nonce) }));
+    let client = option::of(vec(any::<u8>(), 1..100))
+        .prop_map(|token| Role::Client { token: token.map(Token::new) });
+    prop_oneof![client, peer, approach]
+}
+
+fn any_32() -> impl Strategy<Value = [u8; 32]> {
+    any::<[u8; 32]>()
+}
+
+/// What a node with a cluster key answers an approach.
+pub(super) fn challenge() -> impl Strategy<Value = Challenge> {
+    (any_32(), any_32())
+        .prop_map(|(nonce, proof)| Challenge { nonce: Nonce(nonce), proof: Proof(proof) })
+}
+
+/// Words with their proof.
+pub(super) fn proven() -> impl Strategy<Value = Proven> {
+    (vec(any::<u8>(), 0..100), any_32())
+        .prop_map(|(words, proof)| Proven { words: words.into(), proof: Proof(proof) })
 }
 
 /// The answer to a greeting.
@@ -207,6 +229,8 @@ pub(super) fn welcome() -> impl Strategy<Value = Welcome> {
         Reason::UnknownNode,
         Reason::TooManyConnections,
         Reason::Closing,
+        Reason::NotAuthorized,
+        Reason::TlsExpected,
     ];
     prop_oneof![
         (node(), cluster()).prop_map(|(node, cluster)| Ok(LetIn { node, cluster })),
@@ -327,5 +351,6 @@ pub(super) fn outcome() -> impl Strategy<Value = ClientOutcome> {
         ".{0,40}".prop_map(ClientOutcome::NumberOutsideWindow),
         position().prop_map(|position| ClientOutcome::AnswerNotKept { position }),
         ".{0,40}".prop_map(ClientOutcome::BadRequest),
+        ".{0,40}".prop_map(ClientOutcome::PermissionDenied),
     ]
 }

@@ -9,7 +9,7 @@ use super::payload;
 use crate::limits::{
     ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCH_BYTES,
     MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, MAX_REQUEST_FIELDS, MAX_REQUEST_FRAME_BYTES,
-    MAX_RESPONSE_FRAME_BYTES, NUMBERS_BELOW,
+    MAX_RESPONSE_FRAME_BYTES, MAX_SECRET_BYTES, NUMBERS_BELOW,
 };
 use crate::lpaxos::{
     Ballot, Entry, Message, NodeId, Page, Patch, Position, PromisePage, RepairPatches, Slot,
@@ -17,9 +17,9 @@ use crate::lpaxos::{
 use crate::wire::proto::peer::peer_message::Body;
 use crate::wire::proto::{client, hello, peer};
 use crate::wire::{
-    ClientOutcome, ClientRequest, PROTOCOL_VERSION, Reason, RequestBody, WireError, decode_hello,
-    decode_peer, decode_request, decode_response, decode_welcome, encode_peer, encode_request,
-    encode_response,
+    ClientOutcome, ClientRequest, PROTOCOL_VERSION, Reason, Refusal, RequestBody, WireError,
+    decode_challenge, decode_hello, decode_peer, decode_proven_hello, decode_proven_welcome,
+    decode_request, decode_response, decode_welcome, encode_peer, encode_request, encode_response,
 };
 
 fn bytes(message: &impl protobuf::Message) -> Vec<u8> {
@@ -225,6 +225,40 @@ fn greetings_of_another_version_or_without_a_role() {
     for bytes in [bytes(&none), vec![0xff; 8]] {
         assert_eq!(decode_hello(&bytes).expect_err("refused").reason, Reason::Malformed);
     }
+}
+
+#[test]
+fn numbers_proofs_and_tokens_of_another_size() {
+    let hello = |role| {
+        let hello =
+            hello::Hello { version: PROTOCOL_VERSION, role: Some(role), ..Default::default() };
+        bytes(&hello)
+    };
+    let answer = |answer| {
+        let version = PROTOCOL_VERSION;
+        bytes(&hello::Welcome { version, answer: Some(answer), ..Default::default() })
+    };
+    for size in [0, 31, 33, 4096] {
+        let wrong = |field| WireError::WrongSize { field, size, expected: 32 };
+        let (short, whole) = (Bytes::from(vec![1; size]), Bytes::from(vec![1; 32]));
+        let address = "::1".to_owned();
+        let approach = hello::Approach { nonce: short.clone(), address, ..Default::default() };
+        let refusal = decode_hello(&hello(hello::hello::Role::Approach(approach)));
+        assert_eq!(refusal, Err(Refusal::malformed(&wrong("nonce"))));
+        let challenge =
+            hello::Challenge { nonce: whole, proof: short.clone(), ..Default::default() };
+        let challenge = decode_challenge(&answer(hello::welcome::Answer::Challenge(challenge)));
+        assert_eq!(challenge, Err(wrong("proof")));
+        let proven = hello::Proven { proof: short, ..Default::default() };
+        let refusal = decode_proven_hello(&hello(hello::hello::Role::Proven(proven.clone())));
+        assert_eq!(refusal, Err(Refusal::malformed(&wrong("proof"))));
+        let welcome = decode_proven_welcome(&answer(hello::welcome::Answer::Proven(proven)));
+        assert_eq!(welcome, Err(wrong("proof")));
+    }
+    let token = Bytes::from(vec![b't'; MAX_SECRET_BYTES + 1]);
+    let client = hello::ClientHello { token, ..Default::default() };
+    let refusal = decode_hello(&hello(hello::hello::Role::Client(client))).expect_err("refused");
+    assert_eq!(refusal.reason, Reason::Malformed);
 }
 
 #[test]

@@ -2,18 +2,25 @@
 
 use proptest::prelude::*;
 
-use super::generate::{introduction, message, outcome, request, role, welcome};
+use super::generate::{challenge, introduction, message, outcome, proven, request, role, welcome};
 use super::payload;
 use crate::wire::{
-    Certainty, ClientOutcome, ClientResponse, PeerFrame, decode_hello, decode_peer, decode_request,
-    decode_response, decode_welcome, encode_hello, encode_introduction, encode_peer,
-    encode_request, encode_response, encode_welcome,
+    Certainty, ClientOutcome, ClientResponse, PeerFrame, Role, decode_challenge, decode_hello,
+    decode_peer, decode_peer_words, decode_proven_hello, decode_proven_welcome, decode_request,
+    decode_response, decode_welcome, decode_welcome_words, encode_challenge, encode_hello,
+    encode_introduction, encode_peer, encode_peer_words, encode_proven_hello,
+    encode_proven_welcome, encode_request, encode_response, encode_welcome, encode_welcome_words,
 };
 
 /// Whatever comes, decoding gives a value or an error.
 fn decode_all(bytes: &[u8]) {
     let _ = decode_hello(bytes);
     let _ = decode_welcome(bytes);
+    let _ = decode_challenge(bytes);
+    let _ = decode_proven_hello(bytes);
+    let _ = decode_proven_welcome(bytes);
+    let _ = decode_peer_words(bytes);
+    let _ = decode_welcome_words(bytes);
     let _ = decode_request(bytes);
     let _ = decode_response(bytes);
     let _ = decode_peer(bytes);
@@ -28,6 +35,38 @@ proptest! {
     #[test]
     fn welcomes(welcome in welcome()) {
         prop_assert_eq!(decode_welcome(payload(&encode_welcome(&welcome))), Ok(welcome));
+    }
+
+    #[test]
+    fn greetings_of_nodes_with_a_key(challenge in challenge(), proven in proven()) {
+        let frame = encode_challenge(&challenge);
+        prop_assert_eq!(decode_challenge(payload(&frame)), Ok(Ok(challenge)));
+        prop_assert!(decode_welcome(payload(&frame)).is_err(), "it is no answer by itself");
+        let frame = encode_proven_hello(&proven);
+        prop_assert_eq!(decode_proven_hello(payload(&frame)), Ok(proven.clone()));
+        prop_assert!(decode_hello(payload(&frame)).is_err(), "it is no greeting by itself");
+        let frame = encode_proven_welcome(&proven);
+        prop_assert_eq!(decode_proven_welcome(payload(&frame)), Ok(Ok(proven)));
+    }
+
+    #[test]
+    fn refusals_instead_of_a_step(welcome in welcome()) {
+        let frame = encode_welcome(&welcome);
+        if let Err(refusal) = welcome {
+            prop_assert_eq!(decode_challenge(payload(&frame)), Ok(Err(refusal.clone())));
+            prop_assert_eq!(decode_proven_welcome(payload(&frame)), Ok(Err(refusal)));
+        } else {
+            prop_assert!(decode_challenge(payload(&frame)).is_err());
+            prop_assert!(decode_proven_welcome(payload(&frame)).is_err());
+        }
+    }
+
+    #[test]
+    fn words(role in role(), welcome in welcome()) {
+        if let Role::Peer(peer) = role {
+            prop_assert_eq!(decode_peer_words(&encode_peer_words(&peer)), Ok(peer));
+        }
+        prop_assert_eq!(decode_welcome_words(&encode_welcome_words(&welcome)), Ok(welcome));
     }
 
     #[test]

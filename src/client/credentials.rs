@@ -1,0 +1,39 @@
+//! What a client shows to nodes, and what it asks of them.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::error::Cause;
+use crate::security::{ClientTls, Token};
+use crate::transport::Stream;
+
+/// What a client shows to nodes, and what it asks of them: by default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    /// With it all connections are TLS, and nodes have to show a certificate.
+    pub tls: Option<ClientTls>,
+    /// The secret that says who the client is.
+    pub token: Option<Token>,
+    /// Whether the token may leave this machine unencrypted.
+    pub token_in_clear: bool,
+}
+
+impl Credentials {
+    /// Connects to a node within `time`.
+    ///
+    /// # Errors
+    /// When it is not there or not trusted, or the token would be sent in clear.
+    pub fn connect(&self, node: SocketAddr, time: Duration) -> Result<Stream, Cause> {
+        let is_safe = self.tls.is_some() || node.ip().to_canonical().is_loopback();
+        if self.token.is_some() && !is_safe && !self.token_in_clear {
+            return Err(Cause::TokenInClear { node });
+        }
+        let until = Instant::now() + time;
+        let unreachable =
+            |error: std::io::Error| Cause::Unreachable { node, why: error.to_string() };
+        let stream = Stream::connect(node, time).map_err(unreachable)?;
+        let Some(tls) = &self.tls else { return Ok(stream) };
+        let session = tls.connect(node.ip().to_canonical()).map_err(std::io::Error::other);
+        session.and_then(|session| stream.secured(session, until)).map_err(unreachable)
+    }
+}

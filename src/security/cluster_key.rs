@@ -1,0 +1,207 @@
+//! The secret that the nodes of a cluster share, and what they prove with it.
+//!
+//! Each side of a greeting shows that it knows the key by a keyed hash (HMAC-SHA-256) over all that
+//! makes this greeting this one: which side speaks and at which step ([`Claim`]), both sides'
+//! addresses and fresh random numbers, the TLS session if there is one ([`Meeting`]), and the very
+//! bytes of what it says. So a recorded proof is of no use in another greeting, one that was given in
+//! one direction none in the other, and a node cannot be made to give a proof that another node
+//! would take for somebody else's. The key itself is never sent.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
+
+use ring::hmac;
+
+use super::error::SecurityError;
+use super::file::read_secret;
+
+/// Bytes of a [`Nonce`].
+pub const NONCE_BYTES: usize = 32;
+
+/// Bytes of a [`Proof`].
+pub const PROOF_BYTES: usize = 32;
+
+/// What no other program or purpose that uses the same secret puts before what it hashes.
+const DOMAIN: &[u8] = b"lattistore cluster key, greeting of nodes, version 1";
+
+/// Bytes of a new key before they are written in hexadecimal digits.
+const NEW_KEY_BYTES: usize = 32;
+
+/// The secret that the nodes of a cluster share.
+#[derive(Clone)]
+pub struct ClusterKey(hmac::Key);
+
+/// A random number that is used once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nonce(pub [u8; NONCE_BYTES]);
+
+/// What only who knows the key can have made. Compare it with [`ClusterKey::verify`] only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof(pub [u8; PROOF_BYTES]);
+
+/// What a proof says, and so who gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Of the side that was connected to: it knows the key.
+    AcceptorKnows,
+    /// Of the side that connected: it knows the key, and these are its words.
+    ConnectorSays,
+    /// Of the side that was connected to: these are its words.
+    AcceptorSays,
+}
+
+/// One side of a greeting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Party {
+    /// Where node lists have it.
+    pub address: IpAddr,
+    /// What it drew for this greeting.
+    pub nonce: Nonce,
+}
+
+/// What is the same for both ends of one TLS session and for nobody else (RFC 9266 and RFC 8446,
+/// "exporters").
+pub type Channel = [u8; 32];
+
+/// A greeting, as both sides see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meeting {
+    /// Who connected.
+    pub connector: Party,
+    /// Who was connected to.
+    pub acceptor: Party,
+    /// The TLS session, if there is one.
+    pub channel: Option<Channel>,
+}
+
+impl Nonce {
+    /// A new one; `None` when the system gives no random numbers.
+    pub fn new() -> Option<Nonce> {
+        let mut bytes = [0; NONCE_BYTES];
+        getrandom::fill(&mut bytes).ok()?;
+        Some(Nonce(bytes))
+    }
+}
+
+/// A new random key, in hexadecimal digits; `None` when the system gives no random numbers.
+pub fn generate_key() -> Option<String> {
+    let mut bytes = [0_u8; NEW_KEY_BYTES];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+impl ClusterKey {
+    /// The key in a file: one line of at least 32 characters.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds no such key.
+    pub fn read(path: &Path) -> Result<ClusterKey, SecurityError> {
+        Ok(ClusterKey::new(&read_secret(path)?))
+    }
+
+    /// The key of these bytes, which nobody can guess.
+    pub fn new(secret: &[u8]) -> ClusterKey {
+        ClusterKey(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    /// The proof of a claim about `words` in a meeting.
+    pub fn prove(&self, claim: Claim, meeting: &Meeting, words: &[u8]) -> Proof {
+        let tag = hmac::sign(&self.0, &covered(claim, meeting, words));
+        let mut proof = [0; PROOF_BYTES];
+        proof.copy_from_slice(tag.as_ref());
+        Proof(proof)
+    }
+
+    /// Whether who gave this proof knows the key. Takes the same time whatever is wrong.
+    pub fn verify(&self, claim: Claim, meeting: &Meeting, words: &[u8], proof: &Proof) -> bool {
+        hmac::verify(&self.0, &covered(claim, meeting, words), &proof.0).is_ok()
+    }
+}
+
+/// Says nothing of the key.
+impl fmt::Debug for ClusterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClusterKey")
+    }
+}
+
+/// The bytes that a proof covers. Each part has its length before it, so that no two lists of parts
+/// give the same bytes.
+fn covered(claim: Claim, meeting: &Meeting, words: &[u8]) -> Vec<u8> {
+    let claim: &[u8] = match claim {
+        Claim::AcceptorKnows => b"acceptor knows",
+        Claim::ConnectorSays => b"connector says",
+        Claim::AcceptorSays => b"acceptor says",
+    };
+    let Meeting { connector, acceptor, channel } = meeting;
+    let (from, to) = (connector.address.to_string(), acceptor.address.to_string());
+    let parts: [&[u8]; 8] = [
+        DOMAIN,
+        claim,
+        from.as_bytes(),
+        &connector.nonce.0,
+        to.as_bytes(),
+        &acceptor.nonce.0,
+        channel.as_ref().map_or(&[], |channel| &channel[..]),
+        words,
+    ];
+    let mut bytes = Vec::with_capacity(parts.iter().map(|part| 8 + part.len()).sum());
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn party(last: u8) -> Party {
+        Party { address: IpAddr::from([10, 0, 0, last]), nonce: Nonce([last; NONCE_BYTES]) }
+    }
+
+    fn meeting() -> Meeting {
+        Meeting { connector: party(1), acceptor: party(2), channel: None }
+    }
+
+    #[test]
+    fn a_proof_holds_for_its_claim_meeting_and_words_and_for_no_others() {
+        let key = ClusterKey::new(&[7; 32]);
+        let proof = key.prove(Claim::ConnectorSays, &meeting(), b"words");
+        let holds = |key: &ClusterKey, claim, meeting: &Meeting, words: &[u8]| {
+            key.verify(claim, meeting, words, &proof)
+        };
+        let Meeting { connector, acceptor, .. } = meeting();
+        assert!(holds(&key, Claim::ConnectorSays, &meeting(), b"words"));
+        assert!(!holds(&ClusterKey::new(&[8; 32]), Claim::ConnectorSays, &meeting(), b"words"));
+        assert!(!holds(&key, Claim::ConnectorSays, &meeting(), b"word"));
+        for claim in [Claim::AcceptorKnows, Claim::AcceptorSays] {
+            assert!(!holds(&key, claim, &meeting(), b"words"), "{claim:?}");
+        }
+        let others = [
+            Meeting { connector: acceptor, acceptor: connector, channel: None },
+            Meeting { connector: Party { nonce: Nonce([9; 32]), ..connector }, ..meeting() },
+            Meeting { acceptor: Party { nonce: Nonce([9; 32]), ..acceptor }, ..meeting() },
+            Meeting { acceptor: Party { address: party(3).address, ..acceptor }, ..meeting() },
+            Meeting { connector: Party { address: party(3).address, ..connector }, ..meeting() },
+            Meeting { channel: Some([0; 32]), ..meeting() },
+        ];
+        for other in &others {
+            assert!(!holds(&key, Claim::ConnectorSays, other, b"words"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn new_keys_are_long_and_differ() {
+        let (one, other) = (generate_key().expect("random"), generate_key().expect("random"));
+        assert_eq!(one.len(), 2 * NEW_KEY_BYTES);
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn nothing_of_the_key_is_shown() {
+        assert_eq!(format!("{:?}", ClusterKey::new(b"secret")), "ClusterKey");
+    }
+}

@@ -1,0 +1,79 @@
+//! Reading small files that hold secrets, or say who knows them.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use log::warn;
+
+use super::error::{SecurityError, What};
+use crate::limits::{LEAST_SECRET_BYTES, MAX_SECRET_BYTES};
+
+/// The bytes of a file of at most `limit` bytes.
+pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, SecurityError> {
+    let wrong = |error| SecurityError::new(path, What::Read(error));
+    let file = File::open(path).map_err(wrong)?;
+    let mut bytes = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX);
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(wrong)?;
+    match bytes.len() <= limit {
+        true => Ok(bytes),
+        false => Err(SecurityError::new(path, What::TooLarge { limit })),
+    }
+}
+
+/// The text of a file that is not meant for others; warns where others can read it.
+pub(super) fn read_private(path: &Path, limit: usize) -> Result<Vec<u8>, SecurityError> {
+    let bytes = read(path, limit)?;
+    warn_if_shared(path);
+    Ok(bytes)
+}
+
+/// The one secret in a file, without the white space around it.
+pub(super) fn read_secret(path: &Path) -> Result<Vec<u8>, SecurityError> {
+    let bytes = read_private(path, MAX_SECRET_BYTES)?;
+    let secret = bytes.trim_ascii();
+    match secret.len() >= LEAST_SECRET_BYTES {
+        true => Ok(secret.to_vec()),
+        false => Err(SecurityError::content(
+            path,
+            format!(
+                "a secret has at least {LEAST_SECRET_BYTES} characters: `server --generate-key` \
+                 makes one"
+            ),
+        )),
+    }
+}
+
+#[cfg(unix)]
+fn warn_if_shared(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let others = 0o077;
+    if std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & others != 0) {
+        let path = path.display();
+        warn!("{path} can be used by other users of this machine: chmod 600 {path}");
+    }
+}
+
+#[cfg(not(unix))]
+fn warn_if_shared(_: &Path) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_trimmed_and_bounded() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("secret");
+        let secret = "s".repeat(LEAST_SECRET_BYTES);
+        std::fs::write(&path, format!("  {secret}\n\n")).expect("a file");
+        assert_eq!(read_secret(&path).expect("a secret"), secret.as_bytes());
+        for text in [secret[1..].to_owned(), "s".repeat(MAX_SECRET_BYTES + 1)] {
+            std::fs::write(&path, &text).expect("a file");
+            let error = read_secret(&path).expect_err("no secret").to_string();
+            assert!(error.contains("secret") && !error.contains(&text), "{error}");
+        }
+        assert!(read_secret(&directory.path().join("none")).is_err());
+    }
+}

@@ -1,0 +1,202 @@
+//! TLS: the certificates of nodes, and whom to trust. Version 1.3 only, as all programs are of one
+//! release; nothing is resumed, as connections are few and long.
+//!
+//! A node's certificate names the node's address (subject alternative name, IP address): a node that
+//! connects is let in as a node only where it shows a certificate that names the address which it says
+//! is its own, so neither a client's certificate nor another node's is good for that.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::{
+    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
+};
+
+use super::error::SecurityError;
+use super::file::{read, read_private};
+use crate::limits::MAX_CERTIFICATE_FILE_BYTES;
+
+/// The files that a node speaks TLS with, all in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The node's certificate and those that lead from it to the CA's.
+    pub cert: PathBuf,
+    /// The key of the certificate.
+    pub key: PathBuf,
+    /// The certificates of those who may sign for nodes and clients.
+    pub ca: PathBuf,
+}
+
+/// What a node speaks TLS with.
+#[derive(Clone)]
+pub struct NodeTls {
+    accepting: Arc<ServerConfig>,
+    connecting: Arc<ClientConfig>,
+    verifier: Arc<WebPkiServerVerifier>,
+    chain: Vec<CertificateDer<'static>>,
+    path: PathBuf,
+}
+
+/// What a client speaks TLS with: it shows no certificate, and checks the node's.
+#[derive(Clone)]
+pub struct ClientTls(Arc<ClientConfig>);
+
+impl NodeTls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When one cannot be read, or the key is not that of the certificate.
+    pub fn read(files: &TlsFiles) -> Result<NodeTls, SecurityError> {
+        let roots = roots(&files.ca)?;
+        let chain = certificates(&files.cert)?;
+        let key = || private_key(&files.key);
+        let wrong = |error: rustls::Error| SecurityError::content(&files.cert, error.to_string());
+        let bad_ca = |error: rustls::server::VerifierBuilderError| {
+            SecurityError::content(&files.ca, error.to_string())
+        };
+        let (provider, versions) = (provider(), [&rustls::version::TLS13]);
+        let clients = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
+            .allow_unauthenticated()
+            .build()
+            .map_err(bad_ca)?;
+        let mut accepting = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&versions)
+            .map_err(wrong)?
+            .with_client_cert_verifier(clients)
+            .with_single_cert(chain.clone(), key()?)
+            .map_err(wrong)?;
+        accepting.send_tls13_tickets = 0;
+        let mut connecting = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&versions)
+            .map_err(wrong)?
+            .with_root_certificates(roots.clone())
+            .with_client_auth_cert(chain.clone(), key()?)
+            .map_err(wrong)?;
+        connecting.resumption = Resumption::disabled();
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(roots, provider).build().map_err(bad_ca)?;
+        let (accepting, connecting) = (Arc::new(accepting), Arc::new(connecting));
+        Ok(NodeTls { accepting, connecting, verifier, chain, path: files.cert.clone() })
+    }
+
+    /// Looks whether other nodes and clients would take the node's own certificate.
+    ///
+    /// # Errors
+    /// What they would find wrong with it.
+    pub fn check_own(&self, address: IpAddr) -> Result<(), SecurityError> {
+        let Some((own, others)) = self.chain.split_first() else {
+            return Err(SecurityError::content(&self.path, "there is no certificate in it"));
+        };
+        let name = ServerName::from(address);
+        let verified = self.verifier.verify_server_cert(own, others, &name, &[], UnixTime::now());
+        verified.map(drop).map_err(|error| {
+            let wrong = format!(
+                "{error}: a node's certificate is signed by the CA, in force, and names the node's \
+                 address ({address}) as an IP address in its subject alternative name"
+            );
+            SecurityError::content(&self.path, wrong)
+        })
+    }
+
+    /// The node's side of a session on a connection that another opened.
+    ///
+    /// # Errors
+    /// Not with what was read; TLS is not begun then.
+    pub fn accept(&self) -> Result<Connection, rustls::Error> {
+        ServerConnection::new(self.accepting.clone()).map(Connection::Server)
+    }
+
+    /// The node's side of a session on a connection that it opened to the node at `address`.
+    ///
+    /// # Errors
+    /// As [`accept`](NodeTls::accept).
+    pub fn connect(&self, address: IpAddr) -> Result<Connection, rustls::Error> {
+        connect(&self.connecting, address)
+    }
+}
+
+impl ClientTls {
+    /// Trusts nodes whose certificates one of those in the file signed (PEM).
+    ///
+    /// # Errors
+    /// When it cannot be read, or holds no certificate.
+    pub fn read(ca: &Path) -> Result<ClientTls, SecurityError> {
+        let wrong = |error: rustls::Error| SecurityError::content(ca, error.to_string());
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(wrong)?
+            .with_root_certificates(roots(ca)?)
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Ok(ClientTls(Arc::new(config)))
+    }
+
+    /// The client's side of a session with the node at `address`.
+    ///
+    /// # Errors
+    /// Not with what was read; TLS is not begun then.
+    pub fn connect(&self, address: IpAddr) -> Result<Connection, rustls::Error> {
+        connect(&self.0, address)
+    }
+}
+
+/// Whether a certificate, which was verified already, is that of the node at `address`.
+pub fn names_address(certificate: &CertificateDer<'_>, address: IpAddr) -> bool {
+    ParsedCertificate::try_from(certificate)
+        .and_then(|parsed| verify_server_name(&parsed, &ServerName::from(address)))
+        .is_ok()
+}
+
+fn connect(config: &Arc<ClientConfig>, address: IpAddr) -> Result<Connection, rustls::Error> {
+    ClientConnection::new(config.clone(), ServerName::from(address)).map(Connection::Client)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SecurityError> {
+    let bytes = read(path, MAX_CERTIFICATE_FILE_BYTES)?;
+    let found = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(SecurityError::content(path, "there is no certificate in it (PEM)")),
+        Err(error) => Err(SecurityError::content(path, error.to_string())),
+    }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, SecurityError> {
+    let bytes = read_private(path, MAX_CERTIFICATE_FILE_BYTES)?;
+    PrivateKeyDer::from_pem_slice(&bytes)
+        .map_err(|_| SecurityError::content(path, "there is no private key in it (PEM)"))
+}
+
+fn roots(path: &Path) -> Result<Arc<RootCertStore>, SecurityError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        let added = roots.add(certificate);
+        added.map_err(|error| SecurityError::content(path, error.to_string()))?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// Says nothing of the key.
+impl fmt::Debug for NodeTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeTls").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientTls")
+    }
+}

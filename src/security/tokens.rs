@@ -1,0 +1,194 @@
+//! Tokens of clients: secrets that say who a client is, and so what it may do.
+//!
+//! The node's file has only the SHA-256 of each, so who reads it learns no token (tokens are long and
+//! random; a slow hash would protect only what can be guessed). A token is looked for in time that does
+//! not depend on what it has in common with those that are known.
+
+use std::fmt;
+use std::path::Path;
+
+use ring::{digest, hmac};
+use serde::Deserialize;
+
+use super::error::SecurityError;
+use super::file::{read_private, read_secret};
+use crate::limits::{MAX_CERTIFICATE_FILE_BYTES, MAX_CLIENT_TOKENS};
+
+/// Bytes of a SHA-256.
+const DIGEST_BYTES: usize = 32;
+
+/// The secret of a client.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Vec<u8>);
+
+/// What a client may do.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rights {
+    /// Run programs that cannot write, and ask nodes how they are.
+    ReadOnly,
+    /// Run all programs.
+    ReadWrite,
+}
+
+/// The clients that a node knows.
+pub struct Tokens {
+    clients: Vec<Known>,
+    /// Of this process only: comparing keyed hashes of digests tells nothing of the digests.
+    key: hmac::Key,
+}
+
+struct Known {
+    name: String,
+    rights: Rights,
+    tag: hmac::Tag,
+}
+
+/// The file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    client: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    role: Rights,
+    sha256: String,
+}
+
+impl Token {
+    /// The token in a file: one line of at least 32 characters.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds no such token.
+    pub fn read(path: &Path) -> Result<Token, SecurityError> {
+        Ok(Token(read_secret(path)?))
+    }
+
+    /// The token of these bytes.
+    pub fn new(secret: impl Into<Vec<u8>>) -> Token {
+        Token(secret.into())
+    }
+
+    /// The bytes, to be sent.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Tokens {
+    /// Reads the file of clients (TOML): for each a table `[[client]]` with `name`, `role`
+    /// ("read-only" or "read-write") and `sha256`, the hash of the token in hexadecimal digits.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(path: &Path) -> Result<Tokens, SecurityError> {
+        let bytes = read_private(path, MAX_CERTIFICATE_FILE_BYTES)?;
+        Tokens::parse(&bytes).map_err(|wrong| SecurityError::content(path, wrong))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Tokens, String> {
+        let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
+        if file.client.len() > MAX_CLIENT_TOKENS {
+            return Err(format!("there are more than {MAX_CLIENT_TOKENS} clients"));
+        }
+        let mut secret = [0; DIGEST_BYTES];
+        getrandom::fill(&mut secret).map_err(|error| error.to_string())?;
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &secret);
+        let known = |Entry { name, role, sha256 }: Entry| {
+            let digest = from_hex(&sha256).ok_or_else(|| {
+                format!("the sha256 of {name:?} is not 64 hexadecimal digits: see `sha256sum`")
+            })?;
+            Ok::<_, String>(Known { name, rights: role, tag: hmac::sign(&key, &digest) })
+        };
+        let clients = file.client.into_iter().map(known).collect::<Result<_, _>>()?;
+        Ok(Tokens { clients, key })
+    }
+
+    /// The name and the rights of who has this token, if it is known.
+    pub fn find(&self, token: &Token) -> Option<(&str, Rights)> {
+        let digest = digest::digest(&digest::SHA256, &token.0);
+        let mut found = None;
+        // All of them, so that the time tells nothing of which it is.
+        for known in &self.clients {
+            if hmac::verify(&self.key, digest.as_ref(), known.tag.as_ref()).is_ok() {
+                found = Some((known.name.as_str(), known.rights));
+            }
+        }
+        found
+    }
+}
+
+fn from_hex(text: &str) -> Option<[u8; DIGEST_BYTES]> {
+    let mut bytes = [0; DIGEST_BYTES];
+    if text.len() != 2 * DIGEST_BYTES || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Says nothing of the secret.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.clients.iter().map(|known| &known.name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of "abc" (FIPS 180-2, appendix B).
+    const OF_ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    fn entry(name: &str, role: &str, sha256: &str) -> String {
+        format!("[[client]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{sha256}\"\n")
+    }
+
+    #[test]
+    fn a_token_is_found_by_its_hash() {
+        let other = OF_ABC.replace('a', "b");
+        let text = entry("one", "read-only", OF_ABC) + &entry("two", "read-write", &other);
+        let tokens = Tokens::parse(text.as_bytes()).expect("tokens");
+        assert_eq!(tokens.find(&Token::new("abc")), Some(("one", Rights::ReadOnly)));
+        for wrong in ["", "ab", "abcd", OF_ABC] {
+            assert_eq!(tokens.find(&Token::new(wrong)), None, "{wrong}");
+        }
+        assert!(Tokens::parse(b"").expect("no clients").find(&Token::new("")).is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_file_is_named() {
+        for (text, named) in [
+            (entry("one", "admin", OF_ABC), "admin"),
+            (entry("one", "read-only", "abc"), "one"),
+            (entry("one", "read-only", &"g".repeat(64)), "one"),
+            (entry("one", "read-only", &"é".repeat(32)), "one"),
+            ("[[client]]\nname = \"one\"\n".to_owned(), "role"),
+            (entry("one", "read-only", OF_ABC) + "token = \"abc\"", "token"),
+            (entry("one", "read-only", OF_ABC).repeat(MAX_CLIENT_TOKENS + 1), "more than"),
+        ] {
+            let error = Tokens::parse(text.as_bytes()).expect_err("wrong");
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_token_is_shown() {
+        assert_eq!(format!("{:?}", Token::new("secret")), "Token");
+    }
+}

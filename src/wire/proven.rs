@@ -1,0 +1,186 @@
+//! The greeting of nodes that share a cluster key (`proto/hello.proto`): what each side says comes
+//! with a proof that covers its very bytes, so that nothing is decoded of what a stranger says.
+//!
+//! | step | from | message |
+//! | --- | --- | --- |
+//! | 1 | connector | [`Approach`]: a nonce |
+//! | 2 | acceptor | [`Challenge`]: a nonce, and the proof that it knows the key |
+//! | 3 | connector | [`Proven`]: who it is |
+//! | 4 | acceptor | [`Proven`]: the answer |
+//!
+//! Instead of 2 and 4 a refusal without a proof may come.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use protobuf::Message;
+
+use super::error::WireError;
+use super::fields;
+use super::frame::frame;
+use super::hello::{
+    PROTOCOL_VERSION, PeerHello, Refusal, Welcome, hello_of, peer_from, peer_to_proto,
+    refusal_from, refusal_of, welcome_from, welcome_to_proto,
+};
+use super::proto::hello as proto;
+use crate::limits::MAX_GREETING_FRAME_BYTES;
+use crate::security::{Nonce, Proof};
+
+/// The first word of a node that has a cluster key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Approach {
+    /// The address under which node lists name the sender.
+    pub address: IpAddr,
+    /// Drawn for this greeting.
+    pub nonce: Nonce,
+}
+
+/// The answer of a node that has one, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// Drawn for this greeting.
+    pub nonce: Nonce,
+    /// That the sender knows the key.
+    pub proof: Proof,
+}
+
+/// Words with the proof that they are those of a node that knows the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// The words, which the proof covers.
+    pub words: Bytes,
+    /// The proof.
+    pub proof: Proof,
+}
+
+impl Approach {
+    pub(super) fn to_proto(self) -> proto::Approach {
+        proto::Approach {
+            nonce: Bytes::copy_from_slice(&self.nonce.0),
+            address: self.address.to_string(),
+            ..Default::default()
+        }
+    }
+
+    pub(super) fn from_proto(approach: &proto::Approach) -> Result<Approach, WireError> {
+        let nonce = Nonce(fields::array(&approach.nonce, "nonce")?);
+        Ok(Approach { address: fields::ip(&approach.address, "address")?, nonce })
+    }
+}
+
+impl Proven {
+    fn to_proto(&self) -> proto::Proven {
+        let proof = Bytes::copy_from_slice(&self.proof.0);
+        proto::Proven { words: self.words.clone(), proof, ..Default::default() }
+    }
+
+    fn from_proto(proven: proto::Proven) -> Result<Proven, WireError> {
+        Ok(Proven { proof: Proof(fields::array(&proven.proof, "proof")?), words: proven.words })
+    }
+}
+
+/// Step 2 as a frame.
+pub fn encode_challenge(challenge: &Challenge) -> Vec<u8> {
+    answer(proto::welcome::Answer::Challenge(proto::Challenge {
+        nonce: Bytes::copy_from_slice(&challenge.nonce.0),
+        proof: Bytes::copy_from_slice(&challenge.proof.0),
+        ..Default::default()
+    }))
+}
+
+/// Decodes step 2, or the refusal instead of it.
+///
+/// # Errors
+/// When it is neither.
+pub fn decode_challenge(bytes: &[u8]) -> Result<Result<Challenge, Refusal>, WireError> {
+    match answered(bytes)? {
+        proto::welcome::Answer::Challenge(challenge) => Ok(Ok(Challenge {
+            nonce: Nonce(fields::array(&challenge.nonce, "nonce")?),
+            proof: Proof(fields::array(&challenge.proof, "proof")?),
+        })),
+        proto::welcome::Answer::Refusal(refusal) => Ok(Err(refusal_from(&refusal))),
+        _ => Err(WireError::Missing("challenge")),
+    }
+}
+
+/// Step 3 as a frame.
+pub fn encode_proven_hello(proven: &Proven) -> Vec<u8> {
+    let hello = hello_of(proto::hello::Role::Proven(proven.to_proto()));
+    frame(&hello, MAX_GREETING_FRAME_BYTES)
+}
+
+/// Decodes step 3; what is wrong with it comes back as the answer to give.
+///
+/// # Errors
+/// When it is something else.
+pub fn decode_proven_hello(bytes: &[u8]) -> Result<Proven, Refusal> {
+    let decoded = || match proto::Hello::parse_from_bytes(bytes)?.role {
+        Some(proto::hello::Role::Proven(proven)) => Proven::from_proto(proven),
+        _ => Err(WireError::Missing("proven")),
+    };
+    decoded().map_err(|error| refusal_of(&error))
+}
+
+/// The words of step 3.
+pub fn encode_peer_words(hello: &PeerHello) -> Bytes {
+    words(&peer_to_proto(hello))
+}
+
+/// Decodes the words of step 3.
+///
+/// # Errors
+/// When they are something else.
+pub fn decode_peer_words(words: &[u8]) -> Result<PeerHello, WireError> {
+    peer_from(&proto::PeerHello::parse_from_bytes(words)?)
+}
+
+/// Step 4 as a frame.
+pub fn encode_proven_welcome(proven: &Proven) -> Vec<u8> {
+    answer(proto::welcome::Answer::Proven(proven.to_proto()))
+}
+
+/// Decodes step 4, or the refusal instead of it.
+///
+/// # Errors
+/// When it is neither.
+pub fn decode_proven_welcome(bytes: &[u8]) -> Result<Result<Proven, Refusal>, WireError> {
+    match answered(bytes)? {
+        proto::welcome::Answer::Proven(proven) => Ok(Ok(Proven::from_proto(proven)?)),
+        proto::welcome::Answer::Refusal(refusal) => Ok(Err(refusal_from(&refusal))),
+        _ => Err(WireError::Missing("proven")),
+    }
+}
+
+/// The words of step 4.
+pub fn encode_welcome_words(welcome: &Welcome) -> Bytes {
+    words(&welcome_to_proto(welcome))
+}
+
+/// Decodes the words of step 4.
+///
+/// # Errors
+/// When they are something else.
+pub fn decode_welcome_words(words: &[u8]) -> Result<Welcome, WireError> {
+    welcome_from(proto::Welcome::parse_from_bytes(words)?)
+}
+
+fn words(message: &impl Message) -> Bytes {
+    message.write_to_bytes().expect("a message without required fields can be written").into()
+}
+
+fn answer(answer: proto::welcome::Answer) -> Vec<u8> {
+    let welcome =
+        proto::Welcome { version: PROTOCOL_VERSION, answer: Some(answer), ..Default::default() };
+    frame(&welcome, MAX_GREETING_FRAME_BYTES)
+}
+
+/// What an answer holds. A refusal is understood whatever version it comes from.
+fn answered(bytes: &[u8]) -> Result<proto::welcome::Answer, WireError> {
+    let welcome = proto::Welcome::parse_from_bytes(bytes)?;
+    match welcome.answer {
+        Some(refusal @ proto::welcome::Answer::Refusal(_)) => Ok(refusal),
+        _ if welcome.version != PROTOCOL_VERSION => Err(WireError::UnknownVersion(welcome.version)),
+        Some(answer) => Ok(answer),
+        None => Err(WireError::Missing("answer")),
+    }
+}
