@@ -1,7 +1,10 @@
-//! A short run of each target, from seeds: the same inputs every time. `HOSTILE_SECONDS` makes it
-//! long, and `HOSTILE_SEED` begins elsewhere; a failure prints its seed.
+//! A short run of each target: what fuzzers found worth keeping (`corpus`), and inputs from seeds, the
+//! same every time. `HOSTILE_SECONDS` makes it long, and `HOSTILE_SEED` begins elsewhere; a failure
+//! prints its seed. `scripts/fuzz` searches with the compiler's help, by what code an input reaches.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,6 +18,8 @@ use lattistore::wire::{
 };
 
 use crate::core::core;
+use crate::disk::disk;
+use crate::frames::frames;
 use crate::targets::{language, messages};
 
 /// Runs seeds one after another: `cases` of them, or as many as there is time for.
@@ -67,6 +72,51 @@ fn damage(random: &mut Random, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
         }
         bytes.truncate(64 << 10);
     }
+}
+
+/// Runs a target on each input of its corpus.
+fn replay(name: &str, target: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/corpus").join(name);
+    let mut files: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        println!("{}", file.display());
+        target(&fs::read(&file).unwrap());
+    }
+}
+
+#[test]
+fn the_corpus_does_no_harm() {
+    replay("core", core);
+    replay("disk", disk);
+    replay("frames", frames);
+    replay("language", language);
+    replay("messages", messages);
+}
+
+#[test]
+fn fuzz_frames() {
+    each_seed(60_000, |random| {
+        let mut bytes = random_bytes(random, 65);
+        for _ in 0..random.count(0, 6) {
+            let body = random_bytes(random, 600);
+            let length = match random.count(0, 20) {
+                0 => random.between(0, u32::MAX.into()),
+                _ => body.len() as u64,
+            };
+            bytes.extend(&length.to_be_bytes()[4..]);
+            bytes.extend(body);
+        }
+        bytes.truncate(bytes.len() - random.count(0, 8).min(bytes.len()));
+        frames(&bytes);
+    });
+}
+
+#[test]
+fn fuzz_the_disk() {
+    each_seed(400, |random| disk(&random_bytes(random, 60)));
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `targets.rs`, `core.rs`, `liar.rs`, `chance.rs` | functions that take any bytes whatever, as a fuzzer wants them |
-//! | `fuzz.rs` | a short run of each, from seeds |
+//! | `targets.rs`, `frames.rs`, `disk.rs`, `core.rs`, `liar.rs`, `chance.rs` | functions that take any bytes whatever, as a fuzzer wants them |
+//! | `fuzz.rs` | a short run of each, from seeds, and all of `corpus` |
 //! | `lies.rs` | lies that once did harm |
 //! | `table.rs`, `greetings.rs`, `requests.rs`, `connections.rs`, `peers.rs` | hostile inputs over TCP to a cluster that goes on serving |
 //! | `raw.rs` | connections without manners, bytes as nobody's encoder makes them |
@@ -15,10 +15,15 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[allow(dead_code, reason = "the tests of the storage use all of it")]
+#[path = "../storage/workload.rs"]
+mod workload;
 
 mod chance;
 mod connections;
 mod core;
+mod disk;
+mod frames;
 mod fuzz;
 mod greetings;
 mod liar;

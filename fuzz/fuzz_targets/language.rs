@@ -1,0 +1,8 @@
+//! Programs.
+#![no_main]
+#![allow(dead_code, clippy::unwrap_used)]
+
+#[path = "../../tests/hostile/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::language(bytes));
