@@ -57,7 +57,7 @@ impl NodeTls {
     pub fn read(files: &TlsFiles) -> Result<NodeTls, SecurityError> {
         let roots = roots(&files.ca)?;
         let chain = certificates(&files.cert)?;
-        let key = || private_key(&files.key);
+        let key = private_key(&files.key)?;
         let wrong = |error: rustls::Error| SecurityError::content(&files.cert, error.to_string());
         let bad_ca = |error: rustls::server::VerifierBuilderError| {
             SecurityError::content(&files.ca, error.to_string())
@@ -71,14 +71,14 @@ impl NodeTls {
             .with_protocol_versions(&versions)
             .map_err(wrong)?
             .with_client_cert_verifier(clients)
-            .with_single_cert(chain.clone(), key()?)
+            .with_single_cert(chain.clone(), key.clone_key())
             .map_err(wrong)?;
         accepting.send_tls13_tickets = 0;
         let mut connecting = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&versions)
             .map_err(wrong)?
             .with_root_certificates(roots.clone())
-            .with_client_auth_cert(chain.clone(), key()?)
+            .with_client_auth_cert(chain.clone(), key)
             .map_err(wrong)?;
         connecting.resumption = Resumption::disabled();
         let verifier =

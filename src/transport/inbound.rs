@@ -175,9 +175,11 @@ fn welcome(shared: &Shared, stream: &Stream, answer: &Welcome, frame: &[u8]) -> 
     let told = greeting::answer(stream, frame, &shared.settings).is_ok();
     let Err(refusal) = answer else { return told };
     match refusal.reason {
-        Reason::NotAuthorized | Reason::TlsExpected => {
-            shared.refusals.tell(&stream.named(), refusal);
-        }
+        // What whoever starts programs has to know: they do not fit together.
+        Reason::NotAuthorized
+        | Reason::TlsExpected
+        | Reason::Malformed
+        | Reason::UnknownVersion => shared.refusals.tell(&stream.named(), refusal),
         _ => debug!("refused {}: {refusal}", stream.named()),
     }
     if told {

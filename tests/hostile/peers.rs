@@ -1,5 +1,6 @@
-//! A stranger who says that he is a member: as long as peers prove nothing, the node believes him.
-//! What he can say by accident, or can record and repeat, does no harm all the same.
+//! A stranger who says that he is a member: in a cluster without a key the node believes him (with
+//! one, see `tests/security`). What he can say by accident, or can record and repeat, does no harm
+//! all the same.
 
 use std::sync::Arc;
 

@@ -87,8 +87,9 @@ fn survives(cases: &[Case]) {
     });
 }
 
-/// The ballot of every node once elections are over: all have promised the same one, and name its
-/// owner as the leader.
+/// The ballot of every node once elections are over: all have promised the same one, name its owner as
+/// the leader, and hear each other. A leader that does not hear one yet steps down when a connection
+/// with the other is lost.
 pub(crate) fn settled(cluster: &Cluster) -> Vec<Ballot> {
     eventually("an end of elections", || {
         let statuses: Vec<_> =
@@ -97,6 +98,7 @@ pub(crate) fn settled(cluster: &Cluster) -> Vec<Ballot> {
         let agree = statuses.iter().all(|status| {
             status.promised == ballots[0]
                 && status.leader.map(|l| l.leader) == Some(ballots[0].node)
+                && status.members.iter().all(|member| member.reachable)
         });
         agree.then_some(ballots)
     })

@@ -22,6 +22,8 @@ pub(crate) const STRANGER: &str = "a token that nobody knows here, long as it is
 pub(crate) struct Fort {
     pub(crate) fleet: Fleet,
     pub(crate) authority: Authority,
+    /// By node: what it speaks TLS with.
+    pub(crate) files: Vec<TlsFiles>,
 }
 
 impl Fort {
@@ -38,14 +40,14 @@ impl Fort {
         };
         let text = entry("app", "read-write", WRITER) + &entry("reports", "read-only", READER);
         fs::write(&tokens, text).unwrap();
-        for node in 0..fleet.len() {
-            let TlsFiles { cert, key, ca } = authority.node(fleet.addresses[node]);
-            fleet.add_option(node, "--tls-cert", &cert);
-            fleet.add_option(node, "--tls-key", &key);
-            fleet.add_option(node, "--tls-ca", &ca);
+        let files: Vec<TlsFiles> = fleet.addresses.iter().map(|ip| authority.node(*ip)).collect();
+        for (node, TlsFiles { cert, key, ca }) in files.iter().enumerate() {
+            fleet.add_option(node, "--tls-cert", cert);
+            fleet.add_option(node, "--tls-key", key);
+            fleet.add_option(node, "--tls-ca", ca);
             fleet.add_option(node, "--client-tokens", &tokens);
         }
-        let mut fort = Fort { fleet, authority };
+        let mut fort = Fort { fleet, authority, files };
         fort.fleet.clients = fort.clients(WRITER);
         fort
     }

@@ -8,6 +8,7 @@
 //! | `strangers.rs` | who has another key, or none, while a cluster forms and after |
 //! | `clients.rs` | tokens and what they allow, as users of the client program see it |
 //! | `flood.rs` | handshakes that come to nothing, by the hundred |
+//! | `rotation.rs` | another authority and another key, under a running cluster |
 //! | `startup.rs` | options and files that are wrong |
 
 #![allow(clippy::unwrap_used)]
@@ -21,6 +22,7 @@ mod flood;
 mod fort;
 #[path = "../reference/mod.rs"]
 mod reference;
+mod rotation;
 mod startup;
 mod strangers;
 #[path = "../support/mod.rs"]

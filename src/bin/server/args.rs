@@ -229,6 +229,24 @@ mod tests {
     }
 
     #[test]
+    fn the_file_says_who_may_speak_as_well() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("node.toml");
+        let text = "my-ip = \"::1\"\nnode-ips = [\"::1\"]\ncluster-key = \"k\"\ninsecure = true\n\
+                    tls-cert = \"c\"\ntls-key = \"p\"\ntls-ca = \"a\"\nclient-tokens = \"t\"";
+        std::fs::write(&path, text).expect("a file");
+        let line = format!("server --config {} --cluster-key flag", path.display());
+        let said = settings(&line).expect("settings").options;
+        let files = TlsFiles { cert: "c".into(), key: "p".into(), ca: "a".into() };
+        let expected = Files {
+            cluster_key: Some("flag".into()),
+            tls: Some(files),
+            client_tokens: Some("t".into()),
+        };
+        assert_eq!((said.security, said.insecure), (expected, true));
+    }
+
+    #[test]
     fn flags_outweigh_the_file() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("node.toml");
