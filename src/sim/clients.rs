@@ -1,10 +1,11 @@
 //! Simulated clients: one request at a time each; they follow redirects, give up, and ask elsewhere.
 
 use super::coverage::Path;
+use super::events::Event;
 use super::history::Sent;
 use super::host::{Input, place_of};
 use super::workload::{Ask, Workload};
-use super::world::{Event, World};
+use super::world::World;
 use crate::lpaxos::{Answer, Machine};
 
 /// Outcomes of the machine.

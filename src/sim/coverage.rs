@@ -39,6 +39,7 @@ paths! {
     QuorumLoss: "partition: quorum loss (hub, leader alive elsewhere)",
     Constrained: "partition: constrained election (hub, leader gone)",
     Chained: "partition: chained",
+    AbsentLeads: "a node that was away for long must lead",
     Crash: "crash",
     CrashOfLeader: "crash of a leader",
     CrashOfAll: "crash of all nodes at once",

@@ -9,18 +9,25 @@
 //! | --- | --- |
 //! | `run.rs` | one run, from seed to verdict |
 //! | `scenario.rs` | what is drawn from the seed: faults, rates, bounds |
-//! | `world.rs`, `host.rs`, `network.rs` | the cluster, a computer, the links |
-//! | `nemesis.rs` | the big faults |
+//! | `world.rs`, `events.rs` | the cluster, and what will happen to it |
+//! | `host.rs`, `steps.rs`, `power.rs` | a computer; what a node does; how it starts and stops |
+//! | `network.rs`, `sending.rs` | the links, and what gets over them |
+//! | `nemesis.rs`, `absence.rs` | the big faults |
 //! | `clients.rs`, `workload.rs`, `register_load.rs`, `kv_load.rs` | who asks for what |
 //! | `kv_reference.rs` | what the store must answer, in few words |
-//! | `model.rs`, `history.rs` | invariants, and the judgement of answers |
+//! | `model.rs`, `audit.rs`, `checks.rs` | invariants of what is durable and of what leaves a node, and who asks for them |
+//! | `history.rs` | the judgement of answers |
 //! | `explore.rs` | every order of events in a small scope |
 //! | `coverage.rs`, `watch.rs`, `trace.rs` | what was reached, and what happened |
 //!
 //! Nothing in the server uses this module.
 
+mod absence;
+mod audit;
+mod checks;
 mod clients;
 mod coverage;
+mod events;
 mod explore;
 mod history;
 mod host;
@@ -30,11 +37,14 @@ mod model;
 mod nemesis;
 mod network;
 mod observed;
+mod power;
 mod random;
 mod register;
 mod register_load;
 mod run;
 mod scenario;
+mod sending;
+mod steps;
 mod trace;
 mod watch;
 mod workload;

@@ -1,9 +1,10 @@
 //! Big faults: partitions, crashes, pauses, disks and clocks; and the end of them all.
 
 use super::coverage::Path;
+use super::events::Event;
 use super::scenario::Fault;
 use super::workload::Workload;
-use super::world::{Event, World};
+use super::world::World;
 
 impl<W: Workload> World<W> {
     /// Injects one fault of those that are on, and plans the next.
@@ -21,6 +22,7 @@ impl<W: Workload> World<W> {
         let node = self.random.count(0, self.scenario.nodes - 1);
         match *self.random.pick(&faults) {
             Fault::Partition => self.partition(),
+            Fault::Absence => self.begin_absence(),
             Fault::Crash => self.crash_some(node)?,
             Fault::WriteFailure => self.hosts[node].fails_next = self.hosts[node].node.is_some(),
             Fault::Pause => {

@@ -30,11 +30,13 @@ pub enum Fault {
     AnswerLoss,
     /// Some nodes are slow all the time.
     SlowNode,
+    /// Nodes are away for long, one while the other is, and then one of them leads.
+    Absence,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 11] = [
+    pub const ALL: [Fault; 12] = [
         Fault::Loss,
         Fault::Repeat,
         Fault::Delay,
@@ -46,6 +48,7 @@ impl Fault {
         Fault::ClockJump,
         Fault::AnswerLoss,
         Fault::SlowNode,
+        Fault::Absence,
     ];
 
     fn bit(self) -> u32 {
