@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use super::journal::Journal;
 use super::kv_reference::{APPEND, APPEND_TO_SOME, KvReference, MOVE, READ, TAKE};
 use super::random::Random;
-use super::workload::{Ask, Live, Workload};
+use super::workload::{Ask, JournalOf, Live, Workload};
 use crate::kv::{Command, Outcome, SessionNumber, Store};
 use crate::lang::{Params, Program, Value, compile};
-use crate::lpaxos::Position;
+use crate::lpaxos::{NodeId, Position};
 
 static PROGRAMS: LazyLock<Vec<Arc<Program>>> = LazyLock::new(|| {
     let texts = [READ, APPEND, APPEND_TO_SOME, TAKE, MOVE];
@@ -70,6 +71,10 @@ impl Workload for KvLoad {
 
     fn machine(&self) -> Store {
         Store::default()
+    }
+
+    fn journal(&self, node: NodeId, random: &mut Random) -> Option<JournalOf<Store>> {
+        Some(Box::new(Journal::new(node, random)))
     }
 
     fn next(&mut self, client: usize, random: &mut Random) -> Ask<Command> {

@@ -11,6 +11,7 @@
 //! | `scenario.rs` | what is drawn from the seed: faults, rates, bounds |
 //! | `world.rs`, `events.rs` | the cluster, and what will happen to it |
 //! | `host.rs`, `steps.rs`, `power.rs` | a computer; what a node does; how it starts and stops |
+//! | `journal.rs` | the storage that ships, on a disk that loses and tears |
 //! | `network.rs`, `sending.rs` | the links, and what gets over them |
 //! | `nemesis.rs`, `absence.rs` | the big faults |
 //! | `clients.rs`, `workload.rs`, `register_load.rs`, `kv_load.rs` | who asks for what |
@@ -31,6 +32,7 @@ mod events;
 mod explore;
 mod history;
 mod host;
+mod journal;
 mod kv_load;
 mod kv_reference;
 mod model;
@@ -52,10 +54,11 @@ mod world;
 
 pub use coverage::{Coverage, Path};
 pub use explore::{Explored, Scope, explore};
+pub use journal::Journaled;
 pub use kv_load::KvLoad;
 pub use random::Random;
 pub use register::{Command, Outcome, Register, Registers};
 pub use register_load::RegisterLoad;
 pub use run::{Options, Report, run};
 pub use scenario::{Fault, Faults, Scenario};
-pub use workload::{Ask, Live, Workload};
+pub use workload::{Ask, JournalOf, Live, Workload};

@@ -79,7 +79,10 @@ impl<W: Workload> World<W> {
     }
 
     /// Ends all faults: every link carries, every node runs.
-    pub(super) fn heal(&mut self) {
+    ///
+    /// # Errors
+    /// When a node finds on its disk what cannot be there.
+    pub(super) fn heal(&mut self) -> Result<(), String> {
         self.is_healed = true;
         self.links.heal();
         self.note(&[11], || "all faults end".into());
@@ -88,12 +91,13 @@ impl<W: Workload> World<W> {
             host.paused_until_us = host.paused_until_us.min(self.now_us);
             host.slow_until_us = 0;
             host.fails_next = false;
-            self.start(node);
+            self.start(node)?;
         }
         self.level_clocks();
         for client in 0..self.scenario.clients {
             self.plan(1_000, Event::Client { client, sent: None });
         }
+        Ok(())
     }
 
     /// Clocks that name leaders in turn must agree for it to come to an end.
@@ -111,6 +115,11 @@ impl<W: Workload> World<W> {
 fn is_big(fault: Fault) -> bool {
     !matches!(
         fault,
-        Fault::Loss | Fault::Repeat | Fault::Delay | Fault::AnswerLoss | Fault::SlowNode
+        Fault::Loss
+            | Fault::Repeat
+            | Fault::Delay
+            | Fault::AnswerLoss
+            | Fault::SlowNode
+            | Fault::Journal
     )
 }

@@ -32,11 +32,13 @@ pub enum Fault {
     SlowNode,
     /// Nodes are away for long, one while the other is, and then one of them leads.
     Absence,
+    /// Disks hold the journal that ships, and tear and lose what is not synced. (The store's only.)
+    Journal,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 12] = [
+    pub const ALL: [Fault; 13] = [
         Fault::Loss,
         Fault::Repeat,
         Fault::Delay,
@@ -49,6 +51,7 @@ impl Fault {
         Fault::AnswerLoss,
         Fault::SlowNode,
         Fault::Absence,
+        Fault::Journal,
     ];
 
     fn bit(self) -> u32 {

@@ -2,7 +2,7 @@
 
 use super::coverage::Path;
 use super::events::Event;
-use super::host::{Input, Msg, Write};
+use super::host::{Input, Msg, Unsure, Write};
 use super::watch;
 use super::workload::Workload;
 use super::world::World;
@@ -104,18 +104,47 @@ impl<W: Workload> World<W> {
             self.plan(after_us, Event::Written { node, life });
             return Ok(());
         }
-        if self.hosts[node].fails_next {
-            self.coverage.reached(Path::WriteFailed);
-            self.crash(node)?;
-            let after_us = self.random.between(50_000, 1_000_000);
-            self.plan(after_us, Event::Restart { node });
-            return Ok(());
+        let host = &mut self.hosts[node];
+        let fails = std::mem::take(&mut host.fails_next);
+        if fails && host.journal.is_none() {
+            return self.fail(node, Path::WriteFailed);
         }
-        let Some(Write { records, late }) = self.hosts[node].writing.take() else { return Ok(()) };
+        let Some(Write { records, late }) = host.writing.take() else { return Ok(()) };
+        if let Some(journal) = &mut host.journal {
+            if fails {
+                journal.fail_soon(&mut self.random);
+            }
+            if !journal.write(&records) {
+                host.unsure = Some(Unsure { records, is_torn: true });
+                return self.fail(node, Path::WriteFailed);
+            }
+        }
         self.durable(node, &records)?;
         self.after_write(node, late)?;
+        self.maintain(node)?;
         self.pump(node)?;
         self.wake_later(node);
+        Ok(())
+    }
+
+    /// Lets the storage work beside the writing.
+    pub(super) fn maintain(&mut self, node: usize) -> Result<(), String> {
+        let host = &mut self.hosts[node];
+        let Some(journal) = host.journal.as_mut().filter(|_| host.node.is_some()) else {
+            return Ok(());
+        };
+        if journal.maintain(&host.disk, &mut self.coverage) {
+            return Ok(());
+        }
+        self.fail(node, Path::WorkFailed)
+    }
+
+    /// Ends a node whose disk has failed; it comes back after a while.
+    fn fail(&mut self, node: usize, path: Path) -> Result<(), String> {
+        self.coverage.reached(path);
+        self.crash(node)?;
+        let after_us = self.random.between(50_000, 1_000_000);
+        self.plan(after_us, Event::Restart { node });
         Ok(())
     }
 

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::journal::Journaled;
 use super::random::Random;
-use crate::lpaxos::{Machine, Position};
+use crate::lpaxos::{Machine, NodeId, Position};
+
+/// A journal for the entries of a machine.
+pub type JournalOf<M> = Box<dyn Journaled<<M as Machine>::Key, <M as Machine>::Value>>;
 
 /// A machine together with clients that use it and a naive reference that judges it.
 pub trait Workload {
@@ -14,6 +18,11 @@ pub trait Workload {
 
     /// A fresh machine, as a node starts with it.
     fn machine(&self) -> Self::Machine;
+
+    /// An empty disk of a node that keeps the journal that ships, if the machine's entries fit it.
+    fn journal(&self, _node: NodeId, _random: &mut Random) -> Option<JournalOf<Self::Machine>> {
+        None
+    }
 
     /// What a client asks for next.
     fn next(

@@ -9,7 +9,7 @@ use super::clients::Clients;
 use super::coverage::Coverage;
 use super::events::{Agenda, Event};
 use super::history::RunOf;
-use super::host::{Host, Input, Key, Value};
+use super::host::{Host, Input, Key, Value, node_id};
 use super::model::Model;
 use super::network::Links;
 use super::random::Random;
@@ -49,9 +49,10 @@ pub(super) struct World<W: Workload> {
 }
 
 impl<W: Workload> World<W> {
+    /// A world in which no node runs yet.
     pub(super) fn new(scenario: Scenario, random: Random, workload: W, trace: Trace) -> World<W> {
         let nodes = scenario.nodes;
-        let mut world = World {
+        World {
             clients: Clients::new(workload, scenario.clients, nodes),
             hosts: Vec::new(),
             links: Links::new(nodes),
@@ -69,16 +70,21 @@ impl<W: Workload> World<W> {
             scenario,
             random,
             trace,
-        };
-        world.begin();
-        world
+        }
     }
 
-    fn begin(&mut self) {
+    /// Starts the nodes and the clients, and plans the faults.
+    ///
+    /// # Errors
+    /// When a node cannot start.
+    pub(super) fn begin(&mut self) -> Result<(), String> {
         for node in 0..self.scenario.nodes {
-            let host = self.new_host();
+            let mut host = self.new_host();
+            if self.scenario.faults.has(Fault::Journal) {
+                host.journal = self.clients.workload.journal(node_id(node), &mut self.random);
+            }
             self.hosts.push(host);
-            self.start(node);
+            self.start(node)?;
         }
         for client in 0..self.scenario.clients {
             let at_us = self.random.between(0, 300_000);
@@ -86,6 +92,7 @@ impl<W: Workload> World<W> {
         }
         self.plan(self.scenario.chaos_us, Event::Heal);
         self.plan(self.scenario.fault_every_us, Event::Fault);
+        Ok(())
     }
 
     fn new_host(&mut self) -> Host<W> {
@@ -116,16 +123,17 @@ impl<W: Workload> World<W> {
             }
             Event::Tick { node, life } if self.hosts[node].life == life => {
                 self.give(node, Input::Tick);
+                self.maintain(node)?;
                 let period_us = self.scenario.config.heartbeat_ms * 1_000;
                 let after_us = self.random.between(period_us / 2, period_us);
                 self.plan(after_us, Event::Tick { node, life });
             }
             Event::Wake { .. } | Event::Written { .. } | Event::Tick { .. } => {}
-            Event::Restart { node } => self.start(node),
+            Event::Restart { node } => self.start(node)?,
             Event::Client { client, sent } => self.client(client, sent),
             Event::Fault => self.fault()?,
             Event::Absence(absence) => self.absence(absence),
-            Event::Heal => self.heal(),
+            Event::Heal => self.heal()?,
         }
         Ok(true)
     }
