@@ -21,7 +21,7 @@ struct Marks {
 }
 
 /// Durable votes for one proposal; a bit for each node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Votes<M: Machine> {
     patch: Arc<PatchOf<M>>,
     nodes: u64,
@@ -31,7 +31,7 @@ struct Votes<M: Machine> {
 type Writes<M> = Vec<(Slot, Option<<M as Machine>::Value>)>;
 
 /// Everything that is chosen.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Model<M: Machine> {
     majority: u32,
     votes: BTreeMap<(Slot, Ballot), Votes<M>>,
