@@ -58,8 +58,9 @@ impl KvLoad {
         ]);
         let number = number + u64::from(!is_read);
         self.sessions.insert(client, (id, number));
-        // A client that says late what it has got is allowed; its window bounds how late.
-        let answered_below = number.saturating_sub(random.between(0, self.window_most - 1));
+        // A client that says late what it has got is allowed; its window bounds how late, and one
+        // that is later than that is refused.
+        let answered_below = number.saturating_sub(random.between(0, self.window_most));
         let session = (!is_read).then_some(SessionNumber { session: id, number, answered_below });
         Command::Execute { program: Arc::clone(program), params, session }
     }

@@ -16,7 +16,8 @@
 //! | `nemesis.rs`, `absence.rs` | the big faults |
 //! | `clients.rs`, `workload.rs`, `register_load.rs`, `kv_load.rs` | who asks for what |
 //! | `kv_reference.rs` | what the store must answer, in few words |
-//! | `model.rs`, `audit.rs`, `checks.rs` | invariants of what is durable and of what leaves a node, and who asks for them |
+//! | `model.rs`, `checks.rs` | invariants of what is durable, and who asks for them |
+//! | `audit.rs`, `pages.rs` | what may leave a node |
 //! | `history.rs` | the judgement of answers |
 //! | `explore.rs` | every order of events in a small scope |
 //! | `coverage.rs`, `watch.rs`, `trace.rs` | what was reached, and what happened |
@@ -39,6 +40,7 @@ mod model;
 mod nemesis;
 mod network;
 mod observed;
+mod pages;
 mod power;
 mod random;
 mod register;

@@ -22,8 +22,10 @@ impl<W: Workload> World<W> {
         messages: Vec<(NodeId, Msg<W>)>,
     ) -> Result<(), String> {
         for (to, message) in messages {
+            let disk = &self.hosts[from].disk;
             self.audit
-                .leaves(from, &message, &self.hosts[from].disk)
+                .leaves(from, &message, disk)
+                .and_then(|()| self.pages.leaves(from, &message, disk))
                 .map_err(|why| format!("n{}: {why}", from + 1))?;
             match &message {
                 Message::Accept(accept) => self.proposes(from, accept)?,

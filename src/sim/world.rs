@@ -12,6 +12,7 @@ use super::history::RunOf;
 use super::host::{Host, Input, Key, Value, node_id};
 use super::model::Model;
 use super::network::Links;
+use super::pages::Pages;
 use super::random::Random;
 use super::scenario::{Fault, Scenario};
 use super::trace::Trace;
@@ -45,6 +46,7 @@ pub(super) struct World<W: Workload> {
     /// Ballots that a node refused.
     pub(super) refused: BTreeSet<Ballot>,
     pub(super) audit: Audit,
+    pub(super) pages: Pages<Key<W>, Value<W>>,
     agenda: Agenda<W>,
 }
 
@@ -65,6 +67,7 @@ impl<W: Workload> World<W> {
             made: BTreeMap::new(),
             refused: BTreeSet::new(),
             audit: Audit::new(nodes),
+            pages: Pages::new(),
             agenda: Agenda::new(),
             now_us: 0,
             scenario,

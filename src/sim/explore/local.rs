@@ -52,12 +52,23 @@ pub(super) enum Effect {
 /// What comes of an input.
 #[derive(Debug)]
 pub(super) struct Step {
+    /// Its number.
+    pub(super) number: u32,
     /// The state after it.
     pub(super) to: u32,
     /// What else it does.
     pub(super) effects: Box<[Effect]>,
+    /// Whether the node writes in it.
+    pub(super) writes: bool,
     /// What is wrong with it.
     pub(super) fault: Option<String>,
+}
+
+impl Step {
+    /// Whether nothing comes of it, in this state of its node.
+    pub(super) fn is_idle(&self, before: u32) -> bool {
+        self.to == before && self.effects.is_empty() && self.fault.is_none()
+    }
 }
 
 /// What a node hands out to be written.
@@ -128,37 +139,38 @@ impl Nodes {
 
     /// What an input does to a node in this state.
     pub(super) fn step(&mut self, state: u32, input: Input) -> &Step {
-        let place = match self.step_places.get(&(state, input)) {
-            Some(place) => *place,
+        let number = match self.step_places.get(&(state, input)) {
+            Some(number) => *number,
             None => {
-                let step = self.make(state, input);
-                let place = short(self.steps.len());
+                let number = short(self.steps.len());
+                let step = self.make(number, state, input);
                 self.steps.push(step);
-                self.step_places.insert((state, input), place);
-                place
+                self.step_places.insert((state, input), number);
+                number
             }
         };
-        &self.steps[place as usize]
+        self.step_of(number)
     }
 
-    fn make(&mut self, state: u32, input: Input) -> Step {
+    /// The step with a number.
+    pub(super) fn step_of(&self, number: u32) -> &Step {
+        &self.steps[number as usize]
+    }
+
+    fn make(&mut self, number: u32, state: u32, input: Input) -> Step {
         let mut live = self.live(state);
         let mut seen = Vec::new();
         let done = catch_unwind(AssertUnwindSafe(|| live.take(input, &self.messages, &mut seen)));
-        let fault = match done {
-            Err(_) => {
-                return Step {
-                    to: state,
-                    effects: [].into(),
-                    fault: Some("a node stopped".into()),
-                };
+        let (to, fault) = match done {
+            Err(_) => (state, Some("a node stopped".into())),
+            Ok(done) => {
+                let has_crashed = matches!(input, Input::Crash | Input::DeliverAndCrash(_));
+                (self.number(&live, (!has_crashed).then_some((state, input))), done.err())
             }
-            Ok(done) => done.err(),
         };
+        let writes = seen.iter().any(|seen| matches!(seen, Seen::Write(_)));
         let effects = seen.into_iter().map(|seen| self.effect(live.id, seen)).collect();
-        let has_crashed = matches!(input, Input::Crash | Input::DeliverAndCrash(_));
-        let to = self.number(&live, (!has_crashed).then_some((state, input)));
-        Step { to, effects, fault }
+        Step { number, to, effects, writes, fault }
     }
 
     /// Makes the node of a state again.

@@ -14,8 +14,8 @@ const REQUESTS_MOST: usize = 8;
 /// Between two calls of the caller's watch, in states.
 const WATCHED: usize = 1 << 14;
 
-/// A state of everything. Nodes and votes are named by number.
-#[derive(Clone, Debug)]
+/// A state of everything but the list of messages. Nodes and votes are named by number.
+#[derive(Clone, Copy, Debug)]
 struct State {
     nodes: [u32; NODES as usize],
     ledger: u32,
@@ -26,6 +26,14 @@ struct State {
     after: [u8; REQUESTS_MOST],
     /// The last slot that was answered.
     answered: u8,
+    /// A number made of all messages that were sent, in whatever order.
+    sent: u64,
+}
+
+/// A state that is to be left.
+#[derive(Debug)]
+struct Waiting {
+    state: State,
     /// The messages that were sent, in ascending order.
     sent: Box<[u16]>,
 }
@@ -38,7 +46,9 @@ struct Search {
     ledgers: Ledgers,
     seen: QuickSet<u64>,
     ways: Vec<Way>,
-    waiting: VecDeque<State>,
+    waiting: VecDeque<Waiting>,
+    /// Messages that leave in the step that is being taken.
+    leaving: Vec<u16>,
     explored: Explored,
 }
 
@@ -60,7 +70,7 @@ pub fn explore(
         asked: 0,
         after: [0; REQUESTS_MOST],
         answered: 0,
-        sent: [].into(),
+        sent: 0,
     };
     let mut search = Search {
         nodes,
@@ -68,11 +78,12 @@ pub fn explore(
         seen: QuickSet::default(),
         ways: Vec::new(),
         waiting: VecDeque::new(),
+        leaving: Vec::new(),
         explored: Explored::default(),
     };
     search.seen.insert(first.fingerprint());
     search.ways.push((0, 0, Input::Crash));
-    search.waiting.push_back(first);
+    search.waiting.push_back(Waiting { state: first, sent: [].into() });
     search.run(states_most, goes_on)?;
     Ok(search.explored)
 }
@@ -111,7 +122,8 @@ impl Search {
     }
 
     /// Takes every step out of a state.
-    fn leave(&mut self, state: &State, number: usize) -> Result<(), String> {
+    fn leave(&mut self, from: &Waiting, number: usize) -> Result<(), String> {
+        let state = &from.state;
         let left = state.left;
         for place in 0..state.nodes.len() {
             let leads = self.nodes.leads(state.nodes[place]);
@@ -122,15 +134,15 @@ impl Search {
                 (leads && left.ticks > 0, Input::Tick),
             ];
             for (_, input) in own.into_iter().filter(|(is_possible, _)| *is_possible) {
-                self.step(state, number, place, input)?;
+                self.step(from, number, place, input)?;
             }
         }
-        for message in &state.sent {
+        for message in &from.sent {
             let place = self.nodes.messages[usize::from(*message)].to as usize - 1;
-            let writes = self.step(state, number, place, Input::Deliver(*message))?;
+            let writes = self.step(from, number, place, Input::Deliver(*message))?;
             // Where nothing is written, to crash after it is the same.
             if writes && left.crashes > 0 {
-                self.step(state, number, place, Input::DeliverAndCrash(*message))?;
+                self.step(from, number, place, Input::DeliverAndCrash(*message))?;
             }
         }
         Ok(())
@@ -139,73 +151,61 @@ impl Search {
     /// Takes one step; says whether the node writes in it.
     fn step(
         &mut self,
-        state: &State,
+        from: &Waiting,
         number: usize,
         place: usize,
         input: Input,
     ) -> Result<bool, String> {
         self.explored.steps += 1;
-        let before = state.nodes[place];
+        let before = from.state.nodes[place];
         let step = self.nodes.step(before, input);
-        if step.to == before && step.effects.is_empty() && step.fault.is_none() && is_free(input) {
+        if step.is_idle(before) && is_free(input) {
             return Ok(false);
         }
-        let mut next = state.clone();
+        let (number_of_step, writes) = (step.number, step.writes);
+        let mut next = from.state;
         next.nodes[place] = step.to;
         next.take(input);
-        let writes = step.effects.iter().any(|effect| matches!(effect, Effect::Write(_)));
-        if let Err(why) = self.happen(&mut next, before, input) {
+        if let Err(why) = self.happen(&mut next, number_of_step, &from.sent) {
             let way = self.way(number, (place, input));
             return Err(format!("{why}\n{way}"));
         }
         if self.seen.insert(next.fingerprint()) {
-            let from = u32::try_from(number).expect("there are fewer than four billion");
-            self.ways.push((from, u8::try_from(place).unwrap_or(0), input));
-            self.waiting.push_back(next);
+            let way = u32::try_from(number).expect("there are fewer than four billion");
+            self.ways.push((way, u8::try_from(place).unwrap_or(0), input));
+            self.leaving.extend(&from.sent);
+            self.leaving.sort_unstable();
+            self.waiting.push_back(Waiting { state: next, sent: self.leaving[..].into() });
         }
         Ok(writes)
     }
 
     /// Lets the effects of a step happen, and checks them.
-    fn happen(&mut self, next: &mut State, before: u32, input: Input) -> Result<(), String> {
-        // The step is known: this only looks it up.
-        let step = self.nodes.step(before, input);
-        let (effects, fault) = (step.effects.clone(), step.fault.clone());
-        let mut sent = Vec::new();
-        for effect in effects {
-            match effect {
+    fn happen(&mut self, next: &mut State, step: u32, sent: &[u16]) -> Result<(), String> {
+        let Search { nodes, ledgers, leaving, .. } = self;
+        let step = nodes.step_of(step);
+        leaving.clear();
+        for effect in &step.effects {
+            match *effect {
                 Effect::Send(message) => {
-                    if let Message::Accept(accept) =
-                        &self.nodes.messages[usize::from(message)].message
-                    {
-                        self.ledgers.proposed(next.ledger, accept.slot)?;
+                    if let Message::Accept(accept) = &nodes.messages[usize::from(message)].message {
+                        ledgers.proposed(next.ledger, accept.slot)?;
                     }
-                    sent.push(message);
+                    if sent.binary_search(&message).is_err() && !leaving.contains(&message) {
+                        leaving.push(message);
+                        next.sent = next.sent.wrapping_add(mixed(message));
+                    }
                 }
                 Effect::Write(write) => {
-                    let written = &self.nodes.writes[write as usize];
-                    next.ledger = self.ledgers.write(next.ledger, write, written)?;
+                    let written = &nodes.writes[write as usize];
+                    next.ledger = ledgers.write(next.ledger, write, written)?;
                 }
-                Effect::Answer(request, slot) => self.answer(next, request, slot)?,
+                Effect::Answer(request, slot) => {
+                    next.answer(request, slot, ledgers.last(next.ledger))?;
+                }
             }
         }
-        next.send(sent);
-        fault.map_or(Ok(()), Err)
-    }
-
-    fn answer(&self, next: &mut State, request: u8, slot: Slot) -> Result<(), String> {
-        let last = self.ledgers.last(next.ledger);
-        if slot > last {
-            return Err(format!("7: an answer as of slot {slot}, when {last} is the last chosen"));
-        }
-        let after = &mut next.after[usize::from(request)];
-        if slot.0 < u64::from(*after) {
-            return Err(format!("8: an answer as of slot {slot}, after one of {after}"));
-        }
-        *after = 0;
-        next.answered = next.answered.max(u8::try_from(slot.0).unwrap_or(u8::MAX));
-        next.forget();
-        Ok(())
+        step.fault.clone().map_or(Ok(()), Err)
     }
 
     /// The events that lead to a state and a step out of it, one a line.
@@ -268,14 +268,19 @@ impl State {
         }
     }
 
-    fn send(&mut self, mut messages: Vec<u16>) {
-        messages.retain(|message| self.sent.binary_search(message).is_err());
-        if !messages.is_empty() {
-            messages.extend(&*self.sent);
-            messages.sort_unstable();
-            messages.dedup();
-            self.sent = messages.into();
+    /// Checks an answer as of a slot, when `last` is the last slot chosen.
+    fn answer(&mut self, request: u8, slot: Slot, last: Slot) -> Result<(), String> {
+        if slot > last {
+            return Err(format!("7: an answer as of slot {slot}, when {last} is the last chosen"));
         }
+        let after = &mut self.after[usize::from(request)];
+        if slot.0 < u64::from(*after) {
+            return Err(format!("8: an answer as of slot {slot}, after one of {after}"));
+        }
+        *after = 0;
+        self.answered = self.answered.max(u8::try_from(slot.0).unwrap_or(u8::MAX));
+        self.forget();
+        Ok(())
     }
 
     fn fingerprint(&self) -> u64 {
@@ -286,7 +291,14 @@ impl State {
         fingerprint.add(u64::from(u32::from_be_bytes([stands, requests, ticks, crashes])));
         fingerprint.add(u64::from(self.answered));
         fingerprint.add(u64::from_be_bytes(self.after));
-        self.sent.iter().for_each(|message| fingerprint.add(u64::from(*message)));
+        fingerprint.add(self.sent);
         fingerprint.short()
     }
+}
+
+/// A number for a message, such that sums of them tell sets of messages apart.
+fn mixed(message: u16) -> u64 {
+    let mut fingerprint = Fingerprint::new();
+    fingerprint.add(u64::from(message));
+    fingerprint.short()
 }
