@@ -13,6 +13,9 @@ use lattistore::sim::{
 /// From so many seeds on, every fault and every rare path must have been reached.
 const SEEDS_FOR_COVERAGE: u64 = 1_000;
 
+/// So many lines of the trace of a failing run are shown; `--seed` shows all.
+const LINES_SHOWN: usize = 40;
+
 /// Simulates clusters under faults, one for each seed, and checks every invariant and every answer.
 #[derive(Parser)]
 struct Args {
@@ -227,11 +230,18 @@ fn fail(args: &Args, seed: u64, why: &str) {
     options.chaos_us = Some(chaos_us / 1_000 * 1_000);
     let names: Vec<_> = faults.on().map(|fault| format!("{fault:?}")).collect();
     println!("it needs only: {}", names.join(", "));
-    if let Some(why) = simulate(options).failure {
-        println!("smaller: {why}");
-    } else {
+    let mut report = simulate(Options { keeps_trace: true, ..options });
+    if report.failure.is_none() {
+        // Ending the faults at a whole millisecond has hidden it.
         chaos_us = scenario.chaos_us;
+        options.chaos_us = None;
+        report = simulate(Options { keeps_trace: true, ..options });
     }
+    let trace = report.trace.unwrap_or_default();
+    let lines: Vec<_> = trace.lines().collect();
+    println!("how it ends:");
+    lines[lines.len().saturating_sub(LINES_SHOWN)..].iter().for_each(|line| println!("{line}"));
+    println!("FAILED: {}", report.failure.unwrap_or_default());
     println!(
         "to see it: cargo run --release --bin simulate -- --seed {seed} --faults {} --chaos-ms {}",
         faults.0,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::coverage::Path;
 use super::host::{Key, Value};
 use super::watch;
+use super::words;
 use super::workload::Workload;
 use super::world::World;
 use crate::lpaxos::Record;
@@ -17,6 +18,10 @@ impl<W: Workload> World<W> {
         node: usize,
         records: &[Record<Key<W>, Value<W>>],
     ) -> Result<(), String> {
+        self.trace.say(self.now_us, || {
+            let words: Vec<_> = records.iter().map(words::record).collect();
+            format!("n{} has written: {}", node + 1, words.join("; "))
+        });
         for record in records {
             watch::record(record, &self.hosts[node].disk, &mut self.coverage);
             self.hosts[node].disk.change(record);
@@ -33,7 +38,7 @@ impl<W: Workload> World<W> {
                 }
                 let (slot, ballot) = (proposal.slot, proposal.ballot);
                 self.note(&[3, slot.0, ballot.round], || {
-                    format!("slot {slot} is chosen ({ballot})")
+                    format!("slot {slot} is chosen in {}", words::ballot(ballot))
                 });
             }
         }

@@ -19,8 +19,9 @@
 //! | `model.rs`, `checks.rs` | invariants of what is durable, and who asks for them |
 //! | `audit.rs`, `pages.rs` | what may leave a node |
 //! | `history.rs` | the judgement of answers |
-//! | `explore.rs` | every order of events in a small scope |
-//! | `coverage.rs`, `watch.rs`, `trace.rs` | what was reached, and what happened |
+//! | `explore/` | every order of events in a small scope |
+//! | `coverage.rs`, `watch.rs` | what was reached |
+//! | `trace.rs`, `words.rs` | what happened, for people |
 //!
 //! Nothing in the server uses this module.
 
@@ -51,6 +52,7 @@ mod sending;
 mod steps;
 mod trace;
 mod watch;
+mod words;
 mod workload;
 mod world;
 

@@ -69,13 +69,17 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Pages<K, V> {
             | Message::Commit(Commit { ballot, .. })
             | Message::RepairPatches(RepairPatches { ballot, .. })
             | Message::RepairPage(RepairPage { ballot, .. }) => {
-                if self.over.insert(*ballot) {
-                    self.promised.retain(|(_, promised), _| promised != ballot);
-                }
+                self.end(*ballot);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    fn end(&mut self, ballot: Ballot) {
+        if self.over.insert(ballot) {
+            self.promised.retain(|(_, promised), _| *promised != ballot);
+        }
     }
 
     fn compare(

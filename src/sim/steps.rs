@@ -4,6 +4,7 @@ use super::coverage::Path;
 use super::events::Event;
 use super::host::{Input, Msg, Unsure, Write};
 use super::watch;
+use super::words;
 use super::workload::Workload;
 use super::world::World;
 use crate::lpaxos::{Message, NodeId, Output, Record};
@@ -15,8 +16,10 @@ impl<W: Workload> World<W> {
             return;
         }
         let numbers = [2, from as u64, to as u64, watch::number(&message)];
-        self.trace.event(self.now_us, &numbers, || {
-            format!("n{} -> n{}  {}", from + 1, to + 1, watch::words(&message))
+        self.trace.event(self.now_us, &numbers, || match &message {
+            // They are the most frequent and tell the least.
+            Message::Heartbeat(_) => String::new(),
+            message => format!("n{} -> n{}  {}", from + 1, to + 1, words::message(message)),
         });
         self.audit.arrives(from, to, &message);
         if !self.give(to, Input::Message(from, message)) {

@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::super::audit::Audit;
+use super::super::host::{node_id, place_of};
 use super::super::register::{Command, Outcome, Register, Registers};
 use super::fingerprint::{Fingerprint, QuickMap};
 use super::scope::NODES;
@@ -93,6 +94,13 @@ pub(super) struct Sent {
     pub(super) to: u64,
     /// The message.
     pub(super) message: Msg,
+}
+
+impl Sent {
+    /// The receiver's place, counted from 0.
+    pub(super) fn receiver(&self) -> usize {
+        place_of(NodeId(self.to))
+    }
 }
 
 /// A state of a node: how to make it.
@@ -258,9 +266,9 @@ impl Live {
             ..Config::default()
         };
         let term = clock_ms / TERM_MS;
-        let is_own = term % NODES == id - 1;
+        let is_own = term % count() == id - 1;
         let clock_ms = if is_own { (term + 1) * TERM_MS } else { clock_ms };
-        let audit = Audit::new(members().count());
+        let audit = Audit::new(NODES);
         let disk_now = disk.clone();
         let node = Node::new(NodeId(id), members(), config, Registers, disk_now, 1, clock_ms);
         let mut live = Live { id, node, disk, clock_ms, audit };
@@ -289,13 +297,12 @@ impl Live {
     }
 
     fn deliver(&mut self, sent: &Sent) {
-        let from = usize::try_from(sent.from - 1).unwrap_or(0);
-        self.audit.arrives(from, self.place(), &sent.message);
+        self.audit.arrives(place_of(NodeId(sent.from)), self.place(), &sent.message);
         self.node.message(self.clock_ms, NodeId(sent.from), sent.message.clone());
     }
 
     fn place(&self) -> usize {
-        usize::try_from(self.id - 1).unwrap_or(0)
+        place_of(NodeId(self.id))
     }
 
     fn take(
@@ -307,7 +314,7 @@ impl Live {
         match input {
             Input::Stand => {
                 let term = self.clock_ms / TERM_MS + 1;
-                let turn = (term..).find(|term| term % NODES == self.id - 1).unwrap_or(term);
+                let turn = (term..).find(|term| term % count() == self.id - 1).unwrap_or(term);
                 self.tick(turn * TERM_MS);
             }
             Input::Tick => self.tick(self.clock_ms + 10_000),
@@ -378,7 +385,7 @@ impl Live {
     ) -> Result<(), String> {
         let Answer::Done(outcome) = answer else { return Ok(()) };
         if outcome.position.place == 0 {
-            self.audit.reads(self.place(), members().count())?;
+            self.audit.reads(self.place(), NODES)?;
         }
         let request = u8::try_from(ticket.0).unwrap_or(u8::MAX);
         seen.push(Seen::Answer(request, outcome.position.slot));
@@ -386,6 +393,11 @@ impl Live {
     }
 }
 
+/// How many members take turns.
+fn count() -> u64 {
+    u64::try_from(NODES).unwrap_or(u64::MAX)
+}
+
 fn members() -> Members {
-    Members::new((1..=NODES).map(NodeId).collect())
+    Members::new((0..NODES).map(node_id).collect())
 }

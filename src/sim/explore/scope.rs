@@ -1,7 +1,7 @@
 //! How much may happen, and what was covered.
 
 /// How many nodes there are.
-pub(super) const NODES: u64 = 3;
+pub(super) const NODES: usize = 3;
 
 /// How often what may happen. Messages may be delivered, in any order, any number of times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::super::words;
 use super::fingerprint::{Fingerprint, QuickSet};
 use super::ledger::Ledgers;
 use super::local::{Effect, Input, Nodes};
@@ -17,7 +18,7 @@ const WATCHED: usize = 1 << 14;
 /// A state of everything but the list of messages. Nodes and votes are named by number.
 #[derive(Clone, Copy, Debug)]
 struct State {
-    nodes: [u32; NODES as usize],
+    nodes: [u32; NODES],
     ledger: u32,
     left: Scope,
     /// How many requests were made.
@@ -74,7 +75,7 @@ pub fn explore(
     };
     let mut search = Search {
         nodes,
-        ledgers: Ledgers::new(NODES as usize),
+        ledgers: Ledgers::new(NODES),
         seen: QuickSet::default(),
         ways: Vec::new(),
         waiting: VecDeque::new(),
@@ -138,7 +139,7 @@ impl Search {
             }
         }
         for message in &from.sent {
-            let place = self.nodes.messages[usize::from(*message)].to as usize - 1;
+            let place = self.nodes.messages[usize::from(*message)].receiver();
             let writes = self.step(from, number, place, Input::Deliver(*message))?;
             // Where nothing is written, to crash after it is the same.
             if writes && left.crashes > 0 {
@@ -224,7 +225,7 @@ impl Search {
     fn words(&self, id: usize, input: Input) -> String {
         let arrives = |message: u16| {
             let sent = &self.nodes.messages[usize::from(message)];
-            format!("n{} -> n{id}  {:?}", sent.from, sent.message)
+            format!("n{} -> n{id}  {}", sent.from, words::message(&sent.message))
         };
         match input {
             Input::Stand => format!("n{id} stands"),
