@@ -169,7 +169,8 @@ impl Search {
         next.take(input);
         if let Err(why) = self.happen(&mut next, number_of_step, &from.sent) {
             let way = self.way(number, (place, input));
-            return Err(format!("{why}\n{way}"));
+            let states = self.ways.len();
+            return Err(format!("{why}\nafter {states} states, by\n{way}"));
         }
         if self.seen.insert(next.fingerprint()) {
             let way = u32::try_from(number).expect("there are fewer than four billion");
