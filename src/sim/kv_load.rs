@@ -107,6 +107,22 @@ impl Workload for KvLoad {
         }
     }
 
+    fn words(command: &Command) -> String {
+        let Command::Execute { program, params, session } = command else {
+            return format!("{command:?}");
+        };
+        let number = session.map_or(String::new(), |numbered| {
+            let SessionNumber { session, number, answered_below } = numbered;
+            format!("[{session}.{number}, answered below {answered_below}] ")
+        });
+        let texts = params.iter().filter_map(|(name, value)| match value {
+            Value::Text(text) => Some(format!("{name} = {:?}", text.as_str())),
+            _ => None,
+        });
+        let texts: Vec<_> = texts.collect();
+        format!("{number}{} with {}", program.text(), texts.join(", "))
+    }
+
     fn replay(state: &mut KvReference, command: &Command, position: Position) -> Outcome {
         state.run(command, position)
     }

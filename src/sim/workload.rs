@@ -34,6 +34,11 @@ pub trait Workload {
     /// Tells a client what it was answered.
     fn answered(&mut self, client: usize, outcome: &<Self::Machine as Machine>::Outcome);
 
+    /// A command as a person wants to read it in a trace.
+    fn words(command: &<Self::Machine as Machine>::Command) -> String {
+        format!("{command:?}")
+    }
+
     /// Runs a command on the reference and returns what it must come to.
     ///
     /// It is written apart from the machine and shares nothing with it.
