@@ -3,7 +3,7 @@
 use super::super::model::Model;
 use super::super::register::Registers;
 use super::fingerprint::{Fingerprint, QuickMap};
-use super::local::{Disk, Write};
+use super::live::{Disk, Write};
 use crate::lpaxos::{Record, Slot};
 
 /// All states of votes and decrees that were seen.

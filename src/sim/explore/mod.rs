@@ -8,6 +8,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `scope.rs` | how much may happen, and what was covered |
+//! | `live.rs` | a node that runs |
 //! | `local.rs` | the states of single nodes, and what their steps do |
 //! | `ledger.rs` | votes, decrees, and the invariants |
 //! | `search.rs` | the states of all, breadth first |
@@ -19,6 +20,7 @@
 
 mod fingerprint;
 mod ledger;
+mod live;
 mod local;
 mod scope;
 mod search;

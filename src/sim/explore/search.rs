@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use super::super::words;
 use super::fingerprint::{Fingerprint, QuickSet};
 use super::ledger::Ledgers;
-use super::local::{Effect, Input, Nodes};
+use super::live::Input;
+use super::local::{Effect, Nodes};
 use super::scope::{Explored, NODES, Scope};
 use crate::lpaxos::{Message, Slot};
 
