@@ -71,3 +71,11 @@ fn every_order_of_events_of_a_small_scope_keeps_the_invariants() {
     assert!(!less.is_all && less.waiting > 0, "{less:?}");
     assert!((100..all.states).contains(&less.states), "{less:?}");
 }
+
+/// A patch came late, after the page of a full copy that told of its deletion by silence.
+#[test]
+fn a_full_copy_that_an_old_patch_came_into_begins_anew() {
+    let report = simulate(Options::of_seed(1_037_139));
+    assert_eq!(report.failure, None);
+    assert!(report.coverage.count(Path::FullCopy) > 0);
+}

@@ -33,6 +33,9 @@ pub(super) struct Acceptor<M: Machine> {
     /// The last run of consecutive slots, first and last, that were applied above a gap. Not durable:
     /// it only saves repairing what is there.
     beyond: Option<(Slot, Slot)>,
+    /// The full copy that is being taken in since its first page: its ballot, number and floor. Not
+    /// durable: after a restart nobody knows what was applied since that page.
+    copying: Option<(Ballot, u64, Slot)>,
     /// A copy for a lagging node is under way: it would miss tombstones that are dropped now (P10).
     pub(super) keep_tombstones: bool,
     config: Config,
@@ -40,7 +43,14 @@ pub(super) struct Acceptor<M: Machine> {
 
 impl<M: Machine> Acceptor<M> {
     pub(super) fn new(durable: Durable<M::Key, M::Value>, config: Config) -> Acceptor<M> {
-        Acceptor { durable, records: Vec::new(), beyond: None, keep_tombstones: false, config }
+        Acceptor {
+            durable,
+            records: Vec::new(),
+            beyond: None,
+            copying: None,
+            keep_tombstones: false,
+            config,
+        }
     }
 
     pub(super) fn durable(&self) -> &Durable<M::Key, M::Value> {
@@ -203,6 +213,9 @@ impl<M: Machine> Acceptor<M> {
     }
 
     fn note_applied(&mut self, slot: Slot) {
+        // What the patch wrote may have been deleted by a decree whose tombstone is gone, and the page
+        // that said so by silence is past: the copy cannot be finished.
+        self.copying.take_if(|(_, _, floor)| slot < *floor);
         if slot > self.complete() {
             self.beyond = match self.beyond {
                 Some((first, last)) if first <= slot && slot <= last.next() => {
@@ -241,7 +254,8 @@ impl<M: Machine> Acceptor<M> {
     /// P10: merges one page; after the last, the node reflects every decree up to the copy's target.
     ///
     /// The leader sends a page only after the one before was answered, so whoever has the last page
-    /// has them all, durably.
+    /// has them all, durably. Of a full copy, all must come in one life of the node, and no patch
+    /// below the leader's floor may be applied meanwhile; else the answer makes the leader begin anew.
     pub(super) fn on_repair_page(&mut self, repair: RepairPage<M::Key, M::Value>) -> Reply<M> {
         let RepairPage { ballot, copy, after, page } = repair;
         if ballot < self.durable.promised {
@@ -252,6 +266,14 @@ impl<M: Machine> Acceptor<M> {
             return self.progress(ballot);
         }
         let silent_at = copy.is_full().then_some(copy.target);
+        if copy.is_full() {
+            let this = Some((ballot, copy.number, copy.floor));
+            if after.is_none() {
+                self.copying = this;
+            } else if self.copying != this {
+                return self.progress(ballot);
+            }
+        }
         let next = page.next.clone();
         self.merge_page(after.as_ref(), page, silent_at);
         if let Some(after) = next {
