@@ -1,6 +1,8 @@
 //! A short run of the simulator with every test run; `cargo run --release --bin simulate` does more.
 
-use lattistore::sim::{Coverage, Fault, Faults, KvLoad, Options, Path, RegisterLoad, Report, run};
+use lattistore::sim::{
+    Coverage, Fault, Faults, KvLoad, Options, Path, RegisterLoad, Report, Scope, explore, run,
+};
 
 fn simulate(options: Options) -> Report {
     if options.seed.is_multiple_of(3) {
@@ -19,7 +21,14 @@ fn no_seed_of_a_few_finds_anything() {
         assert!(report.slots > 0, "seed {seed} chose nothing");
         coverage.add(&report.coverage);
     }
-    for path in [Path::Crash, Path::Recovered, Path::WindowRepair, Path::RetryAnswered] {
+    for path in [
+        Path::Crash,
+        Path::Recovered,
+        Path::WindowRepair,
+        Path::RetryAnswered,
+        Path::StartFromCheckpoint,
+        Path::SegmentReused,
+    ] {
         assert!(coverage.count(path) > 0, "never reached: {}", path.what());
     }
 }
@@ -49,4 +58,24 @@ fn faults_can_be_switched_off_one_by_one() {
     for path in [Path::Crash, Path::MessageLost, Path::MessageCut, Path::Pause] {
         assert_eq!(report.coverage.count(path), 0, "{}", path.what());
     }
+}
+
+#[test]
+fn every_order_of_events_of_a_small_scope_keeps_the_invariants() {
+    let scope = Scope { stands: 1, requests: 1, ticks: 0, crashes: 1 };
+    let all = explore(scope, usize::MAX, &mut |_| true).expect("no invariant breaks");
+    assert!(all.is_all && all.waiting == 0, "{all:?}");
+    assert!(all.states > 500 && all.depth > 10, "{all:?}");
+
+    let less = explore(scope, 100, &mut |_| true).expect("no invariant breaks");
+    assert!(!less.is_all && less.waiting > 0, "{less:?}");
+    assert!((100..all.states).contains(&less.states), "{less:?}");
+}
+
+/// A patch came late, after the page of a full copy that told of its deletion by silence.
+#[test]
+fn a_full_copy_that_an_old_patch_came_into_begins_anew() {
+    let report = simulate(Options::of_seed(1_037_139));
+    assert_eq!(report.failure, None);
+    assert!(report.coverage.count(Path::FullCopy) > 0);
 }

@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use lattistore::sim::{
-    Coverage, Faults, KvLoad, Options, RegisterLoad, Report, Scope, explore, run,
+    Coverage, Explored, Faults, KvLoad, Options, RegisterLoad, Report, Scope, explore, run,
 };
 
 /// From so many seeds on, every fault and every rare path must have been reached.
 const SEEDS_FOR_COVERAGE: u64 = 1_000;
+
+/// So many lines of the trace of a failing run are shown; `--seed` shows all.
+const LINES_SHOWN: usize = 40;
 
 /// Simulates clusters under faults, one for each seed, and checks every invariant and every answer.
 #[derive(Parser)]
@@ -42,8 +45,11 @@ struct Args {
     #[arg(long, num_args = 4, value_names = ["STANDS", "REQUESTS", "TICKS", "CRASHES"])]
     explore: Option<Vec<u8>>,
     /// The most states to explore
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 50_000_000)]
     states: usize,
+    /// Explore for at most so many seconds
+    #[arg(long)]
+    seconds: Option<u64>,
     /// Print no table of what was reached, and make no failing run smaller
     #[arg(long)]
     quiet: bool,
@@ -82,9 +88,18 @@ fn main() -> ExitCode {
 fn exhaust(args: &Args, scope: &[u8]) -> ExitCode {
     let [stands, requests, ticks, crashes] = *scope else { return ExitCode::FAILURE };
     let begun = Instant::now();
-    match explore(Scope { stands, requests, ticks, crashes }, args.states) {
+    let mut shown = Instant::now();
+    let mut goes_on = |explored: &Explored| {
+        if shown.elapsed() > Duration::from_secs(5) {
+            shown = Instant::now();
+            eprintln!("{}", covered(explored, begun));
+        }
+        args.seconds.is_none_or(|seconds| begun.elapsed() < Duration::from_secs(seconds))
+    };
+    match explore(Scope { stands, requests, ticks, crashes }, args.states, &mut goes_on) {
         Ok(explored) => {
-            println!("{explored:?} in {:.1} s", begun.elapsed().as_secs_f64());
+            println!("{}", covered(&explored, begun));
+            println!("{}", if explored.is_all { "all states" } else { "not finished" });
             ExitCode::SUCCESS
         }
         Err(why) => {
@@ -92,6 +107,15 @@ fn exhaust(args: &Args, scope: &[u8]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn covered(explored: &Explored, begun: Instant) -> String {
+    let Explored { states, steps, depth, waiting, node_states, messages, .. } = explored;
+    let seconds = begun.elapsed().as_secs_f64();
+    format!(
+        "{states} states, {waiting} of them to be left, depth {depth}, {steps} steps, \
+         {node_states} states of single nodes, {messages} messages, {seconds:.1} s"
+    )
 }
 
 fn one(args: &Args, seed: u64) -> ExitCode {
@@ -206,11 +230,18 @@ fn fail(args: &Args, seed: u64, why: &str) {
     options.chaos_us = Some(chaos_us / 1_000 * 1_000);
     let names: Vec<_> = faults.on().map(|fault| format!("{fault:?}")).collect();
     println!("it needs only: {}", names.join(", "));
-    if let Some(why) = simulate(options).failure {
-        println!("smaller: {why}");
-    } else {
+    let mut report = simulate(Options { keeps_trace: true, ..options });
+    if report.failure.is_none() {
+        // Ending the faults at a whole millisecond has hidden it.
         chaos_us = scenario.chaos_us;
+        options.chaos_us = None;
+        report = simulate(Options { keeps_trace: true, ..options });
     }
+    let trace = report.trace.unwrap_or_default();
+    let lines: Vec<_> = trace.lines().collect();
+    println!("how it ends:");
+    lines[lines.len().saturating_sub(LINES_SHOWN)..].iter().for_each(|line| println!("{line}"));
+    println!("FAILED: {}", report.failure.unwrap_or_default());
     println!(
         "to see it: cargo run --release --bin simulate -- --seed {seed} --faults {} --chaos-ms {}",
         faults.0,

@@ -36,6 +36,9 @@ pub(super) struct Acceptor<M: Machine> {
     beyond: Option<(Slot, Slot)>,
     /// The patch applied last, so that a new leader need not look for it among all entries.
     last: Option<(Slot, PatchOf<M>)>,
+    /// The full copy that is being taken in since its first page: its ballot, number and floor. Not
+    /// durable: after a restart nobody knows what was applied since that page.
+    copying: Option<(Ballot, u64, Slot)>,
     /// A copy for a lagging node is under way: it would miss tombstones that are dropped now (P10).
     pub(super) keep_tombstones: bool,
     config: Config,
@@ -48,6 +51,7 @@ impl<M: Machine> Acceptor<M> {
             records: Vec::new(),
             beyond: None,
             last: None,
+            copying: None,
             keep_tombstones: false,
             config,
         }
@@ -215,6 +219,9 @@ impl<M: Machine> Acceptor<M> {
 
     fn note_applied(&mut self, slot: Slot, patch: PatchOf<M>) {
         self.last = Some((slot, patch));
+        // What the patch wrote may have been deleted by a decree whose tombstone is gone, and the page
+        // that said so by silence is past: the copy cannot be finished.
+        self.copying.take_if(|(_, _, floor)| slot < *floor);
         if slot > self.complete() {
             self.beyond = match self.beyond {
                 Some((first, last)) if first <= slot && slot <= last.next() => {
@@ -261,7 +268,8 @@ impl<M: Machine> Acceptor<M> {
     /// P10: merges one page; after the last, the node reflects every decree up to the copy's target.
     ///
     /// The leader sends a page only after the one before was answered, so whoever has the last page
-    /// has them all, durably.
+    /// has them all, durably. Of a full copy, all must come in one life of the node, and no patch
+    /// below the leader's floor may be applied meanwhile; else the answer makes the leader begin anew.
     pub(super) fn on_repair_page(&mut self, repair: RepairPage<M::Key, M::Value>) -> Reply<M> {
         let RepairPage { ballot, copy, after, page } = repair;
         if ballot < self.durable.promised {
@@ -272,6 +280,14 @@ impl<M: Machine> Acceptor<M> {
             return self.progress(ballot);
         }
         let silent_at = copy.is_full().then_some(copy.target);
+        if copy.is_full() {
+            let this = Some((ballot, copy.number, copy.floor));
+            if after.is_none() {
+                self.copying = this;
+            } else if self.copying != this {
+                return self.progress(ballot);
+            }
+        }
         let next = page.next.clone();
         self.merge_page(after.as_ref(), page, silent_at);
         if let Some(after) = next {

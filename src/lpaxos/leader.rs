@@ -20,6 +20,7 @@ use super::patch::{MOST_PATCH_BYTES, Patch};
 use super::peer::PeerState;
 use super::reads::ConfirmRound;
 use super::recovery::Recovered;
+use super::repair::Repair;
 use super::requests::{Answer, Queue, Ready, Ticket, Waiting};
 use super::window::Window;
 
@@ -330,7 +331,11 @@ impl<M: Machine> Leader<M> {
                     let held = Previous::Held(self.ballot);
                     out.early.push((*node, accept(self.ballot, in_flight, held)));
                 }
-            } else if peer.complete < Some(chosen) && peer.accepted_at == (self.ballot, chosen) {
+            } else if peer.complete < Some(chosen)
+                && peer.accepted_at == (self.ballot, chosen)
+                && !peer.repair.as_ref().is_some_and(Repair::is_copy)
+            {
+                // While a copy is under way, how far the node is says whether it goes on with it.
                 peer.sent_ms = now_ms;
                 let commit = Commit { ballot: self.ballot, slot: chosen };
                 out.late.push((*node, Message::Commit(commit)));

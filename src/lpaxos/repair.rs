@@ -38,6 +38,19 @@ pub(super) struct Repair<K> {
     sent_ms: u64,
 }
 
+impl<K> Repair<K> {
+    /// Whether a copy is under way.
+    pub(super) fn is_copy(&self) -> bool {
+        self.copy.is_some()
+    }
+
+    /// Whether the node may answer a page by how far it is, because it cannot go on with the copy: it
+    /// has restarted since the first page, or applied what the copy was to overwrite.
+    fn may_be_void(&self) -> bool {
+        matches!(&self.copy, Some((copy, Some(_))) if copy.is_full())
+    }
+}
+
 impl<M: Machine> Leader<M> {
     /// Begins or goes on with the repair of every node that needs it.
     pub(super) fn repair(
@@ -190,6 +203,8 @@ impl<M: Machine> Leader<M> {
             } else {
                 self.repair_node(from, acceptor, out, now_ms);
             }
+        } else if peer.repair.as_ref().is_some_and(Repair::may_be_void) {
+            self.begin(from, progress.complete, acceptor, out, now_ms);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Simulated clients: one request at a time each; they follow redirects, give up, and ask elsewhere.
 
 use super::coverage::Path;
+use super::events::Event;
 use super::history::Sent;
 use super::host::{Input, place_of};
 use super::workload::{Ask, Workload};
-use super::world::{Event, World};
+use super::world::World;
 use crate::lpaxos::{Answer, Machine};
 
 /// Outcomes of the machine.
@@ -98,7 +99,7 @@ impl<W: Workload> World<W> {
         state.wants = Some(ask);
         state.waits_for = Some((request, node));
         let words = |command: &<W::Machine as Machine>::Command| {
-            format!("client {client} asks n{}: request {request}: {command:?}", node + 1)
+            format!("client {client} asks n{}: request {request}: {}", node + 1, W::words(command))
         };
         self.trace.event(self.now_us, &[6, client as u64, node as u64], || words(&command));
         let began = self.trace.events();

@@ -51,7 +51,10 @@ pub(super) fn judge<W: Workload>(
         match &sent.answer {
             Some(Answer::Done(outcome)) => match ran {
                 Some(run) if run.outcome == *outcome => {}
-                Some(run) => return Err(format!("{request}: {outcome:?}, ran as {run:?}")),
+                Some(run) => {
+                    let ran = words::<W>(run);
+                    return Err(format!("{request}: answered {outcome:?}, but is {ran}"));
+                }
                 None => {
                     return Err(format!("{request}: answered {outcome:?}, but is in no decree"));
                 }
@@ -66,6 +69,14 @@ pub(super) fn judge<W: Workload>(
         }
     }
     real_time(sent, &ran)
+}
+
+/// What ran, where, and to what outcome.
+fn words<W: Workload>(run: &RunOf<W>) -> String {
+    let Run { request, command, position, outcome } = run;
+    let Position { slot, place } = position;
+    let whose = request.map_or("the store's own".into(), |request| format!("request {request}"));
+    format!("{whose} ({}), run at {slot}.{place} to {outcome:?},", W::words(command))
 }
 
 /// Counts what retries came to. `recovered` are slots whose decree was proposed in several ballots.
@@ -114,10 +125,11 @@ fn replay<'a, W: Workload>(
             for run in batches[place].iter() {
                 let outcome = W::replay(&mut state, &run.command, run.position);
                 if !W::agree(&outcome, &run.outcome) {
-                    return Err(format!("3: {run:?} should have come to {outcome:?}"));
+                    let ran = words::<W>(run);
+                    return Err(format!("3: {ran} should have come to {outcome:?}"));
                 }
                 if run.request.is_some_and(|request| ran.insert(request, run).is_some()) {
-                    return Err(format!("{run:?} ran twice"));
+                    return Err(format!("{} ran twice", words::<W>(run)));
                 }
             }
             for (key, value) in decree.writes() {
@@ -131,7 +143,8 @@ fn replay<'a, W: Workload>(
         while let Some(run) = reads.next_if(|run| run.position.slot == slot) {
             let outcome = W::replay(&mut state.clone(), &run.command, run.position);
             if !W::agree(&outcome, &run.outcome) {
-                return Err(format!("8: the read {run:?} should have come to {outcome:?}"));
+                let ran = words::<W>(run);
+                return Err(format!("8: the read {ran} should have come to {outcome:?}"));
             }
             if let Some(request) = run.request {
                 ran.insert(request, run);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::journal::Journaled;
 use super::observed::{Numbered, Observed, Runs};
 use super::workload::Workload;
 use crate::lpaxos::{
@@ -42,6 +43,15 @@ pub(super) struct Write<W: Workload> {
     pub(super) late: Vec<(NodeId, Msg<W>)>,
 }
 
+/// A write that was under way when the node stopped.
+#[derive(Debug)]
+pub(super) struct Unsure<W: Workload> {
+    /// What was written.
+    pub(super) records: Vec<Record<Key<W>, Value<W>>>,
+    /// Whether it had begun, and was torn or not yet synced.
+    pub(super) is_torn: bool,
+}
+
 /// The computer.
 #[derive(Debug)]
 pub(super) struct Host<W: Workload> {
@@ -49,8 +59,12 @@ pub(super) struct Host<W: Workload> {
     pub(super) node: Option<Node<Seen<W>>>,
     /// What the node ran since it was last looked at.
     pub(super) runs: Runs<W::Machine>,
-    /// What the disk holds durably.
+    /// What is durable, as somebody knows who saw every write.
     pub(super) disk: Durable<Key<W>, Value<W>>,
+    /// The real journal that must hold the same, in runs that have one.
+    pub(super) journal: Option<Box<dyn Journaled<Key<W>, Value<W>>>>,
+    /// Records that a crash interrupted: the next start shows whether they are durable.
+    pub(super) unsure: Option<Unsure<W>>,
     /// The write under way.
     pub(super) writing: Option<Write<W>>,
     /// The next write fails.
@@ -81,6 +95,8 @@ impl<W: Workload> Host<W> {
             node: None,
             runs: Runs::<W::Machine>::default(),
             disk: Durable::default(),
+            journal: None,
+            unsure: None,
             writing: None,
             fails_next: false,
             life: 0,

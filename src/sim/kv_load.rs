@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use super::journal::Journal;
 use super::kv_reference::{APPEND, APPEND_TO_SOME, KvReference, MOVE, READ, TAKE};
 use super::random::Random;
-use super::workload::{Ask, Live, Workload};
+use super::workload::{Ask, JournalOf, Live, Workload};
 use crate::kv::{Command, Outcome, SessionNumber, Store};
 use crate::lang::{Params, Program, Value, compile};
-use crate::lpaxos::Position;
+use crate::lpaxos::{NodeId, Position};
 
 static PROGRAMS: LazyLock<Vec<Arc<Program>>> = LazyLock::new(|| {
     let texts = [READ, APPEND, APPEND_TO_SOME, TAKE, MOVE];
@@ -57,8 +58,9 @@ impl KvLoad {
         ]);
         let number = number + u64::from(!is_read);
         self.sessions.insert(client, (id, number));
-        // A client that says late what it has got is allowed; its window bounds how late.
-        let answered_below = number.saturating_sub(random.between(0, self.window_most - 1));
+        // A client that says late what it has got is allowed; its window bounds how late, and one
+        // that is later than that is refused.
+        let answered_below = number.saturating_sub(random.between(0, self.window_most));
         let session = (!is_read).then_some(SessionNumber { session: id, number, answered_below });
         Command::Execute { program: Arc::clone(program), params, session }
     }
@@ -70,6 +72,10 @@ impl Workload for KvLoad {
 
     fn machine(&self) -> Store {
         Store::default()
+    }
+
+    fn journal(&self, node: NodeId, random: &mut Random) -> Option<JournalOf<Store>> {
+        Some(Box::new(Journal::new(node, random)))
     }
 
     fn next(&mut self, client: usize, random: &mut Random) -> Ask<Command> {
@@ -99,6 +105,22 @@ impl Workload for KvLoad {
             }
             _ => {}
         }
+    }
+
+    fn words(command: &Command) -> String {
+        let Command::Execute { program, params, session } = command else {
+            return format!("{command:?}");
+        };
+        let number = session.map_or(String::new(), |numbered| {
+            let SessionNumber { session, number, answered_below } = numbered;
+            format!("[{session}.{number}, answered below {answered_below}] ")
+        });
+        let texts = params.iter().filter_map(|(name, value)| match value {
+            Value::Text(text) => Some(format!("{name} = {:?}", text.as_str())),
+            _ => None,
+        });
+        let texts: Vec<_> = texts.collect();
+        format!("{number}{} with {}", program.text(), texts.join(", "))
     }
 
     fn replay(state: &mut KvReference, command: &Command, position: Position) -> Outcome {

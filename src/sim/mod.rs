@@ -9,43 +9,60 @@
 //! | --- | --- |
 //! | `run.rs` | one run, from seed to verdict |
 //! | `scenario.rs` | what is drawn from the seed: faults, rates, bounds |
-//! | `world.rs`, `host.rs`, `network.rs` | the cluster, a computer, the links |
-//! | `nemesis.rs` | the big faults |
+//! | `world.rs`, `events.rs` | the cluster, and what will happen to it |
+//! | `host.rs`, `steps.rs`, `power.rs` | a computer; what a node does; how it starts and stops |
+//! | `journal.rs` | the storage that ships, on a disk that loses and tears |
+//! | `network.rs`, `sending.rs` | the links, and what gets over them |
+//! | `nemesis.rs`, `absence.rs` | the big faults |
 //! | `clients.rs`, `workload.rs`, `register_load.rs`, `kv_load.rs` | who asks for what |
 //! | `kv_reference.rs` | what the store must answer, in few words |
-//! | `model.rs`, `history.rs` | invariants, and the judgement of answers |
-//! | `explore.rs` | every order of events in a small scope |
-//! | `coverage.rs`, `watch.rs`, `trace.rs` | what was reached, and what happened |
+//! | `model.rs`, `checks.rs` | invariants of what is durable, and who asks for them |
+//! | `audit.rs`, `pages.rs` | what may leave a node |
+//! | `history.rs` | the judgement of answers |
+//! | `explore/` | every order of events in a small scope |
+//! | `coverage.rs`, `watch.rs` | what was reached |
+//! | `trace.rs`, `words.rs` | what happened, for people |
 //!
 //! Nothing in the server uses this module.
 
+mod absence;
+mod audit;
+mod checks;
 mod clients;
 mod coverage;
+mod events;
 mod explore;
 mod history;
 mod host;
+mod journal;
 mod kv_load;
 mod kv_reference;
 mod model;
 mod nemesis;
 mod network;
 mod observed;
+mod pages;
+mod power;
 mod random;
 mod register;
 mod register_load;
 mod run;
 mod scenario;
+mod sending;
+mod steps;
 mod trace;
 mod watch;
+mod words;
 mod workload;
 mod world;
 
 pub use coverage::{Coverage, Path};
 pub use explore::{Explored, Scope, explore};
+pub use journal::Journaled;
 pub use kv_load::KvLoad;
 pub use random::Random;
 pub use register::{Command, Outcome, Register, Registers};
 pub use register_load::RegisterLoad;
 pub use run::{Options, Report, run};
 pub use scenario::{Fault, Faults, Scenario};
-pub use workload::{Ask, Live, Workload};
+pub use workload::{Ask, JournalOf, Live, Workload};

@@ -21,7 +21,7 @@ struct Marks {
 }
 
 /// Durable votes for one proposal; a bit for each node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Votes<M: Machine> {
     patch: Arc<PatchOf<M>>,
     nodes: u64,
@@ -31,7 +31,7 @@ struct Votes<M: Machine> {
 type Writes<M> = Vec<(Slot, Option<<M as Machine>::Value>)>;
 
 /// Everything that is chosen.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Model<M: Machine> {
     majority: u32,
     votes: BTreeMap<(Slot, Ballot), Votes<M>>,
@@ -164,6 +164,35 @@ impl<M: Machine> Model<M> {
         Ok(())
     }
 
+    /// Checks records before they are handed out: a node that applies what it accepted does so because
+    /// a majority accepted that very proposal, in the same ballot (P4, P7, P9). `disk` is what is
+    /// durable before these records.
+    ///
+    /// # Errors
+    /// When no majority did, or there is nothing to apply.
+    pub(super) fn applied(
+        &self,
+        disk: &DurableOf<M>,
+        records: &[Record<M::Key, M::Value>],
+    ) -> Result<(), String> {
+        let (mut ballot, mut slot) = disk.accepted_at();
+        for record in records {
+            match record {
+                Record::Accept(proposal) => (ballot, slot) = (proposal.ballot, proposal.slot),
+                Record::ApplyAccepted(applied) => {
+                    let votes = self.votes.get(&(slot, ballot)).map_or(0, |v| v.nodes.count_ones());
+                    if *applied != slot || votes < self.majority {
+                        return Err(format!(
+                            "7: slot {applied} is applied with {votes} votes in ballot {ballot}"
+                        ));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the slot after writes the key. A leader that knows that slot already cannot tell what
     /// the slot before wrote there, and nobody will ask: it proposes that slot again, or is done.
     fn overwritten_after(&self, slot: Slot, key: &M::Key) -> bool {
@@ -184,7 +213,11 @@ impl<M: Machine> Model<M> {
             known += usize::from(entry.is_some());
             let truth = at(values, complete);
             match entry {
-                None if truth.is_none_or(|(_, value)| value.is_none()) => {}
+                None if truth.is_none() => {}
+                // A tombstone may be missing only where the floor says so: whoever is brought up from
+                // here learns of the deletion by it.
+                None if truth
+                    .is_some_and(|(slot, value)| value.is_none() && *slot <= replica.floor()) => {}
                 _ if self.overwritten_after(complete, key) => {}
                 None => return Err(format!("5: {key:?} is missing at complete {complete}")),
                 Some(entry) if entry.version <= complete => {

@@ -1,9 +1,10 @@
 //! Big faults: partitions, crashes, pauses, disks and clocks; and the end of them all.
 
 use super::coverage::Path;
+use super::events::Event;
 use super::scenario::Fault;
 use super::workload::Workload;
-use super::world::{Event, World};
+use super::world::World;
 
 impl<W: Workload> World<W> {
     /// Injects one fault of those that are on, and plans the next.
@@ -21,6 +22,7 @@ impl<W: Workload> World<W> {
         let node = self.random.count(0, self.scenario.nodes - 1);
         match *self.random.pick(&faults) {
             Fault::Partition => self.partition(),
+            Fault::Absence => self.begin_absence(),
             Fault::Crash => self.crash_some(node)?,
             Fault::WriteFailure => self.hosts[node].fails_next = self.hosts[node].node.is_some(),
             Fault::Pause => {
@@ -77,7 +79,10 @@ impl<W: Workload> World<W> {
     }
 
     /// Ends all faults: every link carries, every node runs.
-    pub(super) fn heal(&mut self) {
+    ///
+    /// # Errors
+    /// When a node finds on its disk what cannot be there.
+    pub(super) fn heal(&mut self) -> Result<(), String> {
         self.is_healed = true;
         self.links.heal();
         self.note(&[11], || "all faults end".into());
@@ -86,12 +91,13 @@ impl<W: Workload> World<W> {
             host.paused_until_us = host.paused_until_us.min(self.now_us);
             host.slow_until_us = 0;
             host.fails_next = false;
-            self.start(node);
+            self.start(node)?;
         }
         self.level_clocks();
         for client in 0..self.scenario.clients {
             self.plan(1_000, Event::Client { client, sent: None });
         }
+        Ok(())
     }
 
     /// Clocks that name leaders in turn must agree for it to come to an end.
@@ -109,6 +115,11 @@ impl<W: Workload> World<W> {
 fn is_big(fault: Fault) -> bool {
     !matches!(
         fault,
-        Fault::Loss | Fault::Repeat | Fault::Delay | Fault::AnswerLoss | Fault::SlowNode
+        Fault::Loss
+            | Fault::Repeat
+            | Fault::Delay
+            | Fault::AnswerLoss
+            | Fault::SlowNode
+            | Fault::Journal
     )
 }

@@ -41,6 +41,16 @@ impl Links {
         }
     }
 
+    /// Cuts off some nodes from all others, and from each other; all other links carry.
+    pub(super) fn isolate(&mut self, away: &[usize]) {
+        self.cut_unless(|from, to| !away.contains(&from) && !away.contains(&to));
+    }
+
+    /// All hear one node alone, and it hears all.
+    pub(super) fn star(&mut self, hub: usize) {
+        self.cut_unless(|from, to| from == hub || to == hub);
+    }
+
     /// Cuts links in a shape drawn by chance; says which. `leader` is a node that leads, if one does.
     pub(super) fn partition(
         &mut self,
@@ -77,7 +87,7 @@ impl Links {
                 Path::Bridge
             }
             (4, Some(leader)) => {
-                self.cut_unless(|from, to| from != leader && to != leader);
+                self.isolate(&[leader]);
                 Path::LeaderIsolated
             }
             (5, Some(leader)) if nodes > 2 => {
@@ -90,7 +100,7 @@ impl Links {
             }
             (6, Some(leader)) if nodes > 2 => {
                 let hub = order.iter().copied().find(|node| *node != leader).unwrap_or(hub);
-                self.cut_unless(|from, to| from == hub || to == hub);
+                self.star(hub);
                 Path::QuorumLoss
             }
             (7, _) => {
@@ -99,7 +109,7 @@ impl Links {
                 Path::Chained
             }
             _ => {
-                self.cut_unless(|from, to| from != hub && to != hub);
+                self.isolate(&[hub]);
                 Path::Isolated
             }
         };

@@ -91,6 +91,7 @@ fn words(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 fn drive<W: Workload>(world: &mut World<W>) -> Result<(), String> {
+    world.begin()?;
     while !world.is_healed {
         world.step()?;
     }

@@ -30,11 +30,15 @@ pub enum Fault {
     AnswerLoss,
     /// Some nodes are slow all the time.
     SlowNode,
+    /// Nodes are away for long, one while the other is, and then one of them leads.
+    Absence,
+    /// Disks hold the journal that ships, and tear and lose what is not synced. (The store's only.)
+    Journal,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 11] = [
+    pub const ALL: [Fault; 13] = [
         Fault::Loss,
         Fault::Repeat,
         Fault::Delay,
@@ -46,6 +50,8 @@ impl Fault {
         Fault::ClockJump,
         Fault::AnswerLoss,
         Fault::SlowNode,
+        Fault::Absence,
+        Fault::Journal,
     ];
 
     fn bit(self) -> u32 {
@@ -160,8 +166,15 @@ impl Scenario {
 fn draw_config(random: &mut Random) -> Config {
     let heartbeat_ms = random.between(20, 60);
     let rotating = random.happens(2_000);
-    // Longer than a recovery with the smallest pages takes, or no term would be of use.
-    let term_ms = random.between(1_000, 3_000);
+    // Longer than a recovery takes, or no term would be of use; for the same reason pages are larger.
+    let term_ms = random.between(2_000, 4_000);
+    let mut page = PageLimits {
+        bytes: *random.pick(&[1, 40, 200, 1 << 16]),
+        examined: *random.pick(&[1, 3, 1 << 14]),
+    };
+    if rotating {
+        page = PageLimits { bytes: page.bytes.max(200), examined: 1 << 14 };
+    }
     Config {
         election: if rotating { Election::Rotating { term_ms } } else { Election::Heartbeats },
         heartbeat_ms,
@@ -171,10 +184,7 @@ fn draw_config(random: &mut Random) -> Config {
         queue_most: *random.pick(&[2, 8, 1_000]),
         batch_most: random.count(1, 8),
         batch_bytes: *random.pick(&[1, 64, 1 << 20]),
-        page: PageLimits {
-            bytes: *random.pick(&[1, 40, 200, 1 << 16]),
-            examined: *random.pick(&[1, 3, 1 << 14]),
-        },
+        page,
         window_bytes: *random.pick(&[1, 300, 2_000, 1 << 20]),
         tombstone_slots: *random.pick(&[0, 2, 5, 30]),
         tombstones_per_step: *random.pick(&[1, 3, 4_096]),

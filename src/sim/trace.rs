@@ -22,9 +22,16 @@ impl Trace {
         for number in [now_us].iter().chain(numbers) {
             self.hash = (self.hash ^ number).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
         }
-        if let Some(text) = &mut self.text {
+        self.say(now_us, words);
+    }
+
+    /// Notes what follows from other events: it goes into the text alone. Nothing said is no line.
+    pub(super) fn say(&mut self, now_us: u64, words: impl FnOnce() -> String) {
+        let Some(text) = &mut self.text else { return };
+        let words = words();
+        if !words.is_empty() {
             let (ms, us) = (now_us / 1_000, now_us % 1_000);
-            let _ = writeln!(text, "{ms:>7}.{us:03}  {}", words());
+            let _ = writeln!(text, "{ms:>7}.{us:03}  {words}");
         }
     }
 

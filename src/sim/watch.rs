@@ -1,4 +1,4 @@
-//! What can be seen of the protocol from outside: messages, records and answers, counted and in words.
+//! What can be seen of the protocol from outside: messages, records and answers, counted.
 
 use super::coverage::{Coverage, Path};
 use crate::lpaxos::{Answer, Durable, Message, Previous, Record};
@@ -102,12 +102,4 @@ pub(super) fn number<K, V>(message: &Message<K, V>) -> u64 {
     };
     let round = message.ballot().map_or(0, |ballot| ballot.round);
     (kind << 56) ^ (round << 32) ^ slot
-}
-
-/// A message in words; heartbeats are the most frequent and the least telling.
-pub(super) fn words<K: std::fmt::Debug, V: std::fmt::Debug>(message: &Message<K, V>) -> String {
-    match message {
-        Message::Heartbeat(_) => "heartbeat".into(),
-        message => format!("{message:?}"),
-    }
 }

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::journal::Journaled;
 use super::random::Random;
-use crate::lpaxos::{Machine, Position};
+use crate::lpaxos::{Machine, NodeId, Position};
+
+/// A journal for the entries of a machine.
+pub type JournalOf<M> = Box<dyn Journaled<<M as Machine>::Key, <M as Machine>::Value>>;
 
 /// A machine together with clients that use it and a naive reference that judges it.
 pub trait Workload {
@@ -15,6 +19,11 @@ pub trait Workload {
     /// A fresh machine, as a node starts with it.
     fn machine(&self) -> Self::Machine;
 
+    /// An empty disk of a node that keeps the journal that ships, if the machine's entries fit it.
+    fn journal(&self, _node: NodeId, _random: &mut Random) -> Option<JournalOf<Self::Machine>> {
+        None
+    }
+
     /// What a client asks for next.
     fn next(
         &mut self,
@@ -24,6 +33,11 @@ pub trait Workload {
 
     /// Tells a client what it was answered.
     fn answered(&mut self, client: usize, outcome: &<Self::Machine as Machine>::Outcome);
+
+    /// A command as a person wants to read it in a trace.
+    fn words(command: &<Self::Machine as Machine>::Command) -> String {
+        format!("{command:?}")
+    }
 
     /// Runs a command on the reference and returns what it must come to.
     ///

@@ -111,6 +111,40 @@ fn p10_a_full_copy_forgets_nothing_page_by_page() {
 }
 
 #[test]
+fn p10_a_patch_that_comes_after_its_page_brings_nothing_back() {
+    let mut cluster = Cluster::with(3, |config| {
+        config.window_bytes = 1;
+        config.tombstone_slots = 2;
+        config.page = page_of(2);
+    });
+    cluster.elect(1);
+    for register in 1..6 {
+        cluster.run(1, Command::put(register, 10));
+    }
+    cluster.tick(1, 200);
+    cluster.settle();
+    // Node 3 accepts slot 6, and what would make it apply it is late.
+    cluster.run(1, Command::put(0, 99));
+    cluster.request(1, Command::delete(0));
+    let late = cluster.take(|e| e.is("accept") && e.to == 3).remove(0);
+    cluster.settle();
+    cluster.isolate(3);
+    for value in 0..9 {
+        cluster.run(1, Command::put(5, value));
+    }
+    cluster.cut.clear();
+    assert!(cluster.durable(1).replica.floor() > Slot(6));
+
+    cluster.tick(1, 200);
+    cluster.settle_if(|e| !e.is("repair-page"));
+    let page = cluster.take(|e| e.is("repair-page")).remove(0);
+    cluster.deliver_one(page);
+    cluster.deliver_one(late);
+    assert_eq!(cluster.value(3, 0), Some(99));
+    converge(&mut cluster);
+}
+
+#[test]
 fn p10_pages_may_be_repeated_and_the_node_votes_meanwhile() {
     let mut cluster = node_3_was_away(1, 2);
     cluster.tick(1, 200);

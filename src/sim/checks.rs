@@ -1,0 +1,87 @@
+//! What is told to the checker: what is durable, what ran, and what a node wants written.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::coverage::Path;
+use super::host::{Key, Value};
+use super::watch;
+use super::words;
+use super::workload::Workload;
+use super::world::World;
+use crate::lpaxos::Record;
+
+impl<W: Workload> World<W> {
+    /// Notes that records are on a disk, and what is chosen by it.
+    pub(super) fn durable(
+        &mut self,
+        node: usize,
+        records: &[Record<Key<W>, Value<W>>],
+    ) -> Result<(), String> {
+        self.trace.say(self.now_us, || {
+            let words: Vec<_> = records.iter().map(words::record).collect();
+            format!("n{} has written: {}", node + 1, words.join("; "))
+        });
+        for record in records {
+            watch::record(record, &self.hosts[node].disk, &mut self.coverage);
+            self.hosts[node].disk.change(record);
+            let Record::Accept(proposal) = record else { continue };
+            if self.model.voted(node, proposal)? {
+                let address = Arc::as_ptr(&proposal.patch) as usize;
+                let batch = self.made.get(&address).map(|(_, _, runs)| Rc::clone(runs));
+                let batch = batch.ok_or_else(|| {
+                    format!("slot {} was chosen with a decree that nobody made", proposal.slot)
+                })?;
+                self.batches.push(batch);
+                if self.refused.contains(&proposal.ballot) {
+                    self.coverage.reached(Path::LedDespiteRefusal);
+                }
+                let (slot, ballot) = (proposal.slot, proposal.ballot);
+                self.note(&[3, slot.0, ballot.round], || {
+                    format!("slot {slot} is chosen in {}", words::ballot(ballot))
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what a node just ran: a batch belongs to the proposal that it made of it.
+    pub(super) fn take_runs(&mut self, node: usize) -> Result<(), String> {
+        let runs = std::mem::take(&mut *self.hosts[node].runs.borrow_mut());
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let (reads, batch): (Vec<_>, Vec<_>) =
+            runs.into_iter().partition(|run| run.position.place == 0);
+        if !reads.is_empty() {
+            self.audit.reads(node, self.scenario.nodes)?;
+        }
+        self.reads.extend(reads);
+        let running = self.hosts[node].node.as_ref();
+        let accepted = running.and_then(|node| node.durable().accepted.as_ref());
+        if let Some(proposal) = accepted.filter(|_| !batch.is_empty()) {
+            let (patch, ballot) = (Arc::clone(&proposal.patch), proposal.ballot);
+            self.made.insert(Arc::as_ptr(&patch) as usize, (patch, ballot, Rc::new(batch)));
+        }
+        Ok(())
+    }
+
+    /// Checks a node after a step, and the records that it hands out.
+    ///
+    /// # Errors
+    /// What breaks an invariant.
+    pub(super) fn check(
+        &mut self,
+        node: usize,
+        records: &[Record<Key<W>, Value<W>>],
+    ) -> Result<(), String> {
+        if let Some(running) = &self.hosts[node].node {
+            let checked = self.model.check(node, running.durable());
+            checked
+                .and_then(|()| self.model.accepted(running.durable(), records))
+                .and_then(|()| self.model.applied(&self.hosts[node].disk, records))
+                .map_err(|why| format!("n{}: {why}", node + 1))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! Fingerprints: a state is known again by a number made of it.
+//!
+//! Two different states with the same number would be taken for one. With n states that has a chance of
+//! about n²/2^65 where 64 bits are kept: one in a thousand for two hundred million states.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::{self, Debug, Write};
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Makes a number of what is written to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fingerprint {
+    low: u64,
+    high: u64,
+}
+
+impl Fingerprint {
+    /// Of nothing.
+    pub(super) fn new() -> Fingerprint {
+        Fingerprint { low: 0x243f_6a88_85a3_08d3, high: 0x1319_8a2e_0370_7344 }
+    }
+
+    /// Of what the value shows of itself.
+    pub(super) fn of(value: &impl Debug) -> u128 {
+        let mut fingerprint = Fingerprint::new();
+        let _ = write!(fingerprint, "{value:?}");
+        fingerprint.long()
+    }
+
+    /// Adds a number.
+    pub(super) fn add(&mut self, number: u64) {
+        self.low = mix(self.low ^ number);
+        self.high = mix(self.high.rotate_left(29) ^ number);
+    }
+
+    /// All of it.
+    pub(super) fn long(self) -> u128 {
+        u128::from(self.high) << 64 | u128::from(self.low)
+    }
+
+    /// Half of it.
+    pub(super) fn short(self) -> u64 {
+        self.low
+    }
+}
+
+/// The finish of SplitMix64: every bit of the result depends on every bit of the number.
+fn mix(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+impl Write for Fingerprint {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut chunks = text.as_bytes().chunks_exact(8);
+        for chunk in &mut chunks {
+            self.add(chunk.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
+        }
+        // With its length, so that where one text ends and the next begins shows.
+        let rest = chunks.remainder();
+        let length = u64::try_from(rest.len()).unwrap_or(0) << 56;
+        self.add(rest.iter().fold(length, |sum, byte| sum << 8 | u64::from(*byte)));
+        Ok(())
+    }
+}
+
+/// Hashes small numbers by one multiplication, and numbers that are fingerprints as they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Quick(u64);
+
+impl Hasher for Quick {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
+        self.0 ^= self.0 >> 29;
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "half of a fingerprint is enough here"
+        )]
+        self.write_u64(number as u64);
+    }
+}
+
+/// A map by numbers.
+pub(super) type QuickMap<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
+/// A set of numbers.
+pub(super) type QuickSet<K> = HashSet<K, BuildHasherDefault<Quick>>;

@@ -1,0 +1,160 @@
+//! What nodes do: they take in what waits, and what they want done is done in the order of the contract.
+
+use super::coverage::Path;
+use super::events::Event;
+use super::host::{Input, Msg, Unsure, Write};
+use super::watch;
+use super::words;
+use super::workload::Workload;
+use super::world::World;
+use crate::lpaxos::{Message, NodeId, Output, Record};
+
+impl<W: Workload> World<W> {
+    /// A message gets to a node that runs.
+    pub(super) fn arrive(&mut self, from: usize, to: usize, message: Msg<W>) {
+        if self.hosts[to].node.is_none() {
+            return;
+        }
+        let numbers = [2, from as u64, to as u64, watch::number(&message)];
+        self.trace.event(self.now_us, &numbers, || match &message {
+            // They are the most frequent and tell the least.
+            Message::Heartbeat(_) => String::new(),
+            message => format!("n{} -> n{}  {}", from + 1, to + 1, words::message(message)),
+        });
+        self.audit.arrives(from, to, &message);
+        if !self.give(to, Input::Message(from, message)) {
+            self.coverage.reached(Path::InboxFull);
+        }
+    }
+
+    /// Puts an input before a node and sees to it that it will be taken in.
+    pub(super) fn give(&mut self, node: usize, input: Input<W>) -> bool {
+        let is_put = self.hosts[node].put(input);
+        self.wake_later(node);
+        is_put
+    }
+
+    pub(super) fn wake_later(&mut self, node: usize) {
+        let host = &mut self.hosts[node];
+        if host.is_woken || host.node.is_none() || host.writing.is_some() || !host.has_input() {
+            return;
+        }
+        host.is_woken = true;
+        let pause_us = host.paused_until_us.saturating_sub(self.now_us);
+        let (life, step_us) = (host.life, host.step_us);
+        let after_us = pause_us + self.random.between(step_us / 2, step_us);
+        self.plan(after_us, Event::Wake { node, life });
+    }
+
+    /// A node takes in some of what waits.
+    pub(super) fn wake(&mut self, node: usize) -> Result<(), String> {
+        self.hosts[node].is_woken = false;
+        if self.hosts[node].can_step(self.now_us) {
+            let most = self.random.count(1, 8);
+            let led = self.hosts[node].node.as_ref().is_some_and(|node| node.leads().is_some());
+            self.hosts[node].led = led;
+            self.hosts[node].take_in(most, self.now_us);
+            self.pump(node)?;
+        }
+        self.wake_later(node);
+        Ok(())
+    }
+
+    /// Does what a node wants done, in the order of the contract, until it must wait for its disk.
+    fn pump(&mut self, node: usize) -> Result<(), String> {
+        loop {
+            let Some(running) = &mut self.hosts[node].node else { return Ok(()) };
+            let out = running.output();
+            self.take_runs(node)?;
+            if out.is_empty() {
+                return Ok(());
+            }
+            let Output { early, answers, records, late } = out;
+            self.send_all(node, early)?;
+            for (ticket, answer) in answers {
+                self.answer(node, usize::try_from(ticket.0).unwrap_or(usize::MAX), answer)?;
+            }
+            self.check(node, &records)?;
+            if records.is_empty() {
+                self.after_write(node, late)?;
+            } else {
+                self.begin_write(node, Write { records, late });
+                return Ok(());
+            }
+        }
+    }
+
+    fn begin_write(&mut self, node: usize, write: Write<W>) {
+        let (low, high) = self.scenario.write_us;
+        let promises = write.records.iter().any(|record| matches!(record, Record::Promise(_)));
+        let confirms = write.late.iter().any(|(_, late)| matches!(late, Message::Confirmed(_)));
+        if promises && confirms {
+            self.coverage.reached(Path::PromisedByConfirm);
+        }
+        let host = &mut self.hosts[node];
+        host.writing = Some(write);
+        let (life, is_slow) = (host.life, host.slow_until_us > self.now_us);
+        let slow_us = if is_slow { self.random.between(10_000, 400_000) } else { 0 };
+        let after_us = self.random.between(low, high) + slow_us;
+        self.plan(after_us, Event::Written { node, life });
+    }
+
+    /// A write is over.
+    pub(super) fn written(&mut self, node: usize) -> Result<(), String> {
+        if self.hosts[node].paused_until_us > self.now_us {
+            let after_us = self.hosts[node].paused_until_us - self.now_us;
+            let life = self.hosts[node].life;
+            self.plan(after_us, Event::Written { node, life });
+            return Ok(());
+        }
+        let host = &mut self.hosts[node];
+        let fails = std::mem::take(&mut host.fails_next);
+        if fails && host.journal.is_none() {
+            return self.fail(node, Path::WriteFailed);
+        }
+        let Some(Write { records, late }) = host.writing.take() else { return Ok(()) };
+        if let Some(journal) = &mut host.journal {
+            if fails {
+                journal.fail_soon(&mut self.random);
+            }
+            if !journal.write(&records) {
+                host.unsure = Some(Unsure { records, is_torn: true });
+                return self.fail(node, Path::WriteFailed);
+            }
+        }
+        self.durable(node, &records)?;
+        self.after_write(node, late)?;
+        self.maintain(node)?;
+        self.pump(node)?;
+        self.wake_later(node);
+        Ok(())
+    }
+
+    /// Lets the storage work beside the writing.
+    pub(super) fn maintain(&mut self, node: usize) -> Result<(), String> {
+        let host = &mut self.hosts[node];
+        let Some(journal) = host.journal.as_mut().filter(|_| host.node.is_some()) else {
+            return Ok(());
+        };
+        if journal.maintain(&host.disk, &mut self.coverage) {
+            return Ok(());
+        }
+        self.fail(node, Path::WorkFailed)
+    }
+
+    /// Ends a node whose disk has failed; it comes back after a while.
+    fn fail(&mut self, node: usize, path: Path) -> Result<(), String> {
+        self.coverage.reached(path);
+        self.crash(node)?;
+        let after_us = self.random.between(50_000, 1_000_000);
+        self.plan(after_us, Event::Restart { node });
+        Ok(())
+    }
+
+    fn after_write(&mut self, node: usize, late: Vec<(NodeId, Msg<W>)>) -> Result<(), String> {
+        if let Some(running) = &mut self.hosts[node].node {
+            running.written();
+        }
+        self.send_all(node, late)
+    }
+}
