@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::ballot::{Ballot, Slot};
 use super::config::Config;
+use super::copying::Copying;
 use super::durable::{Durable, Record};
 use super::machine::Machine;
 use super::message::{
@@ -36,9 +37,8 @@ pub(super) struct Acceptor<M: Machine> {
     beyond: Option<(Slot, Slot)>,
     /// The patch applied last, so that a new leader need not look for it among all entries.
     last: Option<(Slot, PatchOf<M>)>,
-    /// The full copy that is being taken in since its first page: its ballot, number and floor. Not
-    /// durable: after a restart nobody knows what was applied since that page.
-    copying: Option<(Ballot, u64, Slot)>,
+    /// The full copy that is being taken in (P10).
+    copying: Option<Copying<M::Key>>,
     /// A copy for a lagging node is under way: it would miss tombstones that are dropped now (P10).
     pub(super) keep_tombstones: bool,
     config: Config,
@@ -219,9 +219,7 @@ impl<M: Machine> Acceptor<M> {
 
     fn note_applied(&mut self, slot: Slot, patch: PatchOf<M>) {
         self.last = Some((slot, patch));
-        // What the patch wrote may have been deleted by a decree whose tombstone is gone, and the page
-        // that said so by silence is past: the copy cannot be finished.
-        self.copying.take_if(|(_, _, floor)| slot < *floor);
+        self.copying.take_if(|copying| copying.is_void_by(slot));
         if slot > self.complete() {
             self.beyond = match self.beyond {
                 Some((first, last)) if first <= slot && slot <= last.next() => {
@@ -269,7 +267,8 @@ impl<M: Machine> Acceptor<M> {
     ///
     /// The leader sends a page only after the one before was answered, so whoever has the last page
     /// has them all, durably. Of a full copy, all must come in one life of the node, and no patch
-    /// below the leader's floor may be applied meanwhile; else the answer makes the leader begin anew.
+    /// below the leader's floor may be applied meanwhile ([`Copying`]); else the answer, which is how
+    /// far the node is, makes the leader begin anew.
     pub(super) fn on_repair_page(&mut self, repair: RepairPage<M::Key, M::Value>) -> Reply<M> {
         let RepairPage { ballot, copy, after, page } = repair;
         if ballot < self.durable.promised {
@@ -280,22 +279,22 @@ impl<M: Machine> Acceptor<M> {
             return self.progress(ballot);
         }
         let silent_at = copy.is_full().then_some(copy.target);
-        if copy.is_full() {
-            let this = Some((ballot, copy.number, copy.floor));
-            if after.is_none() {
-                self.copying = this;
-            } else if self.copying != this {
-                return self.progress(ballot);
-            }
+        if copy.is_full() && !Copying::allows(self.copying.as_ref(), ballot, &copy, after.as_ref())
+        {
+            return self.progress(ballot);
         }
         let next = page.next.clone();
         self.merge_page(after.as_ref(), page, silent_at);
         if let Some(after) = next {
+            if copy.is_full() {
+                Copying::note(&mut self.copying, ballot, &copy, after.clone());
+            }
             return Some(Message::PageMerged(PageMerged { ballot, number: copy.number, after }));
         }
         self.raise_complete(copy.target);
         if copy.is_full() {
             self.raise_floor(copy.floor);
+            self.copying = None;
         }
         self.progress(ballot)
     }

@@ -29,6 +29,7 @@
 mod acceptor;
 mod ballot;
 mod config;
+mod copying;
 mod durable;
 mod inbox;
 mod leader;

@@ -145,6 +145,46 @@ fn p10_a_patch_that_comes_after_its_page_brings_nothing_back() {
 }
 
 #[test]
+fn p10_a_first_page_that_comes_again_does_not_make_a_void_copy_good() {
+    let mut cluster = Cluster::with(3, |config| {
+        config.window_bytes = 1;
+        config.tombstone_slots = 2;
+        config.page = page_of(2);
+    });
+    cluster.elect(1);
+    for register in [1, 2, 4, 5, 6, 7] {
+        cluster.run(1, Command::put(register, 10));
+    }
+    cluster.tick(1, 200);
+    cluster.settle();
+    cluster.run(1, Command::put(3, 99));
+    cluster.request(1, Command::delete(3));
+    let late = cluster.take(|e| e.is("accept") && e.to == 3).remove(0);
+    cluster.settle();
+    cluster.isolate(3);
+    for value in 0..9 {
+        cluster.run(1, Command::put(7, value));
+    }
+    cluster.cut.clear();
+    cluster.tick(1, 200);
+    let mut next_page = |cluster: &mut Cluster| {
+        cluster.settle_if(|e| !e.is("repair-page"));
+        cluster.take(|e| e.is("repair-page")).remove(0)
+    };
+    let first = next_page(&mut cluster);
+    cluster.deliver_one(first.clone());
+    let second = next_page(&mut cluster);
+    cluster.deliver_one(second);
+    // The second page said by silence that register 3 has no value.
+    let third = next_page(&mut cluster);
+    cluster.deliver_one(late);
+    assert_eq!(cluster.value(3, 3), Some(99));
+    cluster.deliver_one(first);
+    cluster.deliver_one(third);
+    converge(&mut cluster);
+}
+
+#[test]
 fn p10_pages_may_be_repeated_and_the_node_votes_meanwhile() {
     let mut cluster = node_3_was_away(1, 2);
     cluster.tick(1, 200);
