@@ -246,7 +246,8 @@ impl<M: Machine> Acceptor<M> {
         }
     }
 
-    /// P10: applies patches in order.
+    /// P10: applies patches in order. Who lets itself be changed promises the ballot, so that the pages
+    /// of a lower one stay as they were promised.
     pub(super) fn on_repair_patches(
         &mut self,
         repair: &RepairPatches<M::Key, M::Value>,
@@ -254,6 +255,7 @@ impl<M: Machine> Acceptor<M> {
         if repair.ballot < self.durable.promised {
             return self.refusal(repair.ballot);
         }
+        self.promise(repair.ballot);
         let mut slot = repair.first;
         for patch in &repair.patches {
             self.apply(slot, patch);
@@ -274,6 +276,7 @@ impl<M: Machine> Acceptor<M> {
         if ballot < self.durable.promised {
             return self.refusal(ballot);
         }
+        self.promise(ballot);
         let sound = copy.floor <= copy.target && page.follows(after.as_ref());
         if !sound || self.complete() < copy.base {
             return self.progress(ballot);

@@ -167,7 +167,7 @@ fn p10_a_first_page_that_comes_again_does_not_make_a_void_copy_good() {
     }
     cluster.cut.clear();
     cluster.tick(1, 200);
-    let mut next_page = |cluster: &mut Cluster| {
+    let next_page = |cluster: &mut Cluster| {
         cluster.settle_if(|e| !e.is("repair-page"));
         cluster.take(|e| e.is("repair-page")).remove(0)
     };
@@ -200,6 +200,25 @@ fn p10_pages_may_be_repeated_and_the_node_votes_meanwhile() {
     }
     converge(&mut cluster);
     assert_eq!(cluster.value(3, 4), Some(59));
+}
+
+#[test]
+fn p10_who_is_brought_up_promises_the_ballot_of_whoever_does_it() {
+    let mut cluster = node_3_was_away(1, 2);
+    // Node 2 takes the lead without node 3, which is asked for nothing else then.
+    cluster.isolate(3);
+    cluster.elect(2);
+    cluster.run(2, Command::put(5, 20));
+    cluster.cut.clear();
+    let ballot = cluster.ballot(2);
+    cluster.tick(3, 200);
+    cluster.settle();
+    cluster.tick(2, 200);
+    cluster.settle_if(|e| !e.is("repair-page"));
+    assert!(cluster.durable(3).promised < ballot);
+    let page = cluster.take(|e| e.is("repair-page")).remove(0);
+    cluster.deliver_one(page);
+    assert_eq!(cluster.durable(3).promised, ballot);
 }
 
 #[test]
