@@ -1,4 +1,4 @@
-//! Sessions: a transaction with a number runs at most once, however often it is sent (DESIGN 7).
+//! Sessions: a transaction with a number runs at most once, however often it is sent.
 //!
 //! A session has a window of w numbers. The answer of transaction n is kept at place n mod w of a ring,
 //! until the transaction with a higher number at that place is sent; its client says by then that it

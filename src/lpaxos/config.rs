@@ -5,7 +5,7 @@ use super::replica::PageLimits;
 /// Which failure detector names the leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Election {
-    /// Heartbeats, and ballots that only nodes with a majority stand for (DESIGN section 5).
+    /// Heartbeats, and ballots that only nodes with a majority stand for (Ω).
     Heartbeats,
     /// The next member every `term_ms`, round robin by the node's time.
     Rotating {

@@ -66,7 +66,7 @@ impl<K, V> Message<K, V> {
     }
 }
 
-/// What a node tells of itself each period (DESIGN section 5).
+/// What a node tells of itself each period, for Ω.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heartbeat {
     /// The nodes that the sender heard lately.

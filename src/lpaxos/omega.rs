@@ -1,4 +1,5 @@
-//! Ω, the failure detector that names a leader (DESIGN section 5). Nothing in it is needed for safety.
+//! Ω, the failure detector that names a leader (docs/protocol.md). Nothing in it is needed for
+//! safety.
 //!
 //! By default it is a ballot-leader election in the manner of OmniPaxos (EuroSys '23): every node
 //! tells every other, each period, whom it hears, whether a majority and it hear each other ("has a

@@ -12,7 +12,7 @@ use crate::lpaxos::{Message, NodeId};
 /// A frame from a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerFrame {
-    /// What nodes tell each other to found a cluster (DESIGN, Bootstrap).
+    /// What nodes tell each other to found a cluster (docs/protocol.md, Bootstrap).
     Introduction(Introduction),
     /// A message of the protocol.
     Core(Message<Bytes, Bytes>),
