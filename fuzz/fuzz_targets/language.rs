@@ -2,6 +2,8 @@
 #![no_main]
 #![allow(dead_code, clippy::unwrap_used)]
 
+#[path = "../../tests/lang/store.rs"]
+mod store;
 #[path = "../../tests/hostile/targets.rs"]
 mod targets;
 

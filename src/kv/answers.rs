@@ -163,24 +163,25 @@ fn value(bytes: &mut Bytes) -> Option<Value> {
 fn failure(bytes: &mut Bytes) -> Option<Failure> {
     let at = Place { line: bytes.try_get_u32().ok()?, column: bytes.try_get_u32().ok()? };
     let tag = bytes.try_get_u8().ok()?;
-    let kind = KINDS.iter().find(|(_, other)| *other == tag).map(|(kind, _)| *kind)?;
+    let kind = KINDS.into_iter().find(|kind| kind_tag(*kind) == tag)?;
     Some(Failure::Runtime { at, kind, message: text(bytes)? })
 }
 
-const KINDS: [(FailureKind, u8); 13] = [
-    (FailureKind::WrongType, 1),
-    (FailureKind::Overflow, 2),
-    (FailureKind::DivisionByZero, 3),
-    (FailureKind::NotANumber, 4),
-    (FailureKind::OutOfRange, 5),
-    (FailureKind::UnboundParameter, 6),
-    (FailureKind::Limit(Limit::Steps), 7),
-    (FailureKind::Limit(Limit::KeyBytes), 8),
-    (FailureKind::Limit(Limit::TextBytes), 9),
-    (FailureKind::Limit(Limit::ReadBytes), 10),
-    (FailureKind::Limit(Limit::WrittenBytes), 11),
-    (FailureKind::Limit(Limit::WrittenKeys), 12),
-    (FailureKind::Limit(Limit::ReadKeys), 13),
+/// All kinds; what is written of each is its [`kind_tag`].
+const KINDS: [FailureKind; 13] = [
+    FailureKind::WrongType,
+    FailureKind::Overflow,
+    FailureKind::DivisionByZero,
+    FailureKind::NotANumber,
+    FailureKind::OutOfRange,
+    FailureKind::UnboundParameter,
+    FailureKind::Limit(Limit::Steps),
+    FailureKind::Limit(Limit::KeyBytes),
+    FailureKind::Limit(Limit::TextBytes),
+    FailureKind::Limit(Limit::ReadBytes),
+    FailureKind::Limit(Limit::WrittenBytes),
+    FailureKind::Limit(Limit::WrittenKeys),
+    FailureKind::Limit(Limit::ReadKeys),
 ];
 
 /// Written out, so that no kind can be forgotten.
@@ -222,7 +223,7 @@ mod tests {
             read(b"v", Some(Value::from(true))),
             Outcome::Failed { failure: Failure::Aborted { message: "no".into() }, position: AT },
         ];
-        for (kind, _) in KINDS {
+        for kind in KINDS {
             let at = Place { line: 1, column: 2 };
             let failure = Failure::Runtime { at, kind, message: "why".into() };
             outcomes.push(Outcome::Failed { failure, position: AT });

@@ -13,6 +13,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[allow(dead_code, reason = "the tests of the language use all of it")]
+#[path = "../lang/store.rs"]
+mod store;
 #[path = "../support/mod.rs"]
 mod support;
 #[allow(dead_code, reason = "the tests of the storage use all of it")]

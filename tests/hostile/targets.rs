@@ -1,16 +1,14 @@
 //! What must hold for any bytes whatever: functions of one argument that panic if it does not.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
-
-use bytes::Bytes;
-use lattistore::lang::{Params, Snapshot, compile, limits};
+use lattistore::lang::{Params, compile, limits};
 use lattistore::wire::{
     PeerFrame, decode_challenge, decode_hello, decode_peer, decode_peer_words, decode_proven_hello,
     decode_request, decode_response, decode_welcome, encode_challenge, encode_hello,
     encode_introduction, encode_peer, encode_peer_words, encode_proven_hello, encode_request,
     encode_response, encode_welcome,
 };
+
+use crate::store::Store;
 
 /// Bytes of the length before each frame.
 const PREFIX: usize = 4;
@@ -61,7 +59,7 @@ pub(crate) fn language(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let Ok(program) = compile(&text) else { return };
     let printed = program.to_string();
-    let store = Small::new();
+    let store = Store::of(&[("", "e"), ("a", "1"), ("b", ""), ("u/1", "u/2"), ("u/2", "x")]);
     let ran = program.execute(&Params::new(), &store);
     if printed.len() <= limits::PROGRAM_BYTES {
         let again = compile(&printed).expect("what is printed is a program");
@@ -69,33 +67,5 @@ pub(crate) fn language(bytes: &[u8]) {
         let ran_again = again.execute(&Params::new(), &store);
         // Places in the text differ.
         assert_eq!(ran.ok(), ran_again.ok());
-    }
-}
-
-/// A store of a few keys.
-struct Small(BTreeMap<Bytes, Bytes>);
-
-impl Small {
-    fn new() -> Small {
-        let entries = [("", "e"), ("a", "1"), ("b", ""), ("u/1", "u/2"), ("u/2", "x")];
-        let entries = entries.map(|(k, v)| (Bytes::from_static(k.as_bytes()), v.into()));
-        Small(entries.into_iter().collect())
-    }
-}
-
-impl Snapshot for Small {
-    fn get(&self, key: &str) -> Option<Bytes> {
-        self.0.get(key.as_bytes()).cloned()
-    }
-
-    fn scan(
-        &self,
-        from: Bound<&str>,
-        to: Bound<&str>,
-        reverse: bool,
-    ) -> Box<dyn Iterator<Item = (Bytes, Bytes)> + '_> {
-        let bounds = (from.map(str::as_bytes), to.map(str::as_bytes));
-        let rows = self.0.range::<[u8], _>(bounds).map(|(k, v)| (k.clone(), v.clone()));
-        if reverse { Box::new(rows.rev()) } else { Box::new(rows) }
     }
 }
