@@ -21,12 +21,12 @@ use super::gate::{Cluster, Event, Gate};
 use super::links::Links;
 use super::requests::{Asked, Requests};
 use super::status;
-use crate::kv::Store;
+use crate::kv::{self, Store};
 use crate::lpaxos::{
     Answer, Config, Durable, Members, Node, NodeId, Output, Ready, Request, Ticket,
 };
 use crate::storage::{Identity, Membership, Storage};
-use crate::transport::{self, Reply};
+use crate::transport::{self, Answers, Reply};
 use crate::wire::{ClientOutcome, Introduction, NodeStatus, PeerFrame, Reason, Redirect};
 
 /// Events taken before the core is asked for its output, at most: a bound on how long the first of
@@ -356,9 +356,7 @@ impl Consensus {
             let Output { early, answers, records, late } = output;
             self.links.send(&early);
             let locate = |node| member.cluster.locate(node, self.links.port());
-            for (ticket, answer) in answers {
-                give(&mut self.replies, ticket, answer, locate);
-            }
+            give(&mut self.replies, answers, locate);
             if !records.is_empty() {
                 self.storage.write(&records)?;
             }
@@ -431,11 +429,13 @@ impl Member {
 
 fn give(
     replies: &mut HashMap<Ticket, Reply>,
-    ticket: Ticket,
-    answer: Answer<crate::kv::Outcome>,
+    answers: Vec<(Ticket, Answer<kv::Outcome>)>,
     locate: impl Fn(NodeId) -> Option<Redirect>,
 ) {
-    if let Some(reply) = replies.remove(&ticket) {
-        reply.send(client_outcome(answer, locate));
+    let mut given = Answers::default();
+    for (ticket, answer) in answers {
+        if let Some(reply) = replies.remove(&ticket) {
+            given.give(reply, client_outcome(answer, &locate));
+        }
     }
 }

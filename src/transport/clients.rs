@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, select, unbounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 use log::debug;
 
+use super::answers::{Answer, Giving, Reply, Taking, answers};
 use super::frame::{FrameError, FrameReader, write_frames};
 use super::greeting;
 use super::in_flight::{Coming, Meter, Share};
@@ -25,57 +26,9 @@ use crate::wire::{ClientOutcome, ClientResponse, RequestError, decode_request, e
 /// The id of an answer that is about the connection.
 const ABOUT_THE_CONNECTION: u64 = 0;
 
-/// Where the answer to one request goes.
-///
-/// Each request is answered once: when this is dropped without an answer, the client is told that
-/// the node is closing and the transaction may have run.
-#[derive(Debug)]
-pub struct Reply {
-    id: u64,
-    to: Option<Sender<Answer>>,
-    /// What the request takes; none where it was refused.
-    share: Option<Share>,
-}
-
-/// An answer that waits to be written, with what it takes until then.
-#[derive(Debug)]
-struct Answer {
-    response: ClientResponse,
-    share: Option<Share>,
-}
-
-impl Answer {
-    fn new(id: u64, outcome: ClientOutcome) -> Answer {
-        Answer { response: ClientResponse { id, outcome }, share: None }
-    }
-}
-
-impl Reply {
-    /// The reply to request `id`, whose answer goes into the channel.
-    fn new(id: u64, to: Sender<Answer>, share: Share) -> Reply {
-        Reply { id, to: Some(to), share: Some(share) }
-    }
-
-    /// Answers. Does not wait; if the client is gone, nothing happens.
-    pub fn send(mut self, outcome: ClientOutcome) {
-        self.give(outcome);
-    }
-
-    fn give(&mut self, outcome: ClientOutcome) {
-        if let Some(to) = self.to.take() {
-            let mut share = self.share.take();
-            if let Some(share) = &mut share {
-                share.grow(outcome.size());
-            }
-            let _ = to.send(Answer { response: ClientResponse { id: self.id, outcome }, share });
-        }
-    }
-}
-
-impl Drop for Reply {
-    fn drop(&mut self) {
-        self.give(ClientOutcome::Closing { could_handle: true });
-    }
+/// The answer to what was asked with `id`, without a share of what is in flight.
+fn answer(id: u64, outcome: ClientOutcome) -> Answer {
+    Answer { response: ClientResponse { id, outcome }, share: None }
 }
 
 /// A client that was let in, and what it shares with the others.
@@ -98,8 +51,8 @@ pub(super) fn serve(
     let own = Meter::new(shared.settings.max_client_in_flight_bytes);
     let meters = [own, Arc::clone(client.in_flight)];
     let (slots, taken) = bounded(shared.settings.max_pipelined);
-    // Bounded in fact: each answer but the last, about the connection, has a slot.
-    let (replies, answers) = unbounded();
+    // Bounded: each answer but the last, about the connection, has a slot.
+    let (replies, answers) = answers();
     thread::scope(|scope| {
         let writer = thread::Builder::new().name("replies".to_owned()).spawn_scoped(scope, || {
             let writer = Writer { stream, answers, taken, time: shared.settings.write_time };
@@ -114,13 +67,13 @@ pub(super) fn serve(
             Err(error @ FrameError::NoRoom { .. }) => {
                 debug!("a client is cut off: {error}");
                 let busy = ClientOutcome::TooManyRequests;
-                let _ = replies.send(Answer::new(ABOUT_THE_CONNECTION, busy));
+                replies.give(answer(ABOUT_THE_CONNECTION, busy));
             }
             Err(error) => {
                 debug!("a client is cut off: {error}");
                 let message = format!("the connection is closed: {error}");
                 let outcome = ClientOutcome::BadRequest(message);
-                let _ = replies.send(Answer::new(ABOUT_THE_CONNECTION, outcome));
+                replies.give(answer(ABOUT_THE_CONNECTION, outcome));
             }
         }
         // The writer ends when the last answer is given: only replies hold the channel now.
@@ -134,7 +87,7 @@ struct Requests<'a> {
     shared: &'a Shared,
     client: &'a Client<'a>,
     slots: Sender<()>,
-    replies: &'a Sender<Answer>,
+    replies: &'a Giving,
     /// Of the connection and of the node.
     meters: [Arc<Meter>; 2],
 }
@@ -170,13 +123,12 @@ impl Requests<'_> {
                         shared.handler.request(client.rights, request, reply);
                     }
                     None => {
-                        let _ =
-                            replies.send(Answer::new(request.id, ClientOutcome::TooManyRequests));
+                        replies.give(answer(request.id, ClientOutcome::TooManyRequests));
                     }
                 },
                 Err((id, error)) => {
                     let outcome = ClientOutcome::BadRequest(error.to_string());
-                    let _ = replies.send(Answer::new(id, outcome));
+                    replies.give(answer(id, outcome));
                 }
             }
         }
@@ -187,7 +139,7 @@ impl Requests<'_> {
 /// Writes a client's answers.
 struct Writer<'a> {
     stream: &'a Stream,
-    answers: Receiver<Answer>,
+    answers: Taking,
     taken: Receiver<()>,
     time: Duration,
 }
@@ -201,42 +153,42 @@ impl Writer<'_> {
         let close = CloseOnDrop(self.stream);
         let mut buffer = Vec::new();
         loop {
-            let first = select! {
-                recv(self.answers) -> answer => answer.ok(),
-                recv(stop.0) -> _ => self.answers.try_recv().ok(),
+            let may_come = select! {
+                recv(self.answers.bell) -> ring => ring.is_ok(),
+                recv(stop.0) -> _ => false,
             };
-            let Some(first) = first else { break };
-            if let Err(error) = self.write(first, &mut buffer) {
+            if let Err(error) = self.write(self.answers.take(), &mut buffer) {
                 return debug!("a client is cut off: {error}");
+            }
+            if !may_come {
+                break;
             }
         }
         close.disarm();
         self.stream.close_writing();
     }
 
-    /// Writes an answer, and what else is ready, at once.
-    fn write(&self, first: Answer, buffer: &mut Vec<u8>) -> std::io::Result<()> {
-        buffer.clear();
-        let mut count = 0;
-        let mut next = Some(first);
-        // Given back once it is written.
-        let mut shares = Vec::new();
-        while let Some(Answer { response, share }) = next {
-            encode_response(response.id, response.outcome, buffer);
-            shares.push(share);
-            count += 1;
-            next = match buffer.len() < COALESCED_BYTES {
-                true => self.answers.try_recv().ok(),
-                false => None,
-            };
-        }
-        write_frames(&mut self.stream.clone(), &[&buffer[..]], self.time)?;
-        for _ in 0..count {
-            // The answer about the connection had no slot.
-            let _ = self.taken.try_recv();
-        }
-        if buffer.capacity() > 2 * COALESCED_BYTES {
-            *buffer = Vec::new();
+    /// Writes answers, as many at once as make sense.
+    fn write(&self, answers: Vec<Answer>, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+        let mut answers = answers.into_iter().peekable();
+        while answers.peek().is_some() {
+            buffer.clear();
+            // Given back once they are written.
+            let mut shares = Vec::new();
+            while buffer.len() < COALESCED_BYTES
+                && let Some(Answer { response, share }) = answers.next()
+            {
+                encode_response(response.id, response.outcome, buffer);
+                shares.push(share);
+            }
+            write_frames(&mut self.stream.clone(), &[&buffer[..]], self.time)?;
+            for _ in shares {
+                // The answer about the connection had no slot.
+                let _ = self.taken.try_recv();
+            }
+            if buffer.capacity() > 2 * COALESCED_BYTES {
+                *buffer = Vec::new();
+            }
         }
         Ok(())
     }

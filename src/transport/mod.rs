@@ -21,6 +21,7 @@
 //! What a message means is not known here: the node decides who is let in, and the protocol sends
 //! again what is lost.
 
+mod answers;
 mod backoff;
 mod checks;
 mod clients;
@@ -48,8 +49,8 @@ use crate::lpaxos::NodeId;
 use crate::security::{Rights, Security};
 use crate::wire::{Accepted, ClientRequest, PeerFrame, PeerHello, Refusal, Welcome};
 
+pub use answers::{Answers, Reply};
 pub(crate) use backoff::Backoff;
-pub use clients::Reply;
 pub use frame::{FrameError, FrameReader, Patience, Source, write_frames};
 pub use greeting::{GreetError, greet};
 pub use peers::PeerSender;
