@@ -137,15 +137,16 @@ impl Sweeps {
 pub(super) fn sweep_is_due(now_ms: u64, replica: &Replica<Bytes, Bytes>) -> bool {
     let last_ms = Sweeps::read(replica.get(keys::SWEEPS)).map(|sweeps| sweeps.last_ms);
     let due = last_ms.is_none_or(|last| now_ms < last || now_ms - last >= SWEEP_PERIOD_MS);
-    due && all_sessions(replica).next().is_some()
+    due && all_sessions(&Batch::new(replica)).next().is_some()
 }
 
-fn all_sessions(replica: &Replica<Bytes, Bytes>) -> impl Iterator<Item = (u64, Slot, u32)> {
+/// Id, slot of the opening, and window of each session.
+fn all_sessions(batch: &StoreBatch<'_>) -> impl Iterator<Item = (u64, Slot, u32)> {
     let (from, to) = keys::SESSIONS;
-    let entries = replica.range::<[u8]>((Bound::Included(from), Bound::Excluded(to)));
-    entries.filter_map(|(key, entry)| {
-        let window = window_of(entry.value.as_ref()?)?;
-        Some((keys::session_id(key)?, entry.version, window))
+    let rows = batch.range::<[u8]>((Bound::Included(from), Bound::Excluded(to)), false);
+    rows.filter_map(|row| {
+        let window = window_of(row.value?)?;
+        Some((keys::session_id(row.key)?, row.version, window))
     })
 }
 
@@ -165,7 +166,7 @@ pub(super) fn sweep(now_ms: u64, position: Position, batch: &mut StoreBatch<'_>)
 
 fn expire(oldest: Slot, batch: &mut StoreBatch<'_>) {
     let unused = |(_, opened, _): &(u64, Slot, u32)| *opened < oldest;
-    let candidates: Vec<_> = all_sessions(batch.base()).filter(unused).collect();
+    let candidates: Vec<_> = all_sessions(batch).filter(unused).collect();
     let (mut open, next) = counts(batch);
     let mut deleted = 0;
     for (session, _, window) in candidates {
@@ -188,12 +189,9 @@ fn expire(oldest: Slot, batch: &mut StoreBatch<'_>) {
     put_counts(batch, open, next);
 }
 
-/// The slot of the session's last kept answer; the highest there is if one is in the batch.
+/// The slot of the session's last kept answer, that of the batch if one is in it.
 fn last_used(session: u64, batch: &StoreBatch<'_>) -> Option<Slot> {
     let (first, last) = (keys::answer(session, 0), keys::answer(session, u32::MAX));
     let bounds = (Bound::Included(&first[..]), Bound::Included(&last[..]));
-    if batch.writes().range::<[u8], _>(bounds).next().is_some() {
-        return Some(Slot(u64::MAX));
-    }
-    batch.base().range::<[u8]>(bounds).map(|(_, entry)| entry.version).max()
+    batch.range::<[u8]>(bounds, false).map(|row| row.version).max()
 }

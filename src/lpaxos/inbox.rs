@@ -17,6 +17,11 @@ impl<M: Machine> Node<M> {
             return;
         }
         self.omega.heard(from, self.now_ms);
+        // These change nothing that a leader owes, and are what it waits for.
+        let votes = matches!(&message, Message::Accepted(_) | Message::Confirmed(_));
+        if !votes && !matches!(&message, Message::Heartbeat(_)) {
+            self.settle();
+        }
         match message {
             Message::Heartbeat(heartbeat) => {
                 let complete = heartbeat.complete;

@@ -1,8 +1,12 @@
 //! The leader of a ballot: one proposal at a time (P4, P6, P7, P9). Reads are in `reads.rs`, repair in
 //! `repair.rs`.
 //!
-//! Invariant: a proposal of slot s+1 is made only when slot s is chosen and applied here, so its
-//! decree was computed on exactly the chosen decrees 1..s.
+//! What is chosen is applied here, and the next proposal accepted, only after that proposal was sent
+//! and the answers were given: others wait for them, and nobody for this. Until it is done the leader
+//! *owes* it, and no message is looked at that could tell the difference.
+//!
+//! Invariant: a proposal of slot s+1 is made only when slot s is chosen, and its decree was computed on
+//! exactly the chosen decrees 1..s.
 //! Invariant: nobody is answered before the proposal that was recovered is chosen in this ballot.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,29 +14,23 @@ use std::sync::Arc;
 
 use super::acceptor::Acceptor;
 use super::ballot::{Ballot, NodeId, Slot};
+use super::batch::Before;
 use super::config::Config;
-use super::machine::{Batch, Machine, Position};
+use super::machine::Machine;
 use super::members::Members;
 use super::message::{Accept, Accepted, Commit, Message, NeedPrevious, Previous};
 use super::omega::Omega;
+use super::open_batch::{OpenBatch, Ran};
 use super::outbox::Output;
 use super::patch::{MOST_PATCH_BYTES, Patch};
 use super::peer::PeerState;
 use super::reads::ConfirmRound;
 use super::recovery::Recovered;
 use super::repair::Repair;
-use super::requests::{Answer, Queue, Ready, Ticket, Waiting};
+use super::requests::{Queue, Ready, Ticket};
 use super::window::Window;
 
 type PatchOf<M> = Arc<Patch<<M as Machine>::Key, <M as Machine>::Value>>;
-
-/// A request that ran; its answer waits for the batch to be chosen (P7).
-#[derive(Debug)]
-pub(super) struct Ran<O> {
-    ticket: Option<Ticket>,
-    deadline_ms: u64,
-    outcome: O,
-}
 
 /// The one proposal under way.
 #[derive(Debug)]
@@ -42,6 +40,8 @@ pub(super) struct InFlight<M: Machine> {
     votes: BTreeSet<NodeId>,
     batch: Vec<Ran<M::Outcome>>,
     since_ms: u64,
+    /// Whether it was accepted here, if only in memory.
+    accepted_here: bool,
 }
 
 /// The leadership of one ballot.
@@ -56,6 +56,9 @@ pub(super) struct Leader<M: Machine> {
     /// Nothing was recovered, or it is chosen, so that clients may be answered.
     pub(super) ready: bool,
     pub(super) in_flight: Option<InFlight<M>>,
+    /// The slot that is chosen and not yet applied here, with its decree.
+    chosen: Option<(Slot, PatchOf<M>)>,
+    next: OpenBatch<M>,
     pub(super) confirm: Option<ConfirmRound<M::Command>>,
     pub(super) confirm_rounds: u64,
     pub(super) peers: BTreeMap<NodeId, PeerState<M::Key>>,
@@ -97,6 +100,8 @@ impl<M: Machine> Leader<M> {
             first_slot,
             ready: recovered.proposal.is_none(),
             in_flight: None,
+            chosen: None,
+            next: OpenBatch::default(),
             confirm: None,
             confirm_rounds: 0,
             peers,
@@ -113,7 +118,7 @@ impl<M: Machine> Leader<M> {
             if recovered.known.values().any(lacks) {
                 leader.keep_patch_before_first(acceptor);
             }
-            leader.propose_patch(proposal.slot, proposal.patch, Vec::new(), acceptor, out, now_ms);
+            leader.propose_patch(proposal.slot, proposal.patch, Vec::new(), out, now_ms);
         }
         leader
     }
@@ -141,38 +146,33 @@ impl<M: Machine> Leader<M> {
         Ready { reads, writes: self.in_flight.is_none() }
     }
 
-    /// P6: proposes a batch of what waits, if nothing is in flight.
+    /// P6: runs what waits, and proposes it if nothing is in flight.
     pub(super) fn propose(
         &mut self,
         machine: &mut M,
         queue: &mut Queue<M::Command>,
-        acceptor: &mut Acceptor<M>,
+        acceptor: &Acceptor<M>,
         out: &mut Output<M>,
         now_ms: u64,
     ) {
-        if self.in_flight.is_some() || queue.writes.is_empty() {
+        let replica = &acceptor.durable().replica;
+        let in_flight = self.in_flight.as_ref().map(|in_flight| (in_flight.slot, &in_flight.patch));
+        let chosen = self.chosen.as_ref().map(|(slot, patch)| (*slot, patch));
+        // With both, the replica is two decrees behind.
+        if in_flight.is_some() && chosen.is_some() {
             return;
         }
-        let slot = acceptor.durable().replica.complete().next();
-        let mut batch = Batch::new(&acceptor.durable().replica);
-        let mut ran = Vec::new();
-        let mut place = 0;
-        while let Some(waiting) = queue.writes.pop_front() {
-            place += 1;
-            let outcome = machine.run(&waiting.command, Position { slot, place }, &mut batch);
-            let Waiting { ticket, deadline_ms, .. } = waiting;
-            ran.push(Ran { ticket, deadline_ms, outcome });
-            if ran.len() >= self.config.batch_most
-                || batch.charged_bytes() >= self.config.batch_bytes
-            {
-                break;
-            }
+        let before = in_flight.or(chosen);
+        let before = || before.map(|(slot, patch)| Before { slot, patch });
+        self.next.run(machine, queue, replica, before(), &self.config);
+        if self.in_flight.is_none() && !self.next.is_empty() {
+            let slot = chosen.map_or(replica.complete(), |(slot, _)| slot).next();
+            let (patch, batch) = self.next.close(replica, before());
+            self.propose_patch(slot, patch, batch, out, now_ms);
         }
-        let patch = Arc::new(batch.into_patch());
-        self.propose_patch(slot, patch, ran, acceptor, out, now_ms);
     }
 
-    /// Sends the proposal to all and accepts it here; the own vote counts once it is durable.
+    /// Sends the proposal to all; that it is accepted here as well is owed.
     ///
     /// The others are asked before the own write: they may vote first, but the leader of this ballot
     /// never proposes anything else for the slot, even if it restarts, so nothing depends on it.
@@ -181,11 +181,11 @@ impl<M: Machine> Leader<M> {
         slot: Slot,
         patch: PatchOf<M>,
         batch: Vec<Ran<M::Outcome>>,
-        acceptor: &mut Acceptor<M>,
         out: &mut Output<M>,
         now_ms: u64,
     ) {
-        let in_flight = InFlight { slot, patch, votes: BTreeSet::new(), batch, since_ms: now_ms };
+        let (votes, since_ms) = (BTreeSet::new(), now_ms);
+        let in_flight = InFlight { slot, patch, votes, batch, since_ms, accepted_here: false };
         for (node, peer) in &mut self.peers {
             peer.sent_ms = now_ms;
             let lacks = peer.complete < Some(slot.previous()) && peer.accepted_at.1 < slot;
@@ -198,17 +198,35 @@ impl<M: Machine> Leader<M> {
             };
             out.early.push((*node, accept(self.ballot, &in_flight, previous)));
         }
-        acceptor.on_accept(Accept {
-            ballot: self.ballot,
-            slot,
-            patch: Arc::clone(&in_flight.patch),
-            previous: Previous::Held(self.ballot),
-        });
-        assert!(
-            acceptor.durable().accepted_at() == (self.ballot, slot),
-            "the leader accepts what it proposes"
-        );
         self.in_flight = Some(in_flight);
+    }
+
+    /// Whether something chosen is to be applied here, or the proposal in flight to be accepted.
+    pub(super) fn owes(&self) -> bool {
+        let in_flight = self.in_flight.as_ref();
+        self.chosen.is_some() || in_flight.is_some_and(|in_flight| !in_flight.accepted_here)
+    }
+
+    /// Does what is owed (P5, P4); the own vote counts once it is durable.
+    pub(super) fn settle(&mut self, acceptor: &mut Acceptor<M>) {
+        if let Some((slot, patch)) = self.chosen.take() {
+            assert!(
+                acceptor.durable().accepted_at() == (self.ballot, slot),
+                "the leader holds what it proposed"
+            );
+            acceptor.apply_accepted();
+            self.window.push(patch);
+        }
+        if let Some(in_flight) = self.in_flight.as_mut().filter(|f| !f.accepted_here) {
+            in_flight.accepted_here = true;
+            let (ballot, slot) = (self.ballot, in_flight.slot);
+            let patch = Arc::clone(&in_flight.patch);
+            acceptor.on_accept(Accept { ballot, slot, patch, previous: Previous::Held(ballot) });
+            assert!(
+                acceptor.durable().accepted_at() == (ballot, slot),
+                "the leader accepts what it proposes"
+            );
+        }
     }
 
     /// Whether an own vote waits for the write.
@@ -216,8 +234,11 @@ impl<M: Machine> Leader<M> {
         self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.votes.contains(&self.me))
     }
 
-    /// Counts the own vote, which is durable now.
+    /// Counts the own vote if it is durable now.
     pub(super) fn written(&mut self, acceptor: &mut Acceptor<M>, out: &mut Output<M>) {
+        if self.owes() || acceptor.has_records() {
+            return;
+        }
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.votes.insert(self.me);
             self.choose(acceptor, out);
@@ -245,21 +266,19 @@ impl<M: Machine> Leader<M> {
         }
     }
 
-    /// With a majority the slot is chosen: applies it and answers (P5, P7).
+    /// With a majority the slot is chosen: answers (P7). That it is applied here is owed.
     fn choose(&mut self, acceptor: &mut Acceptor<M>, out: &mut Output<M>) {
         let majority = self.members.majority();
-        let Some(chosen) = self.in_flight.take_if(|in_flight| in_flight.votes.len() >= majority)
-        else {
+        let is_chosen = |in_flight: &InFlight<M>| in_flight.votes.len() >= majority;
+        if !self.in_flight.as_ref().is_some_and(is_chosen) {
             return;
-        };
-        acceptor.apply_accepted();
-        self.window.push(chosen.patch);
-        self.ready = true;
-        for ran in chosen.batch {
-            if let Some(ticket) = ran.ticket {
-                out.answers.push((ticket, Answer::Done(ran.outcome)));
-            }
         }
+        // The others may have chosen it before it is accepted here.
+        self.settle(acceptor);
+        let Some(chosen) = self.in_flight.take() else { return };
+        self.chosen = Some((chosen.slot, chosen.patch));
+        self.ready = true;
+        chosen.batch.into_iter().for_each(|ran| ran.answer(out));
     }
 
     /// P4: sends the proposal once more, with the patch before it.
@@ -344,25 +363,25 @@ impl<M: Machine> Leader<M> {
         self.resend_confirm(out, now_ms);
     }
 
-    /// Answers those in flight whose deadline passed.
+    /// Answers those that ran and whose deadline passed.
     pub(super) fn expire(&mut self, now_ms: u64, out: &mut Output<M>) {
         for ran in self.in_flight.iter_mut().flat_map(|in_flight| &mut in_flight.batch) {
-            if let Some(ticket) = ran.ticket.take_if(|_| ran.deadline_ms <= now_ms) {
-                out.answers.push((ticket, Answer::Timeout { may_have_run: true }));
-            }
+            ran.expire(now_ms, out);
         }
+        self.next.expire(now_ms, out);
         if let Some(confirm) = &mut self.confirm {
             confirm.expire(now_ms, out);
         }
     }
 
-    /// Ends the leadership: what had begun to run may be chosen yet; reads wait again.
+    /// Ends the leadership: what is in flight may be chosen yet; reads and the next batch wait again.
     pub(super) fn give_up(self, queue: &mut Queue<M::Command>) -> Vec<Ticket> {
         for read in self.confirm.into_iter().flat_map(|confirm| confirm.reads).rev() {
             queue.reads.push_front(read);
         }
+        self.next.give_back(queue);
         let batch = self.in_flight.into_iter().flat_map(|in_flight| in_flight.batch);
-        batch.filter_map(|ran| ran.ticket).collect()
+        batch.filter_map(Ran::ticket).collect()
     }
 }
 

@@ -15,11 +15,12 @@
 //! | `acceptor.rs` | promises, votes, what is learned; the only one to change the durable state | P2, P4, P8 to P11 |
 //! | `recovery.rs` | the candidate, from its ballot to the state it leads from | P1, P3 |
 //! | `leader.rs` | proposals and commits; `peer.rs` and `window.rs` hold what it remembers | P4, P6, P7, P9 |
+//! | `open_batch.rs` | the next batch, run while the last is in flight | P6 |
 //! | `reads.rs` | reads that need no slot | P8 |
 //! | `repair.rs` | bringing lagging nodes up | P10 |
 //! | `omega.rs` | the failure detector that names a leader | |
 //! | `durable.rs`, `replica.rs`, `patch.rs` | the state, and how facts merge | P5, P11 |
-//! | `machine.rs` | what is asked of a store | |
+//! | `machine.rs`, `batch.rs` | what is asked of a store, and the state it runs commands on | |
 //!
 //! Invariant: nothing here reads a clock, a socket, a file or a global random number, and nothing
 //! starts a thread. Time and seeds are arguments.
@@ -28,6 +29,7 @@
 
 mod acceptor;
 mod ballot;
+mod batch;
 mod config;
 mod copying;
 mod durable;
@@ -38,6 +40,7 @@ mod members;
 mod message;
 mod node;
 mod omega;
+mod open_batch;
 mod outbox;
 mod patch;
 mod peer;
@@ -49,9 +52,10 @@ mod requests;
 mod window;
 
 pub use ballot::{Ballot, NodeId, Slot};
+pub use batch::{Batch, Row};
 pub use config::{Config, Election};
 pub use durable::{Durable, Record};
-pub use machine::{Batch, Machine, Position};
+pub use machine::{Machine, Position};
 pub use members::Members;
 pub use message::*;
 pub use node::Node;

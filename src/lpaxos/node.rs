@@ -4,6 +4,8 @@
 //! requests and ticks, each with the time, any number of them; then takes an [`Output`] and does what
 //! is in it, in the order that is written there. The simulator and the server drive the same code.
 
+use std::mem::take;
+
 use super::acceptor::Acceptor;
 use super::ballot::{Ballot, NodeId, Slot};
 use super::config::Config;
@@ -139,6 +141,13 @@ impl<M: Machine> Node<M> {
         self.now_ms = self.now_ms.max(now_ms);
     }
 
+    /// Does what a leader owes.
+    pub(super) fn settle(&mut self) {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.settle(&mut self.acceptor);
+        }
+    }
+
     /// Takes a request of a client. It gets exactly one answer.
     pub fn request(&mut self, now_ms: u64, request: Request<M::Command>) {
         self.at(now_ms);
@@ -176,6 +185,7 @@ impl<M: Machine> Node<M> {
     /// afterwards is there.
     pub fn unheard(&mut self, now_ms: u64, node: NodeId) {
         self.at(now_ms);
+        self.settle();
         self.omega.unheard(node);
         self.decide();
         // The others wait for this node's word that it does not hear the leader either.
@@ -186,6 +196,7 @@ impl<M: Machine> Node<M> {
     /// every [`Config::heartbeat_ms`].
     pub fn tick(&mut self, now_ms: u64) {
         self.at(now_ms);
+        self.settle();
         self.decide();
         self.expire();
         match &mut self.role {
@@ -278,6 +289,7 @@ impl<M: Machine> Node<M> {
 
     /// Gives up standing or leading.
     pub(super) fn step_down(&mut self) {
+        self.settle();
         let role = std::mem::replace(&mut self.role, Role::Follower);
         self.acceptor.keep_tombstones = false;
         self.leader = None;
@@ -325,6 +337,7 @@ impl<M: Machine> Node<M> {
     /// stands at once. The output that follows still has to be done.
     pub fn close(&mut self, now_ms: u64) {
         self.at(now_ms);
+        self.settle();
         self.closing = true;
         if let Role::Leader(leader) = std::mem::replace(&mut self.role, Role::Follower) {
             for ticket in leader.give_up(&mut self.queue) {
@@ -350,10 +363,16 @@ impl<M: Machine> Node<M> {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);
             leader.propose(&mut self.machine, &mut self.queue, acceptor, out, self.now_ms);
             leader.confirm_reads(&mut self.queue, out, self.now_ms);
+            if leader.owes() && !(out.early.is_empty() && out.answers.is_empty()) {
+                // Others wait for these; what is owed comes with the next output.
+                let (early, answers) = (take(&mut out.early), take(&mut out.answers));
+                return Output { early, answers, ..Output::default() };
+            }
+            leader.settle(acceptor);
             leader.answer_reads(&mut self.machine, acceptor, out);
             awaits_write = leader.awaits_write();
         }
-        let mut out = std::mem::take(&mut self.out);
+        let mut out = take(&mut self.out);
         if awaits_write || !out.late.is_empty() {
             out.records = self.acceptor.take_records();
             self.writing = !out.records.is_empty();

@@ -4,7 +4,9 @@
 //! higher version, so it is associative, commutative and idempotent, and replicas need not apply
 //! patches in order.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::ballot::{Ballot, Slot};
@@ -33,6 +35,35 @@ impl<K: Ord, V> Patch<K, V> {
     /// The writes in ascending order of keys.
     pub fn writes(&self) -> &[(K, Option<V>)] {
         &self.writes
+    }
+
+    /// What it writes under `key`, if it does; `Some(None)` is a deletion.
+    pub fn get<Q: ?Sized + Ord>(&self, key: &Q) -> Option<&Option<V>>
+    where
+        K: Borrow<Q>,
+    {
+        let at = self.writes.binary_search_by(|(other, _)| other.borrow().cmp(key));
+        at.ok().map(|at| &self.writes[at].1)
+    }
+
+    /// The writes of a range of keys.
+    pub fn range<Q: ?Sized + Ord>(&self, (from, to): (Bound<&Q>, Bound<&Q>)) -> &[(K, Option<V>)]
+    where
+        K: Borrow<Q>,
+    {
+        let below = |key: &Q| self.writes.partition_point(|(other, _)| other.borrow() < key);
+        let up_to = |key: &Q| self.writes.partition_point(|(other, _)| other.borrow() <= key);
+        let start = match from {
+            Bound::Included(key) => below(key),
+            Bound::Excluded(key) => up_to(key),
+            Bound::Unbounded => 0,
+        };
+        let end = match to {
+            Bound::Included(key) => up_to(key),
+            Bound::Excluded(key) => below(key),
+            Bound::Unbounded => self.writes.len(),
+        };
+        &self.writes[start..end.max(start)]
     }
 
     /// Whether it writes nothing.

@@ -9,8 +9,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::acceptor::Acceptor;
 use super::ballot::NodeId;
+use super::batch::Batch;
 use super::leader::Leader;
-use super::machine::{Batch, Machine, Position};
+use super::machine::{Machine, Position};
 use super::message::{Confirm, Message};
 use super::outbox::Output;
 use super::requests::{Answer, Queue, Waiting};
@@ -87,7 +88,7 @@ impl<M: Machine> Leader<M> {
             let Some(read) = confirmed.reads.pop_front() else { break };
             let mut batch = Batch::new(replica);
             let outcome = machine.run(&read.command, position, &mut batch);
-            assert!(batch.writes().is_empty(), "a read-only command wrote");
+            assert!(batch.is_empty(), "a read-only command wrote");
             charged_bytes = charged_bytes.saturating_add(batch.charged_bytes());
             if let Some(ticket) = read.ticket {
                 out.answers.push((ticket, Answer::Done(outcome)));

@@ -45,24 +45,34 @@ impl<W: Workload> World<W> {
         Ok(())
     }
 
-    /// Notes what a node just ran: a batch belongs to the proposal that it made of it.
+    /// Notes what a node just ran. A batch stays open until the node accepts the proposal that it made
+    /// of it; one that was run ahead and thrown away is forgotten.
     pub(super) fn take_runs(&mut self, node: usize) -> Result<(), String> {
-        let runs = std::mem::take(&mut *self.hosts[node].runs.borrow_mut());
-        if runs.is_empty() {
-            return Ok(());
-        }
+        let host = &mut self.hosts[node];
+        let runs = std::mem::take(&mut *host.runs.borrow_mut());
+        let Some(running) = host.node.as_ref() else { return Ok(()) };
         let (reads, batch): (Vec<_>, Vec<_>) =
             runs.into_iter().partition(|run| run.position.place == 0);
+        let accepted = running.durable().accepted.as_ref();
+        let mut made = host.open.close(accepted);
+        for run in batch {
+            if run.position.place == 1 && host.open.begin(running.leads()) {
+                self.coverage.reached(Path::BatchThrownAway);
+            }
+            host.open.runs.push(run);
+        }
+        made = made.or_else(|| host.open.close(accepted));
+        if !host.open.runs.is_empty() {
+            self.coverage.reached(Path::BatchRunAhead);
+        }
+        if let (Some(batch), Some(proposal)) = (made, accepted) {
+            let (patch, ballot) = (Arc::clone(&proposal.patch), proposal.ballot);
+            self.made.insert(Arc::as_ptr(&patch) as usize, (patch, ballot, Rc::new(batch)));
+        }
         if !reads.is_empty() {
             self.audit.reads(node, self.scenario.nodes)?;
         }
         self.reads.extend(reads);
-        let running = self.hosts[node].node.as_ref();
-        let accepted = running.and_then(|node| node.durable().accepted.as_ref());
-        if let Some(proposal) = accepted.filter(|_| !batch.is_empty()) {
-            let (patch, ballot) = (Arc::clone(&proposal.patch), proposal.ballot);
-            self.made.insert(Arc::as_ptr(&patch) as usize, (patch, ballot, Rc::new(batch)));
-        }
         Ok(())
     }
 

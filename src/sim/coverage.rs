@@ -72,6 +72,8 @@ paths! {
     PreviousSent: "patch of the slot before sent along",
     NeedPrevious: "patch of the slot before asked for",
     AppliedAboveGap: "patch applied above a gap",
+    BatchRunAhead: "batch run while the one before was in flight",
+    BatchThrownAway: "batch run ahead and thrown away",
     Commit: "commit of an idle leader",
     ReadRound: "round of confirmation for reads",
     PromisedByConfirm: "promise made to confirm a read",

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
+use super::history::RunOf;
 use super::journal::Journaled;
 use super::observed::{Numbered, Observed, Runs};
 use super::workload::Workload;
 use crate::lpaxos::{
-    Config, Durable, Machine, Members, Message, Node, NodeId, Record, Request, Ticket,
+    Ballot, Config, Durable, Machine, Members, Message, Node, NodeId, Proposal, Record, Request,
+    Ticket,
 };
 
 /// A node's machine, seen through glass.
@@ -52,6 +54,37 @@ pub(super) struct Unsure<W: Workload> {
     pub(super) is_torn: bool,
 }
 
+/// A batch that a leader ran and did not propose yet.
+#[derive(Debug)]
+pub(super) struct Open<W: Workload> {
+    /// What ran.
+    pub(super) runs: Vec<RunOf<W>>,
+    /// The ballot that the node led with.
+    ballot: Option<Ballot>,
+}
+
+impl<W: Workload> Open<W> {
+    fn new() -> Open<W> {
+        Open { runs: Vec::new(), ballot: None }
+    }
+
+    /// Begins a batch; gives whether there was one that was never proposed.
+    pub(super) fn begin(&mut self, ballot: Option<Ballot>) -> bool {
+        self.ballot = ballot;
+        !std::mem::take(&mut self.runs).is_empty()
+    }
+
+    /// What ran, if the proposal was made of it.
+    pub(super) fn close(
+        &mut self,
+        accepted: Option<&Proposal<Key<W>, Value<W>>>,
+    ) -> Option<Vec<RunOf<W>>> {
+        let slot = self.runs.first()?.position.slot;
+        let is_own = accepted.is_some_and(|p| p.slot == slot && Some(p.ballot) == self.ballot);
+        is_own.then(|| std::mem::take(&mut self.runs))
+    }
+}
+
 /// The computer.
 #[derive(Debug)]
 pub(super) struct Host<W: Workload> {
@@ -59,6 +92,8 @@ pub(super) struct Host<W: Workload> {
     pub(super) node: Option<Node<Seen<W>>>,
     /// What the node ran since it was last looked at.
     pub(super) runs: Runs<W::Machine>,
+    /// The batch that it ran and did not propose yet.
+    pub(super) open: Open<W>,
     /// What is durable, as somebody knows who saw every write.
     pub(super) disk: Durable<Key<W>, Value<W>>,
     /// The real journal that must hold the same, in runs that have one.
@@ -94,6 +129,7 @@ impl<W: Workload> Host<W> {
         Host {
             node: None,
             runs: Runs::<W::Machine>::default(),
+            open: Open::new(),
             disk: Durable::default(),
             journal: None,
             unsure: None,
@@ -129,6 +165,7 @@ impl<W: Workload> Host<W> {
         let (machine, runs) = Observed::new(machine);
         let (disk, now_ms) = (self.disk.clone(), self.clock_ms(now_us));
         self.runs = runs;
+        self.open = Open::new();
         self.life += 1;
         self.is_woken = false;
         self.node = Some(Node::new(me, members, config, machine, disk, seed, now_ms));

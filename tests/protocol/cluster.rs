@@ -202,10 +202,17 @@ impl Cluster {
 
     /// Lets a node send what needs no write, and stops it before the write.
     pub(crate) fn crash_before_write(&mut self, node: u64) -> Records {
-        let out = self.output(node);
-        self.send(node, out.early);
-        self.crash(node);
-        out.records
+        loop {
+            let out = self.output(node);
+            let is_last = !out.records.is_empty() || out.is_empty();
+            self.send(node, out.early);
+            if is_last {
+                self.crash(node);
+                return out.records;
+            }
+            self.nodes.get_mut(&node).unwrap().written();
+            self.send(node, out.late);
+        }
     }
 
     pub(crate) fn tick(&mut self, node: u64, after_ms: u64) {

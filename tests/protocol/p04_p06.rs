@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lattistore::lpaxos::{
-    Accept, Ballot, Durable, Entry, Message, NodeId, Patch, Prepare, Previous, Proposal, Record,
-    Slot,
+    Accept, Answer, Ballot, Durable, Entry, Message, NodeId, Patch, Prepare, Previous, Proposal,
+    Record, Slot,
 };
 use lattistore::sim::{Command, Register};
 
@@ -241,6 +241,96 @@ fn p6_what_waits_becomes_one_batch_in_order() {
 }
 
 #[test]
+fn p6_the_next_proposal_goes_out_before_the_chosen_one_is_applied() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    let first = cluster.request(1, Command::put(0, 10));
+    cluster.request(1, Command::put(0, 11));
+    cluster.deliver(|e| e.is("accept") && e.to == 2);
+    let accepted = cluster.take(|e| e.is("accepted")).remove(0);
+    cluster.nodes.get_mut(&1).unwrap().message(0, NodeId(2), accepted.message);
+    let out = cluster.output(1);
+    assert_eq!(out.early.len(), 2, "the next proposal: {out:?}");
+    assert!(matches!(out.answers[..], [(ticket, _)] if ticket == first), "{out:?}");
+    assert!(out.records.is_empty() && out.late.is_empty(), "{out:?}");
+    cluster.nodes.get_mut(&1).unwrap().written();
+    let out = cluster.output(1);
+    let records = &out.records[..];
+    assert!(
+        matches!(records, [Record::ApplyAccepted(Slot(1)), Record::Accept(p)] if p.slot == Slot(2)),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn p6_what_is_owed_is_done_before_a_higher_ballot_is_promised() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.request(1, Command::put(0, 10));
+    cluster.request(1, Command::put(0, 11));
+    cluster.deliver(|e| e.is("accept") && e.to == 2);
+    let accepted = cluster.take(|e| e.is("accepted")).remove(0);
+    let leader = cluster.nodes.get_mut(&1).unwrap();
+    leader.message(0, NodeId(2), accepted.message);
+    assert_eq!(leader.output().early.len(), 2, "slot 2 is proposed");
+    leader.written();
+    let ballot = Ballot { round: 99, node: NodeId(3) };
+    leader.message(0, NodeId(3), Message::Prepare(Prepare { ballot, complete: Slot(0) }));
+    assert_eq!(leader.durable().accepted_slot(), Slot(2));
+    assert_eq!(leader.durable().replica.complete(), Slot(1));
+    assert_eq!(leader.durable().promised, ballot);
+}
+
+#[test]
+fn p6_others_may_choose_what_its_proposer_has_not_written() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    cluster.request(1, Command::put(0, 10));
+    let second = cluster.request(1, Command::cas(0, Some(10), 11));
+    cluster.deliver(|e| e.is("accept"));
+    let accepted = cluster.take(|e| e.is("accepted")).remove(0);
+    let leader = cluster.nodes.get_mut(&1).unwrap();
+    leader.message(0, NodeId(2), accepted.message);
+    let out = leader.output();
+    leader.written();
+    cluster.send(1, out.early);
+    cluster.deliver(|e| e.is("accept"));
+    let leader = cluster.nodes.get_mut(&1).unwrap();
+    assert_eq!(leader.durable().accepted_slot(), Slot(1), "it has not taken its next output");
+    for accepted in cluster.wire.drain(..).filter(|e| e.is("accepted")) {
+        leader.message(0, NodeId(accepted.from), accepted.message);
+    }
+    let answers = leader.output().answers;
+    assert!(matches!(answers[..], [(ticket, Answer::Done(_))] if ticket == second), "{answers:?}");
+    leader.written();
+    leader.output();
+    assert_eq!(leader.durable().replica.complete(), Slot(2));
+    assert_eq!(leader.durable().replica.get(&Register(0)), Some(&11));
+}
+
+#[test]
+fn p6_a_batch_run_ahead_never_ran_when_the_ballot_is_lost() {
+    let mut cluster = Cluster::new(3);
+    cluster.elect(1);
+    let lost = cluster.request(1, Command::put(0, 10));
+    let ahead = cluster.request(1, Command::cas(0, Some(10), 11));
+    cluster.lose(|_| true);
+    cluster.isolate(1);
+    cluster.elect(2);
+    cluster.run(2, Command::put(0, 20));
+    cluster.cut.clear();
+    cluster.tick(2, 500);
+    cluster.settle();
+    cluster.rest(2);
+    cluster.rest(1);
+    cluster.elect(1);
+    cluster.settle();
+    assert!(!matches!(cluster.answers[&lost], Answer::Done(_)));
+    assert_eq!(cluster.answers[&ahead], Answer::Redirect(NodeId(2)), "it certainly did not run");
+    assert_eq!(cluster.value(1, 0), Some(20));
+}
+
+#[test]
 fn p6_a_batch_that_loses_its_ballot_leaves_no_trace_unless_it_is_recovered() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
@@ -259,7 +349,7 @@ fn p6_a_batch_that_loses_its_ballot_leaves_no_trace_unless_it_is_recovered() {
     for node in 1..=3 {
         assert_eq!((cluster.value(node, 0), cluster.value(node, 1)), (None, Some(20)), "{node}");
     }
-    assert!(!matches!(cluster.answers[&lost], lattistore::lpaxos::Answer::Done(_)));
+    assert!(!matches!(cluster.answers[&lost], Answer::Done(_)));
 }
 
 #[test]
