@@ -29,7 +29,7 @@ pub const MAX_ENTRY_VALUE_BYTES: usize = 2 * MIB;
 /// Whoever counts the size of batches and pages adds it for each entry.
 pub const ENTRY_OVERHEAD_BYTES: usize = 32;
 
-/// A decree. A batch takes no further request once it has 1 MiB, and the last transaction that it
+/// A decree. A batch takes no further request once it has 256 KiB, and the last transaction that it
 /// took may write 4 MiB under 10,000 keys; the rest is for sessions.
 pub const MAX_PATCH_BYTES: usize = 6 * MIB;
 
@@ -127,8 +127,12 @@ pub const MAX_PIPELINED: usize = 128;
 /// only half, so that they do not keep the peers out.
 pub const EVENTS_QUEUED: usize = 4096;
 
-/// Requests of clients that wait for the consensus thread to queue them.
-pub const REQUESTS_QUEUED: usize = 4096;
+/// Requests of clients that wait for the consensus thread to take them, which is what comes while it
+/// waits for its disk. More would only wait longer; who finds it full is told to come again.
+pub const REQUESTS_QUEUED: usize = 1024;
+
+/// The consensus thread is woken where so many wait, even if it can only run them ahead.
+pub const REQUESTS_CROWDED: usize = REQUESTS_QUEUED / 4;
 
 /// Frames that wait for a peer's connection; the protocol sends again what is dropped above it.
 pub const MAX_QUEUED_FRAMES: usize = 1024;
@@ -146,6 +150,16 @@ pub const GREETING_TIME: Duration = Duration::from_secs(5);
 
 /// From the first byte of a frame to the last. A node that is paused for less is not cut off.
 pub const FRAME_TIME: Duration = Duration::from_secs(20);
+
+/// Between two refusals for too many requests, over all clients, where many are refused: 20,000 a second
+/// take a fifth of a processor.
+pub const REFUSAL_SPACE: Duration = Duration::from_micros(50);
+
+/// The longest time that such a refusal waits for its turn.
+pub const REFUSAL_WAIT: Duration = Duration::from_secs(1);
+
+/// Refusals wait in steps of this, so that a connection's thread wakes for many of them.
+pub const REFUSAL_STEP: Duration = Duration::from_millis(10);
 
 /// A client that sends nothing for so long is cut off, or those that vanished would take all seats.
 /// It is long, as people leave a prompt open.
@@ -260,4 +274,8 @@ const _: () = assert!(CLIENT_SEAT_TIME.as_millis() < CLIENT_IDLE_TIME.as_millis(
 const _: () = assert!(DEFAULT_REQUEST_TIME.as_millis() <= MAX_REQUEST_TIME.as_millis());
 // A client can use its whole window on one connection.
 const _: () = assert!(CLIENT_WINDOW as usize <= MAX_PIPELINED);
+// A refusal that waits for its turn is not taken for silence.
+const _: () = assert!(
+    REFUSAL_WAIT.as_millis() + REFUSAL_STEP.as_millis() <= 2 * CLIENT_SILENCE_TIME.as_millis()
+);
 const _: () = assert!(2 * CLIENT_SILENCE_TIME.as_millis() < DEFAULT_REQUEST_TIME.as_millis());

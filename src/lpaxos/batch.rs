@@ -26,6 +26,13 @@ impl<K, V> Default for Draft<K, V> {
     }
 }
 
+impl<K, V> Draft<K, V> {
+    /// All bytes charged so far.
+    pub(super) fn charged_bytes(&self) -> usize {
+        self.charged_bytes
+    }
+}
+
 /// The decree before a batch, where the replica does not reflect it yet.
 #[derive(Debug)]
 pub(super) struct Before<'a, K, V> {
@@ -149,7 +156,7 @@ impl<'a, K: Ord + Clone, V: Clone> Batch<'a, K, V> {
 
     /// All bytes charged so far.
     pub fn charged_bytes(&self) -> usize {
-        self.draft.charged_bytes
+        self.draft.charged_bytes()
     }
 
     /// The batch as a decree. Deleting what has no value below needs no tombstone.

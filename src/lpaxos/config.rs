@@ -27,7 +27,7 @@ pub struct Config {
     pub resend_ms: u64,
     /// Requests wait so long for a leader to be known, in milliseconds.
     pub hold_ms: u64,
-    /// How many requests may wait.
+    /// How many requests may wait. Who finds as many is told to come again.
     pub queue_most: usize,
     /// A batch takes no further request once it has so many.
     pub batch_most: usize,
@@ -51,9 +51,9 @@ impl Default for Config {
             unreachable_ms: 300,
             resend_ms: 100,
             hold_ms: 1_000,
-            queue_most: 16_384,
+            queue_most: 1_024,
             batch_most: 4_096,
-            batch_bytes: 1 << 20,
+            batch_bytes: 256 << 10,
             page: PageLimits { bytes: 256 << 10, examined: 16_384 },
             window_bytes: 4 << 20,
             tombstone_slots: 10_000,

@@ -146,6 +146,11 @@ impl<M: Machine> Leader<M> {
         Ready { reads, writes: self.in_flight.is_none() }
     }
 
+    /// Whether the next batch takes no further request.
+    pub(super) fn next_is_full(&self) -> bool {
+        self.next.is_full(&self.config)
+    }
+
     /// P6: runs what waits, and proposes it if nothing is in flight.
     pub(super) fn propose(
         &mut self,

@@ -107,10 +107,18 @@ impl<M: Machine> Node<M> {
         !self.acceptor.has_records()
     }
 
-    /// Which requests are of use now. A leader takes in no others before it hears or writes
+    /// Whether it makes sense to give the node another request: what it has already is no more than the
+    /// next batch. Others wait better where they are, and can be refused there.
+    pub fn has_room(&self) -> bool {
+        let is_full = matches!(&self.role, Role::Leader(leader) if leader.next_is_full());
+        !is_full && self.queue.len() < self.config.queue_most
+    }
+
+    /// Which requests are of use now. A node begins with no others before it hears or writes
     /// something, so nobody need wake it for them.
     pub fn ready(&self) -> Ready {
         match &self.role {
+            _ if !self.has_room() => Ready { reads: false, writes: false },
             Role::Leader(leader) => leader.could_begin(),
             Role::Follower | Role::Candidate(_) => Ready { reads: true, writes: true },
         }

@@ -64,6 +64,11 @@ impl<M: Machine> OpenBatch<M> {
         self.ran.is_empty()
     }
 
+    /// Whether it takes no further command.
+    pub(super) fn is_full(&self, config: &Config) -> bool {
+        self.ran.len() >= config.batch_most || self.draft.charged_bytes() >= config.batch_bytes
+    }
+
     /// Runs what waits, as far as it fits, on the replica and the decree before the batch.
     pub(super) fn run(
         &mut self,

@@ -94,6 +94,11 @@ pub(super) struct Start {
     pub(super) stop: Arc<AtomicBool>,
 }
 
+/// The state in memory: millions of entries take seconds to be freed, which need not be waited for.
+pub(super) struct Remains {
+    _phase: Phase,
+}
+
 impl Consensus {
     pub(super) fn new(start: Start) -> Consensus {
         let Start { me, config, gate, links, storage, durable, roster, events, requests, stop } =
@@ -123,19 +128,27 @@ impl Consensus {
         consensus
     }
 
-    /// Runs until told to stop, or until the node cannot go on.
-    pub(super) fn run(mut self) -> Result<(), ServerError> {
+    /// Runs until told to stop, or until the node cannot go on; says why it ended. The storage is closed
+    /// then.
+    pub(super) fn run(mut self) -> (Result<(), ServerError>, Remains) {
         let result = self.serve();
         // A node whose write failed holds more than is durable, and must not say another word of it.
         if !matches!(result, Err(ServerError::Storage(_))) {
             self.hand_over();
         }
         self.dismiss_clients();
-        result
+        (result, Remains { _phase: self.phase })
     }
 
     fn is_forming(&self) -> bool {
         matches!(self.phase, Phase::Forming(_))
+    }
+
+    fn has_room(&self) -> bool {
+        match &self.phase {
+            Phase::Forming(_) => true,
+            Phase::Member(member) => member.node.has_room(),
+        }
     }
 
     fn serve(&mut self) -> Result<(), ServerError> {
@@ -148,7 +161,11 @@ impl Consensus {
                 next = if left > 0 { self.events.try_recv().ok() } else { None };
             }
             for _ in 0..EVENTS_PER_STEP {
-                let Some(asked) = self.requests.take() else { break };
+                // What there is no room for waits in the channel, and who finds that full is refused
+                // on his own thread.
+                let Some(asked) = self.has_room().then(|| self.requests.take()).flatten() else {
+                    break;
+                };
                 self.on_request(asked);
             }
             if Instant::now() >= self.next_tick {
@@ -171,7 +188,7 @@ impl Consensus {
             Phase::Forming(_) => Ready { reads: true, writes: true },
             Phase::Member(member) => member.node.ready(),
         };
-        let event = match self.requests.sleep(ready) {
+        let event = match self.requests.sleep(ready, self.has_room()) {
             true => self.events.try_recv().ok(),
             // The gate holds a sender, so that no event means that it is time for a tick.
             false => self.events.recv_deadline(self.next_tick).ok(),

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{info, warn};
 
 use crate::limits::{EVENTS_QUEUED, MAX_NODES, REQUESTS_QUEUED};
@@ -91,7 +91,9 @@ impl Options {
 pub struct Server {
     address: SocketAddr,
     stopper: Stopper,
-    thread: Option<JoinHandle<Result<(), ServerError>>>,
+    /// Tells why it ended.
+    ended: Receiver<Result<(), ServerError>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Tells a server to stop; may be used from any thread.
@@ -155,15 +157,16 @@ impl Server {
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
         let start =
             Start { me, config, gate, links, storage, durable, roster, events, requests, stop };
+        let (end, ended) = bounded(1);
         let run = move || {
-            let consensus = Consensus::new(start);
-            let result = consensus.run();
+            let (result, remains) = Consensus::new(start).run();
             transport.stop();
-            result
+            let _ = end.send(result);
+            drop(remains);
         };
         let thread = thread::Builder::new().name("consensus".into()).spawn(run);
         let thread = Some(thread.map_err(ServerError::Spawn)?);
-        Ok(Server { address, stopper, thread })
+        Ok(Server { address, stopper, ended, thread })
     }
 
     /// Where the server listens.
@@ -176,12 +179,19 @@ impl Server {
         self.stopper.clone()
     }
 
-    /// Waits for the server to end.
+    /// Waits for the server to end: its state closed, the port free. Memory may still be given back
+    /// after that, unless the process ends first.
     ///
     /// # Errors
     /// Why it ended, if it was not told to.
     pub fn wait(mut self) -> Result<(), ServerError> {
-        self.join()
+        match self.ended.recv() {
+            Ok(result) => {
+                self.thread = None;
+                result
+            }
+            Err(_) => self.join(),
+        }
     }
 
     /// Stops the server and waits for its end: all threads joined, the port free.
@@ -195,7 +205,7 @@ impl Server {
 
     fn join(&mut self) -> Result<(), ServerError> {
         match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(result)) => result,
+            Some(Ok(())) => self.ended.recv().unwrap_or(Ok(())),
             Some(Err(panic)) => {
                 let reason = crate::transport::panic_message(panic.as_ref());
                 Err(ServerError::ThreadDied { thread: "consensus".into(), reason })

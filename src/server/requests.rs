@@ -3,7 +3,7 @@
 //! They have a channel of their own, so that a client never takes the room of what peers send, and so
 //! that the consensus thread sleeps through requests that it can do nothing for yet: while a proposal
 //! is in flight no batch can begin, and the requests that come meanwhile are the next one. Waking it
-//! for each would cost more than running it.
+//! for each would cost more than running it; many of them are worth it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::kv::Command;
+use crate::limits::REQUESTS_CROWDED;
 use crate::lpaxos::Ready;
 use crate::transport::Reply;
 use crate::wire::ClientOutcome;
@@ -30,6 +31,8 @@ pub(super) struct Asked {
 struct Bell {
     reads: AtomicBool,
     writes: AtomicBool,
+    /// Any, where many wait.
+    crowd: AtomicBool,
 }
 
 /// The clients' end.
@@ -57,10 +60,7 @@ impl Asking {
     /// Queues a request without waiting, or tells the client why not. Gives whether the consensus
     /// thread sleeps for it and has to be woken.
     pub(super) fn ask(&self, asked: Asked) -> bool {
-        let bell = match asked.command.is_read_only() {
-            true => &self.bell.reads,
-            false => &self.bell.writes,
-        };
+        let is_read_only = asked.command.is_read_only();
         if let Err(refused) = self.queue.try_send(asked) {
             let outcome = refusal(&refused);
             refused.into_inner().reply.send(outcome);
@@ -68,7 +68,10 @@ impl Asking {
         }
         // Either this sees the bell, or the consensus thread sees the request before it sleeps.
         fence(Ordering::SeqCst);
-        bell.load(Ordering::Relaxed) && bell.swap(false, Ordering::Relaxed)
+        let rings =
+            |bell: &AtomicBool| bell.load(Ordering::Relaxed) && bell.swap(false, Ordering::Relaxed);
+        let bell = if is_read_only { &self.bell.reads } else { &self.bell.writes };
+        rings(bell) || self.queue.len() >= REQUESTS_CROWDED && rings(&self.bell.crowd)
     }
 }
 
@@ -85,6 +88,7 @@ impl Requests {
     pub(super) fn awake(&self) {
         self.bell.reads.store(false, Ordering::Relaxed);
         self.bell.writes.store(false, Ordering::Relaxed);
+        self.bell.crowd.store(false, Ordering::Relaxed);
     }
 
     /// The next request that waits.
@@ -92,12 +96,14 @@ impl Requests {
         self.queue.try_recv().ok()
     }
 
-    /// To be called before sleeping: from now on a request that the node is ready for wakes it. Gives
-    /// whether one came before, so that there is no sleep.
-    pub(super) fn sleep(&self, ready: Ready) -> bool {
+    /// To be called before sleeping: from now on a request that the node is ready for wakes it, and so
+    /// do many if it has room for them. Gives whether they came before, so that there is no sleep.
+    pub(super) fn sleep(&self, ready: Ready, has_room: bool) -> bool {
         self.bell.reads.store(ready.reads, Ordering::Relaxed);
         self.bell.writes.store(ready.writes, Ordering::Relaxed);
+        self.bell.crowd.store(has_room, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        (ready.reads || ready.writes) && !self.queue.is_empty()
+        let waiting = self.queue.len();
+        (ready.reads || ready.writes) && waiting > 0 || has_room && waiting >= REQUESTS_CROWDED
     }
 }

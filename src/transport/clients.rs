@@ -5,9 +5,10 @@
 //! request is read: so a client that does not read its answers stops being read itself, and what
 //! waits for it is bounded.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use log::debug;
@@ -16,6 +17,7 @@ use super::answers::{Answer, Giving, Reply, Taking, answers};
 use super::frame::{FrameError, FrameReader, write_frames};
 use super::greeting;
 use super::in_flight::{Coming, Meter, Share};
+use super::pace::Pace;
 use super::seats::ClientSeat;
 use super::shared::{Shared, Stop};
 use super::stream::{CloseOnDrop, Stream};
@@ -55,7 +57,8 @@ pub(super) fn serve(
     let (replies, answers) = answers();
     thread::scope(|scope| {
         let writer = thread::Builder::new().name("replies".to_owned()).spawn_scoped(scope, || {
-            let writer = Writer { stream, answers, taken, time: shared.settings.write_time };
+            let (time, held) = (shared.settings.write_time, VecDeque::new());
+            let writer = Writer { stream, answers, taken, time, pace: &shared.pace, held };
             writer.run(&shared.stop);
         });
         if let Err(error) = writer {
@@ -142,6 +145,9 @@ struct Writer<'a> {
     answers: Taking,
     taken: Receiver<()>,
     time: Duration,
+    pace: &'a Pace,
+    /// Refusals that wait for their turn, and their turns, in order.
+    held: VecDeque<(Instant, Answer)>,
 }
 
 impl Writer<'_> {
@@ -149,15 +155,26 @@ impl Writer<'_> {
     ///
     /// In the end the client sees the end of the stream. If writing fails, or this panics, the
     /// connection is closed, which wakes the reader.
-    fn run(self, stop: &Stop) {
+    fn run(mut self, stop: &Stop) {
         let close = CloseOnDrop(self.stream);
         let mut buffer = Vec::new();
         loop {
-            let may_come = select! {
-                recv(self.answers.bell) -> ring => ring.is_ok(),
-                recv(stop.0) -> _ => false,
+            let bell = &self.answers.bell;
+            let may_come = match self.held.front() {
+                None => select! {
+                    recv(bell) -> ring => ring.is_ok(),
+                    recv(stop.0) -> _ => false,
+                },
+                Some((turn, _)) => select! {
+                    recv(bell) -> ring => ring.is_ok(),
+                    recv(stop.0) -> _ => false,
+                    default(turn.saturating_duration_since(Instant::now())) => true,
+                },
             };
-            if let Err(error) = self.write(self.answers.take(), &mut buffer) {
+            let mut answers = self.answers.take();
+            self.hold(&mut answers);
+            self.release(may_come, &mut answers);
+            if let Err(error) = self.write(answers, &mut buffer) {
                 return debug!("a client is cut off: {error}");
             }
             if !may_come {
@@ -166,6 +183,21 @@ impl Writer<'_> {
         }
         close.disarm();
         self.stream.close_writing();
+    }
+
+    /// Takes those out that have to wait for their turn.
+    fn hold(&mut self, answers: &mut Vec<Answer>) {
+        let now = Instant::now();
+        let refusals = answers
+            .extract_if(.., |answer| answer.response.outcome == ClientOutcome::TooManyRequests);
+        self.held.extend(refusals.map(|refusal| (self.pace.turn(now), refusal)));
+    }
+
+    /// Adds those whose turn has come; all when no more will come.
+    fn release(&mut self, may_come: bool, answers: &mut Vec<Answer>) {
+        let now = Instant::now();
+        let due = self.held.partition_point(|(turn, _)| !may_come || *turn <= now);
+        answers.extend(self.held.drain(..due).map(|(_, refusal)| refusal));
     }
 
     /// Writes answers, as many at once as make sense.

@@ -31,6 +31,7 @@ mod in_flight;
 mod inbound;
 mod keyed;
 mod listener;
+mod pace;
 mod peers;
 mod refusals;
 mod seats;

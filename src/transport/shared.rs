@@ -11,7 +11,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{
     Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, select,
@@ -19,6 +19,7 @@ use crossbeam_channel::{
 use log::error;
 use parking_lot::Mutex;
 
+use super::pace::Pace;
 use super::refusals::Refusals;
 use super::{Event, Handler, Settings, Stream};
 use crate::security::Security;
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) security: Security,
     pub(super) refusals: Refusals,
+    /// Of answers that there are too many requests.
+    pub(super) pace: Pace,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) stop: Stop,
     deliver: Deliver,
@@ -83,6 +86,7 @@ impl Shared {
             settings,
             security,
             refusals: Refusals::default(),
+            pace: Pace::new(Instant::now()),
             handler,
             deliver: deliver_to(events, stop.clone()),
             stop,

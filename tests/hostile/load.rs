@@ -77,7 +77,7 @@ fn survive(
 fn above_the_queue_requests_are_refused() {
     let config = Config { queue_most: 32, batch_most: 8, ..patient() };
     let (served, refused) =
-        survive(config, Settings::default(), 8, 2_000, "put \"a\" $v;", &"x".repeat(100));
+        survive(config, Settings::default(), 32, 500, "put \"a\" $v;", &"x".repeat(100));
     assert!(served > 0 && refused > 0, "{served} served, {refused} refused");
 }
 
