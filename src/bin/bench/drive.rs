@@ -95,6 +95,8 @@ pub(crate) enum Loop {
 /// What to run.
 pub(crate) struct Plan<'a> {
     pub(crate) workload: Workload,
+    /// How many keys each put writes.
+    pub(crate) writes: usize,
     pub(crate) space: &'a Space,
     pub(crate) connections: usize,
     pub(crate) depth: usize,
@@ -139,24 +141,26 @@ pub(crate) fn run<W: Wire>(
     })
 }
 
-/// Writes all keys once.
+/// Writes all keys once, `writes` of them in each put.
 ///
 /// # Errors
 /// When one of them could not be written.
 pub(crate) fn fill<W: Wire>(
     space: &Space,
     depth: usize,
+    writes: usize,
     connect: &Connect<'_, W>,
 ) -> Result<(), String> {
     let (stream, wire) = connect()?;
     let mut lane = Lane::new(stream, wire)?;
-    let mut key = String::new();
+    let mut put = Put::default();
     let mut numbers = 0..space.keys;
     loop {
         while lane.open.count < depth && lane.wire.has_room() {
-            let Some(number) = numbers.next() else { break };
-            space.key(number, &mut key);
-            lane.ask(&Operation { kind: Kind::Put, key: &key, value: space.value(number) });
+            if !put.set(space, numbers.by_ref().take(writes)) {
+                break;
+            }
+            lane.ask(&put.operation(Kind::Put));
         }
         if lane.open.count == 0 {
             return Ok(());
@@ -169,25 +173,61 @@ pub(crate) fn fill<W: Wire>(
     }
 }
 
+/// The keys and values of an operation; the memory of one serves the next.
+#[derive(Default)]
+struct Put<'a> {
+    key: String,
+    value: &'a str,
+    more: Vec<(String, &'a str)>,
+}
+
+impl<'a> Put<'a> {
+    /// Takes the keys of these numbers; tells whether there was one.
+    fn set(&mut self, space: &'a Space, mut numbers: impl Iterator<Item = u64>) -> bool {
+        let Some(first) = numbers.next() else { return false };
+        space.key(first, &mut self.key);
+        self.value = space.value(first);
+        let mut more = 0;
+        for number in numbers {
+            if more == self.more.len() {
+                self.more.push((String::new(), ""));
+            }
+            let (key, value) = &mut self.more[more];
+            space.key(number, key);
+            *value = space.value(number);
+            more += 1;
+        }
+        self.more.truncate(more);
+        true
+    }
+
+    fn operation(&self, kind: Kind) -> Operation<'_> {
+        Operation { kind, key: &self.key, value: self.value, more: &self.more }
+    }
+}
+
 /// Draws operations.
 pub(super) struct Source<'a> {
     workload: Workload,
+    writes: usize,
     space: &'a Space,
     random: Random,
-    key: String,
+    put: Put<'a>,
 }
 
 impl<'a> Source<'a> {
     pub(super) fn new(plan: &Plan<'a>, lane: u32) -> Source<'a> {
         let random = Random::new(u64::from(lane) + 1);
-        Source { workload: plan.workload, space: plan.space, random, key: String::new() }
+        let Plan { workload, writes, space, .. } = *plan;
+        Source { workload, writes, space, random, put: Put::default() }
     }
 
     pub(super) fn next(&mut self) -> Operation<'_> {
         let kind = self.workload.draw(&mut self.random);
-        let number = self.space.draw(&mut self.random);
-        self.space.key(number, &mut self.key);
-        Operation { kind, key: &self.key, value: self.space.value(number) }
+        let keys = if kind == Kind::Put { self.writes } else { 1 };
+        let (space, random) = (self.space, &mut self.random);
+        self.put.set(space, (0..keys).map(|_| space.draw(random)));
+        self.put.operation(kind)
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Writes are numbered in a session, as the library's are: each runs at most once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -37,6 +37,8 @@ const OPENING: u64 = 1 << 60;
 pub(crate) struct Lattistore {
     /// None where writes are not numbered.
     session: Option<Session>,
+    /// The programs that put several keys, by how many.
+    puts: BTreeMap<usize, String>,
 }
 
 struct Session {
@@ -65,7 +67,32 @@ impl Lattistore {
         let welcome = welcome.map_err(|error| format!("{leader}: {error}"))?;
         welcome.map_err(|refusal| format!("{leader}: {refusal}"))?;
         let session = if numbered { Some(open_session(&mut stream)?) } else { None };
-        Ok((stream, Lattistore { session }))
+        Ok((stream, Lattistore { session, puts: BTreeMap::new() }))
+    }
+
+    fn execute(
+        &mut self,
+        id: u64,
+        program: String,
+        params: Params,
+        writes: bool,
+        to: &mut Vec<u8>,
+    ) {
+        let session = self.session.as_mut().filter(|_| writes);
+        let session = session.map(|session| session.number(id));
+        request(id, RequestBody::Execute { program, params, session }, to);
+    }
+
+    /// Puts all of an operation's keys, by one program for each number of keys.
+    fn put_all(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
+        let count = 1 + operation.more.len();
+        let program = self.puts.entry(count).or_insert_with(|| puts(count)).clone();
+        let mut params = Params::new();
+        for (number, (key, value)) in operation.pairs().enumerate() {
+            params.insert(format!("key{number}"), key.into());
+            params.insert(format!("value{number}"), value.into());
+        }
+        self.execute(id, program, params, true, to);
     }
 }
 
@@ -117,6 +144,11 @@ fn request(id: u64, body: RequestBody, to: &mut Vec<u8>) {
     to.extend_from_slice(&frame);
 }
 
+/// The program that puts so many keys.
+fn puts(count: usize) -> String {
+    (0..count).map(|number| format!("put $key{number} $value{number};")).collect()
+}
+
 impl Session {
     fn number(&mut self, id: u64) -> SessionNumber {
         let number = self.next;
@@ -165,8 +197,9 @@ impl Wire for Lattistore {
     }
 
     fn ask(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
-        let Operation { kind, key, value } = *operation;
+        let Operation { kind, key, value, more } = *operation;
         let program = match kind {
+            Kind::Put if !more.is_empty() => return self.put_all(id, operation, to),
             Kind::Put => PUT,
             Kind::Get => GET,
             Kind::Rmw => RMW,
@@ -180,9 +213,7 @@ impl Wire for Lattistore {
         if kind == Kind::Cas {
             params.insert("expected".to_owned(), value.into());
         }
-        let session = self.session.as_mut().filter(|_| kind.writes());
-        let session = session.map(|session| session.number(id));
-        request(id, RequestBody::Execute { program: program.to_owned(), params, session }, to);
+        self.execute(id, program.to_owned(), params, kind.writes(), to);
     }
 
     fn take(
