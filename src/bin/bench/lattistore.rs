@@ -29,6 +29,8 @@ const CAS: &str =
 
 /// How long the cluster may take until it has a leader.
 const LEADER_TIME: Duration = Duration::from_secs(30);
+/// Between two tries to find it.
+const RETRY_TIME: Duration = Duration::from_millis(20);
 const REQUEST_TIME_MS: u32 = 5_000;
 /// The id of the request for a session; operations count from zero.
 const OPENING: u64 = 1 << 60;
@@ -50,22 +52,37 @@ struct Session {
 }
 
 impl Lattistore {
-    /// Connects to the leader.
+    /// Connects to the leader. One that stops leading meanwhile, as happens where a cluster is new,
+    /// is no error: the next one is asked.
     pub(crate) fn connect(
         addresses: &[SocketAddr],
         numbered: bool,
         clients: &Builder,
     ) -> Result<(Stream, Lattistore), String> {
-        let leader = leader(addresses, clients)?;
-        let wrong = |error: std::io::Error| format!("{leader}: {error}");
+        let until = Instant::now() + LEADER_TIME;
+        loop {
+            let leader = leader(addresses, clients, until)?;
+            match Lattistore::connect_to(leader, numbered, clients) {
+                Err(_) if Instant::now() < until => std::thread::sleep(RETRY_TIME),
+                done => return done.map_err(|error| format!("{leader}: {error}")),
+            }
+        }
+    }
+
+    fn connect_to(
+        node: SocketAddr,
+        numbered: bool,
+        clients: &Builder,
+    ) -> Result<(Stream, Lattistore), String> {
+        let wrong = |error: std::io::Error| error.to_string();
         let credentials = clients.credentials();
-        let mut stream = credentials.connect(leader, LEADER_TIME).map_err(|e| e.to_string())?;
+        let mut stream = credentials.connect(node, LEADER_TIME).map_err(|e| e.to_string())?;
         stream.set_read_timeout(LEADER_TIME).map_err(wrong)?;
         let role = Role::Client { token: credentials.token.clone() };
         stream.write_all(&encode_hello(&role)).map_err(wrong)?;
         let welcome = decode_welcome(&frame(&mut stream).map_err(wrong)?);
-        let welcome = welcome.map_err(|error| format!("{leader}: {error}"))?;
-        welcome.map_err(|refusal| format!("{leader}: {refusal}"))?;
+        let welcome = welcome.map_err(|error| error.to_string())?;
+        welcome.map_err(|refusal| refusal.to_string())?;
         let session = if numbered { Some(open_session(&mut stream)?) } else { None };
         Ok((stream, Lattistore { session, puts: BTreeMap::new() }))
     }
@@ -97,9 +114,12 @@ impl Lattistore {
 }
 
 /// Where the leader is, once there is one.
-fn leader(addresses: &[SocketAddr], clients: &Builder) -> Result<SocketAddr, String> {
+fn leader(
+    addresses: &[SocketAddr],
+    clients: &Builder,
+    until: Instant,
+) -> Result<SocketAddr, String> {
     let client = clients.clone().addresses(addresses.iter().copied()).build();
-    let until = Instant::now() + LEADER_TIME;
     loop {
         let status = client.status();
         match status {
@@ -111,7 +131,7 @@ fn leader(addresses: &[SocketAddr], clients: &Builder) -> Result<SocketAddr, Str
             Err(error) if Instant::now() >= until => return Err(error.to_string()),
             Err(_) => {}
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(RETRY_TIME);
     }
 }
 
