@@ -1,7 +1,8 @@
-//! What the parts of a node cost by themselves: no thread, no network, and but for the journal no disk.
+//! What the parts of a node cost by themselves: no thread, no network, and no disk but for the
+//! journal.
 //!
-//! `cargo bench` runs all of it in a minute, `cargo bench -- merge` what has "merge" in its name.
-//! What the figures say of the whole is in docs/performance.md.
+//! `cargo bench` runs all of it in some ten seconds, `cargo bench -- merge` what has "merge" in its
+//! name. What the figures say of the whole is in docs/performance.md.
 //!
 //! | file | is |
 //! | --- | --- |

@@ -1,4 +1,5 @@
-//! Transactions run on 100,000 keys as the leader runs them: in a session, here each alone in a batch.
+//! Transactions run on 100,000 keys as the leader runs them: in a session; here each alone in a
+//! batch.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};

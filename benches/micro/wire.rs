@@ -1,4 +1,4 @@
-//! The message that carries a decree to the other nodes. The leader encodes it once for all of them.
+//! The message that carries a decree to the other nodes. The leader encodes it once for all.
 
 use bytes::Bytes;
 use divan::counter::{BytesCount, ItemsCount};

@@ -113,13 +113,16 @@ impl Line {
             "<polyline points=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>"
         );
         for (point, (x, y)) in self.points.iter().zip(&places) {
+            let _ =
+                writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>");
             let (label, above) = (&point.label, y - 8.0);
-            let _ = writeln!(
-                svg,
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4\" fill=\"{colour}\"/>\
-                 <text x=\"{x:.1}\" y=\"{above:.1}\" text-anchor=\"middle\" fill=\"{colour}\" \
-                 font-size=\"10\">{label}</text>"
-            );
+            if !label.is_empty() {
+                let _ = writeln!(
+                    svg,
+                    "<text x=\"{x:.1}\" y=\"{above:.1}\" text-anchor=\"middle\" \
+                     fill=\"{colour}\" font-size=\"10\">{label}</text>"
+                );
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The curves: which number differs from point to point, and what a cost that stays flat is a cost of.
+//! The curves: which number differs from point to point, and of what a flat cost is the cost.
 
 use super::options::{Curve, Work};
 

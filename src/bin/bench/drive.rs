@@ -142,8 +142,8 @@ pub(crate) fn run<W: Wire>(
     })
 }
 
-/// Writes all keys once, `writes` of them in each put. A connection that is lost is made again: what
-/// was on its way is written twice then, with the same values.
+/// Writes all keys once, `writes` of them in each put. A connection that is lost is made again:
+/// what was on its way is written twice then, with the same values.
 ///
 /// # Errors
 /// When keys cannot be written, a new connection notwithstanding.
@@ -474,8 +474,8 @@ mod tests {
         }
     }
 
-    /// Fills with connections that are lost after these numbers of answers; gives how many keys were
-    /// written and how many connections it took.
+    /// Fills with connections that are lost after these numbers of answers; gives how many keys
+    /// were written and how many connections it took.
     fn filled(keys: u64, answers: &[usize]) -> (Result<(), String>, usize, usize) {
         let (written, made) = (Mutex::new(BTreeSet::new()), AtomicUsize::new(0));
         let connect = || {
