@@ -15,6 +15,10 @@ use super::record::{Report, load_average};
 use super::start_nodes;
 
 pub(crate) fn run(curves: &Curves) -> Result<(), String> {
+    // Before minutes have gone by.
+    for curve in &curves.curves {
+        settings(*curve, curves).iter().try_for_each(|(_, setting)| setting.work.check())?;
+    }
     let out = &curves.out;
     let written = |error: std::io::Error| format!("{}: {error}", out.display());
     fs::create_dir_all(out).map_err(written)?;
@@ -45,14 +49,18 @@ struct Row {
     first_error: Option<String>,
 }
 
-fn rows(curve: Curve, curves: &Curves) -> Result<Vec<Row>, String> {
+/// The points of a curve, and what each runs.
+fn settings(curve: Curve, curves: &Curves) -> Vec<(u64, Setting)> {
     let base = Setting { nodes: curves.nodes, work: curves.work.clone() };
     let points = curve.points(curves.most_keys).into_iter();
-    let settings: Vec<_> = points.map(|point| (point, curve.at(point, &base))).collect();
-    settings.iter().try_for_each(|(_, setting)| setting.work.check())?;
-    let rows = settings.iter().map(|(point, setting)| {
+    points.map(|point| (point, curve.at(point, &base))).collect()
+}
+
+fn rows(curve: Curve, curves: &Curves) -> Result<Vec<Row>, String> {
+    let rows = settings(curve, curves).into_iter().map(|(point, setting)| {
         let failed = |error| format!("{} {point}: {error}", curve.varies());
-        let row = row(*point, curve.units(setting), &measure(setting, curves).map_err(failed)?);
+        let report = measure(&setting, curves).map_err(failed)?;
+        let row = row(point, curve.units(&setting), &report);
         eprintln!("{} {point}: {:.0}/s", curve.varies(), row.per_second);
         Ok(row)
     });
