@@ -87,7 +87,10 @@ impl Wire for Etcd {
     fn ask(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
         let (key, value) = (operation.key.as_bytes(), operation.value.as_bytes());
         let (method, request, call) = match operation.kind {
-            Kind::Put => (&self.put, put_request(key, value), Call::Plain(id)),
+            Kind::Put if operation.more.is_empty() => {
+                (&self.put, put_request(key, value), Call::Plain(id))
+            }
+            Kind::Put => (&self.txn, puts(operation), Call::Plain(id)),
             Kind::Get => (&self.range, range_request(key), Call::Plain(id)),
             Kind::Cas => (&self.txn, write_if_value_is(key, value), Call::Cas(id)),
             Kind::Rmw => return self.read(id, key.to_vec(), value.to_vec(), to),
@@ -155,12 +158,25 @@ fn txn(target: u64, key: &[u8], compared: impl Fn(&mut Vec<u8>), value: &[u8]) -
     put_number(&mut compare, 2, target);
     put_bytes(&mut compare, 3, key);
     compared(&mut compare);
-    // RequestOp: a Range is its field 1, a Put field 2.
-    let mut operation = Vec::new();
-    put_bytes(&mut operation, 2, &put_request(key, value));
     let mut request = Vec::new();
     put_bytes(&mut request, 1, &compare);
-    put_bytes(&mut request, 2, &operation);
+    put_bytes(&mut request, 2, &put_operation(key, value));
+    request
+}
+
+/// A RequestOp: a Range is its field 1, a Put field 2.
+fn put_operation(key: &[u8], value: &[u8]) -> Vec<u8> {
+    let mut operation = Vec::new();
+    put_bytes(&mut operation, 2, &put_request(key, value));
+    operation
+}
+
+/// A transaction without a comparison: puts all of an operation's keys.
+fn puts(operation: &Operation<'_>) -> Vec<u8> {
+    let mut request = Vec::new();
+    for (key, value) in operation.pairs() {
+        put_bytes(&mut request, 2, &put_operation(key.as_bytes(), value.as_bytes()));
+    }
     request
 }
 

@@ -6,8 +6,10 @@
 //! | `etcd` | etcd's API as bytes of protobuf, on `grpc` |
 //! | `grpc` | the client's half of HTTP/2 and gRPC, for calls with one message each way |
 //! | `redis` | Redis' protocol |
-//! | `results`, `table`, `plot` | reading results, ratios, SVG |
+//! | `results`, `table`, `plot` | reading results, ratios, throughput against latency |
 
+#[path = "../../src/bin/bench/chart.rs"]
+mod chart;
 #[path = "../../src/bin/bench/drive.rs"]
 mod drive;
 #[path = "../../src/bin/bench/open.rs"]
@@ -91,6 +93,8 @@ struct Load {
     keys: u64,
     #[arg(long, default_value = "uniform", value_parser = Distribution::parse)]
     distribution: Distribution,
+    #[arg(long, default_value_t = 1)]
+    writes: usize,
     #[arg(long, default_value_t = 16)]
     key_bytes: usize,
     #[arg(long, default_value_t = 256)]
@@ -145,7 +149,7 @@ fn connect(load: &Load) -> Result<TcpStream, String> {
 fn measure<W: Wire>(load: &Load, system: &str, connect: &Connect<'_, W>) -> Result<String, String> {
     let space = Space::new(load.keys, load.key_bytes, load.value_bytes, load.distribution);
     if !load.no_fill {
-        drive::fill(&space, 128, connect)?;
+        drive::fill(&space, 128, 1, connect)?;
     }
     let lanes = drive::connect_all(load.connections, connect)?;
     let measured = Duration::from_secs_f64(load.duration);
@@ -153,6 +157,7 @@ fn measure<W: Wire>(load: &Load, system: &str, connect: &Connect<'_, W>) -> Resu
     let span = Span { from, to: from + measured };
     let plan = Plan {
         workload: load.workload,
+        writes: load.writes,
         space: &space,
         connections: load.connections,
         depth: load.depth,
@@ -179,6 +184,7 @@ fn measure<W: Wire>(load: &Load, system: &str, connect: &Connect<'_, W>) -> Resu
         ("connections", load.connections.to_string()),
         ("depth", load.depth.to_string()),
         ("keys", space.keys.to_string()),
+        ("writes", load.writes.to_string()),
         ("key_bytes", space.key_bytes.to_string()),
         ("value_bytes", space.value_bytes.to_string()),
     ];

@@ -1,7 +1,7 @@
-//! Redis' protocol (RESP), as far as SET and GET need it.
+//! Redis' protocol (RESP), as far as SET, MSET and GET need it.
 
 use std::collections::VecDeque;
-use std::io::Write;
+use std::io::{self, Write};
 
 use super::drive::Wire;
 use super::workload::{Kind, Operation};
@@ -25,14 +25,15 @@ impl Wire for Redis {
     }
 
     fn ask(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
-        let Operation { kind, key, value } = *operation;
+        let Operation { kind, key, value, more } = *operation;
         // Writing to memory does not fail.
         let _ = match kind {
             Kind::Get => write!(to, "*2\r\n$3\r\nGET\r\n${}\r\n{key}\r\n", key.len()),
-            _ => {
+            _ if more.is_empty() => {
                 let (k, v) = (key.len(), value.len());
                 write!(to, "*3\r\n$3\r\nSET\r\n${k}\r\n{key}\r\n${v}\r\n{value}\r\n")
             }
+            _ => set_all(operation, to),
         };
         self.asked.push_back(id);
     }
@@ -51,6 +52,16 @@ impl Wire for Redis {
         }
         Ok(used)
     }
+}
+
+/// Sets all of an operation's keys at once.
+fn set_all(operation: &Operation<'_>, to: &mut Vec<u8>) -> io::Result<()> {
+    write!(to, "*{}\r\n$4\r\nMSET\r\n", 3 + 2 * operation.more.len())?;
+    for (key, value) in operation.pairs() {
+        let (k, v) = (key.len(), value.len());
+        write!(to, "${k}\r\n{key}\r\n${v}\r\n{value}\r\n")?;
+    }
+    Ok(())
 }
 
 /// An answer, and how many bytes it has.

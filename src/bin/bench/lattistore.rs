@@ -3,7 +3,7 @@
 //!
 //! Writes are numbered in a session, as the library's are: each runs at most once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -29,6 +29,8 @@ const CAS: &str =
 
 /// How long the cluster may take until it has a leader.
 const LEADER_TIME: Duration = Duration::from_secs(30);
+/// Between two tries to find it.
+const RETRY_TIME: Duration = Duration::from_millis(20);
 const REQUEST_TIME_MS: u32 = 5_000;
 /// The id of the request for a session; operations count from zero.
 const OPENING: u64 = 1 << 60;
@@ -37,6 +39,8 @@ const OPENING: u64 = 1 << 60;
 pub(crate) struct Lattistore {
     /// None where writes are not numbered.
     session: Option<Session>,
+    /// The programs that put several keys, by how many.
+    puts: BTreeMap<usize, String>,
 }
 
 struct Session {
@@ -48,31 +52,74 @@ struct Session {
 }
 
 impl Lattistore {
-    /// Connects to the leader.
+    /// Connects to the leader. One that stops leading meanwhile, as happens where a cluster is new,
+    /// is no error: the next one is asked.
     pub(crate) fn connect(
         addresses: &[SocketAddr],
         numbered: bool,
         clients: &Builder,
     ) -> Result<(Stream, Lattistore), String> {
-        let leader = leader(addresses, clients)?;
-        let wrong = |error: std::io::Error| format!("{leader}: {error}");
+        let until = Instant::now() + LEADER_TIME;
+        loop {
+            let leader = leader(addresses, clients, until)?;
+            match Lattistore::connect_to(leader, numbered, clients) {
+                Err(_) if Instant::now() < until => std::thread::sleep(RETRY_TIME),
+                done => return done.map_err(|error| format!("{leader}: {error}")),
+            }
+        }
+    }
+
+    fn connect_to(
+        node: SocketAddr,
+        numbered: bool,
+        clients: &Builder,
+    ) -> Result<(Stream, Lattistore), String> {
+        let wrong = |error: std::io::Error| error.to_string();
         let credentials = clients.credentials();
-        let mut stream = credentials.connect(leader, LEADER_TIME).map_err(|e| e.to_string())?;
+        let mut stream = credentials.connect(node, LEADER_TIME).map_err(|e| e.to_string())?;
         stream.set_read_timeout(LEADER_TIME).map_err(wrong)?;
         let role = Role::Client { token: credentials.token.clone() };
         stream.write_all(&encode_hello(&role)).map_err(wrong)?;
         let welcome = decode_welcome(&frame(&mut stream).map_err(wrong)?);
-        let welcome = welcome.map_err(|error| format!("{leader}: {error}"))?;
-        welcome.map_err(|refusal| format!("{leader}: {refusal}"))?;
+        let welcome = welcome.map_err(|error| error.to_string())?;
+        welcome.map_err(|refusal| refusal.to_string())?;
         let session = if numbered { Some(open_session(&mut stream)?) } else { None };
-        Ok((stream, Lattistore { session }))
+        Ok((stream, Lattistore { session, puts: BTreeMap::new() }))
+    }
+
+    fn execute(
+        &mut self,
+        id: u64,
+        program: String,
+        params: Params,
+        writes: bool,
+        to: &mut Vec<u8>,
+    ) {
+        let session = self.session.as_mut().filter(|_| writes);
+        let session = session.map(|session| session.number(id));
+        request(id, RequestBody::Execute { program, params, session }, to);
+    }
+
+    /// Puts all of an operation's keys, by one program for each number of keys.
+    fn put_all(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
+        let count = 1 + operation.more.len();
+        let program = self.puts.entry(count).or_insert_with(|| puts(count)).clone();
+        let mut params = Params::new();
+        for (number, (key, value)) in operation.pairs().enumerate() {
+            params.insert(format!("key{number}"), key.into());
+            params.insert(format!("value{number}"), value.into());
+        }
+        self.execute(id, program, params, true, to);
     }
 }
 
 /// Where the leader is, once there is one.
-fn leader(addresses: &[SocketAddr], clients: &Builder) -> Result<SocketAddr, String> {
+fn leader(
+    addresses: &[SocketAddr],
+    clients: &Builder,
+    until: Instant,
+) -> Result<SocketAddr, String> {
     let client = clients.clone().addresses(addresses.iter().copied()).build();
-    let until = Instant::now() + LEADER_TIME;
     loop {
         let status = client.status();
         match status {
@@ -84,7 +131,7 @@ fn leader(addresses: &[SocketAddr], clients: &Builder) -> Result<SocketAddr, Str
             Err(error) if Instant::now() >= until => return Err(error.to_string()),
             Err(_) => {}
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(RETRY_TIME);
     }
 }
 
@@ -115,6 +162,11 @@ fn request(id: u64, body: RequestBody, to: &mut Vec<u8>) {
     let request = ClientRequest { id: id + 1, timeout_ms: REQUEST_TIME_MS, body };
     let frame = encode_request(&request).expect("operations are smaller than a frame");
     to.extend_from_slice(&frame);
+}
+
+/// The program that puts so many keys.
+fn puts(count: usize) -> String {
+    (0..count).map(|number| format!("put $key{number} $value{number};")).collect()
 }
 
 impl Session {
@@ -165,8 +217,9 @@ impl Wire for Lattistore {
     }
 
     fn ask(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
-        let Operation { kind, key, value } = *operation;
+        let Operation { kind, key, value, more } = *operation;
         let program = match kind {
+            Kind::Put if !more.is_empty() => return self.put_all(id, operation, to),
             Kind::Put => PUT,
             Kind::Get => GET,
             Kind::Rmw => RMW,
@@ -180,9 +233,7 @@ impl Wire for Lattistore {
         if kind == Kind::Cas {
             params.insert("expected".to_owned(), value.into());
         }
-        let session = self.session.as_mut().filter(|_| kind.writes());
-        let session = session.map(|session| session.number(id));
-        request(id, RequestBody::Execute { program: program.to_owned(), params, session }, to);
+        self.execute(id, program.to_owned(), params, kind.writes(), to);
     }
 
     fn take(

@@ -7,9 +7,16 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lattistore::Client;
 use lattistore::client::{Builder, ClientTls, Token};
-use lattistore::limits::{CLIENT_WINDOW, DEFAULT_PORT};
+use lattistore::limits::{
+    CLIENT_WINDOW, DEFAULT_PORT, MAX_REQUEST_FIELDS, MAX_REQUEST_FRAME_BYTES,
+};
 
 use super::workload::{Distribution, Workload};
+
+/// Each key that a put writes has two parameters, of at most eight fields each.
+const MOST_WRITES: i64 = MAX_REQUEST_FIELDS as i64 / 16;
+/// What a key and its value take in a request besides themselves: names, tags, and the statement.
+const PAIR_OVERHEAD_BYTES: usize = 128;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,6 +30,8 @@ Examples:
       10,000 operations a second, whatever the latency.
   bench gap --cluster 3
       How long no write is acknowledged when the leader is killed.
+  bench curves keys --most-keys 10000000 --value-bytes 16
+      What grows with the number of keys, on clusters of its own.
 
 What is measured:
   From the moment an operation is asked (closed loop) or was due (open loop, --rate) until its answer
@@ -45,6 +54,8 @@ pub(crate) enum Command {
     Load(Load),
     /// How long no write is acknowledged when the leader is stopped.
     Gap(Gap),
+    /// Throughput, latency and cost against one number, each point on a new cluster.
+    Curves(Curves),
 }
 
 /// What is asked.
@@ -72,11 +83,18 @@ pub(crate) struct Target {
     #[arg(value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) cluster: Option<u8>,
 
-    /// The server program for --cluster [default: the one beside this program].
+    #[command(flatten)]
+    pub(crate) own: Own,
+}
+
+/// What nodes of its own are started with.
+#[derive(Args, Debug)]
+pub(crate) struct Own {
+    /// The server program for nodes of its own [default: the one beside this program].
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) server: Option<PathBuf>,
 
-    /// Where the nodes of --cluster keep their state during the run [default: the system's directory for
+    /// Where nodes of its own keep their state during the run [default: the system's directory for
     /// temporary files, whose disk is then what is measured].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -105,6 +123,30 @@ pub(crate) struct Load {
     #[command(flatten)]
     pub(crate) target: Target,
 
+    #[command(flatten)]
+    pub(crate) work: Work,
+
+    /// Ask so many operations a second in all, instead of the next when one is answered. Latency then
+    /// counts from when an operation was due.
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
+
+    /// Processes of a running cluster, if they are on this machine: their memory and time are told.
+    #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with = "cluster")]
+    pub(crate) process: Vec<u32>,
+
+    /// Do not write all keys once before the run.
+    #[arg(long)]
+    pub(crate) no_fill: bool,
+
+    /// How to print the result.
+    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+}
+
+/// What is asked, and for how long.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Work {
     /// put, get, rmw (a program that reads a key and writes it), cas (compare and set; it always
     /// matches) or mixed (half put, half get).
     #[arg(long, short, default_value = "put", value_parser = Workload::parse)]
@@ -120,11 +162,6 @@ pub(crate) struct Load {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(CLIENT_WINDOW)))]
     pub(crate) depth: u16,
 
-    /// Ask so many operations a second in all, instead of the next when one is answered. Latency then
-    /// counts from when an operation was due.
-    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
-    pub(crate) rate: Option<f64>,
-
     /// How many keys there are.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) keys: u64,
@@ -132,6 +169,12 @@ pub(crate) struct Load {
     /// Which keys are asked for: uniform, or zipfian (a few of them often).
     #[arg(long, default_value = "uniform", value_parser = Distribution::parse)]
     pub(crate) distribution: Distribution,
+
+    /// How many keys each put writes, in one transaction. They are drawn one by one: a key may come
+    /// twice.
+    #[arg(long, default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=MOST_WRITES))]
+    pub(crate) writes: u16,
 
     /// The size of a key.
     #[arg(long, default_value_t = 16)]
@@ -143,14 +186,6 @@ pub(crate) struct Load {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub(crate) value_bytes: u32,
 
-    /// Processes of a running cluster, if they are on this machine: their memory and time are told.
-    #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with = "cluster")]
-    pub(crate) process: Vec<u32>,
-
-    /// Do not write all keys once before the run.
-    #[arg(long)]
-    pub(crate) no_fill: bool,
-
     /// Do not number writes: an operation that is sent twice would run twice.
     #[arg(long)]
     pub(crate) no_session: bool,
@@ -160,12 +195,76 @@ pub(crate) struct Load {
     pub(crate) warm_up: Duration,
 
     /// How long to measure.
-    #[arg(long, short = 't', value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, visible_alias = "seconds", short = 't', value_name = "SECONDS")]
+    #[arg(default_value = "10", value_parser = seconds)]
     pub(crate) duration: Duration,
+}
 
-    /// How to print the result.
-    #[arg(long, short, value_enum, default_value_t = Output::Text)]
-    pub(crate) output: Output,
+impl Work {
+    /// Bytes of the keys and values that a put of so many writes has, with what they take in a request.
+    pub(crate) fn put_bytes(&self, writes: usize) -> usize {
+        let pair = usize::from(self.key_bytes) + self.value_bytes as usize + PAIR_OVERHEAD_BYTES;
+        writes.saturating_mul(pair)
+    }
+
+    /// Whether such operations can be asked at all.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let puts = matches!(self.workload, Workload::Put | Workload::Mixed);
+        if self.writes > 1 && !puts {
+            return Err("only puts can write several keys: --workload put or mixed".to_owned());
+        }
+        if self.put_bytes(usize::from(self.writes)) > MAX_REQUEST_FRAME_BYTES {
+            return Err(format!(
+                "a request has at most {MAX_REQUEST_FRAME_BYTES} bytes: fewer --writes or smaller \
+                 values are needed"
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Curves {
+    /// Which; all unless some are named.
+    #[arg(value_enum, default_values_t = Curve::value_variants().to_vec())]
+    pub(crate) curves: Vec<Curve>,
+
+    /// What all points have in common, but for the number that the curve is about.
+    #[command(flatten)]
+    pub(crate) work: Work,
+
+    /// Nodes of each cluster.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) nodes: u8,
+
+    /// Where the curve of keys ends.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub(crate) most_keys: u64,
+
+    /// Where the tables and plots go.
+    #[arg(long, value_name = "DIR", default_value = "target/curves")]
+    pub(crate) out: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) own: Own,
+}
+
+/// What a curve is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Curve {
+    /// Operations on their way: 1 to 1,024.
+    InFlight,
+    /// Bytes of a value: 16 to a MiB.
+    ValueSize,
+    /// Keys in the store: a thousand to --most-keys.
+    Keys,
+    /// Nodes of the cluster: 1, 3, 5 and 7.
+    Nodes,
+    /// Keys that a transaction writes: 1 to 256.
+    Writes,
 }
 
 #[derive(Args, Debug)]
@@ -225,5 +324,36 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Options::command().debug_assert();
+    }
+
+    fn work(arguments: &[&str]) -> Result<Work, String> {
+        let all = ["bench", "load", "--cluster", "1"].iter().chain(arguments);
+        match Options::try_parse_from(all).map_err(|error| error.to_string())?.command {
+            Command::Load(load) => load.work.check().map(|()| load.work),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused() {
+        assert!(work(&["--writes", "256"]).is_ok());
+        assert!(work(&["--writes", "4", "--workload", "mixed"]).is_ok());
+        assert!(work(&["--writes", "4", "--workload", "get"]).is_err());
+        assert!(work(&["--writes", "0"]).is_err());
+        assert!(work(&["--value-bytes", "1048576"]).is_ok());
+        assert!(work(&["--value-bytes", "1048576", "--writes", "2"]).is_err());
+    }
+
+    #[test]
+    fn all_curves_are_drawn_unless_some_are_named() {
+        let curves = |arguments: &[&str]| {
+            let all = ["bench", "curves"].iter().chain(arguments);
+            match Options::try_parse_from(all).map(|options| options.command) {
+                Ok(Command::Curves(curves)) => curves.curves,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(curves(&[]), Curve::value_variants());
+        assert_eq!(curves(&["keys", "nodes"]), [Curve::Keys, Curve::Nodes]);
     }
 }

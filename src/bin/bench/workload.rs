@@ -32,6 +32,16 @@ pub(crate) struct Operation<'a> {
     pub(crate) key: &'a str,
     /// What is written. A key is always given the same value, so it is also what is expected.
     pub(crate) value: &'a str,
+    /// What a put writes besides, in the same transaction.
+    pub(crate) more: &'a [(String, &'a str)],
+}
+
+impl<'a> Operation<'a> {
+    /// All keys, with what is written.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let more = self.more.iter().map(|(key, value)| (key.as_str(), *value));
+        std::iter::once((self.key, self.value)).chain(more)
+    }
 }
 
 impl Workload {

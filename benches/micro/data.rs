@@ -1,0 +1,75 @@
+//! Keys of 16 bytes, values of 256 and what is made of them, the same in each run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use lattistore::lpaxos::{Ballot, Durable, Entry, NodeId, Patch, Record, Replica, Slot};
+
+/// The size of all values.
+pub(crate) const VALUE_BYTES: usize = 256;
+
+/// The size of all keys.
+pub(crate) const KEY_BYTES: usize = 16;
+
+/// The ballot of all proposals.
+pub(crate) const BALLOT: Ballot = Ballot { round: 1, node: NodeId(1) };
+
+/// A patch of the machine.
+pub(crate) type Writes = Arc<Patch<Bytes, Bytes>>;
+
+/// The key of this number.
+pub(crate) fn user_key(number: u64) -> String {
+    format!("{number:0width$}", width = KEY_BYTES)
+}
+
+/// The value of this number.
+pub(crate) fn user_value(number: u64) -> String {
+    format!("{number:0width$}", width = VALUE_BYTES)
+}
+
+fn key(number: u64) -> Bytes {
+    Bytes::from(user_key(number))
+}
+
+fn value(number: u64) -> Bytes {
+    Bytes::from(user_value(number))
+}
+
+/// A state with so many keys, all of slot 1.
+pub(crate) fn state(keys: u64) -> Durable<Bytes, Bytes> {
+    let entry = |number| Entry { value: Some(value(number)), version: Slot(1) };
+    let entries = (0..keys).map(|number| (key(number), entry(number)));
+    let replica = Replica::restore(entries, Slot(1), Slot::ZERO);
+    let mut durable = Durable { replica, ..Durable::default() };
+    durable.change(&Record::Promise(BALLOT));
+    durable
+}
+
+/// Draws numbers: splitmix64.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new() -> Random {
+        Random(7)
+    }
+
+    /// A number below `below`.
+    pub(crate) fn below(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % below
+    }
+
+    /// A patch that writes so many of the first `keys` keys.
+    pub(crate) fn patch(&mut self, writes: usize, keys: u64) -> Writes {
+        let mut map = BTreeMap::new();
+        while map.len() < writes {
+            let number = self.below(keys);
+            map.insert(key(number), Some(value(number)));
+        }
+        Arc::new(Patch::new(map))
+    }
+}
