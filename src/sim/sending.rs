@@ -67,21 +67,21 @@ impl<W: Workload> World<W> {
         if self.random.happens(loss) {
             return self.coverage.reached(Path::MessageLost);
         }
-        let copies = if self.random.happens(repeat) {
+        if self.random.happens(repeat) {
             self.coverage.reached(Path::MessageRepeated);
-            2
-        } else {
-            1
-        };
-        for _ in 0..copies {
-            let (low, high) = self.scenario.message_us;
-            let mut after_us = self.random.between(low, high);
-            if self.random.happens(delay) {
-                self.coverage.reached(Path::MessageLate);
-                after_us *= self.random.between(2, 200);
-            }
-            self.plan(after_us, Event::Arrive { from, to, message: message.clone() });
+            self.send_once(from, to, message.clone(), delay);
         }
+        self.send_once(from, to, message, delay);
+    }
+
+    fn send_once(&mut self, from: usize, to: usize, message: Msg<W>, delay: u64) {
+        let (low, high) = self.scenario.message_us;
+        let mut after_us = self.random.between(low, high);
+        if self.random.happens(delay) {
+            self.coverage.reached(Path::MessageLate);
+            after_us *= self.random.between(2, 200);
+        }
+        self.plan(after_us, Event::Arrive { from, to, message });
     }
 
     /// Gives a client its answer, or loses it on the way.
