@@ -26,6 +26,7 @@ impl<W: Workload> World<W> {
             self.audit
                 .leaves(from, &message, disk)
                 .and_then(|()| self.pages.leaves(from, &message, disk))
+                .and_then(|()| self.copies.leaves(from, &message))
                 .map_err(|why| format!("n{}: {why}", from + 1))?;
             match &message {
                 Message::Accept(accept) => self.proposes(from, accept)?,
@@ -57,15 +58,19 @@ impl<W: Workload> World<W> {
 
     fn send(&mut self, from: usize, to: usize, message: Msg<W>) {
         if !self.links.carry(from, to) {
-            return self.coverage.reached(Path::MessageCut);
+            return self.lose(from, to, message, Path::MessageCut);
         }
+        if self.is_held_back(&message) {
+            return self.lose(from, to, message, Path::MessageLost);
+        }
+        self.release(to, &message);
         let (loss, repeat, delay) = if self.is_healed {
             (0, 0, 0)
         } else {
             (self.scenario.loss, self.scenario.repeat, self.scenario.delay)
         };
         if self.random.happens(loss) {
-            return self.coverage.reached(Path::MessageLost);
+            return self.lose(from, to, message, Path::MessageLost);
         }
         if self.random.happens(repeat) {
             self.coverage.reached(Path::MessageRepeated);

@@ -155,6 +155,8 @@ impl<W: Workload> World<W> {
         if let Some(running) = &mut self.hosts[node].node {
             running.written();
         }
-        self.send_all(node, late)
+        self.send_all(node, late)?;
+        self.copies.told(node, &mut self.coverage);
+        Ok(())
     }
 }
