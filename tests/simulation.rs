@@ -72,10 +72,14 @@ fn every_order_of_events_of_a_small_scope_keeps_the_invariants() {
     assert!((100..all.states).contains(&less.states), "{less:?}");
 }
 
-/// A patch came late, after the page of a full copy that told of its deletion by silence.
+/// A patch came late, after the page of a full copy that told of its deletion by silence: that does
+/// harm where the copy goes on.
 #[test]
 fn a_full_copy_that_an_old_patch_came_into_begins_anew() {
-    let report = simulate(Options::of_seed(1_037_139));
-    assert_eq!(report.failure, None);
-    assert!(report.coverage.count(Path::FullCopy) > 0);
+    let reaches = |seed| {
+        let report = simulate(Options::of_seed(seed));
+        assert_eq!(report.failure, None, "seed {seed}");
+        report.coverage.count(Path::OldPatchInFullCopy) > 0
+    };
+    assert!((0..1_000).any(reaches), "no seed of a thousand");
 }

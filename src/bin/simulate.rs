@@ -137,7 +137,7 @@ fn many(args: &Args) -> ExitCode {
     let next = AtomicU64::new(args.start);
     let end = args.start + args.seeds;
     let failed = AtomicBool::new(false);
-    let sum = Mutex::new((Coverage::default(), 0_u64, 0_u64));
+    let sum = Mutex::new(Sums::default());
     let threads =
         args.threads.or(std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
     std::thread::scope(|scope| {
@@ -160,9 +160,7 @@ fn many(args: &Args) -> ExitCode {
                             fail(args, seed, why);
                         }
                         if let Ok(mut sum) = sum.lock() {
-                            sum.0.add(&report.coverage);
-                            sum.1 += report.events;
-                            sum.2 += report.slots;
+                            sum.add(&report);
                         }
                     }
                 })
@@ -181,8 +179,27 @@ fn many(args: &Args) -> ExitCode {
     if failed.load(Ordering::Relaxed) {
         return ExitCode::FAILURE;
     }
-    let Ok((coverage, events, slots)) = sum.into_inner() else { return ExitCode::FAILURE };
-    summary(args, &coverage, (events, slots), begun)
+    let Ok(sums) = sum.into_inner() else { return ExitCode::FAILURE };
+    summary(args, &sums, begun)
+}
+
+/// What the runs came to together, in whatever order they ended.
+#[derive(Default)]
+struct Sums {
+    coverage: Coverage,
+    events: u64,
+    slots: u64,
+    /// Of the hashes: two programs with the same sum let the same seeds take the same courses.
+    hash: u64,
+}
+
+impl Sums {
+    fn add(&mut self, report: &Report) {
+        self.coverage.add(&report.coverage);
+        self.events += report.events;
+        self.slots += report.slots;
+        self.hash = self.hash.wrapping_add(report.hash);
+    }
 }
 
 fn rate(done: u64, begun: Instant) -> f64 {
@@ -190,12 +207,14 @@ fn rate(done: u64, begun: Instant) -> f64 {
     f64::from(done) / begun.elapsed().as_secs_f64()
 }
 
-fn summary(args: &Args, coverage: &Coverage, sums: (u64, u64), begun: Instant) -> ExitCode {
+fn summary(args: &Args, sums: &Sums, begun: Instant) -> ExitCode {
+    let Sums { coverage, events, slots, hash } = sums;
     if !args.quiet {
         print!("{coverage}");
     }
-    let (seeds, (events, slots)) = (args.seeds, sums);
+    let seeds = args.seeds;
     println!("{seeds} seeds without a finding: {events} events, {slots} slots chosen");
+    println!("hash of all courses: {hash:016x}");
     println!("{:.1} s, {:.0} seeds a second", begun.elapsed().as_secs_f64(), rate(seeds, begun));
     let missing: Vec<_> = coverage.missing().map(|path| path.what()).collect();
     if args.seeds >= SEEDS_FOR_COVERAGE && !missing.is_empty() {

@@ -24,6 +24,7 @@ impl<W: Workload> World<W> {
         });
         for record in records {
             watch::record(record, &self.hosts[node].disk, &mut self.coverage);
+            self.copies.written(node, record);
             self.hosts[node].disk.change(record);
             let Record::Accept(proposal) = record else { continue };
             if self.model.voted(node, proposal)? {

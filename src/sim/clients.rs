@@ -1,5 +1,7 @@
 //! Simulated clients: one request at a time each; they follow redirects, give up, and ask elsewhere.
 
+use std::rc::Rc;
+
 use super::coverage::Path;
 use super::events::Event;
 use super::history::Sent;
@@ -11,6 +13,9 @@ use crate::lpaxos::{Answer, Machine};
 /// Outcomes of the machine.
 pub(super) type OutcomeOf<W> = <<W as Workload>::Machine as Machine>::Outcome;
 
+/// Commands of the machine.
+type CommandOf<W> = <<W as Workload>::Machine as Machine>::Command;
+
 /// What a client does.
 #[derive(Debug)]
 struct Client<W: Workload> {
@@ -19,7 +24,7 @@ struct Client<W: Workload> {
     /// The first sending of the numbered command that it sends again.
     first: Option<usize>,
     /// What it wants, until it has an answer.
-    wants: Option<Ask<<W::Machine as Machine>::Command>>,
+    wants: Option<Ask<Rc<CommandOf<W>>>>,
     /// Where it will ask next.
     node: usize,
     /// How many answers it has got since all was healed.
@@ -90,15 +95,16 @@ impl<W: Workload> World<W> {
             Some(ask) => ask,
             None => {
                 state.first = None;
-                clients.workload.next(client, &mut self.random)
+                let Ask { command, is_numbered } = clients.workload.next(client, &mut self.random);
+                Ask { command: Rc::new(command), is_numbered }
             }
         };
         let (node, request) = (state.node, clients.sent.len());
         let first = *state.first.get_or_insert(request);
-        let command = ask.command.clone();
+        let command = Rc::clone(&ask.command);
         state.wants = Some(ask);
         state.waits_for = Some((request, node));
-        let words = |command: &<W::Machine as Machine>::Command| {
+        let words = |command: &CommandOf<W>| {
             format!("client {client} asks n{}: request {request}: {}", node + 1, W::words(command))
         };
         self.trace.event(self.now_us, &[6, client as u64, node as u64], || words(&command));

@@ -30,48 +30,48 @@ pub(super) enum Event<W: Workload> {
     Heal,
 }
 
-/// Orders events by time, then by the order in which they were planned.
-#[derive(Debug)]
-struct Planned<W: Workload>(u64, u64, Event<W>);
-
-impl<W: Workload> PartialEq for Planned<W> {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0, self.1) == (other.0, other.1)
-    }
-}
-impl<W: Workload> Eq for Planned<W> {}
-impl<W: Workload> PartialOrd for Planned<W> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl<W: Workload> Ord for Planned<W> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
-}
+/// When an event will happen, in microseconds; which it is in the order of planning, for those of one
+/// time; and its place in the store of events.
+type Planned = (u64, u64, usize);
 
 /// The events to come.
+///
+/// Events are large, and a heap moves what it holds about: so it holds their places alone.
 #[derive(Debug)]
 pub(super) struct Agenda<W: Workload> {
-    events: BinaryHeap<Reverse<Planned<W>>>,
+    order: BinaryHeap<Reverse<Planned>>,
+    events: Vec<Option<Event<W>>>,
+    /// Places of `events` that hold none.
+    free: Vec<usize>,
     planned: u64,
 }
 
 impl<W: Workload> Agenda<W> {
     /// Nothing is planned yet.
     pub(super) fn new() -> Agenda<W> {
-        Agenda { events: BinaryHeap::new(), planned: 0 }
+        Agenda { order: BinaryHeap::new(), events: Vec::new(), free: Vec::new(), planned: 0 }
     }
 
     /// Plans an event for a time, in microseconds.
     pub(super) fn plan(&mut self, at_us: u64, event: Event<W>) {
         self.planned += 1;
-        self.events.push(Reverse(Planned(at_us, self.planned, event)));
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.events[place] = Some(event);
+                place
+            }
+            None => {
+                self.events.push(Some(event));
+                self.events.len() - 1
+            }
+        };
+        self.order.push(Reverse((at_us, self.planned, place)));
     }
 
     /// Takes out the next event, with its time in microseconds.
     pub(super) fn next(&mut self) -> Option<(u64, Event<W>)> {
-        self.events.pop().map(|Reverse(Planned(at_us, _, event))| (at_us, event))
+        let Reverse((at_us, _, place)) = self.order.pop()?;
+        self.free.push(place);
+        self.events[place].take().map(|event| (at_us, event))
     }
 }

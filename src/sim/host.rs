@@ -1,6 +1,7 @@
 //! A simulated computer: the node, its disk, its clock, and what waits to be taken in.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::history::RunOf;
 use super::journal::Journaled;
@@ -31,7 +32,7 @@ pub(super) enum Input<W: Workload> {
     /// A message of another node.
     Message(usize, Msg<W>),
     /// A request of a client: its number, its command, and how long it may take, in milliseconds.
-    Request(usize, Command<W>, u64),
+    Request(usize, Rc<Command<W>>, u64),
     /// Time passed.
     Tick,
 }

@@ -36,7 +36,10 @@ pub trait Journaled<K, V>: fmt::Debug {
     fn write(&mut self, records: &[Record<K, V>]) -> bool;
 
     /// Works beside the writing; `state` is what is durable. False when that failed.
-    fn maintain(&mut self, state: &Durable<K, V>, coverage: &mut Coverage) -> bool;
+    ///
+    /// # Errors
+    /// When a checkpoint and the journal after it do not give what is durable.
+    fn maintain(&mut self, state: &Durable<K, V>, coverage: &mut Coverage) -> Result<bool, String>;
 
     /// One of the next operations will fail.
     fn fail_soon(&mut self, random: &mut Random);
@@ -61,6 +64,9 @@ pub(super) struct Journal {
     reused: Arc<AtomicBool>,
     /// Whether a checkpoint was under way after the last write.
     checkpointing: bool,
+    /// Whether each checkpoint is tried out once it is written: the next one soon takes its place, so
+    /// that few are ever started from.
+    tries_out: bool,
 }
 
 impl Journal {
@@ -83,6 +89,17 @@ impl Journal {
             storage: None,
             reused: Arc::default(),
             checkpointing: false,
+            tries_out: random.flip(),
+        }
+    }
+
+    /// Starts from a copy of the disk as it is.
+    fn try_out(&self, state: &State) -> Result<(), String> {
+        let copy = self.disk.copy(1).process();
+        let opened = open_disk(copy, self.options.clone(), &mut |_| ());
+        match opened.map_err(|error| error.to_string())?.durable {
+            found if found == *state => Ok(()),
+            found => Err(format!("its new checkpoint gives {found:?}, durable is {state:?}")),
         }
     }
 
@@ -159,18 +176,22 @@ impl Journaled<Key, Value> for Journal {
         self.storage.as_mut().is_some_and(|storage| storage.write(records).is_ok())
     }
 
-    fn maintain(&mut self, state: &State, coverage: &mut Coverage) -> bool {
-        let Some(storage) = &mut self.storage else { return false };
+    fn maintain(&mut self, state: &State, coverage: &mut Coverage) -> Result<bool, String> {
+        let Some(storage) = &mut self.storage else { return Ok(false) };
         let is_done = storage.maintain(state).is_ok();
         let checkpointing = storage.status().checkpointing;
-        if is_done && self.checkpointing && !checkpointing {
-            coverage.reached(Path::CheckpointWritten);
-        }
+        let is_written = is_done && self.checkpointing && !checkpointing;
         self.checkpointing = checkpointing;
+        if is_written {
+            coverage.reached(Path::CheckpointWritten);
+            if self.tries_out {
+                self.try_out(state)?;
+            }
+        }
         if self.reused.swap(false, Ordering::Relaxed) {
             coverage.reached(Path::SegmentReused);
         }
-        is_done
+        Ok(is_done)
     }
 
     fn fail_soon(&mut self, random: &mut Random) {

@@ -2,6 +2,7 @@
 //! and sweeps that let sessions expire meanwhile.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, LazyLock};
 
 use super::journal::Journal;
@@ -149,14 +150,15 @@ impl Workload for KvLoad {
     }
 
     fn compare(state: &KvReference, live: &Live<Store>) -> Result<(), String> {
-        let texts = live.iter().filter_map(|(key, text)| Some((key.strip_prefix(b"u")?, &**text)));
+        let users = (Bound::Included(&b"u"[..]), Bound::Excluded(&b"v"[..]));
+        let texts = live.range::<[u8], _>(users).map(|(key, text)| (&key[1..], &**text));
         if !texts.clone().eq(state.texts()) {
             let texts: Vec<_> = texts.collect();
             return Err(format!("the reference is {state:?}, the decrees give {texts:?}"));
         }
         match state.repeated_token() {
             None => Ok(()),
-            Some(token) => Err(format!("token {token} is there twice")),
+            Some(token) => Err(format!("token {token} was appended twice")),
         }
     }
 }

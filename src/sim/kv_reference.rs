@@ -32,9 +32,12 @@ struct Session {
 }
 
 /// The state.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct KvReference {
     texts: BTreeMap<String, String>,
+    /// All tokens that were ever appended.
+    tokens: BTreeSet<String>,
+    repeated: Option<String>,
     sessions: BTreeMap<u64, Session>,
     opened: u64,
     sweeps: Vec<Slot>,
@@ -46,11 +49,9 @@ impl KvReference {
         self.texts.iter().map(|(key, text)| (key.as_bytes(), text.as_bytes()))
     }
 
-    /// Whether any token appears twice: each was appended by one transaction.
+    /// A token that was appended twice, if there is one: each belongs to one transaction.
     pub(super) fn repeated_token(&self) -> Option<&str> {
-        let mut seen = BTreeSet::new();
-        let tokens = self.texts.values().flat_map(|text| text.split_terminator('.'));
-        tokens.into_iter().find(|token| !seen.insert(*token))
+        self.repeated.as_deref()
     }
 
     pub(super) fn run(&mut self, command: &Command, position: Position) -> Outcome {
@@ -108,33 +109,34 @@ impl KvReference {
 
     fn execute(&mut self, program: &str, params: &Params, position: Position) -> Outcome {
         let param = |name: &str| match params.get(name) {
-            Some(Value::Text(text)) => text.as_str().to_owned(),
-            _ => String::new(),
+            Some(Value::Text(text)) => text.as_str(),
+            _ => "",
         };
         let (k, l, token) = (param("k"), param("l"), param("t"));
         let mut values = BTreeMap::new();
-        let read: &[&String] = if matches!(program, READ | MOVE) { &[&k, &l] } else { &[&k] };
+        let read = if matches!(program, READ | MOVE) { &[k, l][..] } else { &[k] };
         for key in read {
             if let Some(text) = self.texts.get(*key) {
                 values.insert(bytes(key), bytes(text));
             }
         }
-        let before = self.texts.get(&k).cloned().unwrap_or_default();
         match program {
-            APPEND_TO_SOME if before.is_empty() => {
+            APPEND_TO_SOME if self.texts.get(k).is_none_or(String::is_empty) => {
                 let failure = Failure::Aborted { message: "empty".into() };
                 return Outcome::Failed { failure, position };
             }
             APPEND | APPEND_TO_SOME => {
-                self.texts.insert(k, before + &token);
+                if !self.tokens.insert(token.to_owned()) {
+                    self.repeated = Some(token.to_owned());
+                }
+                self.texts.entry(k.to_owned()).or_default().push_str(token);
             }
             TAKE => {
-                self.texts.remove(&k);
+                self.texts.remove(k);
             }
             MOVE => {
-                let there = self.texts.get(&l).cloned().unwrap_or_default();
-                self.texts.insert(l, there + &before);
-                self.texts.remove(&k);
+                let moved = self.texts.remove(k).unwrap_or_default();
+                self.texts.entry(l.to_owned()).or_default().push_str(&moved);
             }
             _ => {}
         }

@@ -13,11 +13,11 @@
 //! | `host.rs`, `steps.rs`, `power.rs` | a computer; what a node does; how it starts and stops |
 //! | `journal.rs` | the storage that ships, on a disk that loses and tears |
 //! | `network.rs`, `sending.rs` | the links, and what gets over them |
-//! | `nemesis.rs`, `absence.rs` | the big faults |
+//! | `nemesis.rs`, `absence.rs`, `late.rs` | the big faults |
 //! | `clients.rs`, `workload.rs`, `register_load.rs`, `kv_load.rs` | who asks for what |
 //! | `kv_reference.rs` | what the store must answer, in few words |
 //! | `model.rs`, `checks.rs` | invariants of what is durable, and who asks for them |
-//! | `audit.rs`, `pages.rs` | what may leave a node |
+//! | `audit.rs`, `pages.rs`, `copies.rs` | what may leave a node |
 //! | `history.rs` | the judgement of answers |
 //! | `explore/` | every order of events in a small scope |
 //! | `coverage.rs`, `watch.rs` | what was reached |
@@ -29,6 +29,7 @@ mod absence;
 mod audit;
 mod checks;
 mod clients;
+mod copies;
 mod coverage;
 mod events;
 mod explore;
@@ -37,6 +38,7 @@ mod host;
 mod journal;
 mod kv_load;
 mod kv_reference;
+mod late;
 mod model;
 mod nemesis;
 mod network;

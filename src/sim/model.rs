@@ -3,9 +3,10 @@
 //! The numbers are those of the list of invariants in `docs/protocol.md`.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 
-use crate::lpaxos::{Ballot, Durable, Entry, Machine, Patch, Proposal, Record, Slot};
+use crate::lpaxos::{Ballot, Durable, Entry, Machine, Patch, Proposal, Record, Replica, Slot};
 
 type PatchOf<M> = Patch<<M as Machine>::Key, <M as Machine>::Value>;
 type ProposalOf<M> = Proposal<<M as Machine>::Key, <M as Machine>::Value>;
@@ -207,43 +208,66 @@ impl<M: Machine> Model<M> {
         if complete > self.last() {
             return Err(format!("5: complete {complete}, and slot {} is the last", self.last()));
         }
-        let mut known = 0;
+        // Both are in order of keys, so one walk over both finds each key's entry.
+        let mut entries = replica.entries().peekable();
         for (key, values) in &self.written {
-            let entry = replica.entry(key);
-            known += usize::from(entry.is_some());
-            let truth = at(values, complete);
-            match entry {
-                None if truth.is_none() => {}
-                // A tombstone may be missing only where the floor says so: whoever is brought up from
-                // here learns of the deletion by it.
-                None if truth
-                    .is_some_and(|(slot, value)| value.is_none() && *slot <= replica.floor()) => {}
-                _ if self.overwritten_after(complete, key) => {}
-                None => return Err(format!("5: {key:?} is missing at complete {complete}")),
-                Some(entry) if entry.version <= complete => {
-                    if !agrees(entry, truth) {
-                        return Err(format!(
-                            "5: {key:?} is {entry:?} at complete {complete}, should be {truth:?}"
-                        ));
-                    }
-                }
-                Some(entry) => {
-                    if entry.version > self.last() || !agrees(entry, at(values, entry.version)) {
-                        return Err(format!("{key:?} is {entry:?}, which was never chosen"));
-                    }
-                }
-            }
+            let entry = match entries.next_if(|(held, _)| *held <= key) {
+                Some((held, _)) if held != key => return Err(unwritten(held)),
+                found => found.map(|(_, entry)| entry),
+            };
+            self.check_entry(key, values, entry, replica)?;
         }
-        if known < replica.entry_count() {
-            return Err("an entry of a key that no decree wrote".into());
-        }
-        Ok(())
+        entries.next().map_or(Ok(()), |(key, _)| Err(unwritten(key)))
     }
+
+    /// Invariant 5 for one key, `values` being everything that was written to it.
+    fn check_entry(
+        &self,
+        key: &M::Key,
+        values: &Writes<M>,
+        entry: Option<&Entry<M::Value>>,
+        replica: &Replica<M::Key, M::Value>,
+    ) -> Result<(), String> {
+        let complete = replica.complete();
+        let Some(entry) = entry else {
+            // A tombstone may be missing only where the floor says so: whoever is brought up from
+            // here learns of the deletion by it.
+            let is_absent = at(values, complete)
+                .is_none_or(|(slot, value)| value.is_none() && *slot <= replica.floor());
+            if is_absent || self.overwritten_after(complete, key) {
+                return Ok(());
+            }
+            return Err(format!("5: {key:?} is missing at complete {complete}"));
+        };
+        let was_chosen =
+            entry.version <= self.last() && agrees(entry, at(values, complete.max(entry.version)));
+        if was_chosen || self.overwritten_after(complete, key) {
+            return Ok(());
+        }
+        if entry.version <= complete {
+            let truth = at(values, complete);
+            return Err(format!(
+                "5: {key:?} is {entry:?} at complete {complete}, should be {truth:?}"
+            ));
+        }
+        Err(format!("{key:?} is {entry:?}, which was never chosen"))
+    }
+}
+
+fn unwritten<K: Debug>(key: &K) -> String {
+    format!("an entry of {key:?}, which no decree wrote")
 }
 
 /// The last value at a slot, and what wrote it.
 fn at<V>(values: &[(Slot, Option<V>)], slot: Slot) -> Option<&(Slot, Option<V>)> {
-    values.iter().rev().find(|(version, _)| *version <= slot)
+    // Most replicas are as far as what is chosen.
+    match values.last() {
+        Some((version, _)) if *version > slot => {
+            let later = values.partition_point(|(version, _)| *version <= slot);
+            values[..later].last()
+        }
+        last => last,
+    }
 }
 
 /// A live entry must be the very one that was written. A tombstone may be younger: a full copy tells

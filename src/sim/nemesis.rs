@@ -121,5 +121,6 @@ fn is_big(fault: Fault) -> bool {
             | Fault::AnswerLoss
             | Fault::SlowNode
             | Fault::Journal
+            | Fault::LatePatch
     )
 }

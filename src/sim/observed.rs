@@ -10,8 +10,8 @@ use crate::lpaxos::{Batch, Machine, Position, Replica};
 pub(super) struct Numbered<C> {
     /// The request.
     pub(super) request: Option<usize>,
-    /// The command.
-    pub(super) command: C,
+    /// The command; shared, as it is sent, run and kept many times.
+    pub(super) command: Rc<C>,
 }
 
 /// One command that ran.
@@ -20,7 +20,7 @@ pub(super) struct Run<C, O> {
     /// The request that brought it.
     pub(super) request: Option<usize>,
     /// The command.
-    pub(super) command: C,
+    pub(super) command: Rc<C>,
     /// Where it ran, if its batch is chosen.
     pub(super) position: Position,
     /// What it came to.
@@ -45,7 +45,7 @@ impl<M: Machine> Observed<M> {
     }
 }
 
-impl<M: Machine<Command: Clone, Outcome: Clone>> Machine for Observed<M> {
+impl<M: Machine<Outcome: Clone>> Machine for Observed<M> {
     type Key = M::Key;
     type Value = M::Value;
     type Command = Numbered<M::Command>;
@@ -64,7 +64,7 @@ impl<M: Machine<Command: Clone, Outcome: Clone>> Machine for Observed<M> {
         let outcome = self.machine.run(&numbered.command, position, batch);
         self.runs.borrow_mut().push(Run {
             request: numbered.request,
-            command: numbered.command.clone(),
+            command: Rc::clone(&numbered.command),
             position,
             outcome: outcome.clone(),
         });
@@ -81,6 +81,6 @@ impl<M: Machine<Command: Clone, Outcome: Clone>> Machine for Observed<M> {
         replica: &Replica<M::Key, M::Value>,
     ) -> Option<Self::Command> {
         let command = self.machine.housekeeping(now_ms, replica)?;
-        Some(Numbered { request: None, command })
+        Some(Numbered { request: None, command: Rc::new(command) })
     }
 }

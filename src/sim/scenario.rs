@@ -34,11 +34,13 @@ pub enum Fault {
     Absence,
     /// Disks hold the journal that ships, and tear and lose what is not synced. (The store's only.)
     Journal,
+    /// Patches that were lost come after all, during a full copy.
+    LatePatch,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 13] = [
+    pub const ALL: [Fault; 14] = [
         Fault::Loss,
         Fault::Repeat,
         Fault::Delay,
@@ -52,6 +54,7 @@ impl Fault {
         Fault::SlowNode,
         Fault::Absence,
         Fault::Journal,
+        Fault::LatePatch,
     ];
 
     fn bit(self) -> u32 {

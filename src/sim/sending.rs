@@ -26,6 +26,7 @@ impl<W: Workload> World<W> {
             self.audit
                 .leaves(from, &message, disk)
                 .and_then(|()| self.pages.leaves(from, &message, disk))
+                .and_then(|()| self.copies.leaves(from, &message))
                 .map_err(|why| format!("n{}: {why}", from + 1))?;
             match &message {
                 Message::Accept(accept) => self.proposes(from, accept)?,
@@ -57,31 +58,35 @@ impl<W: Workload> World<W> {
 
     fn send(&mut self, from: usize, to: usize, message: Msg<W>) {
         if !self.links.carry(from, to) {
-            return self.coverage.reached(Path::MessageCut);
+            return self.lose(from, to, message, Path::MessageCut);
         }
+        if self.is_held_back(&message) {
+            return self.lose(from, to, message, Path::MessageLost);
+        }
+        self.release(to, &message);
         let (loss, repeat, delay) = if self.is_healed {
             (0, 0, 0)
         } else {
             (self.scenario.loss, self.scenario.repeat, self.scenario.delay)
         };
         if self.random.happens(loss) {
-            return self.coverage.reached(Path::MessageLost);
+            return self.lose(from, to, message, Path::MessageLost);
         }
-        let copies = if self.random.happens(repeat) {
+        if self.random.happens(repeat) {
             self.coverage.reached(Path::MessageRepeated);
-            2
-        } else {
-            1
-        };
-        for _ in 0..copies {
-            let (low, high) = self.scenario.message_us;
-            let mut after_us = self.random.between(low, high);
-            if self.random.happens(delay) {
-                self.coverage.reached(Path::MessageLate);
-                after_us *= self.random.between(2, 200);
-            }
-            self.plan(after_us, Event::Arrive { from, to, message: message.clone() });
+            self.send_once(from, to, message.clone(), delay);
         }
+        self.send_once(from, to, message, delay);
+    }
+
+    fn send_once(&mut self, from: usize, to: usize, message: Msg<W>, delay: u64) {
+        let (low, high) = self.scenario.message_us;
+        let mut after_us = self.random.between(low, high);
+        if self.random.happens(delay) {
+            self.coverage.reached(Path::MessageLate);
+            after_us *= self.random.between(2, 200);
+        }
+        self.plan(after_us, Event::Arrive { from, to, message });
     }
 
     /// Gives a client its answer, or loses it on the way.

@@ -136,7 +136,8 @@ impl<W: Workload> World<W> {
         let Some(journal) = host.journal.as_mut().filter(|_| host.node.is_some()) else {
             return Ok(());
         };
-        if journal.maintain(&host.disk, &mut self.coverage) {
+        let is_done = journal.maintain(&host.disk, &mut self.coverage);
+        if is_done.map_err(|why| format!("n{}: {why}", node + 1))? {
             return Ok(());
         }
         self.fail(node, Path::WorkFailed)
@@ -155,6 +156,8 @@ impl<W: Workload> World<W> {
         if let Some(running) = &mut self.hosts[node].node {
             running.written();
         }
-        self.send_all(node, late)
+        self.send_all(node, late)?;
+        self.copies.told(node, &mut self.coverage);
+        Ok(())
     }
 }

@@ -12,9 +12,9 @@ pub type JournalOf<M> = Box<dyn Journaled<<M as Machine>::Key, <M as Machine>::V
 /// A machine together with clients that use it and a naive reference that judges it.
 pub trait Workload {
     /// The machine under test.
-    type Machine: Machine<Command: Clone, Outcome: Clone + PartialEq> + std::fmt::Debug;
+    type Machine: Machine<Outcome: Clone + PartialEq> + std::fmt::Debug;
     /// The state of the reference.
-    type Reference: Clone + Default;
+    type Reference: Default;
 
     /// A fresh machine, as a node starts with it.
     fn machine(&self) -> Self::Machine;

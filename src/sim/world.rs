@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use super::audit::Audit;
 use super::clients::Clients;
+use super::copies::Copies;
 use super::coverage::Coverage;
 use super::events::{Agenda, Event};
 use super::history::RunOf;
 use super::host::{Host, Input, Key, Value, node_id};
+use super::late::Late;
 use super::model::Model;
 use super::network::Links;
 use super::pages::Pages;
@@ -45,8 +47,11 @@ pub(super) struct World<W: Workload> {
     pub(super) made: BTreeMap<usize, Batch<W>>,
     /// Ballots that a node refused.
     pub(super) refused: BTreeSet<Ballot>,
+    /// Lost messages that may come after all.
+    pub(super) late: Vec<Late<W>>,
     pub(super) audit: Audit,
     pub(super) pages: Pages<Key<W>, Value<W>>,
+    pub(super) copies: Copies<Key<W>>,
     agenda: Agenda<W>,
 }
 
@@ -66,8 +71,10 @@ impl<W: Workload> World<W> {
             recovered: BTreeSet::new(),
             made: BTreeMap::new(),
             refused: BTreeSet::new(),
+            late: Vec::new(),
             audit: Audit::new(nodes),
             pages: Pages::new(),
+            copies: Copies::new(nodes),
             agenda: Agenda::new(),
             now_us: 0,
             scenario,

@@ -37,7 +37,7 @@ pub(super) fn run(
         }
         None => {
             let file = folder.create(SEGMENT_DRAFT)?;
-            let zeros = vec![0; 1 << 20];
+            let zeros = vec![0; segment.size.min(1 << 20) as usize];
             let mut offset = BLOCK as u64;
             while offset < segment.size {
                 let piece = (segment.size - offset).min(zeros.len() as u64);

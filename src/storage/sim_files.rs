@@ -116,9 +116,9 @@ impl DiskFile for SimFile {
             if state.capacity.is_some_and(|most| state.used() + growth > most) {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            let pieces: Vec<usize> = (0..bytes.len()).step_by(SECTOR).collect();
             let torn = matches!(fault, Some(FaultKind::TornSectors));
-            let kept: Vec<usize> = pieces.into_iter().filter(|_| !torn || state.chance()).collect();
+            let pieces = (0..if torn { bytes.len() } else { 0 }).step_by(SECTOR);
+            let kept: Vec<usize> = pieces.filter(|_| state.chance()).collect();
             let Some(inode) = state.inodes.get_mut(&self.inode) else {
                 return Err(io::ErrorKind::NotFound.into());
             };
@@ -151,16 +151,14 @@ impl DiskFile for SimFile {
             state.syncs += 1;
             let fault = state.begin(self.process);
             let failed = !matches!(fault, Ok(None));
-            let dirty = state
-                .inodes
-                .get_mut(&self.inode)
-                .map(|inode| std::mem::take(&mut inode.dirty))
-                .unwrap_or_default();
-            for sector in dirty {
-                // A failed sync has written some; the others look clean, and are never written.
-                if !failed || state.chance() {
-                    state.inodes.entry(self.inode).and_modify(|inode| inode.store(sector));
+            if let Some(mut inode) = state.inodes.remove(&self.inode) {
+                for sector in std::mem::take(&mut inode.dirty) {
+                    // A failed sync has written some; the others look clean, and are never written.
+                    if !failed || state.chance() {
+                        inode.store(sector);
+                    }
                 }
+                state.inodes.insert(self.inode, inode);
             }
             match fault? {
                 None => Ok(()),

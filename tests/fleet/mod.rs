@@ -130,6 +130,8 @@ pub(crate) struct Fleet {
     nodes: Vec<Option<Process>>,
     /// By node: the options that it is started with, besides where it and the others are.
     options: Vec<Vec<String>>,
+    /// By node: the environment variables that it is started with.
+    variables: Vec<Vec<(&'static str, String)>>,
     /// How its clients are made.
     pub(crate) clients: Builder,
     starts: usize,
@@ -149,8 +151,9 @@ impl Fleet {
     pub(crate) fn new(addresses: Vec<IpAddr>, namespaces: Vec<Option<String>>) -> Fleet {
         let nodes = addresses.iter().map(|_| None).collect();
         let (options, clients) = (vec![Vec::new(); addresses.len()], Client::builder());
+        let variables = vec![Vec::new(); addresses.len()];
         let directory = tempfile::tempdir().unwrap();
-        Fleet { addresses, namespaces, nodes, options, clients, starts: 0, directory }
+        Fleet { addresses, namespaces, nodes, options, variables, clients, starts: 0, directory }
     }
 
     /// Gives all nodes that are started from now on one new cluster key, in a file of this name.
@@ -165,6 +168,11 @@ impl Fleet {
     /// Starts a node with this option from now on.
     pub(crate) fn add_option(&mut self, node: usize, name: &str, value: &Path) {
         self.options[node].extend([name.to_owned(), value.display().to_string()]);
+    }
+
+    /// Starts a node with this environment variable from now on.
+    pub(crate) fn add_variable(&mut self, node: usize, name: &'static str, value: String) {
+        self.variables[node].push((name, value));
     }
 
     /// A directory that goes with the fleet.
@@ -204,7 +212,7 @@ impl Fleet {
             None => Command::new(binary),
         };
         options(&mut command, self.addresses[node], &self.addresses);
-        command.args(&self.options[node]).args(more);
+        command.args(&self.options[node]).args(more).envs(self.variables[node].iter().cloned());
         if !more.contains(&"--in-memory") && !more.contains(&"--data-dir") {
             command.arg("--data-dir").arg(self.data(node));
         }

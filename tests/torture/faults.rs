@@ -102,13 +102,30 @@ pub(crate) enum Hurt {
     PauseLeader,
     /// SIGTERM and restart of one after another.
     RollingRestart,
+    /// Syncs of any one stall.
+    SlowDiskOfOne,
+    /// Syncs of the leader stall.
+    SlowDiskOfLeader,
+    /// Syncs of the leader and of another stall.
+    SlowDisksOfTwo,
+    /// The wall clocks of all jump, each elsewhere, and again.
+    ClockJumps,
+    /// kill -9 of any one, which starts again at another time of day, perhaps an earlier one.
+    KillAndClockJump,
 }
 
 impl Hurt {
-    /// All, in an order of chance.
-    pub(crate) fn deck(random: &mut Random) -> Vec<Hurt> {
+    /// All that can be done here, in an order of chance.
+    pub(crate) fn deck(random: &mut Random, disks: bool, clocks: bool) -> Vec<Hurt> {
         use Hurt::*;
-        shuffled(vec![KillOne, KillLeader, KillAll, PauseOne, PauseLeader, RollingRestart], random)
+        let mut all = vec![KillOne, KillLeader, KillAll, PauseOne, PauseLeader, RollingRestart];
+        if disks {
+            all.extend([SlowDiskOfOne, SlowDiskOfLeader, SlowDisksOfTwo]);
+        }
+        if clocks {
+            all.extend([ClockJumps, KillAndClockJump]);
+        }
+        shuffled(all, random)
     }
 }
 

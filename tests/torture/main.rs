@@ -9,6 +9,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod clocks;
+mod disks;
 mod faults;
 #[path = "../fleet/mod.rs"]
 mod fleet;
@@ -25,6 +27,7 @@ use std::sync::{Arc, Mutex};
 use clap::Parser;
 use lattistore::sim::Random;
 
+use clocks::Clocks;
 use fleet::Fleet;
 use network::Network;
 use run::Torture;
@@ -134,5 +137,7 @@ fn torture(args: &Args, network: Option<Network>) -> ExitCode {
         // Clients are not asked who they are: nobody else is in the namespaces.
         fleet.share_key("cluster.key");
     }
-    Torture { fleet, network, random: Random::new(seed, 0), seconds: args.seconds }.run(seed)
+    let (disks, clocks) = (disks::check(), Clocks::new(&mut fleet));
+    let (random, seconds) = (Random::new(seed, 0), args.seconds);
+    Torture { fleet, network, disks, clocks, random, seconds }.run(seed)
 }

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use lattistore::sim::Random;
 
+use crate::clocks::Clocks;
+use crate::disks::SlowDisk;
 use crate::faults::{Broken, Hurt, shuffled};
 use crate::fleet::clients::{Clients, Load};
-use crate::fleet::judge::{Verdict, judge, longest_pause_within};
+use crate::fleet::judge::{judge, longest_pause_within};
 use crate::fleet::{Fleet, hold, while_disturbed};
 use crate::network::{Cuts, Network, Slowness};
 
@@ -17,11 +19,20 @@ const LONGEST_PAUSE_MS: u64 = 30_000;
 /// The shortest.
 const SHORTEST_PAUSE_MS: u64 = 100;
 
+/// The longest delay of a sync.
+const LONGEST_SYNC_MS: u64 = 2_000;
+/// The shortest.
+const SHORTEST_SYNC_MS: u64 = 50;
+
 /// What is tortured, and by what.
 pub(crate) struct Torture {
     pub(crate) fleet: Fleet,
     /// None when all nodes are on loopback addresses, which cannot be cut.
     pub(crate) network: Option<Network>,
+    /// Whether syncs can be delayed, or why not.
+    pub(crate) disks: Result<(), String>,
+    /// The nodes' wall clocks, or why they have none of their own.
+    pub(crate) clocks: Result<Clocks, String>,
     pub(crate) random: Random,
     pub(crate) seconds: u64,
 }
@@ -33,39 +44,78 @@ struct Injected {
     to: u64,
 }
 
+/// What was done, besides when.
+#[derive(Default)]
+struct Means {
+    slowness: Option<Slowness>,
+    /// By slow disk: how many syncs were delayed.
+    delayed_syncs: Vec<usize>,
+    clock_jumps: usize,
+}
+
 impl Torture {
     /// Runs it all; whether no anomaly was found.
     pub(crate) fn run(mut self, seed: u64) -> ExitCode {
         self.fleet.start_all();
         let mut clients = Clients::new(&self.fleet.addresses, Load::default(), seed);
         let clock = clients.clock();
-        let ((), (injected, slowness)) =
+        let ((), (injected, means)) =
             while_disturbed(|over| clients.run(over), || self.disturb(clock));
         self.fleet.check_alive();
         clients.read_all();
         (0..self.fleet.len()).for_each(|node| self.fleet.wait_until_caught_up(node));
         println!("judging {} transactions ...", clients.history.len());
         let verdict = judge(&clients.history);
-        report(&verdict, &injected, slowness, |from, to| {
-            longest_pause_within(&clients.history, from, to)
-        });
-        match verdict.anomalies.is_empty() {
+        report(&injected, |from, to| longest_pause_within(&clients.history, from, to));
+        let are_done = self.report_means(&means);
+        println!("faults injected: {}", injected.len());
+        println!("{verdict}");
+        match verdict.anomalies.is_empty() && are_done {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         }
     }
 
+    /// Says by what means faults were injected, and which could not be; whether those that were begun
+    /// came about.
+    fn report_means(&self, means: &Means) -> bool {
+        match means.slowness {
+            Some(Slowness::Netem) => println!("Slow: 200 ± 100 ms and 20 % loss by netem"),
+            Some(Slowness::LossyAndNarrow) => println!(
+                "Slow: this kernel has no netem, so 20 % loss by a filter, and links of 2 Mbit/s \
+                 with queues of 300 ms"
+            ),
+            None => {}
+        }
+        match &self.clocks {
+            Ok(_) => println!("wall clocks: {} jumps by libfaketime", means.clock_jumps),
+            Err(why) => println!("wall clocks did not jump: {why}"),
+        }
+        let (disks, syncs) = (means.delayed_syncs.len(), means.delayed_syncs.iter().sum::<usize>());
+        match &self.disks {
+            Ok(()) => println!("slow disks: {disks}, with {syncs} delayed syncs, by strace"),
+            Err(why) => println!("no disk was slow: {why}"),
+        }
+        // One disk may have nothing to write, where its node is cut off.
+        let are_done = disks == 0 || syncs > 0;
+        if !are_done {
+            println!("FAILED: disks were to be slow, and no sync was delayed");
+        }
+        are_done
+    }
+
     /// Injects faults until the time is over; all is well again at the end.
-    fn disturb(&mut self, clock: Instant) -> (Vec<Injected>, Option<Slowness>) {
+    fn disturb(&mut self, clock: Instant) -> (Vec<Injected>, Means) {
         let end = Instant::now() + Duration::from_secs(self.seconds);
         let (mut broken, mut hurts) = (Vec::new(), Vec::new());
-        let (mut injected, mut slowness) = (Vec::new(), None);
+        let (mut injected, mut means) = (Vec::new(), Means::default());
         while Instant::now() < end {
             let dice = self.random.between(0, 9);
             let breaks = self.network.is_some() && dice < 7;
             let hurt = (!breaks || dice < 3).then(|| {
                 if hurts.is_empty() {
-                    hurts = Hurt::deck(&mut self.random);
+                    let (disks, clocks) = (self.disks.is_ok(), self.clocks.is_ok());
+                    hurts = Hurt::deck(&mut self.random, disks, clocks);
                 }
                 hurts.pop()
             });
@@ -80,7 +130,7 @@ impl Torture {
             let names = breaks.iter().map(|b| name(b)).chain(hurt.iter().map(|h| name(h)));
             let names: Vec<String> = names.collect();
             let from = nanos(clock);
-            self.inject(breaks, hurt, end, &mut slowness);
+            self.inject(breaks, hurt, end, &mut means);
             let to = nanos(clock);
             println!("{:7.1} s  {}", from as f64 / 1e9, names.join(" + "));
             injected.push(Injected { name: names.join(" + "), from, to });
@@ -88,7 +138,7 @@ impl Torture {
             hold(Duration::from_millis(self.random.between(0, 2_000)));
             self.fleet.check_alive();
         }
-        (injected, slowness)
+        (injected, means)
     }
 
     /// One round: breaks the network, hurts processes, holds, and mends both.
@@ -97,14 +147,14 @@ impl Torture {
         breaks: Option<Broken>,
         hurt: Option<Hurt>,
         end: Instant,
-        slowness: &mut Option<Slowness>,
+        means: &mut Means,
     ) {
         let leader = self.fleet.leader_now().unwrap_or(0);
         let others = (0..self.fleet.len()).filter(|node| *node != leader).collect();
         let others = shuffled(others, &mut self.random);
         if let (Some(network), Some(breaks)) = (&self.network, breaks) {
             if breaks == Broken::Slow {
-                *slowness = Some(network.slow().expect("the network can be slowed"));
+                means.slowness = Some(network.slow().expect("the network can be slowed"));
             } else if breaks == Broken::ConstrainedElection {
                 // The node that will have to lead misses something first.
                 let hub = others[0];
@@ -138,6 +188,25 @@ impl Torture {
                     hold(time / 8);
                 }
             }
+            Some(Hurt::SlowDiskOfOne) => self.slow_disks(&[one], time, means),
+            Some(Hurt::SlowDiskOfLeader) => self.slow_disks(&[leader], time, means),
+            Some(Hurt::SlowDisksOfTwo) => {
+                let two: Vec<usize> = others.iter().take(1).chain([&leader]).copied().collect();
+                self.slow_disks(&two, time, means);
+            }
+            Some(Hurt::ClockJumps) => {
+                for _ in 0..2 {
+                    (0..self.fleet.len()).for_each(|node| self.clock_jumps(node, means));
+                    hold(time / 2);
+                }
+            }
+            Some(Hurt::KillAndClockJump) => {
+                self.fleet.kill(one);
+                self.clock_jumps(one, means);
+                hold(time / 4);
+                self.fleet.start(one);
+                hold(time / 2);
+            }
         }
         if let Some(network) = &self.network {
             network.hasten();
@@ -149,6 +218,32 @@ impl Torture {
         nodes.iter().for_each(|node| self.fleet.kill(*node));
         hold(time);
         nodes.iter().for_each(|node| self.fleet.start(*node));
+    }
+
+    /// Short delays are as likely as long ones, by their order of magnitude.
+    fn slow_disks(&mut self, nodes: &[usize], time: Duration, means: &mut Means) {
+        let doublings = (LONGEST_SYNC_MS / SHORTEST_SYNC_MS).ilog2();
+        let slow = |node: &usize| {
+            let delay = SHORTEST_SYNC_MS << self.random.between(0, doublings.into());
+            let delay = (delay + self.random.between(0, delay)).min(LONGEST_SYNC_MS);
+            let name = format!("{}-{node}.syncs", means.delayed_syncs.len());
+            let trace = self.fleet.directory().join(name);
+            SlowDisk::new(self.fleet.process(*node).id(), Duration::from_millis(delay), trace)
+        };
+        let disks: Vec<SlowDisk> = nodes.iter().map(slow).collect();
+        // Long enough for a sync or two.
+        hold(time.max(Duration::from_millis(2 * LONGEST_SYNC_MS)));
+        means.delayed_syncs.extend(disks.into_iter().map(SlowDisk::end));
+    }
+
+    fn clock_jumps(&mut self, node: usize, means: &mut Means) {
+        let clocks = self.clocks.as_ref().expect("it is in the deck only then");
+        if self.fleet.runs(node) {
+            let process = self.fleet.process(node).id();
+            assert!(Clocks::is_seen_by(process), "node {node} does not see its clock");
+        }
+        clocks.jump(node, &mut self.random);
+        means.clock_jumps += 1;
     }
 
     /// Short pauses are as likely as long ones, by their order of magnitude.
@@ -168,12 +263,7 @@ fn nanos(clock: Instant) -> u64 {
     u64::try_from(clock.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn report(
-    verdict: &Verdict,
-    injected: &[Injected],
-    slowness: Option<Slowness>,
-    pause: impl Fn(u64, u64) -> Duration,
-) {
+fn report(injected: &[Injected], pause: impl Fn(u64, u64) -> Duration) {
     let mut by_name: BTreeMap<&str, (usize, Duration, Duration)> = BTreeMap::new();
     for Injected { name, from, to } in injected {
         let (times, lasted, longest) = by_name.entry(name).or_default();
@@ -186,14 +276,4 @@ fn report(
         let (lasted, longest) = (lasted.as_secs_f64(), longest.as_secs_f64());
         println!("{name:<36} {times:>5} {lasted:>9.1} {longest:>20.1} s");
     }
-    match slowness {
-        Some(Slowness::Netem) => println!("Slow: 200 ± 100 ms and 20 % loss by netem"),
-        Some(Slowness::LossyAndNarrow) => println!(
-            "Slow: this kernel has no netem, so 20 % loss by a filter, and links of 2 Mbit/s with \
-             queues of 300 ms"
-        ),
-        None => {}
-    }
-    println!("faults injected: {}", injected.len());
-    println!("{verdict}");
 }

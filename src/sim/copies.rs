@@ -1,0 +1,98 @@
+//! Full copies, held against what their nodes apply meanwhile (P10).
+//!
+//! A full copy tells of a deletion by silence, once. What a patch below the leader's floor brings back
+//! after the page of its key does harm only if nobody writes that key again and the node leads later,
+//! so this looks at the rule: a node goes on with a full copy only if it has taken in the first page
+//! in this life, and has applied no such patch since.
+
+use std::collections::BTreeMap;
+
+use super::coverage::{Coverage, Path};
+use crate::lpaxos::{Ballot, Message, Record, Slot};
+
+/// Names a copy: the leader's ballot, and how many it began before.
+type Name = (Ballot, u64);
+
+/// A full copy as its leader began it.
+#[derive(Debug)]
+struct Begun<K> {
+    floor: Slot,
+    /// The last keys of its first page: the page is read anew when it is sent again.
+    first_ends: Vec<K>,
+}
+
+/// A full copy that a node has taken in a part of.
+#[derive(Debug)]
+struct Taken {
+    name: Name,
+    floor: Slot,
+    /// An old patch is in the write under way, before or after the pages of the same write.
+    becomes_void: bool,
+    /// An old patch came after a page that the node has told of.
+    is_void: bool,
+}
+
+/// The full copies of a run.
+#[derive(Debug)]
+pub(super) struct Copies<K> {
+    begun: BTreeMap<Name, Begun<K>>,
+    /// By node.
+    taken: Vec<Option<Taken>>,
+}
+
+impl<K: Ord + Clone> Copies<K> {
+    /// No copy yet.
+    pub(super) fn new(nodes: usize) -> Copies<K> {
+        Copies { begun: BTreeMap::new(), taken: (0..nodes).map(|_| None).collect() }
+    }
+
+    /// A node has stopped: it cannot know what was applied before.
+    pub(super) fn stopped(&mut self, node: usize) {
+        self.taken[node] = None;
+    }
+
+    /// Notes a record that is durable at a node now. The messages of the same write leave after it.
+    pub(super) fn written<V>(&mut self, node: usize, record: &Record<K, V>) {
+        let (Record::Apply(slot, _) | Record::ApplyAccepted(slot)) = record else { return };
+        if let Some(taken) = self.taken[node].as_mut().filter(|taken| *slot < taken.floor) {
+            taken.becomes_void = true;
+        }
+    }
+
+    /// All messages of a write have left.
+    pub(super) fn told(&mut self, node: usize, coverage: &mut Coverage) {
+        let Some(taken) = &mut self.taken[node] else { return };
+        if std::mem::take(&mut taken.becomes_void) {
+            taken.is_void = true;
+            coverage.reached(Path::OldPatchInFullCopy);
+        }
+    }
+
+    /// A message leaves a node.
+    ///
+    /// # Errors
+    /// When the node goes on with a copy that is void.
+    pub(super) fn leaves<V>(&mut self, from: usize, message: &Message<K, V>) -> Result<(), String> {
+        match message {
+            Message::RepairPage(repair) if repair.after.is_none() && repair.copy.is_full() => {
+                let (floor, name) = (repair.copy.floor, (repair.ballot, repair.copy.number));
+                let fresh = || Begun { floor, first_ends: Vec::new() };
+                let begun = self.begun.entry(name).or_insert_with(fresh);
+                begun.first_ends.extend(repair.page.next.clone());
+            }
+            Message::PageMerged(merged) => {
+                let name = (merged.ballot, merged.number);
+                let Some(begun) = self.begun.get(&name) else { return Ok(()) };
+                if begun.first_ends.contains(&merged.after) {
+                    let floor = begun.floor;
+                    self.taken[from] =
+                        Some(Taken { name, floor, becomes_void: false, is_void: false });
+                } else if self.taken[from].as_ref().is_none_or(|t| t.name != name || t.is_void) {
+                    return Err("10: a node goes on with a full copy that is void".into());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
