@@ -28,6 +28,8 @@ pub struct KvLoad {
     reads_per_10_000: u64,
     sweeps_per_10_000: u64,
     window_most: u64,
+    /// Tokens have at least so many letters: a write of more than a sector can be torn inside.
+    token_width: usize,
     tokens: u64,
     sessions: BTreeMap<usize, Session>,
 }
@@ -41,6 +43,7 @@ impl KvLoad {
             reads_per_10_000: *random.pick(&[0, 2_000, 5_000]),
             sweeps_per_10_000: *random.pick(&[0, 500, 4_000]),
             window_most: random.between(1, 4),
+            token_width: *random.pick(&[1, 1, 1, 400]),
             tokens: 0,
             sessions: BTreeMap::new(),
         }
@@ -50,12 +53,13 @@ impl KvLoad {
         let is_read = random.happens(self.reads_per_10_000);
         let program = if is_read { &PROGRAMS[0] } else { &PROGRAMS[random.count(1, 4)] };
         self.tokens += 1;
+        let width = self.token_width;
         let k = random.between(1, self.keys);
         let l = (k + random.between(1, self.keys - 1) - 1) % self.keys + 1;
         let params: Params = BTreeMap::from([
             ("k".into(), Value::from(format!("key {k}").as_str())),
             ("l".into(), Value::from(format!("key {l}").as_str())),
-            ("t".into(), Value::from(format!("{}.", self.tokens).as_str())),
+            ("t".into(), Value::from(format!("{:0width$}.", self.tokens).as_str())),
         ]);
         let number = number + u64::from(!is_read);
         self.sessions.insert(client, (id, number));

@@ -2,8 +2,8 @@
 //!
 //! The numbers are those of the list of invariants in `docs/protocol.md`.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::sync::Arc;
 
 use crate::lpaxos::{Ballot, Durable, Entry, Machine, Patch, Proposal, Record, Replica, Slot};
@@ -211,13 +211,17 @@ impl<M: Machine> Model<M> {
         // Both are in order of keys, so one walk over both finds each key's entry.
         let mut entries = replica.entries().peekable();
         for (key, values) in &self.written {
-            let entry = match entries.next_if(|(held, _)| *held <= key) {
-                Some((held, _)) if held != key => return Err(unwritten(held)),
-                found => found.map(|(_, entry)| entry),
+            let entry = match entries.peek().map(|(held, _)| (*held).cmp(key)) {
+                Some(Ordering::Less) => break,
+                Some(Ordering::Equal) => entries.next().map(|(_, entry)| entry),
+                Some(Ordering::Greater) | None => None,
             };
             self.check_entry(key, values, entry, replica)?;
         }
-        entries.next().map_or(Ok(()), |(key, _)| Err(unwritten(key)))
+        match entries.next() {
+            Some((key, _)) => Err(format!("an entry of {key:?}, which no decree wrote")),
+            None => Ok(()),
+        }
     }
 
     /// Invariant 5 for one key, `values` being everything that was written to it.
@@ -252,10 +256,6 @@ impl<M: Machine> Model<M> {
         }
         Err(format!("{key:?} is {entry:?}, which was never chosen"))
     }
-}
-
-fn unwritten<K: Debug>(key: &K) -> String {
-    format!("an entry of {key:?}, which no decree wrote")
 }
 
 /// The last value at a slot, and what wrote it.

@@ -5,7 +5,7 @@
 //! sector that was not synced is the old or the new one, and each change of a name that was not
 //! synced has happened or not; a sync that failed leaves pages that look written and never will be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -70,8 +70,8 @@ pub(super) struct Inode {
     pub(super) content: Vec<u8>,
     /// As it is on the disk.
     durable: Vec<u8>,
-    /// Sectors of `content` that the next sync writes.
-    pub(super) dirty: BTreeSet<usize>,
+    /// Sectors of `content` that the next sync writes, in the order of writing.
+    dirty: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -164,8 +164,7 @@ impl SimDisk {
         let mut inodes = std::mem::take(&mut state.inodes);
         inodes.retain(|inode, _| state.names.values().any(|named| named == inode));
         for inode in inodes.values_mut() {
-            let dirty = std::mem::take(&mut inode.dirty);
-            for sector in dirty {
+            for sector in inode.take_dirty() {
                 if state.chance() {
                     inode.store(sector);
                 }
@@ -189,7 +188,7 @@ impl SimDisk {
         state.names.insert(name.to_string(), inode);
         state.durable_names.insert(name.to_string(), inode);
         let durable = content.clone();
-        state.inodes.insert(inode, Inode { content, durable, dirty: BTreeSet::new() });
+        state.inodes.insert(inode, Inode { content, durable, dirty: Vec::new() });
     }
 
     /// Removes a file behind the back of the storage.
@@ -229,8 +228,19 @@ impl Inode {
         }
         self.content[offset..end].copy_from_slice(bytes);
         if !bytes.is_empty() {
-            self.dirty.extend(offset / SECTOR..=(end - 1) / SECTOR);
+            // Small writes one after the other are often to one sector.
+            let first = offset / SECTOR;
+            let is_known = self.dirty.last() == Some(&first);
+            self.dirty.extend(first + usize::from(is_known)..=(end - 1) / SECTOR);
         }
+    }
+
+    /// The sectors that are not on the disk yet, in their own order; clean from now on.
+    pub(super) fn take_dirty(&mut self) -> Vec<usize> {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_unstable();
+        dirty.dedup();
+        dirty
     }
 }
 

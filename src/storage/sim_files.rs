@@ -152,7 +152,7 @@ impl DiskFile for SimFile {
             let fault = state.begin(self.process);
             let failed = !matches!(fault, Ok(None));
             if let Some(mut inode) = state.inodes.remove(&self.inode) {
-                for sector in std::mem::take(&mut inode.dirty) {
+                for sector in inode.take_dirty() {
                     // A failed sync has written some; the others look clean, and are never written.
                     if !failed || state.chance() {
                         inode.store(sector);
