@@ -129,7 +129,7 @@ pub const EVENTS_QUEUED: usize = 4096;
 
 /// Requests of clients that wait for the consensus thread to take them, which is what comes while it
 /// waits for its disk. More would only wait longer; who finds it full is told to come again.
-pub const REQUESTS_QUEUED: usize = 1024;
+pub const REQUESTS_QUEUED: usize = 768;
 
 /// The consensus thread is woken where so many wait, even if it can only run them ahead.
 pub const REQUESTS_CROWDED: usize = REQUESTS_QUEUED / 4;
