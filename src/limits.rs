@@ -29,7 +29,7 @@ pub const MAX_ENTRY_VALUE_BYTES: usize = 2 * MIB;
 /// Whoever counts the size of batches and pages adds it for each entry.
 pub const ENTRY_OVERHEAD_BYTES: usize = 32;
 
-/// A decree. A batch takes no further request once it has 256 KiB, and the last transaction that it
+/// A decree. A batch takes no further request once it has 1 MiB, and the last transaction that it
 /// took may write 4 MiB under 10,000 keys; the rest is for sessions.
 pub const MAX_PATCH_BYTES: usize = 6 * MIB;
 

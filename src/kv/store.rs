@@ -11,8 +11,8 @@ use crate::lang::{Params, Program};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Machine, Position, Replica};
 
-/// A step counts as so many bytes of the batch. A batch of 256 KiB takes little more than one whole
-/// budget of steps then: some milliseconds, in which the node does nothing else.
+/// A step counts as so many bytes of the batch. A batch of 1 MiB takes no more than two whole budgets
+/// of steps then: some milliseconds, in which the node does nothing else.
 const STEP_BYTES: usize = 4;
 
 /// The store. It has no state of its own that matters: all is in the replica.
