@@ -4,6 +4,8 @@
 //! It never waits for a socket: frames to peers are queued or dropped, answers to clients are queued.
 //! It takes all events that are there, up to a bound, steps the core with each, and writes once.
 
+mod forming;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,23 +13,22 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::Receiver;
+use forming::Forming;
 use log::{debug, info, warn};
 
 use super::answers::client_outcome;
 use super::clock::{Clock, millis};
 use super::error::ServerError;
-use super::formation::{self, Formation, Roster, cluster_id};
+use super::formation::{Formation, Roster};
 use super::gate::{Cluster, Event, Gate};
 use super::links::Links;
 use super::requests::{Asked, Requests};
 use super::status;
 use crate::kv::{self, Store};
-use crate::lpaxos::{
-    Answer, Config, Durable, Members, Node, NodeId, Output, Ready, Request, Ticket,
-};
-use crate::storage::{Identity, Membership, Storage};
+use crate::lpaxos::{Answer, Config, Durable, Node, NodeId, Output, Ready, Request, Ticket};
+use crate::storage::Storage;
 use crate::transport::{self, Answers, Reply};
-use crate::wire::{ClientOutcome, Introduction, NodeStatus, PeerFrame, Reason, Redirect};
+use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect};
 
 /// Events taken before the core is asked for its output, at most: a bound on how long the first of
 /// them waits.
@@ -43,12 +44,6 @@ enum Phase {
     /// The nodes agree on who is a member. The state is not touched before they have.
     Forming(Box<Forming>),
     Member(Box<Member>),
-}
-
-/// A node that belongs to no cluster yet.
-struct Forming {
-    formation: Formation,
-    durable: Durable<Bytes, Bytes>,
 }
 
 /// A node of a formed cluster.
@@ -268,78 +263,6 @@ impl Consensus {
                 member.node.request(now_ms, Request { ticket, command, deadline_ms });
             }
         }
-    }
-
-    fn on_introduction(&mut self, told: &Introduction) -> Result<(), ServerError> {
-        match &mut self.phase {
-            Phase::Forming(forming) => {
-                let before = forming.formation.introduction();
-                if let Err(error) = forming.formation.hear(told) {
-                    self.end(error.into());
-                    return Ok(());
-                }
-                if forming.formation.introduction() != before {
-                    self.introduce();
-                }
-                self.try_form()
-            }
-            // It does not know the cluster yet.
-            Phase::Member(_) if told.cluster.is_none() => {
-                self.links.send_introduction(told.address, &self.introduction());
-                Ok(())
-            }
-            Phase::Member(_) => Ok(()),
-        }
-    }
-
-    fn introduction(&self) -> Introduction {
-        match &self.phase {
-            Phase::Forming(forming) => forming.formation.introduction(),
-            Phase::Member(member) => {
-                let Cluster { id, roster } = &*member.cluster;
-                let (address, listed) = (self.links.address(), self.links.listed());
-                formation::introduction(address, self.me, listed, roster, Some(*id))
-            }
-        }
-    }
-
-    fn introduce(&mut self) {
-        if self.is_forming() {
-            let introduction = self.introduction();
-            self.links.send_introductions(&introduction);
-        }
-    }
-
-    /// Makes the membership durable once it is agreed, and only then takes part.
-    fn try_form(&mut self) -> Result<(), ServerError> {
-        let Phase::Forming(forming) = &self.phase else { return Ok(()) };
-        let Some(roster) = forming.formation.members() else { return Ok(()) };
-        let membership = Membership {
-            cluster: cluster_id(&roster),
-            listed: self.links.listed().iter().map(ToString::to_string).collect(),
-            members: roster.iter().map(|(ip, node)| (*node, ip.to_string())).collect(),
-        };
-        self.storage.save_identity(&Identity { node: self.me, membership: Some(membership) })?;
-        let addresses: Vec<String> = roster.keys().map(ToString::to_string).collect();
-        info!("cluster {:016x} formed: {}", cluster_id(&roster), addresses.join(" "));
-        // The others may wait for this node's word that it is formed.
-        self.become_member(roster);
-        let introduction = self.introduction();
-        self.links.send_introductions(&introduction);
-        Ok(())
-    }
-
-    fn become_member(&mut self, roster: Roster) {
-        let Phase::Forming(forming) = &mut self.phase else { return };
-        let durable = std::mem::take(&mut forming.durable);
-        let members = Members::new(roster.values().copied().collect());
-        let cluster = Arc::new(Cluster { id: cluster_id(&roster), roster });
-        self.gate.form(Arc::clone(&cluster));
-        self.links.form(&cluster.roster);
-        let now_ms = self.clock.now_ms();
-        let (config, store, seed) = (self.config, Store::default(), self.me.0);
-        let node = Node::new(self.me, members, config, store, durable, seed, now_ms);
-        self.phase = Phase::Member(Box::new(Member { node, cluster, leader: None }));
     }
 
     fn tick(&mut self) {
