@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lattistore::lpaxos::{
     Accept, Answer, Ballot, Durable, Entry, Message, NodeId, Patch, Prepare, Previous, Proposal,
-    Record, Slot,
+    Record, Slot, Ticket,
 };
 use lattistore::sim::{Command, Register};
 
@@ -240,15 +240,22 @@ fn p6_what_waits_becomes_one_batch_in_order() {
     assert_eq!(cluster.value(1, 0), Some(12));
 }
 
-#[test]
-fn p6_the_next_proposal_goes_out_before_the_chosen_one_is_applied() {
+/// Node 1 has proposed slot 1, all others voted, and one vote has come; a request waits for slot 2.
+fn one_chosen_and_one_waiting() -> (Cluster, [Ticket; 2]) {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     let first = cluster.request(1, Command::put(0, 10));
-    cluster.request(1, Command::put(0, 11));
-    cluster.deliver(|e| e.is("accept") && e.to == 2);
+    let second = cluster.request(1, Command::cas(0, Some(10), 11));
+    cluster.deliver(|e| e.is("accept"));
     let accepted = cluster.take(|e| e.is("accepted")).remove(0);
-    cluster.nodes.get_mut(&1).unwrap().message(0, NodeId(2), accepted.message);
+    let leader = cluster.nodes.get_mut(&1).unwrap();
+    leader.message(0, NodeId(accepted.from), accepted.message);
+    (cluster, [first, second])
+}
+
+#[test]
+fn p6_the_next_proposal_goes_out_before_the_chosen_one_is_applied() {
+    let (mut cluster, [first, _]) = one_chosen_and_one_waiting();
     let out = cluster.output(1);
     assert_eq!(out.early.len(), 2, "the next proposal: {out:?}");
     assert!(matches!(out.answers[..], [(ticket, _)] if ticket == first), "{out:?}");
@@ -264,14 +271,8 @@ fn p6_the_next_proposal_goes_out_before_the_chosen_one_is_applied() {
 
 #[test]
 fn p6_what_is_owed_is_done_before_a_higher_ballot_is_promised() {
-    let mut cluster = Cluster::new(3);
-    cluster.elect(1);
-    cluster.request(1, Command::put(0, 10));
-    cluster.request(1, Command::put(0, 11));
-    cluster.deliver(|e| e.is("accept") && e.to == 2);
-    let accepted = cluster.take(|e| e.is("accepted")).remove(0);
+    let (mut cluster, _) = one_chosen_and_one_waiting();
     let leader = cluster.nodes.get_mut(&1).unwrap();
-    leader.message(0, NodeId(2), accepted.message);
     assert_eq!(leader.output().early.len(), 2, "slot 2 is proposed");
     leader.written();
     let ballot = Ballot { round: 99, node: NodeId(3) };
@@ -283,14 +284,8 @@ fn p6_what_is_owed_is_done_before_a_higher_ballot_is_promised() {
 
 #[test]
 fn p6_others_may_choose_what_its_proposer_has_not_written() {
-    let mut cluster = Cluster::new(3);
-    cluster.elect(1);
-    cluster.request(1, Command::put(0, 10));
-    let second = cluster.request(1, Command::cas(0, Some(10), 11));
-    cluster.deliver(|e| e.is("accept"));
-    let accepted = cluster.take(|e| e.is("accepted")).remove(0);
+    let (mut cluster, [_, second]) = one_chosen_and_one_waiting();
     let leader = cluster.nodes.get_mut(&1).unwrap();
-    leader.message(0, NodeId(2), accepted.message);
     let out = leader.output();
     leader.written();
     cluster.send(1, out.early);
