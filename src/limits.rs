@@ -156,7 +156,7 @@ pub const FRAME_TIME: Duration = Duration::from_secs(20);
 pub const REFUSAL_SPACE: Duration = Duration::from_micros(50);
 
 /// The longest time that such a refusal waits for its turn.
-pub const REFUSAL_WAIT: Duration = Duration::from_secs(1);
+pub const REFUSAL_WAIT: Duration = Duration::from_millis(400);
 
 /// Refusals wait in steps of this, so that a connection's thread wakes for many of them.
 pub const REFUSAL_STEP: Duration = Duration::from_millis(10);
@@ -276,6 +276,6 @@ const _: () = assert!(DEFAULT_REQUEST_TIME.as_millis() <= MAX_REQUEST_TIME.as_mi
 const _: () = assert!(CLIENT_WINDOW as usize <= MAX_PIPELINED);
 // A refusal that waits for its turn is not taken for silence.
 const _: () = assert!(
-    REFUSAL_WAIT.as_millis() + REFUSAL_STEP.as_millis() <= 2 * CLIENT_SILENCE_TIME.as_millis()
+    2 * (REFUSAL_WAIT.as_millis() + REFUSAL_STEP.as_millis()) <= CLIENT_SILENCE_TIME.as_millis()
 );
 const _: () = assert!(2 * CLIENT_SILENCE_TIME.as_millis() < DEFAULT_REQUEST_TIME.as_millis());

@@ -36,7 +36,7 @@ impl<K, V> Draft<K, V> {
 /// The decree before a batch, where the replica does not reflect it yet.
 #[derive(Debug)]
 pub(super) struct Before<'a, K, V> {
-    /// Its slot, the one after those that the replica reflects.
+    /// Its slot; the replica reflects all before it.
     pub(super) slot: Slot,
     pub(super) patch: &'a Patch<K, V>,
 }

@@ -107,15 +107,15 @@ impl<M: Machine> Node<M> {
         !self.acceptor.has_records()
     }
 
-    /// Whether it makes sense to give the node another request: what it has already is no more than the
-    /// next batch. Others wait better where they are, and can be refused there.
+    /// Whether it makes sense to give the node another request: the next batch is not full, and not too
+    /// many wait. Others wait better where they are, and can be refused there.
     pub fn has_room(&self) -> bool {
         let is_full = matches!(&self.role, Role::Leader(leader) if leader.next_is_full());
-        !is_full && self.queue.len() < self.config.queue_most
+        !is_full && self.queue.len() < self.config.queue_most.max(1)
     }
 
-    /// Which requests are of use now. A node begins with no others before it hears or writes
-    /// something, so nobody need wake it for them.
+    /// Which requests the node could answer, propose or confirm at once. A leader can only run others
+    /// ahead until it hears or writes something, so nobody need wake it for each of them.
     pub fn ready(&self) -> Ready {
         match &self.role {
             _ if !self.has_room() => Ready { reads: false, writes: false },

@@ -49,7 +49,16 @@ impl<O> Ran<O> {
 #[derive(Debug)]
 pub(super) struct OpenBatch<M: Machine> {
     draft: Draft<M::Key, M::Value>,
-    ran: Vec<(M::Command, u64, Ran<M::Outcome>)>,
+    ran: Vec<Run<M>>,
+}
+
+/// A request that ran, with what is needed to let it wait again.
+#[derive(Debug)]
+struct Run<M: Machine> {
+    /// None once nobody waits for it.
+    command: Option<M::Command>,
+    since_ms: u64,
+    ran: Ran<M::Outcome>,
 }
 
 impl<M: Machine> Default for OpenBatch<M> {
@@ -66,7 +75,10 @@ impl<M: Machine> OpenBatch<M> {
 
     /// Whether it takes no further command.
     pub(super) fn is_full(&self, config: &Config) -> bool {
-        self.ran.len() >= config.batch_most || self.draft.charged_bytes() >= config.batch_bytes
+        let takes_one = self.ran.is_empty();
+        !takes_one
+            && (self.ran.len() >= config.batch_most
+                || self.draft.charged_bytes() >= config.batch_bytes)
     }
 
     /// Runs what waits, as far as it fits, on the replica and the decree before the batch.
@@ -83,14 +95,17 @@ impl<M: Machine> OpenBatch<M> {
         }
         let mut batch = Batch::resume(replica, before, std::mem::take(&mut self.draft));
         let slot = batch.slot();
-        while self.ran.len() < config.batch_most && batch.charged_bytes() < config.batch_bytes {
+        while self.ran.is_empty()
+            || self.ran.len() < config.batch_most && batch.charged_bytes() < config.batch_bytes
+        {
             let Some(Waiting { ticket, command, deadline_ms, since_ms }) = queue.writes.pop_front()
             else {
                 break;
             };
             let place = u32::try_from(self.ran.len() + 1).unwrap_or(u32::MAX);
             let outcome = machine.run(&command, Position { slot, place }, &mut batch);
-            self.ran.push((command, since_ms, Ran { ticket, deadline_ms, outcome }));
+            let ran = Ran { ticket, deadline_ms, outcome };
+            self.ran.push(Run { command: Some(command), since_ms, ran });
         }
         self.draft = batch.into_draft();
     }
@@ -103,19 +118,23 @@ impl<M: Machine> OpenBatch<M> {
     ) -> (PatchOf<M>, Vec<Ran<M::Outcome>>) {
         let OpenBatch { draft, ran } = std::mem::take(self);
         let patch = Batch::resume(replica, before, draft).into_patch();
-        (Arc::new(patch), ran.into_iter().map(|(_, _, ran)| ran).collect())
+        (Arc::new(patch), ran.into_iter().map(|run| run.ran).collect())
     }
 
     /// Answers those whose time is over.
     pub(super) fn expire(&mut self, now_ms: u64, out: &mut Output<M>) {
-        self.ran.iter_mut().for_each(|(_, _, ran)| ran.expire(now_ms, out));
+        for run in &mut self.ran {
+            run.ran.expire(now_ms, out);
+            run.command.take_if(|_| run.ran.ticket.is_none());
+        }
     }
 
     /// Throws away what ran: the commands wait again, before those that came after them. Who was
     /// answered already has given up.
     pub(super) fn give_back(self, queue: &mut Queue<M::Command>) {
-        for (command, since_ms, Ran { ticket, deadline_ms, .. }) in self.ran.into_iter().rev() {
-            if ticket.is_some() {
+        for Run { command, since_ms, ran } in self.ran.into_iter().rev() {
+            let Ran { ticket, deadline_ms, .. } = ran;
+            if let Some(command) = command.filter(|_| ticket.is_some()) {
                 queue.writes.push_front(Waiting { ticket, command, deadline_ms, since_ms });
             }
         }

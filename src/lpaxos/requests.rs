@@ -49,7 +49,8 @@ pub enum Answer<O> {
     },
 }
 
-/// Which kinds of requests a node could begin with, were there any. Others it can only queue.
+/// Which kinds of requests a node could begin with, were there any. Others it can only run ahead or
+/// queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ready {
     /// Those that cannot write (P8).

@@ -251,14 +251,17 @@ impl Consensus {
     }
 
     fn on_request(&mut self, asked: Asked) {
-        let Asked { command, time, reply } = asked;
+        let Asked { command, time, since, reply } = asked;
+        // What it waited already counts.
+        let left = time.saturating_sub(since.elapsed());
         let now_ms = self.clock.now_ms();
         match &mut self.phase {
+            _ if left.is_zero() => reply.send(ClientOutcome::Timeout { could_handle: false }),
             Phase::Forming(_) => reply.send(ClientOutcome::NodesUnreachable),
             Phase::Member(member) => {
                 self.next_ticket += 1;
                 let ticket = Ticket(self.next_ticket);
-                let deadline_ms = now_ms.saturating_add(millis(time));
+                let deadline_ms = now_ms.saturating_add(millis(left));
                 self.replies.insert(ticket, reply);
                 member.node.request(now_ms, Request { ticket, command, deadline_ms });
             }

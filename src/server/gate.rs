@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::Mutex;
@@ -223,6 +224,6 @@ impl Handler for Gate {
                 }
             }
         };
-        self.ask(Asked { command, time, reply });
+        self.ask(Asked { command, time, since: Instant::now(), reply });
     }
 }

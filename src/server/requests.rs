@@ -1,13 +1,13 @@
 //! Requests on their way from the clients' threads to the consensus thread.
 //!
 //! They have a channel of their own, so that a client never takes the room of what peers send, and so
-//! that the consensus thread sleeps through requests that it can do nothing for yet: while a proposal
-//! is in flight no batch can begin, and the requests that come meanwhile are the next one. Waking it
-//! for each would cost more than running it; many of them are worth it.
+//! that the consensus thread sleeps through requests that it can only run ahead: while a proposal
+//! is in flight no batch can be proposed, and the requests that come meanwhile are the next one. Waking
+//! it for each, to run it ahead, would cost more than running it; many of them are worth it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
@@ -23,6 +23,8 @@ pub(super) struct Asked {
     pub(super) command: Command,
     /// How long the client waits.
     pub(super) time: Duration,
+    /// Since when.
+    pub(super) since: Instant,
     pub(super) reply: Reply,
 }
 

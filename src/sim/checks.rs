@@ -4,12 +4,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::coverage::Path;
-use super::host::{Key, Value};
+use super::host::{Key, Msg, Value};
 use super::watch;
 use super::words;
 use super::workload::Workload;
 use super::world::World;
-use crate::lpaxos::Record;
+use crate::lpaxos::{Message, NodeId, Record};
 
 impl<W: Workload> World<W> {
     /// Notes that records are on a disk, and what is chosen by it.
@@ -46,29 +46,37 @@ impl<W: Workload> World<W> {
         Ok(())
     }
 
-    /// Notes what a node just ran. A batch stays open until the node accepts the proposal that it made
-    /// of it; one that was run ahead and thrown away is forgotten.
-    pub(super) fn take_runs(&mut self, node: usize) -> Result<(), String> {
+    /// Notes what a node just ran. A batch stays open until the node proposes what it made of it, to the
+    /// others or, alone, to itself; one that was run ahead and thrown away is forgotten.
+    pub(super) fn take_runs(
+        &mut self,
+        node: usize,
+        early: &[(NodeId, Msg<W>)],
+    ) -> Result<(), String> {
         let host = &mut self.hosts[node];
         let runs = std::mem::take(&mut *host.runs.borrow_mut());
         let Some(running) = host.node.as_ref() else { return Ok(()) };
         let (reads, batch): (Vec<_>, Vec<_>) =
             runs.into_iter().partition(|run| run.position.place == 0);
-        let accepted = running.durable().accepted.as_ref();
-        let mut made = host.open.close(accepted);
         for run in batch {
-            if run.position.place == 1 && host.open.begin(running.leads()) {
+            if host.open.add(run, running.leads()) {
                 self.coverage.reached(Path::BatchThrownAway);
             }
-            host.open.runs.push(run);
         }
-        made = made.or_else(|| host.open.close(accepted));
-        if !host.open.runs.is_empty() {
+        let proposed = early.iter().filter_map(|(_, message)| match message {
+            Message::Accept(a) => Some((a.ballot, a.slot, &a.patch)),
+            _ => None,
+        });
+        let accepted = running.durable().accepted.as_ref();
+        let accepted = accepted.map(|proposal| (proposal.ballot, proposal.slot, &proposal.patch));
+        for (ballot, slot, patch) in proposed.chain(accepted) {
+            if let Some(batch) = host.open.close(ballot, slot) {
+                let made = (Arc::clone(patch), ballot, Rc::new(batch));
+                self.made.insert(Arc::as_ptr(patch) as usize, made);
+            }
+        }
+        if !host.open.is_empty() {
             self.coverage.reached(Path::BatchRunAhead);
-        }
-        if let (Some(batch), Some(proposal)) = (made, accepted) {
-            let (patch, ballot) = (Arc::clone(&proposal.patch), proposal.ballot);
-            self.made.insert(Arc::as_ptr(&patch) as usize, (patch, ballot, Rc::new(batch)));
         }
         if !reads.is_empty() {
             self.audit.reads(node, self.scenario.nodes)?;

@@ -1,6 +1,6 @@
 //! A simulated computer: the node, its disk, its clock, and what waits to be taken in.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::history::RunOf;
@@ -8,8 +8,7 @@ use super::journal::Journaled;
 use super::observed::{Numbered, Observed, Runs};
 use super::workload::Workload;
 use crate::lpaxos::{
-    Ballot, Config, Durable, Machine, Members, Message, Node, NodeId, Proposal, Record, Request,
-    Ticket,
+    Ballot, Config, Durable, Machine, Members, Message, Node, NodeId, Record, Request, Slot, Ticket,
 };
 
 /// A node's machine, seen through glass.
@@ -55,34 +54,36 @@ pub(super) struct Unsure<W: Workload> {
     pub(super) is_torn: bool,
 }
 
-/// A batch that a leader ran and did not propose yet.
+/// Batches that a leader ran and did not propose yet, by the slots that they are for.
 #[derive(Debug)]
 pub(super) struct Open<W: Workload> {
-    /// What ran.
-    pub(super) runs: Vec<RunOf<W>>,
-    /// The ballot that the node led with.
+    batches: BTreeMap<Slot, Vec<RunOf<W>>>,
+    /// The ballot that the node leads with.
     ballot: Option<Ballot>,
 }
 
 impl<W: Workload> Open<W> {
     fn new() -> Open<W> {
-        Open { runs: Vec::new(), ballot: None }
+        Open { batches: BTreeMap::new(), ballot: None }
     }
 
-    /// Begins a batch; gives whether there was one that was never proposed.
-    pub(super) fn begin(&mut self, ballot: Option<Ballot>) -> bool {
+    /// Adds what ran; gives whether a batch that was never proposed is forgotten for it.
+    pub(super) fn add(&mut self, run: RunOf<W>, ballot: Option<Ballot>) -> bool {
+        let other_ballot = self.ballot != ballot;
+        let forgotten = other_ballot && !std::mem::take(&mut self.batches).is_empty();
         self.ballot = ballot;
-        !std::mem::take(&mut self.runs).is_empty()
+        self.batches.entry(run.position.slot).or_default().push(run);
+        forgotten
     }
 
-    /// What ran, if the proposal was made of it.
-    pub(super) fn close(
-        &mut self,
-        accepted: Option<&Proposal<Key<W>, Value<W>>>,
-    ) -> Option<Vec<RunOf<W>>> {
-        let slot = self.runs.first()?.position.slot;
-        let is_own = accepted.is_some_and(|p| p.slot == slot && Some(p.ballot) == self.ballot);
-        is_own.then(|| std::mem::take(&mut self.runs))
+    /// What ran, if what was proposed there was made of it.
+    pub(super) fn close(&mut self, ballot: Ballot, slot: Slot) -> Option<Vec<RunOf<W>>> {
+        self.batches.remove(&slot).filter(|_| self.ballot == Some(ballot))
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
     }
 }
 

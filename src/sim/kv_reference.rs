@@ -22,6 +22,9 @@ pub(super) const MOVE: &str = "x = get $k; y = get $l; put $l y + x; delete $k;"
 /// Reads two texts.
 pub(super) const READ: &str = "x = get $k; y = get $l;";
 
+/// A retry of a transaction with a longer answer is told that it ran, no more.
+const KEPT_BYTES: usize = 16 << 10;
+
 /// A session of the reference.
 #[derive(Clone, Debug)]
 struct Session {
@@ -102,7 +105,12 @@ impl KvReference {
         let outcome = self.execute(text, params, position);
         if let Some(known) = self.sessions.get_mut(&session) {
             known.used = position.slot;
-            known.kept.insert(place, (number, outcome.clone()));
+            let kept = if kept_bytes(&outcome) > KEPT_BYTES {
+                Outcome::AnswerNotKept { position }
+            } else {
+                outcome.clone()
+            };
+            known.kept.insert(place, (number, kept));
         }
         outcome
     }
@@ -142,6 +150,17 @@ impl KvReference {
         }
         Outcome::Read { values, returned: None, position }
     }
+}
+
+/// An answer takes so many bytes: number, kind and position, and each text with its length.
+fn kept_bytes(outcome: &Outcome) -> usize {
+    let texts: usize = match outcome {
+        Outcome::Read { values, .. } => {
+            4 + values.iter().map(|(key, value)| 4 + key.len() + 4 + value.len()).sum::<usize>()
+        }
+        _ => 0,
+    };
+    8 + 1 + 8 + 4 + texts
 }
 
 fn bytes(text: &str) -> Bytes {

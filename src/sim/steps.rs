@@ -36,7 +36,14 @@ impl<W: Workload> World<W> {
 
     pub(super) fn wake_later(&mut self, node: usize) {
         let host = &mut self.hosts[node];
-        if host.is_woken || host.node.is_none() || host.writing.is_some() || !host.has_input() {
+        if host.writing.is_none() && host.has_input() {
+            self.wake_soon(node);
+        }
+    }
+
+    fn wake_soon(&mut self, node: usize) {
+        let host = &mut self.hosts[node];
+        if host.is_woken || host.node.is_none() {
             return;
         }
         host.is_woken = true;
@@ -65,7 +72,7 @@ impl<W: Workload> World<W> {
         loop {
             let Some(running) = &mut self.hosts[node].node else { return Ok(()) };
             let out = running.output();
-            self.take_runs(node)?;
+            self.take_runs(node, &out.early)?;
             if out.is_empty() {
                 return Ok(());
             }
@@ -77,6 +84,11 @@ impl<W: Workload> World<W> {
             self.check(node, &records)?;
             if records.is_empty() {
                 self.after_write(node, late)?;
+                // A server whose tick is due looks at that first, whatever its node still wants.
+                if self.random.happens(500) {
+                    self.wake_soon(node);
+                    return Ok(());
+                }
             } else {
                 self.begin_write(node, Write { records, late });
                 return Ok(());

@@ -15,28 +15,31 @@ use crate::wire::{ClientOutcome, ClientResponse};
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) response: ClientResponse,
-    /// None of a request that was refused.
+    /// None of a request that takes nothing more.
     pub(super) share: Option<Share>,
 }
+
+/// Answers that wait; none once the writer is gone.
+type Waiting = Option<Vec<Answer>>;
 
 /// The end of whoever answers; the writer ends once all of these are gone.
 #[derive(Clone, Debug)]
 pub(super) struct Giving {
-    waiting: Arc<Mutex<Vec<Answer>>>,
+    waiting: Arc<Mutex<Waiting>>,
     bell: Sender<()>,
 }
 
 /// The writer's end.
 #[derive(Debug)]
 pub(super) struct Taking {
-    waiting: Arc<Mutex<Vec<Answer>>>,
+    waiting: Arc<Mutex<Waiting>>,
     /// Rings when there are answers; disconnected when no more can come.
     pub(super) bell: Receiver<()>,
 }
 
 /// The two ends of one client's answers. Whoever gives bounds how many wait.
 pub(super) fn answers() -> (Giving, Taking) {
-    let waiting = Arc::new(Mutex::new(Vec::new()));
+    let waiting = Arc::new(Mutex::new(Some(Vec::new())));
     // One ring is enough: it stands for all that wait when it is heard.
     let (ring, bell) = bounded(1);
     (Giving { waiting: Arc::clone(&waiting), bell: ring }, Taking { waiting, bell })
@@ -54,6 +57,7 @@ impl Giving {
     /// whoever added the first of them wakes it.
     fn add(&self, answer: Answer) -> bool {
         let mut waiting = self.waiting.lock();
+        let Some(waiting) = &mut *waiting else { return false };
         waiting.push(answer);
         waiting.len() == 1
     }
@@ -67,7 +71,14 @@ impl Giving {
 impl Taking {
     /// All answers that wait.
     pub(super) fn take(&self) -> Vec<Answer> {
-        std::mem::take(&mut self.waiting.lock())
+        self.waiting.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+}
+
+impl Drop for Taking {
+    /// What would be written to nobody goes, and takes nothing any more.
+    fn drop(&mut self) {
+        *self.waiting.lock() = None;
     }
 }
 
@@ -174,6 +185,18 @@ mod tests {
             assert!(taking.bell.try_recv().is_ok(), "answer {id} rings");
             assert_eq!(ids(&taking), [id]);
         }
+    }
+
+    #[test]
+    fn what_nobody_writes_takes_nothing() {
+        let (giving, taking) = answers();
+        let meter = Meter::new(1 << 20);
+        let share = || Share::take([Arc::clone(&meter), Arc::clone(&meter)], 0).expect("room");
+        Reply::new(1, giving.clone(), share()).send(ClientOutcome::SessionExpired);
+        drop(taking);
+        Reply::new(2, giving.clone(), share()).send(ClientOutcome::SessionExpired);
+        // One for this, one for the closure's: no answer holds another.
+        assert_eq!(Arc::strong_count(&meter), 1);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use log::debug;
 
-use super::answers::{Answer, Giving, Reply, Taking, answers};
+use super::answers::{self, Answer, Giving, Reply, Taking};
 use super::frame::{FrameError, FrameReader, write_frames};
 use super::greeting;
 use super::in_flight::{Coming, Meter, Share};
@@ -54,7 +54,7 @@ pub(super) fn serve(
     let meters = [own, Arc::clone(client.in_flight)];
     let (slots, taken) = bounded(shared.settings.max_pipelined);
     // Bounded: each answer but the last, about the connection, has a slot.
-    let (replies, answers) = answers();
+    let (replies, answers) = answers::answers();
     thread::scope(|scope| {
         let writer = thread::Builder::new().name("replies".to_owned()).spawn_scoped(scope, || {
             let (time, held) = (shared.settings.write_time, VecDeque::new());
@@ -146,7 +146,7 @@ struct Writer<'a> {
     taken: Receiver<()>,
     time: Duration,
     pace: &'a Pace,
-    /// Refusals that wait for their turn, and their turns, in order.
+    /// Refusals that wait for their turn, and their turns, in order but for a step of the pace.
     held: VecDeque<(Instant, Answer)>,
 }
 
@@ -190,6 +190,8 @@ impl Writer<'_> {
         let now = Instant::now();
         let refusals = answers
             .extract_if(.., |answer| answer.response.outcome == ClientOutcome::TooManyRequests);
+        // What it would have taken is free: only its place among the requests is held.
+        let refusals = refusals.map(|refusal| Answer { share: None, ..refusal });
         self.held.extend(refusals.map(|refusal| (self.pace.turn(now), refusal)));
     }
 
