@@ -275,6 +275,27 @@ fn p3_what_was_deleted_and_forgotten_is_deleted_at_a_candidate_that_was_away() {
 }
 
 #[test]
+fn p3_older_entries_of_others_are_not_merged() {
+    let mut cluster = Cluster::new(5);
+    cluster.isolate(5);
+    cluster.elect(1);
+    cluster.run(1, Command::put(0, 10));
+    cluster.run(1, Command::put(1, 11));
+    cluster.isolate(4);
+    cluster.run(1, Command::delete(0));
+    for value in 0..9 {
+        cluster.run(1, Command::put(1, value));
+    }
+    assert_eq!(cluster.value(4, 0), Some(10), "node 4 holds what was deleted since");
+    assert!(cluster.durable(2).replica.entry(&Register(0)).is_none(), "node 2 knows no more of it");
+    cluster.cut.clear();
+    cluster.isolate(1);
+    cluster.isolate(3);
+    cluster.elect(5);
+    assert_eq!((cluster.value(5, 0), cluster.value(5, 1)), (None, Some(8)));
+}
+
+#[test]
 fn p3_a_recovery_left_unfinished_does_no_harm() {
     let mut cluster = node_3_fell_behind(7, 2);
     cluster.rest(1);
