@@ -45,6 +45,11 @@ impl<O> Ran<O> {
     }
 }
 
+/// Whether a batch of so many commands and bytes takes no further one. It takes one in any case.
+fn is_full(commands: usize, charged_bytes: usize, config: &Config) -> bool {
+    commands > 0 && (commands >= config.batch_most || charged_bytes >= config.batch_bytes)
+}
+
 /// A batch that is not proposed yet.
 #[derive(Debug)]
 pub(super) struct OpenBatch<M: Machine> {
@@ -75,10 +80,7 @@ impl<M: Machine> OpenBatch<M> {
 
     /// Whether it takes no further command.
     pub(super) fn is_full(&self, config: &Config) -> bool {
-        let takes_one = self.ran.is_empty();
-        !takes_one
-            && (self.ran.len() >= config.batch_most
-                || self.draft.charged_bytes() >= config.batch_bytes)
+        is_full(self.ran.len(), self.draft.charged_bytes(), config)
     }
 
     /// Runs what waits, as far as it fits, on the replica and the decree before the batch.
@@ -95,9 +97,7 @@ impl<M: Machine> OpenBatch<M> {
         }
         let mut batch = Batch::resume(replica, before, std::mem::take(&mut self.draft));
         let slot = batch.slot();
-        while self.ran.is_empty()
-            || self.ran.len() < config.batch_most && batch.charged_bytes() < config.batch_bytes
-        {
+        while !is_full(self.ran.len(), batch.charged_bytes(), config) {
             let Some(Waiting { ticket, command, deadline_ms, since_ms }) = queue.writes.pop_front()
             else {
                 break;

@@ -158,9 +158,10 @@ impl Consensus {
             for _ in 0..EVENTS_PER_STEP {
                 // What there is no room for waits in the channel, and who finds that full is refused
                 // on his own thread.
-                let Some(asked) = self.has_room().then(|| self.requests.take()).flatten() else {
+                if !self.has_room() {
                     break;
-                };
+                }
+                let Some(asked) = self.requests.take() else { break };
                 self.on_request(asked);
             }
             if Instant::now() >= self.next_tick {

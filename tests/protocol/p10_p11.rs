@@ -3,7 +3,7 @@
 use lattistore::lpaxos::{Message, Record, Slot};
 use lattistore::sim::{Command, Register};
 
-use crate::cluster::{Cluster, page_of};
+use crate::cluster::{Cluster, Envelope, page_of};
 
 /// Node 3 is away while registers are set and deleted and others written often; the leader, node 1,
 /// keeps `window_bytes` of patches and drops tombstones as it pleases. Then all links are there again.
@@ -110,34 +110,44 @@ fn p10_a_full_copy_forgets_nothing_page_by_page() {
     assert_eq!((entry.value, entry.version), (None, told.copy.target));
 }
 
-#[test]
-fn p10_a_patch_that_comes_after_its_page_brings_nothing_back() {
+/// Node 3 has accepted the slot that writes `deleted` and nothing later, and is about to get a full copy;
+/// the message that makes it apply that slot is late.
+fn node_3_missed_a_deletion(others: &[u8], deleted: u8) -> (Cluster, Envelope) {
     let mut cluster = Cluster::with(3, |config| {
         config.window_bytes = 1;
         config.tombstone_slots = 2;
         config.page = page_of(2);
     });
     cluster.elect(1);
-    for register in 1..6 {
-        cluster.run(1, Command::put(register, 10));
+    for register in others {
+        cluster.run(1, Command::put(*register, 10));
     }
     cluster.tick(1, 200);
     cluster.settle();
-    // Node 3 accepts slot 6, and what would make it apply it is late.
-    cluster.run(1, Command::put(0, 99));
-    cluster.request(1, Command::delete(0));
+    let written = cluster.run(1, Command::put(deleted, 99)).position.slot;
+    cluster.request(1, Command::delete(deleted));
     let late = cluster.take(|e| e.is("accept") && e.to == 3).remove(0);
     cluster.settle();
     cluster.isolate(3);
     for value in 0..9 {
-        cluster.run(1, Command::put(5, value));
+        cluster.run(1, Command::put(others[others.len() - 1], value));
     }
     cluster.cut.clear();
-    assert!(cluster.durable(1).replica.floor() > Slot(6));
-
+    assert!(cluster.durable(1).replica.floor() > written);
     cluster.tick(1, 200);
+    (cluster, late)
+}
+
+/// The next page of a copy, taken off the wire.
+fn next_page(cluster: &mut Cluster) -> Envelope {
     cluster.settle_if(|e| !e.is("repair-page"));
-    let page = cluster.take(|e| e.is("repair-page")).remove(0);
+    cluster.take(|e| e.is("repair-page")).remove(0)
+}
+
+#[test]
+fn p10_a_patch_that_comes_after_its_page_brings_nothing_back() {
+    let (mut cluster, late) = node_3_missed_a_deletion(&[1, 2, 3, 4, 5], 0);
+    let page = next_page(&mut cluster);
     cluster.deliver_one(page);
     cluster.deliver_one(late);
     assert_eq!(cluster.value(3, 0), Some(99));
@@ -146,31 +156,7 @@ fn p10_a_patch_that_comes_after_its_page_brings_nothing_back() {
 
 #[test]
 fn p10_a_first_page_that_comes_again_does_not_make_a_void_copy_good() {
-    let mut cluster = Cluster::with(3, |config| {
-        config.window_bytes = 1;
-        config.tombstone_slots = 2;
-        config.page = page_of(2);
-    });
-    cluster.elect(1);
-    for register in [1, 2, 4, 5, 6, 7] {
-        cluster.run(1, Command::put(register, 10));
-    }
-    cluster.tick(1, 200);
-    cluster.settle();
-    cluster.run(1, Command::put(3, 99));
-    cluster.request(1, Command::delete(3));
-    let late = cluster.take(|e| e.is("accept") && e.to == 3).remove(0);
-    cluster.settle();
-    cluster.isolate(3);
-    for value in 0..9 {
-        cluster.run(1, Command::put(7, value));
-    }
-    cluster.cut.clear();
-    cluster.tick(1, 200);
-    let next_page = |cluster: &mut Cluster| {
-        cluster.settle_if(|e| !e.is("repair-page"));
-        cluster.take(|e| e.is("repair-page")).remove(0)
-    };
+    let (mut cluster, late) = node_3_missed_a_deletion(&[1, 2, 4, 5, 6, 7], 3);
     let first = next_page(&mut cluster);
     cluster.deliver_one(first.clone());
     let second = next_page(&mut cluster);
