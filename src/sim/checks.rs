@@ -99,6 +99,7 @@ impl<W: Workload> World<W> {
             checked
                 .and_then(|()| self.model.accepted(running.durable(), records))
                 .and_then(|()| self.model.applied(&self.hosts[node].disk, records))
+                .and_then(|()| self.recoveries.merges(node, records, &self.model))
                 .map_err(|why| format!("n{}: {why}", node + 1))?;
         }
         Ok(())

@@ -183,13 +183,16 @@ impl<W: Workload> Host<W> {
         self.writing.take()
     }
 
-    /// Puts an input where the node will find it; false if there is no place or no node.
-    pub(super) fn put(&mut self, input: Input<W>) -> bool {
-        let fits = self.node.is_some() && self.inbox.len() < INBOX_MOST;
-        if fits {
+    /// Whether the node runs and one more input may wait for it.
+    pub(super) fn has_room(&self) -> bool {
+        self.node.is_some() && self.inbox.len() < INBOX_MOST
+    }
+
+    /// Puts an input where the node will find it, if there is room.
+    pub(super) fn put(&mut self, input: Input<W>) {
+        if self.has_room() {
             self.inbox.push_back(input);
         }
-        fits
     }
 
     /// Whether the node can take something in now.

@@ -18,6 +18,7 @@
 //! | `kv_reference.rs` | what the store must answer, in few words |
 //! | `model.rs`, `checks.rs` | invariants of what is durable, and who asks for them |
 //! | `audit.rs`, `pages.rs`, `copies.rs` | what may leave a node |
+//! | `recoveries.rs` | what a candidate may merge |
 //! | `history.rs` | the judgement of answers |
 //! | `explore/` | every order of events in a small scope |
 //! | `coverage.rs`, `watch.rs` | what was reached |
@@ -46,6 +47,7 @@ mod observed;
 mod pages;
 mod power;
 mod random;
+mod recoveries;
 mod register;
 mod register_load;
 mod run;

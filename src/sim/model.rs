@@ -194,6 +194,27 @@ impl<M: Machine> Model<M> {
         Ok(())
     }
 
+    /// Checks what a candidate merges: at or below `best`, how far the farthest of its majority is, it is
+    /// the state after that slot (P3).
+    ///
+    /// # Errors
+    /// When it was overwritten or deleted by then.
+    pub(super) fn recovers(
+        &self,
+        best: Slot,
+        facts: &[(M::Key, Entry<M::Value>)],
+    ) -> Result<(), String> {
+        for (key, entry) in facts.iter().filter(|(_, entry)| entry.version <= best) {
+            let truth = self.written.get(key).and_then(|values| at(values, best));
+            if !agrees(entry, truth) {
+                return Err(format!(
+                    "3: {key:?} = {entry:?} is merged, is {truth:?} after slot {best}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the slot after writes the key. A leader that knows that slot already cannot tell what
     /// the slot before wrote there, and nobody will ask: it proposes that slot again, or is done.
     fn overwritten_after(&self, slot: Slot, key: &M::Key) -> bool {

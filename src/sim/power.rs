@@ -66,6 +66,7 @@ impl<W: Workload> World<W> {
         }
         let write = self.hosts[node].stop();
         self.copies.stopped(node);
+        self.recoveries.stopped(node);
         let flip = self.random.flip();
         self.note(&[4, node as u64], || format!("n{} crashes", node + 1));
         let host = &mut self.hosts[node];

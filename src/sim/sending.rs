@@ -28,6 +28,7 @@ impl<W: Workload> World<W> {
                 .and_then(|()| self.pages.leaves(from, &message, disk))
                 .and_then(|()| self.copies.leaves(from, &message))
                 .map_err(|why| format!("n{}: {why}", from + 1))?;
+            self.recoveries.leaves(from, &message);
             match &message {
                 Message::Accept(accept) => self.proposes(from, accept)?,
                 Message::Prepare(_) if self.hosts[from].led => {

@@ -22,16 +22,18 @@ impl<W: Workload> World<W> {
             message => format!("n{} -> n{}  {}", from + 1, to + 1, words::message(message)),
         });
         self.audit.arrives(from, to, &message);
-        if !self.give(to, Input::Message(from, message)) {
+        if self.hosts[to].has_room() {
+            self.recoveries.arrives(from, to, &message);
+        } else {
             self.coverage.reached(Path::InboxFull);
         }
+        self.give(to, Input::Message(from, message));
     }
 
-    /// Puts an input before a node and sees to it that it will be taken in.
-    pub(super) fn give(&mut self, node: usize, input: Input<W>) -> bool {
-        let is_put = self.hosts[node].put(input);
+    /// Puts an input before a node, if there is room, and sees to it that what waits is taken in.
+    pub(super) fn give(&mut self, node: usize, input: Input<W>) {
+        self.hosts[node].put(input);
         self.wake_later(node);
-        is_put
     }
 
     pub(super) fn wake_later(&mut self, node: usize) {

@@ -16,6 +16,7 @@ use super::model::Model;
 use super::network::Links;
 use super::pages::Pages;
 use super::random::Random;
+use super::recoveries::Recoveries;
 use super::scenario::{Fault, Scenario};
 use super::trace::Trace;
 use super::workload::Workload;
@@ -52,6 +53,7 @@ pub(super) struct World<W: Workload> {
     pub(super) audit: Audit,
     pub(super) pages: Pages<Key<W>, Value<W>>,
     pub(super) copies: Copies<Key<W>>,
+    pub(super) recoveries: Recoveries,
     agenda: Agenda<W>,
 }
 
@@ -75,6 +77,7 @@ impl<W: Workload> World<W> {
             audit: Audit::new(nodes),
             pages: Pages::new(),
             copies: Copies::new(nodes),
+            recoveries: Recoveries::new(nodes),
             agenda: Agenda::new(),
             now_us: 0,
             scenario,
