@@ -21,7 +21,7 @@ use super::message::{
     Previous, Progress, Promise, PromisePage, Refused, RepairPage, RepairPatches,
 };
 use super::patch::{Page, Patch, Proposal};
-use super::replica::TOMBSTONE_DISTANCE;
+use super::replica::{TOMBSTONE_DISTANCE, may_have_dropped};
 
 pub(super) type MessageOf<M> = Message<<M as Machine>::Key, <M as Machine>::Value>;
 type Reply<M> = Option<MessageOf<M>>;
@@ -277,7 +277,7 @@ impl<M: Machine> Acceptor<M> {
             return self.refusal(ballot);
         }
         self.promise(ballot);
-        let sound = copy.floor <= copy.target && page.follows(after.as_ref());
+        let sound = may_have_dropped(copy.floor, copy.target) && page.follows(after.as_ref());
         if !sound || self.complete() < copy.base {
             return self.progress(ballot);
         }
@@ -330,10 +330,12 @@ impl<M: Machine> Acceptor<M> {
         }
     }
 
-    /// Notes what is missing after a full copy.
+    /// After a full copy, what its source may have dropped is missing here too. The own tombstones
+    /// as old as that go as well: where the source has dropped a later one of the same key, the own
+    /// tombstone would stand in its place in a copy made from here, and hide that deletion.
     pub(super) fn raise_floor(&mut self, floor: Slot) {
         if floor > self.durable.replica.floor() {
-            self.change(Record::RaiseFloor(floor));
+            self.change(Record::DropTombstones(floor));
         }
     }
 }

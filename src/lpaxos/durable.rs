@@ -39,9 +39,7 @@ pub enum Record<K, V> {
     Merge(Vec<(K, Entry<V>)>),
     /// Every decree up to the slot is reflected (P3, P10).
     RaiseComplete(Slot),
-    /// Tombstones up to the slot are missing after a full copy (P3, P10).
-    RaiseFloor(Slot),
-    /// Drop tombstones up to the slot (P11).
+    /// Drop tombstones up to the slot (P11; after a full copy, P3 and P10).
     DropTombstones(Slot),
 }
 
@@ -89,7 +87,6 @@ impl<K: Ord + Clone, V: Clone> Durable<K, V> {
                 }
             }
             Record::RaiseComplete(slot) => self.replica.raise_complete(*slot),
-            Record::RaiseFloor(slot) => self.replica.raise_floor(*slot),
             Record::DropTombstones(floor) => self.replica.drop_tombstones(*floor),
         }
     }

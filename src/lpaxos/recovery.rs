@@ -17,6 +17,7 @@ use super::members::Members;
 use super::message::{FetchPage, Message, Prepare, Promise, PromisePage};
 use super::outbox::Output;
 use super::patch::{Page, Proposal};
+use super::replica::may_have_dropped;
 
 /// What a candidate knows at the end of its recovery.
 #[derive(Debug)]
@@ -94,7 +95,7 @@ impl<M: Machine> Recovery<M> {
         majority: usize,
         now_ms: u64,
     ) {
-        let sound = promise.page.follows(None) && promise.floor <= promise.complete;
+        let sound = promise.page.follows(None) && may_have_dropped(promise.floor, promise.complete);
         let is_news = self.sources.is_none() && !self.promises.contains_key(&from);
         if promise.ballot != self.ballot || !is_news || !sound {
             return;

@@ -2,7 +2,8 @@
 //!
 //! Invariant: a replica with `complete` = c holds exactly the state after decree c on all keys whose
 //! latest version is at most c; a dropped tombstone reads as absent. It may hold newer entries too.
-//! Invariant: `complete` and `floor` never go down, and `floor` <= `complete`.
+//! Invariant: `complete` and `floor` never go down, `floor` <= `complete`, and no tombstone is at or below
+//! `floor`: an old one would hide from a full copy that its key was set and deleted again since.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,13 @@ use super::ballot::Slot;
 use super::patch::{Entry, Page, Patch};
 
 /// How many slots below `complete` a tombstone must be to be dropped (P11; one less is not safe).
-pub const TOMBSTONE_DISTANCE: u64 = 2;
+pub(super) const TOMBSTONE_DISTANCE: u64 = 2;
+
+/// Whether a node that reflects all up to `complete` may have dropped tombstones up to `floor` (P11).
+pub fn may_have_dropped(floor: Slot, complete: Slot) -> bool {
+    let least = floor.0.checked_add(TOMBSTONE_DISTANCE);
+    floor == Slot::ZERO || least.is_some_and(|least| least <= complete.0)
+}
 
 /// How far one page may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +53,8 @@ impl<K: Ord + Clone, V: Clone> Default for Replica<K, V> {
 
 impl<K: Ord + Clone, V: Clone> Replica<K, V> {
     /// The replica that holds just these entries, for a start-up that reads them back; fastest when
-    /// they come in ascending order of keys.
+    /// they come in ascending order of keys. Tombstones at or below `floor`, which older versions left
+    /// behind, are dropped (P11).
     ///
     /// # Panics
     /// When `floor` is above `complete`.
@@ -56,7 +64,9 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
         floor: Slot,
     ) -> Replica<K, V> {
         assert!(floor <= complete, "floor {floor} above complete {complete}");
-        let entries: BTreeMap<K, Entry<V>> = entries.into_iter().collect();
+        let is_kept = |entry: &Entry<V>| entry.value.is_some() || entry.version > floor;
+        let entries = entries.into_iter().filter(|(_, entry)| is_kept(entry));
+        let entries: BTreeMap<K, Entry<V>> = entries.collect();
         let tombstones = entries
             .iter()
             .filter(|(_, entry)| entry.value.is_none())
@@ -163,16 +173,10 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
         self.complete = self.complete.max(slot);
     }
 
-    /// Notes that tombstones of version `slot` and below are missing here; never goes down.
-    pub(super) fn raise_floor(&mut self, slot: Slot) {
-        assert!(slot <= self.complete, "floor {slot} above complete {}", self.complete);
-        self.floor = self.floor.max(slot);
-    }
-
     /// P11: drops every tombstone of version `floor` and below.
     pub(super) fn drop_tombstones(&mut self, floor: Slot) {
         assert!(
-            floor.0 + TOMBSTONE_DISTANCE <= self.complete.0,
+            may_have_dropped(floor, self.complete),
             "dropping tombstones up to {floor} with complete {}",
             self.complete
         );
@@ -184,7 +188,7 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
                 self.entries.remove(&key);
             }
         }
-        self.raise_floor(floor);
+        self.floor = self.floor.max(floor);
     }
 
     /// The version of the oldest tombstone.

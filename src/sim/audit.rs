@@ -85,7 +85,7 @@ impl Audit {
     pub(super) fn reads(&self, node: usize, nodes: usize) -> Result<(), String> {
         let confirmed = self.rounds[node].confirmed.count_ones() + 1;
         if u64::from(confirmed) * 2 <= u64::try_from(nodes).unwrap_or(u64::MAX) {
-            return Err(format!("n{}: 8: reads ran with {confirmed} confirmations", node + 1));
+            return Err(format!("n{}: P8: reads ran with {confirmed} confirmations", node + 1));
         }
         Ok(())
     }

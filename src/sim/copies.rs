@@ -88,7 +88,7 @@ impl<K: Ord + Clone> Copies<K> {
                     self.taken[from] =
                         Some(Taken { name, floor, becomes_void: false, is_void: false });
                 } else if self.taken[from].as_ref().is_none_or(|t| t.name != name || t.is_void) {
-                    return Err("10: a node goes on with a full copy that is void".into());
+                    return Err("P10: a node goes on with a full copy that is void".into());
                 }
             }
             _ => {}

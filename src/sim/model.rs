@@ -130,7 +130,7 @@ impl<M: Machine> Model<M> {
             return Err("4: accepted above the promise".into());
         }
         if now.floor.0 > 0 && now.floor.0 + 2 > now.complete.0 {
-            return Err(format!("11: floor {} with complete {}", now.floor, now.complete));
+            return Err(format!("P11: floor {} with complete {}", now.floor, now.complete));
         }
         self.marks[node] = now;
         self.check_replica(durable)
@@ -208,7 +208,7 @@ impl<M: Machine> Model<M> {
             let truth = self.written.get(key).and_then(|values| at(values, best));
             if !agrees(entry, truth) {
                 return Err(format!(
-                    "3: {key:?} = {entry:?} is merged, is {truth:?} after slot {best}"
+                    "P3: {key:?} = {entry:?} is merged, is {truth:?} after slot {best}"
                 ));
             }
         }
@@ -264,6 +264,12 @@ impl<M: Machine> Model<M> {
             }
             return Err(format!("5: {key:?} is missing at complete {complete}"));
         };
+        if entry.value.is_none() && entry.version <= replica.floor() {
+            let (version, floor) = (entry.version, replica.floor());
+            return Err(format!(
+                "8: the tombstone {version} of {key:?} is not above floor {floor}"
+            ));
+        }
         let was_chosen =
             entry.version <= self.last() && agrees(entry, at(values, complete.max(entry.version)));
         if was_chosen || self.overwritten_after(complete, key) {

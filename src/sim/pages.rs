@@ -96,6 +96,6 @@ impl<K: Ord + Clone, V: Clone + PartialEq> Pages<K, V> {
         if told.eq(page.entries.iter().map(|(key, entry)| (key, entry))) {
             return Ok(());
         }
-        Err(format!("2: a page of the promise of {} is not as of that promise", place.1))
+        Err(format!("P2: a page of the promise of {} is not as of that promise", place.1))
     }
 }

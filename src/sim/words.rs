@@ -71,7 +71,6 @@ pub(super) fn record<K: Debug + Ord, V: Debug>(record: &Record<K, V>) -> String 
         Record::Apply(slot, applied) => format!("applied slot {slot}: {}", patch(applied)),
         Record::Merge(entries) => format!("merged {}", facts(entries)),
         Record::RaiseComplete(slot) => format!("complete {slot}"),
-        Record::RaiseFloor(slot) => format!("floor {slot}"),
         Record::DropTombstones(slot) => format!("dropped tombstones up to {slot}"),
     }
 }

@@ -21,6 +21,7 @@ mod tag {
     pub(super) const APPLY: u8 = 4;
     pub(super) const MERGE: u8 = 5;
     pub(super) const RAISE_COMPLETE: u8 = 6;
+    /// Older versions wrote it after a full copy, and left old tombstones behind.
     pub(super) const RAISE_FLOOR: u8 = 7;
     pub(super) const DROP_TOMBSTONES: u8 = 8;
 }
@@ -53,7 +54,6 @@ pub(super) fn put_record(out: &mut Vec<u8>, record: &Record<Key, Value>) {
             entries.iter().for_each(|(key, entry)| put_entry(out, key, entry));
         }
         Record::RaiseComplete(slot) => put_slot(out, tag::RAISE_COMPLETE, *slot),
-        Record::RaiseFloor(slot) => put_slot(out, tag::RAISE_FLOOR, *slot),
         Record::DropTombstones(slot) => put_slot(out, tag::DROP_TOMBSTONES, *slot),
     }
 }
@@ -66,8 +66,7 @@ pub(super) fn take_record(input: Input) -> Option<Record<Key, Value>> {
         tag::APPLY => Record::Apply(take_slot(input)?, Arc::new(take_patch(input)?)),
         tag::MERGE => Record::Merge(take_list(input, take_entry)?),
         tag::RAISE_COMPLETE => Record::RaiseComplete(take_slot(input)?),
-        tag::RAISE_FLOOR => Record::RaiseFloor(take_slot(input)?),
-        tag::DROP_TOMBSTONES => Record::DropTombstones(take_slot(input)?),
+        tag::RAISE_FLOOR | tag::DROP_TOMBSTONES => Record::DropTombstones(take_slot(input)?),
         _ => return None,
     })
 }
@@ -194,7 +193,6 @@ mod tests {
             Record::Apply(Slot(4), patch),
             Record::Merge(vec![(key("x"), entry(Some(key("y")))), (key(""), entry(None))]),
             Record::RaiseComplete(Slot(11)),
-            Record::RaiseFloor(Slot(5)),
             Record::DropTombstones(Slot(6)),
         ]
     }

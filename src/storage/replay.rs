@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use crate::lpaxos::{Durable, Patch, Record, Slot, TOMBSTONE_DISTANCE};
+use crate::lpaxos::{Durable, Patch, Record, Slot, may_have_dropped};
 
 use super::{Key, Value};
 
@@ -100,11 +100,9 @@ fn check(durable: &Durable<Key, Value>, record: &Record<Key, Value>) -> Result<(
             *slot > Slot::ZERO && *slot == durable.accepted_slot(),
             "it applies a proposal that is not accepted",
         ),
-        Record::RaiseFloor(slot) => (*slot <= complete, "it raises the floor too far"),
-        Record::DropTombstones(slot) => (
-            slot.0.checked_add(TOMBSTONE_DISTANCE).is_some_and(|least| least <= complete.0),
-            "it drops tombstones that are needed",
-        ),
+        Record::DropTombstones(slot) => {
+            (may_have_dropped(*slot, complete), "it drops tombstones that are needed")
+        }
         Record::Apply(..) | Record::Merge(_) | Record::RaiseComplete(_) => (true, ""),
     };
     if kept { Ok(()) } else { Err(what) }

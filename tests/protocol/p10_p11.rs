@@ -170,6 +170,82 @@ fn p10_a_first_page_that_comes_again_does_not_make_a_void_copy_good() {
     converge(&mut cluster);
 }
 
+/// Register 0 was deleted, set and deleted again, and the last tombstone is gone. Node 4, which was away
+/// since the first, holds that tombstone; node 5, which was away since the second, holds the value.
+fn nodes_4_and_5_were_away() -> Cluster {
+    let mut cluster = Cluster::with(5, |config| {
+        config.window_bytes = 1;
+        config.tombstone_slots = 2;
+        config.tombstones_per_step = 1;
+        config.page = page_of(2);
+    });
+    let settle_all = |cluster: &mut Cluster| {
+        cluster.tick(1, 200);
+        cluster.settle();
+    };
+    cluster.elect(1);
+    for register in 0..6 {
+        cluster.run(1, Command::put(register, 10));
+    }
+    for register in [1, 2, 3, 0] {
+        cluster.run(1, Command::delete(register));
+    }
+    settle_all(&mut cluster);
+    cluster.isolate(4);
+    cluster.run(1, Command::put(0, 11));
+    settle_all(&mut cluster);
+    cluster.isolate(5);
+    cluster.run(1, Command::delete(0));
+    for value in 0..9 {
+        cluster.run(1, Command::put(5, value));
+    }
+    settle_all(&mut cluster);
+    cluster.cut.clear();
+    assert!(cluster.durable(4).replica.entry(&Register(0)).is_some_and(|e| e.value.is_none()));
+    assert_eq!(cluster.value(5, 0), Some(11));
+    for node in 1..=3 {
+        assert!(cluster.durable(node).replica.entry(&Register(0)).is_none());
+    }
+    cluster
+}
+
+/// Node 4 has got a full copy and leads: it brings up node 5.
+fn node_4_brings_up_node_5(cluster: &mut Cluster) {
+    for _ in 0..12 {
+        cluster.tick(4, 200);
+        cluster.settle();
+    }
+    assert!(cluster.durable(4).replica.floor() >= Slot(9), "it got a full copy");
+    assert_eq!(cluster.complete(5), cluster.complete(4));
+    assert_eq!(cluster.value(5, 0), None);
+}
+
+#[test]
+fn p10_a_full_copy_leaves_no_older_tombstone_that_would_hide_a_later_deletion() {
+    let mut cluster = nodes_4_and_5_were_away();
+    cluster.isolate(5);
+    while cluster.complete(4) < cluster.complete(1) {
+        cluster.tick(1, 200);
+        cluster.settle();
+    }
+    cluster.rest(1);
+    cluster.isolate(1);
+    cluster.cut.retain(|(from, to)| *from == 1 || *to == 1);
+    cluster.isolate(3);
+    cluster.elect(4);
+    node_4_brings_up_node_5(&mut cluster);
+}
+
+#[test]
+fn p3_nor_does_that_of_a_candidate() {
+    let mut cluster = nodes_4_and_5_were_away();
+    cluster.rest(1);
+    cluster.isolate(1);
+    cluster.isolate(3);
+    cluster.elect(4);
+    node_4_brings_up_node_5(&mut cluster);
+}
+
 #[test]
 fn p10_pages_may_be_repeated_and_the_node_votes_meanwhile() {
     let mut cluster = node_3_was_away(1, 2);

@@ -112,10 +112,9 @@ pub(crate) fn round(random: &mut Random, state: &State) -> Round {
             }
             10..=12 => Record::Merge(facts(random, complete)),
             13 => Record::RaiseComplete(Slot(complete + random.below(4))),
-            14 if random.below(4) == 0 => {
-                Record::RaiseFloor(Slot(complete.saturating_sub(random.below(4))))
+            15 if complete > 2 => {
+                Record::DropTombstones(Slot(complete.saturating_sub(2 + random.below(4))))
             }
-            15 if complete > 2 => Record::DropTombstones(Slot(complete - 2)),
             _ => continue,
         };
         after.change(&record);
