@@ -145,7 +145,7 @@ fn replay<'a, W: Workload>(
             let outcome = W::replay(&mut state, &run.command, run.position);
             if !W::agree(&outcome, &run.outcome) {
                 let ran = words::<W>(run);
-                return Err(format!("8: the read {ran} should have come to {outcome:?}"));
+                return Err(format!("P8: the read {ran} should have come to {outcome:?}"));
             }
             if let Some(request) = run.request {
                 ran.insert(request, run);

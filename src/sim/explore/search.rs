@@ -278,7 +278,7 @@ impl State {
         }
         let after = &mut self.after[usize::from(request)];
         if slot.0 < u64::from(*after) {
-            return Err(format!("8: an answer as of slot {slot}, after one of {after}"));
+            return Err(format!("P8: an answer as of slot {slot}, after one of {after}"));
         }
         *after = 0;
         self.answered = self.answered.max(u8::try_from(slot.0).unwrap_or(u8::MAX));
