@@ -16,7 +16,7 @@ use lattistore::storage::{
 type State = Durable<Key, Value>;
 
 fn key(number: u64) -> Key {
-    Bytes::from(format!("{number:016x}"))
+    Key::from(&*format!("{number:016x}"))
 }
 
 fn value(number: u64) -> Value {

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod client;
 pub mod history;
+pub mod key;
 pub mod kv;
 pub mod lang;
 pub mod limits;

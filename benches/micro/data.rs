@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use lattistore::kv::{Key, Value};
 use lattistore::lpaxos::{Ballot, Durable, Entry, NodeId, Patch, Record, Replica, Slot};
 
 /// The size of all values.
@@ -16,7 +16,7 @@ pub(crate) const KEY_BYTES: usize = 16;
 pub(crate) const BALLOT: Ballot = Ballot { round: 1, node: NodeId(1) };
 
 /// A patch of the machine.
-pub(crate) type Writes = Arc<Patch<Bytes, Bytes>>;
+pub(crate) type Writes = Arc<Patch<Key, Value>>;
 
 /// The key of this number.
 pub(crate) fn user_key(number: u64) -> String {
@@ -28,16 +28,16 @@ pub(crate) fn user_value(number: u64) -> String {
     format!("{number:0width$}", width = VALUE_BYTES)
 }
 
-fn key(number: u64) -> Bytes {
-    Bytes::from(user_key(number))
+fn key(number: u64) -> Key {
+    Key::from(&*user_key(number))
 }
 
-fn value(number: u64) -> Bytes {
-    Bytes::from(user_value(number))
+fn value(number: u64) -> Value {
+    Value::from(user_value(number))
 }
 
 /// A state with so many keys, all of slot 1.
-pub(crate) fn state(keys: u64) -> Durable<Bytes, Bytes> {
+pub(crate) fn state(keys: u64) -> Durable<Key, Value> {
     let entry = |number| Entry { value: Some(value(number)), version: Slot(1) };
     let entries = (0..keys).map(|number| (key(number), entry(number)));
     let replica = Replica::restore(entries, Slot(1), Slot::ZERO);

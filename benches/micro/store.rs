@@ -4,10 +4,9 @@
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use lattistore::kv::{Command, Outcome, SessionNumber, Store};
+use lattistore::kv::{Command, Key, Outcome, SessionNumber, Store, Value};
 use lattistore::lang::{Params, Program, compile};
 use lattistore::lpaxos::{Batch, Durable, Machine, Position, Record};
 
@@ -58,7 +57,7 @@ impl Work {
 
 /// All keys, and a session.
 struct Filled {
-    durable: Durable<Bytes, Bytes>,
+    durable: Durable<Key, Value>,
     session: SessionNumber,
 }
 
@@ -79,7 +78,7 @@ fn execute(program: &Arc<Program>, params: Params, session: Option<SessionNumber
 
 /// Runs commands as one batch and applies what they wrote; gives the outcome of the last.
 fn choose(
-    durable: &mut Durable<Bytes, Bytes>,
+    durable: &mut Durable<Key, Value>,
     commands: impl IntoIterator<Item = Command>,
 ) -> Option<Outcome> {
     let slot = durable.replica.complete().next();

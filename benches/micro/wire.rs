@@ -1,8 +1,8 @@
 //! The message that carries a decree to the other nodes. The leader encodes it once for all.
 
-use bytes::Bytes;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
+use lattistore::kv::{Key, Value};
 use lattistore::lpaxos::{Accept, Message, Previous, Slot};
 use lattistore::wire::{decode_peer, encode_peer};
 
@@ -12,7 +12,7 @@ const WRITES: [usize; 2] = [32, 256];
 /// Before the message in a frame stands its length.
 const LENGTH_BYTES: usize = 4;
 
-fn accept(writes: usize) -> Message<Bytes, Bytes> {
+fn accept(writes: usize) -> Message<Key, Value> {
     let patch = Random::new().patch(writes, 1_000_000);
     Message::Accept(Accept {
         ballot: BALLOT,

@@ -1,6 +1,8 @@
 //! How the kinds of entries share one map: a first byte for each kind.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+
+use crate::key::Key;
 
 /// `m`: how many sessions there are, and the number of the next.
 pub(super) const SESSION_COUNTS: &[u8] = b"mcounts";
@@ -15,27 +17,21 @@ const SESSION: u8 = b's';
 const ANSWER: u8 = b'a';
 
 /// The entry of a user's key.
-pub(super) fn user(key: &[u8]) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(1 + key.len());
-    bytes.put_u8(USER);
-    bytes.put_slice(key);
-    bytes.freeze()
+pub(super) fn user(key: &[u8]) -> Key {
+    Key::joined(&[&[USER], key])
 }
 
 /// After the last entry of a user's key.
 pub(super) const USER_END: &[u8] = &[USER + 1];
 
 /// The user's key in the key of its entry.
-pub(super) fn user_key(entry_key: &Bytes) -> Bytes {
-    entry_key.slice(1..)
+pub(super) fn user_key(entry_key: &Key) -> Bytes {
+    Bytes::copy_from_slice(entry_key.get(1..).unwrap_or_default())
 }
 
 /// The entry of a session.
-pub(super) fn session(id: u64) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(9);
-    bytes.put_u8(SESSION);
-    bytes.put_u64(id);
-    bytes.freeze()
+pub(super) fn session(id: u64) -> Key {
+    Key::joined(&[&[SESSION], &id.to_be_bytes()])
 }
 
 /// The bounds of all entries of sessions.
@@ -48,12 +44,8 @@ pub(super) fn session_id(entry_key: &[u8]) -> Option<u64> {
 }
 
 /// The entry of a kept answer.
-pub(super) fn answer(session: u64, place: u32) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(13);
-    bytes.put_u8(ANSWER);
-    bytes.put_u64(session);
-    bytes.put_u32(place);
-    bytes.freeze()
+pub(super) fn answer(session: u64, place: u32) -> Key {
+    Key::joined(&[&[ANSWER], &session.to_be_bytes(), &place.to_be_bytes()])
 }
 
 #[cfg(test)]

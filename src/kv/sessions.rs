@@ -14,7 +14,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::answers;
 use super::command::{Outcome, SessionNumber};
-use super::keys;
+use super::{Key, Value, keys};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Position, Replica, Slot};
 
@@ -36,13 +36,13 @@ const DELETED_PER_SWEEP: usize = 16_384;
 /// What an entry of a session or the deletion of an answer takes in a decree, at most.
 const ENTRY_BYTES: usize = ENTRY_OVERHEAD_BYTES + 32;
 
-type StoreBatch<'a> = Batch<'a, Bytes, Bytes>;
+type StoreBatch<'a> = Batch<'a, Key, Value>;
 
 /// Whether a numbered transaction is to be run.
 #[derive(Debug)]
 pub(super) enum Admission {
     /// Run it, and keep its answer in the entry of this key.
-    Run(Bytes),
+    Run(Key),
     /// Do not; this is the answer.
     Answered(Outcome),
 }
@@ -88,7 +88,7 @@ fn put_counts(batch: &mut StoreBatch<'_>, open: u64, next: u64) {
     let mut bytes = BytesMut::with_capacity(16);
     bytes.put_u64(open);
     bytes.put_u64(next);
-    batch.put(Bytes::from_static(keys::SESSION_COUNTS), Some(bytes.freeze()));
+    batch.put(Key::new(keys::SESSION_COUNTS), Some(bytes.freeze()));
 }
 
 /// Opens a session. Its id was never given before.
@@ -134,7 +134,7 @@ impl Sweeps {
 
 /// Whether it is time to sweep: there are sessions, and the last sweep is long ago, or, by this
 /// leader's clock, still to come.
-pub(super) fn sweep_is_due(now_ms: u64, replica: &Replica<Bytes, Bytes>) -> bool {
+pub(super) fn sweep_is_due(now_ms: u64, replica: &Replica<Key, Value>) -> bool {
     let last_ms = Sweeps::read(replica.get(keys::SWEEPS)).map(|sweeps| sweeps.last_ms);
     let due = last_ms.is_none_or(|last| now_ms < last || now_ms - last >= SWEEP_PERIOD_MS);
     due && all_sessions(&Batch::new(replica)).next().is_some()
@@ -160,7 +160,7 @@ pub(super) fn sweep(now_ms: u64, position: Position, batch: &mut StoreBatch<'_>)
         let oldest = sweeps.slots.remove(0);
         expire(oldest, batch);
     }
-    batch.put(Bytes::from_static(keys::SWEEPS), Some(sweeps.bytes()));
+    batch.put(Key::new(keys::SWEEPS), Some(sweeps.bytes()));
     Outcome::Swept
 }
 
@@ -177,7 +177,7 @@ fn expire(oldest: Slot, batch: &mut StoreBatch<'_>) {
             continue;
         }
         let answers = (0..window).map(|place| keys::answer(session, place));
-        let kept: Vec<Bytes> = answers.filter(|key| batch.get(&**key).is_some()).collect();
+        let kept: Vec<Key> = answers.filter(|key| batch.get(&**key).is_some()).collect();
         deleted += 1 + kept.len();
         batch.charge(ENTRY_BYTES * (1 + kept.len()));
         open = open.saturating_sub(1);

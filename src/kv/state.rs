@@ -4,12 +4,12 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use super::keys;
+use super::{Key, Value, keys};
 use crate::lang::Snapshot;
 use crate::lpaxos::Batch;
 
 /// The users' part of what a batch shows.
-pub(super) struct UserKeys<'a, 'b>(pub(super) &'b Batch<'a, Bytes, Bytes>);
+pub(super) struct UserKeys<'a, 'b>(pub(super) &'b Batch<'a, Key, Value>);
 
 impl Snapshot for UserKeys<'_, '_> {
     fn get(&self, key: &str) -> Option<Bytes> {
@@ -30,7 +30,7 @@ impl Snapshot for UserKeys<'_, '_> {
         let to = match to {
             Bound::Included(key) => Bound::Included(keys::user(key.as_bytes())),
             Bound::Excluded(key) => Bound::Excluded(keys::user(key.as_bytes())),
-            Bound::Unbounded => Bound::Excluded(Bytes::from_static(keys::USER_END)),
+            Bound::Unbounded => Bound::Excluded(Key::new(keys::USER_END)),
         };
         let rows = self.0.range::<[u8]>((as_slice(&from), as_slice(&to)), reverse);
         Box::new(rows.filter_map(|row| Some((text(&keys::user_key(row.key)), text(row.value?)))))
@@ -46,7 +46,7 @@ fn text(bytes: &Bytes) -> Bytes {
     }
 }
 
-fn as_slice(bound: &Bound<Bytes>) -> Bound<&[u8]> {
+fn as_slice(bound: &Bound<Key>) -> Bound<&[u8]> {
     match bound {
         Bound::Included(key) => Bound::Included(key),
         Bound::Excluded(key) => Bound::Excluded(key),

@@ -1,12 +1,11 @@
 //! The patch machine that LPaxos replicates.
 
-use bytes::Bytes;
-
 use super::answers;
 use super::command::{Command, Outcome, SessionNumber};
 use super::keys;
 use super::sessions::{self, Admission};
 use super::state::UserKeys;
+use super::{Key, Value};
 use crate::lang::{Params, Program};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Machine, Position, Replica};
@@ -22,11 +21,11 @@ pub struct Store {
     swept_ms: u64,
 }
 
-type StoreBatch<'a> = Batch<'a, Bytes, Bytes>;
+type StoreBatch<'a> = Batch<'a, Key, Value>;
 
 impl Machine for Store {
-    type Key = Bytes;
-    type Value = Bytes;
+    type Key = Key;
+    type Value = Value;
     type Command = Command;
     type Outcome = Outcome;
 
@@ -53,11 +52,11 @@ impl Machine for Store {
         }
     }
 
-    fn size(key: &Bytes, value: Option<&Bytes>) -> usize {
-        ENTRY_OVERHEAD_BYTES + key.len() + value.map_or(0, Bytes::len)
+    fn size(key: &Key, value: Option<&Value>) -> usize {
+        ENTRY_OVERHEAD_BYTES + key.len() + value.map_or(0, Value::len)
     }
 
-    fn housekeeping(&mut self, now_ms: u64, replica: &Replica<Bytes, Bytes>) -> Option<Command> {
+    fn housekeeping(&mut self, now_ms: u64, replica: &Replica<Key, Value>) -> Option<Command> {
         let asked = now_ms.saturating_sub(self.swept_ms) < sessions::SWEEP_PERIOD_MS;
         if asked || !sessions::sweep_is_due(now_ms, replica) {
             return None;

@@ -16,9 +16,15 @@ use super::ballot::{Ballot, Slot};
 pub const MOST_PATCH_BYTES: usize = 6 << 20;
 
 /// The writes of one decree in ascending order of keys; `None` deletes.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch<K, V> {
     writes: Vec<(K, Option<V>)>,
+}
+
+impl<K, V> Default for Patch<K, V> {
+    fn default() -> Patch<K, V> {
+        Patch { writes: Vec::new() }
+    }
 }
 
 impl<K: Ord, V> Patch<K, V> {

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use crossbeam_channel::Receiver;
 use forming::Forming;
 use log::{debug, info, warn};
@@ -24,7 +23,7 @@ use super::gate::{Cluster, Event, Gate};
 use super::links::Links;
 use super::requests::{Asked, Requests};
 use super::status;
-use crate::kv::{self, Store};
+use crate::kv::{self, Key, Store, Value};
 use crate::lpaxos::{Answer, Config, Durable, Node, NodeId, Output, Ready, Request, Ticket};
 use crate::storage::Storage;
 use crate::transport::{self, Answers, Reply};
@@ -81,7 +80,7 @@ pub(super) struct Start {
     pub(super) gate: Arc<Gate>,
     pub(super) links: Links,
     pub(super) storage: Box<dyn Storage>,
-    pub(super) durable: Durable<Bytes, Bytes>,
+    pub(super) durable: Durable<Key, Value>,
     /// The roster of the cluster that the node belongs to already.
     pub(super) roster: Option<Roster>,
     pub(super) events: Receiver<Event>,

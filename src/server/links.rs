@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use super::formation::Roster;
+use crate::kv::{Key, Value};
 use crate::lpaxos::{Message, NodeId};
 use crate::transport::PeerSender;
 use crate::wire::{Introduction, encode_introduction, encode_peer};
@@ -66,7 +67,7 @@ impl Links {
 
     /// Sends messages of the protocol. What does not fit into a peer's queue is dropped: the protocol
     /// sends it again.
-    pub(super) fn send(&self, messages: &[(NodeId, Message<Bytes, Bytes>)]) {
+    pub(super) fn send(&self, messages: &[(NodeId, Message<Key, Value>)]) {
         for (to, frame) in frames(messages) {
             if let Some(sender) = self.by_node.get(&to) {
                 sender.send(frame);
@@ -89,8 +90,8 @@ impl Links {
 }
 
 /// Encodes messages; one that goes to several peers in a row is encoded once.
-fn frames(messages: &[(NodeId, Message<Bytes, Bytes>)]) -> impl Iterator<Item = (NodeId, Bytes)> {
-    let mut last: Option<(&Message<Bytes, Bytes>, Bytes)> = None;
+fn frames(messages: &[(NodeId, Message<Key, Value>)]) -> impl Iterator<Item = (NodeId, Bytes)> {
+    let mut last: Option<(&Message<Key, Value>, Bytes)> = None;
     messages.iter().map(move |(to, message)| {
         let frame = match &last {
             Some((same, frame)) if *same == message => frame.clone(),

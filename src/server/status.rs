@@ -1,9 +1,7 @@
 //! How a node says it is.
 
-use bytes::Bytes;
-
 use super::gate::Cluster;
-use crate::kv::Store;
+use crate::kv::{Key, Store, Value};
 use crate::lpaxos::{Durable, Node, NodeId};
 use crate::storage;
 use crate::wire::{MemberStatus, NodeStatus, Sizes};
@@ -11,7 +9,7 @@ use crate::wire::{MemberStatus, NodeStatus, Sizes};
 /// A node that belongs to no cluster yet.
 pub(super) fn of_forming(
     me: NodeId,
-    durable: &Durable<Bytes, Bytes>,
+    durable: &Durable<Key, Value>,
     sizes: Sizes,
     uptime_ms: u64,
 ) -> NodeStatus {

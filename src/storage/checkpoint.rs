@@ -23,7 +23,7 @@ use bytes::{Buf, BufMut};
 use crate::lpaxos::{Ballot, Entry, Proposal, Slot};
 
 use super::codec::{
-    Input, put_ballot, put_bytes, put_entry, put_proposal, take_ballot, take_bytes, take_entry,
+    Input, put_ballot, put_bytes, put_entry, put_proposal, take_ballot, take_entry, take_key,
     take_list, take_proposal, take_slot, take_u64,
 };
 use super::format::{StoreId, checksum};
@@ -102,7 +102,7 @@ impl Page {
         let as_of = take_u64(input)?;
         let until = match input.try_get_u8().ok()? {
             0 => None,
-            1 => Some(take_bytes(input)?),
+            1 => Some(take_key(input)?),
             _ => return None,
         };
         let entries = take_list(input, take_entry)?;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut};
 
 use crate::lpaxos::{Ballot, Entry, NodeId, Patch, Proposal, Record, Slot};
 
@@ -102,7 +102,7 @@ fn put_patch(out: &mut Vec<u8>, patch: &Patch<Key, Value>) {
 }
 
 fn take_patch(input: Input) -> Option<Patch<Key, Value>> {
-    Patch::from_sorted(take_list(input, |input| Some((take_bytes(input)?, take_value(input)?)))?)
+    Patch::from_sorted(take_list(input, |input| Some((take_key(input)?, take_value(input)?)))?)
 }
 
 pub(super) fn put_entry(out: &mut Vec<u8>, key: &Key, entry: &Entry<Value>) {
@@ -112,7 +112,7 @@ pub(super) fn put_entry(out: &mut Vec<u8>, key: &Key, entry: &Entry<Value>) {
 }
 
 pub(super) fn take_entry(input: Input) -> Option<(Key, Entry<Value>)> {
-    let key = take_bytes(input)?;
+    let key = take_key(input)?;
     let version = take_slot(input)?;
     Some((key, Entry { value: take_value(input)?, version }))
 }
@@ -131,9 +131,13 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.put_slice(bytes);
 }
 
-pub(super) fn take_bytes(input: Input) -> Option<Bytes> {
+pub(super) fn take_bytes<'b>(input: Input<'_, 'b>) -> Option<&'b [u8]> {
     let length = input.try_get_u32().ok()?;
     take_slice(input, length)
+}
+
+pub(super) fn take_key(input: Input) -> Option<Key> {
+    take_bytes(input).map(Key::new)
 }
 
 fn put_value(out: &mut Vec<u8>, value: Option<&Value>) {
@@ -146,14 +150,14 @@ fn put_value(out: &mut Vec<u8>, value: Option<&Value>) {
 fn take_value(input: Input) -> Option<Option<Value>> {
     match input.try_get_u32().ok()? {
         TOMBSTONE => Some(None),
-        length => take_slice(input, length).map(Some),
+        length => Some(Some(Value::copy_from_slice(take_slice(input, length)?))),
     }
 }
 
-fn take_slice(input: Input, length: u32) -> Option<Bytes> {
+fn take_slice<'b>(input: Input<'_, 'b>, length: u32) -> Option<&'b [u8]> {
     let (slice, rest) = input.split_at_checked(length as usize)?;
     *input = rest;
-    Some(Bytes::copy_from_slice(slice))
+    Some(slice)
 }
 
 /// A length or count; the limits on requests keep it far below 32 bits.
@@ -181,9 +185,10 @@ mod tests {
     use super::*;
 
     fn all_kinds() -> Vec<Record<Key, Value>> {
-        let key = |name: &'static str| Bytes::from_static(name.as_bytes());
+        let key = |name: &str| Key::from(name);
+        let value = |text: &'static str| Value::from_static(text.as_bytes());
         let ballot = Ballot { round: 7, node: NodeId(0xfeed) };
-        let writes = [(key("a"), Some(key("1"))), (key("b"), None), (key("c"), Some(key("")))];
+        let writes = [(key("a"), Some(value("1"))), (key("b"), None), (key("c"), Some(value("")))];
         let patch = Arc::new(Patch::new(writes.into_iter().collect()));
         let entry = |value| Entry { value, version: Slot(9) };
         vec![
@@ -191,7 +196,7 @@ mod tests {
             Record::Accept(Proposal { ballot, slot: Slot(3), patch: Arc::clone(&patch) }),
             Record::ApplyAccepted(Slot(3)),
             Record::Apply(Slot(4), patch),
-            Record::Merge(vec![(key("x"), entry(Some(key("y")))), (key(""), entry(None))]),
+            Record::Merge(vec![(key("x"), entry(Some(value("y")))), (key(""), entry(None))]),
             Record::RaiseComplete(Slot(11)),
             Record::DropTombstones(Slot(6)),
         ]

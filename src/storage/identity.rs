@@ -71,5 +71,5 @@ fn take(input: Input) -> Option<Identity> {
 }
 
 fn take_string(input: Input) -> Option<String> {
-    String::from_utf8(take_bytes(input)?.into()).ok()
+    String::from_utf8(take_bytes(input)?.to_vec()).ok()
 }

@@ -42,8 +42,7 @@ pub use worker::Background;
 
 use crate::lpaxos::{Durable, NodeId, Record};
 
-/// A key of the store.
-pub type Key = bytes::Bytes;
+pub use crate::key::Key;
 
 /// A value of the store.
 pub type Value = bytes::Bytes;

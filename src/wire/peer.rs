@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::frame::frame;
 use super::peer_encode;
+use crate::kv::{Key, Value};
 use crate::limits::MAX_PEER_FRAME_BYTES;
 use crate::lpaxos::{Message, NodeId};
 
@@ -15,7 +16,7 @@ pub enum PeerFrame {
     /// What nodes tell each other to found a cluster (docs/protocol.md, Bootstrap).
     Introduction(Introduction),
     /// A message of the protocol.
-    Core(Message<Bytes, Bytes>),
+    Core(Message<Key, Value>),
 }
 
 /// What a node knows of the cluster that is to be founded.
@@ -38,7 +39,7 @@ pub struct Introduction {
 /// # Panics
 /// When the message is above [`MAX_PEER_FRAME_BYTES`]: the core bounds batches and pages so that it
 /// cannot be.
-pub fn encode_peer(message: &Message<Bytes, Bytes>) -> Bytes {
+pub fn encode_peer(message: &Message<Key, Value>) -> Bytes {
     Bytes::from(frame(&peer_encode::core(message), MAX_PEER_FRAME_BYTES))
 }
 

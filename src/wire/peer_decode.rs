@@ -15,6 +15,7 @@ use super::peer::{Introduction, PeerFrame};
 use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
 use super::scan::{PEER_MESSAGE, fields_at_most};
+use crate::kv::{Key, Value};
 use crate::limits::{
     ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCH_BYTES,
     MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, NUMBERS_BELOW,
@@ -24,9 +25,6 @@ use crate::lpaxos::{
     NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress, Promise, PromisePage, Proposal,
     Refused, RepairPage, RepairPatches, Slot,
 };
-
-type Key = Bytes;
-type Value = Bytes;
 
 /// Decodes a frame from a peer.
 pub fn decode_peer(bytes: &[u8]) -> Result<PeerFrame, WireError> {
@@ -190,7 +188,7 @@ fn floor(floor: u64, complete: Slot) -> Result<Slot, WireError> {
 
 fn key(key: Bytes, field: &'static str) -> Result<Key, WireError> {
     at_most(key.len(), MAX_ENTRY_KEY_BYTES, field)?;
-    Ok(key)
+    Ok(key.into())
 }
 
 fn value(value: Option<Bytes>) -> Result<Option<Value>, WireError> {

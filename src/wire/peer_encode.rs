@@ -1,11 +1,11 @@
 //! Messages between nodes, to the wire. Keys and values are shared with the message, not copied.
 
-use bytes::Bytes;
 use protobuf::MessageField;
 
 use super::peer::Introduction;
 use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
+use crate::kv::{Key, Value};
 use crate::lpaxos::{Ballot, Entry, Message, Page, Patch, Previous, Proposal};
 
 /// An introduction.
@@ -26,7 +26,7 @@ pub(super) fn introduction(introduction: &Introduction) -> proto::PeerMessage {
 }
 
 /// A message of the protocol.
-pub(super) fn core(message: &Message<Bytes, Bytes>) -> proto::PeerMessage {
+pub(super) fn core(message: &Message<Key, Value>) -> proto::PeerMessage {
     with_body(body(message))
 }
 
@@ -34,7 +34,7 @@ fn with_body(body: Body) -> proto::PeerMessage {
     proto::PeerMessage { body: Some(body), ..Default::default() }
 }
 
-fn body(message: &Message<Bytes, Bytes>) -> Body {
+fn body(message: &Message<Key, Value>) -> Body {
     match message {
         Message::Heartbeat(m) => Body::Heartbeat(proto::Heartbeat {
             hears: m.hears.iter().map(|node| node.0).collect(),
@@ -61,12 +61,12 @@ fn body(message: &Message<Bytes, Bytes>) -> Body {
         Message::FetchPage(m) => Body::FetchPage(proto::FetchPage {
             ballot: ballot(m.ballot),
             complete: m.complete.0,
-            after: m.after.clone(),
+            after: m.after.to_bytes(),
             ..Default::default()
         }),
         Message::PromisePage(m) => Body::PromisePage(proto::PromisePage {
             ballot: ballot(m.ballot),
-            after: m.after.clone(),
+            after: m.after.to_bytes(),
             page: page(&m.page),
             ..Default::default()
         }),
@@ -124,14 +124,14 @@ fn body(message: &Message<Bytes, Bytes>) -> Body {
                 floor: m.copy.floor.0,
                 ..Default::default()
             }),
-            after: m.after.clone(),
+            after: m.after.as_ref().map(Key::to_bytes),
             page: page(&m.page),
             ..Default::default()
         }),
         Message::PageMerged(m) => Body::PageMerged(proto::PageMerged {
             ballot: ballot(m.ballot),
             number: m.number,
-            after: m.after.clone(),
+            after: m.after.to_bytes(),
             ..Default::default()
         }),
         Message::Progress(m) => Body::Progress(proto::Progress {
@@ -150,23 +150,23 @@ fn ballot(ballot: Ballot) -> MessageField<proto::Ballot> {
     MessageField::some(ballot_value(ballot))
 }
 
-fn previous(previous: &Previous<Bytes, Bytes>) -> proto::accept::Previous {
+fn previous(previous: &Previous<Key, Value>) -> proto::accept::Previous {
     match previous {
         Previous::Held(ballot) => proto::accept::Previous::Held(ballot_value(*ballot)),
         Previous::Patch(p) => proto::accept::Previous::PreviousPatch(patch(p)),
     }
 }
 
-fn patch(patch: &Patch<Bytes, Bytes>) -> proto::Patch {
-    let write = |(key, value): &(Bytes, Option<Bytes>)| proto::Write {
-        key: key.clone(),
+fn patch(patch: &Patch<Key, Value>) -> proto::Patch {
+    let write = |(key, value): &(Key, Option<Value>)| proto::Write {
+        key: key.to_bytes(),
         value: value.clone(),
         ..Default::default()
     };
     proto::Patch { writes: patch.writes().iter().map(write).collect(), ..Default::default() }
 }
 
-fn proposal(proposal: &Proposal<Bytes, Bytes>) -> proto::Proposal {
+fn proposal(proposal: &Proposal<Key, Value>) -> proto::Proposal {
     proto::Proposal {
         ballot: ballot(proposal.ballot),
         slot: proposal.slot.0,
@@ -175,16 +175,16 @@ fn proposal(proposal: &Proposal<Bytes, Bytes>) -> proto::Proposal {
     }
 }
 
-fn page(page: &Page<Bytes, Bytes>) -> MessageField<proto::Page> {
-    let entry = |(key, entry): &(Bytes, Entry<Bytes>)| proto::Entry {
-        key: key.clone(),
+fn page(page: &Page<Key, Value>) -> MessageField<proto::Page> {
+    let entry = |(key, entry): &(Key, Entry<Value>)| proto::Entry {
+        key: key.to_bytes(),
         value: entry.value.clone(),
         version: entry.version.0,
         ..Default::default()
     };
     MessageField::some(proto::Page {
         entries: page.entries.iter().map(entry).collect(),
-        next: page.next.clone(),
+        next: page.next.as_ref().map(Key::to_bytes),
         ..Default::default()
     })
 }

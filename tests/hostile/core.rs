@@ -4,8 +4,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use lattistore::kv::{Command, SessionNumber, Store};
+use lattistore::kv::{Command, Key, SessionNumber, Store, Value};
 use lattistore::lang::{Params, compile};
 use lattistore::lpaxos::{
     Config, Durable, Heartbeat, Members, Message, Node, NodeId, PageLimits, Request, Ticket,
@@ -38,7 +37,7 @@ pub(crate) fn core(bytes: &[u8]) {
 
 struct Host {
     node: Node<Store>,
-    disk: Durable<Bytes, Bytes>,
+    disk: Durable<Key, Value>,
     members: Vec<NodeId>,
     config: Config,
     now_ms: u64,
@@ -182,7 +181,7 @@ impl Host {
 fn start(
     members: &[NodeId],
     config: Config,
-    disk: &Durable<Bytes, Bytes>,
+    disk: &Durable<Key, Value>,
     now_ms: u64,
 ) -> Node<Store> {
     let members = Members::new(members.to_vec());

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use lattistore::kv::Store;
+use lattistore::kv::{Key, Store, Value};
 use lattistore::lpaxos::{
     Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Message,
     NeedPrevious, Node, NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress, Promise,
@@ -13,7 +12,7 @@ use lattistore::lpaxos::{
 
 use crate::chance::Chance;
 
-pub(crate) type Msg = Message<Bytes, Bytes>;
+pub(crate) type Msg = Message<Key, Value>;
 
 /// The node that is lied to.
 pub(crate) const ME: NodeId = NodeId(2);
@@ -88,22 +87,22 @@ impl Liar<'_, '_> {
         if self.chance.flip() { self.own() } else { self.answered() }
     }
 
-    fn key(&mut self) -> Bytes {
-        Bytes::from_static(self.chance.pick(&KEYS))
+    fn key(&mut self) -> Key {
+        Key::new(self.chance.pick(&KEYS))
     }
 
-    fn value(&mut self) -> Option<Bytes> {
+    fn value(&mut self) -> Option<Value> {
         let value = self.chance.pick(&VALUES);
-        (self.chance.below(3) > 0).then(|| Bytes::from_static(value))
+        (self.chance.below(3) > 0).then(|| Value::from_static(value))
     }
 
-    fn patch(&mut self) -> Arc<Patch<Bytes, Bytes>> {
+    fn patch(&mut self) -> Arc<Patch<Key, Value>> {
         let count = self.chance.below(4);
         let writes: BTreeMap<_, _> = (0..count).map(|_| (self.key(), self.value())).collect();
         Arc::new(Patch::new(writes))
     }
 
-    fn page(&mut self, after: Option<&Bytes>) -> Page<Bytes, Bytes> {
+    fn page(&mut self, after: Option<&Key>) -> Page<Key, Value> {
         let count = self.chance.below(5);
         let mut entries = BTreeMap::new();
         for _ in 0..count {
@@ -116,7 +115,7 @@ impl Liar<'_, '_> {
         Page { entries: entries.into_iter().collect(), next }
     }
 
-    fn proposal(&mut self) -> Option<Proposal<Bytes, Bytes>> {
+    fn proposal(&mut self) -> Option<Proposal<Key, Value>> {
         let (ballot, slot, patch) = (self.any(), self.slot(), self.patch());
         self.chance.flip().then_some(Proposal { ballot, slot, patch })
     }

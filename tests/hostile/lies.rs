@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use lattistore::kv::{Command, Outcome, Store};
+use lattistore::kv::{Command, Key, Outcome, Store, Value};
 use lattistore::lang::{Params, compile};
 use lattistore::limits::MAX_PEER_FRAME_BYTES;
 use lattistore::lpaxos::{
@@ -13,13 +13,13 @@ use lattistore::lpaxos::{
 };
 use lattistore::wire::encode_peer;
 
-type Msg = Message<Bytes, Bytes>;
+type Msg = Message<Key, Value>;
 
 const ME: NodeId = NodeId(1);
 const OTHERS: [NodeId; 2] = [NodeId(2), NodeId(3)];
 
 /// A node that stands: it has promised its own ballot, which is not yet written.
-fn candidate(durable: Durable<Bytes, Bytes>) -> Node<Store> {
+fn candidate(durable: Durable<Key, Value>) -> Node<Store> {
     let members = Members::new(vec![ME, OTHERS[0], OTHERS[1]]);
     let mut node = Node::new(ME, members, Config::default(), Store::default(), durable, 1, 0);
     for now_ms in [10, 200] {
@@ -40,8 +40,8 @@ fn heartbeat() -> Msg {
 fn promise(
     node: &Node<Store>,
     complete: Slot,
-    accepted: Option<(Slot, Patch<Bytes, Bytes>)>,
-    entries: Vec<(Bytes, Entry<Bytes>)>,
+    accepted: Option<(Slot, Patch<Key, Value>)>,
+    entries: Vec<(Key, Entry<Value>)>,
 ) -> Msg {
     let below = Ballot { round: 0, node: OTHERS[0] };
     let accepted =
@@ -90,10 +90,7 @@ fn values_that_are_no_text_are_read_as_text() {
     let mut node = candidate(Durable::default());
     run(&mut node);
     let value = Some(Bytes::from_static(b"\xff\xfe"));
-    let writes = BTreeMap::from([
-        (Bytes::from_static(b"ua"), value.clone()),
-        (Bytes::from_static(b"ub\xff"), value),
-    ]);
+    let writes = BTreeMap::from([(Key::from("ua"), value.clone()), (Key::new(b"ub\xff"), value)]);
     let lie = promise(&node, Slot(0), Some((Slot(1), Patch::new(writes))), vec![]);
     node.message(200, OTHERS[0], lie);
     run(&mut node);
@@ -109,7 +106,7 @@ fn counts_of_sessions_that_cannot_be_do_not_overflow() {
     let mut node = candidate(Durable::default());
     run(&mut node);
     let counts = Bytes::from_static(b"\0\0\0\0\0\0\0\x01\xff\xff\xff\xff\xff\xff\xff\xff");
-    let writes = BTreeMap::from([(Bytes::from_static(b"mcounts"), Some(counts))]);
+    let writes = BTreeMap::from([(Key::from("mcounts"), Some(counts))]);
     let lie = promise(&node, Slot(0), Some((Slot(1), Patch::new(writes))), vec![]);
     node.message(200, OTHERS[0], lie);
     run(&mut node);
@@ -130,7 +127,7 @@ fn counts_of_sessions_that_cannot_be_do_not_overflow() {
 /// No lie, but what a full copy leaves: all keys that were deleted meanwhile have one version.
 #[test]
 fn the_patch_of_a_slot_with_very_many_deletions_is_not_sent_whole() {
-    let key = |n: u32| Bytes::from(format!("u{n:06}{}", "k".repeat(4_000)));
+    let key = |n: u32| Key::from(&*format!("u{n:06}{}", "k".repeat(4_000)));
     let count = u32::try_from(MAX_PEER_FRAME_BYTES / 4_000).unwrap() + 100;
     let entry = |n| (key(n), Entry { value: Some(Bytes::new()), version: Slot(1) });
     let replica = Replica::restore((0..count).map(entry), Slot(1), Slot(0));

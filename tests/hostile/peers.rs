@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use lattistore::kv::{Key, Value};
 use lattistore::limits::{MAX_ENTRY_KEY_BYTES, MAX_PATCH_BYTES, MAX_PEER_FRAME_BYTES};
 use lattistore::lpaxos::{
     Accept, Ballot, Confirm, Heartbeat, Message, NodeId, Patch, Prepare, Previous, Slot,
@@ -184,7 +184,7 @@ fn accept_of(ballot: Ballot, slot: u64, patch: &[u8]) -> Vec<u8> {
     part(ACCEPT, &parts)
 }
 
-fn accept_message(ballot: Ballot, slot: Slot) -> Message<Bytes, Bytes> {
+fn accept_message(ballot: Ballot, slot: Slot) -> Message<Key, Value> {
     let patch = Arc::new(Patch::default());
     Message::Accept(Accept { ballot, slot, patch, previous: Previous::Held(ballot) })
 }

@@ -1,6 +1,7 @@
 //! A checkpoint is taken page by page while the node goes on, and is exact all the same.
 
 use bytes::Bytes;
+use lattistore::kv::Key;
 use lattistore::lpaxos::{Entry, Record, Slot};
 use lattistore::storage::{Opened, Options, SimDisk, open_disk};
 
@@ -31,7 +32,7 @@ fn end_checkpoint(opened: &mut Opened) {
 
 fn fact(key: &'static str, version: u64, value: Option<&'static str>) -> Round {
     let entry = Entry { value: value.map(Bytes::from), version: Slot(version) };
-    vec![Record::Merge(vec![(Bytes::from(key), entry)])]
+    vec![Record::Merge(vec![(Key::from(key), entry)])]
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn rounds_larger_than_a_page_do_not_outrun_the_checkpoint() {
         let entries = (0..20)
             .map(|n| (version * 7 + n) % 100)
             .map(|n| {
-                let key = Bytes::from(format!("{n:03}"));
+                let key = Key::from(&*format!("{n:03}"));
                 (key, Entry { value: value.clone(), version: Slot(version) })
             })
             .collect();

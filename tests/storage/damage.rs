@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use lattistore::kv::Key;
 use lattistore::lpaxos::{Entry, Record, Slot};
 use lattistore::storage::{FaultKind, SimDisk, StorageError};
 
@@ -149,7 +150,7 @@ fn what_a_client_wrote_is_not_taken_for_a_round() {
     let mut value = vec![0; BLOCK - before];
     value.extend(&forged);
     let entry = Entry { value: Some(Bytes::from(value)), version: Slot(1) };
-    let round = vec![Record::Merge(vec![(Bytes::from_static(b"key"), entry)])];
+    let round = vec![Record::Merge(vec![(Key::from("key"), entry)])];
     opened.storage.write(&round).expect("it writes");
     disk.kill();
     let file = names(&disk).into_iter().find(|name| name.starts_with("journal-"));

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use bytes::Bytes;
+use lattistore::kv::Key;
 use lattistore::lpaxos::{Ballot, Entry, NodeId, Record, Slot};
 use lattistore::storage::{Fault, FaultKind, SimDisk};
 
@@ -137,11 +138,11 @@ fn any_operation_of_a_start_may_fail() {
 #[test]
 fn the_last_round_may_be_torn_at_every_byte() {
     let disk = SimDisk::new(1);
-    let before = run(disk.process(), 4, 30);
+    let before = run(disk.process(), 4, 31);
     disk.kill();
-    let state = &before.states[30];
+    let state = &before.states[31];
     let entry = Entry { value: Some(Bytes::from(vec![1; 5000])), version: Slot(u64::MAX / 2) };
-    let round = vec![Record::Merge(vec![(Bytes::from_static(b"key 3"), entry)])];
+    let round = vec![Record::Merge(vec![(Key::from("key 3"), entry)])];
     let mut after = state.clone();
     round.iter().for_each(|record| after.change(record));
     let mut found_after = 0;

@@ -58,7 +58,7 @@ impl Random {
 const KEYS: u64 = 24;
 
 fn key(number: u64) -> Key {
-    Bytes::from(format!("key {number}"))
+    Key::from(&*format!("key {number}"))
 }
 
 /// What slot `version` wrote to the key: one fact, however often it is told.

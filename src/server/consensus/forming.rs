@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use log::info;
 
 use super::{Consensus, Member, Phase};
-use crate::kv::Store;
+use crate::kv::{Key, Store, Value};
 use crate::lpaxos::{Durable, Members, Node};
 use crate::server::error::ServerError;
 use crate::server::formation::{self, Formation, Roster, cluster_id};
@@ -19,7 +18,7 @@ use crate::wire::Introduction;
 /// A node that belongs to no cluster yet.
 pub(super) struct Forming {
     pub(super) formation: Formation,
-    pub(super) durable: Durable<Bytes, Bytes>,
+    pub(super) durable: Durable<Key, Value>,
 }
 
 impl Consensus {

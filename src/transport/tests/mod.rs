@@ -23,6 +23,7 @@ use super::{
     Event, FrameError, FrameReader, Handler, Patience, Reply, Settings, Stream, Transport,
 };
 use super::{greet, write_frames};
+use crate::kv::{Key, Value};
 use crate::limits::MAX_RESPONSE_FRAME_BYTES;
 use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot};
 use crate::security::{Rights, Security, TlsFiles};
@@ -155,7 +156,7 @@ fn peer_hello(node: NodeId) -> PeerHello {
 }
 
 /// A message that says `number`.
-fn progress(number: u64) -> Message<bytes::Bytes, bytes::Bytes> {
+fn progress(number: u64) -> Message<Key, Value> {
     Message::Progress(Progress { ballot: Ballot::ZERO, complete: Slot(number) })
 }
 

@@ -9,6 +9,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
+use crate::kv::Key;
 use crate::kv::SessionNumber;
 use crate::lang::Value;
 use crate::limits::NUMBERS_BELOW;
@@ -62,8 +63,13 @@ fn bytes() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..12).prop_map(Bytes::from)
 }
 
-fn patch() -> impl Strategy<Value = Arc<Patch<Bytes, Bytes>>> {
-    btree_map(bytes(), option::of(bytes()), 0..6).prop_map(|writes| Arc::new(Patch::new(writes)))
+/// Keys that lie in place, and longer ones.
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![vec(any::<u8>(), 0..12), vec(any::<u8>(), 30..60)].prop_map(|k| Key::new(&k))
+}
+
+fn patch() -> impl Strategy<Value = Arc<Patch<Key, Bytes>>> {
+    btree_map(key(), option::of(bytes()), 0..6).prop_map(|writes| Arc::new(Patch::new(writes)))
 }
 
 fn entry() -> impl Strategy<Value = Entry<Bytes>> {
@@ -71,22 +77,22 @@ fn entry() -> impl Strategy<Value = Entry<Bytes>> {
 }
 
 /// A page, and the key that it comes after, which is below all its keys.
-fn page() -> impl Strategy<Value = (Bytes, Page<Bytes, Bytes>)> {
+fn page() -> impl Strategy<Value = (Key, Page<Key, Bytes>)> {
     let more = any::<(bool, bool)>();
-    (btree_map(bytes(), entry(), 0..8), more).prop_map(|(entries, (more, beyond))| {
-        let prefixed = |key: &[u8]| Bytes::from([&[1], key].concat());
+    (btree_map(key(), entry(), 0..8), more).prop_map(|(entries, (more, beyond))| {
+        let prefixed = |key: &[u8]| Key::joined(&[&[1], key]);
         let entries: Vec<_> = entries.into_iter().map(|(k, e)| (prefixed(&k), e)).collect();
         let last = entries.last().map(|(key, _)| key.clone());
         let next = match (more, beyond, last) {
             (false, _, _) => None,
             (true, false, Some(last)) => Some(last),
-            (true, _, _) => Some(Bytes::from_static(&[2])),
+            (true, _, _) => Some(Key::new(&[2])),
         };
-        (Bytes::from_static(&[0]), Page { entries, next })
+        (Key::new(&[0]), Page { entries, next })
     })
 }
 
-fn proposal() -> impl Strategy<Value = Proposal<Bytes, Bytes>> {
+fn proposal() -> impl Strategy<Value = Proposal<Key, Bytes>> {
     (ballot(), slot(), patch()).prop_map(|(ballot, slot, patch)| Proposal { ballot, slot, patch })
 }
 
@@ -102,7 +108,7 @@ fn heartbeat() -> impl Strategy<Value = Heartbeat> {
     )
 }
 
-fn promise() -> impl Strategy<Value = Promise<Bytes, Bytes>> {
+fn promise() -> impl Strategy<Value = Promise<Key, Bytes>> {
     (ballot(), option::of(proposal()), two_slots(), any::<bool>(), page()).prop_map(
         |(ballot, accepted, (floor, complete), full, (_, page))| Promise {
             ballot,
@@ -115,7 +121,7 @@ fn promise() -> impl Strategy<Value = Promise<Bytes, Bytes>> {
     )
 }
 
-fn previous() -> impl Strategy<Value = Previous<Bytes, Bytes>> {
+fn previous() -> impl Strategy<Value = Previous<Key, Bytes>> {
     prop_oneof![ballot().prop_map(Previous::Held), patch().prop_map(Previous::Patch)]
 }
 
@@ -128,21 +134,21 @@ fn copy_id() -> impl Strategy<Value = CopyId> {
     })
 }
 
-fn repair_page() -> impl Strategy<Value = RepairPage<Bytes, Bytes>> {
+fn repair_page() -> impl Strategy<Value = RepairPage<Key, Bytes>> {
     (ballot(), copy_id(), any::<bool>(), page()).prop_map(|(ballot, copy, first, (after, page))| {
         RepairPage { ballot, copy, after: (!first).then_some(after), page }
     })
 }
 
 /// A message of the protocol, of each kind.
-pub(super) fn message() -> impl Strategy<Value = Message<Bytes, Bytes>> {
+pub(super) fn message() -> impl Strategy<Value = Message<Key, Bytes>> {
     let small_slot = (1..NUMBERS_BELOW / 2).prop_map(Slot);
     prop_oneof![
         heartbeat().prop_map(Message::Heartbeat),
         (ballot(), slot_or_zero())
             .prop_map(|(ballot, complete)| Message::Prepare(Prepare { ballot, complete })),
         promise().prop_map(Message::Promise),
-        (ballot(), slot_or_zero(), bytes()).prop_map(|(ballot, complete, after)| {
+        (ballot(), slot_or_zero(), key()).prop_map(|(ballot, complete, after)| {
             Message::FetchPage(FetchPage { ballot, complete, after })
         }),
         (ballot(), page()).prop_map(|(ballot, (after, page))| {
@@ -168,7 +174,7 @@ pub(super) fn message() -> impl Strategy<Value = Message<Bytes, Bytes>> {
             Message::RepairPatches(RepairPatches { ballot, first, patches })
         }),
         repair_page().prop_map(Message::RepairPage),
-        (ballot(), number(), bytes()).prop_map(|(ballot, number, after)| {
+        (ballot(), number(), key()).prop_map(|(ballot, number, after)| {
             Message::PageMerged(PageMerged { ballot, number, after })
         }),
         (ballot(), slot_or_zero())

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use protobuf::{EnumOrUnknown, MessageField};
 
 use super::payload;
+use crate::kv::Key;
 use crate::limits::{
     ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCH_BYTES,
     MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, MAX_REQUEST_FIELDS, MAX_REQUEST_FRAME_BYTES,
@@ -330,14 +331,14 @@ fn an_answer_above_the_frame_says_that_it_ran() {
 #[test]
 fn the_overhead_of_an_entry_is_within_its_bound() {
     let page = |entries| {
-        let (ballot, after) = (Ballot { round: 1, node: NodeId(1) }, Bytes::new());
+        let (ballot, after) = (Ballot { round: 1, node: NodeId(1) }, Key::from(""));
         encode_peer(&Message::PromisePage(PromisePage {
             ballot,
             after,
             page: Page { entries, next: None },
         }))
     };
-    let key = Bytes::from(vec![1; MAX_ENTRY_KEY_BYTES]);
+    let key = Key::new(&[1; MAX_ENTRY_KEY_BYTES]);
     let value = Bytes::from(vec![2; MAX_ENTRY_VALUE_BYTES]);
     let size = key.len() + value.len();
     let entry = Entry { value: Some(value), version: Slot(NUMBERS_BELOW - 1) };
@@ -349,7 +350,7 @@ fn the_overhead_of_an_entry_is_within_its_bound() {
 #[should_panic(expected = "above its bound")]
 fn a_message_above_the_frame_is_an_error_of_this_node() {
     let value = Bytes::from(vec![0; MAX_ENTRY_VALUE_BYTES]);
-    let patch = Patch::new([(Bytes::new(), Some(value))].into());
+    let patch = Patch::new([(Key::from(""), Some(value))].into());
     let patch = Arc::new(patch);
     let patches = vec![patch; 9];
     let ballot = Ballot { round: 1, node: NodeId(1) };
