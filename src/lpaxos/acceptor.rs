@@ -7,7 +7,7 @@
 //! Between a promise and the first acceptance in the same ballot the replica does not change: only
 //! the owner of the promised ballot can change it, and it does not before its recovery is over. That
 //! is why the pages of one promise agree with each other, also over a restart, and why tombstones
-//! are dropped only where a proposal is accepted.
+//! are dropped only where a proposal is accepted, or a full copy ends, which only that owner gives.
 
 use std::sync::Arc;
 
@@ -269,7 +269,7 @@ impl<M: Machine> Acceptor<M> {
     ///
     /// The leader sends a page only after the one before was answered, so whoever has the last page
     /// has them all, durably. Of a full copy, all must come in one life of the node, and no patch
-    /// below the leader's floor may be applied meanwhile ([`Copying`]); else the answer, which is how
+    /// below the leader's floor may be applied meanwhile, nor a page of another copy ([`Copying`]); else the answer, which is how
     /// far the node is, makes the leader begin anew.
     pub(super) fn on_repair_page(&mut self, repair: RepairPage<M::Key, M::Value>) -> Reply<M> {
         let RepairPage { ballot, copy, after, page } = repair;
@@ -285,6 +285,11 @@ impl<M: Machine> Acceptor<M> {
         if copy.is_full() && !Copying::allows(self.copying.as_ref(), ballot, &copy, after.as_ref())
         {
             return self.progress(ballot);
+        }
+        if !copy.is_full() {
+            // A page of an older copy, which is late: like an old patch it may tell of what was deleted
+            // and forgotten since.
+            self.copying = None;
         }
         let next = page.next.clone();
         self.merge_page(after.as_ref(), page, silent_at);

@@ -1,7 +1,7 @@
 //! A full copy that a lagging node is taking in (P10).
 //!
 //! A full copy tells of deletions only by silence, so it holds as a whole or not at all: what an old
-//! patch brings back after the page that was silent of it stays. Not durable: after a restart nobody
+//! patch, or a late page of another copy, brings back after the page that was silent of it stays. Not durable: after a restart nobody
 //! knows what was applied since the first page.
 
 use super::ballot::{Ballot, Slot};

@@ -3,7 +3,7 @@
 //! A full copy tells of a deletion by silence, once. What a patch below the leader's floor brings back
 //! after the page of its key does harm only if nobody writes that key again and the node leads later,
 //! so this looks at the rule: a node goes on with a full copy only if it has taken in the first page
-//! in this life, and has applied no such patch since.
+//! in this life, and since then no such patch and no page of another copy.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,7 @@ type Name = (Ballot, u64);
 /// A full copy as its leader began it.
 #[derive(Debug)]
 struct Begun<K> {
+    target: Slot,
     floor: Slot,
     /// The last keys of its first page: the page is read anew when it is sent again.
     first_ends: Vec<K>,
@@ -25,7 +26,10 @@ struct Begun<K> {
 #[derive(Debug)]
 struct Taken {
     name: Name,
+    target: Slot,
     floor: Slot,
+    /// The node is as far as the copy takes it, perhaps by its last page.
+    is_over: bool,
     /// An old patch is in the write under way, before or after the pages of the same write.
     becomes_void: bool,
     /// An old patch came after a page that the node has told of.
@@ -53,9 +57,13 @@ impl<K: Ord + Clone> Copies<K> {
 
     /// Notes a record that is durable at a node now. The messages of the same write leave after it.
     pub(super) fn written<V>(&mut self, node: usize, record: &Record<K, V>) {
-        let (Record::Apply(slot, _) | Record::ApplyAccepted(slot)) = record else { return };
-        if let Some(taken) = self.taken[node].as_mut().filter(|taken| *slot < taken.floor) {
-            taken.becomes_void = true;
+        let Some(taken) = &mut self.taken[node] else { return };
+        match record {
+            Record::Apply(slot, _) | Record::ApplyAccepted(slot) if *slot < taken.floor => {
+                taken.becomes_void = true;
+            }
+            Record::RaiseComplete(slot) if *slot >= taken.target => taken.is_over = true,
+            _ => {}
         }
     }
 
@@ -72,21 +80,37 @@ impl<K: Ord + Clone> Copies<K> {
     ///
     /// # Errors
     /// When the node goes on with a copy that is void.
-    pub(super) fn leaves<V>(&mut self, from: usize, message: &Message<K, V>) -> Result<(), String> {
+    pub(super) fn leaves<V>(
+        &mut self,
+        from: usize,
+        message: &Message<K, V>,
+        coverage: &mut Coverage,
+    ) -> Result<(), String> {
         match message {
             Message::RepairPage(repair) if repair.after.is_none() && repair.copy.is_full() => {
-                let (floor, name) = (repair.copy.floor, (repair.ballot, repair.copy.number));
-                let fresh = || Begun { floor, first_ends: Vec::new() };
+                let (target, floor) = (repair.copy.target, repair.copy.floor);
+                let name = (repair.ballot, repair.copy.number);
+                let fresh = || Begun { target, floor, first_ends: Vec::new() };
                 let begun = self.begun.entry(name).or_insert_with(fresh);
                 begun.first_ends.extend(repair.page.next.clone());
             }
             Message::PageMerged(merged) => {
                 let name = (merged.ballot, merged.number);
-                let Some(begun) = self.begun.get(&name) else { return Ok(()) };
+                let Some(begun) = self.begun.get(&name) else {
+                    // Of a copy that is not full: it may tell of what was deleted since.
+                    if let Some(taken) = &mut self.taken[from] {
+                        if !taken.is_over {
+                            coverage.reached(Path::OldPageInFullCopy);
+                        }
+                        taken.is_void = true;
+                    }
+                    return Ok(());
+                };
                 if begun.first_ends.contains(&merged.after) {
-                    let floor = begun.floor;
+                    let Begun { target, floor, .. } = *begun;
+                    let (is_over, becomes_void, is_void) = (false, false, false);
                     self.taken[from] =
-                        Some(Taken { name, floor, becomes_void: false, is_void: false });
+                        Some(Taken { name, target, floor, is_over, becomes_void, is_void });
                 } else if self.taken[from].as_ref().is_none_or(|t| t.name != name || t.is_void) {
                     return Err("P10: a node goes on with a full copy that is void".into());
                 }

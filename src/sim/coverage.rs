@@ -84,6 +84,7 @@ paths! {
     CopyOfPages: "repair in several pages",
     CopyFinished: "copy finished",
     OldPatchInFullCopy: "patch below the floor applied during a full copy",
+    OldPageInFullCopy: "page of another copy merged during a full copy",
     SilentDeletion: "key deleted because a full copy lacked it",
     TombstonesDropped: "tombstones dropped",
     WriteDone: "write answered",

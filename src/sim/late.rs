@@ -1,6 +1,6 @@
-//! Patches that were lost on their way to a node come after all, when it takes in a full copy.
+//! Patches and pages that were lost on their way to a node come after all, when it takes in a full copy.
 //!
-//! That is the worst moment for an old patch (P10), and chance alone seldom finds it: the message must
+//! That is the worst moment for an old fact (P10), and chance alone seldom finds it: the message must
 //! be on its way for as long as it takes to fall behind, to be heard again, and to be sent the copy.
 
 use super::coverage::Path;
@@ -34,12 +34,15 @@ impl<W: Workload> World<W> {
         !self.is_healed && self.scenario.faults.has(Fault::LatePatch)
     }
 
-    /// A message does not get over; if it makes its receiver apply a patch, it may be kept.
+    /// A message does not get over; if it tells its receiver of facts, it may be kept.
     pub(super) fn lose(&mut self, from: usize, to: usize, message: Msg<W>, path: Path) {
         self.coverage.reached(path);
-        let applies =
-            matches!(message, Message::Accept(_) | Message::RepairPatches(_) | Message::Commit(_));
-        if !applies || !self.delays_patches() {
+        let tells = match &message {
+            Message::Accept(_) | Message::RepairPatches(_) | Message::Commit(_) => true,
+            Message::RepairPage(repair) => !repair.copy.is_full(),
+            _ => false,
+        };
+        if !tells || !self.delays_patches() {
             return;
         }
         // Nobody takes anything of a lower ballot any more.

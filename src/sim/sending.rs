@@ -26,7 +26,7 @@ impl<W: Workload> World<W> {
             self.audit
                 .leaves(from, &message, disk)
                 .and_then(|()| self.pages.leaves(from, &message, disk))
-                .and_then(|()| self.copies.leaves(from, &message))
+                .and_then(|()| self.copies.leaves(from, &message, &mut self.coverage))
                 .map_err(|why| format!("n{}: {why}", from + 1))?;
             self.recoveries.leaves(from, &message);
             match &message {

@@ -170,6 +170,47 @@ fn p10_a_first_page_that_comes_again_does_not_make_a_void_copy_good() {
     converge(&mut cluster);
 }
 
+#[test]
+fn p10_a_page_of_an_older_copy_brings_nothing_back_either() {
+    let mut cluster = Cluster::with(3, |config| {
+        config.window_bytes = 1;
+        config.tombstone_slots = 2;
+        config.page = page_of(2);
+        config.unreachable_ms = 10_000;
+    });
+    cluster.elect(1);
+    for register in 1..6 {
+        cluster.run(1, Command::put(register, 10));
+    }
+    cluster.tick(1, 200);
+    cluster.settle();
+    cluster.isolate(3);
+    for register in [0, 4, 3, 5] {
+        cluster.run(1, Command::put(register, 99));
+    }
+    cluster.cut.clear();
+    cluster.tick(1, 200);
+    let late = next_page(&mut cluster);
+    // The leader gives the copy up; what its first page told of is deleted, and then forgotten.
+    cluster.isolate(3);
+    cluster.tick(1, 20_000);
+    cluster.run(1, Command::delete(0));
+    for value in 0..9 {
+        cluster.run(1, Command::put(5, value));
+    }
+    cluster.cut.clear();
+    cluster.tick_all(200);
+    cluster.settle_if(|e| !e.is("repair-page"));
+    cluster.tick(1, 200);
+    let first = next_page(&mut cluster);
+    let Message::RepairPage(told) = &first.message else { panic!("a page") };
+    assert!(told.copy.is_full() && told.page.next.is_some());
+    cluster.deliver_one(first);
+    cluster.deliver_one(late);
+    assert_eq!(cluster.value(3, 0), Some(99));
+    converge(&mut cluster);
+}
+
 /// Register 0 was deleted, set and deleted again, and the last tombstone is gone. Node 4, which was away
 /// since the first, holds that tombstone; node 5, which was away since the second, holds the value.
 fn nodes_4_and_5_were_away() -> Cluster {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use bytes::Bytes;
-use lattistore::kv::Key;
+use lattistore::kv::{Key, Value};
 use lattistore::lpaxos::{Ballot, Entry, NodeId, Record, Slot};
 use lattistore::storage::{Fault, FaultKind, SimDisk};
 
@@ -135,21 +135,32 @@ fn any_operation_of_a_start_may_fail() {
     }
 }
 
+/// A disk, the state on it, and how many operations the round takes there that was given.
+fn disk_after(rounds: usize, round: &[Record<Key, Value>]) -> (SimDisk, State, u64) {
+    let disk = SimDisk::new(1);
+    let mut before = run(disk.process(), 4, rounds);
+    disk.kill();
+    let copy = disk.copy(1);
+    let mut opened = open(copy.process()).expect("it opens");
+    let operations = copy.operations();
+    opened.storage.write(round).expect("it writes");
+    (disk, before.states.swap_remove(rounds), copy.operations() - operations)
+}
+
 #[test]
 fn the_last_round_may_be_torn_at_every_byte() {
-    let disk = SimDisk::new(1);
-    let before = run(disk.process(), 4, 31);
-    disk.kill();
-    let state = &before.states[31];
     let entry = Entry { value: Some(Bytes::from(vec![1; 5000])), version: Slot(u64::MAX / 2) };
     let round = vec![Record::Merge(vec![(Key::from("key 3"), entry)])];
+    // Where no new segment is begun: the first operation writes the round, the second syncs it.
+    let mut disks = (30..).map(|rounds| disk_after(rounds, &round));
+    let (disk, state, _) = disks.find(|(_, _, operations)| *operations == 2).expect("there is one");
     let mut after = state.clone();
     round.iter().for_each(|record| after.change(record));
     let mut found_after = 0;
     for byte in 0..=2 * 4096 {
         let disk = disk.copy(byte as u64 + 1);
         let mut opened = open(disk.process()).expect("it opens");
-        assert!(opened.durable == *state);
+        assert!(opened.durable == state);
         disk.fail(Fault { operation: disk.operations() + 1, kind: FaultKind::TornAt(byte) });
         opened.storage.write(&round).expect_err("the write is torn");
         if byte % 2 == 0 {
@@ -158,7 +169,7 @@ fn the_last_round_may_be_torn_at_every_byte() {
             disk.kill()
         }
         let found = open(disk.process()).expect("it opens").durable;
-        assert!(found == *state || found == after, "torn at byte {byte}");
+        assert!(found == state || found == after, "torn at byte {byte}");
         found_after += usize::from(found == after);
     }
     // The end of the last block is padding: what is torn there is whole.
