@@ -12,6 +12,8 @@
 mod chart;
 #[path = "../../src/bin/bench/drive.rs"]
 mod drive;
+#[path = "../../src/bin/bench/fill.rs"]
+mod fill;
 #[path = "../../src/bin/bench/open.rs"]
 mod open;
 #[path = "../../src/bin/bench/record.rs"]
@@ -149,7 +151,7 @@ fn connect(load: &Load) -> Result<TcpStream, String> {
 fn measure<W: Wire>(load: &Load, system: &str, connect: &Connect<'_, W>) -> Result<String, String> {
     let space = Space::new(load.keys, load.key_bytes, load.value_bytes, load.distribution);
     if !load.no_fill {
-        drive::fill(&space, 128, 1, connect)?;
+        fill::fill(&space, 128, 1, connect)?;
     }
     let lanes = drive::connect_all(load.connections, connect)?;
     let measured = Duration::from_secs_f64(load.duration);

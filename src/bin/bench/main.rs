@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `workload` | operations, keys and values |
 //! | `drive`, `open` | the closed and the open loop |
+//! | `fill` | writing all keys first |
 //! | `record` | what was measured, as text and as JSON |
 //! | `chart` | plots |
 //! | `lattistore` | the client protocol, pipelined |
@@ -12,13 +13,14 @@
 //! | `gap` | the time without writes when a leader stops |
 //! | `curve`, `curves` | runs in which one number differs: which, and what comes of them |
 //!
-//! The first five know nothing of lattistore; `compare/` asks its peers with the same code.
+//! The first six know nothing of lattistore; `compare/` asks its peers with the same code.
 
 mod chart;
 mod cluster;
 mod curve;
 mod curves;
 mod drive;
+mod fill;
 mod gap;
 mod lattistore;
 mod measure;

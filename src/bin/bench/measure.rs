@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use ::lattistore::client::Builder;
 
 use super::drive::{self, Loop, Plan};
+use super::fill;
 use super::lattistore::Lattistore;
 use super::options::Work;
 use super::record::{self, Report, Span, quoted};
@@ -40,7 +41,7 @@ impl Asked<'_> {
     /// Writes all keys once.
     pub(crate) fn fill(&self, work: &Work) -> Result<(), String> {
         let writes = (FILL_BYTES / work.put_bytes(1)).clamp(1, FILL_WRITES);
-        drive::fill(&space(work), FILL_DEPTH, writes, &|| self.connect(work))
+        fill::fill(&space(work), FILL_DEPTH, writes, &|| self.connect(work))
     }
 
     /// Asks, and measures after the warm-up.
