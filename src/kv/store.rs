@@ -14,6 +14,11 @@ use crate::lpaxos::{Batch, Machine, Position, Replica};
 /// of steps then: some milliseconds, in which the node does nothing else.
 const STEP_BYTES: usize = 4;
 
+/// So does each key that is read or written, besides its size: in a store of millions of keys each is a
+/// search through memory that is in no cache. A batch has some 3,000 of them at most, or a leader could
+/// be busy with one for so long that the others take it for dead.
+const SEARCH_BYTES: usize = 256;
+
 /// The store. It has no state of its own that matters: all is in the replica.
 #[derive(Debug, Default)]
 pub struct Store {
@@ -80,7 +85,7 @@ fn execute_once(
         Admission::Run(key) => {
             let outcome = execute(program, params, position, batch);
             let kept = answers::keep(numbered.number, &outcome);
-            batch.charge(Store::size(&key, Some(&kept)));
+            batch.charge(Store::size(&key, Some(&kept)) + SEARCH_BYTES);
             batch.put(key, Some(kept));
             outcome
         }
@@ -101,11 +106,11 @@ fn execute(
         Err(failure) => return Outcome::Failed { failure, position },
     };
     for (key, value) in &execution.read {
-        batch.charge(ENTRY_OVERHEAD_BYTES + key.len() + value.len());
+        batch.charge(ENTRY_OVERHEAD_BYTES + SEARCH_BYTES + key.len() + value.len());
     }
     for (key, value) in execution.writes {
         let key = keys::user(&key);
-        batch.charge(Store::size(&key, value.as_ref()));
+        batch.charge(Store::size(&key, value.as_ref()) + SEARCH_BYTES);
         batch.put(key, value);
     }
     Outcome::Read { values: execution.read, returned: execution.returned, position }

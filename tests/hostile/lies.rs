@@ -166,25 +166,36 @@ fn the_patch_of_a_slot_with_very_many_deletions_is_not_sent_whole() {
 #[test]
 fn a_batch_of_heavy_programs_is_short() {
     for (copies, end) in [(20, "put \"a\" \"1\";"), (20, "get \"a\";"), (40, "put \"a\" \"1\";")] {
-        let mut node = alone();
         // Each copy of a long text takes thousands of steps; 40 are more than a run may take.
         let long = format!("x = \"b\"; {}", "x = x + x; ".repeat(19));
-        let text = format!("{long}{}{end}", "y = x + \"b\"; ".repeat(copies));
-        let program = Arc::new(compile(&text).unwrap());
-        for ticket in 1..=100 {
-            let (program, params) = (Arc::clone(&program), Params::new());
-            let command = Command::Execute { program, params, session: None };
-            node.request(1_000, Request { ticket: Ticket(ticket), command, deadline_ms: u64::MAX });
-        }
-        let (mut answered, mut steps) = (0, 0);
-        while answered < 100 {
-            let output = node.output();
-            assert!(output.answers.len() <= 8, "{} at once", output.answers.len());
-            answered += output.answers.len();
-            node.written();
-            steps += 1;
-            assert!(steps < 1_000);
-        }
+        takes_few_at_once(&format!("{long}{}{end}", "y = x + \"b\"; ".repeat(copies)));
+    }
+}
+
+#[test]
+fn a_batch_of_programs_with_many_keys_is_short() {
+    let lines = |line: fn(u32) -> String| (0..512).map(line).collect::<String>();
+    takes_few_at_once(&lines(|n| format!("put \"{n}\" \"1\";")));
+    takes_few_at_once(&lines(|n| format!("put \"{n}\" get \"{}\";", n + 1)));
+}
+
+/// Of 100 such requests at once, a node that leads runs a few at a time.
+fn takes_few_at_once(program: &str) {
+    let mut node = alone();
+    let program = Arc::new(compile(program).unwrap());
+    for ticket in 1..=100 {
+        let (program, params) = (Arc::clone(&program), Params::new());
+        let command = Command::Execute { program, params, session: None };
+        node.request(1_000, Request { ticket: Ticket(ticket), command, deadline_ms: u64::MAX });
+    }
+    let (mut answered, mut steps) = (0, 0);
+    while answered < 100 {
+        let output = node.output();
+        assert!(output.answers.len() <= 8, "{} at once", output.answers.len());
+        answered += output.answers.len();
+        node.written();
+        steps += 1;
+        assert!(steps < 1_000);
     }
 }
 
