@@ -206,7 +206,7 @@ impl<M: Machine> Model<M> {
     ) -> Result<(), String> {
         for (key, entry) in facts.iter().filter(|(_, entry)| entry.version <= best) {
             let truth = self.written.get(key).and_then(|values| at(values, best));
-            if !agrees(entry, truth) {
+            if !agrees(entry, truth) && !self.overwritten_after(best, key) {
                 return Err(format!(
                     "P3: {key:?} = {entry:?} is merged, is {truth:?} after slot {best}"
                 ));
