@@ -35,6 +35,21 @@ fn one_node_alone_is_a_cluster() {
 }
 
 #[test]
+fn a_node_alone_takes_checkpoints() {
+    let cluster = Cluster::durable(1);
+    let client = cluster.client();
+    // More than the journal may have that no checkpoint covers.
+    let value = "x".repeat(1 << 20);
+    for _ in 0..100 {
+        client.put("a", &value).unwrap();
+    }
+    eventually("a checkpoint", || {
+        let sizes = cluster.status(0)?.sizes;
+        (sizes.replay_bytes < 64 << 20).then_some(())
+    });
+}
+
+#[test]
 fn ipv6_addresses_work() {
     let ip: IpAddr = "::1".parse().unwrap();
     // A port that is free now.

@@ -11,9 +11,14 @@ use super::command::Outcome;
 use crate::lang::{Failure, FailureKind, Limit, Place, Value};
 use crate::lpaxos::{Position, Slot};
 
-/// An answer of more bytes than this is not kept: a retry learns that the transaction ran, no more.
+/// An answer of more bytes than this is not kept: a retry learns that the transaction ran and its writes
+/// are there, no more.
 /// Kept answers are replicated and stay in memory until the session's next round of numbers.
 const KEPT_BYTES: usize = 16 << 10;
+
+/// A failure is kept with so much of its message at most: a retry must learn that it failed, however
+/// long its reason.
+const KEPT_MESSAGE_BYTES: usize = 8 << 10;
 
 const READ: u8 = 1;
 const READ_AND_RETURNED: u8 = 2;
@@ -101,11 +106,11 @@ fn put_outcome(bytes: &mut BytesMut, outcome: &Outcome) {
             bytes.put_u32(at.line);
             bytes.put_u32(at.column);
             bytes.put_u8(kind_tag(*kind));
-            put_bytes(bytes, message.as_bytes());
+            put_message(bytes, message);
         }
         Outcome::Failed { failure: Failure::Aborted { message }, .. } => {
             put_head(bytes, ABORTED, position);
-            put_bytes(bytes, message.as_bytes());
+            put_message(bytes, message);
         }
         _ => put_head(bytes, NOT_KEPT, position),
     }
@@ -118,6 +123,11 @@ fn put_length(bytes: &mut BytesMut, length: usize) {
 fn put_bytes(bytes: &mut BytesMut, part: &[u8]) {
     put_length(bytes, part.len());
     bytes.put_slice(part);
+}
+
+fn put_message(bytes: &mut BytesMut, message: &str) {
+    let kept = &message[..message.floor_char_boundary(KEPT_MESSAGE_BYTES)];
+    put_bytes(bytes, kept.as_bytes());
 }
 
 fn put_value(bytes: &mut BytesMut, value: &Value) {
@@ -235,6 +245,27 @@ mod tests {
             for cut in 0..entry.len() {
                 assert_eq!(outcome(&entry.slice(..cut)), None, "cut at {cut}");
             }
+        }
+    }
+
+    #[test]
+    fn of_a_failure_the_message_is_cut_and_the_rest_is_kept() {
+        let message = "\u{20ac}".repeat(KEPT_BYTES);
+        let at = Place { line: 1, column: 2 };
+        let kind = FailureKind::UnboundParameter;
+        let entries = [
+            Failure::Aborted { message: message.clone() },
+            Failure::Runtime { at, kind, message: message.clone() },
+        ]
+        .map(|failure| keep(9, &Outcome::Failed { failure, position: AT }));
+        for entry in entries {
+            assert!(entry.len() <= KEPT_BYTES);
+            let Some(Outcome::Failed { failure, position: AT }) = outcome(&entry) else {
+                panic!("it is known to have failed")
+            };
+            let (Failure::Aborted { message: kept } | Failure::Runtime { message: kept, .. }) =
+                failure;
+            assert!(kept.len() > KEPT_MESSAGE_BYTES - 4 && message.starts_with(&kept));
         }
     }
 

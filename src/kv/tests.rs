@@ -196,6 +196,21 @@ fn an_answer_too_large_to_keep_still_runs_once() {
     assert_eq!(one.value("k").as_deref(), Some(&b"x"[..]));
 }
 
+#[test]
+fn a_failure_with_a_long_reason_is_a_failure_when_it_is_asked_for_again() {
+    let mut one = One::new();
+    let long = "x".repeat(20_000);
+    one.run(program(&format!("put \"long\" \"{long}\";")));
+    let session = one.open(1);
+    let text = format!("{APPEND} abort get \"long\";");
+    for _ in 0..2 {
+        let outcome = one.run(numbered(&text, session, 1, 1));
+        let aborted = matches!(&outcome, Outcome::Failed { failure: Failure::Aborted { .. }, .. });
+        assert!(aborted, "{outcome:?}");
+    }
+    assert_eq!(one.value("k"), None);
+}
+
 /// Who may only read is given no session for one: reads go with it, and nothing else does.
 #[test]
 fn no_session_is_good_for_reads_only() {

@@ -123,7 +123,9 @@ impl<M: Machine> Leader<M> {
         leader
     }
 
-    /// Puts the patch of the slot before the first one into the window, from the own entries (P3).
+    /// Puts the patch of the slot before the first one into the window, from the own entries (P3). What the
+    /// first slot overwrites may be missing of it, where its entries are here already; who lacks that never
+    /// serves it, as that slot is chosen then and writes the same keys.
     ///
     /// After a full copy that slot may be the version of every key that was deleted meanwhile, more
     /// than a message takes. Then it is not kept: who lacks it is brought up by a copy (P10).

@@ -57,6 +57,9 @@ pub struct Node<M: Machine> {
     pub(super) closing: bool,
     /// Whether records were handed out that the caller has not said to be durable.
     pub(super) writing: bool,
+    /// Records go with the next output although nothing waits for them. Who is alone sends no heartbeats
+    /// that would take them along, and no checkpoint is taken of what is not written.
+    flush: bool,
 }
 
 impl<M: Machine> Node<M> {
@@ -94,6 +97,7 @@ impl<M: Machine> Node<M> {
             now_ms,
             closing: false,
             writing: false,
+            flush: false,
         }
     }
 
@@ -251,6 +255,7 @@ impl<M: Machine> Node<M> {
         for node in self.members.others(self.me) {
             self.out.late.push((node, Message::Heartbeat(heartbeat.clone())));
         }
+        self.flush = self.members.count() == 1;
     }
 
     /// Does what Ω wants.
@@ -381,7 +386,8 @@ impl<M: Machine> Node<M> {
             awaits_write = leader.awaits_write();
         }
         let mut out = take(&mut self.out);
-        if awaits_write || !out.late.is_empty() {
+        let lingers = !awaits_write && out.late.is_empty();
+        if !lingers || (self.acceptor.has_records() && take(&mut self.flush)) {
             out.records = self.acceptor.take_records();
             self.writing = !out.records.is_empty();
         }

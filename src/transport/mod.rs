@@ -137,7 +137,7 @@ pub struct Transport {
 
 impl Transport {
     /// Listens at `address`. Events go to `events`, whose capacity bounds what peers may send ahead;
-    /// the receiver must be kept until after [`stop`](Transport::stop). What `security` asks for has
+    /// once the receiver is gone, who asks is told that the node is closing. What `security` asks for has
     /// to be shown by whoever connects, before the handler hears of him.
     ///
     /// # Errors

@@ -360,6 +360,17 @@ fn p6_one_node_alone_needs_nobody() {
 }
 
 #[test]
+fn p4_a_cluster_of_one_does_not_keep_what_it_applied_from_its_disk() {
+    // Without others nothing is sent that waits for a write, and no checkpoint is taken until all is
+    // written.
+    let mut cluster = Cluster::new(1);
+    cluster.run(1, Command::put(0, 10));
+    cluster.tick(1, 200);
+    cluster.settle();
+    assert!(cluster.node(1).is_written());
+}
+
+#[test]
 fn an_invariant_of_the_nodes_own_stops_it_in_release_builds_too() {
     let ballot = |round| Ballot { round, node: NodeId(1) };
     let breaks: [Record<Register, u64>; 3] = [
