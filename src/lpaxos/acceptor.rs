@@ -268,9 +268,9 @@ impl<M: Machine> Acceptor<M> {
     /// P10: merges one page; after the last, the node reflects every decree up to the copy's target.
     ///
     /// The leader sends a page only after the one before was answered, so whoever has the last page
-    /// has them all, durably. Of a full copy, all must come in one life of the node, and no patch
-    /// below the leader's floor may be applied meanwhile, nor a page of another copy ([`Copying`]); else the answer, which is how
-    /// far the node is, makes the leader begin anew.
+    /// has them all, durably. Of a full copy, all must come in one life of the node, and neither a patch
+    /// below the leader's floor nor a page of another copy may be taken in meanwhile ([`Copying`]); else
+    /// the answer, which is how far the node is, makes the leader begin anew.
     pub(super) fn on_repair_page(&mut self, repair: RepairPage<M::Key, M::Value>) -> Reply<M> {
         let RepairPage { ballot, copy, after, page } = repair;
         if ballot < self.durable.promised {

@@ -1,8 +1,8 @@
 //! A full copy that a lagging node is taking in (P10).
 //!
 //! A full copy tells of deletions only by silence, so it holds as a whole or not at all: what an old
-//! patch, or a late page of another copy, brings back after the page that was silent of it stays. Not durable: after a restart nobody
-//! knows what was applied since the first page.
+//! patch, or a late page of another copy, brings back after the page that was silent of it stays. Not
+//! durable: after a restart nobody knows what was applied since the first page.
 
 use super::ballot::{Ballot, Slot};
 use super::message::CopyId;

@@ -61,5 +61,5 @@ pub use message::*;
 pub use node::Node;
 pub use outbox::Output;
 pub use patch::{Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
-pub use replica::{PageLimits, Replica, may_have_dropped};
+pub use replica::{PageLimits, Replica, may_drop};
 pub use requests::{Answer, Ready, Request, Ticket};

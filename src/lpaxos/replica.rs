@@ -15,10 +15,14 @@ use super::patch::{Entry, Page, Patch};
 /// How many slots below `complete` a tombstone must be to be dropped (P11; one less is not safe).
 pub(super) const TOMBSTONE_DISTANCE: u64 = 2;
 
-/// Whether a node that reflects all up to `complete` may have dropped tombstones up to `floor` (P11).
-pub fn may_have_dropped(floor: Slot, complete: Slot) -> bool {
-    let least = floor.0.checked_add(TOMBSTONE_DISTANCE);
-    floor == Slot::ZERO || least.is_some_and(|least| least <= complete.0)
+/// Whether a node that reflects all up to `complete` may drop tombstones up to `floor` (P11).
+pub fn may_drop(floor: Slot, complete: Slot) -> bool {
+    floor.0.checked_add(TOMBSTONE_DISTANCE).is_some_and(|least| least <= complete.0)
+}
+
+/// Whether `floor` can be that of a node that reflects all up to `complete`; zero if it dropped nothing.
+pub(super) fn may_have_dropped(floor: Slot, complete: Slot) -> bool {
+    floor == Slot::ZERO || may_drop(floor, complete)
 }
 
 /// How far one page may go.
@@ -176,7 +180,7 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
     /// P11: drops every tombstone of version `floor` and below.
     pub(super) fn drop_tombstones(&mut self, floor: Slot) {
         assert!(
-            may_have_dropped(floor, self.complete),
+            may_drop(floor, self.complete),
             "dropping tombstones up to {floor} with complete {}",
             self.complete
         );

@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use crate::lpaxos::{Durable, Patch, Record, Slot, may_have_dropped};
+use crate::lpaxos::{Durable, Patch, Record, Slot, may_drop};
 
 use super::{Key, Value};
 
@@ -101,7 +101,7 @@ fn check(durable: &Durable<Key, Value>, record: &Record<Key, Value>) -> Result<(
             "it applies a proposal that is not accepted",
         ),
         Record::DropTombstones(slot) => {
-            (may_have_dropped(*slot, complete), "it drops tombstones that are needed")
+            (may_drop(*slot, complete), "it drops tombstones that are needed")
         }
         Record::Apply(..) | Record::Merge(_) | Record::RaiseComplete(_) => (true, ""),
     };

@@ -376,7 +376,7 @@ fn an_invariant_of_the_nodes_own_stops_it_in_release_builds_too() {
     let breaks: [Record<Register, u64>; 3] = [
         Record::Promise(ballot(1)),
         Record::Accept(Proposal { ballot: ballot(1), slot: Slot(1), patch: patch(&[]) }),
-        Record::DropTombstones(Slot(1)),
+        Record::DropTombstones(Slot(0)),
     ];
     for record in breaks {
         let stopped = std::panic::catch_unwind(|| {
