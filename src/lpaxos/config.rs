@@ -33,6 +33,9 @@ pub struct Config {
     pub batch_most: usize,
     /// A batch takes no further request once its writes and answers have so many bytes.
     pub batch_bytes: usize,
+    /// While at least so many requests are in flight, reads wait for the next proposal and are confirmed by
+    /// its votes: with so much to do that is sooner than a round of messages for them alone.
+    pub busy_batch: usize,
     /// The bounds of a page.
     pub page: PageLimits,
     /// The leader keeps so many bytes of recent patches for nodes that lag a little.
@@ -54,6 +57,7 @@ impl Default for Config {
             queue_most: 1_024,
             batch_most: 768,
             batch_bytes: 1 << 20,
+            busy_batch: 8,
             page: PageLimits { bytes: 256 << 10, examined: 16_384 },
             window_bytes: 4 << 20,
             tombstone_slots: 10_000,

@@ -9,7 +9,7 @@
 //! exactly the chosen decrees 1..s.
 //! Invariant: nobody is answered before the proposal that was recovered is chosen in this ballot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::acceptor::Acceptor;
@@ -27,7 +27,7 @@ use super::peer::PeerState;
 use super::reads::ConfirmRound;
 use super::recovery::Recovered;
 use super::repair::Repair;
-use super::requests::{Queue, Ready, Ticket};
+use super::requests::{Queue, Ready, Ticket, Waiting};
 use super::window::Window;
 
 type PatchOf<M> = Arc<Patch<<M as Machine>::Key, <M as Machine>::Value>>;
@@ -60,6 +60,8 @@ pub(super) struct Leader<M: Machine> {
     chosen: Option<(Slot, PatchOf<M>)>,
     next: OpenBatch<M>,
     pub(super) confirm: Option<ConfirmRound<M::Command>>,
+    /// Reads that may run.
+    pub(super) confirmed: VecDeque<Waiting<M::Command>>,
     pub(super) confirm_rounds: u64,
     pub(super) peers: BTreeMap<NodeId, PeerState<M::Key>>,
     pub(super) window: Window<M>,
@@ -103,6 +105,7 @@ impl<M: Machine> Leader<M> {
             chosen: None,
             next: OpenBatch::default(),
             confirm: None,
+            confirmed: VecDeque::new(),
             confirm_rounds: 0,
             peers,
             window: Window::new(first_slot, config.window_bytes),
@@ -144,8 +147,14 @@ impl<M: Machine> Leader<M> {
 
     /// What can begin: a batch when none is in flight, a round of reads when none is under way.
     pub(super) fn could_begin(&self) -> Ready {
-        let reads = self.ready && self.confirm.is_none();
+        let reads = self.ready && self.confirm.is_none() && !self.is_busy();
         Ready { reads, writes: self.in_flight.is_none() }
+    }
+
+    /// Whether so much is in flight that reads do better to wait for the next proposal (P8).
+    pub(super) fn is_busy(&self) -> bool {
+        let most = self.config.busy_batch;
+        self.in_flight.as_ref().is_some_and(|in_flight| in_flight.batch.len() >= most)
     }
 
     /// Whether the next batch takes no further request.
@@ -153,7 +162,7 @@ impl<M: Machine> Leader<M> {
         self.next.is_full(&self.config)
     }
 
-    /// P6: runs what waits, and proposes it if nothing is in flight.
+    /// P6: runs what waits, and proposes it if nothing is in flight; gives the slot that it is proposed for.
     pub(super) fn propose(
         &mut self,
         machine: &mut M,
@@ -161,22 +170,24 @@ impl<M: Machine> Leader<M> {
         acceptor: &Acceptor<M>,
         out: &mut Output<M>,
         now_ms: u64,
-    ) {
+    ) -> Option<Slot> {
         let replica = &acceptor.durable().replica;
         let in_flight = self.in_flight.as_ref().map(|in_flight| (in_flight.slot, &in_flight.patch));
         let chosen = self.chosen.as_ref().map(|(slot, patch)| (*slot, patch));
         // With both, the replica is two decrees behind.
         if in_flight.is_some() && chosen.is_some() {
-            return;
+            return None;
         }
         let before = in_flight.or(chosen);
         let before = || before.map(|(slot, patch)| Before { slot, patch });
         self.next.run(machine, queue, replica, before(), &self.config);
-        if self.in_flight.is_none() && !self.next.is_empty() {
-            let slot = chosen.map_or(replica.complete(), |(slot, _)| slot).next();
-            let (patch, batch) = self.next.close(replica, before());
-            self.propose_patch(slot, patch, batch, out, now_ms);
+        if self.in_flight.is_some() || self.next.is_empty() {
+            return None;
         }
+        let slot = chosen.map_or(replica.complete(), |(slot, _)| slot).next();
+        let (patch, batch) = self.next.close(replica, before());
+        self.propose_patch(slot, patch, batch, out, now_ms);
+        Some(slot)
     }
 
     /// Sends the proposal to all; that it is accepted here as well is owed.
@@ -266,6 +277,7 @@ impl<M: Machine> Leader<M> {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         peer.told_complete(accepted.complete);
         peer.accepted_at = peer.accepted_at.max((accepted.ballot, accepted.slot));
+        self.confirm_by_vote(from, accepted);
         let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.slot == accepted.slot);
         if let Some(in_flight) = in_flight {
             in_flight.votes.insert(from);
@@ -376,14 +388,12 @@ impl<M: Machine> Leader<M> {
             ran.expire(now_ms, out);
         }
         self.next.expire(now_ms, out);
-        if let Some(confirm) = &mut self.confirm {
-            confirm.expire(now_ms, out);
-        }
+        self.expire_reads(now_ms, out);
     }
 
     /// Ends the leadership: what is in flight may be chosen yet; reads and the next batch wait again.
-    pub(super) fn give_up(self, queue: &mut Queue<M::Command>) -> Vec<Ticket> {
-        for read in self.confirm.into_iter().flat_map(|confirm| confirm.reads).rev() {
+    pub(super) fn give_up(mut self, queue: &mut Queue<M::Command>) -> Vec<Ticket> {
+        for read in self.take_reads().into_iter().rev() {
             queue.reads.push_front(read);
         }
         self.next.give_back(queue);

@@ -374,8 +374,9 @@ impl<M: Machine> Node<M> {
         let mut awaits_write = matches!(&self.role, Role::Candidate(_));
         if let Role::Leader(leader) = &mut self.role {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);
-            leader.propose(&mut self.machine, &mut self.queue, acceptor, out, self.now_ms);
-            leader.confirm_reads(&mut self.queue, out, self.now_ms);
+            let queue = &mut self.queue;
+            let proposed = leader.propose(&mut self.machine, queue, acceptor, out, self.now_ms);
+            leader.confirm_reads(queue, proposed, out, self.now_ms);
             if leader.owes() && !(out.early.is_empty() && out.answers.is_empty()) {
                 // Others wait for these; what is owed comes with the next output.
                 let (early, answers) = (take(&mut out.early), take(&mut out.answers));

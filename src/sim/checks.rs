@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::coverage::Path;
-use super::host::{Key, Msg, Value};
+use super::host::{Key, Msg, Value, ticket_of};
 use super::watch;
 use super::words;
 use super::workload::Workload;
@@ -78,8 +78,10 @@ impl<W: Workload> World<W> {
         if !host.open.is_empty() {
             self.coverage.reached(Path::BatchRunAhead);
         }
-        if !reads.is_empty() {
-            self.audit.reads(node, self.scenario.nodes)?;
+        for request in reads.iter().filter_map(|run| run.request) {
+            if self.audit.ran(node, ticket_of(request).0, self.scenario.nodes)? {
+                self.coverage.reached(Path::ReadByVotes);
+            }
         }
         self.reads.extend(reads);
         Ok(())

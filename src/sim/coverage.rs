@@ -77,6 +77,7 @@ paths! {
     BatchThrownAway: "batch run ahead and thrown away",
     Commit: "commit of an idle leader",
     ReadRound: "round of confirmation for reads",
+    ReadByVotes: "read confirmed by the votes for a proposal",
     PromisedByConfirm: "promise made to confirm a read",
     WindowRepair: "repair from the window of patches",
     DeltaCopy: "repair by newer entries",

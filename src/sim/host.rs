@@ -205,8 +205,8 @@ impl<W: Workload> Host<W> {
         !self.inbox.is_empty()
     }
 
-    /// Gives the node up to `most` of what waits.
-    pub(super) fn take_in(&mut self, most: usize, now_us: u64) {
+    /// Gives the node up to `most` of what waits; `taken` is told of each request.
+    pub(super) fn take_in(&mut self, most: usize, now_us: u64, mut taken: impl FnMut(Ticket)) {
         let now_ms = self.clock_ms(now_us);
         let Some(node) = &mut self.node else { return };
         for _ in 0..most {
@@ -217,7 +217,8 @@ impl<W: Workload> Host<W> {
                     node.message(now_ms, node_id(from), message);
                 }
                 Some(Input::Request(request, command, within_ms)) => {
-                    let ticket = Ticket(u64::try_from(request).unwrap_or(u64::MAX));
+                    let ticket = ticket_of(request);
+                    taken(ticket);
                     let command = Numbered { request: Some(request), command };
                     let deadline_ms = now_ms + within_ms;
                     node.request(now_ms, Request { ticket, command, deadline_ms });
@@ -225,6 +226,11 @@ impl<W: Workload> Host<W> {
             }
         }
     }
+}
+
+/// The ticket of a request.
+pub(super) fn ticket_of(request: usize) -> Ticket {
+    Ticket(u64::try_from(request).unwrap_or(u64::MAX))
 }
 
 /// The id of the node at a place.

@@ -65,6 +65,7 @@ impl<W: Workload> World<W> {
             self.coverage.reached(Path::CrashOfLeader);
         }
         let write = self.hosts[node].stop();
+        self.audit.stopped(node);
         self.copies.stopped(node);
         self.recoveries.stopped(node);
         let flip = self.random.flip();

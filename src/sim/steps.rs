@@ -62,7 +62,8 @@ impl<W: Workload> World<W> {
             let most = self.random.count(1, 8);
             let led = self.hosts[node].node.as_ref().is_some_and(|node| node.leads().is_some());
             self.hosts[node].led = led;
-            self.hosts[node].take_in(most, self.now_us);
+            let audit = &mut self.audit;
+            self.hosts[node].take_in(most, self.now_us, |ticket| audit.takes(node, ticket.0));
             self.pump(node)?;
         }
         self.wake_later(node);
@@ -81,6 +82,7 @@ impl<W: Workload> World<W> {
             let Output { early, answers, records, late } = out;
             self.send_all(node, early)?;
             for (ticket, answer) in answers {
+                self.audit.answers(node, ticket.0);
                 self.answer(node, usize::try_from(ticket.0).unwrap_or(usize::MAX), answer)?;
             }
             self.check(node, &records)?;

@@ -166,6 +166,58 @@ fn p8_a_read_sees_what_is_chosen_and_not_what_is_in_flight() {
     assert_eq!(cluster.outcome(read).read, [Some(10)]);
 }
 
+/// Three nodes; node 1 leads, and its reads wait while anything is in flight.
+fn busy() -> Cluster {
+    let mut cluster = Cluster::with(3, |config| config.busy_batch = 1);
+    cluster.elect(1);
+    cluster
+}
+
+#[test]
+fn p8_votes_for_the_next_proposal_confirm_the_reads_that_waited_for_it() {
+    let mut cluster = busy();
+    cluster.request(1, Command::put(0, 10));
+    let read = cluster.request(1, Command::get([0]));
+    cluster.request(1, Command::put(0, 11));
+    assert!(!cluster.wire.iter().any(|e| e.is("confirm")), "it waits");
+    cluster.deliver(|e| e.is("accept") && e.to == 2);
+    cluster.deliver(|e| e.is("accepted"));
+    assert!(!cluster.is_answered(read), "these votes are for what was sent before it came");
+    cluster.deliver(|e| e.is("accept") && e.to == 3);
+    cluster.deliver(|e| e.is("accepted"));
+    let outcome = cluster.outcome(read);
+    assert!(outcome.read == [Some(10)] || outcome.read == [Some(11)], "{outcome:?}");
+    assert!(!cluster.wire.iter().any(|e| e.is("confirm")));
+}
+
+#[test]
+fn p8_a_read_that_waited_for_a_proposal_asks_when_there_is_none() {
+    let mut cluster = busy();
+    cluster.request(1, Command::put(0, 10));
+    let read = cluster.request(1, Command::get([0]));
+    cluster.settle_if(|e| !e.is("confirm"));
+    assert!(!cluster.is_answered(read));
+    cluster.settle();
+    assert_eq!(cluster.outcome(read).read, [Some(10)]);
+}
+
+#[test]
+fn p8_a_vote_from_before_the_read_does_not_count() {
+    for busy_batch in [1, usize::MAX] {
+        let mut cluster = Cluster::with(3, |config| config.busy_batch = busy_batch);
+        cluster.elect(1);
+        cluster.request(1, Command::put(0, 10));
+        cluster.deliver(|e| e.is("accept") && e.to == 2);
+        let votes = cluster.take(|e| e.is("accepted"));
+        let read = cluster.request(1, Command::get([0]));
+        cluster.isolate(1);
+        cluster.elect(2);
+        cluster.run(2, Command::put(0, 20));
+        votes.into_iter().for_each(|vote| cluster.deliver_one(vote));
+        assert!(!cluster.is_answered(read), "it would have missed a write");
+    }
+}
+
 #[test]
 fn p8_a_read_needs_no_slot_and_no_write() {
     let mut cluster = Cluster::new(3);

@@ -154,6 +154,7 @@ impl Live {
                     _ => Command::get([0]),
                 };
                 let ticket = Ticket(u64::from(request));
+                self.audit.takes(self.place(), ticket.0);
                 let request = Request { ticket, command, deadline_ms: u64::MAX };
                 self.node.request(self.clock_ms, request);
             }
@@ -212,10 +213,12 @@ impl Live {
         answer: &Answer<Outcome>,
         seen: &mut Vec<Seen>,
     ) -> Result<(), String> {
-        let Answer::Done(outcome) = answer else { return Ok(()) };
-        if outcome.position.place == 0 {
-            self.audit.reads(self.place(), NODES)?;
+        let place = self.place();
+        if matches!(answer, Answer::Done(outcome) if outcome.position.place == 0) {
+            self.audit.ran(place, ticket.0, NODES)?;
         }
+        self.audit.answers(place, ticket.0);
+        let Answer::Done(outcome) = answer else { return Ok(()) };
         let request = u8::try_from(ticket.0).unwrap_or(u8::MAX);
         seen.push(Seen::Answer(request, outcome.position.slot));
         Ok(())
