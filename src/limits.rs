@@ -96,6 +96,10 @@ pub const COALESCED_BYTES: usize = 256 * KIB;
 /// Writers put at most so many frames into one system call; far below the systems' IOV_MAX.
 pub const COALESCED_FRAMES: usize = 64;
 
+/// A frame to a peer of more bytes is written by the peer's thread in any case: copying it takes longer
+/// than waking that.
+pub const AT_ONCE_BYTES: usize = 16 * KIB;
+
 // --- Connections -----------------------------------------------------------------------------
 
 /// Clients served at once. With the peers, those yet to greet, and files, it stays below the 1,024

@@ -1,14 +1,17 @@
-//! Answers on their way from the node to a client's writer.
+//! Answers on their way from the node to a client.
 //!
-//! A writer that sleeps is woken once for all the answers of a step of the node, not for each: waking
-//! it costs more than writing what it writes.
+//! Those of a step of the node are given together, and the post (`post.rs`) is woken once for all of
+//! them: waking each client's writer would cost more than writing what it writes. Answers that are given
+//! singly wake the client's writer.
 
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
+use super::desk::Desk;
 use super::in_flight::Share;
+use super::post::Post;
 use crate::wire::{ClientOutcome, ClientResponse};
 
 /// An answer that waits to be written, with what it takes until then.
@@ -19,30 +22,45 @@ pub(super) struct Answer {
     pub(super) share: Option<Share>,
 }
 
-/// Answers that wait; none once the writer is gone.
-type Waiting = Option<Vec<Answer>>;
+impl Answer {
+    /// Whether it has to wait for its turn.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.response.outcome == ClientOutcome::TooManyRequests
+    }
+}
+
+/// One client's answers.
+#[derive(Debug)]
+struct Outbox {
+    /// Those that wait; none once the writer is gone.
+    waiting: Mutex<Option<Vec<Answer>>>,
+    /// Where they are written, locked by whoever does; none once the writer is gone.
+    desk: Mutex<Option<Desk>>,
+}
 
 /// The end of whoever answers; the writer ends once all of these are gone.
 #[derive(Clone, Debug)]
 pub(super) struct Giving {
-    waiting: Arc<Mutex<Waiting>>,
+    outbox: Arc<Outbox>,
     bell: Sender<()>,
 }
 
 /// The writer's end.
 #[derive(Debug)]
 pub(super) struct Taking {
-    waiting: Arc<Mutex<Waiting>>,
-    /// Rings when there are answers; disconnected when no more can come.
+    outbox: Arc<Outbox>,
+    /// Rings when there is something to write; disconnected when nothing more can come.
     pub(super) bell: Receiver<()>,
 }
 
-/// The two ends of one client's answers. Whoever gives bounds how many wait.
-pub(super) fn answers() -> (Giving, Taking) {
-    let waiting = Arc::new(Mutex::new(Some(Vec::new())));
+/// The two ends of one client's answers, which are written at the desk. Whoever gives bounds how many
+/// wait.
+pub(super) fn answers(desk: Option<Desk>) -> (Giving, Taking) {
+    let outbox = Outbox { waiting: Mutex::new(Some(Vec::new())), desk: Mutex::new(desk) };
+    let outbox = Arc::new(outbox);
     // One ring is enough: it stands for all that wait when it is heard.
     let (ring, bell) = bounded(1);
-    (Giving { waiting: Arc::clone(&waiting), bell: ring }, Taking { waiting, bell })
+    (Giving { outbox: Arc::clone(&outbox), bell: ring }, Taking { outbox, bell })
 }
 
 impl Giving {
@@ -53,32 +71,54 @@ impl Giving {
         }
     }
 
-    /// Adds an answer; gives whether the writer has to be woken for it. Where others wait already,
-    /// whoever added the first of them wakes it.
+    /// Adds an answer; gives whether somebody has to be woken for it. Where others wait already,
+    /// whoever added the first of them does that.
     fn add(&self, answer: Answer) -> bool {
-        let mut waiting = self.waiting.lock();
+        let mut waiting = self.outbox.waiting.lock();
         let Some(waiting) = &mut *waiting else { return false };
         waiting.push(answer);
         waiting.len() == 1
     }
 
-    fn ring(&self) {
+    /// Wakes the writer.
+    pub(super) fn ring(&self) {
         // A full bell rings already.
         let _ = self.bell.try_send(());
+    }
+
+    /// Writes the answers that wait, as far as that needs no waiting and nobody else is writing; gives
+    /// whether nothing is left for the writer.
+    pub(super) fn write_at_once(&self, buffer: &mut Vec<u8>) -> bool {
+        let Some(mut desk) = self.outbox.desk.try_lock() else { return false };
+        let Some(desk) = desk.as_mut().filter(|desk| desk.is_open()) else { return false };
+        let mut waiting = self.outbox.waiting.lock();
+        let Some(answers) = waiting.as_mut().filter(|all| !all.iter().any(Answer::is_refusal))
+        else {
+            return false;
+        };
+        desk.add(std::mem::take(answers));
+        drop(waiting);
+        desk.write_at_once(buffer)
     }
 }
 
 impl Taking {
+    /// The desk, once nobody else writes at it.
+    pub(super) fn desk(&self) -> MutexGuard<'_, Option<Desk>> {
+        self.outbox.desk.lock()
+    }
+
     /// All answers that wait.
     pub(super) fn take(&self) -> Vec<Answer> {
-        self.waiting.lock().as_mut().map(std::mem::take).unwrap_or_default()
+        self.outbox.waiting.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 }
 
 impl Drop for Taking {
     /// What would be written to nobody goes, and takes nothing any more.
     fn drop(&mut self) {
-        *self.waiting.lock() = None;
+        *self.outbox.waiting.lock() = None;
+        *self.desk() = None;
     }
 }
 
@@ -125,28 +165,32 @@ impl Drop for Reply {
     }
 }
 
-/// Answers that are given together. The writers are woken when this is dropped, which should be soon.
-#[derive(Debug, Default)]
-pub struct Answers {
-    to_wake: Vec<Giving>,
+/// Answers that are given together. They are written when this is dropped, which should be soon.
+#[derive(Debug)]
+pub struct Answers<'a> {
+    post: &'a Post,
+    to_write: Vec<Giving>,
 }
 
-impl Answers {
-    /// Answers as [`Reply::send`] does, without waking the writer yet.
+impl Answers<'_> {
+    /// No answers yet.
+    pub fn new(post: &Post) -> Answers<'_> {
+        Answers { post, to_write: Vec::new() }
+    }
+
+    /// Answers as [`Reply::send`] does, without waking anybody yet.
     pub fn give(&mut self, mut reply: Reply, outcome: ClientOutcome) {
         if let Some((to, answer)) = reply.answer(outcome)
             && to.add(answer)
         {
-            self.to_wake.push(to);
+            self.to_write.push(to);
         }
     }
 }
 
-impl Drop for Answers {
+impl Drop for Answers<'_> {
     fn drop(&mut self) {
-        for to in &self.to_wake {
-            to.ring();
-        }
+        self.post.send(std::mem::take(&mut self.to_write));
     }
 }
 
@@ -166,8 +210,9 @@ mod tests {
 
     #[test]
     fn answers_given_together_ring_once_and_only_in_the_end() {
-        let (giving, taking) = answers();
-        let mut together = Answers::default();
+        let (giving, taking) = answers(None);
+        let post = Post::closed();
+        let mut together = Answers::new(&post);
         together.give(reply(1, &giving), ClientOutcome::SessionExpired);
         together.give(reply(2, &giving), ClientOutcome::SessionExpired);
         assert!(taking.bell.try_recv().is_err(), "it rings when all are given");
@@ -179,7 +224,7 @@ mod tests {
 
     #[test]
     fn an_answer_rings_again_once_those_before_it_are_taken() {
-        let (giving, taking) = answers();
+        let (giving, taking) = answers(None);
         for id in 1..=3 {
             reply(id, &giving).send(ClientOutcome::SessionExpired);
             assert!(taking.bell.try_recv().is_ok(), "answer {id} rings");
@@ -189,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_nobody_writes_takes_nothing() {
-        let (giving, taking) = answers();
+        let (giving, taking) = answers(None);
         let meter = Meter::new(1 << 20);
         let share = || Share::take([Arc::clone(&meter), Arc::clone(&meter)], 0).expect("room");
         Reply::new(1, giving.clone(), share()).send(ClientOutcome::SessionExpired);
@@ -201,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_request_that_is_dropped_is_answered_and_its_writer_ends() {
-        let (giving, taking) = answers();
+        let (giving, taking) = answers(None);
         drop(reply(1, &giving));
         drop(giving);
         assert!(taking.bell.recv().is_ok(), "there is an answer");

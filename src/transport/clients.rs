@@ -1,29 +1,32 @@
 //! A client's connection after its greeting: requests in, answers out.
 //!
-//! Two threads: the connection's own reads requests, a second one writes answers. A request takes
+//! Two threads: the connection's own reads requests, a second one writes answers that the post could not
+//! write at once. A request takes
 //! one of a bounded number of slots until its answer is written, and while none is free no further
 //! request is read: so a client that does not read its answers stops being read itself, and what
 //! waits for it is bounded.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Sender, bounded, select};
 use log::debug;
 
 use super::answers::{self, Answer, Giving, Reply, Taking};
-use super::frame::{FrameError, FrameReader, write_frames};
+use super::desk::Desk;
+use super::frame::{FrameError, FrameReader};
 use super::greeting;
 use super::in_flight::{Coming, Meter, Share};
 use super::pace::Pace;
 use super::seats::ClientSeat;
 use super::shared::{Shared, Stop};
 use super::stream::{CloseOnDrop, Stream};
-use crate::limits::{COALESCED_BYTES, MAX_REQUEST_FRAME_BYTES, READ_BYTES};
+use crate::limits::{MAX_REQUEST_FRAME_BYTES, READ_BYTES};
 use crate::security::Rights;
-use crate::wire::{ClientOutcome, ClientResponse, RequestError, decode_request, encode_response};
+use crate::wire::{ClientOutcome, ClientResponse, RequestError, decode_request};
 
 /// The id of an answer that is about the connection.
 const ABOUT_THE_CONNECTION: u64 = 0;
@@ -54,11 +57,11 @@ pub(super) fn serve(
     let meters = [own, Arc::clone(client.in_flight)];
     let (slots, taken) = bounded(shared.settings.max_pipelined);
     // Bounded: each answer but the last, about the connection, has a slot.
-    let (replies, answers) = answers::answers();
+    let (replies, answers) = answers::answers(Some(Desk::new(stream.clone(), taken)));
     thread::scope(|scope| {
         let writer = thread::Builder::new().name("replies".to_owned()).spawn_scoped(scope, || {
             let (time, held) = (shared.settings.write_time, VecDeque::new());
-            let writer = Writer { stream, answers, taken, time, pace: &shared.pace, held };
+            let writer = Writer { stream, answers, time, pace: &shared.pace, held };
             writer.run(&shared.stop);
         });
         if let Err(error) = writer {
@@ -139,15 +142,18 @@ impl Requests<'_> {
     }
 }
 
-/// Writes a client's answers.
+/// Refusals and their turns.
+type Held = VecDeque<(Instant, Answer)>;
+
+/// Writes a client's answers where the post does not: what waits for its turn or for the client, and what
+/// is given singly.
 struct Writer<'a> {
     stream: &'a Stream,
     answers: Taking,
-    taken: Receiver<()>,
     time: Duration,
     pace: &'a Pace,
     /// Refusals that wait for their turn, and their turns, in order but for a step of the pace.
-    held: VecDeque<(Instant, Answer)>,
+    held: Held,
 }
 
 impl Writer<'_> {
@@ -157,7 +163,6 @@ impl Writer<'_> {
     /// connection is closed, which wakes the reader.
     fn run(mut self, stop: &Stop) {
         let close = CloseOnDrop(self.stream);
-        let mut buffer = Vec::new();
         loop {
             let bell = &self.answers.bell;
             let may_come = match self.held.front() {
@@ -171,10 +176,7 @@ impl Writer<'_> {
                     default(turn.saturating_duration_since(Instant::now())) => true,
                 },
             };
-            let mut answers = self.answers.take();
-            self.hold(&mut answers);
-            self.release(may_come, &mut answers);
-            if let Err(error) = self.write(answers, &mut buffer) {
+            if let Err(error) = self.write(may_come) {
                 return debug!("a client is cut off: {error}");
             }
             if !may_come {
@@ -185,45 +187,31 @@ impl Writer<'_> {
         self.stream.close_writing();
     }
 
-    /// Takes those out that have to wait for their turn.
-    fn hold(&mut self, answers: &mut Vec<Answer>) {
-        let now = Instant::now();
-        let refusals = answers
-            .extract_if(.., |answer| answer.response.outcome == ClientOutcome::TooManyRequests);
-        // What it would have taken is free: only its place among the requests is held.
-        let refusals = refusals.map(|refusal| Answer { share: None, ..refusal });
-        self.held.extend(refusals.map(|refusal| (self.pace.turn(now), refusal)));
+    /// Writes what waits and whose turn it is.
+    fn write(&mut self, may_come: bool) -> io::Result<()> {
+        // First the desk: whoever has it takes what waits, so that nothing overtakes.
+        let mut desk = self.answers.desk();
+        let mut answers = self.answers.take();
+        hold(&mut self.held, self.pace, &mut answers);
+        release(&mut self.held, may_come, &mut answers);
+        let Some(desk) = &mut *desk else { return Ok(()) };
+        desk.add(answers);
+        desk.write(self.time)
     }
+}
 
-    /// Adds those whose turn has come; all when no more will come.
-    fn release(&mut self, may_come: bool, answers: &mut Vec<Answer>) {
-        let now = Instant::now();
-        let due = self.held.partition_point(|(turn, _)| !may_come || *turn <= now);
-        answers.extend(self.held.drain(..due).map(|(_, refusal)| refusal));
-    }
+/// Takes those out that have to wait for their turn.
+fn hold(held: &mut Held, pace: &Pace, answers: &mut Vec<Answer>) {
+    let now = Instant::now();
+    let refusals = answers.extract_if(.., |answer| answer.is_refusal());
+    // What it would have taken is free: only its place among the requests is held.
+    let refusals = refusals.map(|refusal| Answer { share: None, ..refusal });
+    held.extend(refusals.map(|refusal| (pace.turn(now), refusal)));
+}
 
-    /// Writes answers, as many at once as make sense.
-    fn write(&self, answers: Vec<Answer>, buffer: &mut Vec<u8>) -> std::io::Result<()> {
-        let mut answers = answers.into_iter().peekable();
-        while answers.peek().is_some() {
-            buffer.clear();
-            // Given back once they are written.
-            let mut shares = Vec::new();
-            while buffer.len() < COALESCED_BYTES
-                && let Some(Answer { response, share }) = answers.next()
-            {
-                encode_response(response.id, response.outcome, buffer);
-                shares.push(share);
-            }
-            write_frames(&mut self.stream.clone(), &[&buffer[..]], self.time)?;
-            for _ in shares {
-                // The answer about the connection had no slot.
-                let _ = self.taken.try_recv();
-            }
-            if buffer.capacity() > 2 * COALESCED_BYTES {
-                *buffer = Vec::new();
-            }
-        }
-        Ok(())
-    }
+/// Adds those whose turn has come; all when no more will come.
+fn release(held: &mut Held, may_come: bool, answers: &mut Vec<Answer>) {
+    let now = Instant::now();
+    let due = held.partition_point(|(turn, _)| !may_come || *turn <= now);
+    answers.extend(held.drain(..due).map(|(_, refusal)| refusal));
 }

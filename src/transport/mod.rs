@@ -4,16 +4,17 @@
 //! | --- | --- | --- |
 //! | listener | accepts, refuses above the bounds | stopping |
 //! | inbound, one per connection | reads the greeting; then a peer's messages, which become events, or a client's requests, which go to the [`Handler`] | the connection ends |
-//! | replies, one per client | writes answers, those that are ready in one system call | all are written and no more can come, or the connection ends |
+//! | post | writes the answers of a step of the node, as far as the clients' connections take them at once | stopping |
+//! | replies, one per client | writes answers that the post does not, those that are ready in one system call | all are written and no more can come, or the connection ends |
 //! | peer, one per peer | connects, greets, writes what is queued, connects again | stopping |
 //! | watch, one per connection to a peer | reads the peer's signs of life | the connection ends |
 //!
 //! A connection to a peer carries messages one way; the peer answers on the connection that it opened
-//! itself. So each direction has one writer and one reader, and a lost connection is the sender's to
-//! renew.
+//! itself. So each direction has one reader, and one writer at a time, and a lost connection is the
+//! sender's to renew.
 //!
-//! Nothing here waits for one connection on behalf of another: what is sent to a peer is queued or
-//! dropped, what is answered to a client is queued (no more than it may have unanswered), a slow
+//! Nothing here waits for one connection on behalf of another: what is sent to a peer is written if the
+//! system takes it without waiting, or queued, or dropped, what is answered to a client is queued (no more than it may have unanswered), a slow
 //! reader is cut off after a time, and each thread can be woken by closing its connection. A peer's
 //! messages wait for room in the node's queue, so that TCP slows the peer down; clients never make
 //! it wait, as the [`Handler`] answers that the node is busy.
@@ -25,6 +26,7 @@ mod answers;
 mod backoff;
 mod checks;
 mod clients;
+mod desk;
 mod frame;
 mod greeting;
 mod in_flight;
@@ -33,6 +35,7 @@ mod keyed;
 mod listener;
 mod pace;
 mod peers;
+mod post;
 mod refusals;
 mod seats;
 mod settings;
@@ -55,6 +58,7 @@ pub(crate) use backoff::Backoff;
 pub use frame::{FrameError, FrameReader, Patience, Source, write_frames};
 pub use greeting::{GreetError, greet};
 pub use peers::PeerSender;
+pub use post::Post;
 pub use settings::Settings;
 pub use stream::Stream;
 
@@ -133,6 +137,7 @@ pub enum Event {
 pub struct Transport {
     shared: Arc<Shared>,
     listener: Listener,
+    post: Post,
 }
 
 impl Transport {
@@ -151,7 +156,20 @@ impl Transport {
     ) -> io::Result<Transport> {
         let shared = Shared::new(settings, security, handler, events);
         let listener = Listener::start(&shared, address)?;
-        Ok(Transport { shared, listener })
+        match Post::start(&shared) {
+            Ok(post) => Ok(Transport { shared, listener, post }),
+            Err(error) => {
+                shared.stop();
+                listener.wake();
+                shared.join();
+                Err(error)
+            }
+        }
+    }
+
+    /// Who writes answers that are given together.
+    pub fn post(&self) -> Post {
+        self.post.clone()
     }
 
     /// Where clients and peers connect to.

@@ -1,13 +1,15 @@
 //! Connections that this node opens to its peers.
 //!
 //! Each peer has one thread, which connects, greets and writes what is queued, and while there is a
-//! connection a second one, which reads it. A peer says nothing on it but that it is there, so the
+//! connection a second one, which reads it. Where nothing is queued and the system takes a small frame
+//! without waiting, whoever sends it writes it: waking a thread for it would take longer. A peer says nothing on it but that it is there, so the
 //! second thread is there to see at once when the connection is closed (a blocked read wakes at
 //! that, where a writer would learn it only at its next write but one), and to see within a bounded
 //! time when packets are lost without a word.
 
 use std::fmt;
 use std::io;
+use std::mem::take;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -17,6 +19,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, select, tick};
 use log::{debug, info, warn};
+use parking_lot::Mutex;
 
 use super::Event;
 use super::backoff::Backoff;
@@ -25,7 +28,7 @@ use super::greeting::{GreetError, greet};
 use super::keyed;
 use super::shared::Shared;
 use super::stream::{CloseOnDrop, Stream};
-use crate::limits::{COALESCED_BYTES, COALESCED_FRAMES};
+use crate::limits::{AT_ONCE_BYTES, COALESCED_BYTES, COALESCED_FRAMES};
 use crate::wire::{Accepted, Refusal, Role};
 
 /// Sends frames to a peer. Clones send to the same peer.
@@ -33,10 +36,10 @@ use crate::wire::{Accepted, Refusal, Role};
 pub struct PeerSender(Arc<Link>);
 
 impl PeerSender {
-    /// Queues a frame, which holds its length. Never waits: gives false where it was dropped,
+    /// Writes or queues a frame, which holds its length. Never waits: gives false where it was dropped,
     /// because there is no connection or too much is queued.
     pub fn send(&self, frame: Bytes) -> bool {
-        let sent = self.0.enqueue(frame);
+        let sent = self.0.send(frame);
         if !sent {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -69,12 +72,23 @@ impl fmt::Debug for PeerSender {
     }
 }
 
+/// A connection for those who write at once.
+#[derive(Default)]
+struct Line {
+    /// None where there is no connection, or one with TLS.
+    stream: Option<Stream>,
+    /// The rest of a frame that was written in part: what comes next.
+    rest: Bytes,
+}
+
 /// What a peer's thread and those who send to it share.
 struct Link {
     address: SocketAddr,
+    /// Locked by whoever writes.
+    line: Mutex<Line>,
     queue: Sender<Bytes>,
     queued: Receiver<Bytes>,
-    /// The size of what is queued.
+    /// The size of what is queued and not yet written.
     queued_bytes: AtomicUsize,
     max_queued_bytes: usize,
     connected: AtomicBool,
@@ -82,10 +96,33 @@ struct Link {
 }
 
 impl Link {
-    fn enqueue(&self, frame: Bytes) -> bool {
-        if !self.connected.load(Ordering::Acquire) {
+    fn send(&self, frame: Bytes) -> bool {
+        self.connected.load(Ordering::Acquire) && (self.write(&frame) || self.enqueue(frame))
+    }
+
+    /// Writes a small frame if nothing is before it and the system takes it without waiting. What it
+    /// takes only in part, the peer's thread goes on with.
+    fn write(&self, frame: &Bytes) -> bool {
+        if frame.len() > AT_ONCE_BYTES {
             return false;
         }
+        // Else its thread is writing.
+        let Some(mut line) = self.line.try_lock() else { return false };
+        if !line.rest.is_empty() || self.queued_bytes.load(Ordering::Acquire) > 0 {
+            return false;
+        }
+        // Its thread finds out by itself when the connection is of no more use.
+        let written = line.stream.as_ref().and_then(|stream| stream.write_at_once(frame).ok());
+        let Some(written) = written.filter(|written| *written > 0) else { return false };
+        line.rest = frame.slice(written..);
+        if !line.rest.is_empty() {
+            // An empty frame, to wake it; a full queue does that too.
+            let _ = self.queue.try_send(Bytes::new());
+        }
+        true
+    }
+
+    fn enqueue(&self, frame: Bytes) -> bool {
         let bytes = frame.len();
         let before = self.queued_bytes.fetch_add(bytes, Ordering::AcqRel);
         let queued = before + bytes <= self.max_queued_bytes && self.queue.try_send(frame).is_ok();
@@ -95,16 +132,10 @@ impl Link {
         queued
     }
 
-    /// Accounts for a frame that was taken from the queue.
-    fn took(&self, frame: Bytes) -> Bytes {
-        self.queued_bytes.fetch_sub(frame.len(), Ordering::AcqRel);
-        frame
-    }
-
     /// Throws away what is queued: it is from before the connection.
     fn discard(&self) {
         for frame in self.queued.try_iter() {
-            self.took(frame);
+            self.queued_bytes.fetch_sub(frame.len(), Ordering::AcqRel);
         }
     }
 }
@@ -114,6 +145,7 @@ pub(super) fn start(shared: &Arc<Shared>, address: SocketAddr) -> io::Result<Pee
     let (queue, queued) = bounded(shared.settings.max_queued_frames);
     let link = Arc::new(Link {
         address,
+        line: Mutex::default(),
         queue,
         queued,
         queued_bytes: AtomicUsize::new(0),
@@ -228,6 +260,7 @@ fn connect(shared: &Arc<Shared>, link: &Link) -> End {
     }
     let lost = converse(shared, link, &stream, reader, accepted);
     link.connected.store(false, Ordering::Release);
+    *link.line.lock() = Line::default();
     End::Lost(lost.to_string())
 }
 
@@ -256,6 +289,7 @@ fn converse(
             return FrameError::Io(error);
         }
         link.discard();
+        link.line.lock().stream = Some(stream.clone()).filter(Stream::writes_at_once);
         link.connected.store(true, Ordering::Release);
         if shared.deliver(Event::Connected { address: link.address, accepted }).is_err() {
             return FrameError::Closed;
@@ -282,19 +316,30 @@ fn write_queued(
     let keepalive = tick(shared.settings.keepalive_time);
     let mut frames = Vec::new();
     loop {
+        let (mut first, mut is_due) = (None, false);
         select! {
-            recv(link.queued) -> frame => frames.extend(frame.map(|frame| link.took(frame))),
-            recv(keepalive) -> _ => frames.push(Bytes::from_static(&EMPTY_FRAME)),
+            recv(link.queued) -> frame => first = frame.ok(),
+            recv(keepalive) -> _ => is_due = true,
             recv(alarmed) -> error => return error.unwrap_or(FrameError::Closed),
             recv(shared.stop.0) -> _ => return FrameError::Closed,
         }
-        let mut bytes: usize = frames.iter().map(Bytes::len).sum();
-        while bytes < COALESCED_BYTES && frames.len() < COALESCED_FRAMES {
-            let Ok(frame) = link.queued.try_recv() else { break };
-            bytes += frame.len();
-            frames.push(link.took(frame));
+        let mut line = link.line.lock();
+        frames.push(take(&mut line.rest));
+        let mut queued = 0;
+        while let Some(frame) = first.take().or_else(|| link.queued.try_recv().ok()) {
+            queued += frame.len();
+            frames.push(frame);
+            if queued >= COALESCED_BYTES || frames.len() >= COALESCED_FRAMES {
+                break;
+            }
+        }
+        if is_due {
+            frames.push(Bytes::from_static(&EMPTY_FRAME));
         }
         let written = write_frames(&mut stream.clone(), &frames, shared.settings.write_time);
+        // Only now: as long as something is queued, nobody else writes.
+        link.queued_bytes.fetch_sub(queued, Ordering::AcqRel);
+        drop(line);
         frames.clear();
         if let Err(error) = written {
             return FrameError::Io(error);

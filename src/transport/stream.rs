@@ -3,8 +3,11 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use nix::sys::socket::{MsgFlags, send};
 
 use super::tls::Tls;
 use crate::security::Channel;
@@ -78,6 +81,31 @@ impl Stream {
     /// When the system refuses.
     pub fn set_write_timeout(&self, time: Duration) -> io::Result<()> {
         self.socket.set_write_timeout(Some(time.max(LEAST_TIMEOUT)))
+    }
+
+    /// Whether [`write_at_once`](Stream::write_at_once) may be used: with TLS, writing waits for locks.
+    pub(super) fn writes_at_once(&self) -> bool {
+        self.tls.is_none()
+    }
+
+    /// Writes what the system takes without waiting; gives how much that is. Nobody else may be writing.
+    ///
+    /// # Errors
+    /// When the connection is of no more use.
+    pub(super) fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.writes_at_once() {
+            return Ok(0);
+        }
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let sent = send(self.socket.as_raw_fd(), bytes, flags).map_err(io::Error::from);
+        match sent {
+            Err(e)
+                if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) =>
+            {
+                Ok(0)
+            }
+            sent => sent,
+        }
     }
 
     /// The other end, for the log.

@@ -201,6 +201,63 @@ fn a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
 }
 
 #[test]
+fn answers_given_together_reach_all_and_wait_for_nobody() {
+    let running = start(settings());
+    let post = running.transport.post();
+    let mut slow = running.client();
+    let mut others: Vec<_> = (0..3).map(|_| running.client()).collect();
+    let mut of_slow = Vec::new();
+    for id in 1..=LARGE_ANSWERS {
+        slow.ask(id);
+        of_slow.push(running.request().1);
+    }
+    let mut of_others = Vec::new();
+    for other in &mut others {
+        for id in 1..=2 {
+            other.ask(id);
+            of_others.push(running.request().1);
+        }
+    }
+    let mut together = Answers::new(&post);
+    of_slow.into_iter().for_each(|reply| together.give(reply, large_answer()));
+    of_others.into_iter().for_each(|reply| together.give(reply, said("served")));
+    drop(together);
+    for other in &mut others {
+        assert_eq!(other.answer(), answer_to(1, "served"));
+        assert_eq!(other.answer(), answer_to(2, "served"));
+    }
+    for id in 1..=LARGE_ANSWERS {
+        assert_eq!(slow.answer(), ClientResponse { id, outcome: large_answer() });
+    }
+}
+
+#[test]
+fn a_refusal_among_answers_given_together_is_no_obstacle() {
+    let running = start(settings());
+    let post = running.transport.post();
+    let mut client = running.client();
+    for round in 0..100 {
+        let replies: Vec<_> = (1..=2)
+            .map(|id| {
+                client.ask(2 * round + id);
+                running.request().1
+            })
+            .collect();
+        let mut together = Answers::new(&post);
+        for (reply, outcome) in
+            replies.into_iter().zip([ClientOutcome::TooManyRequests, said("served")])
+        {
+            together.give(reply, outcome);
+        }
+        drop(together);
+        let mut answers = [client.answer(), client.answer()];
+        answers.sort_by_key(|answer| answer.id);
+        assert_eq!(answers[0].outcome, ClientOutcome::TooManyRequests);
+        assert_eq!(answers[1], answer_to(2 * round + 2, "served"));
+    }
+}
+
+#[test]
 fn a_panic_in_a_connection_is_an_event() {
     let running = start(settings());
     let mut client = running.client();

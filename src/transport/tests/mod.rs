@@ -20,7 +20,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
 use super::{
-    Event, FrameError, FrameReader, Handler, Patience, Reply, Settings, Stream, Transport,
+    Answers, Event, FrameError, FrameReader, Handler, Patience, Reply, Settings, Stream, Transport,
 };
 use super::{greet, write_frames};
 use crate::kv::{Key, Value};

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use bytes::Bytes;
 
 use super::*;
-use crate::limits::MAX_GREETING_FRAME_BYTES;
+use crate::limits::{AT_ONCE_BYTES, MAX_GREETING_FRAME_BYTES};
 use crate::wire::{Reason, encode_welcome};
 
 fn connected(address: SocketAddr, node: u64) -> Event {
@@ -121,21 +121,55 @@ fn a_full_queue_drops_and_does_not_wait() {
     assert!(matches!(a.event(), Event::Disconnected { .. }));
 }
 
+/// A frame of so many bytes, its length aside, that says `number`.
+fn numbered(number: u32, bytes: usize) -> Bytes {
+    let mut frame = u32::try_from(bytes).expect("a length").to_be_bytes().to_vec();
+    frame.extend(number.to_be_bytes());
+    frame.resize(4 + bytes, 7);
+    Bytes::from(frame)
+}
+
 #[test]
 fn a_queue_is_bounded_in_bytes_too() {
+    let most = 2 * AT_ONCE_BYTES;
     let listener = TcpListener::bind(loopback()).expect("bound");
-    let a = start_at(loopback(), 1, Settings { max_queued_bytes: 100, ..settings() });
+    let a = start_at(loopback(), 1, Settings { max_queued_bytes: most, ..settings() });
     let sender = a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
     let mut peer = accept_peer(&listener);
     a.event();
-    assert!(!sender.send(Bytes::from(vec![0; 101])));
+    assert!(!sender.send(numbered(0, most)));
+    assert_eq!(sender.dropped(), 1);
     // An empty queue takes what is within the bound, again and again.
-    for _ in 0..10 {
-        let frame = [&96_u32.to_be_bytes()[..], &[7; 96]].concat();
-        assert!(sender.send(Bytes::from(frame)));
+    for number in 0..10 {
+        // What the peer has read may still count for an instant.
+        while !sender.send(numbered(number, most - 4)) {}
         while peer.frame().expect("a frame").is_empty() {}
     }
-    assert_eq!(sender.dropped(), 1);
+}
+
+#[test]
+fn frames_that_the_system_takes_in_part_arrive_whole_and_in_order() {
+    let listener = TcpListener::bind(loopback()).expect("bound");
+    let keepalive_time = Duration::from_millis(1);
+    let a = start_at(loopback(), 1, Settings { keepalive_time, ..settings() });
+    let sender = a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    let mut peer = accept_peer(&listener);
+    a.event();
+    let mut next = 0;
+    for round in 1..=20 {
+        let mut sent = next;
+        // Small frames are written at once until the buffers are full, the others are queued.
+        while sender.send(numbered(sent, AT_ONCE_BYTES - 100 * round)) {
+            sent += 1;
+        }
+        while next < sent {
+            let frame = peer.frame().expect("a frame");
+            if !frame.is_empty() {
+                assert_eq!(frame[..4], next.to_be_bytes());
+                next += 1;
+            }
+        }
+    }
 }
 
 #[test]

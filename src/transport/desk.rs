@@ -1,0 +1,95 @@
+//! Where a client's answers are written, by its own writer or by the post (`post.rs`): one of the two at
+//! a time. The post writes only what the system takes without waiting; what is left of it, the client's
+//! writer goes on with.
+
+use std::collections::VecDeque;
+use std::io;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use super::answers::Answer;
+use super::frame::write_frames;
+use super::in_flight::Share;
+use super::stream::Stream;
+use crate::limits::COALESCED_BYTES;
+use crate::wire::encode_response;
+
+/// A client's answers on their way out.
+#[derive(Debug)]
+pub(super) struct Desk {
+    stream: Stream,
+    /// A place among the requests of the connection is free for each that is taken from here.
+    taken: Receiver<()>,
+    /// Not yet encoded, in the order in which they were given.
+    answers: VecDeque<Answer>,
+    /// What was encoded and not written.
+    rest: Vec<u8>,
+    /// Of the answers in `rest`: given back once they are written.
+    shares: Vec<Option<Share>>,
+}
+
+impl Desk {
+    pub(super) fn new(stream: Stream, taken: Receiver<()>) -> Desk {
+        Desk { stream, taken, answers: VecDeque::new(), rest: Vec::new(), shares: Vec::new() }
+    }
+
+    /// Whether the post may write here: not after what is left to write, nor where that would take
+    /// locks that are held in waiting (TLS).
+    pub(super) fn is_open(&self) -> bool {
+        self.rest.is_empty() && self.answers.is_empty() && self.stream.writes_at_once()
+    }
+
+    /// Adds answers to be written.
+    pub(super) fn add(&mut self, answers: Vec<Answer>) {
+        self.answers.extend(answers);
+    }
+
+    /// Writes what the system takes at once, with `buffer` for the bytes; gives whether that is all.
+    pub(super) fn write_at_once(&mut self, buffer: &mut Vec<u8>) -> bool {
+        buffer.clear();
+        self.encode(buffer);
+        // The client's writer finds out by itself when the connection is of no more use.
+        let written = self.stream.write_at_once(buffer).unwrap_or(0);
+        if written < buffer.len() {
+            self.rest.extend_from_slice(&buffer[written..]);
+            return false;
+        }
+        self.give_back();
+        self.answers.is_empty()
+    }
+
+    /// Writes everything, as much at once as makes sense.
+    ///
+    /// # Errors
+    /// When the client does not read for so long, or the connection is of no more use.
+    pub(super) fn write(&mut self, time: Duration) -> io::Result<()> {
+        let mut buffer = std::mem::take(&mut self.rest);
+        loop {
+            self.encode(&mut buffer);
+            if buffer.is_empty() {
+                return Ok(());
+            }
+            write_frames(&mut self.stream, &[&buffer[..]], time)?;
+            buffer.clear();
+            self.give_back();
+        }
+    }
+
+    /// Moves answers into the buffer until it is full.
+    fn encode(&mut self, buffer: &mut Vec<u8>) {
+        while buffer.len() < COALESCED_BYTES
+            && let Some(Answer { response, share }) = self.answers.pop_front()
+        {
+            encode_response(response.id, response.outcome, buffer);
+            self.shares.push(share);
+        }
+    }
+
+    fn give_back(&mut self) {
+        for _ in self.shares.drain(..) {
+            // The answer about the connection had no place.
+            let _ = self.taken.try_recv();
+        }
+    }
+}
