@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use lattistore::lpaxos::{Ballot, Durable, Entry, NodeId, Patch, Proposal, Record, Slot};
 use lattistore::storage::{
     Identity, Key, Opened, Options, Storage, StorageError, Value, open_directory,
@@ -20,7 +19,7 @@ fn key(number: u64) -> Key {
 }
 
 fn value(number: u64) -> Value {
-    Bytes::from(number.to_be_bytes().repeat(32))
+    Value::from(number.to_be_bytes().repeat(32))
 }
 
 fn main() -> Result<(), StorageError> {

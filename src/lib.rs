@@ -1,9 +1,9 @@
 //! A strictly serializable key-value store whose transactions are small programs.
 
+pub mod blob;
 pub mod cli;
 pub mod client;
 pub mod history;
-pub mod key;
 pub mod kv;
 pub mod lang;
 pub mod limits;

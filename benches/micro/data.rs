@@ -33,7 +33,7 @@ fn key(number: u64) -> Key {
 }
 
 fn value(number: u64) -> Value {
-    Value::from(user_value(number))
+    Value::from(user_value(number).as_str())
 }
 
 /// A state with so many keys, all of slot 1.

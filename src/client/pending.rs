@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::call::Call;
@@ -129,13 +128,13 @@ fn answer(outcome: ClientOutcome) -> Result<Answer, Error> {
         return Err(Error::Ran { position: None, cause: Cause::AnswerNotKept });
     };
     let values: Option<BTreeMap<_, _>> =
-        values.into_iter().map(|(key, value)| Some((text(key)?, text(value)?))).collect();
+        values.into_iter().map(|(key, value)| Some((text(&key)?, text(&value)?))).collect();
     match values {
         Some(values) => Ok(Answer { values, returned, position }),
         None => Err(Error::Ran { position: Some(position), cause: Cause::NotText }),
     }
 }
 
-fn text(bytes: Bytes) -> Option<String> {
-    String::from_utf8(bytes.into()).ok()
+fn text(bytes: &[u8]) -> Option<String> {
+    std::str::from_utf8(bytes).ok().map(str::to_owned)
 }

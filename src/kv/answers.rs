@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut};
 
+use super::Value as Entry;
 use super::command::Outcome;
+use crate::blob::Blob;
 use crate::lang::{Failure, FailureKind, Limit, Place, Value};
 use crate::lpaxos::{Position, Slot};
 
@@ -31,25 +33,25 @@ const NUMBER: u8 = 2;
 const TRUTH: u8 = 3;
 
 /// The entry that keeps `outcome` for transaction `number`.
-pub(super) fn keep(number: u64, outcome: &Outcome) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(64);
+pub(super) fn keep(number: u64, outcome: &Outcome) -> Entry {
+    let mut bytes = Vec::with_capacity(64);
     bytes.put_u64(number);
     put_outcome(&mut bytes, outcome);
     if bytes.len() > KEPT_BYTES {
         bytes.truncate(8);
         put_head(&mut bytes, NOT_KEPT, position_of(outcome));
     }
-    Bytes::from(bytes.as_ref().to_vec())
+    Entry::from(bytes)
 }
 
 /// The number of the transaction whose answer the entry keeps.
-pub(super) fn number(entry: &Bytes) -> Option<u64> {
-    entry.clone().try_get_u64().ok()
+pub(super) fn number(entry: &[u8]) -> Option<u64> {
+    (&*entry).try_get_u64().ok()
 }
 
 /// The answer that the entry keeps; `None` if the bytes are none that [`keep`] makes.
-pub(super) fn outcome(entry: &Bytes) -> Option<Outcome> {
-    let mut bytes = entry.clone();
+pub(super) fn outcome(entry: &[u8]) -> Option<Outcome> {
+    let mut bytes = entry;
     bytes.try_get_u64().ok()?;
     let tag = bytes.try_get_u8().ok()?;
     let slot = Slot(bytes.try_get_u64().ok()?);
@@ -81,13 +83,13 @@ fn position_of(outcome: &Outcome) -> Position {
     }
 }
 
-fn put_head(bytes: &mut BytesMut, tag: u8, position: Position) {
+fn put_head(bytes: &mut Vec<u8>, tag: u8, position: Position) {
     bytes.put_u8(tag);
     bytes.put_u64(position.slot.0);
     bytes.put_u32(position.place);
 }
 
-fn put_outcome(bytes: &mut BytesMut, outcome: &Outcome) {
+fn put_outcome(bytes: &mut Vec<u8>, outcome: &Outcome) {
     let position = position_of(outcome);
     match outcome {
         Outcome::Read { values, returned, .. } => {
@@ -116,21 +118,21 @@ fn put_outcome(bytes: &mut BytesMut, outcome: &Outcome) {
     }
 }
 
-fn put_length(bytes: &mut BytesMut, length: usize) {
+fn put_length(bytes: &mut Vec<u8>, length: usize) {
     bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
 }
 
-fn put_bytes(bytes: &mut BytesMut, part: &[u8]) {
+fn put_bytes(bytes: &mut Vec<u8>, part: &[u8]) {
     put_length(bytes, part.len());
     bytes.put_slice(part);
 }
 
-fn put_message(bytes: &mut BytesMut, message: &str) {
+fn put_message(bytes: &mut Vec<u8>, message: &str) {
     let kept = &message[..message.floor_char_boundary(KEPT_MESSAGE_BYTES)];
     put_bytes(bytes, kept.as_bytes());
 }
 
-fn put_value(bytes: &mut BytesMut, value: &Value) {
+fn put_value(bytes: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Text(text) => {
             bytes.put_u8(TEXT);
@@ -147,21 +149,23 @@ fn put_value(bytes: &mut BytesMut, value: &Value) {
     }
 }
 
-fn take(bytes: &mut Bytes) -> Option<Bytes> {
+fn take<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(bytes.try_get_u32().ok()?).ok()?;
-    (length <= bytes.len()).then(|| Bytes::copy_from_slice(&bytes.split_to(length)))
+    let (taken, rest) = bytes.split_at_checked(length)?;
+    *bytes = rest;
+    Some(taken)
 }
 
-fn text(bytes: &mut Bytes) -> Option<String> {
-    String::from_utf8(take(bytes)?.into()).ok()
+fn text(bytes: &mut &[u8]) -> Option<String> {
+    String::from_utf8(take(bytes)?.to_vec()).ok()
 }
 
-fn pairs(bytes: &mut Bytes) -> Option<BTreeMap<Bytes, Bytes>> {
+fn pairs(bytes: &mut &[u8]) -> Option<BTreeMap<Blob, Blob>> {
     let count = bytes.try_get_u32().ok()?;
-    (0..count).map(|_| Some((take(bytes)?, take(bytes)?))).collect()
+    (0..count).map(|_| Some((take(bytes)?.into(), take(bytes)?.into()))).collect()
 }
 
-fn value(bytes: &mut Bytes) -> Option<Value> {
+fn value(bytes: &mut &[u8]) -> Option<Value> {
     match bytes.try_get_u8().ok()? {
         TEXT => Some(Value::from(text(bytes)?.as_str())),
         NUMBER => Some(Value::Number(bytes.try_get_i64().ok()?)),
@@ -170,7 +174,7 @@ fn value(bytes: &mut Bytes) -> Option<Value> {
     }
 }
 
-fn failure(bytes: &mut Bytes) -> Option<Failure> {
+fn failure(bytes: &mut &[u8]) -> Option<Failure> {
     let at = Place { line: bytes.try_get_u32().ok()?, column: bytes.try_get_u32().ok()? };
     let tag = bytes.try_get_u8().ok()?;
     let kind = KINDS.into_iter().find(|kind| kind_tag(*kind) == tag)?;
@@ -220,7 +224,7 @@ mod tests {
     const AT: Position = Position { slot: Slot(7), place: 3 };
 
     fn read(value: &[u8], returned: Option<Value>) -> Outcome {
-        let values = BTreeMap::from([(Bytes::from("k"), Bytes::copy_from_slice(value))]);
+        let values = BTreeMap::from([(Blob::from("k"), Blob::new(value))]);
         Outcome::Read { values, returned, position: AT }
     }
 
@@ -243,7 +247,7 @@ mod tests {
             assert_eq!(number(&entry), Some(9));
             assert_eq!(outcome(&entry), Some(expected));
             for cut in 0..entry.len() {
-                assert_eq!(outcome(&entry.slice(..cut)), None, "cut at {cut}");
+                assert_eq!(outcome(&entry[..cut]), None, "cut at {cut}");
             }
         }
     }

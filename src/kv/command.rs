@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
+use crate::blob::Blob;
 use crate::lang::{Failure, Params, Program, Value};
 use crate::lpaxos::Position;
 
@@ -56,7 +55,7 @@ pub enum Outcome {
     /// The transaction ran.
     Read {
         /// The values before the transaction of what its `get`s and `scan`s read.
-        values: BTreeMap<Bytes, Bytes>,
+        values: BTreeMap<Blob, Blob>,
         /// What it gave by `return`.
         returned: Option<Value>,
         /// Where in the order of all transactions it ran.

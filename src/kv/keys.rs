@@ -1,8 +1,6 @@
 //! How the kinds of entries share one map: a first byte for each kind.
 
-use bytes::Bytes;
-
-use crate::key::Key;
+use crate::blob::{Blob, Key};
 
 /// `m`: how many sessions there are, and the number of the next.
 pub(super) const SESSION_COUNTS: &[u8] = b"mcounts";
@@ -25,8 +23,8 @@ pub(super) fn user(key: &[u8]) -> Key {
 pub(super) const USER_END: &[u8] = &[USER + 1];
 
 /// The user's key in the key of its entry.
-pub(super) fn user_key(entry_key: &Key) -> Bytes {
-    Bytes::copy_from_slice(entry_key.get(1..).unwrap_or_default())
+pub(super) fn user_key(entry_key: &Key) -> Blob {
+    Blob::new(entry_key.get(1..).unwrap_or_default())
 }
 
 /// The entry of a session.
@@ -56,7 +54,7 @@ mod tests {
     fn users_keys_come_back_and_stay_apart_from_the_rest() {
         for key in ["", "\0", "a", "mcounts", "\u{10ffff}"] {
             let entry = user(key.as_bytes());
-            assert_eq!(user_key(&entry), key.as_bytes());
+            assert_eq!(&*user_key(&entry), key.as_bytes());
             assert!(entry.as_ref() < USER_END && entry.as_ref() > SESSIONS.1);
             assert!(entry.as_ref() > SWEEPS && entry > answer(u64::MAX, u32::MAX));
         }

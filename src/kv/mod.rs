@@ -25,9 +25,7 @@ pub use command::{Command, Outcome, SessionNumber};
 pub use sessions::{NO_SESSION, SESSIONS_MOST, SWEEP_PERIOD_MS, SWEEPS_TO_EXPIRE, WINDOW_MOST};
 pub use store::Store;
 
-pub use crate::key::Key;
-/// Values of entries of the store.
-pub type Value = bytes::Bytes;
+pub use crate::blob::{Key, Value};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@
 
 use std::ops::Bound;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut};
 
 use super::answers;
 use super::command::{Outcome, SessionNumber};
@@ -57,9 +57,9 @@ pub(super) fn admit(numbered: SessionNumber, batch: &StoreBatch<'_>) -> Admissio
     let key = keys::answer(session, place);
     let held = batch.get(&*key);
     let outside = |why: String| Admission::Answered(Outcome::NumberOutsideWindow(why));
-    match held.and_then(answers::number) {
+    match held.and_then(|entry| answers::number(entry)) {
         _ if number == 0 => outside("the numbers of a session count from 1".into()),
-        Some(kept) if kept == number => match held.and_then(answers::outcome) {
+        Some(kept) if kept == number => match held.and_then(|entry| answers::outcome(entry)) {
             Some(outcome) => Admission::Answered(outcome),
             None => outside(format!("the answer of number {number} cannot be read")),
         },
@@ -74,21 +74,19 @@ pub(super) fn admit(numbered: SessionNumber, batch: &StoreBatch<'_>) -> Admissio
     }
 }
 
-fn window_of(entry: &Bytes) -> Option<u32> {
-    entry.clone().try_get_u32().ok()
+fn window_of(entry: &Value) -> Option<u32> {
+    (&**entry).try_get_u32().ok()
 }
 
 /// How many sessions there are, and the id of the next.
 fn counts(batch: &StoreBatch<'_>) -> (u64, u64) {
-    let read = |mut bytes: Bytes| Some((bytes.try_get_u64().ok()?, bytes.try_get_u64().ok()?));
-    batch.get(keys::SESSION_COUNTS).cloned().and_then(read).unwrap_or((0, 1))
+    let read = |mut bytes: &[u8]| Some((bytes.try_get_u64().ok()?, bytes.try_get_u64().ok()?));
+    batch.get(keys::SESSION_COUNTS).and_then(|entry| read(entry)).unwrap_or((0, 1))
 }
 
 fn put_counts(batch: &mut StoreBatch<'_>, open: u64, next: u64) {
-    let mut bytes = BytesMut::with_capacity(16);
-    bytes.put_u64(open);
-    bytes.put_u64(next);
-    batch.put(Key::new(keys::SESSION_COUNTS), Some(bytes.freeze()));
+    let counts = Value::joined(&[&open.to_be_bytes(), &next.to_be_bytes()]);
+    batch.put(Key::new(keys::SESSION_COUNTS), Some(counts));
 }
 
 /// Opens a session. Its id was never given before.
@@ -99,7 +97,7 @@ pub(super) fn open(window: u32, position: Position, batch: &mut StoreBatch<'_>) 
     };
     let window = window.clamp(1, WINDOW_MOST);
     put_counts(batch, open + 1, after);
-    batch.put(keys::session(session), Some(Bytes::copy_from_slice(&window.to_be_bytes())));
+    batch.put(keys::session(session), Some(Value::new(&window.to_be_bytes())));
     batch.charge(2 * ENTRY_BYTES);
     Outcome::SessionOpened { session, window, position }
 }
@@ -112,8 +110,8 @@ struct Sweeps {
 }
 
 impl Sweeps {
-    fn read(entry: Option<&Bytes>) -> Option<Sweeps> {
-        let mut bytes = entry?.clone();
+    fn read(entry: Option<&Value>) -> Option<Sweeps> {
+        let mut bytes: &[u8] = entry?;
         let last_ms = bytes.try_get_u64().ok()?;
         let mut slots = Vec::new();
         while let Ok(slot) = bytes.try_get_u64() {
@@ -122,13 +120,13 @@ impl Sweeps {
         Some(Sweeps { last_ms, slots })
     }
 
-    fn bytes(&self) -> Bytes {
-        let mut bytes = BytesMut::with_capacity(8 * (1 + self.slots.len()));
+    fn entry(&self) -> Value {
+        let mut bytes = Vec::with_capacity(8 * (1 + self.slots.len()));
         bytes.put_u64(self.last_ms);
         for slot in &self.slots {
             bytes.put_u64(slot.0);
         }
-        bytes.freeze()
+        Value::from(bytes)
     }
 }
 
@@ -160,7 +158,7 @@ pub(super) fn sweep(now_ms: u64, position: Position, batch: &mut StoreBatch<'_>)
         let oldest = sweeps.slots.remove(0);
         expire(oldest, batch);
     }
-    batch.put(Key::new(keys::SWEEPS), Some(sweeps.bytes()));
+    batch.put(Key::new(keys::SWEEPS), Some(sweeps.entry()));
     Outcome::Swept
 }
 

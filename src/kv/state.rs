@@ -2,9 +2,8 @@
 
 use std::ops::Bound;
 
-use bytes::Bytes;
-
 use super::{Key, Value, keys};
+use crate::blob::Blob;
 use crate::lang::Snapshot;
 use crate::lpaxos::Batch;
 
@@ -12,7 +11,7 @@ use crate::lpaxos::Batch;
 pub(super) struct UserKeys<'a, 'b>(pub(super) &'b Batch<'a, Key, Value>);
 
 impl Snapshot for UserKeys<'_, '_> {
-    fn get(&self, key: &str) -> Option<Bytes> {
+    fn get(&self, key: &str) -> Option<Blob> {
         self.0.get(&*keys::user(key.as_bytes())).map(text)
     }
 
@@ -21,7 +20,7 @@ impl Snapshot for UserKeys<'_, '_> {
         from: Bound<&str>,
         to: Bound<&str>,
         reverse: bool,
-    ) -> Box<dyn Iterator<Item = (Bytes, Bytes)> + '_> {
+    ) -> Box<dyn Iterator<Item = (Blob, Blob)> + '_> {
         let from = match from {
             Bound::Included(key) => Bound::Included(keys::user(key.as_bytes())),
             Bound::Excluded(key) => Bound::Excluded(keys::user(key.as_bytes())),
@@ -39,10 +38,10 @@ impl Snapshot for UserKeys<'_, '_> {
 
 /// Text as it is; of what is none, what can be read of it. Programs write text only, but what another
 /// member sends is bytes to the protocol, and must not end the node that reads it.
-fn text(bytes: &Bytes) -> Bytes {
+fn text(bytes: &Blob) -> Blob {
     match std::str::from_utf8(bytes) {
         Ok(_) => bytes.clone(),
-        Err(_) => Bytes::from(String::from_utf8_lossy(bytes).into_owned()),
+        Err(_) => Blob::from(&*String::from_utf8_lossy(bytes)),
     }
 }
 

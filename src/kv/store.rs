@@ -58,7 +58,7 @@ impl Machine for Store {
     }
 
     fn size(key: &Key, value: Option<&Value>) -> usize {
-        ENTRY_OVERHEAD_BYTES + key.len() + value.map_or(0, Value::len)
+        ENTRY_OVERHEAD_BYTES + key.len() + value.map_or(0, |value| value.len())
     }
 
     fn housekeeping(&mut self, now_ms: u64, replica: &Replica<Key, Value>) -> Option<Command> {

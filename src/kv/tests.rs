@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::*;
 use crate::lang::{Failure, compile};
 use crate::lpaxos::{Answer, Config, Durable, Members, Node, NodeId, Request, Ticket};
@@ -73,7 +71,7 @@ impl One {
         }
     }
 
-    fn value(&mut self, key: &str) -> Option<Bytes> {
+    fn value(&mut self, key: &str) -> Option<Value> {
         match self.run(program(&format!("get \"{key}\";"))) {
             Outcome::Read { mut values, .. } => values.remove(key.as_bytes()),
             other => panic!("{other:?}"),

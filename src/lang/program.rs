@@ -7,7 +7,7 @@ use super::parse::parse;
 use super::place::Place;
 use super::resolve::constant_keys;
 use super::value::{Params, Value};
-use bytes::Bytes;
+use crate::blob::Blob;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -17,7 +17,7 @@ use std::ops::Bound;
 /// and do not change while the program runs.
 pub trait Snapshot {
     /// The value of `key`, if it has one.
-    fn get(&self, key: &str) -> Option<Bytes>;
+    fn get(&self, key: &str) -> Option<Blob>;
 
     /// All keys between the bounds with their values, in ascending order of their bytes, or in
     /// descending order if `reverse`. The bounds are in order, and never equal with one excluded.
@@ -26,7 +26,7 @@ pub trait Snapshot {
         from: Bound<&str>,
         to: Bound<&str>,
         reverse: bool,
-    ) -> Box<dyn Iterator<Item = (Bytes, Bytes)> + '_>;
+    ) -> Box<dyn Iterator<Item = (Blob, Blob)> + '_>;
 }
 
 /// What a run of a program did.
@@ -34,9 +34,9 @@ pub trait Snapshot {
 pub struct Execution {
     /// The keys that the program read, with their values before the transaction. A key that had
     /// none is not there.
-    pub read: BTreeMap<Bytes, Bytes>,
+    pub read: BTreeMap<Blob, Blob>,
     /// The keys that the program wrote, with their new values; `None` deletes.
-    pub writes: BTreeMap<Bytes, Option<Bytes>>,
+    pub writes: BTreeMap<Blob, Option<Blob>>,
     /// What the program gave by `return`, if it did.
     pub returned: Option<Value>,
 }
@@ -51,7 +51,7 @@ pub struct Program {
     pub(super) initial: Vec<Value>,
     /// Names, and where each appears first.
     pub(super) parameters: Vec<(Box<str>, u32)>,
-    pub(super) constant_keys: Vec<Bytes>,
+    pub(super) constant_keys: Vec<Blob>,
     writes: bool,
 }
 

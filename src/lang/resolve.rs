@@ -6,11 +6,11 @@
 use super::ast::{Block, Chain, Expr, ExprKind, Operator, StatementKind};
 use super::builder::offset;
 use super::value::Value;
-use bytes::Bytes;
+use crate::blob::Blob;
 use std::collections::BTreeMap;
 
 /// Numbers the constant keys in `body` and returns them by number.
-pub(super) fn constant_keys(body: &mut Block) -> Vec<Bytes> {
+pub(super) fn constant_keys(body: &mut Block) -> Vec<Blob> {
     let mut keys = Keys::default();
     keys.block(body);
     keys.keys
@@ -18,12 +18,12 @@ pub(super) fn constant_keys(body: &mut Block) -> Vec<Bytes> {
 
 #[derive(Default)]
 struct Keys {
-    numbers: BTreeMap<Bytes, u32>,
-    keys: Vec<Bytes>,
+    numbers: BTreeMap<Blob, u32>,
+    keys: Vec<Blob>,
 }
 
 impl Keys {
-    fn number(&mut self, key: Bytes) -> u32 {
+    fn number(&mut self, key: Blob) -> u32 {
         *self.numbers.entry(key).or_insert_with_key(|key| {
             self.keys.push(key.clone());
             offset(self.keys.len() - 1)
@@ -89,7 +89,7 @@ impl Keys {
 }
 
 /// The key, if it is a literal text or literal texts joined by `+`.
-fn constant(key: &Expr) -> Option<Bytes> {
+fn constant(key: &Expr) -> Option<Blob> {
     match &key.kind {
         ExprKind::Literal(Value::Text(text)) => Some(text.as_bytes().clone()),
         ExprKind::Sum(Chain { first, rest }) => {

@@ -1,6 +1,6 @@
 //! The values of the language: text, numbers and truths.
 
-use bytes::Bytes;
+use crate::blob::Blob;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub enum Value {
 
 impl Value {
     /// What every variable is until it is set.
-    pub(super) const EMPTY: Value = Value::Text(Text(Bytes::new()));
+    pub(super) const EMPTY: Value = Value::Text(Text(Blob::EMPTY));
 
     /// The value's type with its article, for messages.
     pub(super) fn type_name(&self) -> &'static str {
@@ -36,8 +36,8 @@ impl Value {
         match self {
             Value::Text(text) => text.clone(),
             Value::Number(number) => Text::from(number.to_string()),
-            Value::Truth(true) => Text(Bytes::from_static(b"true")),
-            Value::Truth(false) => Text(Bytes::from_static(b"false")),
+            Value::Truth(true) => Text(Blob::from("true")),
+            Value::Truth(false) => Text(Blob::from("false")),
         }
     }
 }
@@ -75,18 +75,17 @@ impl fmt::Display for Value {
 ///
 /// Texts compare by code point, which is how UTF-8 compares byte by byte.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Text(Bytes);
+pub struct Text(Blob);
 
 impl Text {
     /// Takes what a [`Snapshot`](super::Snapshot) holds, which is UTF-8 by its contract.
-    pub(super) fn from_store(bytes: Bytes) -> Text {
+    pub(super) fn from_store(bytes: Blob) -> Text {
         Text(bytes)
     }
 
-    /// Takes concatenated texts: UTF-8 as its parts are. Gives spare capacity back, as the text may
-    /// stay in the store for years.
+    /// Takes concatenated texts: UTF-8 as its parts are.
     pub(super) fn from_parts(bytes: Vec<u8>) -> Text {
-        Text(Bytes::from(bytes.into_boxed_slice()))
+        Text(Blob::from(bytes))
     }
 
     /// The text.
@@ -98,25 +97,25 @@ impl Text {
     }
 
     /// The text's UTF-8 bytes.
-    pub fn as_bytes(&self) -> &Bytes {
+    pub fn as_bytes(&self) -> &Blob {
         &self.0
     }
 }
 
 impl From<&str> for Text {
     fn from(text: &str) -> Text {
-        Text(Bytes::copy_from_slice(text.as_bytes()))
+        Text(Blob::from(text))
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Text {
-        Text(Bytes::from(text.into_bytes().into_boxed_slice()))
+        Text(Blob::from(text.as_str()))
     }
 }
 
-impl From<Text> for Bytes {
-    fn from(text: Text) -> Bytes {
+impl From<Text> for Blob {
+    fn from(text: Text) -> Blob {
         text.0
     }
 }

@@ -4,8 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
-
+use crate::blob::Blob;
 use crate::kv::{Command, Outcome, SWEEPS_TO_EXPIRE, SessionNumber};
 use crate::lang::{Failure, Params, Value};
 use crate::lpaxos::{Position, Slot};
@@ -163,6 +162,6 @@ fn kept_bytes(outcome: &Outcome) -> usize {
     8 + 1 + 8 + 4 + texts
 }
 
-fn bytes(text: &str) -> Bytes {
-    Bytes::copy_from_slice(text.as_bytes())
+fn bytes(text: &str) -> Blob {
+    Blob::from(text)
 }

@@ -150,7 +150,7 @@ fn put_value(out: &mut Vec<u8>, value: Option<&Value>) {
 fn take_value(input: Input) -> Option<Option<Value>> {
     match input.try_get_u32().ok()? {
         TOMBSTONE => Some(None),
-        length => Some(Some(Value::copy_from_slice(take_slice(input, length)?))),
+        length => Some(Some(Value::new(take_slice(input, length)?))),
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
 
     fn all_kinds() -> Vec<Record<Key, Value>> {
         let key = |name: &str| Key::from(name);
-        let value = |text: &'static str| Value::from_static(text.as_bytes());
+        let value = |text: &'static str| Value::from(text);
         let ballot = Ballot { round: 7, node: NodeId(0xfeed) };
         let writes = [(key("a"), Some(value("1"))), (key("b"), None), (key("c"), Some(value("")))];
         let patch = Arc::new(Patch::new(writes.into_iter().collect()));

@@ -42,10 +42,7 @@ pub use worker::Background;
 
 use crate::lpaxos::{Durable, NodeId, Record};
 
-pub use crate::key::Key;
-
-/// A value of the store.
-pub type Value = bytes::Bytes;
+pub use crate::blob::{Key, Value};
 
 /// Who a node is. Made durable before it is told to anyone.
 #[derive(Clone, Debug, PartialEq, Eq)]

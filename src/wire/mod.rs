@@ -10,6 +10,7 @@
 //! message without the length. The generated types never leave this module, so that another
 //! protobuf implementation can take the place of this one.
 
+mod entries;
 mod error;
 mod fields;
 mod frame;
@@ -19,6 +20,7 @@ mod peer;
 mod peer_decode;
 mod peer_encode;
 mod proven;
+mod raw;
 mod request;
 mod response;
 mod scan;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use bytes::Bytes;
-
+use crate::blob::Blob;
 use crate::lang::Value;
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Ballot, NodeId, Position, Slot};
@@ -15,7 +14,7 @@ pub enum ClientOutcome {
     /// The transaction ran.
     Read {
         /// The values that its `get`s found before the transaction.
-        values: BTreeMap<Bytes, Bytes>,
+        values: BTreeMap<Blob, Blob>,
         /// What it gave by `return`.
         returned: Option<Value>,
         /// Where it ran.

@@ -1,13 +1,11 @@
 //! Messages between nodes, from the wire.
-//!
-//! Keys and values are copies of their own: they may stay in the store for years, and a slice of the
-//! frame would keep all of it in memory.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protobuf::{Message as _, MessageField};
+use protobuf::Message as _;
 
+use super::entries::{decode_page, decode_patch, key};
 use super::error::WireError;
 use super::fields::{at_most, ballot, ballot_value, cluster, ip, ips, node, number, required};
 use super::fields::{slot, slot_or_zero};
@@ -16,14 +14,11 @@ use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
 use super::scan::{PEER_MESSAGE, fields_at_most};
 use crate::kv::{Key, Value};
-use crate::limits::{
-    ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCH_BYTES,
-    MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, NUMBERS_BELOW,
-};
+use crate::limits::{MAX_NODES, MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, NUMBERS_BELOW};
 use crate::lpaxos::{
-    Accept, Accepted, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Message, NeedPrevious,
-    NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress, Promise, PromisePage, Proposal,
-    Refused, RepairPage, RepairPatches, Slot,
+    Accept, Accepted, Commit, Confirm, CopyId, FetchPage, Heartbeat, Message, NeedPrevious, NodeId,
+    Page, PageMerged, Patch, Prepare, Previous, Progress, Promise, PromisePage, Proposal, Refused,
+    RepairPage, RepairPatches, Slot,
 };
 
 /// Decodes a frame from a peer.
@@ -41,7 +36,7 @@ pub fn decode_peer(bytes: &[u8]) -> Result<PeerFrame, WireError> {
         Body::FetchPage(m) => Message::FetchPage(FetchPage {
             ballot: ballot(m.ballot, "ballot")?,
             complete: slot_or_zero(m.complete, "complete")?,
-            after: key(m.after, "after")?,
+            after: key(&m.after, "after")?,
         }),
         Body::PromisePage(m) => Message::PromisePage(promise_page(m)?),
         Body::Refused(m) => Message::Refused(Refused {
@@ -70,7 +65,7 @@ pub fn decode_peer(bytes: &[u8]) -> Result<PeerFrame, WireError> {
         Body::PageMerged(m) => Message::PageMerged(PageMerged {
             ballot: ballot(m.ballot, "ballot")?,
             number: number(m.number, "number")?,
-            after: key(m.after, "after")?,
+            after: key(&m.after, "after")?,
         }),
         Body::Progress(m) => Message::Progress(Progress {
             ballot: ballot(m.ballot, "ballot")?,
@@ -117,7 +112,7 @@ fn promise(m: proto::Promise) -> Result<Promise<Key, Value>, WireError> {
 }
 
 fn promise_page(m: proto::PromisePage) -> Result<PromisePage<Key, Value>, WireError> {
-    let after = key(m.after, "after")?;
+    let after = key(&m.after, "after")?;
     Ok(PromisePage {
         ballot: ballot(m.ballot, "ballot")?,
         page: page(m.page, Some(&after))?,
@@ -128,12 +123,12 @@ fn promise_page(m: proto::PromisePage) -> Result<PromisePage<Key, Value>, WireEr
 fn accept(m: proto::Accept) -> Result<Accept<Key, Value>, WireError> {
     let previous = match m.previous.ok_or(WireError::Missing("previous"))? {
         proto::accept::Previous::Held(held) => Previous::Held(ballot_value(&held, "held")?),
-        proto::accept::Previous::PreviousPatch(p) => Previous::Patch(patch(p)?),
+        proto::accept::Previous::PreviousPatch(p) => Previous::Patch(decode_patch(&p)?),
     };
     Ok(Accept {
         ballot: ballot(m.ballot, "ballot")?,
         slot: slot(m.slot, "slot")?,
-        patch: patch(required(m.patch, "patch")?)?,
+        patch: patch(m.patch, "patch")?,
         previous,
     })
 }
@@ -151,7 +146,7 @@ fn repair_patches(m: proto::RepairPatches) -> Result<RepairPatches<Key, Value>, 
     Ok(RepairPatches {
         ballot: ballot(m.ballot, "ballot")?,
         first,
-        patches: m.patches.into_iter().map(patch).collect::<Result<_, _>>()?,
+        patches: m.patches.iter().map(|patch| decode_patch(patch)).collect::<Result<_, _>>()?,
     })
 }
 
@@ -168,7 +163,7 @@ fn repair_page(m: proto::RepairPage) -> Result<RepairPage<Key, Value>, WireError
         target,
         floor: floor(copy.floor, target)?,
     };
-    let after = m.after.map(|after| key(after, "after")).transpose()?;
+    let after = m.after.map(|after| key(&after, "after")).transpose()?;
     Ok(RepairPage {
         ballot: ballot(m.ballot, "ballot")?,
         copy,
@@ -186,44 +181,18 @@ fn floor(floor: u64, complete: Slot) -> Result<Slot, WireError> {
     Ok(slot)
 }
 
-fn key(key: Bytes, field: &'static str) -> Result<Key, WireError> {
-    at_most(key.len(), MAX_ENTRY_KEY_BYTES, field)?;
-    Ok(key.into())
-}
-
-fn value(value: Option<Bytes>) -> Result<Option<Value>, WireError> {
-    at_most(value.as_ref().map_or(0, Bytes::len), MAX_ENTRY_VALUE_BYTES, "value")?;
-    Ok(value)
-}
-
-fn patch(m: proto::Patch) -> Result<Arc<Patch<Key, Value>>, WireError> {
-    let writes = m.writes.into_iter().map(|w| Ok((key(w.key, "key")?, value(w.value)?)));
-    let writes = writes.collect::<Result<Vec<_>, WireError>>()?;
-    let size = |(key, value): &(Key, Option<Value>)| {
-        ENTRY_OVERHEAD_BYTES + key.len() + value.as_ref().map_or(0, Bytes::len)
-    };
-    // An accepted patch is sent on, with another or with a page: it must leave room for them.
-    at_most(writes.iter().map(size).sum(), MAX_PATCH_BYTES, "patch")?;
-    Patch::from_sorted(writes).map(Arc::new).ok_or(WireError::OutOfOrder("patch"))
-}
-
 fn proposal(m: proto::Proposal) -> Result<Proposal<Key, Value>, WireError> {
     Ok(Proposal {
         ballot: ballot(m.ballot, "accepted.ballot")?,
         slot: slot(m.slot, "accepted.slot")?,
-        patch: patch(required(m.patch, "accepted.patch")?)?,
+        patch: patch(m.patch, "accepted.patch")?,
     })
 }
 
-fn page(m: MessageField<proto::Page>, after: Option<&Key>) -> Result<Page<Key, Value>, WireError> {
-    let m = required(m, "page")?;
-    let entries = m.entries.into_iter().map(|e| {
-        let entry = Entry { value: value(e.value)?, version: slot(e.version, "version")? };
-        Ok((key(e.key, "key")?, entry))
-    });
-    let page = Page {
-        entries: entries.collect::<Result<Vec<_>, WireError>>()?,
-        next: m.next.map(|next| key(next, "next")).transpose()?,
-    };
-    if page.follows(after) { Ok(page) } else { Err(WireError::OutOfOrder("page")) }
+fn patch(bytes: Option<Bytes>, field: &'static str) -> Result<Arc<Patch<Key, Value>>, WireError> {
+    decode_patch(&bytes.ok_or(WireError::Missing(field))?)
+}
+
+fn page(bytes: Option<Bytes>, after: Option<&Key>) -> Result<Page<Key, Value>, WireError> {
+    decode_page(&bytes.ok_or(WireError::Missing("page"))?, after)
 }

@@ -2,11 +2,12 @@
 
 use protobuf::MessageField;
 
+use super::entries::{encode_page, encode_patch};
 use super::peer::Introduction;
 use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
 use crate::kv::{Key, Value};
-use crate::lpaxos::{Ballot, Entry, Message, Page, Patch, Previous, Proposal};
+use crate::lpaxos::{Ballot, Message, Previous, Proposal};
 
 /// An introduction.
 pub(super) fn introduction(introduction: &Introduction) -> proto::PeerMessage {
@@ -55,7 +56,7 @@ fn body(message: &Message<Key, Value>) -> Body {
             complete: m.complete.0,
             floor: m.floor.0,
             full: m.full,
-            page: page(&m.page),
+            page: Some(encode_page(&m.page)),
             ..Default::default()
         }),
         Message::FetchPage(m) => Body::FetchPage(proto::FetchPage {
@@ -67,7 +68,7 @@ fn body(message: &Message<Key, Value>) -> Body {
         Message::PromisePage(m) => Body::PromisePage(proto::PromisePage {
             ballot: ballot(m.ballot),
             after: m.after.to_bytes(),
-            page: page(&m.page),
+            page: Some(encode_page(&m.page)),
             ..Default::default()
         }),
         Message::Refused(m) => Body::Refused(proto::Refused {
@@ -78,7 +79,7 @@ fn body(message: &Message<Key, Value>) -> Body {
         Message::Accept(m) => Body::Accept(proto::Accept {
             ballot: ballot(m.ballot),
             slot: m.slot.0,
-            patch: MessageField::some(patch(&m.patch)),
+            patch: Some(encode_patch(&m.patch)),
             previous: Some(previous(&m.previous)),
             ..Default::default()
         }),
@@ -112,7 +113,7 @@ fn body(message: &Message<Key, Value>) -> Body {
         Message::RepairPatches(m) => Body::RepairPatches(proto::RepairPatches {
             ballot: ballot(m.ballot),
             first: m.first.0,
-            patches: m.patches.iter().map(|p| patch(p)).collect(),
+            patches: m.patches.iter().map(|patch| encode_patch(patch)).collect(),
             ..Default::default()
         }),
         Message::RepairPage(m) => Body::RepairPage(proto::RepairPage {
@@ -125,7 +126,7 @@ fn body(message: &Message<Key, Value>) -> Body {
                 ..Default::default()
             }),
             after: m.after.as_ref().map(Key::to_bytes),
-            page: page(&m.page),
+            page: Some(encode_page(&m.page)),
             ..Default::default()
         }),
         Message::PageMerged(m) => Body::PageMerged(proto::PageMerged {
@@ -153,38 +154,15 @@ fn ballot(ballot: Ballot) -> MessageField<proto::Ballot> {
 fn previous(previous: &Previous<Key, Value>) -> proto::accept::Previous {
     match previous {
         Previous::Held(ballot) => proto::accept::Previous::Held(ballot_value(*ballot)),
-        Previous::Patch(p) => proto::accept::Previous::PreviousPatch(patch(p)),
+        Previous::Patch(p) => proto::accept::Previous::PreviousPatch(encode_patch(p)),
     }
-}
-
-fn patch(patch: &Patch<Key, Value>) -> proto::Patch {
-    let write = |(key, value): &(Key, Option<Value>)| proto::Write {
-        key: key.to_bytes(),
-        value: value.clone(),
-        ..Default::default()
-    };
-    proto::Patch { writes: patch.writes().iter().map(write).collect(), ..Default::default() }
 }
 
 fn proposal(proposal: &Proposal<Key, Value>) -> proto::Proposal {
     proto::Proposal {
         ballot: ballot(proposal.ballot),
         slot: proposal.slot.0,
-        patch: MessageField::some(patch(&proposal.patch)),
+        patch: Some(encode_patch(&proposal.patch)),
         ..Default::default()
     }
-}
-
-fn page(page: &Page<Key, Value>) -> MessageField<proto::Page> {
-    let entry = |(key, entry): &(Key, Entry<Value>)| proto::Entry {
-        key: key.to_bytes(),
-        value: entry.value.clone(),
-        version: entry.version.0,
-        ..Default::default()
-    };
-    MessageField::some(proto::Page {
-        entries: page.entries.iter().map(entry).collect(),
-        next: page.next.as_ref().map(Key::to_bytes),
-        ..Default::default()
-    })
 }

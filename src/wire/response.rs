@@ -11,6 +11,7 @@ use super::outcome::{ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redi
 use super::proto::client as proto;
 use super::proto::client::response::Outcome as Wire;
 use super::request::{optional_value, value_from};
+use crate::blob::Blob;
 use crate::limits::{MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_RESPONSE_FRAME_BYTES};
 use crate::lpaxos::{Ballot, NodeId, Position, Slot};
 
@@ -49,7 +50,11 @@ fn outcome_to_proto(outcome: ClientOutcome) -> Wire {
         ClientOutcome::Read { values, returned, position } => Wire::Read(proto::Read {
             values: values
                 .into_iter()
-                .map(|(key, value)| proto::Pair { key, value, ..Default::default() })
+                .map(|(key, value)| proto::Pair {
+                    key: key.to_bytes(),
+                    value: value.to_bytes(),
+                    ..Default::default()
+                })
                 .collect(),
             position: position_to_proto(position),
             returned: optional_value(returned.as_ref()),
@@ -210,7 +215,8 @@ fn read_from(read: proto::Read) -> Result<ClientOutcome, WireError> {
     if !read.values.is_sorted_by(|a, b| a.key < b.key) {
         return Err(WireError::OutOfOrder("values"));
     }
-    let values: BTreeMap<_, _> = read.values.into_iter().map(|p| (p.key, p.value)).collect();
+    let values: BTreeMap<_, _> =
+        read.values.iter().map(|pair| (Blob::new(&pair.key), Blob::new(&pair.value))).collect();
     let returned = read.returned.into_option();
     Ok(ClientOutcome::Read {
         values,

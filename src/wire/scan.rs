@@ -6,6 +6,7 @@
 //! allocating, and rejects one with more fields than any message that is meant seriously.
 
 use super::error::WireError;
+use super::raw::{Broken, Field, Fields};
 
 /// Which fields of a message hold messages, and of what shape.
 pub(super) struct Shape(pub(super) &'static [(u64, &'static Shape)]);
@@ -56,50 +57,25 @@ pub(super) const PEER_MESSAGE: Shape = Shape(&[
 /// Rejects a message of this shape with more than `most` fields, those of messages in it included.
 pub(super) fn fields_at_most(bytes: &[u8], shape: &Shape, most: usize) -> Result<(), WireError> {
     let mut left = most;
-    count(bytes, shape, &mut left).map_err(|stop| match stop {
-        Stop::TooMany => WireError::TooLarge { field: "fields", size: most + 1, limit: most },
-        Stop::Broken => WireError::Malformed("a field is cut off or of no known type".to_owned()),
+    count(bytes, shape, &mut left)?.then_some(()).ok_or(WireError::TooLarge {
+        field: "fields",
+        size: most + 1,
+        limit: most,
     })
 }
 
-enum Stop {
-    TooMany,
-    Broken,
-}
-
-/// Recurses only as deep as the shape is.
-fn count(mut bytes: &[u8], shape: &Shape, left: &mut usize) -> Result<(), Stop> {
-    while !bytes.is_empty() {
-        *left = left.checked_sub(1).ok_or(Stop::TooMany)?;
-        let tag = varint(&mut bytes)?;
-        let skipped = match tag & 7 {
-            0 => varint(&mut bytes).map(|_| 0)?,
-            1 => 8,
-            2 => usize::try_from(varint(&mut bytes)?).map_err(|_| Stop::Broken)?,
-            5 => 4,
-            // Groups, which proto3 has not: nothing of this project sends them.
-            _ => return Err(Stop::Broken),
-        };
-        let (field, rest) = bytes.split_at_checked(skipped).ok_or(Stop::Broken)?;
-        bytes = rest;
-        let inner = shape.0.iter().find(|(number, _)| *number == tag >> 3);
-        if let (2, Some((_, inner))) = (tag & 7, inner) {
-            count(field, inner, left)?;
+/// Gives whether there are enough left. Recurses only as deep as the shape is.
+fn count(bytes: &[u8], shape: &Shape, left: &mut usize) -> Result<bool, Broken> {
+    for field in Fields(bytes) {
+        let (number, field) = field?;
+        let Some(fewer) = left.checked_sub(1) else { return Ok(false) };
+        *left = fewer;
+        let inner = shape.0.iter().find(|(named, _)| *named == number);
+        if let (Field::Bytes(bytes), Some((_, inner))) = (field, inner)
+            && !count(bytes, inner, left)?
+        {
+            return Ok(false);
         }
     }
-    Ok(())
-}
-
-/// Takes a number of at most ten bytes from the front.
-fn varint(bytes: &mut &[u8]) -> Result<u64, Stop> {
-    let mut number = 0;
-    for shift in (0..70).step_by(7) {
-        let (byte, rest) = bytes.split_first().ok_or(Stop::Broken)?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-        if byte & 0x80 == 0 {
-            return Ok(number);
-        }
-    }
-    Err(Stop::Broken)
+    Ok(true)
 }

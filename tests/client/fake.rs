@@ -10,8 +10,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use bytes::Bytes;
 use lattistore::Client;
+use lattistore::blob::Blob;
 use lattistore::client::{Answer, ClientOutcome, Error, NodeId, Position, Redirect, Slot, Value};
 use lattistore::kv::SessionNumber;
 use lattistore::wire::{
@@ -146,7 +146,7 @@ pub(crate) fn returned(number: i64) -> ClientOutcome {
 
 /// The answer of a transaction that read `key`.
 pub(crate) fn read(key: &str, value: &str) -> ClientOutcome {
-    let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+    let bytes = |text: &str| Blob::from(text);
     ClientOutcome::Read {
         values: BTreeMap::from([(bytes(key), bytes(value))]),
         returned: None,

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use lattistore::blob::Blob;
 use lattistore::kv::SessionNumber;
 use lattistore::lang::Value;
 use lattistore::lpaxos::{NodeId, Position, Slot};
@@ -192,7 +192,7 @@ fn valid_messages() -> Vec<Vec<u8>> {
     let requests = bodies.map(|body| ClientRequest { id: 1, timeout_ms: 100, body });
     frames.extend(requests.iter().map(|request| encode_request(request).unwrap()));
     let position = Position { slot: Slot(3), place: 1 };
-    let values = BTreeMap::from([(Bytes::from("a"), Bytes::from("1"))]);
+    let values = BTreeMap::from([(Blob::from("a"), Blob::from("1"))]);
     for outcome in [
         ClientOutcome::Read { values, returned: Some(Value::from(true)), position },
         ClientOutcome::Aborted { message: "no".into(), position },

@@ -93,7 +93,7 @@ impl Liar<'_, '_> {
 
     fn value(&mut self) -> Option<Value> {
         let value = self.chance.pick(&VALUES);
-        (self.chance.below(3) > 0).then(|| Value::from_static(value))
+        (self.chance.below(3) > 0).then(|| Value::new(value))
     }
 
     fn patch(&mut self) -> Arc<Patch<Key, Value>> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use lattistore::blob::Blob;
 use lattistore::kv::{Command, Key, Outcome, Store, Value};
 use lattistore::lang::{Params, compile};
 use lattistore::limits::MAX_PEER_FRAME_BYTES;
@@ -89,7 +89,7 @@ fn promises_that_come_before_the_own_one_is_written_make_no_leader() {
 fn values_that_are_no_text_are_read_as_text() {
     let mut node = candidate(Durable::default());
     run(&mut node);
-    let value = Some(Bytes::from_static(b"\xff\xfe"));
+    let value = Some(Blob::new(b"\xff\xfe"));
     let writes = BTreeMap::from([(Key::from("ua"), value.clone()), (Key::new(b"ub\xff"), value)]);
     let lie = promise(&node, Slot(0), Some((Slot(1), Patch::new(writes))), vec![]);
     node.message(200, OTHERS[0], lie);
@@ -105,7 +105,7 @@ fn values_that_are_no_text_are_read_as_text() {
 fn counts_of_sessions_that_cannot_be_do_not_overflow() {
     let mut node = candidate(Durable::default());
     run(&mut node);
-    let counts = Bytes::from_static(b"\0\0\0\0\0\0\0\x01\xff\xff\xff\xff\xff\xff\xff\xff");
+    let counts = Blob::new(b"\0\0\0\0\0\0\0\x01\xff\xff\xff\xff\xff\xff\xff\xff");
     let writes = BTreeMap::from([(Key::from("mcounts"), Some(counts))]);
     let lie = promise(&node, Slot(0), Some((Slot(1), Patch::new(writes))), vec![]);
     node.message(200, OTHERS[0], lie);
@@ -129,7 +129,7 @@ fn counts_of_sessions_that_cannot_be_do_not_overflow() {
 fn the_patch_of_a_slot_with_very_many_deletions_is_not_sent_whole() {
     let key = |n: u32| Key::from(&*format!("u{n:06}{}", "k".repeat(4_000)));
     let count = u32::try_from(MAX_PEER_FRAME_BYTES / 4_000).unwrap() + 100;
-    let entry = |n| (key(n), Entry { value: Some(Bytes::new()), version: Slot(1) });
+    let entry = |n| (key(n), Entry { value: Some(Blob::EMPTY), version: Slot(1) });
     let replica = Replica::restore((0..count).map(entry), Slot(1), Slot(0));
     let mut node = candidate(Durable { replica, ..Durable::default() });
     run(&mut node);

@@ -9,7 +9,7 @@
 //! `UPDATE_GOLDENFILES=1 cargo test` writes the answers anew; read the difference.
 
 use crate::store::{Store, quoted};
-use bytes::Bytes;
+use lattistore::blob::Blob;
 use lattistore::lang::{Params, Value, compile};
 use std::error::Error;
 use std::fmt::Write as _;
@@ -39,7 +39,7 @@ impl Session {
     }
 
     fn show_store(&self) -> String {
-        let row = |(key, value): (&Bytes, &Bytes)| format!("{}: {}\n", quoted(key), quoted(value));
+        let row = |(key, value): (&Blob, &Blob)| format!("{}: {}\n", quoted(key), quoted(value));
         self.store.0.iter().map(row).collect()
     }
 }

@@ -123,7 +123,7 @@ fn growth_is_refused() {
 fn loops_in_loops_run_out_of_steps() {
     let mut store = Store::default();
     for number in 0..1_000 {
-        store.0.insert(format!("{number}").into(), "v".into());
+        store.0.insert(format!("{number}").as_str().into(), "v".into());
     }
     let limit = |store: &mut Store, text: &str| {
         let program = compile(text).expect("it compiles");
@@ -142,10 +142,12 @@ fn loops_in_loops_run_out_of_steps() {
 fn reading_too_much_is_refused() {
     let mut store = Store::default();
     for number in 0..60_000 {
-        store.0.insert(format!("few/{number}").into(), "".into());
+        store.0.insert(format!("few/{number}").as_str().into(), "".into());
     }
     for number in 0..5 {
-        store.0.insert(format!("big/{number}").into(), "b".repeat(1 << 20).into());
+        store
+            .0
+            .insert(format!("big/{number}").as_str().into(), "b".repeat(1 << 20).as_str().into());
     }
     let message = |text: &str| {
         let program = compile(text).expect("it compiles");

@@ -6,7 +6,7 @@
 use crate::generate::{self, Random};
 use crate::reference::{self, Outcome, Wrong};
 use crate::store::Store;
-use bytes::Bytes;
+use lattistore::blob::Blob;
 use lattistore::lang::{Failure, FailureKind, Params, Program, Text, Value, compile};
 use std::collections::BTreeMap;
 
@@ -113,8 +113,8 @@ fn placeless(result: Result<Outcome, Wrong>) -> Result<Outcome, Wrong> {
     })
 }
 
-fn strings(entries: &BTreeMap<Bytes, Bytes>) -> Entries {
-    let string = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).expect("the store holds text");
+fn strings(entries: &BTreeMap<Blob, Blob>) -> Entries {
+    let string = |bytes: &Blob| String::from_utf8(bytes.to_vec()).expect("the store holds text");
     entries.iter().map(|(key, value)| (string(key), string(value))).collect()
 }
 

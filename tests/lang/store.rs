@@ -1,6 +1,6 @@
 //! A store for programs to run on.
 
-use bytes::Bytes;
+use lattistore::blob::Blob;
 use lattistore::lang::{Execution, Failure, Params, Program, Snapshot, Value};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,13 +8,11 @@ use std::ops::Bound;
 
 /// Keys and values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Store(pub(crate) BTreeMap<Bytes, Bytes>);
+pub(crate) struct Store(pub(crate) BTreeMap<Blob, Blob>);
 
 impl Store {
     pub(crate) fn of(entries: &[(&str, &str)]) -> Store {
-        let entries = entries.iter().map(|(key, value)| {
-            (Bytes::copy_from_slice(key.as_bytes()), Bytes::copy_from_slice(value.as_bytes()))
-        });
+        let entries = entries.iter().map(|(key, value)| (Blob::from(&**key), Blob::from(&**value)));
         Store(entries.collect())
     }
 
@@ -41,12 +39,12 @@ impl fmt::Display for Store {
 }
 
 /// Text as a literal of the language.
-pub(crate) fn quoted(bytes: &Bytes) -> String {
+pub(crate) fn quoted(bytes: &Blob) -> String {
     Value::from(std::str::from_utf8(bytes).expect("the store holds text")).to_string()
 }
 
 impl Snapshot for Store {
-    fn get(&self, key: &str) -> Option<Bytes> {
+    fn get(&self, key: &str) -> Option<Blob> {
         self.0.get(key.as_bytes()).cloned()
     }
 
@@ -55,7 +53,7 @@ impl Snapshot for Store {
         from: Bound<&str>,
         to: Bound<&str>,
         reverse: bool,
-    ) -> Box<dyn Iterator<Item = (Bytes, Bytes)> + '_> {
+    ) -> Box<dyn Iterator<Item = (Blob, Blob)> + '_> {
         let bounds = (from.map(str::as_bytes), to.map(str::as_bytes));
         let rows = self.0.range::<[u8], _>(bounds).map(|(key, value)| (key.clone(), value.clone()));
         if reverse { Box::new(rows.rev()) } else { Box::new(rows) }

@@ -1,6 +1,6 @@
 //! A checkpoint is taken page by page while the node goes on, and is exact all the same.
 
-use bytes::Bytes;
+use lattistore::blob::Blob;
 use lattistore::kv::Key;
 use lattistore::lpaxos::{Entry, Record, Slot};
 use lattistore::storage::{Opened, Options, SimDisk, open_disk};
@@ -31,7 +31,7 @@ fn end_checkpoint(opened: &mut Opened) {
 }
 
 fn fact(key: &'static str, version: u64, value: Option<&'static str>) -> Round {
-    let entry = Entry { value: value.map(Bytes::from), version: Slot(version) };
+    let entry = Entry { value: value.map(Blob::from), version: Slot(version) };
     vec![Record::Merge(vec![(Key::from(key), entry)])]
 }
 
@@ -116,7 +116,7 @@ fn rounds_larger_than_a_page_do_not_outrun_the_checkpoint() {
     opened.storage.save_identity(&identity()).expect("it saves");
     let mut most = 0;
     for version in 1..2000_u64 {
-        let value = Some(Bytes::from(vec![1; 300]));
+        let value = Some(Blob::from(vec![1; 300]));
         let entries = (0..20)
             .map(|n| (version * 7 + n) % 100)
             .map(|n| {

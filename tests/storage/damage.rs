@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use lattistore::blob::Blob;
 use lattistore::kv::Key;
 use lattistore::lpaxos::{Entry, Record, Slot};
 use lattistore::storage::{FaultKind, SimDisk, StorageError};
@@ -149,7 +149,7 @@ fn what_a_client_wrote_is_not_taken_for_a_round() {
     let before = 36 + 1 + 4 + 4 + 3 + 8 + 4;
     let mut value = vec![0; BLOCK - before];
     value.extend(&forged);
-    let entry = Entry { value: Some(Bytes::from(value)), version: Slot(1) };
+    let entry = Entry { value: Some(Blob::from(value)), version: Slot(1) };
     let round = vec![Record::Merge(vec![(Key::from("key"), entry)])];
     opened.storage.write(&round).expect("it writes");
     disk.kill();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use bytes::Bytes;
+use lattistore::blob::Blob;
 use lattistore::kv::Key;
 use lattistore::lpaxos::{Entry, Record, Slot};
 use lattistore::storage::{Background, Opened, Options, StorageError, open_directory};
@@ -50,7 +50,7 @@ fn a_round_larger_than_a_segment_reads_back() {
     let mut opened = open(directory.path(), on_threads()).expect("it opens");
     opened.storage.save_identity(&identity()).expect("it saves");
     for (version, size) in [(1, 10), (2, 5 << 20), (3, 100), (4, 16 << 10), (5, 3)] {
-        let value = Some(Bytes::from(vec![7; size]));
+        let value = Some(Blob::from(vec![7; size]));
         let entry = Entry { value, version: Slot(version) };
         let round = [Record::Merge(vec![(Key::from("key"), entry)])];
         round.iter().for_each(|record| state.change(record));

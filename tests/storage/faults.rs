@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use bytes::Bytes;
+use lattistore::blob::Blob;
 use lattistore::kv::{Key, Value};
 use lattistore::lpaxos::{Ballot, Entry, NodeId, Record, Slot};
 use lattistore::storage::{Fault, FaultKind, SimDisk};
@@ -149,7 +149,7 @@ fn disk_after(rounds: usize, round: &[Record<Key, Value>]) -> (SimDisk, State, u
 
 #[test]
 fn the_last_round_may_be_torn_at_every_byte() {
-    let entry = Entry { value: Some(Bytes::from(vec![1; 5000])), version: Slot(u64::MAX / 2) };
+    let entry = Entry { value: Some(Blob::from(vec![1; 5000])), version: Slot(u64::MAX / 2) };
     let round = vec![Record::Merge(vec![(Key::from("key 3"), entry)])];
     // Where no new segment is begun: the first operation writes the round, the second syncs it.
     let mut disks = (30..).map(|rounds| disk_after(rounds, &round));

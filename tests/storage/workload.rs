@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use lattistore::blob::Blob;
 use lattistore::lpaxos::{Ballot, Durable, Entry, NodeId, Patch, Proposal, Record, Slot};
 use lattistore::storage::{
     Background, Disk, Identity, Key, Membership, Opened, Options, Storage, StorageError, Value,
@@ -72,7 +72,7 @@ fn value(number: u64, version: u64) -> Option<Value> {
     };
     let length = usize::try_from(length).expect("it is small");
     let deleted = random.below(3) == 0;
-    (!deleted).then(|| Bytes::from(random.next().to_be_bytes().repeat(length / 8 + 1)))
+    (!deleted).then(|| Blob::from(random.next().to_be_bytes().repeat(length / 8 + 1)))
 }
 
 fn patch(slot: u64) -> Arc<Patch<Key, Value>> {

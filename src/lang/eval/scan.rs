@@ -3,8 +3,8 @@
 use super::Trouble;
 use super::budget::Budget;
 use super::view::View;
+use crate::blob::Blob;
 use crate::lang::value::Text;
-use bytes::Bytes;
 use std::cmp::Ordering;
 use std::ops::Bound;
 
@@ -40,7 +40,7 @@ impl View<'_> {
         let (from, to) = (Bound::Included(range.from), bound(range.to));
         let mut stored = self.snapshot.scan(from, to, range.reverse).peekable();
         let own = self.writes.range::<[u8], _>((from.map(str::as_bytes), to.map(str::as_bytes)));
-        let mut own: Box<dyn Iterator<Item = (&Bytes, &Option<Bytes>)>> =
+        let mut own: Box<dyn Iterator<Item = (&Blob, &Option<Blob>)>> =
             if range.reverse { Box::new(own.rev()) } else { Box::new(own) };
         let mut next_own = own.next();
         while rows.len() < range.limit {
@@ -72,9 +72,9 @@ impl View<'_> {
 
 /// The row of a key with a value before the transaction, a write, or both; none if it is deleted.
 fn row<'r>(
-    before: Option<&'r (Bytes, Bytes)>,
-    written: Option<(&'r Bytes, &'r Option<Bytes>)>,
-) -> Option<(&'r Bytes, &'r Bytes)> {
+    before: Option<&'r (Blob, Blob)>,
+    written: Option<(&'r Blob, &'r Option<Blob>)>,
+) -> Option<(&'r Blob, &'r Blob)> {
     match (before, written) {
         (_, Some((key, value))) => Some((key, value.as_ref()?)),
         (Some((key, value)), None) => Some((key, value)),

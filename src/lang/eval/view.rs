@@ -1,11 +1,11 @@
 //! The store as a running program sees it: the snapshot, overlaid with the program's own writes.
 
 use super::Trouble;
+use crate::blob::Blob;
 use crate::lang::error::Limit;
 use crate::lang::limits::{KEY_BYTES, READ_BYTES, READ_KEYS, WRITTEN_BYTES, WRITTEN_KEYS};
 use crate::lang::program::Snapshot;
 use crate::lang::value::Text;
-use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -13,22 +13,22 @@ use std::collections::btree_map::Entry;
 pub(super) struct View<'s> {
     pub(super) snapshot: &'s dyn Snapshot,
     /// The values, before the transaction, of the constant keys, by number.
-    constants: Vec<Option<Bytes>>,
+    constants: Vec<Option<Blob>>,
     pub(super) reads: Reads,
-    pub(super) writes: BTreeMap<Bytes, Option<Bytes>>,
+    pub(super) writes: BTreeMap<Blob, Option<Blob>>,
     written_bytes: usize,
 }
 
 /// Keys that the program read, with their values before the transaction.
 #[derive(Default)]
 pub(super) struct Reads {
-    pub(super) values: BTreeMap<Bytes, Bytes>,
+    pub(super) values: BTreeMap<Blob, Blob>,
     bytes: usize,
 }
 
 impl Reads {
     /// Notes that `key` was read and had `value`; noting it again costs nothing.
-    pub(super) fn note(&mut self, key: &Bytes, value: &Bytes) -> Result<(), Trouble> {
+    pub(super) fn note(&mut self, key: &Blob, value: &Blob) -> Result<(), Trouble> {
         let keys = self.values.len();
         if let Entry::Vacant(new) = self.values.entry(key.clone()) {
             if keys == READ_KEYS {
@@ -46,9 +46,9 @@ impl Reads {
 
 impl<'s> View<'s> {
     /// Reads the constant keys: they are read wherever they stand.
-    pub(super) fn new(snapshot: &'s dyn Snapshot, keys: &[Bytes]) -> Result<View<'s>, Trouble> {
+    pub(super) fn new(snapshot: &'s dyn Snapshot, keys: &[Blob]) -> Result<View<'s>, Trouble> {
         let mut reads = Reads::default();
-        let mut read = |key: &Bytes| {
+        let mut read = |key: &Blob| {
             let value = snapshot.get(Text::from_store(key.clone()).as_str());
             if let Some(value) = &value {
                 reads.note(key, value)?;
@@ -60,11 +60,7 @@ impl<'s> View<'s> {
     }
 
     /// The value of the constant key with this number; `keys` are those given to `new`.
-    pub(super) fn get_constant(
-        &self,
-        number: u32,
-        keys: &[Bytes],
-    ) -> Result<Option<Text>, Trouble> {
+    pub(super) fn get_constant(&self, number: u32, keys: &[Blob]) -> Result<Option<Text>, Trouble> {
         let key = &keys[number as usize];
         check_key(key)?;
         let value = match self.writes.get(key) {
@@ -100,10 +96,10 @@ impl<'s> View<'s> {
 
     /// Puts, or deletes with `None`.
     pub(super) fn write(&mut self, key: Text, value: Option<Text>) -> Result<(), Trouble> {
-        let key = Bytes::from(key);
+        let key = Blob::from(key);
         check_key(&key)?;
-        let value = value.map(Bytes::from);
-        let size = |value: &Option<Bytes>| key.len() + value.as_ref().map_or(0, Bytes::len);
+        let value = value.map(Blob::from);
+        let size = |value: &Option<Blob>| key.len() + value.as_ref().map_or(0, |value| value.len());
         self.written_bytes += size(&value);
         if let Some(replaced) = self.writes.get(&key) {
             self.written_bytes -= size(replaced);
@@ -118,7 +114,7 @@ impl<'s> View<'s> {
     }
 }
 
-fn check_key(key: &Bytes) -> Result<(), Trouble> {
+fn check_key(key: &Blob) -> Result<(), Trouble> {
     if key.len() > KEY_BYTES {
         return Err(Limit::KeyBytes.into());
     }

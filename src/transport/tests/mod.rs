@@ -238,8 +238,8 @@ fn peer_frame(number: u64) -> bytes::Bytes {
 const LARGE_ANSWERS: u64 = 6;
 
 fn large_answer() -> ClientOutcome {
-    let value = bytes::Bytes::from(vec![b'x'; MAX_RESPONSE_FRAME_BYTES - 1024]);
-    let values = [(bytes::Bytes::from_static(b"k"), value)].into();
+    let value = Value::from(vec![b'x'; MAX_RESPONSE_FRAME_BYTES - 1024]);
+    let values = [(Value::from("k"), value)].into();
     let position = Position { slot: Slot(1), place: 0 };
     ClientOutcome::Read { values, returned: None, position }
 }

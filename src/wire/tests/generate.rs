@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::kv::Key;
-use crate::kv::SessionNumber;
+use crate::blob::Blob;
+use crate::kv::{Key, SessionNumber};
 use crate::lang::Value;
 use crate::limits::NUMBERS_BELOW;
 use crate::lpaxos::{
@@ -59,8 +58,8 @@ fn ip() -> impl Strategy<Value = IpAddr> {
     any::<IpAddr>().prop_map(|ip| ip.to_canonical())
 }
 
-fn bytes() -> impl Strategy<Value = Bytes> {
-    vec(any::<u8>(), 0..12).prop_map(Bytes::from)
+fn bytes() -> impl Strategy<Value = Blob> {
+    vec(any::<u8>(), 0..40).prop_map(Blob::from)
 }
 
 /// Keys that lie in place, and longer ones.
@@ -68,16 +67,16 @@ fn key() -> impl Strategy<Value = Key> {
     prop_oneof![vec(any::<u8>(), 0..12), vec(any::<u8>(), 30..60)].prop_map(|k| Key::new(&k))
 }
 
-fn patch() -> impl Strategy<Value = Arc<Patch<Key, Bytes>>> {
+pub(super) fn patch() -> impl Strategy<Value = Arc<Patch<Key, Blob>>> {
     btree_map(key(), option::of(bytes()), 0..6).prop_map(|writes| Arc::new(Patch::new(writes)))
 }
 
-fn entry() -> impl Strategy<Value = Entry<Bytes>> {
+fn entry() -> impl Strategy<Value = Entry<Blob>> {
     (option::of(bytes()), slot()).prop_map(|(value, version)| Entry { value, version })
 }
 
 /// A page, and the key that it comes after, which is below all its keys.
-fn page() -> impl Strategy<Value = (Key, Page<Key, Bytes>)> {
+pub(super) fn page() -> impl Strategy<Value = (Key, Page<Key, Blob>)> {
     let more = any::<(bool, bool)>();
     (btree_map(key(), entry(), 0..8), more).prop_map(|(entries, (more, beyond))| {
         let prefixed = |key: &[u8]| Key::joined(&[&[1], key]);
@@ -92,7 +91,7 @@ fn page() -> impl Strategy<Value = (Key, Page<Key, Bytes>)> {
     })
 }
 
-fn proposal() -> impl Strategy<Value = Proposal<Key, Bytes>> {
+fn proposal() -> impl Strategy<Value = Proposal<Key, Blob>> {
     (ballot(), slot(), patch()).prop_map(|(ballot, slot, patch)| Proposal { ballot, slot, patch })
 }
 
@@ -108,7 +107,7 @@ fn heartbeat() -> impl Strategy<Value = Heartbeat> {
     )
 }
 
-fn promise() -> impl Strategy<Value = Promise<Key, Bytes>> {
+fn promise() -> impl Strategy<Value = Promise<Key, Blob>> {
     (ballot(), option::of(proposal()), two_slots(), any::<bool>(), page()).prop_map(
         |(ballot, accepted, (floor, complete), full, (_, page))| Promise {
             ballot,
@@ -121,7 +120,7 @@ fn promise() -> impl Strategy<Value = Promise<Key, Bytes>> {
     )
 }
 
-fn previous() -> impl Strategy<Value = Previous<Key, Bytes>> {
+fn previous() -> impl Strategy<Value = Previous<Key, Blob>> {
     prop_oneof![ballot().prop_map(Previous::Held), patch().prop_map(Previous::Patch)]
 }
 
@@ -134,14 +133,14 @@ fn copy_id() -> impl Strategy<Value = CopyId> {
     })
 }
 
-fn repair_page() -> impl Strategy<Value = RepairPage<Key, Bytes>> {
+fn repair_page() -> impl Strategy<Value = RepairPage<Key, Blob>> {
     (ballot(), copy_id(), any::<bool>(), page()).prop_map(|(ballot, copy, first, (after, page))| {
         RepairPage { ballot, copy, after: (!first).then_some(after), page }
     })
 }
 
 /// A message of the protocol, of each kind.
-pub(super) fn message() -> impl Strategy<Value = Message<Key, Bytes>> {
+pub(super) fn message() -> impl Strategy<Value = Message<Key, Blob>> {
     let small_slot = (1..NUMBERS_BELOW / 2).prop_map(Slot);
     prop_oneof![
         heartbeat().prop_map(Message::Heartbeat),
@@ -328,7 +327,7 @@ fn status() -> impl Strategy<Value = NodeStatus> {
 }
 
 fn read() -> impl Strategy<Value = ClientOutcome> {
-    let values: BoxedStrategy<BTreeMap<Bytes, Bytes>> = btree_map(bytes(), bytes(), 0..5).boxed();
+    let values: BoxedStrategy<BTreeMap<Blob, Blob>> = btree_map(bytes(), bytes(), 0..5).boxed();
     (values, option::of(value()), position())
         .prop_map(|(values, returned, position)| ClientOutcome::Read { values, returned, position })
 }

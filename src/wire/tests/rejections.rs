@@ -6,7 +6,7 @@ use bytes::Bytes;
 use protobuf::{EnumOrUnknown, MessageField};
 
 use super::payload;
-use crate::kv::Key;
+use crate::kv::{Key, Value};
 use crate::limits::{
     ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCH_BYTES,
     MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, MAX_REQUEST_FIELDS, MAX_REQUEST_FRAME_BYTES,
@@ -48,12 +48,17 @@ fn patch_of(writes: Vec<peer::Write>) -> peer::Patch {
     peer::Patch { writes, ..Default::default() }
 }
 
+/// What a field holds that is declared as bytes.
+fn bytes_of(message: &impl protobuf::Message) -> Bytes {
+    message.write_to_bytes().expect("it can be written to memory").into()
+}
+
 fn accept(slot: u64, patch: peer::Patch) -> peer::Accept {
     peer::Accept {
         ballot: some_ballot(),
         slot,
-        patch: MessageField::some(patch),
-        previous: Some(peer::accept::Previous::PreviousPatch(peer::Patch::default())),
+        patch: Some(bytes_of(&patch)),
+        previous: Some(peer::accept::Previous::PreviousPatch(Bytes::new())),
         ..Default::default()
     }
 }
@@ -67,7 +72,7 @@ fn repair_page(after: Option<&'static [u8]>, page: peer::Page) -> peer::RepairPa
         ballot: some_ballot(),
         copy: MessageField::some(peer::CopyId { base: 3, target: 9, ..Default::default() }),
         after: after.map(Bytes::from_static),
-        page: MessageField::some(page),
+        page: Some(bytes_of(&page)),
         ..Default::default()
     }
 }
@@ -113,7 +118,7 @@ fn ballots_and_slots_out_of_range() {
 #[test]
 fn accepts_without_their_parts() {
     let mut without_patch = accept(1, peer::Patch::default());
-    without_patch.patch = MessageField::none();
+    without_patch.patch = None;
     assert_eq!(peer_error(Body::Accept(without_patch)), WireError::Missing("patch"));
     let mut without_previous = accept(1, peer::Patch::default());
     without_previous.previous = None;
@@ -168,13 +173,13 @@ fn entries_and_copies_out_of_range() {
     page.copy.mut_or_insert_default().floor = 10;
     assert_eq!(peer_error(Body::RepairPage(page)), out_of_range("floor", 10));
     let mut page = repair_page(None, peer::Page::default());
-    page.page = MessageField::none();
+    page.page = None;
     assert_eq!(peer_error(Body::RepairPage(page)), WireError::Missing("page"));
     let promise = peer::Promise {
         ballot: some_ballot(),
         complete: 4,
         floor: 5,
-        page: MessageField::some(peer::Page::default()),
+        page: Some(Bytes::new()),
         ..Default::default()
     };
     assert_eq!(peer_error(Body::Promise(promise)), out_of_range("floor", 5));
@@ -185,7 +190,7 @@ fn repairs_with_too_many_patches_or_past_the_last_slot() {
     let repair = |first, count| peer::RepairPatches {
         ballot: some_ballot(),
         first,
-        patches: vec![peer::Patch::default(); count],
+        patches: vec![Bytes::new(); count],
         ..Default::default()
     };
     let error = peer_error(Body::RepairPatches(repair(1, MAX_PATCHES_PER_REPAIR + 1)));
@@ -320,8 +325,8 @@ fn a_request_above_the_frame_is_not_encoded() {
 #[test]
 fn an_answer_above_the_frame_says_that_it_ran() {
     let position = Position { slot: Slot(3), place: 2 };
-    let value = Bytes::from(vec![b'x'; MAX_RESPONSE_FRAME_BYTES]);
-    let values = [(Bytes::from_static(b"k"), value)].into();
+    let value = Value::from(vec![b'x'; MAX_RESPONSE_FRAME_BYTES]);
+    let values = [(Value::from("k"), value)].into();
     let mut frame = Vec::new();
     encode_response(5, ClientOutcome::Read { values, returned: None, position }, &mut frame);
     let response = decode_response(payload(&frame)).expect("decoded");
@@ -339,7 +344,7 @@ fn the_overhead_of_an_entry_is_within_its_bound() {
         }))
     };
     let key = Key::new(&[1; MAX_ENTRY_KEY_BYTES]);
-    let value = Bytes::from(vec![2; MAX_ENTRY_VALUE_BYTES]);
+    let value = Value::from(vec![2; MAX_ENTRY_VALUE_BYTES]);
     let size = key.len() + value.len();
     let entry = Entry { value: Some(value), version: Slot(NUMBERS_BELOW - 1) };
     let overhead = page(vec![(key, entry)]).len() - page(vec![]).len() - size;
@@ -349,7 +354,7 @@ fn the_overhead_of_an_entry_is_within_its_bound() {
 #[test]
 #[should_panic(expected = "above its bound")]
 fn a_message_above_the_frame_is_an_error_of_this_node() {
-    let value = Bytes::from(vec![0; MAX_ENTRY_VALUE_BYTES]);
+    let value = Value::from(vec![0; MAX_ENTRY_VALUE_BYTES]);
     let patch = Patch::new([(Key::from(""), Some(value))].into());
     let patch = Arc::new(patch);
     let patches = vec![patch; 9];

@@ -2,8 +2,15 @@
 
 use proptest::prelude::*;
 
-use super::generate::{challenge, introduction, message, outcome, proven, request, role, welcome};
+use protobuf::Message as _;
+
+use super::generate::{
+    challenge, introduction, message, outcome, page, patch, proven, request, role, welcome,
+};
 use super::payload;
+use crate::kv::{Key, Value};
+use crate::wire::entries::{encode_page, encode_patch};
+use crate::wire::proto::peer as proto;
 use crate::wire::{
     Certainty, ClientOutcome, ClientResponse, PeerFrame, Role, decode_challenge, decode_hello,
     decode_peer, decode_peer_words, decode_proven_hello, decode_proven_welcome, decode_request,
@@ -86,6 +93,27 @@ proptest! {
     fn messages_of_the_protocol(message in message()) {
         let frame = encode_peer(&message);
         prop_assert_eq!(decode_peer(payload(&frame)), Ok(PeerFrame::Core(message)));
+    }
+
+    /// What is encoded by hand is what the generated messages make of it, byte by byte.
+    #[test]
+    fn patches_and_pages_are_the_messages_of_their_names(patch in patch(), (_, page) in page()) {
+        let writes = patch.writes().iter().map(|(key, value)| proto::Write {
+            key: key.to_bytes(),
+            value: value.as_ref().map(Value::to_bytes),
+            ..Default::default()
+        });
+        let message = proto::Patch { writes: writes.collect(), ..Default::default() };
+        prop_assert_eq!(encode_patch(&patch), message.write_to_bytes().expect("written"));
+        let entries = page.entries.iter().map(|(key, entry)| proto::Entry {
+            key: key.to_bytes(),
+            value: entry.value.as_ref().map(Value::to_bytes),
+            version: entry.version.0,
+            ..Default::default()
+        });
+        let next = page.next.as_ref().map(Key::to_bytes);
+        let message = proto::Page { entries: entries.collect(), next, ..Default::default() };
+        prop_assert_eq!(encode_page(&page), message.write_to_bytes().expect("written"));
     }
 
     #[test]

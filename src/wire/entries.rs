@@ -1,0 +1,164 @@
+//! Patches and pages, to and from the wire, by hand: they are nearly all of what nodes send, and a
+//! message made for each write would be several pieces of memory each.
+//!
+//! Keys and values are copies of their own: they may stay in the store for years, and a slice of the
+//! frame would keep all of it in memory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::error::WireError;
+use super::fields::{at_most, slot};
+use super::raw::{Broken, Field, Fields};
+use super::raw::{put_bytes, put_head, put_number, size_of_bytes, size_of_number_field};
+use crate::kv::{Key, Value};
+use crate::limits::{
+    ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_PATCH_BYTES,
+};
+use crate::lpaxos::{Entry, Page, Patch, Slot};
+
+/// The fields of `Write` and `Entry`; those of `Patch` and `Page` are a list of them, and `next`.
+const KEY: u8 = 1;
+const VALUE: u8 = 2;
+const VERSION: u8 = 3;
+const LIST: u8 = 1;
+const NEXT: u8 = 2;
+
+/// One write or entry, as it is on the wire.
+#[derive(Default)]
+struct Row<'a> {
+    key: &'a [u8],
+    value: Option<&'a [u8]>,
+    /// Zero in a write.
+    version: u64,
+}
+
+impl<'a> Row<'a> {
+    fn size(&self) -> usize {
+        let key = if self.key.is_empty() { 0 } else { size_of_bytes(self.key.len()) };
+        let value = self.value.map_or(0, |value| size_of_bytes(value.len()));
+        let version = if self.version == 0 { 0 } else { size_of_number_field(self.version) };
+        key + value + version
+    }
+
+    /// What is empty or zero is not written, but for a value: none is a deletion.
+    fn put(&self, out: &mut Vec<u8>) {
+        put_head(out, LIST, self.size());
+        if !self.key.is_empty() {
+            put_bytes(out, KEY, self.key);
+        }
+        if let Some(value) = self.value {
+            put_bytes(out, VALUE, value);
+        }
+        if self.version != 0 {
+            put_number(out, VERSION, self.version);
+        }
+    }
+
+    fn take(bytes: &'a [u8]) -> Result<Row<'a>, WireError> {
+        let mut row = Row::default();
+        for field in Fields(bytes) {
+            match field? {
+                (1, Field::Bytes(key)) => row.key = key,
+                (2, Field::Bytes(value)) => row.value = Some(value),
+                (3, Field::Number(version)) => row.version = version,
+                _ => {}
+            }
+        }
+        Ok(row)
+    }
+
+    fn value(&self) -> Result<Option<Value>, WireError> {
+        at_most(self.value.map_or(0, <[u8]>::len), MAX_ENTRY_VALUE_BYTES, "value")?;
+        Ok(self.value.map(Value::new))
+    }
+}
+
+impl From<Broken> for WireError {
+    fn from(_: Broken) -> WireError {
+        WireError::Malformed("a field is cut off or of no known type".to_owned())
+    }
+}
+
+/// The key of an entry.
+pub(super) fn key(bytes: &[u8], field: &'static str) -> Result<Key, WireError> {
+    at_most(bytes.len(), MAX_ENTRY_KEY_BYTES, field)?;
+    Ok(Key::new(bytes))
+}
+
+/// A list of rows, and the field after it.
+fn encode<'a>(rows: impl Iterator<Item = Row<'a>> + Clone, next: Option<&Key>) -> Bytes {
+    let rows_size: usize = rows.clone().map(|row| size_of_bytes(row.size())).sum();
+    let size = rows_size + next.map_or(0, |next| size_of_bytes(next.len()));
+    let mut out = Vec::with_capacity(size);
+    rows.for_each(|row| row.put(&mut out));
+    if let Some(next) = next {
+        put_bytes(&mut out, NEXT, next);
+    }
+    debug_assert_eq!(out.len(), size);
+    Bytes::from(out)
+}
+
+/// The rows of a list.
+fn rows<'a, T>(
+    bytes: &'a [u8],
+    mut take: impl FnMut(&Row<'a>) -> Result<T, WireError>,
+) -> Result<Vec<T>, WireError> {
+    let is_row = |field: &Result<_, _>| matches!(field, Ok((1, Field::Bytes(_))));
+    // As many as there are and no more: a patch is kept as long as it is the last.
+    let mut taken =
+        Vec::with_capacity(Fields(bytes).take_while(Result::is_ok).filter(is_row).count());
+    for field in Fields(bytes) {
+        if let (1, Field::Bytes(row)) = field? {
+            taken.push(take(&Row::take(row)?)?);
+        }
+    }
+    Ok(taken)
+}
+
+/// A `Patch`.
+pub(super) fn encode_patch(patch: &Patch<Key, Value>) -> Bytes {
+    let rows = patch.writes().iter();
+    encode(rows.map(|(key, value)| Row { key, value: value.as_deref(), version: 0 }), None)
+}
+
+/// A `Patch`: its bounds and its order are checked.
+pub(super) fn decode_patch(bytes: &[u8]) -> Result<Arc<Patch<Key, Value>>, WireError> {
+    let writes = rows(bytes, |row| Ok((key(row.key, "key")?, row.value()?)))?;
+    let size = |(key, value): &(Key, Option<Value>)| {
+        ENTRY_OVERHEAD_BYTES + key.len() + value.as_ref().map_or(0, |value| value.len())
+    };
+    // An accepted patch is sent on, with another or with a page: it must leave room for them.
+    at_most(writes.iter().map(size).sum(), MAX_PATCH_BYTES, "patch")?;
+    Patch::from_sorted(writes).map(Arc::new).ok_or(WireError::OutOfOrder("patch"))
+}
+
+/// A `Page`.
+pub(super) fn encode_page(page: &Page<Key, Value>) -> Bytes {
+    let rows = page.entries.iter().map(|(key, entry)| Row {
+        key,
+        value: entry.value.as_deref(),
+        version: entry.version.0,
+    });
+    encode(rows, page.next.as_ref())
+}
+
+/// A `Page`, the one after `after`.
+pub(super) fn decode_page(
+    bytes: &[u8],
+    after: Option<&Key>,
+) -> Result<Page<Key, Value>, WireError> {
+    let entries = rows(bytes, |row| {
+        let version: Slot = slot(row.version, "version")?;
+        Ok((key(row.key, "key")?, Entry { value: row.value()?, version }))
+    })?;
+    let mut next = None;
+    for field in Fields(bytes) {
+        if let (2, Field::Bytes(last)) = field? {
+            next = Some(key(last, "next")?);
+        }
+    }
+    let page = Page { entries, next };
+    if page.follows(after) { Ok(page) } else { Err(WireError::OutOfOrder("page")) }
+}
