@@ -12,6 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::desk::Desk;
 use super::in_flight::Share;
 use super::post::Post;
+use crate::limits::COALESCED_BYTES;
 use crate::wire::{ClientOutcome, ClientResponse};
 
 /// An answer that waits to be written, with what it takes until then.
@@ -27,6 +28,12 @@ impl Answer {
     pub(super) fn is_refusal(&self) -> bool {
         self.response.outcome == ClientOutcome::TooManyRequests
     }
+}
+
+/// Whether answers can be written without keeping those of others waiting.
+fn is_prompt(answers: &[Answer]) -> bool {
+    let bytes: usize = answers.iter().map(|answer| answer.response.outcome.size()).sum();
+    bytes <= COALESCED_BYTES && !answers.iter().any(Answer::is_refusal)
 }
 
 /// One client's answers.
@@ -92,8 +99,7 @@ impl Giving {
         let Some(mut desk) = self.outbox.desk.try_lock() else { return false };
         let Some(desk) = desk.as_mut().filter(|desk| desk.is_open()) else { return false };
         let mut waiting = self.outbox.waiting.lock();
-        let Some(answers) = waiting.as_mut().filter(|all| !all.iter().any(Answer::is_refusal))
-        else {
+        let Some(answers) = waiting.as_mut().filter(|answers| is_prompt(answers)) else {
             return false;
         };
         desk.add(std::mem::take(answers));

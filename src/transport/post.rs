@@ -21,7 +21,7 @@ impl Post {
     /// # Errors
     /// When the system has no thread left.
     pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Post> {
-        // Each client is in it once at most: only the first answer that waits brings it there.
+        // Only the first answer that waits brings a client there, and the thread waits for nobody.
         let (post, rounds) = unbounded();
         shared.spawn("post", move |shared| run(&rounds, &shared.stop))?;
         Ok(Post(post))
@@ -58,6 +58,7 @@ fn run(rounds: &Receiver<Vec<Giving>>, stop: &Stop) {
                 client.ring();
             }
         }
+        buffer.clear();
         buffer.shrink_to(COALESCED_BYTES);
     }
 }

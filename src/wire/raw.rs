@@ -10,7 +10,7 @@ pub(super) enum Field<'a> {
     Other,
 }
 
-/// The bytes end within a field, or it is of no known type.
+/// The bytes end within a field, or it has no number or type that a field may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Broken;
 
@@ -29,6 +29,9 @@ impl<'a> Iterator for Fields<'a> {
 impl<'a> Fields<'a> {
     fn field(&mut self) -> Result<(u64, Field<'a>), Broken> {
         let tag = self.number()?;
+        if tag >> 3 == 0 || tag > u32::MAX.into() {
+            return Err(Broken);
+        }
         let field = match tag & 7 {
             0 => Field::Number(self.number()?),
             1 => self.take(8).map(|_| Field::Other)?,
@@ -49,13 +52,17 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    /// Takes a number of at most ten bytes from the front.
+    /// Takes a number of at most 64 bits, in ten bytes, from the front.
     fn number(&mut self) -> Result<u64, Broken> {
         let mut number = 0;
-        for shift in (0..70).step_by(7) {
+        for shift in (0..=63).step_by(7) {
             let (byte, rest) = self.0.split_first().ok_or(Broken)?;
             self.0 = rest;
-            number |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                return Err(Broken);
+            }
+            number |= bits << shift;
             if byte & 0x80 == 0 {
                 return Ok(number);
             }
@@ -103,4 +110,60 @@ fn put(out: &mut Vec<u8>, mut number: u64) {
         number >>= 7;
     }
     out.push(number.to_le_bytes()[0]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn only(bytes: &[u8]) -> Result<(u64, Field<'_>), Broken> {
+        let mut fields = Fields(bytes);
+        let field = fields.next().expect("there is one");
+        assert!(field.is_err() || fields.next().is_none());
+        field
+    }
+
+    #[test]
+    fn numbers_come_back_and_have_the_size_that_was_said() {
+        let powers = (0..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit]);
+        for number in powers.chain([u64::MAX]) {
+            let mut out = Vec::new();
+            put_number(&mut out, 3, number);
+            assert_eq!(out.len(), size_of_number_field(number));
+            assert_eq!(only(&out), Ok((3, Field::Number(number))));
+        }
+    }
+
+    #[test]
+    fn bytes_come_back_and_have_the_size_that_was_said() {
+        for length in [0, 1, 127, 128, 20_000] {
+            let mut out = Vec::new();
+            put_bytes(&mut out, 15, &vec![7; length]);
+            assert_eq!(out.len(), size_of_bytes(length));
+            assert_eq!(only(&out), Ok((15, Field::Bytes(&vec![7; length]))));
+        }
+    }
+
+    #[test]
+    fn what_no_message_has_is_refused() {
+        let of_65_bits = [&[0x08][..], &[0xff; 9], &[0x02]].concat();
+        let of_eleven_bytes = [&[0x08][..], &[0x80; 10], &[0x01]].concat();
+        let number_of_33_bits = [0x80, 0x80, 0x80, 0x80, 0x10, 0];
+        let group = [0x0b, 0x0c];
+        for bytes in [
+            &of_65_bits[..],
+            &of_eleven_bytes,
+            &number_of_33_bits,
+            &group,
+            &[0x00, 0],
+            &[0x08],
+            &[0x08, 0x80],
+            &[0x0a, 2, 1],
+            &[0x09, 1, 2, 3, 4, 5, 6, 7],
+            &[0x0d, 1, 2, 3],
+        ] {
+            assert_eq!(only(bytes), Err(Broken), "{bytes:?}");
+        }
+        assert_eq!(only(&[0x0d, 1, 2, 3, 4]), Ok((1, Field::Other)));
+    }
 }
