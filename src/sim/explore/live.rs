@@ -88,6 +88,7 @@ impl Live {
             tombstone_slots: 2,
             page: PageLimits { bytes: 1, examined: 16 },
             window_bytes: 1,
+            busy_batch: 1,
             ..Config::default()
         };
         let term = clock_ms / TERM_MS;
