@@ -62,6 +62,12 @@ fn make_lead(fleet: &mut Fleet, node: usize) {
         fleet.leader();
         fleet.start(leader);
         fleet.wait_until_caught_up(leader);
+        // Who is not yet heard by all is not waited for when the next leader goes.
+        eventually("all to hear each other", || {
+            let hears_all =
+                |node| fleet.status(node)?.members.iter().all(|m| m.reachable).then_some(());
+            (0..fleet.len()).all(|node| hears_all(node).is_some()).then_some(())
+        });
         None
     });
 }
