@@ -26,14 +26,14 @@ fn roll(fort: &mut Fort, client: &Client, change: impl Fn(&Fort, usize)) {
 fn another_authority_takes_over() {
     let (mut fort, next) = (Fort::started(3), Authority::new());
     let (old, new) = (fs::read(fort.authority.ca()).unwrap(), fs::read(next.ca()).unwrap());
+    // It is answered once all nodes have formed the cluster, and so have read their files.
+    fort.fleet.client().put("first", "1").unwrap();
     let trusts = |fort: &Fort, bytes: &[u8]| fs::write(fort.authority.ca(), bytes).unwrap();
     let both = [&old[..], &new[..]].concat();
     trusts(&fort, &both);
     let tls = ClientTls::read(&fort.authority.ca()).unwrap();
     fort.fleet.clients = fort.clients(WRITER).tls(tls);
     let client = fort.fleet.client();
-    // It is answered once all nodes have formed the cluster.
-    client.put("first", "1").unwrap();
     roll(&mut fort, &client, |_, _| ());
     roll(&mut fort, &client, |fort, node| {
         let made = next.node(fort.fleet.addresses[node]);
