@@ -277,7 +277,7 @@ impl<M: Machine> Leader<M> {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         peer.told_complete(accepted.complete);
         peer.accepted_at = peer.accepted_at.max((accepted.ballot, accepted.slot));
-        self.confirm_by_vote(from, accepted);
+        self.confirm_by_vote(from, accepted.slot);
         let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.slot == accepted.slot);
         if let Some(in_flight) = in_flight {
             in_flight.votes.insert(from);

@@ -16,9 +16,9 @@ use super::ballot::{NodeId, Slot};
 use super::batch::Batch;
 use super::leader::Leader;
 use super::machine::{Machine, Position};
-use super::message::{Accepted, Confirm, Message};
+use super::message::{Confirm, Message};
 use super::outbox::Output;
-use super::requests::{Answer, Queue, Waiting};
+use super::requests::{Answer, Queue, Waiting, take_if};
 
 /// What the others are asked in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,11 +79,9 @@ impl<M: Machine> Leader<M> {
         }
     }
 
-    /// P8: counts a vote, which is an answer too.
-    pub(super) fn confirm_by_vote(&mut self, from: NodeId, accepted: &Accepted) {
-        if accepted.ballot == self.ballot {
-            self.count_for(Question::Proposal(accepted.slot), from);
-        }
+    /// P8: counts a vote in this ballot, which is an answer too.
+    pub(super) fn confirm_by_vote(&mut self, from: NodeId, slot: Slot) {
+        self.count_for(Question::Proposal(slot), from);
     }
 
     fn count_for(&mut self, question: Question, from: NodeId) {
@@ -128,13 +126,9 @@ impl<M: Machine> Leader<M> {
     pub(super) fn expire_reads(&mut self, now_ms: u64, out: &mut Output<M>) {
         let asked = self.confirm.as_mut().map(|round| &mut round.reads);
         for reads in asked.into_iter().chain([&mut self.confirmed]) {
-            reads.retain(|read| {
-                let over = read.deadline_ms <= now_ms;
-                if let Some(ticket) = read.ticket.filter(|_| over) {
-                    out.answers.push((ticket, Answer::Timeout { may_have_run: false }));
-                }
-                !over
-            });
+            for ticket in take_if(reads, |read| read.deadline_ms <= now_ms) {
+                out.answers.push((ticket, Answer::Timeout { may_have_run: false }));
+            }
         }
     }
 

@@ -86,16 +86,24 @@ impl<C> Queue<C> {
 
     /// Takes out every request for which `over` says so.
     pub(super) fn take_if(&mut self, over: impl Fn(&Waiting<C>) -> bool) -> Vec<Ticket> {
-        let mut tickets = Vec::new();
-        for queue in [&mut self.writes, &mut self.reads] {
-            queue.retain(|waiting| {
-                let out = over(waiting);
-                if out {
-                    tickets.extend(waiting.ticket);
-                }
-                !out
-            });
-        }
+        let mut tickets = take_if(&mut self.writes, &over);
+        tickets.extend(take_if(&mut self.reads, over));
         tickets
     }
+}
+
+/// Takes out every request for which `over` says so.
+pub(super) fn take_if<C>(
+    waiting: &mut VecDeque<Waiting<C>>,
+    over: impl Fn(&Waiting<C>) -> bool,
+) -> Vec<Ticket> {
+    let mut tickets = Vec::new();
+    waiting.retain(|waiting| {
+        let out = over(waiting);
+        if out {
+            tickets.extend(waiting.ticket);
+        }
+        !out
+    });
+    tickets
 }

@@ -26,7 +26,7 @@ use super::status;
 use crate::kv::{self, Key, Store, Value};
 use crate::lpaxos::{Answer, Config, Durable, Node, NodeId, Output, Ready, Request, Ticket};
 use crate::storage::Storage;
-use crate::transport::{self, Answers, Post, Reply};
+use crate::transport::{self, Answers, Reply};
 use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect};
 
 /// Events taken before the core is asked for its output, at most: a bound on how long the first of
@@ -59,7 +59,6 @@ pub(super) struct Consensus {
     config: Config,
     gate: Arc<Gate>,
     links: Links,
-    post: Post,
     storage: Box<dyn Storage>,
     events: Receiver<Event>,
     requests: Requests,
@@ -80,7 +79,6 @@ pub(super) struct Start {
     pub(super) config: Config,
     pub(super) gate: Arc<Gate>,
     pub(super) links: Links,
-    pub(super) post: Post,
     pub(super) storage: Box<dyn Storage>,
     pub(super) durable: Durable<Key, Value>,
     /// The roster of the cluster that the node belongs to already.
@@ -97,19 +95,8 @@ pub(super) struct Remains {
 
 impl Consensus {
     pub(super) fn new(start: Start) -> Consensus {
-        let Start {
-            me,
-            config,
-            gate,
-            links,
-            post,
-            storage,
-            durable,
-            roster,
-            events,
-            requests,
-            stop,
-        } = start;
+        let Start { me, config, gate, links, storage, durable, roster, events, requests, stop } =
+            start;
         let formation = Formation::new(links.address(), me, links.listed().clone());
         let now = Instant::now();
         let mut consensus = Consensus {
@@ -117,7 +104,6 @@ impl Consensus {
             config,
             gate,
             links,
-            post,
             storage,
             events,
             requests,
@@ -313,7 +299,7 @@ impl Consensus {
             let Output { early, answers, records, late } = output;
             self.links.send(&early);
             let locate = |node| member.cluster.locate(node, self.links.port());
-            give(&mut self.replies, answers, Answers::new(&self.post), locate);
+            give(&mut self.replies, answers, locate);
             if !records.is_empty() {
                 self.storage.write(&records)?;
             }
@@ -387,9 +373,9 @@ impl Member {
 fn give(
     replies: &mut HashMap<Ticket, Reply>,
     answers: Vec<(Ticket, Answer<kv::Outcome>)>,
-    mut given: Answers<'_>,
     locate: impl Fn(NodeId) -> Option<Redirect>,
 ) {
+    let mut given = Answers::default();
     for (ticket, answer) in answers {
         if let Some(reply) = replies.remove(&ticket) {
             given.give(reply, client_outcome(answer, &locate));

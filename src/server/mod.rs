@@ -155,20 +155,8 @@ impl Server {
         let links = Links::new(my_ip, address.port(), node_ips, senders);
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
-        let post = transport.post();
-        let start = Start {
-            me,
-            config,
-            gate,
-            links,
-            post,
-            storage,
-            durable,
-            roster,
-            events,
-            requests,
-            stop,
-        };
+        let start =
+            Start { me, config, gate, links, storage, durable, roster, events, requests, stop };
         let (end, ended) = bounded(1);
         let run = move || {
             let (result, remains) = Consensus::new(start).run();

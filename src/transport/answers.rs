@@ -39,6 +39,7 @@ fn is_prompt(answers: &[Answer]) -> bool {
 /// One client's answers.
 #[derive(Debug)]
 struct Outbox {
+    post: Post,
     /// Those that wait; none once the writer is gone.
     waiting: Mutex<Option<Vec<Answer>>>,
     /// Where they are written, locked by whoever does; none once the writer is gone.
@@ -62,9 +63,9 @@ pub(super) struct Taking {
 
 /// The two ends of one client's answers, which are written at the desk. Whoever gives bounds how many
 /// wait.
-pub(super) fn answers(desk: Option<Desk>) -> (Giving, Taking) {
-    let outbox = Outbox { waiting: Mutex::new(Some(Vec::new())), desk: Mutex::new(desk) };
-    let outbox = Arc::new(outbox);
+pub(super) fn answers(desk: Option<Desk>, post: Post) -> (Giving, Taking) {
+    let (waiting, desk) = (Mutex::new(Some(Vec::new())), Mutex::new(desk));
+    let outbox = Arc::new(Outbox { post, waiting, desk });
     // One ring is enough: it stands for all that wait when it is heard.
     let (ring, bell) = bounded(1);
     (Giving { outbox: Arc::clone(&outbox), bell: ring }, Taking { outbox, bell })
@@ -172,18 +173,12 @@ impl Drop for Reply {
 }
 
 /// Answers that are given together. They are written when this is dropped, which should be soon.
-#[derive(Debug)]
-pub struct Answers<'a> {
-    post: &'a Post,
+#[derive(Debug, Default)]
+pub struct Answers {
     to_write: Vec<Giving>,
 }
 
-impl Answers<'_> {
-    /// No answers yet.
-    pub fn new(post: &Post) -> Answers<'_> {
-        Answers { post, to_write: Vec::new() }
-    }
-
+impl Answers {
     /// Answers as [`Reply::send`] does, without waking anybody yet.
     pub fn give(&mut self, mut reply: Reply, outcome: ClientOutcome) {
         if let Some((to, answer)) = reply.answer(outcome)
@@ -194,9 +189,12 @@ impl Answers<'_> {
     }
 }
 
-impl Drop for Answers<'_> {
+impl Drop for Answers {
     fn drop(&mut self) {
-        self.post.send(std::mem::take(&mut self.to_write));
+        let clients = std::mem::take(&mut self.to_write);
+        if let Some(outbox) = clients.first().map(|client| Arc::clone(&client.outbox)) {
+            outbox.post.send(clients);
+        }
     }
 }
 
@@ -216,9 +214,8 @@ mod tests {
 
     #[test]
     fn answers_given_together_ring_once_and_only_in_the_end() {
-        let (giving, taking) = answers(None);
-        let post = Post::closed();
-        let mut together = Answers::new(&post);
+        let (giving, taking) = answers(None, Post::closed());
+        let mut together = Answers::default();
         together.give(reply(1, &giving), ClientOutcome::SessionExpired);
         together.give(reply(2, &giving), ClientOutcome::SessionExpired);
         assert!(taking.bell.try_recv().is_err(), "it rings when all are given");
@@ -230,7 +227,7 @@ mod tests {
 
     #[test]
     fn an_answer_rings_again_once_those_before_it_are_taken() {
-        let (giving, taking) = answers(None);
+        let (giving, taking) = answers(None, Post::closed());
         for id in 1..=3 {
             reply(id, &giving).send(ClientOutcome::SessionExpired);
             assert!(taking.bell.try_recv().is_ok(), "answer {id} rings");
@@ -240,7 +237,7 @@ mod tests {
 
     #[test]
     fn what_nobody_writes_takes_nothing() {
-        let (giving, taking) = answers(None);
+        let (giving, taking) = answers(None, Post::closed());
         let meter = Meter::new(1 << 20);
         let share = || Share::take([Arc::clone(&meter), Arc::clone(&meter)], 0).expect("room");
         Reply::new(1, giving.clone(), share()).send(ClientOutcome::SessionExpired);
@@ -252,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_request_that_is_dropped_is_answered_and_its_writer_ends() {
-        let (giving, taking) = answers(None);
+        let (giving, taking) = answers(None, Post::closed());
         drop(reply(1, &giving));
         drop(giving);
         assert!(taking.bell.recv().is_ok(), "there is an answer");

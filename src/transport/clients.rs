@@ -21,6 +21,7 @@ use super::frame::{FrameError, FrameReader};
 use super::greeting;
 use super::in_flight::{Coming, Meter, Share};
 use super::pace::Pace;
+use super::post::Post;
 use super::seats::ClientSeat;
 use super::shared::{Shared, Stop};
 use super::stream::{CloseOnDrop, Stream};
@@ -44,6 +45,7 @@ pub(super) struct Client<'a> {
     pub(super) in_flight: &'a Arc<Meter>,
     /// Bytes of large requests that are coming.
     pub(super) coming: &'a Arc<Meter>,
+    pub(super) post: &'a Post,
 }
 
 /// Serves a client until it leaves, errs, or the node stops.
@@ -56,8 +58,9 @@ pub(super) fn serve(
     let own = Meter::new(shared.settings.max_client_in_flight_bytes);
     let meters = [own, Arc::clone(client.in_flight)];
     let (slots, taken) = bounded(shared.settings.max_pipelined);
+    let desk = Desk::new(stream.clone(), taken);
     // Bounded: each answer but the last, about the connection, has a slot.
-    let (replies, answers) = answers::answers(Some(Desk::new(stream.clone(), taken)));
+    let (replies, answers) = answers::answers(Some(desk), client.post.clone());
     thread::scope(|scope| {
         let writer = thread::Builder::new().name("replies".to_owned()).spawn_scoped(scope, || {
             let (time, held) = (shared.settings.write_time, VecDeque::new());

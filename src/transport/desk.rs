@@ -68,12 +68,17 @@ impl Desk {
         loop {
             self.encode(&mut buffer);
             if buffer.is_empty() {
-                return Ok(());
+                break;
             }
             write_frames(&mut self.stream, &[&buffer[..]], time)?;
             buffer.clear();
             self.give_back();
         }
+        // For the next ones, unless it is large.
+        if buffer.capacity() <= 2 * COALESCED_BYTES {
+            self.rest = buffer;
+        }
+        Ok(())
     }
 
     /// Moves answers into the buffer until it is full.

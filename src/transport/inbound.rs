@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::clients::Client;
 use super::frame::{EMPTY_FRAME, FrameError, FrameReader, write_frames};
 use super::in_flight::Meter;
+use super::post::Post;
 use super::seats::{ClientSeats, SharedSeat, SharedSeats};
 use super::settings::Settings;
 use super::shared::Shared;
@@ -19,7 +20,7 @@ use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
 use crate::lpaxos::NodeId;
 use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer, encode_welcome};
 
-/// Who is connected, as far as there are bounds on it.
+/// Who is connected, as far as there are bounds on it, and what they share.
 pub(super) struct Inbound {
     /// Connections that have not greeted yet.
     pub(super) ungreeted: SharedSeats,
@@ -28,17 +29,19 @@ pub(super) struct Inbound {
     in_flight: Arc<Meter>,
     /// Bytes of large requests that are coming.
     coming: Arc<Meter>,
+    post: Post,
     /// The connection of each peer. A peer has one: when it opens another, the first is dead.
     peers: Mutex<HashMap<NodeId, Stream>>,
 }
 
 impl Inbound {
-    pub(super) fn new(settings: &Settings) -> Inbound {
+    pub(super) fn new(settings: &Settings, post: Post) -> Inbound {
         Inbound {
             ungreeted: SharedSeats::new(settings.max_ungreeted, settings.max_ungreeted_per_address),
             clients: ClientSeats::new(settings.max_clients, settings.client_seat_time),
             in_flight: Meter::new(settings.max_in_flight_bytes),
             coming: Meter::new(settings.max_coming_bytes),
+            post,
             peers: Mutex::new(HashMap::new()),
         }
     }
@@ -114,8 +117,8 @@ fn hear(
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
                 *ungreeted = None;
-                let (in_flight, coming) = (&inbound.in_flight, &inbound.coming);
-                let client = Client { rights, seat, in_flight, coming };
+                let Inbound { in_flight, coming, post, .. } = inbound;
+                let client = Client { rights, seat, in_flight, coming, post };
                 clients::serve(shared, stream, reader, &client);
             }
         }

@@ -11,6 +11,7 @@ use log::{debug, warn};
 
 use super::greeting;
 use super::inbound::{self, Inbound};
+use super::post::Post;
 use super::shared::Shared;
 use super::stream::Stream;
 use crate::wire::{Reason, Refusal, encode_welcome};
@@ -30,12 +31,16 @@ pub(super) struct Listener {
 impl Listener {
     /// Binds and begins to accept. The standard library lets an address be bound again at once
     /// after its last user is gone, so a node restarts without waiting for old connections.
-    pub(super) fn start(shared: &Arc<Shared>, address: SocketAddr) -> io::Result<Listener> {
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        address: SocketAddr,
+        post: Post,
+    ) -> io::Result<Listener> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let (ending, ended) = bounded(0);
         shared.spawn("listener", move |shared| {
-            accept(shared, &listener);
+            accept(shared, &listener, post);
             drop(ending);
         })?;
         Ok(Listener { address, ended })
@@ -64,8 +69,8 @@ impl Listener {
     }
 }
 
-fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
-    let inbound = Arc::new(Inbound::new(&shared.settings));
+fn accept(shared: &Arc<Shared>, listener: &TcpListener, post: Post) {
+    let inbound = Arc::new(Inbound::new(&shared.settings, post));
     let mut failing = false;
     loop {
         let accepted = listener.accept();

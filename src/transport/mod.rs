@@ -14,10 +14,10 @@
 //! sender's to renew.
 //!
 //! Nothing here waits for one connection on behalf of another: what is sent to a peer is written if the
-//! system takes it without waiting, or queued, or dropped, what is answered to a client is queued (no more than it may have unanswered), a slow
-//! reader is cut off after a time, and each thread can be woken by closing its connection. A peer's
-//! messages wait for room in the node's queue, so that TCP slows the peer down; clients never make
-//! it wait, as the [`Handler`] answers that the node is busy.
+//! system takes it without waiting, or queued, or dropped, what is answered to a client is queued (no
+//! more than it may have unanswered), a slow reader is cut off after a time, and each thread can be
+//! woken by closing its connection. A peer's messages wait for room in the node's queue, so that TCP
+//! slows the peer down; clients never make it wait, as the [`Handler`] answers that the node is busy.
 //!
 //! What a message means is not known here: the node decides who is let in, and the protocol sends
 //! again what is lost.
@@ -58,11 +58,11 @@ pub(crate) use backoff::Backoff;
 pub use frame::{FrameError, FrameReader, Patience, Source, write_frames};
 pub use greeting::{GreetError, greet};
 pub use peers::PeerSender;
-pub use post::Post;
 pub use settings::Settings;
 pub use stream::Stream;
 
 use listener::Listener;
+use post::Post;
 use shared::Shared;
 
 pub(crate) use shared::panic_message;
@@ -137,7 +137,6 @@ pub enum Event {
 pub struct Transport {
     shared: Arc<Shared>,
     listener: Listener,
-    post: Post,
 }
 
 impl Transport {
@@ -155,21 +154,12 @@ impl Transport {
         events: Sender<E>,
     ) -> io::Result<Transport> {
         let shared = Shared::new(settings, security, handler, events);
-        let listener = Listener::start(&shared, address)?;
-        match Post::start(&shared) {
-            Ok(post) => Ok(Transport { shared, listener, post }),
-            Err(error) => {
-                shared.stop();
-                listener.wake();
-                shared.join();
-                Err(error)
-            }
-        }
-    }
-
-    /// Who writes answers that are given together.
-    pub fn post(&self) -> Post {
-        self.post.clone()
+        let post = Post::start(&shared)?;
+        let listener = Listener::start(&shared, address, post).inspect_err(|_| {
+            shared.stop();
+            shared.join();
+        })?;
+        Ok(Transport { shared, listener })
     }
 
     /// Where clients and peers connect to.

@@ -2,10 +2,10 @@
 //!
 //! Each peer has one thread, which connects, greets and writes what is queued, and while there is a
 //! connection a second one, which reads it. Where nothing is queued and the system takes a small frame
-//! without waiting, whoever sends it writes it: waking a thread for it would take longer. A peer says nothing on it but that it is there, so the
-//! second thread is there to see at once when the connection is closed (a blocked read wakes at
-//! that, where a writer would learn it only at its next write but one), and to see within a bounded
-//! time when packets are lost without a word.
+//! without waiting, whoever sends it writes it: waking a thread for it would take longer. A peer says
+//! nothing on the connection but that it is there, so the second thread is there to see at once when it
+//! is closed (a blocked read wakes at that, where a writer would learn it only at its next write but
+//! one), and to see within a bounded time when packets are lost without a word.
 
 use std::fmt;
 use std::io;
@@ -75,7 +75,7 @@ impl fmt::Debug for PeerSender {
 /// A connection for those who write at once.
 #[derive(Default)]
 struct Line {
-    /// None where there is no connection, or one with TLS.
+    /// None where there is no connection.
     stream: Option<Stream>,
     /// The rest of a frame that was written in part: what comes next.
     rest: Bytes,
@@ -289,7 +289,7 @@ fn converse(
             return FrameError::Io(error);
         }
         link.discard();
-        link.line.lock().stream = Some(stream.clone()).filter(Stream::writes_at_once);
+        link.line.lock().stream = Some(stream.clone());
         link.connected.store(true, Ordering::Release);
         if shared.deliver(Event::Connected { address: link.address, accepted }).is_err() {
             return FrameError::Closed;

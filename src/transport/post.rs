@@ -13,7 +13,7 @@ use crate::limits::COALESCED_BYTES;
 
 /// The way to the thread. Clones lead to the same one.
 #[derive(Clone, Debug)]
-pub struct Post(Sender<Vec<Giving>>);
+pub(super) struct Post(Sender<Vec<Giving>>);
 
 impl Post {
     /// Starts the thread, which ends when the transport stops.
@@ -35,9 +35,6 @@ impl Post {
 
     /// Has the answers written that wait for these clients.
     pub(super) fn send(&self, clients: Vec<Giving>) {
-        if clients.is_empty() {
-            return;
-        }
         if let Err(unsent) = self.0.send(clients) {
             unsent.into_inner().iter().for_each(Giving::ring);
         }

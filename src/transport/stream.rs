@@ -83,7 +83,8 @@ impl Stream {
         self.socket.set_write_timeout(Some(time.max(LEAST_TIMEOUT)))
     }
 
-    /// Whether [`write_at_once`](Stream::write_at_once) may be used: with TLS, writing waits for locks.
+    /// Whether [`write_at_once`](Stream::write_at_once) writes anything: with TLS it would have to wait for
+    /// locks.
     pub(super) fn writes_at_once(&self) -> bool {
         self.tls.is_none()
     }

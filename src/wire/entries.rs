@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::error::WireError;
 use super::fields::{at_most, slot};
 use super::raw::{Broken, Field, Fields};
-use super::raw::{put_bytes, put_head, put_number, size_of_bytes, size_of_number_field};
+use super::raw::{put_bytes, put_head, put_number, size_of_bytes, size_of_number};
 use crate::kv::{Key, Value};
 use crate::limits::{
     ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_PATCH_BYTES,
@@ -19,11 +19,11 @@ use crate::limits::{
 use crate::lpaxos::{Entry, Page, Patch, Slot};
 
 /// The fields of `Write` and `Entry`; those of `Patch` and `Page` are a list of them, and `next`.
-const KEY: u8 = 1;
-const VALUE: u8 = 2;
-const VERSION: u8 = 3;
-const LIST: u8 = 1;
-const NEXT: u8 = 2;
+const KEY: u64 = 1;
+const VALUE: u64 = 2;
+const VERSION: u64 = 3;
+const ROW: u64 = 1;
+const NEXT: u64 = 2;
 
 /// One write or entry, as it is on the wire.
 #[derive(Default)]
@@ -36,15 +36,15 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn size(&self) -> usize {
-        let key = if self.key.is_empty() { 0 } else { size_of_bytes(self.key.len()) };
-        let value = self.value.map_or(0, |value| size_of_bytes(value.len()));
-        let version = if self.version == 0 { 0 } else { size_of_number_field(self.version) };
+        let key = if self.key.is_empty() { 0 } else { size_of_bytes(KEY, self.key.len()) };
+        let value = self.value.map_or(0, |value| size_of_bytes(VALUE, value.len()));
+        let version = if self.version == 0 { 0 } else { size_of_number(VERSION, self.version) };
         key + value + version
     }
 
     /// What is empty or zero is not written, but for a value: none is a deletion.
     fn put(&self, out: &mut Vec<u8>) {
-        put_head(out, LIST, self.size());
+        put_head(out, ROW, self.size());
         if !self.key.is_empty() {
             put_bytes(out, KEY, self.key);
         }
@@ -60,9 +60,9 @@ impl<'a> Row<'a> {
         let mut row = Row::default();
         for field in Fields(bytes) {
             match field? {
-                (1, Field::Bytes(key)) => row.key = key,
-                (2, Field::Bytes(value)) => row.value = Some(value),
-                (3, Field::Number(version)) => row.version = version,
+                (KEY, Field::Bytes(key)) => row.key = key,
+                (VALUE, Field::Bytes(value)) => row.value = Some(value),
+                (VERSION, Field::Number(version)) => row.version = version,
                 _ => {}
             }
         }
@@ -89,8 +89,8 @@ pub(super) fn key(bytes: &[u8], field: &'static str) -> Result<Key, WireError> {
 
 /// A list of rows, and the field after it.
 fn encode<'a>(rows: impl Iterator<Item = Row<'a>> + Clone, next: Option<&Key>) -> Bytes {
-    let rows_size: usize = rows.clone().map(|row| size_of_bytes(row.size())).sum();
-    let size = rows_size + next.map_or(0, |next| size_of_bytes(next.len()));
+    let rows_size: usize = rows.clone().map(|row| size_of_bytes(ROW, row.size())).sum();
+    let size = rows_size + next.map_or(0, |next| size_of_bytes(NEXT, next.len()));
     let mut out = Vec::with_capacity(size);
     rows.for_each(|row| row.put(&mut out));
     if let Some(next) = next {
@@ -100,21 +100,23 @@ fn encode<'a>(rows: impl Iterator<Item = Row<'a>> + Clone, next: Option<&Key>) -
     Bytes::from(out)
 }
 
-/// The rows of a list.
-fn rows<'a, T>(
+/// The rows of a list, and the field after it.
+fn decode<'a, T>(
     bytes: &'a [u8],
-    mut take: impl FnMut(&Row<'a>) -> Result<T, WireError>,
-) -> Result<Vec<T>, WireError> {
-    let is_row = |field: &Result<_, _>| matches!(field, Ok((1, Field::Bytes(_))));
+    take: impl Fn(&Row<'a>) -> Result<T, WireError>,
+) -> Result<(Vec<T>, Option<&'a [u8]>), WireError> {
+    let is_row = |field: &Result<_, _>| matches!(field, Ok((ROW, Field::Bytes(_))));
     // As many as there are and no more: a patch is kept as long as it is the last.
-    let mut taken =
-        Vec::with_capacity(Fields(bytes).take_while(Result::is_ok).filter(is_row).count());
+    let mut rows = Vec::with_capacity(Fields(bytes).filter(is_row).count());
+    let mut next = None;
     for field in Fields(bytes) {
-        if let (1, Field::Bytes(row)) = field? {
-            taken.push(take(&Row::take(row)?)?);
+        match field? {
+            (ROW, Field::Bytes(row)) => rows.push(take(&Row::take(row)?)?),
+            (NEXT, Field::Bytes(last)) => next = Some(last),
+            _ => {}
         }
     }
-    Ok(taken)
+    Ok((rows, next))
 }
 
 /// A `Patch`.
@@ -125,7 +127,7 @@ pub(super) fn encode_patch(patch: &Patch<Key, Value>) -> Bytes {
 
 /// A `Patch`: its bounds and its order are checked.
 pub(super) fn decode_patch(bytes: &[u8]) -> Result<Arc<Patch<Key, Value>>, WireError> {
-    let writes = rows(bytes, |row| Ok((key(row.key, "key")?, row.value()?)))?;
+    let (writes, _) = decode(bytes, |row| Ok((key(row.key, "key")?, row.value()?)))?;
     let size = |(key, value): &(Key, Option<Value>)| {
         ENTRY_OVERHEAD_BYTES + key.len() + value.as_ref().map_or(0, |value| value.len())
     };
@@ -149,16 +151,11 @@ pub(super) fn decode_page(
     bytes: &[u8],
     after: Option<&Key>,
 ) -> Result<Page<Key, Value>, WireError> {
-    let entries = rows(bytes, |row| {
+    let (entries, next) = decode(bytes, |row| {
         let version: Slot = slot(row.version, "version")?;
         Ok((key(row.key, "key")?, Entry { value: row.value()?, version }))
     })?;
-    let mut next = None;
-    for field in Fields(bytes) {
-        if let (2, Field::Bytes(last)) = field? {
-            next = Some(key(last, "next")?);
-        }
-    }
+    let next = next.map(|last| key(last, "next")).transpose()?;
     let page = Page { entries, next };
     if page.follows(after) { Ok(page) } else { Err(WireError::OutOfOrder("page")) }
 }

@@ -203,7 +203,6 @@ fn a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
 #[test]
 fn answers_given_together_reach_all_and_wait_for_nobody() {
     let running = start(settings());
-    let post = running.transport.post();
     let mut slow = running.client();
     let mut others: Vec<_> = (0..3).map(|_| running.client()).collect();
     let mut of_slow = Vec::new();
@@ -218,7 +217,7 @@ fn answers_given_together_reach_all_and_wait_for_nobody() {
             of_others.push(running.request().1);
         }
     }
-    let mut together = Answers::new(&post);
+    let mut together = Answers::default();
     of_slow.into_iter().for_each(|reply| together.give(reply, large_answer()));
     of_others.into_iter().for_each(|reply| together.give(reply, said("served")));
     drop(together);
@@ -234,7 +233,6 @@ fn answers_given_together_reach_all_and_wait_for_nobody() {
 #[test]
 fn a_refusal_among_answers_given_together_is_no_obstacle() {
     let running = start(settings());
-    let post = running.transport.post();
     let mut client = running.client();
     for round in 0..100 {
         let replies: Vec<_> = (1..=2)
@@ -243,7 +241,7 @@ fn a_refusal_among_answers_given_together_is_no_obstacle() {
                 running.request().1
             })
             .collect();
-        let mut together = Answers::new(&post);
+        let mut together = Answers::default();
         for (reply, outcome) in
             replies.into_iter().zip([ClientOutcome::TooManyRequests, said("served")])
         {
