@@ -146,9 +146,9 @@ impl<M: Machine> Leader<M> {
     }
 
     /// What can begin: a batch when none is in flight, a round of reads when none is under way.
-    pub(super) fn could_begin(&self) -> Ready {
+    pub(super) fn could_begin(&self, may_propose: bool) -> Ready {
         let reads = self.ready && self.confirm.is_none() && !self.is_busy();
-        Ready { reads, writes: self.in_flight.is_none() }
+        Ready { reads, writes: self.in_flight.is_none() && may_propose }
     }
 
     /// Whether so much is in flight that reads do better to wait for the next proposal (P8).
@@ -162,30 +162,37 @@ impl<M: Machine> Leader<M> {
         self.next.is_full(&self.config)
     }
 
-    /// P6: runs what waits, and proposes it if nothing is in flight; gives the slot that it is proposed for.
-    pub(super) fn propose(
+    /// P6: runs what waits, for the slot after the one that is in flight or chosen.
+    pub(super) fn run_ahead(
         &mut self,
         machine: &mut M,
         queue: &mut Queue<M::Command>,
         acceptor: &Acceptor<M>,
-        out: &mut Output<M>,
-        now_ms: u64,
-    ) -> Option<Slot> {
-        let replica = &acceptor.durable().replica;
+    ) {
         let in_flight = self.in_flight.as_ref().map(|in_flight| (in_flight.slot, &in_flight.patch));
         let chosen = self.chosen.as_ref().map(|(slot, patch)| (*slot, patch));
         // With both, the replica is two decrees behind.
         if in_flight.is_some() && chosen.is_some() {
-            return None;
+            return;
         }
-        let before = in_flight.or(chosen);
-        let before = || before.map(|(slot, patch)| Before { slot, patch });
-        self.next.run(machine, queue, replica, before(), &self.config);
+        let before = in_flight.or(chosen).map(|(slot, patch)| Before { slot, patch });
+        self.next.run(machine, queue, &acceptor.durable().replica, before, &self.config);
+    }
+
+    /// P6: proposes what ran, if nothing is in flight; gives the slot that it is proposed for.
+    pub(super) fn propose(
+        &mut self,
+        acceptor: &Acceptor<M>,
+        out: &mut Output<M>,
+        now_ms: u64,
+    ) -> Option<Slot> {
         if self.in_flight.is_some() || self.next.is_empty() {
             return None;
         }
-        let slot = chosen.map_or(replica.complete(), |(slot, _)| slot).next();
-        let (patch, batch) = self.next.close(replica, before());
+        let replica = &acceptor.durable().replica;
+        let before = self.chosen.as_ref().map(|(slot, patch)| Before { slot: *slot, patch });
+        let slot = before.as_ref().map_or(replica.complete(), |before| before.slot).next();
+        let (patch, batch) = self.next.close(replica, before);
         self.propose_patch(slot, patch, batch, out, now_ms);
         Some(slot)
     }
@@ -252,12 +259,16 @@ impl<M: Machine> Leader<M> {
         self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.votes.contains(&self.me))
     }
 
-    /// Counts the own vote if it is durable now.
-    pub(super) fn written(&mut self, acceptor: &mut Acceptor<M>, out: &mut Output<M>) {
-        if self.owes() || acceptor.has_records() {
-            return;
-        }
-        if let Some(in_flight) = &mut self.in_flight {
+    /// Counts the own vote if that is what is durable now.
+    pub(super) fn written(
+        &mut self,
+        accepted_at: (Ballot, Slot),
+        acceptor: &mut Acceptor<M>,
+        out: &mut Output<M>,
+    ) {
+        let ballot = self.ballot;
+        let in_flight = self.in_flight.as_mut().filter(|f| (ballot, f.slot) == accepted_at);
+        if let Some(in_flight) = in_flight {
             in_flight.votes.insert(self.me);
             self.choose(acceptor, out);
         }

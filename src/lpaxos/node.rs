@@ -38,6 +38,16 @@ impl<M: Machine> Role<M> {
     }
 }
 
+/// Whether records were handed out that the caller has not said to be durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Nothing,
+    /// The node does nothing before they are.
+    Awaited,
+    /// The node goes on with what does not depend on them.
+    Overlapped,
+}
+
 /// A node of a cluster.
 #[derive(Debug)]
 pub struct Node<M: Machine> {
@@ -55,8 +65,10 @@ pub struct Node<M: Machine> {
     pub(super) heartbeat_sent_ms: Option<u64>,
     pub(super) now_ms: u64,
     pub(super) closing: bool,
-    /// Whether records were handed out that the caller has not said to be durable.
-    pub(super) writing: bool,
+    /// Of the records that were handed out.
+    writing: Writing,
+    /// What was accepted when records were last handed out: durable once nothing is being written.
+    handed_out: (Ballot, Slot),
     /// Records go with the next output although nothing waits for them. Who is alone sends no heartbeats
     /// that would take them along, and no checkpoint is taken of what is not written.
     flush: bool,
@@ -82,6 +94,7 @@ impl<M: Machine> Node<M> {
         assert!(members.contains(me), "{me} is a member");
         let mut omega = Omega::new(me, members.clone(), config, seed);
         omega.see_round(durable.promised.round);
+        let handed_out = durable.accepted_at();
         Node {
             me,
             members,
@@ -96,7 +109,8 @@ impl<M: Machine> Node<M> {
             heartbeat_sent_ms: None,
             now_ms,
             closing: false,
-            writing: false,
+            writing: Writing::Nothing,
+            handed_out,
             flush: false,
         }
     }
@@ -106,9 +120,15 @@ impl<M: Machine> Node<M> {
         self.acceptor.durable()
     }
 
-    /// Whether the durable state holds nothing that was not yet handed out to be written.
+    /// Whether all of the durable state is durable indeed.
     pub fn is_written(&self) -> bool {
-        !self.acceptor.has_records()
+        self.writing == Writing::Nothing && !self.acceptor.has_records()
+    }
+
+    /// Whether a proposal was accepted here while an earlier one is still being written. A leader goes
+    /// no further ahead of its own disk.
+    fn is_ahead(&self) -> bool {
+        self.writing != Writing::Nothing && self.durable().accepted_at() != self.handed_out
     }
 
     /// Whether it makes sense to give the node another request: the next batch is not full, and not too
@@ -123,7 +143,7 @@ impl<M: Machine> Node<M> {
     pub fn ready(&self) -> Ready {
         match &self.role {
             _ if !self.has_room() => Ready { reads: false, writes: false },
-            Role::Leader(leader) => leader.could_begin(),
+            Role::Leader(leader) => leader.could_begin(!self.is_ahead()),
             Role::Follower | Role::Candidate(_) => Ready { reads: true, writes: true },
         }
     }
@@ -364,18 +384,26 @@ impl<M: Machine> Node<M> {
         self.send_heartbeats();
     }
 
-    /// What is to be done for all that was given to the node since the last output.
+    /// What is to be done for all that was given to the node since the last output. While a write
+    /// overlaps, that is only what does not depend on it.
     ///
     /// # Panics
-    /// When the records of the last output were not [`written`](Node::written): a node whose write
-    /// failed knows more than is durable, and whatever it said now could tell it.
+    /// When the records of the last output neither overlap nor were [`written`](Node::written): a node
+    /// whose write failed knows more than is durable, and whatever it said now could tell it.
     pub fn output(&mut self) -> Output<M> {
-        assert!(!self.writing, "nothing leaves a node whose last write is not durable");
+        assert!(
+            self.writing != Writing::Awaited,
+            "nothing leaves a node whose last write is not durable"
+        );
         let mut awaits_write = matches!(&self.role, Role::Candidate(_));
+        let may_propose = !self.is_ahead();
+        let mut is_busy = false;
         if let Role::Leader(leader) = &mut self.role {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);
-            let queue = &mut self.queue;
-            let proposed = leader.propose(&mut self.machine, queue, acceptor, out, self.now_ms);
+            let (machine, queue) = (&mut self.machine, &mut self.queue);
+            leader.run_ahead(machine, queue, acceptor);
+            let proposed =
+                if may_propose { leader.propose(acceptor, out, self.now_ms) } else { None };
             leader.confirm_reads(queue, proposed, out, self.now_ms);
             if leader.owes() && !(out.early.is_empty() && out.answers.is_empty()) {
                 // Others wait for these; what is owed comes with the next output.
@@ -385,19 +413,31 @@ impl<M: Machine> Node<M> {
             leader.settle(acceptor);
             leader.answer_reads(&mut self.machine, acceptor, out);
             awaits_write = leader.awaits_write();
+            is_busy = leader.is_busy();
+        }
+        if self.writing == Writing::Overlapped {
+            let (early, answers) = (take(&mut self.out.early), take(&mut self.out.answers));
+            return Output { early, answers, ..Output::default() };
         }
         let mut out = take(&mut self.out);
         let lingers = !awaits_write && out.late.is_empty();
         if !lingers || (self.acceptor.has_records() && take(&mut self.flush)) {
             out.records = self.acceptor.take_records();
-            self.writing = !out.records.is_empty();
+            self.handed_out = self.durable().accepted_at();
+            // Nothing waits for it but the own vote, while there is more to do.
+            out.overlaps = is_busy && !out.records.is_empty() && out.late.is_empty();
+            self.writing = match out.overlaps {
+                _ if out.records.is_empty() => Writing::Nothing,
+                true => Writing::Overlapped,
+                false => Writing::Awaited,
+            };
         }
         out
     }
 
     /// Notes that the records of the last output are durable. May give rise to another output.
     pub fn written(&mut self) {
-        self.writing = false;
+        self.writing = Writing::Nothing;
         match &mut self.role {
             Role::Follower => {}
             Role::Candidate(recovery) if !self.acceptor.has_records() => {
@@ -415,7 +455,9 @@ impl<M: Machine> Node<M> {
                 self.advance_recovery();
             }
             Role::Candidate(_) => {}
-            Role::Leader(leader) => leader.written(&mut self.acceptor, &mut self.out),
+            Role::Leader(leader) => {
+                leader.written(self.handed_out, &mut self.acceptor, &mut self.out);
+            }
         }
     }
 

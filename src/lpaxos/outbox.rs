@@ -10,8 +10,11 @@ use super::requests::{Answer, Ticket};
 ///
 /// 1. send `early` and give out `answers`: they depend only on what is durable already;
 /// 2. if there are `records`, make them durable in one atomic write; if that fails, stop for good;
-/// 3. call [`Node::written`](super::Node::written), whether or not there were records;
-/// 4. send `late`.
+///    once they are, call [`Node::written`](super::Node::written);
+/// 3. send `late`.
+///
+/// While a write is under way that `overlaps`, more may be given to the node, and further outputs be
+/// taken and done: they have neither records nor `late`.
 #[derive(Debug)]
 pub struct Output<M: Machine> {
     /// To send before the write.
@@ -20,6 +23,8 @@ pub struct Output<M: Machine> {
     pub answers: Vec<(Ticket, Answer<M::Outcome>)>,
     /// To be made durable. Empty where nothing that leaves depends on it yet.
     pub records: Vec<Record<M::Key, M::Value>>,
+    /// Whether the node can do with more before the records are durable.
+    pub overlaps: bool,
     /// To send after the write.
     pub late: Vec<(NodeId, MessageOf<M>)>,
 }
@@ -36,6 +41,12 @@ impl<M: Machine> Output<M> {
 
 impl<M: Machine> Default for Output<M> {
     fn default() -> Self {
-        Output { early: Vec::new(), answers: Vec::new(), records: Vec::new(), late: Vec::new() }
+        Output {
+            early: Vec::new(),
+            answers: Vec::new(),
+            records: Vec::new(),
+            overlaps: false,
+            late: Vec::new(),
+        }
     }
 }

@@ -23,6 +23,7 @@ use super::gate::{Cluster, Event, Gate};
 use super::links::Links;
 use super::requests::{Asked, Requests};
 use super::status;
+use super::syncer::Syncer;
 use crate::kv::{self, Key, Store, Value};
 use crate::lpaxos::{Answer, Config, Durable, Node, NodeId, Output, Ready, Request, Ticket};
 use crate::storage::Storage;
@@ -32,6 +33,9 @@ use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect};
 /// Events taken before the core is asked for its output, at most: a bound on how long the first of
 /// them waits.
 const EVENTS_PER_STEP: usize = 1_024;
+/// So many writes in a row overlap with what comes next; then one is waited for, so that the storage gets
+/// to its other work.
+const MOST_OVERLAPPED: u32 = 64;
 /// Between two introductions while the cluster is forming.
 const INTRODUCTION_PERIOD: Duration = Duration::from_millis(200);
 /// A node that cannot go on tells so for as long before it ends, so that the other side of a
@@ -59,6 +63,10 @@ pub(super) struct Consensus {
     config: Config,
     gate: Arc<Gate>,
     links: Links,
+    /// Before the storage, as it ends first.
+    syncer: Syncer,
+    /// Overlapped writes since the storage last worked beside the writing.
+    overlapped: u32,
     storage: Box<dyn Storage>,
     events: Receiver<Event>,
     requests: Requests,
@@ -79,6 +87,7 @@ pub(super) struct Start {
     pub(super) config: Config,
     pub(super) gate: Arc<Gate>,
     pub(super) links: Links,
+    pub(super) syncer: Syncer,
     pub(super) storage: Box<dyn Storage>,
     pub(super) durable: Durable<Key, Value>,
     /// The roster of the cluster that the node belongs to already.
@@ -95,8 +104,19 @@ pub(super) struct Remains {
 
 impl Consensus {
     pub(super) fn new(start: Start) -> Consensus {
-        let Start { me, config, gate, links, storage, durable, roster, events, requests, stop } =
-            start;
+        let Start {
+            me,
+            config,
+            gate,
+            links,
+            syncer,
+            storage,
+            durable,
+            roster,
+            events,
+            requests,
+            stop,
+        } = start;
         let formation = Formation::new(links.address(), me, links.listed().clone());
         let now = Instant::now();
         let mut consensus = Consensus {
@@ -104,6 +124,8 @@ impl Consensus {
             config,
             gate,
             links,
+            syncer,
+            overlapped: 0,
             storage,
             events,
             requests,
@@ -165,6 +187,9 @@ impl Consensus {
             }
             if Instant::now() >= self.next_tick {
                 self.tick();
+            }
+            if self.syncer.poll()? {
+                self.written()?;
             }
             self.do_output()?;
             if let Some((_, at)) = &self.ending
@@ -291,24 +316,46 @@ impl Consensus {
             let Phase::Member(member) = &mut self.phase else { return Ok(()) };
             let output = member.node.output();
             if output.is_empty() {
-                if member.node.is_written() {
-                    self.storage.maintain(member.node.durable())?;
-                }
-                return Ok(());
+                return self.maintain();
             }
-            let Output { early, answers, records, late } = output;
+            let Output { early, answers, records, overlaps, late } = output;
             self.links.send(&early);
             let locate = |node| member.cluster.locate(node, self.links.port());
             give(&mut self.replies, answers, locate);
             if !records.is_empty() {
-                self.storage.write(&records)?;
+                let unsynced = self.storage.begin(&records)?;
+                if overlaps && self.overlapped < MOST_OVERLAPPED {
+                    self.overlapped += 1;
+                    self.syncer.give(unsynced);
+                } else {
+                    unsynced.sync()?;
+                    member.node.written();
+                }
             }
-            member.node.written();
             self.links.send(&late);
             if Instant::now() >= self.next_tick && !self.stop.load(Ordering::Acquire) {
                 return Ok(());
             }
         }
+    }
+
+    /// An overlapped write is over.
+    fn written(&mut self) -> Result<(), ServerError> {
+        if let Phase::Member(member) = &mut self.phase {
+            member.node.written();
+        }
+        self.maintain()
+    }
+
+    /// Lets the storage work beside the writing, if nothing is being written.
+    fn maintain(&mut self) -> Result<(), ServerError> {
+        if let Phase::Member(member) = &self.phase
+            && member.node.is_written()
+        {
+            self.overlapped = 0;
+            self.storage.maintain(member.node.durable())?;
+        }
+        Ok(())
     }
 
     fn status(&self, memory_bytes: u64) -> NodeStatus {
@@ -327,13 +374,20 @@ impl Consensus {
 
     /// Takes no more requests, hands over the lead, and writes what is not yet written.
     fn hand_over(&mut self) {
+        if let Err(error) = self.try_hand_over() {
+            warn!("while stopping: {error}");
+        }
+    }
+
+    fn try_hand_over(&mut self) -> Result<(), ServerError> {
+        if self.syncer.wait()? {
+            self.written()?;
+        }
         let now_ms = self.clock.now_ms();
         if let Phase::Member(member) = &mut self.phase {
             member.node.close(now_ms);
         }
-        if let Err(error) = self.do_output() {
-            warn!("while stopping: {error}");
-        }
+        self.do_output()
     }
 
     /// Answers everybody who waits.

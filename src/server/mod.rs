@@ -22,6 +22,7 @@ mod links;
 mod programs;
 mod requests;
 mod status;
+mod syncer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -43,6 +44,7 @@ use consensus::{Consensus, Start};
 use formation::Roster;
 use gate::{Event, Gate};
 use links::Links;
+use syncer::Syncer;
 
 pub use error::ServerError;
 pub use formation::FormationError;
@@ -153,10 +155,22 @@ impl Server {
             senders.insert(*ip, transport.connect(peer).map_err(ServerError::Spawn)?);
         }
         let links = Links::new(my_ip, address.port(), node_ips, senders);
+        let syncer = Syncer::start(sender.clone()).map_err(ServerError::Spawn)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
-        let start =
-            Start { me, config, gate, links, storage, durable, roster, events, requests, stop };
+        let start = Start {
+            me,
+            config,
+            gate,
+            links,
+            syncer,
+            storage,
+            durable,
+            roster,
+            events,
+            requests,
+            stop,
+        };
         let (end, ended) = bounded(1);
         let run = move || {
             let (result, remains) = Consensus::new(start).run();

@@ -46,6 +46,7 @@ paths! {
     CrashOfAll: "crash of all nodes at once",
     CrashLostWrite: "crash that lost the write under way",
     CrashKeptWrite: "crash after which the write under way was there",
+    WriteOverlapped: "slot proposed while the own write of the one before was under way",
     WriteFailed: "failed write, the node stopped",
     StartFromJournal: "start from the journal alone",
     StartFromCheckpoint: "start from a checkpoint and the journal after it",

@@ -41,6 +41,8 @@ pub(super) enum Input<W: Workload> {
 pub(super) struct Write<W: Workload> {
     /// What is written.
     pub(super) records: Vec<Record<Key<W>, Value<W>>>,
+    /// Whether the node goes on meanwhile.
+    pub(super) overlaps: bool,
     /// What leaves once it is durable.
     pub(super) late: Vec<(NodeId, Msg<W>)>,
 }
@@ -197,7 +199,12 @@ impl<W: Workload> Host<W> {
 
     /// Whether the node can take something in now.
     pub(super) fn can_step(&self, now_us: u64) -> bool {
-        self.node.is_some() && self.writing.is_none() && self.paused_until_us <= now_us
+        self.node.is_some() && !self.waits_for_disk() && self.paused_until_us <= now_us
+    }
+
+    /// Whether the node does nothing until a write is over.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        self.writing.as_ref().is_some_and(|write| !write.overlaps)
     }
 
     /// Whether something waits for the node.

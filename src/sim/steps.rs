@@ -38,7 +38,7 @@ impl<W: Workload> World<W> {
 
     pub(super) fn wake_later(&mut self, node: usize) {
         let host = &mut self.hosts[node];
-        if host.writing.is_none() && host.has_input() {
+        if !host.waits_for_disk() && host.has_input() {
             self.wake_soon(node);
         }
     }
@@ -79,7 +79,11 @@ impl<W: Workload> World<W> {
             if out.is_empty() {
                 return Ok(());
             }
-            let Output { early, answers, records, late } = out;
+            let proposes = out.early.iter().any(|(_, early)| matches!(early, Message::Accept(_)));
+            if proposes && self.hosts[node].writing.is_some() {
+                self.coverage.reached(Path::WriteOverlapped);
+            }
+            let Output { early, answers, records, overlaps, late } = out;
             self.send_all(node, early)?;
             for (ticket, answer) in answers {
                 self.audit.answers(node, ticket.0);
@@ -87,15 +91,17 @@ impl<W: Workload> World<W> {
             }
             self.check(node, &records)?;
             if records.is_empty() {
-                self.after_write(node, late)?;
+                self.send_late(node, late)?;
                 // A server whose tick is due looks at that first, whatever its node still wants.
                 if self.random.happens(500) {
                     self.wake_soon(node);
                     return Ok(());
                 }
             } else {
-                self.begin_write(node, Write { records, late });
-                return Ok(());
+                self.begin_write(node, Write { records, overlaps, late });
+                if !overlaps {
+                    return Ok(());
+                }
             }
         }
     }
@@ -128,7 +134,7 @@ impl<W: Workload> World<W> {
         if fails && host.journal.is_none() {
             return self.fail(node, Path::WriteFailed);
         }
-        let Some(Write { records, late }) = host.writing.take() else { return Ok(()) };
+        let Some(Write { records, late, .. }) = host.writing.take() else { return Ok(()) };
         if let Some(journal) = &mut host.journal {
             if fails {
                 journal.fail_soon(&mut self.random);
@@ -139,7 +145,10 @@ impl<W: Workload> World<W> {
             }
         }
         self.durable(node, &records)?;
-        self.after_write(node, late)?;
+        if let Some(running) = &mut self.hosts[node].node {
+            running.written();
+        }
+        self.send_late(node, late)?;
         self.maintain(node)?;
         self.pump(node)?;
         self.wake_later(node);
@@ -168,10 +177,7 @@ impl<W: Workload> World<W> {
         Ok(())
     }
 
-    fn after_write(&mut self, node: usize, late: Vec<(NodeId, Msg<W>)>) -> Result<(), String> {
-        if let Some(running) = &mut self.hosts[node].node {
-            running.written();
-        }
+    fn send_late(&mut self, node: usize, late: Vec<(NodeId, Msg<W>)>) -> Result<(), String> {
         self.send_all(node, late)?;
         self.copies.told(node, &mut self.coverage);
         Ok(())

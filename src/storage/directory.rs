@@ -1,7 +1,7 @@
 //! The storage on disk, put together: identity, journal, checkpoints.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::lpaxos::{Durable, Record};
 
@@ -15,7 +15,8 @@ use super::journal::Journal;
 use super::options::Options;
 use super::real_disk::RealDisk;
 use super::recover::recover;
-use super::{Identity, Key, Opened, Progress, Status, Storage, Value};
+use super::unsynced::Failure;
+use super::{Identity, Key, Opened, Progress, Status, Storage, Unsynced, Value};
 
 /// Segments that are kept beyond those that the journal fills between two checkpoints.
 const SPARE_SEGMENTS: usize = 2;
@@ -72,7 +73,7 @@ pub fn open_disk(
         identified: identity.is_some(),
         maintained: 0,
         idle_calls: 0,
-        failure: None,
+        failure: Arc::new(OnceLock::new()),
     };
     Ok(Opened { identity, durable: recovered.durable, storage: Box::new(storage) })
 }
@@ -91,21 +92,21 @@ struct DirectoryStorage {
     /// Calls of `maintain` since the last write.
     idle_calls: u32,
     /// The first failure, after which nothing is written any more.
-    failure: Option<String>,
+    failure: Failure,
 }
 
 impl DirectoryStorage {
     /// Does the work unless something has failed before, and remembers when it fails.
-    fn guarded(
+    fn guarded<T>(
         &mut self,
-        work: impl FnOnce(&mut DirectoryStorage) -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
-        if let Some(because) = &self.failure {
+        work: impl FnOnce(&mut DirectoryStorage) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        if let Some(because) = self.failure.get() {
             return Err(StorageError::Stopped { because: because.clone() });
         }
         let done = work(self);
         if let Err(error) = &done {
-            self.failure = Some(error.to_string());
+            self.failure.get_or_init(|| error.to_string());
         }
         done
     }
@@ -151,7 +152,7 @@ impl DirectoryStorage {
 
     /// Ends the journal with a round without records, so that damage to the last real one is noticed.
     fn seal(&mut self) -> Result<(), StorageError> {
-        if self.journal.unsealed() { self.journal.write(&[]) } else { Ok(()) }
+        if self.journal.unsealed() { self.journal.write(&[])?.sync() } else { Ok(()) }
     }
 }
 
@@ -164,14 +165,15 @@ impl Storage for DirectoryStorage {
         })
     }
 
-    fn write(&mut self, records: &[Record<Key, Value>]) -> Result<(), StorageError> {
+    fn begin(&mut self, records: &[Record<Key, Value>]) -> Result<Unsynced, StorageError> {
         if records.is_empty() {
-            return Ok(());
+            return Ok(Unsynced::nothing());
         }
         self.guarded(|storage| {
             assert!(storage.identified, "the identity is saved before anything else");
             storage.idle_calls = 0;
-            storage.journal.write(records)
+            let file = storage.journal.write(records)?;
+            Ok(Unsynced::of(file, &storage.failure))
         })
     }
 

@@ -34,7 +34,7 @@ pub trait Disk: Send + Sync {
 }
 
 /// One open file.
-pub trait DiskFile: Send {
+pub trait DiskFile: Send + Sync {
     /// Its length in bytes.
     fn length(&self) -> io::Result<u64>;
 

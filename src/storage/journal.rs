@@ -1,6 +1,7 @@
 //! The journal being written: one round after the other, in segments made ready ahead of need.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::lpaxos::Record;
 
@@ -58,7 +59,7 @@ pub(super) struct Journal {
     retired: VecDeque<u64>,
     last_number: u64,
     current: Segment,
-    file: NamedFile,
+    file: Arc<NamedFile>,
     offset: u64,
     sequence: u64,
     unsealed: bool,
@@ -89,7 +90,7 @@ impl Journal {
         let current = *found.live.back().expect("there is a segment to write to");
         let last_number = found.ready.back().unwrap_or(&current).number;
         let mut journal = Journal {
-            file: folder.open(&segment_name(current.number))?,
+            file: Arc::new(folder.open(&segment_name(current.number))?),
             folder: folder.clone(),
             segment_bytes,
             salts,
@@ -144,8 +145,12 @@ impl Journal {
         (self.live.len() + self.ready.len() + kept, named + kept as u64 * self.segment_bytes)
     }
 
-    /// Writes the records as one round; durable on return.
-    pub(super) fn write(&mut self, records: &[Record<Key, Value>]) -> Result<(), StorageError> {
+    /// Writes the records as one round; durable once the file is synced, before which nothing else may
+    /// be written.
+    pub(super) fn write(
+        &mut self,
+        records: &[Record<Key, Value>],
+    ) -> Result<Arc<NamedFile>, StorageError> {
         self.poll()?;
         self.buffer.clear();
         self.buffer.resize(ROUND_HEADER, 0);
@@ -158,7 +163,6 @@ impl Journal {
         let (offset, sequence) = (self.offset, self.sequence);
         finish_round(&mut self.buffer, &self.current, offset, sequence, records.len());
         self.file.write_at(offset, &self.buffer)?;
-        self.file.sync()?;
         self.offset += room;
         self.sequence += 1;
         self.bytes += room;
@@ -167,7 +171,7 @@ impl Journal {
         if self.buffer.capacity() > KEPT_BUFFER_BYTES {
             self.buffer = Vec::new();
         }
-        Ok(())
+        Ok(Arc::clone(&self.file))
     }
 
     /// Takes in what the preparer has done.
@@ -201,7 +205,7 @@ impl Journal {
             }
             self.bytes += next.size;
         }
-        self.file = self.folder.open(&segment_name(self.current.number))?;
+        self.file = Arc::new(self.folder.open(&segment_name(self.current.number))?);
         self.offset = BLOCK as u64;
         self.prepare_next(self.segment_bytes);
         Ok(())

@@ -2,7 +2,7 @@
 
 use crate::lpaxos::{Durable, Record};
 
-use super::{Identity, Key, Status, Storage, StorageError, Value};
+use super::{Identity, Key, Status, Storage, StorageError, Unsynced, Value};
 
 /// Writes nothing, and so never fails.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,8 +13,8 @@ impl Storage for Memory {
         Ok(())
     }
 
-    fn write(&mut self, _records: &[Record<Key, Value>]) -> Result<(), StorageError> {
-        Ok(())
+    fn begin(&mut self, _records: &[Record<Key, Value>]) -> Result<Unsynced, StorageError> {
+        Ok(Unsynced::nothing())
     }
 
     fn maintain(&mut self, _durable: &Durable<Key, Value>) -> Result<(), StorageError> {

@@ -28,6 +28,7 @@ mod replay;
 mod segment;
 mod sim_disk;
 mod sim_files;
+mod unsynced;
 mod worker;
 
 pub use directory::{open_directory, open_disk};
@@ -38,6 +39,7 @@ pub use memory::Memory;
 pub use options::Options;
 pub use real_disk::RealDisk;
 pub use sim_disk::{Fault, FaultKind, SimDisk};
+pub use unsynced::Unsynced;
 pub use worker::Background;
 
 use crate::lpaxos::{Durable, NodeId, Record};
@@ -72,8 +74,14 @@ pub trait Storage: Send {
     /// Replaces the identity; durable on return.
     fn save_identity(&mut self, identity: &Identity) -> Result<(), StorageError>;
 
+    /// Writes the records of one step, all or none of them. They are durable once the result was synced,
+    /// on whatever thread; until then nothing else may be asked for but the status.
+    fn begin(&mut self, records: &[Record<Key, Value>]) -> Result<Unsynced, StorageError>;
+
     /// Writes the records of one step, all or none of them; durable on return.
-    fn write(&mut self, records: &[Record<Key, Value>]) -> Result<(), StorageError>;
+    fn write(&mut self, records: &[Record<Key, Value>]) -> Result<(), StorageError> {
+        self.begin(records)?.sync()
+    }
 
     /// Does a bounded piece of the work beside the writing: checkpoints, and sealing the journal
     /// when nothing is written. To be called after every write, and now and then without one.

@@ -65,6 +65,8 @@ pub(crate) struct Cluster {
     pub(crate) answers: BTreeMap<Ticket, Answer<Outcome>>,
     /// Pairs (from, to) between which every message is lost.
     pub(crate) cut: BTreeSet<(u64, u64)>,
+    /// Who has a slow disk, with the write that it goes on beside.
+    pub(crate) slow: BTreeMap<u64, Option<Records>>,
     /// Every ballot that asked for promises.
     pub(crate) ballots: BTreeSet<Ballot>,
     clocks: BTreeMap<u64, u64>,
@@ -112,6 +114,7 @@ impl Cluster {
             wire: Vec::new(),
             answers: BTreeMap::new(),
             cut: BTreeSet::new(),
+            slow: BTreeMap::new(),
             ballots: BTreeSet::new(),
             clocks: BTreeMap::new(),
             config,
@@ -160,6 +163,9 @@ impl Cluster {
     /// Stops a node: what is not on its disk is gone.
     pub(crate) fn crash(&mut self, node: u64) {
         self.nodes.remove(&node);
+        if let Some(writing) = self.slow.get_mut(&node) {
+            *writing = None;
+        }
     }
 
     /// What a node wants done, without doing it.
@@ -194,10 +200,24 @@ impl Cluster {
             for (ticket, answer) in out.answers {
                 assert!(self.answers.insert(ticket, answer).is_none(), "{ticket:?} answered twice");
             }
-            self.write(node, &out.records);
-            self.nodes.get_mut(&node).unwrap().written();
+            match self.slow.get_mut(&node) {
+                Some(writing) if out.overlaps => *writing = Some(out.records),
+                _ if out.records.is_empty() => {}
+                _ => {
+                    self.write(node, &out.records);
+                    self.nodes.get_mut(&node).unwrap().written();
+                }
+            }
             self.send(node, out.late);
         }
+    }
+
+    /// Lets a write come to its end that a node with a slow disk goes on beside.
+    pub(crate) fn finish_write(&mut self, node: u64) {
+        let records = self.slow.get_mut(&node).and_then(Option::take).expect("a write under way");
+        self.write(node, &records);
+        self.nodes.get_mut(&node).unwrap().written();
+        self.step(node);
     }
 
     /// Lets a node send what needs no write, and stops it before the write.

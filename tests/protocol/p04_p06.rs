@@ -303,6 +303,80 @@ fn p6_others_may_choose_what_its_proposer_has_not_written() {
     assert_eq!(leader.durable().replica.get(&Register(0)), Some(&11));
 }
 
+/// Node 1 leads, its disk is slow, and the others chose slot 1 beside its write; slot 2 is proposed.
+fn one_chosen_beside_the_write() -> (Cluster, [Ticket; 2]) {
+    let mut cluster = Cluster::with(3, |config| config.busy_batch = 1);
+    cluster.elect(1);
+    cluster.slow.insert(1, None);
+    let first = cluster.request(1, Command::put(0, 10));
+    let second = cluster.request(1, Command::cas(0, Some(10), 11));
+    cluster.deliver(|e| e.is("accept"));
+    cluster.deliver(|e| e.is("accepted"));
+    assert_eq!(cluster.outcome(first).read, [None]);
+    assert_eq!(accepted_slot(&cluster.disks[&1]), 0, "its write is under way");
+    assert_eq!(cluster.wire.iter().filter(|e| e.is("accept")).count(), 2, "slot 2 is proposed");
+    (cluster, [first, second])
+}
+
+#[test]
+fn p4_an_own_vote_counts_only_for_what_was_in_the_write() {
+    let (mut cluster, [_, second]) = one_chosen_beside_the_write();
+    let to_third = cluster.take(|e| e.is("accept") && e.to == 3);
+    cluster.deliver(|e| e.is("accept"));
+    let from_second = cluster.take(|e| e.is("accepted"));
+    cluster.finish_write(1);
+    assert_eq!(accepted_slot(&cluster.disks[&1]), 1);
+    from_second.into_iter().for_each(|accepted| cluster.deliver_one(accepted));
+    assert!(!cluster.is_answered(second), "slot 2 is on one disk");
+    cluster.finish_write(1);
+    assert_eq!(cluster.outcome(second).read, [Some(10)]);
+    assert_eq!(to_third.len(), 1);
+}
+
+#[test]
+fn p6_a_leader_goes_one_slot_ahead_of_its_own_disk() {
+    let (mut cluster, [_, second]) = one_chosen_beside_the_write();
+    let third = cluster.request(1, Command::cas(0, Some(11), 12));
+    cluster.deliver(|e| e.is("accept"));
+    cluster.deliver(|e| e.is("accepted"));
+    assert_eq!(cluster.outcome(second).read, [Some(10)], "others chose slot 2 too");
+    assert_eq!(cluster.wire.iter().filter(|e| e.is("accept")).count(), 0, "slot 3 waits");
+    assert!(!cluster.node(1).ready().writes, "nobody need wake it for another request");
+    cluster.finish_write(1);
+    assert_eq!(cluster.wire.iter().filter(|e| e.is("accept")).count(), 2, "slot 3 is proposed");
+    cluster.settle();
+    assert_eq!(cluster.outcome(third).read, [Some(11)]);
+    cluster.finish_write(1);
+    assert_eq!(accepted_slot(&cluster.disks[&1]), 3, "one write has all that gathered");
+}
+
+#[test]
+fn p4_what_depends_on_a_later_write_waits_for_it() {
+    let (mut cluster, [_, second]) = one_chosen_beside_the_write();
+    cluster.lose(|_| true);
+    let ballot = Ballot { round: 99, node: NodeId(3) };
+    let leader = cluster.nodes.get_mut(&1).unwrap();
+    leader.message(0, NodeId(3), Message::Prepare(Prepare { ballot, complete: Slot(0) }));
+    cluster.step(1);
+    let lost = Answer::LostLeadership { leader: None, may_have_run: true };
+    assert_eq!(cluster.answers[&second], lost);
+    assert_eq!(cluster.wire.len(), 0, "the promise is not durable: {:?}", cluster.wire);
+    cluster.finish_write(1);
+    assert_eq!(cluster.disks[&1].promised, ballot);
+    assert_eq!(cluster.wire.iter().map(|e| e.kind()).collect::<Vec<_>>(), ["promise"]);
+}
+
+#[test]
+fn p4_a_crash_beside_the_write_loses_nothing_that_was_answered() {
+    let (mut cluster, [first, _]) = one_chosen_beside_the_write();
+    cluster.lose(|_| true);
+    cluster.crash(1);
+    cluster.restart(1);
+    cluster.elect(1);
+    assert_eq!(cluster.outcome(first).read, [None]);
+    assert_eq!(cluster.run(1, Command::get([0])).read, [Some(10)]);
+}
+
 #[test]
 fn p6_a_batch_run_ahead_never_ran_when_the_ballot_is_lost() {
     let mut cluster = Cluster::new(3);

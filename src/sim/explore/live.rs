@@ -30,6 +30,8 @@ pub(super) enum Input {
     Deliver(u16),
     /// A message arrives, what needs no write leaves, and the node crashes before its write.
     DeliverAndCrash(u16),
+    /// A write is over that the node went on beside.
+    Written,
 }
 
 /// What a node hands out to be written.
@@ -75,6 +77,8 @@ pub(super) struct Live {
     pub(super) id: u64,
     pub(super) node: Node<Registers>,
     pub(super) disk: Disk,
+    /// The write that the node goes on beside.
+    pub(super) writing: Option<Write>,
     pub(super) clock_ms: u64,
     pub(super) audit: Audit,
 }
@@ -97,7 +101,7 @@ impl Live {
         let audit = Audit::new(NODES);
         let disk_now = disk.clone();
         let node = Node::new(NodeId(id), members(), config, Registers, disk_now, 1, clock_ms);
-        let mut live = Live { id, node, disk, clock_ms, audit };
+        let mut live = Live { id, node, disk, writing: None, clock_ms, audit };
         live.hear_all();
         live
     }
@@ -171,6 +175,11 @@ impl Live {
                 *self = Live::start(self.id, self.disk.clone(), self.clock_ms);
                 return Ok(());
             }
+            Input::Written => {
+                if let Some(write) = self.writing.take() {
+                    self.write(write, seen);
+                }
+            }
         }
         self.act(seen)
     }
@@ -182,20 +191,30 @@ impl Live {
             if out.is_empty() {
                 return Ok(());
             }
-            let Output { early, answers, records, late } = out;
+            let Output { early, answers, records, overlaps, late } = out;
             self.send(early, seen)?;
             for (ticket, answer) in answers {
                 self.answer(ticket, &answer, seen)?;
             }
-            let state = self.node.durable();
-            if !records.is_empty() || *state != self.disk {
-                let (before, state) = (self.disk.clone(), state.clone());
-                records.iter().for_each(|record| self.disk.change(record));
-                seen.push(Seen::Write(Write { place: self.place(), records, before, state }));
+            let (before, state) = (self.disk.clone(), self.node.durable().clone());
+            let has_changed = before != state;
+            let write = Write { place: self.place(), records, before, state };
+            if overlaps {
+                self.writing = Some(write);
+            } else if !write.records.is_empty() {
+                self.write(write, seen);
+            } else if has_changed {
+                // Nothing of it is durable, and it is checked all the same.
+                seen.push(Seen::Write(write));
             }
-            self.node.written();
             self.send(late, seen)?;
         }
+    }
+
+    fn write(&mut self, write: Write, seen: &mut Vec<Seen>) {
+        write.records.iter().for_each(|record| self.disk.change(record));
+        seen.push(Seen::Write(write));
+        self.node.written();
     }
 
     fn send(&mut self, messages: Vec<(NodeId, Msg)>, seen: &mut Vec<Seen>) -> Result<(), String> {

@@ -50,6 +50,7 @@ struct Known {
     came: Option<(u32, Input)>,
     start: (u64, Disk, u64),
     leads: bool,
+    writes: bool,
 }
 
 /// All states of single nodes, all messages and all writes that were seen.
@@ -82,6 +83,11 @@ impl Nodes {
     /// Whether a node leads in this state.
     pub(super) fn leads(&self, state: u32) -> bool {
         self.known[state as usize].leads
+    }
+
+    /// Whether a node goes on beside a write in this state.
+    pub(super) fn writes(&self, state: u32) -> bool {
+        self.known[state as usize].writes
     }
 
     /// What an input does to a node in this state.
@@ -138,13 +144,15 @@ impl Nodes {
     }
 
     fn number(&mut self, live: &Live, came: Option<(u32, Input)>) -> u32 {
-        let Live { id, node, disk, clock_ms, audit } = live;
-        let place = self.places.entry(Fingerprint::of(&(id, node, disk, clock_ms, audit)));
+        let Live { id, node, disk, writing, clock_ms, audit } = live;
+        let all = (id, node, disk, writing, clock_ms, audit);
+        let place = self.places.entry(Fingerprint::of(&all));
         *place.or_insert_with(|| {
             self.known.push(Known {
                 came,
                 start: (*id, disk.clone(), *clock_ms),
                 leads: node.leads().is_some(),
+                writes: writing.is_some(),
             });
             short(self.known.len() - 1)
         })

@@ -129,11 +129,13 @@ impl Search {
         let left = state.left;
         for place in 0..state.nodes.len() {
             let leads = self.nodes.leads(state.nodes[place]);
+            let writes = self.nodes.writes(state.nodes[place]);
             let own = [
                 (left.stands > 0, Input::Stand),
                 (left.crashes > 0, Input::Crash),
                 (leads && left.requests > 0, Input::Ask(state.asked)),
                 (leads && left.ticks > 0, Input::Tick),
+                (writes, Input::Written),
             ];
             for (_, input) in own.into_iter().filter(|(is_possible, _)| *is_possible) {
                 self.step(from, number, place, input)?;
@@ -234,6 +236,7 @@ impl Search {
             Input::Tick => format!("n{id} ticks"),
             Input::Ask(request) => format!("n{id} is asked request {request}"),
             Input::Crash => format!("n{id} crashes and starts"),
+            Input::Written => format!("n{id} has written"),
             Input::Deliver(message) => arrives(message),
             Input::DeliverAndCrash(message) => {
                 format!("{}, which crashes before its write and starts", arrives(message))
@@ -244,7 +247,7 @@ impl Search {
 
 /// Whether the input may happen any number of times.
 fn is_free(input: Input) -> bool {
-    matches!(input, Input::Deliver(_))
+    matches!(input, Input::Deliver(_) | Input::Written)
 }
 
 impl State {
@@ -254,7 +257,7 @@ impl State {
             Input::Stand => self.left.stands -= 1,
             Input::Tick => self.left.ticks -= 1,
             Input::Crash | Input::DeliverAndCrash(_) => self.left.crashes -= 1,
-            Input::Deliver(_) => {}
+            Input::Deliver(_) | Input::Written => {}
             Input::Ask(request) => {
                 self.left.requests -= 1;
                 self.asked += 1;
