@@ -22,7 +22,12 @@ impl Clock {
 
     /// The time, in milliseconds.
     pub(super) fn now_ms(&self) -> u64 {
-        self.start_ms + millis(self.start.elapsed())
+        self.ms_at(Instant::now())
+    }
+
+    /// The time at an instant, in milliseconds.
+    pub(super) fn ms_at(&self, now: Instant) -> u64 {
+        self.start_ms + millis(now.saturating_duration_since(self.start))
     }
 }
 

@@ -176,6 +176,8 @@ impl Consensus {
                 self.on_event(event)?;
                 next = if left > 0 { self.events.try_recv().ok() } else { None };
             }
+            // One look at the clock is for all of them.
+            let now = Instant::now();
             for _ in 0..EVENTS_PER_STEP {
                 // What there is no room for waits in the channel, and who finds that full is refused
                 // on his own thread.
@@ -183,7 +185,7 @@ impl Consensus {
                     break;
                 }
                 let Some(asked) = self.requests.take() else { break };
-                self.on_request(asked);
+                self.on_request(asked, now);
             }
             if Instant::now() >= self.next_tick {
                 self.tick();
@@ -275,11 +277,11 @@ impl Consensus {
         self.ending.get_or_insert((error, Instant::now() + LAST_WORDS));
     }
 
-    fn on_request(&mut self, asked: Asked) {
+    fn on_request(&mut self, asked: Asked, now: Instant) {
         let Asked { command, time, since, reply } = asked;
         // What it waited already counts.
-        let left = time.saturating_sub(since.elapsed());
-        let now_ms = self.clock.now_ms();
+        let left = time.saturating_sub(now.saturating_duration_since(since));
+        let now_ms = self.clock.ms_at(now);
         match &mut self.phase {
             _ if left.is_zero() => reply.send(ClientOutcome::Timeout { could_handle: false }),
             Phase::Forming(_) => reply.send(ClientOutcome::NodesUnreachable),

@@ -1,8 +1,8 @@
 //! Answers on their way from the node to a client.
 //!
 //! Those of a step of the node are given together, and the post (`post.rs`) is woken once for all of
-//! them: waking each client's writer would cost more than writing what it writes. Answers that are given
-//! singly wake the client's writer.
+//! them: waking each client's writer would cost more than writing what it writes. Where they are all one
+//! client's, not even the post is worth waking. Answers that are given singly wake the client's writer.
 
 use std::sync::Arc;
 
@@ -172,7 +172,8 @@ impl Drop for Reply {
     }
 }
 
-/// Answers that are given together. They are written when this is dropped, which should be soon.
+/// Answers that are given together. They are written when this is dropped, which should be soon. That
+/// does not wait: what a connection does not take at once is left to the client's writer.
 #[derive(Debug, Default)]
 pub struct Answers {
     to_write: Vec<Giving>,
@@ -192,8 +193,17 @@ impl Answers {
 impl Drop for Answers {
     fn drop(&mut self) {
         let clients = std::mem::take(&mut self.to_write);
-        if let Some(outbox) = clients.first().map(|client| Arc::clone(&client.outbox)) {
-            outbox.post.send(clients);
+        match &clients[..] {
+            [] => {}
+            [client] => {
+                if !client.write_at_once(&mut Vec::new()) {
+                    client.ring();
+                }
+            }
+            [client, ..] => {
+                let outbox = Arc::clone(&client.outbox);
+                outbox.post.send(clients);
+            }
         }
     }
 }

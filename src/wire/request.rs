@@ -124,15 +124,14 @@ pub fn decode_request(bytes: &[u8]) -> Result<ClientRequest, RequestError> {
 
 fn body_from(body: Option<proto::request::Body>) -> Result<RequestBody, WireError> {
     match body {
-        Some(proto::request::Body::Execute(execute)) => Ok(RequestBody::Execute {
-            program: execute.program,
-            params: execute
-                .params
-                .into_iter()
-                .map(|(name, value)| Ok((name, value_from(value, "params")?)))
-                .collect::<Result<Params, WireError>>()?,
-            session: execute.session.into_option().map(session_from).transpose()?,
-        }),
+        Some(proto::request::Body::Execute(execute)) => {
+            let mut params = Params::new();
+            for (name, value) in execute.params {
+                params.insert(name, value_from(value, "params")?);
+            }
+            let session = execute.session.into_option().map(session_from).transpose()?;
+            Ok(RequestBody::Execute { program: execute.program, params, session })
+        }
         Some(proto::request::Body::OpenSession(open)) => {
             Ok(RequestBody::OpenSession { window: open.window.max(1) })
         }
