@@ -36,6 +36,10 @@ pub struct Config {
     /// While at least so many requests are in flight, reads wait for the next proposal and are confirmed by
     /// its votes: with so much to do that is sooner than a round of messages for them alone.
     pub busy_batch: usize,
+    /// With at least so many requests in flight, a leader goes on while it writes its own vote: the next
+    /// batch takes about as long to run as the write. With fewer, going on costs more than it gains, as it
+    /// makes more and smaller batches.
+    pub overlapping_batch: usize,
     /// The bounds of a page.
     pub page: PageLimits,
     /// The leader keeps so many bytes of recent patches for nodes that lag a little.
@@ -58,6 +62,7 @@ impl Default for Config {
             batch_most: 768,
             batch_bytes: 1 << 20,
             busy_batch: 8,
+            overlapping_batch: 64,
             page: PageLimits { bytes: 256 << 10, examined: 16_384 },
             window_bytes: 4 << 20,
             tombstone_slots: 10_000,

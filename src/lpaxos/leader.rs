@@ -153,8 +153,16 @@ impl<M: Machine> Leader<M> {
 
     /// Whether so much is in flight that reads do better to wait for the next proposal (P8).
     pub(super) fn is_busy(&self) -> bool {
-        let most = self.config.busy_batch;
-        self.in_flight.as_ref().is_some_and(|in_flight| in_flight.batch.len() >= most)
+        self.has_in_flight(self.config.busy_batch)
+    }
+
+    /// Whether so much is in flight that it is worth going on beside the own write.
+    pub(super) fn overlaps(&self) -> bool {
+        self.has_in_flight(self.config.overlapping_batch)
+    }
+
+    fn has_in_flight(&self, least: usize) -> bool {
+        self.in_flight.as_ref().is_some_and(|in_flight| in_flight.batch.len() >= least)
     }
 
     /// Whether the next batch takes no further request.

@@ -125,6 +125,14 @@ impl<M: Machine> Node<M> {
         self.writing == Writing::Nothing && !self.acceptor.has_records()
     }
 
+    /// Whether nothing more may be given to the node before the write under way is over. It goes on beside
+    /// one only as long as nothing that wants to leave depends on it: not even a heartbeat, so that a
+    /// leader whose disk hangs falls silent and another takes its place; and who does not lead any more
+    /// gathers nothing that its disk does not take.
+    pub fn must_wait(&self) -> bool {
+        self.writing == Writing::Overlapped && !self.out.late.is_empty()
+    }
+
     /// Whether a proposal was accepted here while an earlier one is still being written. A leader goes
     /// no further ahead of its own disk.
     fn is_ahead(&self) -> bool {
@@ -397,7 +405,7 @@ impl<M: Machine> Node<M> {
         );
         let mut awaits_write = matches!(&self.role, Role::Candidate(_));
         let may_propose = !self.is_ahead();
-        let mut is_busy = false;
+        let mut overlaps = false;
         if let Role::Leader(leader) = &mut self.role {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);
             let (machine, queue) = (&mut self.machine, &mut self.queue);
@@ -413,7 +421,7 @@ impl<M: Machine> Node<M> {
             leader.settle(acceptor);
             leader.answer_reads(&mut self.machine, acceptor, out);
             awaits_write = leader.awaits_write();
-            is_busy = leader.is_busy();
+            overlaps = leader.overlaps();
         }
         if self.writing == Writing::Overlapped {
             let (early, answers) = (take(&mut self.out.early), take(&mut self.out.answers));
@@ -425,7 +433,7 @@ impl<M: Machine> Node<M> {
             out.records = self.acceptor.take_records();
             self.handed_out = self.durable().accepted_at();
             // Nothing waits for it but the own vote, while there is more to do.
-            out.overlaps = is_busy && !out.records.is_empty() && out.late.is_empty();
+            out.overlaps = overlaps && !out.records.is_empty() && out.late.is_empty();
             self.writing = match out.overlaps {
                 _ if out.records.is_empty() => Writing::Nothing,
                 true => Writing::Overlapped,
@@ -435,7 +443,7 @@ impl<M: Machine> Node<M> {
         out
     }
 
-    /// Notes that the records of the last output are durable. May give rise to another output.
+    /// Notes that the records that were handed out last are durable. May give rise to another output.
     pub fn written(&mut self) {
         self.writing = Writing::Nothing;
         match &mut self.role {

@@ -13,8 +13,9 @@ use super::requests::{Answer, Ticket};
 ///    once they are, call [`Node::written`](super::Node::written);
 /// 3. send `late`.
 ///
-/// While a write is under way that `overlaps`, more may be given to the node, and further outputs be
-/// taken and done: they have neither records nor `late`.
+/// While a write is under way that `overlaps`, more may be given to the node, unless it
+/// [must wait](super::Node::must_wait), and further outputs be taken and done: they have neither records
+/// nor `late`.
 #[derive(Debug)]
 pub struct Output<M: Machine> {
     /// To send before the write.

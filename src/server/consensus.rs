@@ -1,8 +1,9 @@
 //! The consensus thread: it owns the node, the store and the storage, and does what the core says in
 //! the order in which the core says it.
 //!
-//! It never waits for a socket: frames to peers are queued or dropped, answers to clients are queued.
-//! It takes all events that are there, up to a bound, steps the core with each, and writes once.
+//! It never waits for a socket: what is not taken at once, frames to peers and answers to clients, is
+//! queued or dropped. It takes all events that are there, up to a bound, steps the core with each, and
+//! writes once; where the core goes on beside a write, the sync thread waits for the disk.
 
 mod forming;
 
@@ -26,16 +27,13 @@ use super::status;
 use super::syncer::Syncer;
 use crate::kv::{self, Key, Store, Value};
 use crate::lpaxos::{Answer, Config, Durable, Node, NodeId, Output, Ready, Request, Ticket};
-use crate::storage::Storage;
+use crate::storage::{Storage, Unsynced};
 use crate::transport::{self, Answers, Reply};
 use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect};
 
 /// Events taken before the core is asked for its output, at most: a bound on how long the first of
 /// them waits.
 const EVENTS_PER_STEP: usize = 1_024;
-/// So many writes in a row overlap with what comes next; then one is waited for, so that the storage gets
-/// to its other work.
-const MOST_OVERLAPPED: u32 = 64;
 /// Between two introductions while the cluster is forming.
 const INTRODUCTION_PERIOD: Duration = Duration::from_millis(200);
 /// A node that cannot go on tells so for as long before it ends, so that the other side of a
@@ -65,8 +63,6 @@ pub(super) struct Consensus {
     links: Links,
     /// Before the storage, as it ends first.
     syncer: Syncer,
-    /// Overlapped writes since the storage last worked beside the writing.
-    overlapped: u32,
     storage: Box<dyn Storage>,
     events: Receiver<Event>,
     requests: Requests,
@@ -125,7 +121,6 @@ impl Consensus {
             gate,
             links,
             syncer,
-            overlapped: 0,
             storage,
             events,
             requests,
@@ -147,10 +142,11 @@ impl Consensus {
     /// Runs until told to stop, or until the node cannot go on; says why it ended. The storage is closed
     /// then.
     pub(super) fn run(mut self) -> (Result<(), ServerError>, Remains) {
-        let result = self.serve();
+        let mut result = self.serve();
         // A node whose write failed holds more than is durable, and must not say another word of it.
         if !matches!(result, Err(ServerError::Storage(_))) {
-            self.hand_over();
+            let handed_over = self.hand_over();
+            result = result.and(handed_over);
         }
         self.dismiss_clients();
         (result, Remains { _phase: self.phase })
@@ -165,6 +161,10 @@ impl Consensus {
             Phase::Forming(_) => true,
             Phase::Member(member) => member.node.has_room(),
         }
+    }
+
+    fn must_wait(&self) -> bool {
+        matches!(&self.phase, Phase::Member(member) if member.node.must_wait())
     }
 
     fn serve(&mut self) -> Result<(), ServerError> {
@@ -190,7 +190,7 @@ impl Consensus {
             if Instant::now() >= self.next_tick {
                 self.tick();
             }
-            if self.syncer.poll()? {
+            if self.must_wait() && self.syncer.wait()? || self.syncer.poll()? {
                 self.written()?;
             }
             self.do_output()?;
@@ -325,13 +325,15 @@ impl Consensus {
             let locate = |node| member.cluster.locate(node, self.links.port());
             give(&mut self.replies, answers, locate);
             if !records.is_empty() {
-                let unsynced = self.storage.begin(&records)?;
-                if overlaps && self.overlapped < MOST_OVERLAPPED {
-                    self.overlapped += 1;
-                    self.syncer.give(unsynced);
-                } else {
-                    unsynced.sync()?;
-                    member.node.written();
+                match self.storage.begin(&records)? {
+                    // Where much waits to be maintained, that needs a moment without a write.
+                    Some(unsynced) if overlaps && !self.storage.is_behind() => {
+                        self.syncer.give(unsynced);
+                    }
+                    unsynced => {
+                        unsynced.map_or(Ok(()), Unsynced::sync)?;
+                        member.node.written();
+                    }
                 }
             }
             self.links.send(&late);
@@ -354,7 +356,6 @@ impl Consensus {
         if let Phase::Member(member) = &self.phase
             && member.node.is_written()
         {
-            self.overlapped = 0;
             self.storage.maintain(member.node.durable())?;
         }
         Ok(())
@@ -375,13 +376,7 @@ impl Consensus {
     }
 
     /// Takes no more requests, hands over the lead, and writes what is not yet written.
-    fn hand_over(&mut self) {
-        if let Err(error) = self.try_hand_over() {
-            warn!("while stopping: {error}");
-        }
-    }
-
-    fn try_hand_over(&mut self) -> Result<(), ServerError> {
+    fn hand_over(&mut self) -> Result<(), ServerError> {
         if self.syncer.wait()? {
             self.written()?;
         }

@@ -6,8 +6,9 @@
 //! client reader threads ───> bounded channel of requests ──┘     (owns the node, the store,
 //!   (parse the program)                                           the interpreter, the storage)
 //!
-//! consensus thread ──┬─> per-peer queue ─> peer writer thread ─> TCP
-//!                    └─> per-client queue ─> client writer thread ─> TCP
+//! consensus thread ──┬─> small frames, else a queue per peer ─> peer writer thread ─> TCP
+//!                    ├─> a queue per client ─> post thread, else client writer thread ─> TCP
+//!                    └─> a write beside which the core goes on ─> sync thread ─> disk
 //! ```
 //!
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.

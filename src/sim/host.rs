@@ -204,7 +204,8 @@ impl<W: Workload> Host<W> {
 
     /// Whether the node does nothing until a write is over.
     pub(super) fn waits_for_disk(&self) -> bool {
-        self.writing.as_ref().is_some_and(|write| !write.overlaps)
+        let must_wait = self.node.as_ref().is_some_and(Node::must_wait);
+        self.writing.as_ref().is_some_and(|write| !write.overlaps || must_wait)
     }
 
     /// Whether something waits for the node.

@@ -188,6 +188,7 @@ fn draw_config(random: &mut Random) -> Config {
         batch_most: random.count(1, 8),
         batch_bytes: *random.pick(&[1, 64, 1 << 20]),
         busy_batch: *random.pick(&[0, 1, 3, usize::MAX]),
+        overlapping_batch: *random.pick(&[0, 1, 3, usize::MAX]),
         page,
         window_bytes: *random.pick(&[1, 300, 2_000, 1 << 20]),
         tombstone_slots: *random.pick(&[0, 2, 5, 30]),

@@ -18,6 +18,9 @@ use super::recover::recover;
 use super::unsynced::Failure;
 use super::{Identity, Key, Opened, Progress, Status, Storage, Unsynced, Value};
 
+/// So many bytes may be written between two calls of `maintain`: a checkpoint gets as far in one, or it
+/// would fall behind the journal.
+const MOST_UNMAINTAINED_BYTES: u64 = 512 << 10;
 /// Segments that are kept beyond those that the journal fills between two checkpoints.
 const SPARE_SEGMENTS: usize = 2;
 
@@ -165,16 +168,20 @@ impl Storage for DirectoryStorage {
         })
     }
 
-    fn begin(&mut self, records: &[Record<Key, Value>]) -> Result<Unsynced, StorageError> {
+    fn begin(&mut self, records: &[Record<Key, Value>]) -> Result<Option<Unsynced>, StorageError> {
         if records.is_empty() {
-            return Ok(Unsynced::nothing());
+            return Ok(None);
         }
         self.guarded(|storage| {
             assert!(storage.identified, "the identity is saved before anything else");
             storage.idle_calls = 0;
             let file = storage.journal.write(records)?;
-            Ok(Unsynced::of(file, &storage.failure))
+            Ok(Some(Unsynced::new(file, &storage.failure)))
         })
+    }
+
+    fn is_behind(&self) -> bool {
+        self.journal.written() - self.maintained >= MOST_UNMAINTAINED_BYTES
     }
 
     fn maintain(&mut self, durable: &Durable<Key, Value>) -> Result<(), StorageError> {

@@ -13,8 +13,12 @@ impl Storage for Memory {
         Ok(())
     }
 
-    fn begin(&mut self, _records: &[Record<Key, Value>]) -> Result<Unsynced, StorageError> {
-        Ok(Unsynced::nothing())
+    fn begin(&mut self, _records: &[Record<Key, Value>]) -> Result<Option<Unsynced>, StorageError> {
+        Ok(None)
+    }
+
+    fn is_behind(&self) -> bool {
+        false
     }
 
     fn maintain(&mut self, _durable: &Durable<Key, Value>) -> Result<(), StorageError> {

@@ -2,7 +2,7 @@
 //!
 //! The state itself lives in memory, in the core's [`Durable`], and memory is its limit. What one
 //! step of the core changes is written as one *round* at the end of the journal, with one write and
-//! one sync, and the core's messages leave after that. Now and then a *checkpoint* of the state is
+//! one sync, and what depends on it leaves after that. Now and then a *checkpoint* of the state is
 //! written beside the running work, so that the journal before it can be used again. Start-up reads
 //! the newest checkpoint and replays the journal after it.
 //!
@@ -74,17 +74,23 @@ pub trait Storage: Send {
     /// Replaces the identity; durable on return.
     fn save_identity(&mut self, identity: &Identity) -> Result<(), StorageError>;
 
-    /// Writes the records of one step, all or none of them. They are durable once the result was synced,
-    /// on whatever thread; until then nothing else may be asked for but the status.
-    fn begin(&mut self, records: &[Record<Key, Value>]) -> Result<Unsynced, StorageError>;
+    /// Writes the records of one step, all or none of them. They are durable once what is returned was
+    /// synced, on whatever thread; until then nothing may be asked for but the sizes and whether the storage
+    /// is behind. `None`: nothing has to be synced.
+    fn begin(&mut self, records: &[Record<Key, Value>]) -> Result<Option<Unsynced>, StorageError>;
 
     /// Writes the records of one step, all or none of them; durable on return.
     fn write(&mut self, records: &[Record<Key, Value>]) -> Result<(), StorageError> {
-        self.begin(records)?.sync()
+        self.begin(records)?.map_or(Ok(()), Unsynced::sync)
     }
 
+    /// Whether so much was written since [`Storage::maintain`] was last called that it should be called
+    /// before more is.
+    fn is_behind(&self) -> bool;
+
     /// Does a bounded piece of the work beside the writing: checkpoints, and sealing the journal
-    /// when nothing is written. To be called after every write, and now and then without one.
+    /// when nothing is written. To be called after writes, before the storage is behind, and now and
+    /// then without one.
     /// `durable` is the state after all the records written so far, no more and no less.
     fn maintain(&mut self, durable: &Durable<Key, Value>) -> Result<(), StorageError>;
 

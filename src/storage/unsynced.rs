@@ -10,17 +10,15 @@ pub(super) type Failure = Arc<OnceLock<String>>;
 
 /// Records that were written and not synced. Dropped without that, they may be lost.
 #[must_use]
-pub struct Unsynced(Option<(Arc<NamedFile>, Failure)>);
+pub struct Unsynced {
+    file: Arc<NamedFile>,
+    failure: Failure,
+}
 
 impl Unsynced {
-    /// Nothing that would have to be synced.
-    pub(super) fn nothing() -> Unsynced {
-        Unsynced(None)
-    }
-
     /// What was written to the file.
-    pub(super) fn of(file: Arc<NamedFile>, failure: &Failure) -> Unsynced {
-        Unsynced(Some((file, Arc::clone(failure))))
+    pub(super) fn new(file: Arc<NamedFile>, failure: &Failure) -> Unsynced {
+        Unsynced { file, failure: Arc::clone(failure) }
     }
 
     /// Makes it durable.
@@ -28,10 +26,9 @@ impl Unsynced {
     /// # Errors
     /// When that fails; nothing may be asked of the storage then.
     pub fn sync(self) -> Result<(), StorageError> {
-        let Some((file, failure)) = self.0 else { return Ok(()) };
-        let done = file.sync();
+        let done = self.file.sync();
         if let Err(error) = &done {
-            failure.get_or_init(|| error.to_string());
+            self.failure.get_or_init(|| error.to_string());
         }
         done
     }

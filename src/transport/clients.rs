@@ -148,7 +148,7 @@ impl Requests<'_> {
 /// Refusals and their turns.
 type Held = VecDeque<(Instant, Answer)>;
 
-/// Writes a client's answers where the post does not: what waits for its turn or for the client, and what
+/// Writes a client's answers where nobody else does: what waits for its turn or for the client, and what
 /// is given singly.
 struct Writer<'a> {
     stream: &'a Stream,
@@ -197,9 +197,14 @@ impl Writer<'_> {
         let mut answers = self.answers.take();
         hold(&mut self.held, self.pace, &mut answers);
         release(&mut self.held, may_come, &mut answers);
-        let Some(desk) = &mut *desk else { return Ok(()) };
-        desk.add(answers);
-        desk.write(self.time)
+        let Some(open) = &mut *desk else { return Ok(()) };
+        open.add(answers);
+        let written = open.write(self.time);
+        if written.is_err() {
+            // Nothing may follow what was written in part.
+            *desk = None;
+        }
+        written
     }
 }
 

@@ -1,6 +1,6 @@
-//! Where a client's answers are written, by its own writer or by the post (`post.rs`): one of the two at
-//! a time. The post writes only what the system takes without waiting; what is left of it, the client's
-//! writer goes on with.
+//! Where a client's answers are written, by its own writer, by the post (`post.rs`), or by whoever gives
+//! them: one at a time. Only the client's writer waits for the system; the others write what it takes at
+//! once, and what is left of it, the client's writer goes on with.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,7 +12,7 @@ use super::answers::Answer;
 use super::frame::write_frames;
 use super::in_flight::Share;
 use super::stream::Stream;
-use crate::limits::COALESCED_BYTES;
+use crate::limits::{COALESCED_BYTES, READ_BYTES};
 use crate::wire::encode_response;
 
 /// A client's answers on their way out.
@@ -34,7 +34,7 @@ impl Desk {
         Desk { stream, taken, answers: VecDeque::new(), rest: Vec::new(), shares: Vec::new() }
     }
 
-    /// Whether the post may write here: not after what is left to write, nor where that would take
+    /// Whether others than the client's writer may write here: not after what is left to write, nor where that would take
     /// locks that are held in waiting (TLS).
     pub(super) fn is_open(&self) -> bool {
         self.rest.is_empty() && self.answers.is_empty() && self.stream.writes_at_once()
@@ -74,8 +74,8 @@ impl Desk {
             buffer.clear();
             self.give_back();
         }
-        // For the next ones, unless it is large.
-        if buffer.capacity() <= 2 * COALESCED_BYTES {
+        // For the next ones, unless it is large: there may be many clients.
+        if buffer.capacity() <= READ_BYTES {
             self.rest = buffer;
         }
         Ok(())

@@ -5,7 +5,7 @@
 //! | listener | accepts, refuses above the bounds | stopping |
 //! | inbound, one per connection | reads the greeting; then a peer's messages, which become events, or a client's requests, which go to the [`Handler`] | the connection ends |
 //! | post | writes the answers of a step of the node, as far as the clients' connections take them at once | stopping |
-//! | replies, one per client | writes answers that the post does not, those that are ready in one system call | all are written and no more can come, or the connection ends |
+//! | replies, one per client | writes answers that nobody else does, those that are ready in one system call | all are written and no more can come, or the connection ends |
 //! | peer, one per peer | connects, greets, writes what is queued, connects again | stopping |
 //! | watch, one per connection to a peer | reads the peer's signs of life | the connection ends |
 //!

@@ -107,6 +107,16 @@ impl Cluster {
         Cluster::start(count, Config::default())
     }
 
+    /// The same, and leaders go on beside each write.
+    pub(crate) fn elected_and_overlapping(count: u64) -> Cluster {
+        Cluster::start(count, Config { overlapping_batch: 1, ..Config::default() })
+    }
+
+    /// Whether the node takes in nothing before its write is over.
+    fn is_stuck(&self, node: u64) -> bool {
+        self.nodes.get(&node).is_some_and(Node::must_wait)
+    }
+
     fn start(count: u64, config: Config) -> Cluster {
         let mut cluster = Cluster {
             nodes: BTreeMap::new(),
@@ -201,7 +211,9 @@ impl Cluster {
                 assert!(self.answers.insert(ticket, answer).is_none(), "{ticket:?} answered twice");
             }
             match self.slow.get_mut(&node) {
-                Some(writing) if out.overlaps => *writing = Some(out.records),
+                Some(writing) if out.overlaps => {
+                    assert!(writing.replace(out.records).is_none(), "one write at a time");
+                }
                 _ if out.records.is_empty() => {}
                 _ => {
                     self.write(node, &out.records);
@@ -239,6 +251,9 @@ impl Cluster {
         let now = self.clocks.get_mut(&node).unwrap();
         *now += after_ms;
         let now_ms = *now;
+        if self.is_stuck(node) {
+            return;
+        }
         if let Some(node) = self.nodes.get_mut(&node) {
             node.tick(now_ms);
         }
@@ -323,6 +338,9 @@ impl Cluster {
 
     pub(crate) fn deliver_one(&mut self, envelope: Envelope) {
         let Envelope { from, to, message } = envelope;
+        if self.is_stuck(to) {
+            return;
+        }
         let now_ms = self.clocks[&to];
         if let Some(node) = self.nodes.get_mut(&to) {
             node.message(now_ms, NodeId(from), message);

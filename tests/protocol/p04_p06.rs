@@ -305,7 +305,7 @@ fn p6_others_may_choose_what_its_proposer_has_not_written() {
 
 /// Node 1 leads, its disk is slow, and the others chose slot 1 beside its write; slot 2 is proposed.
 fn one_chosen_beside_the_write() -> (Cluster, [Ticket; 2]) {
-    let mut cluster = Cluster::with(3, |config| config.busy_batch = 1);
+    let mut cluster = Cluster::with(3, |config| config.overlapping_batch = 1);
     cluster.elect(1);
     cluster.slow.insert(1, None);
     let first = cluster.request(1, Command::put(0, 10));
@@ -314,6 +314,7 @@ fn one_chosen_beside_the_write() -> (Cluster, [Ticket; 2]) {
     cluster.deliver(|e| e.is("accepted"));
     assert_eq!(cluster.outcome(first).read, [None]);
     assert_eq!(accepted_slot(&cluster.disks[&1]), 0, "its write is under way");
+    assert!(!cluster.node(1).is_written());
     assert_eq!(cluster.wire.iter().filter(|e| e.is("accept")).count(), 2, "slot 2 is proposed");
     (cluster, [first, second])
 }
@@ -361,9 +362,36 @@ fn p4_what_depends_on_a_later_write_waits_for_it() {
     let lost = Answer::LostLeadership { leader: None, may_have_run: true };
     assert_eq!(cluster.answers[&second], lost);
     assert_eq!(cluster.wire.len(), 0, "the promise is not durable: {:?}", cluster.wire);
+    assert!(cluster.node(1).must_wait(), "its promise waits");
     cluster.finish_write(1);
     assert_eq!(cluster.disks[&1].promised, ballot);
     assert_eq!(cluster.wire.iter().map(|e| e.kind()).collect::<Vec<_>>(), ["promise"]);
+}
+
+#[test]
+fn p6_a_leader_whose_disk_hangs_is_replaced() {
+    let mut cluster = Cluster::elected_and_overlapping(3);
+    let settled = |cluster: &mut Cluster| {
+        cluster.tick_all(25);
+        cluster.settle();
+    };
+    (0..40).for_each(|_| settled(&mut cluster));
+    let [leader] = cluster.leaders()[..] else { panic!("one leads: {:?}", cluster.leaders()) };
+    cluster.slow.insert(leader, None);
+    // The second is chosen beside the write, the third would go too far ahead.
+    for value in 0..3 {
+        cluster.request(leader, Command::put(0, value));
+        cluster.settle();
+    }
+    // Neither reads nor anything else may keep it where it is.
+    for _ in 0..40 {
+        if !cluster.node(leader).must_wait() {
+            cluster.request(leader, Command::get([0]));
+        }
+        settled(&mut cluster);
+    }
+    let others: Vec<_> = cluster.leaders().into_iter().filter(|node| *node != leader).collect();
+    assert_eq!(others.len(), 1, "another leads");
 }
 
 #[test]

@@ -93,6 +93,7 @@ impl Live {
             page: PageLimits { bytes: 1, examined: 16 },
             window_bytes: 1,
             busy_batch: 1,
+            overlapping_batch: 1,
             ..Config::default()
         };
         let term = clock_ms / TERM_MS;
@@ -181,7 +182,14 @@ impl Live {
                 }
             }
         }
-        self.act(seen)
+        self.act(seen)?;
+        match self.writing.take_if(|_| self.node.must_wait()) {
+            Some(write) => {
+                self.write(write, seen);
+                self.act(seen)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Does what the node wants done, in the order of the contract.
