@@ -85,3 +85,37 @@ impl Drop for Syncer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+    use crate::lpaxos::{Ballot, NodeId, Record};
+    use crate::storage::{Background, Fault, FaultKind, Identity, Options, SimDisk, open_disk};
+
+    #[test]
+    fn it_wakes_and_tells_what_came_of_the_write() {
+        let disk = SimDisk::new(1);
+        let options = Options { background: Background::Inline, ..Options::default() };
+        let opened = open_disk(disk.process(), options, &mut |_| ());
+        let mut storage = opened.expect("it opens").storage;
+        storage.save_identity(&Identity { node: NodeId(1), membership: None }).expect("it writes");
+        let (events, woken) = bounded(1);
+        let mut syncer = Syncer::start(events).expect("it starts");
+        assert!(!syncer.wait().expect("nothing was given"));
+        let mut begin = |round| {
+            let ballot = Ballot { round, node: NodeId(1) };
+            storage.begin(&[Record::Promise(ballot)]).expect("it writes").expect("there is a sync")
+        };
+        syncer.give(begin(1));
+        assert!(matches!(woken.recv(), Ok(Event::Wake)));
+        assert!(syncer.poll().expect("it is durable"));
+        assert!(!syncer.poll().expect("that was told"));
+        let kind = FaultKind::Error(ErrorKind::Other);
+        let unsynced = begin(2);
+        disk.fail(Fault { operation: disk.operations() + 1, kind });
+        syncer.give(unsynced);
+        assert!(matches!(syncer.wait(), Err(ServerError::Storage(_))));
+    }
+}

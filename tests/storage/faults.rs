@@ -198,6 +198,26 @@ fn after_an_error_nothing_is_written() {
 }
 
 #[test]
+fn after_a_sync_failed_on_another_thread_nothing_is_written() {
+    let disk = SimDisk::new(5);
+    let mut run = run(disk.process(), 5, 0);
+    let mut storage = run.storage.take().expect("it runs");
+    let round = vec![Record::Promise(Ballot { round: 1, node: NodeId(1) })];
+    let unsynced = storage.begin(&round).expect("it writes").expect("there is something to sync");
+    let synced = std::thread::spawn(|| unsynced.sync()).join().expect("the thread ends");
+    synced.expect("it syncs");
+    disk.fail(Fault { operation: disk.operations() + 2, kind: FaultKind::Error(ErrorKind::Other) });
+    let unsynced = storage.begin(&round).expect("it writes").expect("there is something to sync");
+    let synced = std::thread::spawn(|| unsynced.sync()).join().expect("the thread ends");
+    let error = synced.expect_err("the sync fails").to_string();
+    let operations = disk.operations();
+    let again = storage.begin(&round).err().expect("it has stopped").to_string();
+    assert!(again.contains(&error), "{again}");
+    drop(storage);
+    assert_eq!(disk.operations(), operations, "not even sealed");
+}
+
+#[test]
 fn a_full_disk_is_an_error_and_room_is_enough_to_come_back() {
     let plain = SimDisk::new(1);
     drop(run(plain.process(), 6, ROUNDS));
