@@ -168,7 +168,39 @@ fn every_increment_counts_once_while_leaders_rotate() {
 
 #[test]
 fn every_increment_counts_once_while_nodes_restart() {
-    let mut cluster = Cluster::durable(3);
+    count_once_over_restarts(Cluster::durable(3));
+}
+
+/// A cluster with durable state whose leaders go on beside each of their writes.
+fn overlapping() -> Cluster {
+    let config = Config { overlapping_batch: 1, ..Config::default() };
+    Cluster::with(3, config, Some(tempfile::tempdir().unwrap()))
+}
+
+#[test]
+fn every_increment_counts_once_where_leaders_go_on_beside_their_writes() {
+    count_once_over_restarts(overlapping());
+}
+
+#[test]
+fn leaders_that_go_on_beside_their_writes_take_checkpoints() {
+    let cluster = overlapping();
+    let leader = cluster.leader();
+    // More than the journal may have that no checkpoint covers, and no moment without a write.
+    let value = "x".repeat(64 << 10);
+    thread::scope(|scope| {
+        for key in ["a", "b", "c", "d"] {
+            let (client, value) = (cluster.client(), &value);
+            scope.spawn(move || (0..400).for_each(|_| client.put(key, value).unwrap()));
+        }
+    });
+    eventually("a checkpoint", || {
+        let sizes = cluster.status(leader)?.sizes;
+        (sizes.replay_bytes < 64 << 20).then_some(())
+    });
+}
+
+fn count_once_over_restarts(mut cluster: Cluster) {
     let addresses = cluster.addresses.clone();
     let disturb = || {
         for node in [0, 1, 2, 0, 1, 2] {

@@ -125,7 +125,7 @@ impl<M: Machine> Node<M> {
         self.writing == Writing::Nothing && !self.acceptor.has_records()
     }
 
-    /// Whether nothing more may be given to the node before the write under way is over. It goes on beside
+    /// Whether nothing more should be given to the node before the write under way is over. It goes on beside
     /// one only as long as nothing that wants to leave depends on it: not even a heartbeat, so that a
     /// leader whose disk hangs falls silent and another takes its place; and who does not lead any more
     /// gathers nothing that its disk does not take.

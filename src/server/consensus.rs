@@ -170,12 +170,8 @@ impl Consensus {
     fn serve(&mut self) -> Result<(), ServerError> {
         self.try_form()?;
         while !self.stop.load(Ordering::Acquire) {
-            let mut next = self.next_event();
-            for left in (0..EVENTS_PER_STEP).rev() {
-                let Some(event) = next else { break };
-                self.on_event(event)?;
-                next = if left > 0 { self.events.try_recv().ok() } else { None };
-            }
+            let first = self.next_event();
+            self.take_events(first)?;
             // One look at the clock is for all of them.
             let now = Instant::now();
             for _ in 0..EVENTS_PER_STEP {
@@ -190,16 +186,31 @@ impl Consensus {
             if Instant::now() >= self.next_tick {
                 self.tick();
             }
+            self.do_output()?;
             if self.must_wait() && self.syncer.wait()? || self.syncer.poll()? {
                 self.written()?;
+                // Votes may have come meanwhile, and what they bring leaves before the next write.
+                let first = self.events.try_recv().ok();
+                self.take_events(first)?;
+                self.do_output()?;
             }
-            self.do_output()?;
             if let Some((_, at)) = &self.ending
                 && Instant::now() >= *at
                 && let Some((error, _)) = self.ending.take()
             {
                 return Err(error);
             }
+        }
+        Ok(())
+    }
+
+    /// Takes an event and those after it that are there.
+    fn take_events(&mut self, first: Option<Event>) -> Result<(), ServerError> {
+        let mut next = first;
+        for left in (0..EVENTS_PER_STEP).rev() {
+            let Some(event) = next else { break };
+            self.on_event(event)?;
+            next = if left > 0 { self.events.try_recv().ok() } else { None };
         }
         Ok(())
     }
@@ -338,7 +349,7 @@ impl Consensus {
             }
             self.links.send(&late);
             if Instant::now() >= self.next_tick && !self.stop.load(Ordering::Acquire) {
-                return Ok(());
+                return self.maintain();
             }
         }
     }

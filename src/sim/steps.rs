@@ -59,15 +59,18 @@ impl<W: Workload> World<W> {
     pub(super) fn wake(&mut self, node: usize) -> Result<(), String> {
         self.hosts[node].is_woken = false;
         if self.hosts[node].can_step(self.now_us) {
-            let most = self.random.count(1, 8);
-            let led = self.hosts[node].node.as_ref().is_some_and(|node| node.leads().is_some());
-            self.hosts[node].led = led;
-            let audit = &mut self.audit;
-            self.hosts[node].take_in(most, self.now_us, |ticket| audit.takes(node, ticket.0));
+            self.take_in(node);
             self.pump(node)?;
         }
         self.wake_later(node);
         Ok(())
+    }
+
+    fn take_in(&mut self, node: usize) {
+        let most = self.random.count(1, 8);
+        let (host, audit) = (&mut self.hosts[node], &mut self.audit);
+        host.led = host.node.as_ref().is_some_and(|node| node.leads().is_some());
+        host.take_in(most, self.now_us, |ticket| audit.takes(node, ticket.0));
     }
 
     /// Does what a node wants done, in the order of the contract, until it must wait for its disk.
@@ -134,7 +137,9 @@ impl<W: Workload> World<W> {
         if fails && host.journal.is_none() {
             return self.fail(node, Path::WriteFailed);
         }
-        let Some(Write { records, late, .. }) = host.writing.take() else { return Ok(()) };
+        let Some(Write { records, overlaps, late }) = host.writing.take() else {
+            return Ok(());
+        };
         if let Some(journal) = &mut host.journal {
             if fails {
                 journal.fail_soon(&mut self.random);
@@ -150,6 +155,10 @@ impl<W: Workload> World<W> {
         }
         self.send_late(node, late)?;
         self.maintain(node)?;
+        if overlaps && self.random.happens(500) {
+            // As a server does: what came meanwhile comes first.
+            self.take_in(node);
+        }
         self.pump(node)?;
         self.wake_later(node);
         Ok(())
@@ -158,9 +167,15 @@ impl<W: Workload> World<W> {
     /// Lets the storage work beside the writing.
     pub(super) fn maintain(&mut self, node: usize) -> Result<(), String> {
         let host = &mut self.hosts[node];
-        let Some(journal) = host.journal.as_mut().filter(|_| host.node.is_some()) else {
+        let (Some(journal), Some(running)) = (&mut host.journal, &host.node) else {
             return Ok(());
         };
+        if !running.is_written() {
+            return Ok(());
+        }
+        if *running.durable() != host.disk {
+            return Err(format!("n{}: it takes for written what is not", node + 1));
+        }
         let is_done = journal.maintain(&host.disk, &mut self.coverage);
         if is_done.map_err(|why| format!("n{}: {why}", node + 1))? {
             return Ok(());
