@@ -15,15 +15,13 @@ fn simulate(options: Options) -> Report {
 #[test]
 fn no_seed_of_a_few_finds_anything() {
     let mut coverage = Coverage::default();
-    let mut idle = Vec::new();
     for seed in 0..60 {
         let report = simulate(Options::of_seed(seed));
         assert_eq!(report.failure, None, "seed {seed}");
-        idle.extend((report.slots == 0).then_some(seed));
+        // A client that is alone and asks seldom may happen to read only, as in seed 6.
+        assert!(report.slots > 0 || seed == 6, "seed {seed} chose nothing");
         coverage.add(&report.coverage);
     }
-    // A client that asks seldom may happen to read only.
-    assert!(idle.len() < 4, "seeds that chose nothing: {idle:?}");
     for path in [
         Path::Crash,
         Path::Recovered,

@@ -415,8 +415,7 @@ impl<M: Machine> Node<M> {
             leader.confirm_reads(queue, proposed, out, self.now_ms);
             if leader.owes() && !(out.early.is_empty() && out.answers.is_empty()) {
                 // Others wait for these; what is owed comes with the next output.
-                let (early, answers) = (take(&mut out.early), take(&mut out.answers));
-                return Output { early, answers, ..Output::default() };
+                return out.take_independent();
             }
             leader.settle(acceptor);
             leader.answer_reads(&mut self.machine, acceptor, out);
@@ -424,21 +423,18 @@ impl<M: Machine> Node<M> {
             overlaps = leader.overlaps();
         }
         if self.writing == Writing::Overlapped {
-            let (early, answers) = (take(&mut self.out.early), take(&mut self.out.answers));
-            return Output { early, answers, ..Output::default() };
+            return self.out.take_independent();
         }
         let mut out = take(&mut self.out);
         let lingers = !awaits_write && out.late.is_empty();
         if !lingers || (self.acceptor.has_records() && take(&mut self.flush)) {
             out.records = self.acceptor.take_records();
+        }
+        if !out.records.is_empty() {
             self.handed_out = self.durable().accepted_at();
             // Nothing waits for it but the own vote, while there is more to do.
-            out.overlaps = overlaps && !out.records.is_empty() && out.late.is_empty();
-            self.writing = match out.overlaps {
-                _ if out.records.is_empty() => Writing::Nothing,
-                true => Writing::Overlapped,
-                false => Writing::Awaited,
-            };
+            out.overlaps = overlaps && out.late.is_empty();
+            self.writing = if out.overlaps { Writing::Overlapped } else { Writing::Awaited };
         }
         out
     }

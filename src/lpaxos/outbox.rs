@@ -1,5 +1,7 @@
 //! What one step of the node wants done, in the order in which it must be done.
 
+use std::mem::take;
+
 use super::acceptor::MessageOf;
 use super::ballot::NodeId;
 use super::durable::Record;
@@ -31,6 +33,15 @@ pub struct Output<M: Machine> {
 }
 
 impl<M: Machine> Output<M> {
+    /// Takes out what depends on no write.
+    pub(super) fn take_independent(&mut self) -> Output<M> {
+        Output {
+            early: take(&mut self.early),
+            answers: take(&mut self.answers),
+            ..Output::default()
+        }
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.early.is_empty()

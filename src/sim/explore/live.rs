@@ -204,16 +204,18 @@ impl Live {
             for (ticket, answer) in answers {
                 self.answer(ticket, &answer, seen)?;
             }
-            let (before, state) = (self.disk.clone(), self.node.durable().clone());
-            let has_changed = before != state;
-            let write = Write { place: self.place(), records, before, state };
-            if overlaps {
-                self.writing = Some(write);
-            } else if !write.records.is_empty() {
-                self.write(write, seen);
-            } else if has_changed {
-                // Nothing of it is durable, and it is checked all the same.
-                seen.push(Seen::Write(write));
+            let state = self.node.durable();
+            if !records.is_empty() || *state != self.disk {
+                let (before, state) = (self.disk.clone(), state.clone());
+                let write = Write { place: self.place(), records, before, state };
+                if overlaps {
+                    self.writing = Some(write);
+                } else if write.records.is_empty() {
+                    // Nothing of it is durable, and it is checked all the same.
+                    seen.push(Seen::Write(write));
+                } else {
+                    self.write(write, seen);
+                }
             }
             self.send(late, seen)?;
         }
