@@ -73,9 +73,8 @@ pub const MAX_RESPONSE_FRAME_BYTES: usize = 8 * MIB;
 /// What one node tells another: two decrees in an `Accept`, a decree and a page in a `Promise`.
 pub const MAX_PEER_FRAME_BYTES: usize = 16 * MIB;
 
-/// Fields of a client's request, those of its parameters included: a thousand parameters and more.
-/// A field of two bytes may take a hundred in memory once it is decoded.
-pub const MAX_REQUEST_FIELDS: usize = 8 * KIB;
+/// Parameters of a client's request. One of six bytes takes forty in memory once it is decoded.
+pub const MAX_REQUEST_PARAMETERS: usize = 2 * KIB;
 
 /// Fields of what one node tells another: as many entries as bytes allow, four fields each.
 pub const MAX_PEER_FIELDS: usize = 2 * MIB;

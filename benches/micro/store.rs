@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use lattistore::kv::{Command, Key, Outcome, SessionNumber, Store, Value};
-use lattistore::lang::{Params, Program, compile};
+use lattistore::lang::{self, Params, Program, compile};
 use lattistore::lpaxos::{Batch, Durable, Machine, Position, Record};
 
 use super::data::{Random, user_key, user_value};
@@ -46,12 +46,10 @@ impl Work {
     }
 
     fn params(self, number: u64) -> Params {
-        let mut params = Params::new();
-        params.insert("key".to_owned(), user_key(number).as_str().into());
-        if self != Work::Scan {
-            params.insert("value".to_owned(), user_value(number).as_str().into());
-        }
-        params
+        let key = Some(("key", user_key(number)));
+        let value = (self != Work::Scan).then(|| ("value", user_value(number)));
+        let pairs = [key, value].into_iter().flatten();
+        pairs.map(|(name, text)| (name, lang::Value::from(text.as_str()))).collect()
     }
 }
 

@@ -80,7 +80,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error`] says by its variant whether the transaction ran.
-    pub fn execute<K: Into<String>>(
+    pub fn execute<K: AsRef<str>>(
         &self,
         program: impl Into<String>,
         params: impl IntoIterator<Item = (K, Value)>,
@@ -102,12 +102,12 @@ impl Client {
     /// }
     /// # Ok::<(), lattistore::client::Error>(())
     /// ```
-    pub fn submit<K: Into<String>>(
+    pub fn submit<K: AsRef<str>>(
         &self,
         program: impl Into<String>,
         params: impl IntoIterator<Item = (K, Value)>,
     ) -> Pending {
-        let (program, params) = (program.into(), collect(params));
+        let (program, params) = (program.into(), params.into_iter().collect());
         self.begin(What::Transaction { program, params })
     }
 
@@ -116,12 +116,12 @@ impl Client {
     ///
     /// # Errors
     /// As [`execute`](Client::execute); `DidNotRun` here means that there is no answer.
-    pub fn read<K: Into<String>>(
+    pub fn read<K: AsRef<str>>(
         &self,
         program: impl Into<String>,
         params: impl IntoIterator<Item = (K, Value)>,
     ) -> Result<Answer, Error> {
-        let (program, params) = (program.into(), collect(params));
+        let (program, params) = (program.into(), params.into_iter().collect());
         self.begin(What::Read { program, params }).wait()
     }
 
@@ -243,10 +243,6 @@ impl Client {
     fn begin(&self, what: What) -> Pending {
         Pending::begin(&self.0, Call::new(what, Instant::now() + self.0.timeout))
     }
-}
-
-fn collect<K: Into<String>>(params: impl IntoIterator<Item = (K, Value)>) -> Params {
-    params.into_iter().map(|(name, value)| (name.into(), value)).collect()
 }
 
 /// The examples of the page compile.

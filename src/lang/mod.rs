@@ -19,6 +19,7 @@ mod error;
 mod eval;
 mod lexer;
 pub mod limits;
+mod params;
 mod parse;
 mod place;
 mod print;
@@ -28,6 +29,7 @@ mod token;
 mod value;
 
 pub use error::{CompileError, Failure, FailureKind, Limit};
+pub use params::{Bindable, Params, ValueRef};
 pub use place::Place;
 pub use program::{Execution, Program, Snapshot, compile};
-pub use value::{Params, Text, Value};
+pub use value::{Text, Value};

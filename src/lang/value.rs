@@ -1,11 +1,7 @@
 //! The values of the language: text, numbers and truths.
 
 use crate::blob::Blob;
-use std::collections::BTreeMap;
 use std::fmt;
-
-/// Values that the client binds to a program's `$name` parameters, by name without the `$`.
-pub type Params = BTreeMap<String, Value>;
 
 /// A value of the language. Cloning one copies no text.
 #[derive(Clone, Debug, PartialEq, Eq)]

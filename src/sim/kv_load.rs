@@ -10,7 +10,7 @@ use super::kv_reference::{APPEND, APPEND_TO_SOME, KvReference, MOVE, READ, TAKE}
 use super::random::Random;
 use super::workload::{Ask, JournalOf, Live, Workload};
 use crate::kv::{Command, Outcome, SessionNumber, Store};
-use crate::lang::{Params, Program, Value, compile};
+use crate::lang::{Params, Program, Value, ValueRef, compile};
 use crate::lpaxos::{NodeId, Position};
 
 static PROGRAMS: LazyLock<Vec<Arc<Program>>> = LazyLock::new(|| {
@@ -56,11 +56,13 @@ impl KvLoad {
         let width = self.token_width;
         let k = random.between(1, self.keys);
         let l = (k + random.between(1, self.keys - 1) - 1) % self.keys + 1;
-        let params: Params = BTreeMap::from([
-            ("k".into(), Value::from(format!("key {k}").as_str())),
-            ("l".into(), Value::from(format!("key {l}").as_str())),
-            ("t".into(), Value::from(format!("{:0width$}.", self.tokens).as_str())),
-        ]);
+        let params: Params = [
+            ("k", Value::from(format!("key {k}").as_str())),
+            ("l", Value::from(format!("key {l}").as_str())),
+            ("t", Value::from(format!("{:0width$}.", self.tokens).as_str())),
+        ]
+        .into_iter()
+        .collect();
         let number = number + u64::from(!is_read);
         self.sessions.insert(client, (id, number));
         // A client that says late what it has got is allowed; its window bounds how late, and one
@@ -121,7 +123,7 @@ impl Workload for KvLoad {
             format!("[{session}.{number}, answered below {answered_below}] ")
         });
         let texts = params.iter().filter_map(|(name, value)| match value {
-            Value::Text(text) => Some(format!("{name} = {:?}", text.as_str())),
+            ValueRef::Text(text) => Some(format!("{name} = {text:?}")),
             _ => None,
         });
         let texts: Vec<_> = texts.collect();

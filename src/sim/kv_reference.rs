@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::blob::Blob;
 use crate::kv::{Command, Outcome, SWEEPS_TO_EXPIRE, SessionNumber};
-use crate::lang::{Failure, Params, Value};
+use crate::lang::{Failure, Params, ValueRef};
 use crate::lpaxos::{Position, Slot};
 
 /// Appends a token to a text.
@@ -116,7 +116,7 @@ impl KvReference {
 
     fn execute(&mut self, program: &str, params: &Params, position: Position) -> Outcome {
         let param = |name: &str| match params.get(name) {
-            Some(Value::Text(text)) => text.as_str(),
+            Some(ValueRef::Text(text)) => text,
             _ => "",
         };
         let (k, l, token) = (param("k"), param("l"), param("t"));

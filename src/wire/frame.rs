@@ -12,16 +12,24 @@ const LENGTH_BYTES: usize = 4;
 /// When the message is larger than `limit`: its parts are bounded by [`limits`](crate::limits) so
 /// that it cannot be, and the other side would cut the connection each time it is sent.
 pub(super) fn append_frame(message: &impl Message, limit: usize, to: &mut Vec<u8>) {
-    let start = to.len();
-    let claimed = usize::try_from(message.compute_size()).unwrap_or(usize::MAX);
-    assert!(claimed <= limit, "a message of {claimed} bytes is above its bound of {limit}");
-    to.reserve(LENGTH_BYTES + claimed);
+    let size = usize::try_from(message.compute_size()).unwrap_or(usize::MAX);
+    assert!(size <= limit, "a message of {size} bytes is above its bound of {limit}");
+    append_frame_of(size, to, |to| {
+        message
+            .write_to_vec(to)
+            .expect("a message without required fields can be written to memory");
+    });
+}
+
+/// Appends a message of this size, which `write` appends, as a frame.
+pub(super) fn append_frame_of(size: usize, to: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let prefix = u32::try_from(size).expect("bounds of frames are 32-bit numbers");
+    to.reserve(LENGTH_BYTES + size);
     to.extend_from_slice(&[0; LENGTH_BYTES]);
-    message.write_to_vec(to).expect("a message without required fields can be written to memory");
-    let length = to.len() - start - LENGTH_BYTES;
-    assert_eq!(length, claimed, "a message has the size that was computed");
-    let prefix = u32::try_from(length).expect("bounds of frames are 32-bit numbers");
-    BigEndian::write_u32(&mut to[start..start + LENGTH_BYTES], prefix);
+    let start = to.len();
+    BigEndian::write_u32(&mut to[start - LENGTH_BYTES..], prefix);
+    write(to);
+    assert_eq!(to.len() - start, size, "a message has the size that was computed");
 }
 
 /// `message` as a frame of its own.

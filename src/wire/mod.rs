@@ -22,6 +22,8 @@ mod peer_encode;
 mod proven;
 mod raw;
 mod request;
+mod request_decode;
+mod request_encode;
 mod response;
 mod scan;
 
@@ -45,7 +47,9 @@ pub use proven::{
     decode_proven_welcome, decode_welcome_words, encode_challenge, encode_peer_words,
     encode_proven_hello, encode_proven_welcome, encode_welcome_words,
 };
-pub use request::{ClientRequest, RequestBody, RequestError, decode_request, encode_request};
+pub use request::{ClientRequest, RequestBody, RequestError};
+pub use request_decode::decode_request;
+pub use request_encode::encode_request;
 pub use response::{ClientResponse, decode_response, encode_response};
 
 #[cfg(test)]

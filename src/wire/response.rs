@@ -10,8 +10,8 @@ use super::frame::append_frame;
 use super::outcome::{ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect, Sizes};
 use super::proto::client as proto;
 use super::proto::client::response::Outcome as Wire;
-use super::request::{optional_value, value_from};
 use crate::blob::Blob;
+use crate::lang::Value;
 use crate::limits::{MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_RESPONSE_FRAME_BYTES};
 use crate::lpaxos::{Ballot, NodeId, Position, Slot};
 
@@ -57,7 +57,7 @@ fn outcome_to_proto(outcome: ClientOutcome) -> Wire {
                 })
                 .collect(),
             position: position_to_proto(position),
-            returned: optional_value(returned.as_ref()),
+            returned: returned.as_ref().map(value_to_proto).into(),
             ..Default::default()
         }),
         ClientOutcome::SessionOpened { session, window, position } => {
@@ -264,4 +264,24 @@ fn status_from(status: proto::NodeStatus) -> Result<NodeStatus, WireError> {
             replay_bytes: status.replay_bytes,
         },
     })
+}
+
+/// A value of the language for the wire.
+fn value_to_proto(value: &Value) -> proto::Value {
+    let kind = match value {
+        Value::Text(text) => proto::value::Kind::Text(text.as_str().to_owned()),
+        Value::Number(number) => proto::value::Kind::Number(*number),
+        Value::Truth(truth) => proto::value::Kind::Truth(*truth),
+    };
+    proto::Value { kind: Some(kind), ..Default::default() }
+}
+
+/// A value of the language from the wire.
+fn value_from(value: proto::Value, field: &'static str) -> Result<Value, WireError> {
+    match value.kind {
+        Some(proto::value::Kind::Text(text)) => Ok(Value::Text(text.as_str().into())),
+        Some(proto::value::Kind::Number(number)) => Ok(Value::Number(number)),
+        Some(proto::value::Kind::Truth(truth)) => Ok(Value::Truth(truth)),
+        None => Err(WireError::Missing(field)),
+    }
 }

@@ -14,11 +14,6 @@ pub(super) struct Shape(pub(super) &'static [(u64, &'static Shape)]);
 /// No field holds a message.
 const FLAT: Shape = Shape(&[]);
 
-const PARAMETER: Shape = Shape(&[(2, &FLAT)]);
-const EXECUTE: Shape = Shape(&[(2, &FLAT), (3, &PARAMETER)]);
-/// A client's request.
-pub(super) const REQUEST: Shape = Shape(&[(3, &EXECUTE), (4, &FLAT), (5, &FLAT)]);
-
 /// A patch of writes, or a page of entries.
 const LIST: Shape = Shape(&[(1, &FLAT)]);
 const INTRODUCTION: Shape = Shape(&[(4, &FLAT)]);

@@ -5,7 +5,8 @@
 //! A section (`## `) starts with an empty store.
 
 use crate::store::Store;
-use lattistore::lang::{Failure, Params, Value, compile, limits};
+use lattistore::lang::{Failure, Value, compile, limits};
+use std::collections::BTreeMap;
 
 const DOCUMENT: &str = include_str!("../../docs/language.md");
 
@@ -42,7 +43,7 @@ fn examples_answer_what_the_page_says() {
 #[derive(Default)]
 struct Session {
     store: Store,
-    params: Params,
+    params: BTreeMap<String, Value>,
 }
 
 impl Session {
@@ -51,7 +52,7 @@ impl Session {
             Ok(program) => program,
             Err(error) => return format!("error: {error}\n"),
         };
-        let execution = match self.store.run(&program, &self.params) {
+        let execution = match self.store.run(&program, &self.params.clone().into_iter().collect()) {
             Ok(execution) => execution,
             Err(aborted @ Failure::Aborted { .. }) => return format!("{aborted}\n"),
             Err(failure) => return format!("error: {failure}\n"),

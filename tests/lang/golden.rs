@@ -10,14 +10,15 @@
 
 use crate::store::{Store, quoted};
 use lattistore::blob::Blob;
-use lattistore::lang::{Params, Value, compile};
+use lattistore::lang::{Value, compile};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
 
 #[derive(Default)]
 struct Session {
     store: Store,
-    params: Params,
+    params: BTreeMap<String, Value>,
 }
 
 impl Session {
@@ -26,7 +27,7 @@ impl Session {
             Ok(program) => program,
             Err(error) => return format!("compile error: {error}\n"),
         };
-        let execution = match self.store.run(&program, &self.params) {
+        let execution = match self.store.run(&program, &self.params.clone().into_iter().collect()) {
             Ok(execution) => execution,
             Err(failure) => return format!("{failure}\n"),
         };

@@ -104,11 +104,11 @@ impl Lattistore {
     fn put_all(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
         let count = 1 + operation.more.len();
         let program = self.puts.entry(count).or_insert_with(|| puts(count)).clone();
-        let mut params = Params::new();
-        for (number, (key, value)) in operation.pairs().enumerate() {
-            params.insert(format!("key{number}"), key.into());
-            params.insert(format!("value{number}"), value.into());
-        }
+        let pairs = operation.pairs().enumerate();
+        let params = pairs.flat_map(|(number, (key, value))| {
+            [(format!("key{number}"), key), (format!("value{number}"), value)]
+        });
+        let params = params.collect();
         self.execute(id, program, params, true, to);
     }
 }
@@ -225,14 +225,12 @@ impl Wire for Lattistore {
             Kind::Rmw => RMW,
             Kind::Cas => CAS,
         };
-        let mut params = Params::new();
-        params.insert("key".to_owned(), key.into());
-        if kind.writes() {
-            params.insert("value".to_owned(), value.into());
-        }
-        if kind == Kind::Cas {
-            params.insert("expected".to_owned(), value.into());
-        }
+        let bound = [
+            (kind == Kind::Cas).then_some(("expected", value)),
+            Some(("key", key)),
+            kind.writes().then_some(("value", value)),
+        ];
+        let params = bound.into_iter().flatten().collect();
         self.execute(id, program.to_owned(), params, kind.writes(), to);
     }
 

@@ -8,13 +8,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lattistore::Client;
 use lattistore::client::{Builder, ClientTls, Token};
 use lattistore::limits::{
-    CLIENT_WINDOW, DEFAULT_PORT, MAX_REQUEST_FIELDS, MAX_REQUEST_FRAME_BYTES,
+    CLIENT_WINDOW, DEFAULT_PORT, MAX_REQUEST_FRAME_BYTES, MAX_REQUEST_PARAMETERS,
 };
 
 use super::workload::{Distribution, Workload};
 
 /// Each key that a put writes has two parameters, of at most eight fields each.
-const MOST_WRITES: i64 = MAX_REQUEST_FIELDS as i64 / 16;
+const MOST_WRITES: i64 = MAX_REQUEST_PARAMETERS as i64 / 4;
 /// What a key and its value take in a request besides themselves: names, tags, and the statement.
 const PAIR_OVERHEAD_BYTES: usize = 128;
 

@@ -1,12 +1,13 @@
 //! The arguments.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Parser, ValueEnum};
 use lattistore::Client;
-use lattistore::client::{ClientTls, Params, Token};
+use lattistore::client::{ClientTls, Token, Value};
 use lattistore::limits::DEFAULT_PORT;
 
 use crate::parameter::Parameter;
@@ -142,7 +143,7 @@ impl Options {
     }
 
     /// The parameters of programs.
-    pub(crate) fn params(&self) -> Params {
+    pub(crate) fn params(&self) -> BTreeMap<String, Value> {
         self.params.iter().map(|p| (p.name.clone(), p.value.clone())).collect()
     }
 

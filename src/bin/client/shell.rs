@@ -1,10 +1,11 @@
 //! What a session of programs has: the client, the parameters, the settings, and how it has gone.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Instant;
 
 use lattistore::Client;
-use lattistore::client::{Answer, Error, Params};
+use lattistore::client::{Answer, Error, Value};
 use lattistore::lang::compile;
 
 use crate::completion::{Keys, keys_named};
@@ -20,7 +21,7 @@ const MAX_SEEN_KEYS: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct Shell {
     pub(crate) client: Client,
-    pub(crate) params: Params,
+    pub(crate) params: BTreeMap<String, Value>,
     pub(crate) output: Output,
     pub(crate) style: Style,
     /// Whether to say how long each transaction took.

@@ -19,7 +19,7 @@ use crate::lang::value::{Text, Value};
 /// A run of a program.
 pub(super) struct Machine<'p> {
     program: &'p Program,
-    parameters: Vec<&'p Value>,
+    parameters: Vec<Value>,
     variables: Vec<Value>,
     view: View<'p>,
     budget: Budget,
@@ -34,7 +34,7 @@ pub(super) enum Flow {
 impl<'p> Machine<'p> {
     pub(super) fn new(
         program: &'p Program,
-        parameters: Vec<&'p Value>,
+        parameters: Vec<Value>,
         snapshot: &'p dyn Snapshot,
     ) -> Result<Machine<'p>, Failure> {
         let view = View::new(snapshot, &program.constant_keys)

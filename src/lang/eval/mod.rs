@@ -11,8 +11,9 @@ mod view;
 
 use super::error::{Failure, FailureKind, Limit};
 use super::limits::TEXT_BYTES;
+use super::params::{Params, ValueRef};
 use super::program::{Execution, Program, Snapshot};
-use super::value::{Params, Value};
+use super::value::Value;
 use machine::{Flow, Machine};
 
 /// A failure that does not know its place yet.
@@ -57,17 +58,15 @@ pub(super) fn run(
 }
 
 /// The values of the program's parameters, by their numbers.
-fn bind<'p>(program: &Program, params: &'p Params) -> Result<Vec<&'p Value>, Failure> {
+fn bind(program: &Program, params: &Params) -> Result<Vec<Value>, Failure> {
     let bind = |(name, at): &(Box<str>, u32)| {
-        let bound = match params.get(&**name) {
+        let bound = match params.get(name) {
             None => Err(Trouble::new(
                 FailureKind::UnboundParameter,
                 format!("no value was given for the parameter '${name}'"),
             )),
-            Some(Value::Text(text)) if text.as_bytes().len() > TEXT_BYTES => {
-                Err(Limit::TextBytes.into())
-            }
-            Some(value) => Ok(value),
+            Some(ValueRef::Text(text)) if text.len() > TEXT_BYTES => Err(Limit::TextBytes.into()),
+            Some(value) => Ok(Value::from(value)),
         };
         bound.map_err(|trouble| trouble.in_program(program, *at))
     };

@@ -261,7 +261,10 @@ fn session_number() -> impl Strategy<Value = SessionNumber> {
 /// A client's request.
 pub(super) fn request() -> impl Strategy<Value = ClientRequest> {
     let execute = (".{0,60}", btree_map("[a-z]{1,5}", value(), 0..4), option::of(session_number()))
-        .prop_map(|(program, params, session)| RequestBody::Execute { program, params, session });
+        .prop_map(|(program, params, session)| {
+            let params = params.into_iter().collect();
+            RequestBody::Execute { program, params, session }
+        });
     let body = prop_oneof![
         execute,
         (1..=u32::MAX).prop_map(|window| RequestBody::OpenSession { window }),

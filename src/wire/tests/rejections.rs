@@ -9,7 +9,7 @@ use super::payload;
 use crate::kv::{Key, Value};
 use crate::limits::{
     ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCH_BYTES,
-    MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, MAX_REQUEST_FIELDS, MAX_REQUEST_FRAME_BYTES,
+    MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, MAX_REQUEST_FRAME_BYTES, MAX_REQUEST_PARAMETERS,
     MAX_RESPONSE_FRAME_BYTES, MAX_SECRET_BYTES, NUMBERS_BELOW,
 };
 use crate::lpaxos::{
@@ -17,10 +17,12 @@ use crate::lpaxos::{
 };
 use crate::wire::proto::peer::peer_message::Body;
 use crate::wire::proto::{client, hello, peer};
+use crate::wire::raw::put_bytes;
 use crate::wire::{
-    ClientOutcome, ClientRequest, PROTOCOL_VERSION, Reason, Refusal, RequestBody, WireError,
-    decode_challenge, decode_hello, decode_peer, decode_proven_hello, decode_proven_welcome,
-    decode_request, decode_response, decode_welcome, encode_peer, encode_request, encode_response,
+    ClientOutcome, ClientRequest, PROTOCOL_VERSION, Reason, Refusal, RequestBody, RequestError,
+    WireError, decode_challenge, decode_hello, decode_peer, decode_proven_hello,
+    decode_proven_welcome, decode_request, decode_response, decode_welcome, encode_peer,
+    encode_request, encode_response,
 };
 
 fn bytes(message: &impl protobuf::Message) -> Vec<u8> {
@@ -362,29 +364,40 @@ fn a_message_above_the_frame_is_an_error_of_this_node() {
     encode_peer(&Message::RepairPatches(RepairPatches { ballot, first: Slot(1), patches }));
 }
 
-/// A request with so many fields, in it and in what it executes, that no version knows.
-fn request_with_unknown_fields(outside: u32, inside: u32) -> Vec<u8> {
-    let mut execute = client::Execute::default();
-    for number in 0..inside {
-        execute.special_fields.mut_unknown_fields().add_varint(1000 + number, 1);
+#[test]
+fn more_parameters_than_a_program_can_need() {
+    let request = |count: usize| {
+        let params = (0..count).map(|number| (format!("p{number}"), ""));
+        let params = params.collect();
+        let body = RequestBody::Execute { program: String::new(), params, session: None };
+        encode_request(&ClientRequest { id: 7, timeout_ms: 0, body }).expect("small enough")
+    };
+    let most = request(MAX_REQUEST_PARAMETERS);
+    assert_eq!(decode_request(payload(&most)).expect("as many as there may be").id, 7);
+    let error = decode_request(payload(&request(MAX_REQUEST_PARAMETERS + 1)));
+    let RequestError { id, error } = error.expect_err("rejected");
+    assert!(matches!(error, WireError::TooLarge { field: "params", .. }), "{error}");
+    assert_eq!(id, Some(7));
+}
+
+#[test]
+fn text_that_is_none_and_fields_that_are_cut_off_are_answered() {
+    let text = |field, bytes: &[u8]| {
+        let mut out = Vec::new();
+        put_bytes(&mut out, field, bytes);
+        out
+    };
+    let value = text(2, &text(1, &[0xff]));
+    let not_text = [text(3, &text(1, &[0xff])), text(3, &text(3, &value))];
+    for body in not_text.into_iter().chain([text(3, &[0x08]), text(4, &[0x08, 0x80])]) {
+        let error = decode_request(&[&[0x08, 7], &body[..]].concat()).expect_err("rejected");
+        assert!(matches!(error.error, WireError::Malformed(_)), "{error}");
+        assert_eq!(error.id, Some(7));
     }
-    let body = Some(client::request::Body::Execute(execute));
-    let mut request = client::Request { id: 7, body, ..Default::default() };
-    for number in 0..outside {
-        request.special_fields.mut_unknown_fields().add_varint(1000 + number, 1);
-    }
-    bytes(&request)
 }
 
 #[test]
 fn more_fields_than_a_message_can_need() {
-    let most = u32::try_from(MAX_REQUEST_FIELDS).expect("32 bits");
-    assert_eq!(decode_request(&request_with_unknown_fields(50, 50)).expect("known parts").id, 7);
-    for (outside, inside) in [(most, 0), (0, most), (most / 2, most / 2)] {
-        let error = decode_request(&request_with_unknown_fields(outside, inside));
-        let error = error.expect_err("rejected").error;
-        assert!(matches!(error, WireError::TooLarge { field: "fields", .. }), "{error}");
-    }
     let patch = patch_of(vec![peer::Write::default(); MAX_PEER_FIELDS]);
     let error = peer_error(Body::Accept(accept(1, patch)));
     assert!(matches!(error, WireError::TooLarge { field: "fields", .. }), "{error}");

@@ -9,15 +9,58 @@ use super::generate::{
 };
 use super::payload;
 use crate::kv::{Key, Value};
+use crate::lang::ValueRef;
 use crate::wire::entries::{encode_page, encode_patch};
-use crate::wire::proto::peer as proto;
+use crate::wire::proto::{client, peer as proto};
+use crate::wire::raw::{put_bytes, put_number};
 use crate::wire::{
-    Certainty, ClientOutcome, ClientResponse, PeerFrame, Role, decode_challenge, decode_hello,
-    decode_peer, decode_peer_words, decode_proven_hello, decode_proven_welcome, decode_request,
-    decode_response, decode_welcome, decode_welcome_words, encode_challenge, encode_hello,
-    encode_introduction, encode_peer, encode_peer_words, encode_proven_hello,
-    encode_proven_welcome, encode_request, encode_response, encode_welcome, encode_welcome_words,
+    Certainty, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, RequestBody, Role,
+    decode_challenge, decode_hello, decode_peer, decode_peer_words, decode_proven_hello,
+    decode_proven_welcome, decode_request, decode_response, decode_welcome, decode_welcome_words,
+    encode_challenge, encode_hello, encode_introduction, encode_peer, encode_peer_words,
+    encode_proven_hello, encode_proven_welcome, encode_request, encode_response, encode_welcome,
+    encode_welcome_words,
 };
+
+fn generated(request: &ClientRequest) -> client::Request {
+    let body = match &request.body {
+        RequestBody::Execute { program, params, session } => {
+            let value = |value| {
+                let kind = Some(match value {
+                    ValueRef::Text(text) => client::value::Kind::Text(text.to_owned()),
+                    ValueRef::Number(number) => client::value::Kind::Number(number),
+                    ValueRef::Truth(truth) => client::value::Kind::Truth(truth),
+                });
+                client::Value { kind, ..Default::default() }
+            };
+            let session = session.map(|numbered| client::SessionNumber {
+                session: numbered.session,
+                number: numbered.number,
+                answered_below: numbered.answered_below,
+                ..Default::default()
+            });
+            client::request::Body::Execute(client::Execute {
+                program: program.clone(),
+                session: session.into(),
+                params: params.iter().map(|(name, v)| (name.to_owned(), value(v))).collect(),
+                ..Default::default()
+            })
+        }
+        RequestBody::OpenSession { window } => {
+            client::request::Body::OpenSession(client::OpenSession {
+                window: *window,
+                ..Default::default()
+            })
+        }
+        RequestBody::Status => client::request::Body::Status(client::Status::default()),
+    };
+    client::Request {
+        id: request.id,
+        timeout_ms: request.timeout_ms,
+        body: Some(body),
+        ..Default::default()
+    }
+}
 
 /// Whatever comes, decoding gives a value or an error.
 fn decode_all(bytes: &[u8]) {
@@ -80,6 +123,29 @@ proptest! {
     fn requests(request in request()) {
         let frame = encode_request(&request).expect("small enough");
         prop_assert_eq!(decode_request(payload(&frame)), Ok(request));
+    }
+
+    /// What is encoded and decoded by hand is what the generated messages make of it.
+    #[test]
+    fn requests_are_the_messages_of_their_names(request in request()) {
+        let frame = encode_request(&request).expect("small enough");
+        let message = generated(&request);
+        let decoded = client::Request::parse_from_bytes(payload(&frame));
+        prop_assert_eq!(decoded.expect("decoded"), message.clone());
+        let bytes = message.write_to_bytes().expect("written");
+        prop_assert_eq!(decode_request(&bytes), Ok(request));
+    }
+
+    /// Fields that no version knows, and fields of another kind than they should have, are passed over.
+    #[test]
+    fn requests_with_unknown_fields(request in request(), number in 6_u64..1_000, value: u64) {
+        let mut bytes = Vec::new();
+        put_number(&mut bytes, number, value);
+        put_bytes(&mut bytes, 1, b"no number");
+        put_number(&mut bytes, 3, value);
+        bytes.extend_from_slice(payload(&encode_request(&request).expect("small enough")));
+        put_bytes(&mut bytes, number, b"unknown");
+        prop_assert_eq!(decode_request(&bytes), Ok(request));
     }
 
     #[test]

@@ -1,0 +1,218 @@
+//! The values that a client binds to a program's `$name` parameters.
+//!
+//! One thread reads a request and another runs its program. So names and texts lie in one piece of
+//! memory between them, and a text becomes a value of its own where the program runs: what it puts may
+//! stay in the store for years, and pieces that threads of connections made, among what they made for a
+//! moment, would leave the node's memory full of holes.
+
+use super::value::Value;
+use std::convert::Infallible;
+use std::fmt;
+use std::ops::Range;
+
+/// Values that the client binds to a program's `$name` parameters, by name without the `$`.
+#[derive(Clone, Default)]
+pub struct Params {
+    /// The names and texts of all.
+    text: String,
+    /// In ascending order of their names.
+    bound: Vec<Bound>,
+}
+
+/// A name with its value; names and texts are places in [`Params::text`].
+#[derive(Clone)]
+struct Bound {
+    name: Range<usize>,
+    value: Packed,
+}
+
+#[derive(Clone)]
+enum Packed {
+    Text(Range<usize>),
+    Number(i64),
+    Truth(bool),
+}
+
+/// A [`Value`] where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueRef<'a> {
+    /// See [`Value::Text`].
+    Text(&'a str),
+    /// See [`Value::Number`].
+    Number(i64),
+    /// See [`Value::Truth`].
+    Truth(bool),
+}
+
+impl From<ValueRef<'_>> for Value {
+    fn from(value: ValueRef<'_>) -> Value {
+        match value {
+            ValueRef::Text(text) => Value::Text(text.into()),
+            ValueRef::Number(number) => Value::Number(number),
+            ValueRef::Truth(truth) => Value::Truth(truth),
+        }
+    }
+}
+
+/// What a parameter can be bound to.
+pub trait Bindable {
+    /// The value.
+    fn value(&self) -> ValueRef<'_>;
+}
+
+impl Bindable for Value {
+    fn value(&self) -> ValueRef<'_> {
+        match self {
+            Value::Text(text) => ValueRef::Text(text.as_str()),
+            Value::Number(number) => ValueRef::Number(*number),
+            Value::Truth(truth) => ValueRef::Truth(*truth),
+        }
+    }
+}
+
+impl Bindable for &str {
+    fn value(&self) -> ValueRef<'_> {
+        ValueRef::Text(self)
+    }
+}
+
+impl Params {
+    /// No parameters.
+    pub fn new() -> Params {
+        Params::default()
+    }
+
+    /// These values by their names; of several with one name the last one. There is room for `count`
+    /// of them at first, and for `bytes` of their names and texts.
+    ///
+    /// # Errors
+    /// The first that is among them.
+    pub fn try_collect<'a, E>(
+        count: usize,
+        bytes: usize,
+        pairs: impl IntoIterator<Item = Result<(&'a str, ValueRef<'a>), E>>,
+    ) -> Result<Params, E> {
+        let mut params =
+            Params { text: String::with_capacity(bytes), bound: Vec::with_capacity(count) };
+        let mut is_sorted = true;
+        for pair in pairs {
+            let (name, value) = pair?;
+            is_sorted &= params.bound.last().is_none_or(|last| params.at(&last.name) < name);
+            let name = params.append(name);
+            let value = match value {
+                ValueRef::Text(text) => Packed::Text(params.append(text)),
+                ValueRef::Number(number) => Packed::Number(number),
+                ValueRef::Truth(truth) => Packed::Truth(truth),
+            };
+            params.bound.push(Bound { name, value });
+        }
+        if !is_sorted {
+            params.sort();
+        }
+        Ok(params)
+    }
+
+    /// The value of this name, if it is bound.
+    pub fn get(&self, name: &str) -> Option<ValueRef<'_>> {
+        let found = self.bound.binary_search_by(|bound| self.at(&bound.name).cmp(name));
+        found.ok().map(|place| self.value(&self.bound[place]))
+    }
+
+    /// Names and values in ascending order of names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> + Clone {
+        self.bound.iter().map(|bound| (self.at(&bound.name), self.value(bound)))
+    }
+
+    fn append(&mut self, text: &str) -> Range<usize> {
+        let start = self.text.len();
+        self.text.push_str(text);
+        start..self.text.len()
+    }
+
+    fn at(&self, place: &Range<usize>) -> &str {
+        &self.text[place.clone()]
+    }
+
+    fn value(&self, bound: &Bound) -> ValueRef<'_> {
+        match &bound.value {
+            Packed::Text(place) => ValueRef::Text(self.at(place)),
+            Packed::Number(number) => ValueRef::Number(*number),
+            Packed::Truth(truth) => ValueRef::Truth(*truth),
+        }
+    }
+
+    fn sort(&mut self) {
+        let text = &self.text;
+        self.bound.sort_by(|a, b| text[a.name.clone()].cmp(&text[b.name.clone()]));
+        self.bound.dedup_by(|later, kept| {
+            let is_same = text[later.name.clone()] == text[kept.name.clone()];
+            if is_same {
+                // Those of one name are still in the order in which they came.
+                std::mem::swap(later, kept);
+            }
+            is_same
+        });
+    }
+}
+
+impl<N: AsRef<str>, V: Bindable> FromIterator<(N, V)> for Params {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Params {
+        let pairs: Vec<(N, V)> = pairs.into_iter().collect();
+        let borrowed = pairs.iter().map(|(name, value)| Ok((name.as_ref(), value.value())));
+        match Params::try_collect::<Infallible>(pairs.len(), 0, borrowed) {
+            Ok(params) => params,
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl PartialEq for Params {
+    fn eq(&self, other: &Params) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Params {}
+
+impl fmt::Debug for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_found_by_their_names_and_come_in_their_order() {
+        let values = [Value::from("text"), Value::from(-7), Value::from(true), Value::from("")];
+        let params: Params = ["b", "", "d", "c"].into_iter().zip(values).collect();
+        let [text, number, truth, empty] = [
+            ValueRef::Text("text"),
+            ValueRef::Number(-7),
+            ValueRef::Truth(true),
+            ValueRef::Text(""),
+        ];
+        let expected = [("", number), ("b", text), ("c", empty), ("d", truth)];
+        assert_eq!(params.iter().collect::<Vec<_>>(), expected);
+        for (name, value) in expected {
+            assert_eq!(params.get(name), Some(value));
+        }
+        for name in ["a", "bb", "e"] {
+            assert_eq!(params.get(name), None);
+        }
+        assert_eq!(Params::new().get(""), None);
+    }
+
+    #[test]
+    fn of_several_with_one_name_the_last_is_bound() {
+        let collect =
+            |pairs: &[(&str, i64)]| pairs.iter().map(|(n, v)| (*n, Value::from(*v))).collect();
+        let params: Params = collect(&[("b", 1), ("a", 2), ("b", 3), ("a", 4), ("a", 5)]);
+        assert_eq!(params, collect(&[("a", 5), ("b", 3)]));
+        let params: Params = collect(&[("a", 1), ("a", 2)]);
+        assert_eq!(params.get("a"), Some(ValueRef::Number(2)));
+        assert_ne!(params, collect(&[("a", 1)]));
+    }
+}
