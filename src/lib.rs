@@ -6,6 +6,7 @@ pub mod client;
 pub mod history;
 pub mod kv;
 pub mod lang;
+mod leaf_map;
 pub mod limits;
 pub mod lpaxos;
 pub mod security;

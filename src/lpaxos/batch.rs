@@ -5,6 +5,7 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
+use std::hash::Hash;
 use std::iter::Peekable;
 use std::ops::Bound;
 
@@ -60,7 +61,7 @@ pub struct Row<'a, K, V> {
     pub version: Slot,
 }
 
-impl<'a, K: Ord + Clone, V: Clone> Batch<'a, K, V> {
+impl<'a, K: Ord + Hash + Clone, V: Clone> Batch<'a, K, V> {
     /// An empty batch over `base`.
     pub fn new(base: &'a Replica<K, V>) -> Batch<'a, K, V> {
         Batch { base, before: None, draft: Draft::default() }
@@ -87,7 +88,7 @@ impl<'a, K: Ord + Clone, V: Clone> Batch<'a, K, V> {
     }
 
     /// The value of `key`, if it has one.
-    pub fn get<Q: ?Sized + Ord>(&self, key: &Q) -> Option<&V>
+    pub fn get<Q: ?Sized + Ord + Hash>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
@@ -98,7 +99,7 @@ impl<'a, K: Ord + Clone, V: Clone> Batch<'a, K, V> {
     }
 
     /// The value of `key` without the batch's writes.
-    fn get_below<Q: ?Sized + Ord>(&self, key: &Q) -> Option<&V>
+    fn get_below<Q: ?Sized + Ord + Hash>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {

@@ -3,6 +3,7 @@
 //! Every change of the durable state is a [`Record`]. The running node and a start-up that replays
 //! a journal apply records by the same function, so they cannot come to different states.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use super::ballot::{Ballot, Slot};
@@ -43,13 +44,13 @@ pub enum Record<K, V> {
     DropTombstones(Slot),
 }
 
-impl<K: Ord + Clone, V: Clone> Default for Durable<K, V> {
+impl<K: Ord + Hash + Clone, V: Clone> Default for Durable<K, V> {
     fn default() -> Self {
         Durable { promised: Ballot::ZERO, accepted: None, replica: Replica::default() }
     }
 }
 
-impl<K: Ord + Clone, V: Clone> Durable<K, V> {
+impl<K: Ord + Hash + Clone, V: Clone> Durable<K, V> {
     /// The slot of the accepted proposal; zero without one.
     pub fn accepted_slot(&self) -> Slot {
         self.accepted.as_ref().map_or(Slot::ZERO, |proposal| proposal.slot)

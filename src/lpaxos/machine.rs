@@ -5,6 +5,7 @@
 //! replicated, so `run` may depend on anything, clocks and chance included.
 
 use std::fmt::Debug;
+use std::hash::Hash;
 
 use super::ballot::Slot;
 use super::batch::Batch;
@@ -25,7 +26,7 @@ pub struct Position {
 /// A store that LPaxos replicates.
 pub trait Machine {
     /// Keys of entries.
-    type Key: Ord + Clone + Debug;
+    type Key: Ord + Hash + Clone + Debug;
     /// Values of entries.
     type Value: Clone + PartialEq + Debug;
     /// What clients ask for.

@@ -6,11 +6,13 @@
 //! `floor`: an old one would hide from a full copy that its key was set and deleted again since.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::hash::Hash;
 use std::ops::Bound;
 
 use super::ballot::Slot;
 use super::patch::{Entry, Page, Patch};
+use crate::leaf_map::LeafMap;
 
 /// How many slots below `complete` a tombstone must be to be dropped (P11; one less is not safe).
 pub(super) const TOMBSTONE_DISTANCE: u64 = 2;
@@ -37,17 +39,17 @@ pub struct PageLimits {
 /// The versioned map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replica<K, V> {
-    entries: BTreeMap<K, Entry<V>>,
+    entries: LeafMap<K, Entry<V>>,
     /// Every tombstone of `entries` by its version, so that old ones are found without a walk.
     tombstones: BTreeSet<(Slot, K)>,
     complete: Slot,
     floor: Slot,
 }
 
-impl<K: Ord + Clone, V: Clone> Default for Replica<K, V> {
+impl<K: Ord + Hash + Clone, V: Clone> Default for Replica<K, V> {
     fn default() -> Self {
         Replica {
-            entries: BTreeMap::new(),
+            entries: LeafMap::default(),
             tombstones: BTreeSet::new(),
             complete: Slot::ZERO,
             floor: Slot::ZERO,
@@ -55,7 +57,7 @@ impl<K: Ord + Clone, V: Clone> Default for Replica<K, V> {
     }
 }
 
-impl<K: Ord + Clone, V: Clone> Replica<K, V> {
+impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
     /// The replica that holds just these entries, for a start-up that reads them back; fastest when
     /// they come in ascending order of keys. Tombstones at or below `floor`, which older versions left
     /// behind, are dropped (P11).
@@ -70,7 +72,7 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
         assert!(floor <= complete, "floor {floor} above complete {complete}");
         let is_kept = |entry: &Entry<V>| entry.value.is_some() || entry.version > floor;
         let entries = entries.into_iter().filter(|(_, entry)| is_kept(entry));
-        let entries: BTreeMap<K, Entry<V>> = entries.collect();
+        let entries: LeafMap<K, Entry<V>> = entries.collect();
         let tombstones = entries
             .iter()
             .filter(|(_, entry)| entry.value.is_none())
@@ -90,7 +92,7 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
     }
 
     /// The value of `key`, if it has one.
-    pub fn get<Q: ?Sized + Ord>(&self, key: &Q) -> Option<&V>
+    pub fn get<Q: ?Sized + Ord + Hash>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
@@ -98,7 +100,7 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
     }
 
     /// The entry of `key`, tombstones included.
-    pub fn entry<Q: ?Sized + Ord>(&self, key: &Q) -> Option<&Entry<V>>
+    pub fn entry<Q: ?Sized + Ord + Hash>(&self, key: &Q) -> Option<&Entry<V>>
     where
         K: Borrow<Q>,
     {
@@ -128,7 +130,7 @@ impl<K: Ord + Clone, V: Clone> Replica<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.entries.range::<Q, _>(bounds)
+        self.entries.range(bounds)
     }
 
     /// P5: reflects the decree of `slot`; nothing happens when it is reflected already.

@@ -5,6 +5,7 @@
 //! fault is seen whenever it is there, this looks at the rule itself and not for the harm.
 
 use std::collections::BTreeMap;
+use std::hash::Hash;
 
 use crate::lpaxos::{Ballot, Durable, Message, Slot};
 
@@ -89,7 +90,7 @@ impl Audit {
     ///
     /// # Errors
     /// When it tells what is not durable: a promise (P1, P2, P8), a vote (P4), how far the node is.
-    pub(super) fn leaves<K: Ord + Clone, V: Clone>(
+    pub(super) fn leaves<K: Ord + Hash + Clone, V: Clone>(
         &mut self,
         from: usize,
         message: &Message<K, V>,

@@ -2,6 +2,7 @@
 //! promise was made (P2), or a recovery would put together a state that never was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
 use std::ops::Bound;
 
 use crate::lpaxos::{
@@ -28,7 +29,7 @@ pub(super) struct Pages<K, V> {
     promised: BTreeMap<(usize, Ballot), Promised<K, V>>,
 }
 
-impl<K: Ord + Clone, V: Clone + PartialEq> Pages<K, V> {
+impl<K: Ord + Hash + Clone, V: Clone + PartialEq> Pages<K, V> {
     /// No promise yet.
     pub(super) fn new() -> Pages<K, V> {
         Pages { asked: BTreeMap::new(), over: BTreeSet::new(), promised: BTreeMap::new() }

@@ -2,6 +2,7 @@
 
 use super::coverage::{Coverage, Path};
 use crate::lpaxos::{Answer, Durable, Message, Previous, Record};
+use std::hash::Hash;
 
 /// Counts what a message shows.
 pub(super) fn message<K, V>(message: &Message<K, V>, coverage: &mut Coverage) {
@@ -41,7 +42,7 @@ pub(super) fn message<K, V>(message: &Message<K, V>, coverage: &mut Coverage) {
 }
 
 /// Counts what a record shows before it is applied to the disk.
-pub(super) fn record<K: Ord + Clone, V: Clone>(
+pub(super) fn record<K: Ord + Hash + Clone, V: Clone>(
     record: &Record<K, V>,
     disk: &Durable<K, V>,
     coverage: &mut Coverage,
