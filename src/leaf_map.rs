@@ -1,9 +1,10 @@
 //! An ordered map of many short entries, for a store whose entries are in no cache.
 //!
 //! A search in a [`BTreeMap`] of them looks at some keys in each of five or six nodes, and most of what it
-//! takes is waiting for memory. Here a `BTreeMap` leads to leaves of up to 64 entries, and is so small that
-//! it stays in a cache. In a leaf a byte of each key's hash, its tag, says where to look: so a search waits
-//! for the tags and for the entry, and for nothing else. And leaves that are filled in order are full.
+//! takes is waiting for memory. Here a `BTreeMap` leads to leaves of up to 64 entries, and of a million
+//! entries it is so small that it stays in a cache. In a leaf a byte of each key's hash, its tag, says where to look: so a search waits
+//! for the tags and for the entry, and for nothing else. And leaves above all others are full once
+//! they were filled in order.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, btree_map};
@@ -92,15 +93,28 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         if leaf.rows.len() < MOST {
             return leaf.insert(row, key, value);
         }
-        // What comes in order leaves full leaves behind.
-        let middle = if row == MOST { MOST } else { MOST / 2 };
-        let mut after = leaf.split_off(middle);
-        match row.checked_sub(middle) {
+        if row == MOST {
+            return self.insert_after_full(key, value);
+        }
+        let mut after = leaf.split_off(MOST / 2);
+        match row.checked_sub(MOST / 2) {
             Some(row) => after.insert(row, key, value),
             None => leaf.insert(row, key, value),
         }
         let first = after.rows[0].0.clone();
         self.leaves.insert(first, after);
+    }
+
+    /// Inserts an entry after all of its leaf, which is full: before all of the next one, if that has room, or
+    /// each of many that descend to here would be a leaf of its own.
+    fn insert_after_full(&mut self, key: K, value: V) {
+        let mut after = self.leaves.range::<K, _>((Bound::Excluded(&key), Bound::Unbounded));
+        let next = after.next().filter(|(_, next)| next.rows.len() < MOST);
+        let next = next.map(|(first, _)| first.clone());
+        let next = next.and_then(|first| self.leaves.remove(&first));
+        let mut leaf = next.unwrap_or_else(Leaf::new);
+        leaf.insert(0, key.clone(), value);
+        self.leaves.insert(key, leaf);
     }
 
     /// Takes `key` out.
@@ -191,6 +205,7 @@ where
 
 impl<K: Ord + Hash + Clone, V, const MOST: usize> Leaf<K, V, MOST> {
     fn new() -> Self {
+        const { assert!(MOST >= 2, "a full leaf is split into two") };
         Leaf { tags: [0; MOST], rows: Vec::new() }
     }
 
@@ -218,7 +233,11 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> Leaf<K, V, MOST> {
 
     fn remove(&mut self, row: usize) -> (K, V) {
         self.tags.copy_within(row + 1..self.rows.len(), row);
-        self.rows.remove(row)
+        let removed = self.rows.remove(row);
+        if self.rows.capacity() - self.rows.len() >= MOST / 4 {
+            self.rows.shrink_to(self.rows.len() + MOST / 8);
+        }
+        removed
     }
 
     /// Takes the entries from `row` on.
@@ -317,8 +336,8 @@ impl<K, V, const MOST: usize> DoubleEndedIterator for Range<'_, K, V, MOST> {
     }
 }
 
-/// A byte that two keys seldom have in common. Whoever makes keys that have makes searches look at more of
-/// the 64 keys of a leaf, no more.
+/// A byte that two keys seldom have in common. Keys that were made to share it cost a search no more than
+/// looking at each of a leaf's.
 fn tag<Q: Hash + ?Sized>(key: &Q) -> u8 {
     let mut tagger = Tagger(0);
     key.hash(&mut tagger);
@@ -357,11 +376,11 @@ mod tests {
 
     type Small = LeafMap<u8, u32, 4>;
 
-    fn check(map: &Small) {
+    fn check<const MOST: usize>(map: &LeafMap<u8, u32, MOST>) {
         let mut above: Option<u8> = None;
         for (bound, leaf) in &map.leaves {
             let keys: Vec<u8> = leaf.rows.iter().map(|(key, _)| *key).collect();
-            assert!(!keys.is_empty() && keys.len() <= 4 && keys.is_sorted(), "{keys:?}");
+            assert!(!keys.is_empty() && keys.len() <= MOST && keys.is_sorted(), "{keys:?}");
             assert!(above.is_none_or(|above| above < *bound) && *bound <= keys[0], "{bound}");
             assert!(keys.iter().zip(leaf.tags).all(|(key, its)| tag(key) == its));
             above = keys.last().copied();
@@ -400,42 +419,54 @@ mod tests {
             to in bound(),
             turns in prop::collection::vec(any::<bool>(), 60),
         ) {
-            let (mut map, mut model) = (Small::default(), BTreeMap::new());
-            for step in steps {
-                match step {
-                    Step::Insert(key, value) => {
-                        map.insert(key, value);
-                        model.insert(key, value);
-                    }
-                    Step::Change(key, value) => {
-                        let (own, other) = (map.get_mut(&key), model.get_mut(&key));
-                        prop_assert_eq!(own.is_some(), other.is_some());
-                        [own, other].into_iter().flatten().for_each(|held| *held = value);
-                    }
-                    Step::Remove(key) => prop_assert_eq!(map.remove(&key), model.remove(&key)),
-                }
-                check(&map);
-            }
-            prop_assert!((0..60).all(|key| map.get(&key) == model.get(&key)));
-            prop_assert!(map.iter().eq(&model) && map.iter().rev().eq(model.iter().rev()));
-            let again: Small = model.clone().into_iter().collect();
-            prop_assert!(map == again && map.clone() == map);
-            prop_assert_eq!(format!("{map:?}"), format!("{model:?}"));
+            same_as_a_btree_map::<4>(&steps, (from, to), &turns)?;
+            same_as_a_btree_map::<16>(&steps, (from, to), &turns)?;
+        }
+    }
 
-            let bounds = (from.as_ref(), to.as_ref());
-            let mut rows: Vec<_> =
-                model.iter().filter(|(key, _)| std::ops::RangeBounds::contains(&bounds, *key)).collect();
-            let mut range = map.range(bounds);
-            for turn in turns {
-                if rows.is_empty() {
-                    prop_assert_eq!((range.next(), range.next_back()), (None, None));
-                } else if turn {
-                    prop_assert_eq!(range.next(), Some(rows.remove(0)));
-                } else {
-                    prop_assert_eq!(range.next_back(), rows.pop());
+    fn same_as_a_btree_map<const MOST: usize>(
+        steps: &[Step],
+        (from, to): (Bound<u8>, Bound<u8>),
+        turns: &[bool],
+    ) -> Result<(), TestCaseError> {
+        let (mut map, mut model) = (LeafMap::<u8, u32, MOST>::default(), BTreeMap::new());
+        for step in steps {
+            match *step {
+                Step::Insert(key, value) => {
+                    map.insert(key, value);
+                    model.insert(key, value);
                 }
+                Step::Change(key, value) => {
+                    let (own, other) = (map.get_mut(&key), model.get_mut(&key));
+                    prop_assert_eq!(own.is_some(), other.is_some());
+                    [own, other].into_iter().flatten().for_each(|held| *held = value);
+                }
+                Step::Remove(key) => prop_assert_eq!(map.remove(&key), model.remove(&key)),
+            }
+            check(&map);
+        }
+        prop_assert!((0..60).all(|key| map.get(&key) == model.get(&key)));
+        prop_assert!(map.iter().eq(&model) && map.iter().rev().eq(model.iter().rev()));
+        let again: LeafMap<u8, u32, MOST> = model.clone().into_iter().collect();
+        prop_assert!(map == again && map.clone() == map);
+        prop_assert_eq!(format!("{map:?}"), format!("{model:?}"));
+
+        let bounds = (from.as_ref(), to.as_ref());
+        let mut rows: Vec<_> = model
+            .iter()
+            .filter(|(key, _)| std::ops::RangeBounds::contains(&bounds, *key))
+            .collect();
+        let mut range = map.range(bounds);
+        for turn in turns {
+            if rows.is_empty() {
+                prop_assert_eq!((range.next(), range.next_back()), (None, None));
+            } else if *turn {
+                prop_assert_eq!(range.next(), Some(rows.remove(0)));
+            } else {
+                prop_assert_eq!(range.next_back(), rows.pop());
             }
         }
+        Ok(())
     }
 
     #[test]
@@ -447,6 +478,16 @@ mod tests {
             check(&map);
         }
         assert!(map.len() == 5 && map.leaves.len() < 5, "{map:?}");
+    }
+
+    #[test]
+    fn what_descends_fills_the_leaves_too() {
+        let mut map: Small = (0..4).map(|key| (key, 0)).collect();
+        for key in (20..60).rev() {
+            map.insert(key, 0);
+            check(&map);
+        }
+        assert!(map.len() == 44 && map.leaves.len() == 11, "{map:?}");
     }
 
     #[test]

@@ -17,7 +17,8 @@ pub const NESTING: u8 = 64;
 pub const STEPS: u32 = 250_000;
 
 /// Bytes copied, compared or searched for the price of one step. It makes long texts pay for the
-/// work they are, and bounds the memory of all texts that a run makes.
+/// work they are, and bounds the memory of all texts that a run makes; its parameters, which are
+/// copied once, are bounded by the request's size.
 pub const BYTES_PER_STEP: usize = 64;
 
 /// A key, in bytes. Keys are names: they are kept in memory, compared often and sent whole.

@@ -1,7 +1,7 @@
 //! Requests of clients, from the wire, by hand: a message made for each of them would be a dozen pieces
 //! of memory, and an empty parameter would cost as much as a full one.
 //!
-//! As protobuf has it, of a field that comes twice the last one counts, and a field of another kind than it
+//! Of a field that comes twice the last one counts, a message as a whole; and a field of another kind than it
 //! should be is one that this version does not know.
 
 use super::error::WireError;
@@ -77,7 +77,7 @@ impl Body<'_> {
     }
 }
 
-/// A number of 32 bits; what is larger is asked for no less than the largest.
+/// A number of 32 bits. A larger one counts as the largest, where protobuf would cut it off.
 fn at_most_32_bits(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -9,7 +9,7 @@ use crate::kv::SessionNumber;
 use crate::lang::{Params, ValueRef};
 use crate::limits::MAX_REQUEST_FRAME_BYTES;
 
-/// The request as a frame; an error when it is larger than a server takes.
+/// The request as a frame; an error when that has more bytes than a server takes.
 pub fn encode_request(request: &ClientRequest) -> Result<Vec<u8>, WireError> {
     let (field, body_size) = match &request.body {
         RequestBody::Execute { program, params, session } => {

@@ -8,6 +8,7 @@ pub(crate) mod judge;
 pub(crate) mod model;
 pub(crate) mod task;
 
+use std::fmt;
 use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -76,8 +77,12 @@ impl Process {
 
     /// Waits for the process to end.
     pub(crate) fn wait(mut self) -> Ended {
-        let what = format!("the process {} to end:\n{}", self.id(), self.log());
-        let status = eventually(&what, || self.child.try_wait().unwrap());
+        // What it wrote until nobody waits any longer.
+        let (id, path) = (self.id(), self.log.clone());
+        let what = fmt::from_fn(|f| {
+            write!(f, "the process {id} to end:\n{}", fs::read_to_string(&path).unwrap())
+        });
+        let status = eventually(what, || self.child.try_wait().unwrap());
         Ended { code: status.code(), log: self.log() }
     }
 
