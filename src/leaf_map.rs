@@ -2,9 +2,9 @@
 //!
 //! A search in a [`BTreeMap`] of them looks at some keys in each of five or six nodes, and most of what it
 //! takes is waiting for memory. Here a `BTreeMap` leads to leaves of up to 64 entries, and of a million
-//! entries it is so small that it stays in a cache. In a leaf a byte of each key's hash, its tag, says where to look: so a search waits
-//! for the tags and for the entry, and for nothing else. And leaves above all others are full once
-//! they were filled in order.
+//! entries it is so small that it stays in a cache. In a leaf a byte of each key's hash, its tag, says
+//! where to look: so a search waits for the tags and for the entry, and for nothing else. And leaves
+//! above all others are full once they were filled in order.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, btree_map};
@@ -55,8 +55,17 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         K: Borrow<Q>,
         Q: Ord + Hash + ?Sized,
     {
-        let (_, leaf) = self.leaves.range((Bound::Unbounded, Bound::Included(key))).next_back()?;
+        let (_, leaf) = self.leaf(key)?;
         leaf.find(key).map(|row| &leaf.rows[row].1)
+    }
+
+    /// The leaf that `key` belongs to, unless it is below all leaves.
+    fn leaf<Q>(&self, key: &Q) -> Option<(&K, &Leaf<K, V, MOST>)>
+    where
+        K: Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
+        self.leaves.range((Bound::Unbounded, Bound::Included(key))).next_back()
     }
 
     /// The value of `key`, to be changed.
@@ -96,7 +105,7 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         if row == MOST {
             return self.insert_after_full(key, value);
         }
-        let mut after = leaf.split_off(MOST / 2);
+        let mut after = leaf.split();
         match row.checked_sub(MOST / 2) {
             Some(row) => after.insert(row, key, value),
             None => leaf.insert(row, key, value),
@@ -166,9 +175,7 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
     {
         let (from, to) = bounds;
         let first = match from {
-            Bound::Included(key) | Bound::Excluded(key) => {
-                self.leaves.range((Bound::Unbounded, Bound::Included(key))).next_back()
-            }
+            Bound::Included(key) | Bound::Excluded(key) => self.leaf(key),
             Bound::Unbounded => None,
         };
         let first = first.map_or(Bound::Unbounded, |(first, _)| Bound::Included(first.borrow()));
@@ -191,7 +198,7 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
     }
 }
 
-/// The leaf that `key` belongs to, unless it is below all leaves.
+/// [`LeafMap::leaf`], to be changed, while the rest of the map can be as well.
 fn leaf_mut<'a, K, Q, V, const MOST: usize>(
     leaves: &'a mut BTreeMap<K, Leaf<K, V, MOST>>,
     key: &Q,
@@ -240,11 +247,11 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> Leaf<K, V, MOST> {
         removed
     }
 
-    /// Takes the entries from `row` on.
-    fn split_off(&mut self, row: usize) -> Self {
+    /// Takes the upper half of a full leaf.
+    fn split(&mut self) -> Self {
         let mut after = Leaf::new();
-        after.tags[..self.rows.len() - row].copy_from_slice(&self.tags[row..self.rows.len()]);
-        after.rows = self.rows.split_off(row);
+        after.tags[..MOST - MOST / 2].copy_from_slice(&self.tags[MOST / 2..]);
+        after.rows = self.rows.split_off(MOST / 2);
         self.rows.shrink_to(MOST / 2 + MOST / 8);
         after
     }
@@ -370,131 +377,5 @@ impl Hasher for Tagger {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    type Small = LeafMap<u8, u32, 4>;
-
-    fn check<const MOST: usize>(map: &LeafMap<u8, u32, MOST>) {
-        let mut above: Option<u8> = None;
-        for (bound, leaf) in &map.leaves {
-            let keys: Vec<u8> = leaf.rows.iter().map(|(key, _)| *key).collect();
-            assert!(!keys.is_empty() && keys.len() <= MOST && keys.is_sorted(), "{keys:?}");
-            assert!(above.is_none_or(|above| above < *bound) && *bound <= keys[0], "{bound}");
-            assert!(keys.iter().zip(leaf.tags).all(|(key, its)| tag(key) == its));
-            above = keys.last().copied();
-        }
-        assert_eq!(map.len(), map.leaves.values().map(|leaf| leaf.rows.len()).sum::<usize>());
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Insert(u8, u32),
-        Change(u8, u32),
-        Remove(u8),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            3 => (0..60_u8, any::<u32>()).prop_map(|(key, value)| Step::Insert(key, value)),
-            1 => (0..60_u8, any::<u32>()).prop_map(|(key, value)| Step::Change(key, value)),
-            2 => (0..60_u8).prop_map(Step::Remove),
-        ]
-    }
-
-    fn bound() -> impl Strategy<Value = Bound<u8>> {
-        prop_oneof![
-            (0..60_u8).prop_map(Bound::Included),
-            (0..60_u8).prop_map(Bound::Excluded),
-            Just(Bound::Unbounded),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn it_is_the_map_that_a_btree_map_is(
-            steps in prop::collection::vec(step(), 0..200),
-            from in bound(),
-            to in bound(),
-            turns in prop::collection::vec(any::<bool>(), 60),
-        ) {
-            same_as_a_btree_map::<4>(&steps, (from, to), &turns)?;
-            same_as_a_btree_map::<16>(&steps, (from, to), &turns)?;
-        }
-    }
-
-    fn same_as_a_btree_map<const MOST: usize>(
-        steps: &[Step],
-        (from, to): (Bound<u8>, Bound<u8>),
-        turns: &[bool],
-    ) -> Result<(), TestCaseError> {
-        let (mut map, mut model) = (LeafMap::<u8, u32, MOST>::default(), BTreeMap::new());
-        for step in steps {
-            match *step {
-                Step::Insert(key, value) => {
-                    map.insert(key, value);
-                    model.insert(key, value);
-                }
-                Step::Change(key, value) => {
-                    let (own, other) = (map.get_mut(&key), model.get_mut(&key));
-                    prop_assert_eq!(own.is_some(), other.is_some());
-                    [own, other].into_iter().flatten().for_each(|held| *held = value);
-                }
-                Step::Remove(key) => prop_assert_eq!(map.remove(&key), model.remove(&key)),
-            }
-            check(&map);
-        }
-        prop_assert!((0..60).all(|key| map.get(&key) == model.get(&key)));
-        prop_assert!(map.iter().eq(&model) && map.iter().rev().eq(model.iter().rev()));
-        let again: LeafMap<u8, u32, MOST> = model.clone().into_iter().collect();
-        prop_assert!(map == again && map.clone() == map);
-        prop_assert_eq!(format!("{map:?}"), format!("{model:?}"));
-
-        let bounds = (from.as_ref(), to.as_ref());
-        let mut rows: Vec<_> = model
-            .iter()
-            .filter(|(key, _)| std::ops::RangeBounds::contains(&bounds, *key))
-            .collect();
-        let mut range = map.range(bounds);
-        for turn in turns {
-            if rows.is_empty() {
-                prop_assert_eq!((range.next(), range.next_back()), (None, None));
-            } else if *turn {
-                prop_assert_eq!(range.next(), Some(rows.remove(0)));
-            } else {
-                prop_assert_eq!(range.next_back(), rows.pop());
-            }
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn what_comes_in_order_fills_the_leaves_and_what_goes_leaves_none_empty() {
-        let mut map: Small = (0..40).map(|key| (key, 0)).collect();
-        assert!(map.leaves.len() == 10 && map.leaves.values().all(|leaf| leaf.rows.len() == 4));
-        for key in (0..40).filter(|key| key % 8 != 0) {
-            assert_eq!(map.remove(&key), Some(0));
-            check(&map);
-        }
-        assert!(map.len() == 5 && map.leaves.len() < 5, "{map:?}");
-    }
-
-    #[test]
-    fn what_descends_fills_the_leaves_too() {
-        let mut map: Small = (0..4).map(|key| (key, 0)).collect();
-        for key in (20..60).rev() {
-            map.insert(key, 0);
-            check(&map);
-        }
-        assert!(map.len() == 44 && map.leaves.len() == 11, "{map:?}");
-    }
-
-    #[test]
-    fn keys_of_one_tag_are_told_apart() {
-        let first = tag(&0_u64);
-        let same: Vec<u64> = (0..20_000).filter(|key| tag(key) == first).take(50).collect();
-        let map: LeafMap<u64, u64> = same.iter().map(|key| (*key, *key)).collect();
-        assert!(same.len() == 50 && same.iter().all(|key| map.get(key) == Some(key)));
-    }
-}
+#[path = "leaf_map_tests.rs"]
+mod tests;

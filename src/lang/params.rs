@@ -6,7 +6,6 @@
 //! moment, would leave the node's memory full of holes.
 
 use super::value::Value;
-use std::convert::Infallible;
 use std::fmt;
 use std::ops::Range;
 
@@ -94,21 +93,11 @@ impl Params {
     ) -> Result<Params, E> {
         let mut params =
             Params { text: String::with_capacity(bytes), bound: Vec::with_capacity(count) };
-        let mut is_sorted = true;
         for pair in pairs {
             let (name, value) = pair?;
-            is_sorted &= params.bound.last().is_none_or(|last| params.at(&last.name) < name);
-            let name = params.append(name);
-            let value = match value {
-                ValueRef::Text(text) => Packed::Text(params.append(text)),
-                ValueRef::Number(number) => Packed::Number(number),
-                ValueRef::Truth(truth) => Packed::Truth(truth),
-            };
-            params.bound.push(Bound { name, value });
+            params.push(name, value);
         }
-        if !is_sorted {
-            params.sort();
-        }
+        params.sort();
         Ok(params)
     }
 
@@ -121,6 +110,17 @@ impl Params {
     /// Names and values in ascending order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> + Clone {
         self.bound.iter().map(|bound| (self.at(&bound.name), self.value(bound)))
+    }
+
+    /// Adds a value after all others; to be sorted in the end.
+    fn push(&mut self, name: &str, value: ValueRef<'_>) {
+        let name = self.append(name);
+        let value = match value {
+            ValueRef::Text(text) => Packed::Text(self.append(text)),
+            ValueRef::Number(number) => Packed::Number(number),
+            ValueRef::Truth(truth) => Packed::Truth(truth),
+        };
+        self.bound.push(Bound { name, value });
     }
 
     fn append(&mut self, text: &str) -> Range<usize> {
@@ -141,8 +141,10 @@ impl Params {
         }
     }
 
+    /// Puts the values in the order of their names; of several with one name the last one stays.
     fn sort(&mut self) {
         let text = &self.text;
+        // Stable, and one walk where they are in order already, as they nearly always are.
         self.bound.sort_by(|a, b| text[a.name.clone()].cmp(&text[b.name.clone()]));
         self.bound.dedup_by(|later, kept| {
             let is_same = text[later.name.clone()] == text[kept.name.clone()];
@@ -157,12 +159,12 @@ impl Params {
 
 impl<N: AsRef<str>, V: Bindable> FromIterator<(N, V)> for Params {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Params {
-        let pairs: Vec<(N, V)> = pairs.into_iter().collect();
-        let borrowed = pairs.iter().map(|(name, value)| Ok((name.as_ref(), value.value())));
-        match Params::try_collect::<Infallible>(pairs.len(), 0, borrowed) {
-            Ok(params) => params,
-            Err(never) => match never {},
+        let mut params = Params::new();
+        for (name, value) in pairs {
+            params.push(name.as_ref(), value.value());
         }
+        params.sort();
+        params
     }
 }
 

@@ -13,7 +13,7 @@ use lattistore::limits::{
 
 use super::workload::{Distribution, Workload};
 
-/// Each key that a put writes has two parameters, of at most eight fields each.
+/// Each key that a put writes has two parameters; so many are half of what a request may have.
 const MOST_WRITES: i64 = MAX_REQUEST_PARAMETERS as i64 / 4;
 /// What a key and its value take in a request besides themselves: names, tags, and the statement.
 const PAIR_OVERHEAD_BYTES: usize = 128;
