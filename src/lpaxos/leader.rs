@@ -187,22 +187,22 @@ impl<M: Machine> Leader<M> {
         self.next.run(machine, queue, &acceptor.durable().replica, before, &self.config);
     }
 
-    /// P6: proposes what ran, if nothing is in flight; gives the slot that it is proposed for.
+    /// P6: proposes what ran, if nothing is in flight; gives whether it did.
     pub(super) fn propose(
         &mut self,
         acceptor: &Acceptor<M>,
         out: &mut Output<M>,
         now_ms: u64,
-    ) -> Option<Slot> {
+    ) -> bool {
         if self.in_flight.is_some() || self.next.is_empty() {
-            return None;
+            return false;
         }
         let replica = &acceptor.durable().replica;
         let before = self.chosen.as_ref().map(|(slot, patch)| Before { slot: *slot, patch });
         let slot = before.as_ref().map_or(replica.complete(), |before| before.slot).next();
         let (patch, batch) = self.next.close(replica, before);
         self.propose_patch(slot, patch, batch, out, now_ms);
-        Some(slot)
+        true
     }
 
     /// Sends the proposal to all; that it is accepted here as well is owed.
@@ -296,7 +296,6 @@ impl<M: Machine> Leader<M> {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         peer.told_complete(accepted.complete);
         peer.accepted_at = peer.accepted_at.max((accepted.ballot, accepted.slot));
-        self.confirm_by_vote(from, accepted.slot);
         let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.slot == accepted.slot);
         if let Some(in_flight) = in_flight {
             in_flight.votes.insert(from);
@@ -314,6 +313,7 @@ impl<M: Machine> Leader<M> {
         // The others may have chosen it before it is accepted here.
         self.settle(acceptor);
         let Some(chosen) = self.in_flight.take() else { return };
+        self.end_voted_round();
         self.chosen = Some((chosen.slot, chosen.patch));
         self.ready = true;
         chosen.batch.into_iter().for_each(|ran| ran.answer(out));

@@ -410,12 +410,13 @@ impl<M: Machine> Node<M> {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);
             let (machine, queue) = (&mut self.machine, &mut self.queue);
             leader.run_ahead(machine, queue, acceptor);
-            let proposed =
-                if may_propose { leader.propose(acceptor, out, self.now_ms) } else { None };
+            let proposed = may_propose && leader.propose(acceptor, out, self.now_ms);
             leader.confirm_reads(queue, proposed, out, self.now_ms);
-            if leader.owes() && !(out.early.is_empty() && out.answers.is_empty()) {
-                // Others wait for these; what is owed comes with the next output.
-                return out.take_independent();
+            // Others wait for these; what is owed comes with the next output. Where reads may run by
+            // then, their answers leave with those that are there: one message for a client of both.
+            let may_read = leader.may_read();
+            if leader.owes() && !(out.early.is_empty() && (may_read || out.answers.is_empty())) {
+                return if may_read { out.take_early() } else { out.take_independent() };
             }
             leader.settle(acceptor);
             leader.answer_reads(&mut self.machine, acceptor, out);

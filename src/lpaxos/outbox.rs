@@ -35,11 +35,12 @@ pub struct Output<M: Machine> {
 impl<M: Machine> Output<M> {
     /// Takes out what depends on no write.
     pub(super) fn take_independent(&mut self) -> Output<M> {
-        Output {
-            early: take(&mut self.early),
-            answers: take(&mut self.answers),
-            ..Output::default()
-        }
+        Output { answers: take(&mut self.answers), ..self.take_early() }
+    }
+
+    /// Takes out what is to be sent before the write.
+    pub(super) fn take_early(&mut self) -> Output<M> {
+        Output { early: take(&mut self.early), ..Output::default() }
     }
 
     /// Whether there is nothing to do.

@@ -12,7 +12,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::acceptor::Acceptor;
-use super::ballot::{NodeId, Slot};
+use super::ballot::NodeId;
 use super::batch::Batch;
 use super::leader::Leader;
 use super::machine::{Machine, Position};
@@ -21,22 +21,20 @@ use super::outbox::Output;
 use super::requests::{Answer, Queue, Waiting, take_if};
 
 /// What the others are asked in a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Question {
     /// `Confirm`, with this number.
-    Confirm(u64),
-    /// To accept the proposal of this slot, which was sent when the round began.
-    Proposal(Slot),
+    Confirm { round: u64, answered: BTreeSet<NodeId>, sent_ms: u64 },
+    /// To accept the proposal in flight, which was first sent when the round began.
+    Proposal,
 }
 
 /// A round that asks whether the ballot still stands (P8), with the reads that wait for it.
 #[derive(Debug)]
 pub(super) struct ConfirmRound<C> {
     question: Question,
-    votes: BTreeSet<NodeId>,
     pub(super) reads: VecDeque<Waiting<C>>,
     pub(super) since_ms: u64,
-    sent_ms: u64,
 }
 
 impl<M: Machine> Leader<M> {
@@ -45,7 +43,7 @@ impl<M: Machine> Leader<M> {
     pub(super) fn confirm_reads(
         &mut self,
         queue: &mut Queue<M::Command>,
-        proposed: Option<Slot>,
+        proposed: bool,
         out: &mut Output<M>,
         now_ms: u64,
     ) {
@@ -53,50 +51,60 @@ impl<M: Machine> Leader<M> {
         if self.confirm.is_some() || queue.reads.is_empty() || !self.ready || !has_room {
             return;
         }
-        let question = match proposed {
-            Some(slot) if self.is_busy() => Question::Proposal(slot),
-            None if self.is_busy() => return,
-            _ => {
+        let question = match self.is_busy() {
+            true if proposed => Question::Proposal,
+            true => return,
+            false => {
                 self.confirm_rounds += 1;
                 let (ballot, round) = (self.ballot, self.confirm_rounds);
                 for node in self.members.others(self.me) {
                     out.early.push((node, Message::Confirm(Confirm { ballot, round })));
                 }
-                Question::Confirm(round)
+                Question::Confirm { round, answered: BTreeSet::from([self.me]), sent_ms: now_ms }
             }
         };
         let reads = queue.reads.drain(..).collect();
-        let votes = BTreeSet::from([self.me]);
-        self.confirm =
-            Some(ConfirmRound { question, votes, reads, since_ms: now_ms, sent_ms: now_ms });
-        self.end_confirmed_round();
+        self.confirm = Some(ConfirmRound { question, reads, since_ms: now_ms });
+        self.end_answered_round();
     }
 
     /// P8: counts an answer to `Confirm`.
     pub(super) fn on_confirmed(&mut self, from: NodeId, confirmed: &Confirm) {
-        if confirmed.ballot == self.ballot {
-            self.count_for(Question::Confirm(confirmed.round), from);
+        if confirmed.ballot == self.ballot
+            && let Some(ConfirmRound { question, .. }) = &mut self.confirm
+            && let Question::Confirm { round, answered, .. } = question
+            && *round == confirmed.round
+        {
+            answered.insert(from);
+            self.end_answered_round();
         }
     }
 
-    /// P8: counts a vote in this ballot, which is an answer too.
-    pub(super) fn confirm_by_vote(&mut self, from: NodeId, slot: Slot) {
-        self.count_for(Question::Proposal(slot), from);
-    }
-
-    fn count_for(&mut self, question: Question, from: NodeId) {
-        if let Some(round) = self.confirm.as_mut().filter(|round| round.question == question) {
-            round.votes.insert(from);
-            self.end_confirmed_round();
-        }
-    }
-
-    /// P8: with a majority the reads of the round may run, and the next round may begin.
-    fn end_confirmed_round(&mut self) {
+    /// P8: with the answers of a majority the reads of the round may run, and the next round may begin.
+    fn end_answered_round(&mut self) {
         let majority = self.members.majority();
-        if let Some(round) = self.confirm.take_if(|round| round.votes.len() >= majority) {
+        self.end_round_if(|question| match question {
+            Question::Confirm { answered, .. } => answered.len() >= majority,
+            Question::Proposal => false,
+        });
+    }
+
+    /// P8: the votes that the proposal in flight is chosen by are answers of a majority. Those of a majority
+    /// with the own node, whose vote need not be durable for this, may be there before; but then the writes
+    /// of the proposal were answered after the reads, and who waits for both would be written to twice.
+    pub(super) fn end_voted_round(&mut self) {
+        self.end_round_if(|question| matches!(question, Question::Proposal));
+    }
+
+    fn end_round_if(&mut self, is_answered: impl Fn(&Question) -> bool) {
+        if let Some(round) = self.confirm.take_if(|round| is_answered(&round.question)) {
             self.confirmed.extend(round.reads);
         }
+    }
+
+    /// Whether there are confirmed reads that did not run yet.
+    pub(super) fn may_read(&self) -> bool {
+        !self.confirmed.is_empty()
     }
 
     /// P8: runs confirmed reads on the chosen state: as many as make a batch, the rest with the next
@@ -141,14 +149,14 @@ impl<M: Machine> Leader<M> {
 
     /// Asks those again who did not answer. A proposal is sent again where proposals are.
     pub(super) fn resend_confirm(&mut self, out: &mut Output<M>, now_ms: u64) {
-        let Some(confirm) = &mut self.confirm else { return };
-        let Question::Confirm(round) = confirm.question else { return };
-        if now_ms.saturating_sub(confirm.sent_ms) < self.config.resend_ms {
+        let Some(ConfirmRound { question, .. }) = &mut self.confirm else { return };
+        let Question::Confirm { round, answered, sent_ms } = question else { return };
+        if now_ms.saturating_sub(*sent_ms) < self.config.resend_ms {
             return;
         }
-        confirm.sent_ms = now_ms;
-        for node in self.members.others(self.me).filter(|n| !confirm.votes.contains(n)) {
-            let confirm = Confirm { ballot: self.ballot, round };
+        *sent_ms = now_ms;
+        for node in self.members.others(self.me).filter(|node| !answered.contains(node)) {
+            let confirm = Confirm { ballot: self.ballot, round: *round };
             out.early.push((node, Message::Confirm(confirm)));
         }
     }
