@@ -63,6 +63,8 @@ pub(crate) struct Cluster {
     pub(crate) disks: BTreeMap<u64, Durable<Register, u64>>,
     pub(crate) wire: Vec<Envelope>,
     pub(crate) answers: BTreeMap<Ticket, Answer<Outcome>>,
+    /// Whose answers left together, oldest first.
+    pub(crate) together: Vec<BTreeSet<Ticket>>,
     /// Pairs (from, to) between which every message is lost.
     pub(crate) cut: BTreeSet<(u64, u64)>,
     /// Who has a slow disk, with the write that it goes on beside.
@@ -123,6 +125,7 @@ impl Cluster {
             disks: (1..=count).map(|node| (node, Durable::default())).collect(),
             wire: Vec::new(),
             answers: BTreeMap::new(),
+            together: Vec::new(),
             cut: BTreeSet::new(),
             slow: BTreeMap::new(),
             ballots: BTreeSet::new(),
@@ -207,6 +210,9 @@ impl Cluster {
                 return;
             }
             self.send(node, out.early);
+            if !out.answers.is_empty() {
+                self.together.push(out.answers.iter().map(|(ticket, _)| *ticket).collect());
+            }
             for (ticket, answer) in out.answers {
                 assert!(self.answers.insert(ticket, answer).is_none(), "{ticket:?} answered twice");
             }

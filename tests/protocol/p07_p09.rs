@@ -1,5 +1,7 @@
 //! P7 reply, P8 read, P9 commit.
 
+use std::collections::BTreeSet;
+
 use lattistore::lpaxos::{Answer, Slot};
 use lattistore::sim::Command;
 
@@ -188,6 +190,23 @@ fn p8_votes_for_the_next_proposal_confirm_the_reads_that_waited_for_it() {
     let outcome = cluster.outcome(read);
     assert!(outcome.read == [Some(10)] || outcome.read == [Some(11)], "{outcome:?}");
     assert!(!cluster.wire.iter().any(|e| e.is("confirm")));
+}
+
+#[test]
+fn p8_a_read_is_answered_together_with_the_writes_of_its_proposal() {
+    let mut cluster = busy();
+    let before = cluster.request(1, Command::put(0, 10));
+    let waiting = [Command::get([0]), Command::put(0, 11), Command::get([1])];
+    let waiting = waiting.map(|command| cluster.request(1, command));
+    cluster.deliver(|e| e.is("accept") && e.to == 2);
+    cluster.deliver(|e| e.is("accepted"));
+    // The proposal after theirs is ready by then, and is not kept back.
+    let last = cluster.request(1, Command::put(0, 12));
+    cluster.deliver(|e| e.is("accept") && e.to == 3);
+    cluster.deliver(|e| e.is("accepted"));
+    assert_eq!(cluster.together, [BTreeSet::from([before]), BTreeSet::from(waiting)]);
+    assert!(cluster.wire.iter().any(|e| e.is("accept")), "the next one is under way");
+    assert!(!cluster.is_answered(last));
 }
 
 #[test]
