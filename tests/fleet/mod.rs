@@ -139,7 +139,8 @@ pub(crate) struct Fleet {
     variables: Vec<Vec<(&'static str, String)>>,
     /// How its clients are made.
     pub(crate) clients: Builder,
-    starts: usize,
+    /// The processes of all nodes, those that ended too.
+    pub(crate) started: Vec<u32>,
     directory: tempfile::TempDir,
 }
 
@@ -158,7 +159,16 @@ impl Fleet {
         let (options, clients) = (vec![Vec::new(); addresses.len()], Client::builder());
         let variables = vec![Vec::new(); addresses.len()];
         let directory = tempfile::tempdir().unwrap();
-        Fleet { addresses, namespaces, nodes, options, variables, clients, starts: 0, directory }
+        Fleet {
+            addresses,
+            namespaces,
+            nodes,
+            options,
+            variables,
+            clients,
+            started: Vec::new(),
+            directory,
+        }
     }
 
     /// Gives all nodes that are started from now on one new cluster key, in a file of this name.
@@ -221,9 +231,10 @@ impl Fleet {
         if !more.contains(&"--in-memory") && !more.contains(&"--data-dir") {
             command.arg("--data-dir").arg(self.data(node));
         }
-        self.starts += 1;
-        let log = self.directory.path().join(format!("{}-{node}.log", self.starts));
-        self.nodes[node] = Some(Process::start(&mut command, log));
+        let log = self.directory.path().join(format!("{}-{node}.log", self.started.len()));
+        let process = Process::start(&mut command, log);
+        self.started.push(process.id());
+        self.nodes[node] = Some(process);
     }
 
     pub(crate) fn process(&self, node: usize) -> &Process {

@@ -52,6 +52,16 @@ impl Clocks {
         set(&self.offsets[node], if random.flip() { seconds } else { -seconds });
     }
 
+    /// Takes away what the library leaves in shared memory of processes that are killed.
+    pub(crate) fn sweep(killed: &[u32]) {
+        for process in killed {
+            for name in ["faketime_shm", "sem.faketime_sem"] {
+                // It is not there where the process ended by itself.
+                let _ = fs::remove_file(format!("/dev/shm/{name}_{process}"));
+            }
+        }
+    }
+
     /// Whether a process sees such a clock at all.
     pub(crate) fn is_seen_by(process: u32) -> bool {
         let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();

@@ -70,6 +70,9 @@ impl Torture {
         let are_done = self.report_means(&means);
         println!("faults injected: {}", injected.len());
         println!("{verdict}");
+        let started = std::mem::take(&mut self.fleet.started);
+        drop(self.fleet);
+        Clocks::sweep(&started);
         match verdict.anomalies.is_empty() && are_done {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
