@@ -6,8 +6,8 @@
 //! and its answer. No clock is trusted.
 //!
 //! A vote for a proposal says of its voter's promise what the answer to a `Confirm` says. So while many
-//! writes are in flight, reads wait for the next proposal, which is sent as soon as this one is chosen,
-//! and cost no message.
+//! writes are in flight, reads wait for the next proposal, which is sent as soon as this one is chosen.
+//! They cost no message, and are answered with its writes.
 
 use std::collections::{BTreeSet, VecDeque};
 
