@@ -2,8 +2,9 @@
 //! `repair.rs`.
 //!
 //! What is chosen is applied here, and the next proposal accepted, only after that proposal was sent
-//! and the answers were given: others wait for them, and nobody for this. Until it is done the leader
-//! *owes* it, and no message is looked at that could tell the difference.
+//! and the answers were given: others wait for them, and nobody for this. (Where reads may run once it
+//! is done, the answers leave with theirs.) Until it is done the leader *owes* it, and no message is
+//! looked at that could tell the difference.
 //!
 //! Invariant: a proposal of slot s+1 is made only when slot s is chosen, and its decree was computed on
 //! exactly the chosen decrees 1..s.

@@ -47,7 +47,8 @@ impl<M: Machine> Leader<M> {
         out: &mut Output<M>,
         now_ms: u64,
     ) {
-        let has_room = self.confirmed.len() < self.config.queue_most.max(1);
+        // Those of the round before run after this, as the next proposal waits for nothing.
+        let has_room = self.confirmed.len() <= self.config.queue_most;
         if self.confirm.is_some() || queue.reads.is_empty() || !self.ready || !has_room {
             return;
         }

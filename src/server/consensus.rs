@@ -332,6 +332,8 @@ impl Consensus {
                 return self.maintain();
             }
             let Output { early, answers, records, overlaps, late } = output;
+            // Then the answers are in the next one, which nobody may keep them waiting for.
+            let only_early = answers.is_empty() && records.is_empty() && late.is_empty();
             self.links.send(&early);
             let locate = |node| member.cluster.locate(node, self.links.port());
             give(&mut self.replies, answers, locate);
@@ -348,7 +350,8 @@ impl Consensus {
                 }
             }
             self.links.send(&late);
-            if Instant::now() >= self.next_tick && !self.stop.load(Ordering::Acquire) {
+            let is_late = Instant::now() >= self.next_tick && !self.stop.load(Ordering::Acquire);
+            if is_late && !only_early {
                 return self.maintain();
             }
         }

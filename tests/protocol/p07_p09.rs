@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use lattistore::lpaxos::{Answer, Slot};
+use lattistore::lpaxos::{Answer, Config, Message, Slot};
 use lattistore::sim::Command;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Envelope};
 
 #[test]
 fn p7_no_answer_before_chosen() {
@@ -205,8 +205,28 @@ fn p8_a_read_is_answered_together_with_the_writes_of_its_proposal() {
     cluster.deliver(|e| e.is("accept") && e.to == 3);
     cluster.deliver(|e| e.is("accepted"));
     assert_eq!(cluster.together, [BTreeSet::from([before]), BTreeSet::from(waiting)]);
-    assert!(cluster.wire.iter().any(|e| e.is("accept")), "the next one is under way");
+    let is_third = |e: &Envelope| matches!(&e.message, Message::Accept(a) if a.slot == Slot(3));
+    assert!(cluster.wire.iter().any(is_third), "the next one is under way");
     assert!(!cluster.is_answered(last));
+}
+
+#[test]
+fn p8_a_read_waits_for_the_vote_that_chooses_its_proposal() {
+    let both = |config: &mut Config| (config.busy_batch, config.overlapping_batch) = (1, 1);
+    let mut cluster = Cluster::with(3, both);
+    cluster.elect(1);
+    let before = cluster.request(1, Command::put(0, 10));
+    let waiting = [Command::get([0]), Command::put(0, 11)];
+    let waiting = waiting.map(|command| cluster.request(1, command));
+    cluster.slow.insert(1, None);
+    cluster.deliver(|e| e.is("accept") && e.to == 2);
+    cluster.deliver(|e| e.is("accepted"));
+    assert!(cluster.is_answered(before));
+    cluster.deliver(|e| e.is("accept") && e.to == 3);
+    cluster.deliver(|e| e.is("accepted"));
+    assert!(!cluster.is_answered(waiting[0]), "the leader's own vote is not durable");
+    cluster.finish_write(1);
+    assert_eq!(cluster.together.last(), Some(&BTreeSet::from(waiting)));
 }
 
 #[test]
