@@ -40,6 +40,10 @@ pub(super) struct InFlight<M: Machine> {
     patch: PatchOf<M>,
     votes: BTreeSet<NodeId>,
     batch: Vec<Ran<M::Outcome>>,
+    /// The reads that waited when it was first sent: its votes confirm them (P8). Those of a majority with
+    /// the own node, which need not be durable for this, would do; but then the writes were answered after
+    /// the reads, and who waits for both be written to twice.
+    pub(super) reads: VecDeque<Waiting<M::Command>>,
     since_ms: u64,
     /// Whether it was accepted here, if only in memory.
     accepted_here: bool,
@@ -218,8 +222,9 @@ impl<M: Machine> Leader<M> {
         out: &mut Output<M>,
         now_ms: u64,
     ) {
-        let (votes, since_ms) = (BTreeSet::new(), now_ms);
-        let in_flight = InFlight { slot, patch, votes, batch, since_ms, accepted_here: false };
+        let (votes, reads, since_ms) = (BTreeSet::new(), VecDeque::new(), now_ms);
+        let in_flight =
+            InFlight { slot, patch, votes, batch, reads, since_ms, accepted_here: false };
         for (node, peer) in &mut self.peers {
             peer.sent_ms = now_ms;
             let lacks = peer.complete < Some(slot.previous()) && peer.accepted_at.1 < slot;
@@ -314,7 +319,7 @@ impl<M: Machine> Leader<M> {
         // The others may have chosen it before it is accepted here.
         self.settle(acceptor);
         let Some(chosen) = self.in_flight.take() else { return };
-        self.end_voted_round();
+        self.confirmed.extend(chosen.reads);
         self.chosen = Some((chosen.slot, chosen.patch));
         self.ready = true;
         chosen.batch.into_iter().for_each(|ran| ran.answer(out));

@@ -20,21 +20,14 @@ use super::message::{Confirm, Message};
 use super::outbox::Output;
 use super::requests::{Answer, Queue, Waiting, take_if};
 
-/// What the others are asked in a round.
-#[derive(Debug)]
-enum Question {
-    /// `Confirm`, with this number.
-    Confirm { round: u64, answered: BTreeSet<NodeId>, sent_ms: u64 },
-    /// To accept the proposal in flight, which was first sent when the round began.
-    Proposal,
-}
-
 /// A round that asks whether the ballot still stands (P8), with the reads that wait for it.
 #[derive(Debug)]
 pub(super) struct ConfirmRound<C> {
-    question: Question,
-    pub(super) reads: VecDeque<Waiting<C>>,
+    number: u64,
+    answered: BTreeSet<NodeId>,
+    reads: VecDeque<Waiting<C>>,
     pub(super) since_ms: u64,
+    sent_ms: u64,
 }
 
 impl<M: Machine> Leader<M> {
@@ -52,53 +45,38 @@ impl<M: Machine> Leader<M> {
         if self.confirm.is_some() || queue.reads.is_empty() || !self.ready || !has_room {
             return;
         }
-        let question = match self.is_busy() {
-            true if proposed => Question::Proposal,
-            true => return,
-            false => {
-                self.confirm_rounds += 1;
-                let (ballot, round) = (self.ballot, self.confirm_rounds);
-                for node in self.members.others(self.me) {
-                    out.early.push((node, Message::Confirm(Confirm { ballot, round })));
-                }
-                Question::Confirm { round, answered: BTreeSet::from([self.me]), sent_ms: now_ms }
+        if self.is_busy() {
+            if proposed && let Some(in_flight) = &mut self.in_flight {
+                in_flight.reads.append(&mut queue.reads);
             }
-        };
-        let reads = queue.reads.drain(..).collect();
-        self.confirm = Some(ConfirmRound { question, reads, since_ms: now_ms });
-        self.end_answered_round();
+            return;
+        }
+        self.confirm_rounds += 1;
+        let (ballot, number) = (self.ballot, self.confirm_rounds);
+        for node in self.members.others(self.me) {
+            out.early.push((node, Message::Confirm(Confirm { ballot, round: number })));
+        }
+        let (answered, reads) = (BTreeSet::from([self.me]), queue.reads.drain(..).collect());
+        let (since_ms, sent_ms) = (now_ms, now_ms);
+        self.confirm = Some(ConfirmRound { number, answered, reads, since_ms, sent_ms });
+        self.end_confirmed_round();
     }
 
     /// P8: counts an answer to `Confirm`.
     pub(super) fn on_confirmed(&mut self, from: NodeId, confirmed: &Confirm) {
         if confirmed.ballot == self.ballot
-            && let Some(ConfirmRound { question, .. }) = &mut self.confirm
-            && let Question::Confirm { round, answered, .. } = question
-            && *round == confirmed.round
+            && let Some(round) = &mut self.confirm
+            && round.number == confirmed.round
         {
-            answered.insert(from);
-            self.end_answered_round();
+            round.answered.insert(from);
+            self.end_confirmed_round();
         }
     }
 
-    /// P8: with the answers of a majority the reads of the round may run, and the next round may begin.
-    fn end_answered_round(&mut self) {
+    /// P8: with a majority the reads of the round may run, and the next round may begin.
+    fn end_confirmed_round(&mut self) {
         let majority = self.members.majority();
-        self.end_round_if(|question| match question {
-            Question::Confirm { answered, .. } => answered.len() >= majority,
-            Question::Proposal => false,
-        });
-    }
-
-    /// P8: the votes that the proposal in flight is chosen by are answers of a majority. Those of a majority
-    /// with the own node, whose vote need not be durable for this, may be there before; but then the writes
-    /// of the proposal were answered after the reads, and who waits for both would be written to twice.
-    pub(super) fn end_voted_round(&mut self) {
-        self.end_round_if(|question| matches!(question, Question::Proposal));
-    }
-
-    fn end_round_if(&mut self, is_answered: impl Fn(&Question) -> bool) {
-        if let Some(round) = self.confirm.take_if(|round| is_answered(&round.question)) {
+        if let Some(round) = self.confirm.take_if(|round| round.answered.len() >= majority) {
             self.confirmed.extend(round.reads);
         }
     }
@@ -133,8 +111,9 @@ impl<M: Machine> Leader<M> {
 
     /// Answers the reads that began and whose deadline passed.
     pub(super) fn expire_reads(&mut self, now_ms: u64, out: &mut Output<M>) {
+        let riding = self.in_flight.as_mut().map(|in_flight| &mut in_flight.reads);
         let asked = self.confirm.as_mut().map(|round| &mut round.reads);
-        for reads in asked.into_iter().chain([&mut self.confirmed]) {
+        for reads in riding.into_iter().chain(asked).chain([&mut self.confirmed]) {
             for ticket in take_if(reads, |read| read.deadline_ms <= now_ms) {
                 out.answers.push((ticket, Answer::Timeout { may_have_run: false }));
             }
@@ -144,20 +123,20 @@ impl<M: Machine> Leader<M> {
     /// Takes the reads back that began, oldest first.
     pub(super) fn take_reads(&mut self) -> VecDeque<Waiting<M::Command>> {
         let mut reads = std::mem::take(&mut self.confirmed);
+        reads.extend(self.in_flight.iter_mut().flat_map(|in_flight| in_flight.reads.drain(..)));
         reads.extend(self.confirm.take().into_iter().flat_map(|round| round.reads));
         reads
     }
 
-    /// Asks those again who did not answer. A proposal is sent again where proposals are.
+    /// Asks those again who did not answer.
     pub(super) fn resend_confirm(&mut self, out: &mut Output<M>, now_ms: u64) {
-        let Some(ConfirmRound { question, .. }) = &mut self.confirm else { return };
-        let Question::Confirm { round, answered, sent_ms } = question else { return };
-        if now_ms.saturating_sub(*sent_ms) < self.config.resend_ms {
+        let Some(round) = &mut self.confirm else { return };
+        if now_ms.saturating_sub(round.sent_ms) < self.config.resend_ms {
             return;
         }
-        *sent_ms = now_ms;
-        for node in self.members.others(self.me).filter(|node| !answered.contains(node)) {
-            let confirm = Confirm { ballot: self.ballot, round: *round };
+        round.sent_ms = now_ms;
+        for node in self.members.others(self.me).filter(|node| !round.answered.contains(node)) {
+            let confirm = Confirm { ballot: self.ballot, round: round.number };
             out.early.push((node, Message::Confirm(confirm)));
         }
     }
