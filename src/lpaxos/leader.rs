@@ -170,6 +170,17 @@ impl<M: Machine> Leader<M> {
         self.in_flight.as_ref().is_some_and(|in_flight| in_flight.batch.len() >= least)
     }
 
+    /// How many requests the proposal in flight is for, the reads that ride it included.
+    pub(super) fn requests_in_flight(&self) -> usize {
+        let in_flight = self.in_flight.as_ref();
+        in_flight.map_or(0, |in_flight| in_flight.batch.len() + in_flight.reads.len())
+    }
+
+    /// How many requests ran for the next proposal.
+    pub(super) fn ran_ahead(&self) -> usize {
+        self.next.len()
+    }
+
     /// Whether the next batch takes no further request.
     pub(super) fn next_is_full(&self) -> bool {
         self.next.is_full(&self.config)

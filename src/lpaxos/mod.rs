@@ -35,6 +35,7 @@ mod copying;
 mod durable;
 mod inbox;
 mod leader;
+mod load;
 mod machine;
 mod members;
 mod message;

@@ -18,7 +18,7 @@ use super::omega::{Decision, Omega};
 use super::outbox::Output;
 use super::patch::Page;
 use super::recovery::Recovery;
-use super::requests::{Answer, Queue, Ready, Request, Ticket, Waiting};
+use super::requests::{Answer, Queue, Request, Ticket, Waiting};
 
 /// What a node does beside accepting.
 #[derive(Debug)]
@@ -65,6 +65,8 @@ pub struct Node<M: Machine> {
     pub(super) heartbeat_sent_ms: Option<u64>,
     pub(super) now_ms: u64,
     pub(super) closing: bool,
+    /// A leader's next proposal waits for more requests.
+    pub(super) held: bool,
     /// Of the records that were handed out.
     writing: Writing,
     /// What was accepted when records were last handed out: durable once nothing is being written.
@@ -109,6 +111,7 @@ impl<M: Machine> Node<M> {
             heartbeat_sent_ms: None,
             now_ms,
             closing: false,
+            held: false,
             writing: Writing::Nothing,
             handed_out,
             flush: false,
@@ -135,25 +138,8 @@ impl<M: Machine> Node<M> {
 
     /// Whether a proposal was accepted here while an earlier one is still being written. A leader goes
     /// no further ahead of its own disk.
-    fn is_ahead(&self) -> bool {
+    pub(super) fn is_ahead(&self) -> bool {
         self.writing != Writing::Nothing && self.durable().accepted_at() != self.handed_out
-    }
-
-    /// Whether it makes sense to give the node another request: the next batch is not full, and not too
-    /// many wait. Others wait better where they are, and can be refused there.
-    pub fn has_room(&self) -> bool {
-        let is_full = matches!(&self.role, Role::Leader(leader) if leader.next_is_full());
-        !is_full && self.queue.len() < self.config.queue_most.max(1)
-    }
-
-    /// Which requests the node could answer, propose or confirm at once. A leader can only run others
-    /// ahead until it hears or writes something, so nobody need wake it for each of them.
-    pub fn ready(&self) -> Ready {
-        match &self.role {
-            _ if !self.has_room() => Ready { reads: false, writes: false },
-            Role::Leader(leader) => leader.could_begin(!self.is_ahead()),
-            Role::Follower | Role::Candidate(_) => Ready { reads: true, writes: true },
-        }
     }
 
     /// The leader that the node knows of, itself included.
@@ -404,7 +390,7 @@ impl<M: Machine> Node<M> {
             "nothing leaves a node whose last write is not durable"
         );
         let mut awaits_write = matches!(&self.role, Role::Candidate(_));
-        let may_propose = !self.is_ahead();
+        let may_propose = self.may_propose();
         let mut overlaps = false;
         if let Role::Leader(leader) = &mut self.role {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);

@@ -73,6 +73,11 @@ impl<M: Machine> Default for OpenBatch<M> {
 }
 
 impl<M: Machine> OpenBatch<M> {
+    /// How many commands ran.
+    pub(super) fn len(&self) -> usize {
+        self.ran.len()
+    }
+
     /// Whether no command ran.
     pub(super) fn is_empty(&self) -> bool {
         self.ran.is_empty()

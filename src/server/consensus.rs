@@ -21,11 +21,13 @@ use super::clock::{Clock, millis};
 use super::error::ServerError;
 use super::formation::{Formation, Roster};
 use super::gate::{Cluster, Event, Gate};
+use super::gathering::{Awaited, Gathering};
 use super::links::Links;
 use super::requests::{Asked, Requests};
 use super::status;
 use super::syncer::Syncer;
 use crate::kv::{self, Key, Store, Value};
+use crate::limits::REQUESTS_CROWDED;
 use crate::lpaxos::{Answer, Config, Durable, Node, NodeId, Output, Ready, Request, Ticket};
 use crate::storage::{Storage, Unsynced};
 use crate::transport::{self, Answers, Reply};
@@ -53,6 +55,7 @@ struct Member {
     cluster: Arc<Cluster>,
     /// What was last logged of who leads.
     leader: Option<NodeId>,
+    gathering: Gathering,
 }
 
 /// The consensus thread's belongings.
@@ -215,16 +218,20 @@ impl Consensus {
         Ok(())
     }
 
-    /// Sleeps until there is an event, a request that the node is ready for, or time for a tick.
+    /// Sleeps until there is an event, a request that the node is ready for, as many as are waited for, or
+    /// time for a tick.
     fn next_event(&self) -> Option<Event> {
-        let ready = match &self.phase {
-            Phase::Forming(_) => Ready { reads: true, writes: true },
-            Phase::Member(member) => member.node.ready(),
+        let (ready, awaited) = match &self.phase {
+            Phase::Forming(_) => (Ready { reads: true, writes: true }, None),
+            Phase::Member(member) => (member.node.ready(), member.awaited()),
         };
-        let event = match self.requests.sleep(ready, self.has_room()) {
+        let until = awaited.map_or(self.next_tick, |awaited| awaited.until.min(self.next_tick));
+        let crowd = awaited.map_or(REQUESTS_CROWDED, |awaited| awaited.requests);
+        let crowd = self.has_room().then_some(crowd.min(REQUESTS_CROWDED));
+        let event = match self.requests.sleep(ready, crowd) {
             true => self.events.try_recv().ok(),
-            // The gate holds a sender, so that no event means that it is time for a tick.
-            false => self.events.recv_deadline(self.next_tick).ok(),
+            // The gate holds a sender, so that no event means that it is time for something.
+            false => self.events.recv_deadline(until).ok(),
         };
         self.requests.awake();
         event
@@ -327,6 +334,7 @@ impl Consensus {
     fn do_output(&mut self) -> Result<(), ServerError> {
         loop {
             let Phase::Member(member) = &mut self.phase else { return Ok(()) };
+            member.gather(self.requests.len());
             let output = member.node.output();
             if output.is_empty() {
                 return self.maintain();
@@ -418,6 +426,19 @@ impl Consensus {
 }
 
 impl Member {
+    /// Has the next proposal wait for those who were just answered, if that is worth it. `queued` requests wait
+    /// where the node does not see them.
+    fn gather(&mut self, queued: usize) {
+        let (in_flight, waiting) = (self.node.in_flight(), self.node.waiting() + queued);
+        let awaited = self.gathering.look(Instant::now(), in_flight, waiting);
+        self.node.hold(awaited.is_some() && self.node.has_room());
+    }
+
+    /// What is waited for beside what the node was given.
+    fn awaited(&self) -> Option<Awaited> {
+        self.gathering.missing(self.node.waiting())
+    }
+
     fn log_leader(&mut self, me: NodeId) {
         let leader = self.node.leader();
         if leader == self.leader {

@@ -19,6 +19,7 @@ mod consensus;
 mod error;
 mod formation;
 mod gate;
+mod gathering;
 mod links;
 mod programs;
 mod requests;

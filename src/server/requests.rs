@@ -6,13 +6,12 @@
 //! it for each, to run it ahead, would cost more than running it; many of them are worth it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use crate::kv::Command;
-use crate::limits::REQUESTS_CROWDED;
 use crate::lpaxos::Ready;
 use crate::transport::Reply;
 use crate::wire::ClientOutcome;
@@ -28,13 +27,16 @@ pub(super) struct Asked {
     pub(super) reply: Reply,
 }
 
+/// More than can wait.
+const NO_CROWD: usize = usize::MAX;
+
 /// Which kinds of requests the consensus thread sleeps for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Bell {
     reads: AtomicBool,
     writes: AtomicBool,
-    /// Any, where many wait.
-    crowd: AtomicBool,
+    /// Any, where so many wait.
+    crowd: AtomicUsize,
 }
 
 /// The clients' end.
@@ -54,7 +56,8 @@ pub(super) struct Requests {
 /// The two ends of a queue for `most` requests.
 pub(super) fn requests(most: usize) -> (Asking, Requests) {
     let (sender, receiver) = bounded(most);
-    let bell = Arc::new(Bell::default());
+    let (reads, writes) = (AtomicBool::new(false), AtomicBool::new(false));
+    let bell = Arc::new(Bell { reads, writes, crowd: AtomicUsize::new(NO_CROWD) });
     (Asking { queue: sender, bell: Arc::clone(&bell) }, Requests { queue: receiver, bell })
 }
 
@@ -70,10 +73,12 @@ impl Asking {
         }
         // Either this sees the bell, or the consensus thread sees the request before it sleeps.
         fence(Ordering::SeqCst);
-        let rings =
-            |bell: &AtomicBool| bell.load(Ordering::Relaxed) && bell.swap(false, Ordering::Relaxed);
         let bell = if is_read_only { &self.bell.reads } else { &self.bell.writes };
-        rings(bell) || self.queue.len() >= REQUESTS_CROWDED && rings(&self.bell.crowd)
+        if bell.load(Ordering::Relaxed) && bell.swap(false, Ordering::Relaxed) {
+            return true;
+        }
+        self.queue.len() >= self.bell.crowd.load(Ordering::Relaxed)
+            && self.bell.crowd.swap(NO_CROWD, Ordering::Relaxed) != NO_CROWD
     }
 }
 
@@ -90,7 +95,7 @@ impl Requests {
     pub(super) fn awake(&self) {
         self.bell.reads.store(false, Ordering::Relaxed);
         self.bell.writes.store(false, Ordering::Relaxed);
-        self.bell.crowd.store(false, Ordering::Relaxed);
+        self.bell.crowd.store(NO_CROWD, Ordering::Relaxed);
     }
 
     /// The next request that waits.
@@ -98,14 +103,20 @@ impl Requests {
         self.queue.try_recv().ok()
     }
 
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// To be called before sleeping: from now on a request that the node is ready for wakes it, and so
-    /// do many if it has room for them. Gives whether they came before, so that there is no sleep.
-    pub(super) fn sleep(&self, ready: Ready, has_room: bool) -> bool {
+    /// does whichever makes them a crowd. Gives whether they came before, so that there is no sleep.
+    pub(super) fn sleep(&self, ready: Ready, crowd: Option<usize>) -> bool {
+        let crowd = crowd.unwrap_or(NO_CROWD);
         self.bell.reads.store(ready.reads, Ordering::Relaxed);
         self.bell.writes.store(ready.writes, Ordering::Relaxed);
-        self.bell.crowd.store(has_room, Ordering::Relaxed);
+        self.bell.crowd.store(crowd, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         let waiting = self.queue.len();
-        (ready.reads || ready.writes) && waiting > 0 || has_room && waiting >= REQUESTS_CROWDED
+        (ready.reads || ready.writes) && waiting > 0 || waiting >= crowd
     }
 }

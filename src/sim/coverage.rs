@@ -75,6 +75,7 @@ paths! {
     NeedPrevious: "patch of the slot before asked for",
     AppliedAboveGap: "patch applied above a gap",
     BatchRunAhead: "batch run while the one before was in flight",
+    ProposalHeld: "proposal held for more requests",
     BatchThrownAway: "batch run ahead and thrown away",
     Commit: "commit of an idle leader",
     ReadRound: "round of confirmation for reads",

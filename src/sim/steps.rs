@@ -76,7 +76,13 @@ impl<W: Workload> World<W> {
     /// Does what a node wants done, in the order of the contract, until it must wait for its disk.
     fn pump(&mut self, node: usize) -> Result<(), String> {
         loop {
+            let held = self.random.happens(1_000);
             let Some(running) = &mut self.hosts[node].node else { return Ok(()) };
+            // A server waits for more requests when it finds that they come soon.
+            running.hold(held);
+            if held && running.in_flight() == 0 && running.waiting() > 0 {
+                self.coverage.reached(Path::ProposalHeld);
+            }
             let out = running.output();
             self.take_runs(node, &out.early)?;
             if out.is_empty() {

@@ -270,6 +270,27 @@ fn p6_the_next_proposal_goes_out_before_the_chosen_one_is_applied() {
 }
 
 #[test]
+fn p6_a_proposal_that_is_held_takes_what_comes_meanwhile() {
+    let (mut cluster, [first, second]) = one_chosen_and_one_waiting();
+    let hold = |cluster: &mut Cluster, held| cluster.nodes.get_mut(&1).unwrap().hold(held);
+    hold(&mut cluster, true);
+    cluster.step(1);
+    assert!(cluster.is_answered(first));
+    assert_eq!(cluster.complete(1), 1, "what is chosen is applied");
+    let third = cluster.request(1, Command::cas(0, Some(11), 12));
+    let leader = cluster.node(1);
+    assert_eq!((leader.in_flight(), leader.waiting()), (0, 2));
+    assert!(!leader.ready().writes, "what comes can only run ahead");
+    assert!(!cluster.wire.iter().any(|e| e.is("accept")), "nothing is proposed");
+    hold(&mut cluster, false);
+    cluster.step(1);
+    assert_eq!((cluster.node(1).in_flight(), cluster.node(1).waiting()), (2, 0));
+    cluster.settle();
+    assert_eq!((cluster.value(1, 0), cluster.complete(1)), (Some(12), 2), "one slot has both");
+    assert!(cluster.is_answered(second) && cluster.is_answered(third));
+}
+
+#[test]
 fn p6_what_is_owed_is_done_before_a_higher_ballot_is_promised() {
     let (mut cluster, _) = one_chosen_and_one_waiting();
     let leader = cluster.nodes.get_mut(&1).unwrap();
