@@ -6,6 +6,7 @@
 //! writes once; where the core goes on beside a write, the sync thread waits for the disk.
 
 mod forming;
+mod member;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,21 +15,21 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use forming::Forming;
-use log::{debug, info, warn};
+use log::{debug, warn};
+use member::Member;
 
 use super::answers::client_outcome;
 use super::clock::{Clock, millis};
 use super::error::ServerError;
 use super::formation::{Formation, Roster};
-use super::gate::{Cluster, Event, Gate};
-use super::gathering::{Awaited, Gathering};
+use super::gate::{Event, Gate};
 use super::links::Links;
 use super::requests::{Asked, Requests};
 use super::status;
 use super::syncer::Syncer;
-use crate::kv::{self, Key, Store, Value};
+use crate::kv::{self, Key, Value};
 use crate::limits::REQUESTS_CROWDED;
-use crate::lpaxos::{Answer, Config, Durable, Node, NodeId, Output, Ready, Request, Ticket};
+use crate::lpaxos::{Answer, Config, Durable, NodeId, Output, Ready, Request, Ticket};
 use crate::storage::{Storage, Unsynced};
 use crate::transport::{self, Answers, Reply};
 use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect};
@@ -47,15 +48,6 @@ enum Phase {
     /// The nodes agree on who is a member. The state is not touched before they have.
     Forming(Box<Forming>),
     Member(Box<Member>),
-}
-
-/// A node of a formed cluster.
-struct Member {
-    node: Node<Store>,
-    cluster: Arc<Cluster>,
-    /// What was last logged of who leads.
-    leader: Option<NodeId>,
-    gathering: Gathering,
 }
 
 /// The consensus thread's belongings.
@@ -334,8 +326,7 @@ impl Consensus {
     fn do_output(&mut self) -> Result<(), ServerError> {
         loop {
             let Phase::Member(member) = &mut self.phase else { return Ok(()) };
-            member.gather(self.requests.len());
-            let output = member.node.output();
+            let output = member.output(self.requests.len());
             if output.is_empty() {
                 return self.maintain();
             }
@@ -421,37 +412,6 @@ impl Consensus {
             if let Event::Status { reply, .. } = event {
                 reply.send(ClientOutcome::Closing { could_handle: false });
             }
-        }
-    }
-}
-
-impl Member {
-    /// Has the next proposal wait for those who were just answered, if that is worth it. `queued` requests wait
-    /// where the node does not see them.
-    fn gather(&mut self, queued: usize) {
-        let (in_flight, waiting) = (self.node.in_flight(), self.node.waiting() + queued);
-        let awaited = self.gathering.look(Instant::now(), in_flight, waiting);
-        self.node.hold(awaited.is_some() && self.node.has_room());
-    }
-
-    /// What is waited for beside what the node was given.
-    fn awaited(&self) -> Option<Awaited> {
-        self.gathering.missing(self.node.waiting())
-    }
-
-    fn log_leader(&mut self, me: NodeId) {
-        let leader = self.node.leader();
-        if leader == self.leader {
-            return;
-        }
-        self.leader = leader;
-        match leader {
-            Some(leader) if leader == me => info!("this node leads"),
-            Some(leader) => match self.cluster.address_of(leader) {
-                Some(address) => info!("following the leader at {address}"),
-                None => info!("following the leader {leader}"),
-            },
-            None => info!("no leader is known"),
         }
     }
 }

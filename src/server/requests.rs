@@ -2,8 +2,9 @@
 //!
 //! They have a channel of their own, so that a client never takes the room of what peers send, and so
 //! that the consensus thread sleeps through requests that it can only run ahead: while a proposal
-//! is in flight no batch can be proposed, and the requests that come meanwhile are the next one. Waking
-//! it for each, to run it ahead, would cost more than running it; many of them are worth it.
+//! is in flight, or waits for more, no batch can be proposed, and the requests that come meanwhile are the
+//! next one. Waking it for each, to run it ahead, would cost more than running it; as many as are waited
+//! for are worth it, or a crowd.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};

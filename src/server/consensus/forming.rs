@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use log::info;
 
-use super::{Consensus, Member, Phase};
+use super::member::Member;
+use super::{Consensus, Phase};
 use crate::kv::{Key, Store, Value};
 use crate::lpaxos::{Durable, Members, Node};
 use crate::server::error::ServerError;
 use crate::server::formation::{self, Formation, Roster, cluster_id};
 use crate::server::gate::Cluster;
-use crate::server::gathering::Gathering;
 use crate::storage::{Identity, Membership};
 use crate::wire::Introduction;
 
@@ -92,7 +92,6 @@ impl Consensus {
         let now_ms = self.clock.now_ms();
         let (config, store, seed) = (self.config, Store::default(), self.me.0);
         let node = Node::new(self.me, members, config, store, durable, seed, now_ms);
-        let gathering = Gathering::default();
-        self.phase = Phase::Member(Box::new(Member { node, cluster, leader: None, gathering }));
+        self.phase = Phase::Member(Box::new(Member::new(node, cluster)));
     }
 }
