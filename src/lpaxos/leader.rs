@@ -64,6 +64,10 @@ pub(super) struct Leader<M: Machine> {
     /// The slot that is chosen and not yet applied here, with its decree.
     chosen: Option<(Slot, PatchOf<M>)>,
     next: OpenBatch<M>,
+    /// The next proposal waits for more requests.
+    pub(super) held: bool,
+    /// Whether so much was in flight last that reads waited for the next proposal.
+    was_busy: bool,
     pub(super) confirm: Option<ConfirmRound<M::Command>>,
     /// Reads that may run.
     pub(super) confirmed: VecDeque<Waiting<M::Command>>,
@@ -109,6 +113,8 @@ impl<M: Machine> Leader<M> {
             in_flight: None,
             chosen: None,
             next: OpenBatch::default(),
+            held: false,
+            was_busy: false,
             confirm: None,
             confirmed: VecDeque::new(),
             confirm_rounds: 0,
@@ -153,12 +159,15 @@ impl<M: Machine> Leader<M> {
     /// What can begin: a batch when none is in flight, a round of reads when none is under way.
     pub(super) fn could_begin(&self, may_propose: bool) -> Ready {
         let reads = self.ready && self.confirm.is_none() && !self.is_busy();
-        Ready { reads, writes: self.in_flight.is_none() && may_propose }
+        let writes = self.in_flight.is_none() && may_propose && !self.held;
+        Ready { reads, writes }
     }
 
-    /// Whether so much is in flight that reads do better to wait for the next proposal (P8).
+    /// Whether so much is in flight that reads do better to wait for the next proposal (P8); where that is
+    /// held, whether so much was.
     pub(super) fn is_busy(&self) -> bool {
         self.has_in_flight(self.config.busy_batch)
+            || self.in_flight.is_none() && self.held && self.was_busy
     }
 
     /// Whether so much is in flight that it is worth going on beside the own write.
@@ -176,9 +185,10 @@ impl<M: Machine> Leader<M> {
         in_flight.map_or(0, |in_flight| in_flight.batch.len() + in_flight.reads.len())
     }
 
-    /// How many requests ran for the next proposal.
-    pub(super) fn ran_ahead(&self) -> usize {
-        self.next.len()
+    /// How many requests wait for the next proposal, those that ran included.
+    pub(super) fn waiting(&self, queue: &Queue<M::Command>) -> usize {
+        let reads = if self.was_busy { queue.reads.len() } else { 0 };
+        self.next.len() + queue.writes.len() + reads
     }
 
     /// Whether the next batch takes no further request.
@@ -203,14 +213,15 @@ impl<M: Machine> Leader<M> {
         self.next.run(machine, queue, &acceptor.durable().replica, before, &self.config);
     }
 
-    /// P6: proposes what ran, if nothing is in flight; gives whether it did.
+    /// P6: proposes what ran, if nothing is in flight and it is not held; gives whether it did.
     pub(super) fn propose(
         &mut self,
         acceptor: &Acceptor<M>,
         out: &mut Output<M>,
         now_ms: u64,
     ) -> bool {
-        if self.in_flight.is_some() || self.next.is_empty() {
+        let waits = self.held && !self.next_is_full();
+        if self.in_flight.is_some() || self.next.is_empty() || waits {
             return false;
         }
         let replica = &acceptor.durable().replica;
@@ -329,6 +340,7 @@ impl<M: Machine> Leader<M> {
         }
         // The others may have chosen it before it is accepted here.
         self.settle(acceptor);
+        self.was_busy = self.is_busy();
         let Some(chosen) = self.in_flight.take() else { return };
         self.confirmed.extend(chosen.reads);
         self.chosen = Some((chosen.slot, chosen.patch));

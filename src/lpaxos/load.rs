@@ -13,23 +13,22 @@ impl<M: Machine> Node<M> {
     }
 
     /// Which requests the node could answer, propose or confirm at once. A leader can only run others
-    /// ahead until it hears or writes something, so nobody need wake it for each of them.
+    /// ahead until it hears or writes something, or is held no more, so nobody need wake it for each of them.
     pub fn ready(&self) -> Ready {
         match &self.role {
             _ if !self.has_room() => Ready { reads: false, writes: false },
-            Role::Leader(leader) => leader.could_begin(self.may_propose()),
+            Role::Leader(leader) => leader.could_begin(!self.is_ahead()),
             Role::Follower | Role::Candidate(_) => Ready { reads: true, writes: true },
         }
     }
 
-    /// Has a leader's next proposal wait for more requests, or wait no more. To everybody else it is as if those
-    /// that wait came later: so this may be told at any time, and has to be taken back soon.
+    /// Has a leader's next proposal wait for more requests, as long as it has room for them, or wait no more. To
+    /// everybody else it is as if those that wait came later: so this may be told at any time, and has to be
+    /// taken back soon.
     pub fn hold(&mut self, held: bool) {
-        self.held = held;
-    }
-
-    pub(super) fn may_propose(&self) -> bool {
-        !self.held && !self.is_ahead()
+        if let Role::Leader(leader) = &mut self.role {
+            leader.held = held;
+        }
     }
 
     /// How many requests a leader has in flight, the reads that ride with them included.
@@ -40,10 +39,10 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// How many requests wait at a leader for something to begin.
+    /// How many requests wait at a leader for its next proposal.
     pub fn waiting(&self) -> usize {
         match &self.role {
-            Role::Leader(leader) => leader.ran_ahead() + self.queue.len(),
+            Role::Leader(leader) => leader.waiting(&self.queue),
             Role::Follower | Role::Candidate(_) => 0,
         }
     }

@@ -65,8 +65,6 @@ pub struct Node<M: Machine> {
     pub(super) heartbeat_sent_ms: Option<u64>,
     pub(super) now_ms: u64,
     pub(super) closing: bool,
-    /// A leader's next proposal waits for more requests.
-    pub(super) held: bool,
     /// Of the records that were handed out.
     writing: Writing,
     /// What was accepted when records were last handed out: durable once nothing is being written.
@@ -111,7 +109,6 @@ impl<M: Machine> Node<M> {
             heartbeat_sent_ms: None,
             now_ms,
             closing: false,
-            held: false,
             writing: Writing::Nothing,
             handed_out,
             flush: false,
@@ -390,7 +387,7 @@ impl<M: Machine> Node<M> {
             "nothing leaves a node whose last write is not durable"
         );
         let mut awaits_write = matches!(&self.role, Role::Candidate(_));
-        let may_propose = self.may_propose();
+        let may_propose = !self.is_ahead();
         let mut overlaps = false;
         if let Role::Leader(leader) = &mut self.role {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);

@@ -213,13 +213,13 @@ impl Consensus {
     /// Sleeps until there is an event, a request that the node is ready for, as many as are waited for, or
     /// time for a tick.
     fn next_event(&self) -> Option<Event> {
-        let (ready, awaited) = match &self.phase {
+        let (ready, missing) = match &self.phase {
             Phase::Forming(_) => (Ready { reads: true, writes: true }, None),
-            Phase::Member(member) => (member.node.ready(), member.awaited()),
+            Phase::Member(member) => (member.node.ready(), member.missing()),
         };
-        let until = awaited.map_or(self.next_tick, |awaited| awaited.until.min(self.next_tick));
-        let crowd = awaited.map_or(REQUESTS_CROWDED, |awaited| awaited.requests);
-        let crowd = self.has_room().then_some(crowd.min(REQUESTS_CROWDED));
+        let until = missing.map_or(self.next_tick, |(_, until)| until.min(self.next_tick));
+        let crowd = missing.map_or(REQUESTS_CROWDED, |(missing, _)| missing.min(REQUESTS_CROWDED));
+        let crowd = self.has_room().then_some(crowd);
         let event = match self.requests.sleep(ready, crowd) {
             true => self.events.try_recv().ok(),
             // The gate holds a sender, so that no event means that it is time for something.
@@ -326,7 +326,7 @@ impl Consensus {
     fn do_output(&mut self) -> Result<(), ServerError> {
         loop {
             let Phase::Member(member) = &mut self.phase else { return Ok(()) };
-            let output = member.output(self.requests.len());
+            let output = member.output(Instant::now(), self.requests.len());
             if output.is_empty() {
                 return self.maintain();
             }

@@ -8,7 +8,7 @@ use log::info;
 use crate::kv::Store;
 use crate::lpaxos::{Node, NodeId, Output};
 use crate::server::gate::Cluster;
-use crate::server::gathering::{Awaited, Gathering};
+use crate::server::gathering::Gathering;
 
 /// The node, and what it goes by.
 pub(super) struct Member {
@@ -25,23 +25,28 @@ impl Member {
     }
 
     /// [`Node::output`], where `queued` requests wait that the node was not given.
-    pub(super) fn output(&mut self, queued: usize) -> Output<Store> {
-        self.gather(queued);
+    pub(super) fn output(&mut self, now: Instant, queued: usize) -> Output<Store> {
+        self.gather(now, queued);
         let output = self.node.output();
-        // Who is alone has chosen by the next time what it proposes now.
-        self.gather(queued);
+        // What is proposed here may be chosen by the next time. The same time, as nothing but a proposal
+        // may end the waiting now: nobody would wake for what is held no more.
+        self.gather(now, queued);
         output
     }
 
     /// Has the next proposal wait for those who were just answered, if that is worth it.
-    fn gather(&mut self, queued: usize) {
+    fn gather(&mut self, now: Instant, queued: usize) {
+        if self.node.leads().is_none() {
+            self.gathering = Gathering::default();
+            return;
+        }
         let (in_flight, waiting) = (self.node.in_flight(), self.node.waiting() + queued);
-        let awaited = self.gathering.look(Instant::now(), in_flight, waiting);
-        self.node.hold(awaited.is_some() && self.node.has_room());
+        let waits = self.gathering.look(now, in_flight, waiting);
+        self.node.hold(waits);
     }
 
-    /// What is waited for beside what the node was given.
-    pub(super) fn awaited(&self) -> Option<Awaited> {
+    /// How many requests are waited for beside what the node was given, and until when.
+    pub(super) fn missing(&self) -> Option<(usize, Instant)> {
         self.gathering.missing(self.node.waiting())
     }
 
