@@ -6,7 +6,7 @@
 //! and its answer. No clock is trusted.
 //!
 //! A vote for a proposal says of its voter's promise what the answer to a `Confirm` says. So while many
-//! writes are in flight, reads wait for the next proposal, which is sent as soon as this one is chosen.
+//! writes are in flight, reads wait for the next proposal, which is sent when this one is chosen or soon after.
 //! They cost no message, and are answered with its writes.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -40,7 +40,7 @@ impl<M: Machine> Leader<M> {
         out: &mut Output<M>,
         now_ms: u64,
     ) {
-        // Those of the round before run after this, as the next proposal waits for nothing.
+        // Those of the round before run after this, as the next proposal does not wait for them.
         let has_room = self.confirmed.len() <= self.config.queue_most;
         if self.confirm.is_some() || queue.reads.is_empty() || !self.ready || !has_room {
             return;
