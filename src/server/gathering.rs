@@ -36,7 +36,7 @@ pub(super) struct Gathering {
 #[derive(Clone, Copy, Debug)]
 struct Awaited {
     since: Instant,
-    /// As long as nobody has come.
+    /// How long a slot takes, about.
     slot_time: Duration,
     /// Who were answered, and who waited then.
     all: usize,
