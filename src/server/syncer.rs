@@ -2,93 +2,56 @@
 //! runs what comes next.
 
 use std::io;
-use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::Sender;
 
-use super::error::ServerError;
 use super::gate::Event;
-use crate::storage::{StorageError, Unsynced};
+use crate::storage::{StorageError, Unsynced, Worker};
 
 /// The thread, which has one write at a time.
 pub(super) struct Syncer {
-    jobs: Option<Sender<Unsynced>>,
-    done: Receiver<Result<(), StorageError>>,
+    worker: Worker<Unsynced, ()>,
     is_busy: bool,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Syncer {
     /// Starts the thread, which wakes the consensus thread after each write.
     pub(super) fn start(events: Sender<Event>) -> io::Result<Syncer> {
-        let (jobs, coming) = bounded::<Unsynced>(1);
-        let (results, done) = bounded(1);
-        let run = move || {
-            for unsynced in coming {
-                if results.send(unsynced.sync()).is_err() {
-                    return;
-                }
-                // A full queue wakes it as well.
-                let _ = events.try_send(Event::Wake);
-            }
-        };
-        let thread = thread::Builder::new().name("sync".into()).spawn(run)?;
-        Ok(Syncer { jobs: Some(jobs), done, is_busy: false, thread: Some(thread) })
+        let sync = |unsynced: Unsynced| unsynced.sync().map(Some);
+        // A full queue wakes it as well.
+        let wake = move || drop(events.try_send(Event::Wake));
+        let worker = Worker::spawn("sync", 1, sync, wake)?;
+        Ok(Syncer { worker, is_busy: false })
     }
 
     /// Has a write made durable. The last one has to be over.
     pub(super) fn give(&mut self, unsynced: Unsynced) {
         assert!(!self.is_busy, "one write at a time");
         self.is_busy = true;
-        // If the thread is gone, whoever looks for the result learns of it.
-        let _ = self.jobs.as_ref().map(|jobs| jobs.send(unsynced));
+        self.worker.give(unsynced);
     }
 
     /// Whether a write that was given is durable since this was last asked.
-    pub(super) fn poll(&mut self) -> Result<bool, ServerError> {
-        if !self.is_busy {
-            return Ok(false);
-        }
-        match self.done.try_recv() {
-            Err(TryRecvError::Empty) => Ok(false),
-            Err(TryRecvError::Disconnected) => Err(died()),
-            Ok(done) => self.finish(done),
-        }
+    pub(super) fn poll(&mut self) -> Result<bool, StorageError> {
+        let is_over = self.is_busy && self.worker.poll()?.is_some();
+        self.is_busy &= !is_over;
+        Ok(is_over)
     }
 
     /// Waits for the write that was given; false if there is none.
-    pub(super) fn wait(&mut self) -> Result<bool, ServerError> {
-        if !self.is_busy {
-            return Ok(false);
+    pub(super) fn wait(&mut self) -> Result<bool, StorageError> {
+        if self.is_busy {
+            self.worker.wait()?;
         }
-        let done = self.done.recv().map_err(|_| died())?;
-        self.finish(done)
-    }
-
-    fn finish(&mut self, done: Result<(), StorageError>) -> Result<bool, ServerError> {
-        self.is_busy = false;
-        done?;
-        Ok(true)
-    }
-}
-
-fn died() -> ServerError {
-    ServerError::ThreadDied { thread: "sync".into(), reason: "it is gone".into() }
-}
-
-impl Drop for Syncer {
-    fn drop(&mut self) {
-        // Without a sender the thread ends after what it has.
-        drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        Ok(std::mem::take(&mut self.is_busy))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::ErrorKind;
+
+    use crossbeam_channel::bounded;
 
     use super::*;
     use crate::lpaxos::{Ballot, NodeId, Record};
@@ -116,6 +79,6 @@ mod tests {
         let unsynced = begin(2);
         disk.fail(Fault { operation: disk.operations() + 1, kind });
         syncer.give(unsynced);
-        assert!(matches!(syncer.wait(), Err(ServerError::Storage(_))));
+        assert!(matches!(syncer.wait(), Err(StorageError::Io { .. })));
     }
 }

@@ -6,6 +6,11 @@ use std::path::PathBuf;
 
 use super::format::FORMAT_VERSION;
 
+/// What to do about a state that cannot be read. An older copy has forgotten promises, and a node
+/// without its state is no member.
+const LOST: &str = "only a copy of the directory that was made after the node last ran may take its \
+                    place; without one this node cannot come back, and the others go on without it";
+
 /// A failure of the storage. Every one of them is fatal for the node: nothing is retried.
 #[derive(Debug)]
 pub enum StorageError {
@@ -110,18 +115,12 @@ impl fmt::Display for StorageError {
                  start the version of the server that wrote it",
                 file.display()
             ),
-            StorageError::Corrupted { file, offset, what } => write!(
-                f,
-                "{}: corrupted at offset {offset}: {what}; restore the directory from a backup, \
-                 or remove it and let the node join as a new one",
-                file.display()
-            ),
-            StorageError::Missing { file, why } => write!(
-                f,
-                "{}: missing, {why}; restore the directory from a backup, \
-                 or remove it and let the node join as a new one",
-                file.display()
-            ),
+            StorageError::Corrupted { file, offset, what } => {
+                write!(f, "{}: corrupted at offset {offset}: {what}; {LOST}", file.display())
+            }
+            StorageError::Missing { file, why } => {
+                write!(f, "{}: missing, {why}; {LOST}", file.display())
+            }
             StorageError::Full { action, file } => write!(
                 f,
                 "{}: no space left to {action}; make room and start the server again",

@@ -189,15 +189,15 @@ impl Journal {
         let size = self.segment_bytes.max(BLOCK as u64 + room);
         self.bytes += self.current.size - self.offset;
         loop {
-            if self.ready.is_empty() {
-                self.prepare_next(size);
-                let prepared = self.preparer.wait()?;
-                self.preparing = false;
-                self.ready.extend(prepared);
-            }
-            let next = self.ready.pop_front().ok_or_else(|| StorageError::Stopped {
-                because: "the thread that prepares segments has ended".to_string(),
-            })?;
+            let next = match self.ready.pop_front() {
+                Some(next) => next,
+                None => {
+                    self.prepare_next(size);
+                    let prepared = self.preparer.wait()?;
+                    self.preparing = false;
+                    prepared
+                }
+            };
             self.live.push_back(next);
             if next.size >= BLOCK as u64 + room {
                 self.current = next;

@@ -41,6 +41,7 @@ pub use real_disk::RealDisk;
 pub use sim_disk::{Fault, FaultKind, SimDisk};
 pub use unsynced::Unsynced;
 pub use worker::Background;
+pub(crate) use worker::Worker;
 
 use crate::lpaxos::{Durable, NodeId, Record};
 

@@ -2,7 +2,8 @@
 //! caller must be deterministic.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use super::error::StorageError;
@@ -20,7 +21,12 @@ type Outcome<D> = Result<D, StorageError>;
 type Handler<J, D> = Box<dyn FnMut(J) -> Outcome<Option<D>> + Send>;
 
 /// Takes jobs `J` and gives results `D`. The first failed job is the last one.
-pub(super) enum Worker<J, D> {
+pub(crate) struct Worker<J, D> {
+    name: &'static str,
+    place: Place<J, D>,
+}
+
+enum Place<J, D> {
     Thread {
         jobs: Option<SyncSender<J>>,
         results: Receiver<Outcome<D>>,
@@ -36,39 +42,52 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
     /// A worker whose jobs queue up to `queue`; `handler` says for each whether it has a result.
     pub(super) fn start(
         background: Background,
-        name: &str,
+        name: &'static str,
+        queue: usize,
+        handler: impl FnMut(J) -> Outcome<Option<D>> + Send + 'static,
+    ) -> Outcome<Worker<J, D>> {
+        if background == Background::Inline {
+            let place = Place::Inline { handler: Box::new(handler), results: VecDeque::new() };
+            return Ok(Worker { name, place });
+        }
+        let started = Worker::spawn(name, queue, handler, || ());
+        started.map_err(|e| StorageError::io("start a thread for", name.into(), e))
+    }
+
+    /// A worker with a thread, on which `notify` is called after each result.
+    pub(crate) fn spawn(
+        name: &'static str,
         queue: usize,
         mut handler: impl FnMut(J) -> Outcome<Option<D>> + Send + 'static,
-    ) -> Result<Worker<J, D>, StorageError> {
-        if background == Background::Inline {
-            let handler = Box::new(handler);
-            return Ok(Worker::Inline { handler, results: VecDeque::new() });
-        }
+        notify: impl Fn() + Send + 'static,
+    ) -> io::Result<Worker<J, D>> {
         let (jobs, incoming) = sync_channel::<J>(queue);
         let (outgoing, results) = channel();
         let run = move || {
             for job in incoming {
                 let result = handler(job);
                 let failed = result.is_err();
-                let heard = result.transpose().is_none_or(|result| outgoing.send(result).is_ok());
+                let Some(result) = result.transpose() else { continue };
+                let heard = outgoing.send(result).is_ok();
+                notify();
                 if failed || !heard {
                     return;
                 }
             }
         };
-        let thread = thread::Builder::new().name(name.to_string()).spawn(run);
-        let thread = thread.map_err(|e| StorageError::io("start a thread for", name.into(), e))?;
-        Ok(Worker::Thread { jobs: Some(jobs), results, thread: Some(thread) })
+        let thread = thread::Builder::new().name(name.to_string()).spawn(run)?;
+        let place = Place::Thread { jobs: Some(jobs), results, thread: Some(thread) };
+        Ok(Worker { name, place })
     }
 
     /// Hands over a job without waiting, or gives it back when the queue is full.
     pub(super) fn offer(&mut self, job: J) -> Result<(), J> {
-        match self {
-            Worker::Inline { .. } => {
+        match &mut self.place {
+            Place::Inline { .. } => {
                 self.give(job);
                 Ok(())
             }
-            Worker::Thread { jobs, .. } => {
+            Place::Thread { jobs, .. } => {
                 match jobs.as_ref().map(|jobs| jobs.try_send(job)) {
                     Some(Err(TrySendError::Full(job))) => Err(job),
                     // After a failure the thread is gone, and its error waits among the results.
@@ -79,10 +98,10 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
     }
 
     /// Hands over a job, waiting while the queue is full.
-    pub(super) fn give(&mut self, job: J) {
-        match self {
-            Worker::Inline { handler, results } => results.extend(handler(job).transpose()),
-            Worker::Thread { jobs, .. } => {
+    pub(crate) fn give(&mut self, job: J) {
+        match &mut self.place {
+            Place::Inline { handler, results } => results.extend(handler(job).transpose()),
+            Place::Thread { jobs, .. } => {
                 // As above: the error of a thread that is gone waits among the results.
                 let _ = jobs.as_ref().map(|jobs| jobs.send(job));
             }
@@ -90,30 +109,65 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
     }
 
     /// The next result, if there is one.
-    pub(super) fn poll(&mut self) -> Outcome<Option<D>> {
-        match self {
-            Worker::Inline { results, .. } => results.pop_front().transpose(),
-            Worker::Thread { results, .. } => results.try_recv().ok().transpose(),
+    ///
+    /// # Errors
+    /// That of a job that failed; [`StorageError::Stopped`] if the thread is gone.
+    pub(crate) fn poll(&mut self) -> Outcome<Option<D>> {
+        match &mut self.place {
+            Place::Inline { results, .. } => results.pop_front().transpose(),
+            Place::Thread { results, .. } => match results.try_recv() {
+                Ok(result) => result.map(Some),
+                Err(TryRecvError::Empty) => Ok(None),
+                Err(TryRecvError::Disconnected) => Err(died(self.name)),
+            },
         }
     }
 
-    /// Waits for the next result. `None` when none can come.
-    pub(super) fn wait(&mut self) -> Outcome<Option<D>> {
-        match self {
-            Worker::Inline { results, .. } => results.pop_front().transpose(),
-            Worker::Thread { results, .. } => results.recv().ok().transpose(),
-        }
+    /// Waits for the next result, of a job that was given.
+    ///
+    /// # Errors
+    /// As [`Worker::poll`].
+    pub(crate) fn wait(&mut self) -> Outcome<D> {
+        let result = match &mut self.place {
+            Place::Inline { results, .. } => results.pop_front(),
+            Place::Thread { results, .. } => results.recv().ok(),
+        };
+        result.unwrap_or_else(|| Err(died(self.name)))
     }
+}
+
+/// It has panicked, or failed before.
+fn died(name: &str) -> StorageError {
+    StorageError::Stopped { because: format!("the thread `{name}` has died") }
 }
 
 impl<J, D> Drop for Worker<J, D> {
     fn drop(&mut self) {
-        if let Worker::Thread { jobs, thread, .. } = self {
+        if let Place::Thread { jobs, thread, .. } = &mut self.place {
             // Without a sender the thread ends after the jobs that it has.
             drop(jobs.take());
             if let Some(thread) = thread.take() {
                 let _ = thread.join();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panicked_is_not_taken_for_one_that_works() {
+        let handler = |job: u32| match job {
+            0 => panic!("as this test wants it"),
+            job => Ok(Some(job)),
+        };
+        let mut worker = Worker::start(Background::Thread, "test", 1, handler).expect("it starts");
+        worker.give(1);
+        assert!(matches!(worker.wait(), Ok(1)));
+        worker.give(0);
+        assert!(matches!(worker.wait(), Err(StorageError::Stopped { .. })));
+        assert!(matches!(worker.poll(), Err(StorageError::Stopped { .. })));
     }
 }
