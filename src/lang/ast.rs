@@ -143,6 +143,10 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
+    pub(super) fn last(&self) -> &Expr {
+        self.rest.last().map_or(&self.first, |link| &link.operand)
+    }
+
     pub(super) fn last_mut(&mut self) -> &mut Expr {
         self.rest.last_mut().map_or(&mut self.first, |link| &mut link.operand)
     }

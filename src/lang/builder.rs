@@ -179,7 +179,7 @@ impl<'t> Builder<'t> {
         at: usize,
         default: Expr,
     ) -> Result<Expr, Fault> {
-        match give_default(&mut left, default) {
+        match give_default(&mut left, default)? {
             None => Ok(left),
             Some(_) => Err(Fault::new(
                 at,

@@ -79,6 +79,8 @@ fn deep_nesting_is_refused() {
         ("get \"a/\" + ", "b", ""),
         ("(a || b && c == d + - get \"e/\" + ", "f", ")"),
         ("(get a else ", "b", ")"),
+        ("get a else (", "b", ") + 1"),
+        ("- get a else (", "b", ")"),
     ] {
         refused(format!("x = {};", wrap(open, inside, close, 1_500)), deep);
         refused(format!("put \"k\" {};", wrap(open, inside, close, 65)), deep);
