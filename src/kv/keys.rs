@@ -6,6 +6,8 @@ use crate::blob::{Blob, Key};
 pub(super) const SESSION_COUNTS: &[u8] = b"mcounts";
 /// `m`: when sessions were swept.
 pub(super) const SWEEPS: &[u8] = b"msweeps";
+/// `m`: the session at which the last sweep stopped, if it did not come to the end.
+pub(super) const SWEPT_BELOW: &[u8] = b"msweptbelow";
 
 /// `u` and the user's key.
 const USER: u8 = b'u';
@@ -32,8 +34,8 @@ pub(super) fn session(id: u64) -> Key {
     Key::joined(&[&[SESSION], &id.to_be_bytes()])
 }
 
-/// The bounds of all entries of sessions.
-pub(super) const SESSIONS: (&[u8], &[u8]) = (&[SESSION], &[SESSION + 1]);
+/// After the last entry of a session.
+pub(super) const SESSIONS_END: &[u8] = &[SESSION + 1];
 
 /// The id in the key of a session's entry.
 pub(super) fn session_id(entry_key: &[u8]) -> Option<u64> {
@@ -55,7 +57,7 @@ mod tests {
         for key in ["", "\0", "a", "mcounts", "\u{10ffff}"] {
             let entry = user(key.as_bytes());
             assert_eq!(&*user_key(&entry), key.as_bytes());
-            assert!(entry.as_ref() < USER_END && entry.as_ref() > SESSIONS.1);
+            assert!(entry.as_ref() < USER_END && entry.as_ref() > SESSIONS_END);
             assert!(entry.as_ref() > SWEEPS && entry > answer(u64::MAX, u32::MAX));
         }
         assert_eq!(session_id(&session(7)), Some(7));

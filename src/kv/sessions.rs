@@ -29,12 +29,22 @@ pub const WINDOW_MOST: u32 = 1_024;
 pub const SWEEP_PERIOD_MS: u64 = 60_000;
 /// A session expires if it was not used during so many sweeps.
 pub const SWEEPS_TO_EXPIRE: usize = 10;
-/// A sweep deletes no further session once it deleted so many entries, which bounds its decree; the
-/// next sweep goes on.
-const DELETED_PER_SWEEP: usize = 16_384;
+/// How far one sweep goes; the next goes on where it stopped.
+const MOST_PER_SWEEP: Most = Most { deleted: 16_384, examined: 131_072 };
+
+/// Where a sweep stops.
+#[derive(Clone, Copy, Debug)]
+struct Most {
+    /// After so many entries were deleted, which bounds its decree ...
+    deleted: usize,
+    /// ... or so many were looked at, which bounds how long everybody waits for it.
+    examined: usize,
+}
 
 /// What an entry of a session or the deletion of an answer takes in a decree, at most.
 const ENTRY_BYTES: usize = ENTRY_OVERHEAD_BYTES + 32;
+/// What an entry that is looked at counts as: a sweep that goes as far as it may fills a batch.
+const EXAMINED_BYTES: usize = 8;
 
 type StoreBatch<'a> = Batch<'a, Key, Value>;
 
@@ -135,17 +145,15 @@ impl Sweeps {
 pub(super) fn sweep_is_due(now_ms: u64, replica: &Replica<Key, Value>) -> bool {
     let last_ms = Sweeps::read(replica.get(keys::SWEEPS)).map(|sweeps| sweeps.last_ms);
     let due = last_ms.is_none_or(|last| now_ms < last || now_ms - last >= SWEEP_PERIOD_MS);
-    due && all_sessions(&Batch::new(replica)).next().is_some()
+    due && sessions_from(0, &Batch::new(replica)).next().is_some()
 }
 
-/// Id, slot of the opening, and window of each session.
-fn all_sessions(batch: &StoreBatch<'_>) -> impl Iterator<Item = (u64, Slot, u32)> {
-    let (from, to) = keys::SESSIONS;
-    let rows = batch.range::<[u8]>((Bound::Included(from), Bound::Excluded(to)), false);
-    rows.filter_map(|row| {
-        let window = window_of(row.value?)?;
-        Some((keys::session_id(row.key)?, row.version, window))
-    })
+/// Id and slot of the opening of each session from this one on.
+fn sessions_from(first: u64, batch: &StoreBatch<'_>) -> impl Iterator<Item = (u64, Slot)> {
+    let from = keys::session(first);
+    let bounds = (Bound::Included(&from[..]), Bound::Excluded(keys::SESSIONS_END));
+    let rows = batch.range::<[u8]>(bounds, false);
+    rows.filter_map(|row| row.value.and(Some((keys::session_id(row.key)?, row.version))))
 }
 
 /// Sweeps: notes the slot, and deletes the sessions that were not used since the oldest sweep.
@@ -156,40 +164,122 @@ pub(super) fn sweep(now_ms: u64, position: Position, batch: &mut StoreBatch<'_>)
     sweeps.slots.push(position.slot);
     if sweeps.slots.len() > SWEEPS_TO_EXPIRE {
         let oldest = sweeps.slots.remove(0);
-        expire(oldest, batch);
+        expire(oldest, MOST_PER_SWEEP, batch);
     }
     batch.put(Key::new(keys::SWEEPS), Some(sweeps.entry()));
     Outcome::Swept
 }
 
-fn expire(oldest: Slot, batch: &mut StoreBatch<'_>) {
-    let unused = |(_, opened, _): &(u64, Slot, u32)| *opened < oldest;
-    let candidates: Vec<_> = all_sessions(batch).filter(unused).collect();
+/// Deletes sessions that were not used since `oldest`, from where the sweep before stopped.
+fn expire(oldest: Slot, most: Most, batch: &mut StoreBatch<'_>) {
+    let first = batch.get(keys::SWEPT_BELOW).and_then(|entry| (&**entry).try_get_u64().ok());
+    let sessions: Vec<_> = sessions_from(first.unwrap_or(0), batch).collect();
     let (mut open, next) = counts(batch);
-    let mut deleted = 0;
-    for (session, _, window) in candidates {
-        if deleted >= DELETED_PER_SWEEP {
+    let (mut examined, mut deleted, mut stopped_at) = (0, 0, None);
+    for (session, opened) in sessions {
+        if examined >= most.examined || deleted >= most.deleted {
+            stopped_at = Some(session);
             break;
         }
-        if last_used(session, batch) >= Some(oldest) {
+        examined += 1;
+        if opened >= oldest {
             continue;
         }
-        let answers = (0..window).map(|place| keys::answer(session, place));
-        let kept: Vec<Key> = answers.filter(|key| batch.get(&**key).is_some()).collect();
-        deleted += 1 + kept.len();
-        batch.charge(ENTRY_BYTES * (1 + kept.len()));
+        let answers = Answers::of(session, oldest, batch);
+        examined += answers.examined;
+        if answers.is_used {
+            continue;
+        }
+        deleted += 1 + answers.kept.len();
         open = open.saturating_sub(1);
         batch.put(keys::session(session), None);
-        for key in kept {
+        for key in answers.kept {
             batch.put(key, None);
         }
+    }
+    batch.charge(ENTRY_BYTES * deleted + EXAMINED_BYTES * examined);
+    if stopped_at != first {
+        let entry = stopped_at.map(|session| Value::new(&session.to_be_bytes()));
+        batch.put(Key::new(keys::SWEPT_BELOW), entry);
     }
     put_counts(batch, open, next);
 }
 
-/// The slot of the session's last kept answer, that of the batch if one is in it.
-fn last_used(session: u64, batch: &StoreBatch<'_>) -> Option<Slot> {
-    let (first, last) = (keys::answer(session, 0), keys::answer(session, u32::MAX));
-    let bounds = (Bound::Included(&first[..]), Bound::Included(&last[..]));
-    batch.range::<[u8]>(bounds, false).map(|row| row.version).max()
+/// The answers that are kept for a session.
+struct Answers {
+    kept: Vec<Key>,
+    /// Whether one of them is as new as `oldest`; those after it were not looked at then.
+    is_used: bool,
+    examined: usize,
+}
+
+impl Answers {
+    fn of(session: u64, oldest: Slot, batch: &StoreBatch<'_>) -> Answers {
+        let (first, last) = (keys::answer(session, 0), keys::answer(session, u32::MAX));
+        let bounds = (Bound::Included(&first[..]), Bound::Included(&last[..]));
+        let mut answers = Answers { kept: Vec::new(), is_used: false, examined: 0 };
+        for row in batch.range::<[u8]>(bounds, false) {
+            answers.examined += 1;
+            if row.version >= oldest {
+                answers.is_used = true;
+                break;
+            }
+            answers.kept.extend(row.value.map(|_| row.key.clone()));
+        }
+        answers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lpaxos::Entry;
+
+    /// Sessions that each keep as many answers as is said; the last of each was given in this slot.
+    fn replica(sessions: &[(u32, u64)]) -> Replica<Key, Value> {
+        let entry =
+            |slot| Entry { value: Some(Value::new(&8_u32.to_be_bytes())), version: Slot(slot) };
+        let mut entries = Vec::new();
+        for (session, (answers, used)) in (1..).zip(sessions) {
+            entries.push((keys::session(session), entry(1)));
+            let slots = (0..*answers).map(|place| if place + 1 < *answers { 1 } else { *used });
+            entries.extend(
+                (0..).zip(slots).map(|(place, slot)| (keys::answer(session, place), entry(slot))),
+            );
+        }
+        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Replica::restore(entries, Slot(100), Slot(0))
+    }
+
+    /// Sweeps, and gives the sessions that are left, and how many entries of answers.
+    fn expire_and_show(
+        batch: &mut StoreBatch<'_>,
+        deleted: usize,
+        examined: usize,
+    ) -> (Vec<u64>, usize) {
+        expire(Slot(50), Most { deleted, examined }, batch);
+        let (first, last) = (keys::answer(0, 0), keys::answer(u64::MAX, u32::MAX));
+        let bounds = (Bound::Included(&first[..]), Bound::Included(&last[..]));
+        let answers = batch.range::<[u8]>(bounds, false).filter(|row| row.value.is_some()).count();
+        (sessions_from(0, batch).map(|(id, _)| id).collect(), answers)
+    }
+
+    #[test]
+    fn a_sweep_that_stops_goes_on_with_the_next_one() {
+        let replica = replica(&[(2, 60), (3, 10), (0, 0), (4, 60), (1, 10), (1, 10)]);
+        let most = usize::MAX;
+        let mut batch = Batch::new(&replica);
+        assert_eq!(expire_and_show(&mut batch, most, most), (vec![1, 4], 6), "all at once");
+        let mut batch = Batch::new(&replica);
+        let shown = expire_and_show(&mut batch, 4, most);
+        assert_eq!(shown, (vec![1, 3, 4, 5, 6], 8), "four entries are deleted");
+        assert_eq!(expire_and_show(&mut batch, 2, most), (vec![1, 4, 6], 7));
+        assert_eq!(expire_and_show(&mut batch, most, 1), (vec![1, 4], 6));
+        assert!(batch.get(keys::SWEPT_BELOW).is_none(), "it came to the end");
+        let mut batch = Batch::new(&replica);
+        for left in [vec![1, 2, 3, 4, 5, 6], vec![1, 3, 4, 5, 6], vec![1, 4, 5, 6]] {
+            assert_eq!(expire_and_show(&mut batch, most, 1).0, left, "one session is looked at");
+        }
+        assert_eq!(expire_and_show(&mut batch, most, most).0, [1, 4]);
+    }
 }
