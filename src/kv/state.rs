@@ -15,6 +15,10 @@ impl Snapshot for UserKeys<'_, '_> {
         self.0.get(&*keys::user(key.as_bytes())).map(text)
     }
 
+    fn exists(&self, key: &str) -> bool {
+        self.0.get(&*keys::user(key.as_bytes())).is_some()
+    }
+
     fn scan(
         &self,
         from: Bound<&str>,

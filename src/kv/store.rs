@@ -6,7 +6,7 @@ use super::keys;
 use super::sessions::{self, Admission};
 use super::state::UserKeys;
 use super::{Key, Value};
-use crate::lang::{Params, Program};
+use crate::lang::{Cost, Params, Program};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Machine, Position, Replica};
 
@@ -14,9 +14,9 @@ use crate::lpaxos::{Batch, Machine, Position, Replica};
 /// of steps then: some milliseconds, in which the node does nothing else.
 const STEP_BYTES: usize = 4;
 
-/// So does each key that is read or written, besides its size: in a store of millions of keys each is a
-/// search through memory that is in no cache. A batch has some 3,000 of them at most, or a leader could
-/// be busy with one for so long that the others take it for dead.
+/// So does each key that is looked for or written, besides its size: in a store of millions of keys each
+/// is a search through memory that is in no cache. A batch has some 3,000 of them at most before its last
+/// transaction, or a leader could be busy with one for so long that the others take it for dead.
 const SEARCH_BYTES: usize = 256;
 
 /// The store. It has no state of its own that matters: all is in the replica.
@@ -98,15 +98,15 @@ fn execute(
     position: Position,
     batch: &mut StoreBatch<'_>,
 ) -> Outcome {
-    let mut steps = 0;
-    let execution = program.execute_counted(params, &UserKeys(batch), &mut steps);
-    batch.charge(usize::try_from(steps).unwrap_or(usize::MAX).saturating_mul(STEP_BYTES));
+    let mut cost = Cost::default();
+    let execution = program.execute_counted(params, &UserKeys(batch), &mut cost);
+    batch.charge(cost.steps as usize * STEP_BYTES + cost.searches as usize * SEARCH_BYTES);
     let execution = match execution {
         Ok(execution) => execution,
         Err(failure) => return Outcome::Failed { failure, position },
     };
     for (key, value) in &execution.read {
-        batch.charge(ENTRY_OVERHEAD_BYTES + SEARCH_BYTES + key.len() + value.len());
+        batch.charge(ENTRY_OVERHEAD_BYTES + key.len() + value.len());
     }
     for (key, value) in execution.writes {
         let key = keys::user(&key);

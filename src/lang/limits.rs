@@ -11,10 +11,14 @@ pub const PROGRAM_BYTES: usize = 64 * 1024;
 /// once per level (and a constant number of operators in it), so this bounds the stack.
 pub const NESTING: u8 = 64;
 
-/// Steps of one run: one for each statement, each part of an expression and each row of a scan, and
-/// one for every [`BYTES_PER_STEP`] bytes handled. A step is some tens of nanoseconds, a whole
-/// budget therefore some milliseconds of the node's time.
+/// Steps of one run: one for each statement, each part of an expression and each row of a scan,
+/// [`STEPS_PER_SEARCH`] for each search, and one for every [`BYTES_PER_STEP`] bytes handled. A step is
+/// some tens of nanoseconds, a whole budget therefore some milliseconds of the node's time.
 pub const STEPS: u32 = 250_000;
+
+/// What it costs to look for a key in the store, found or not: in a store of millions of keys most of
+/// what it looks at is in no cache.
+pub const STEPS_PER_SEARCH: u32 = 10;
 
 /// Bytes copied, compared or searched for the price of one step. It makes long texts pay for the
 /// work they are, and bounds the memory of all texts that a run makes; its parameters, which are
@@ -50,6 +54,7 @@ const _: () = assert!(8 * (TEXT_BYTES / BYTES_PER_STEP) <= STEPS as usize);
 const _: () = assert!(STEPS as usize * BYTES_PER_STEP <= 16 * 1024 * 1024);
 // Every key that may be read or written can be paid for.
 const _: () = assert!(READ_KEYS * 4 <= STEPS as usize);
+const _: () = assert!(2 * WRITTEN_KEYS * STEPS_PER_SEARCH as usize <= STEPS as usize);
 const _: () = assert!(WRITTEN_KEYS * 4 <= STEPS as usize);
 // Offsets into a program are kept as `u32`, depths as `u8` that may overshoot by one.
 const _: () = assert!(PROGRAM_BYTES < u32::MAX as usize);

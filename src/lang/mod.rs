@@ -31,5 +31,5 @@ mod value;
 pub use error::{CompileError, Failure, FailureKind, Limit};
 pub use params::{Bindable, Params, ValueRef};
 pub use place::Place;
-pub use program::{Execution, Program, Snapshot, compile};
+pub use program::{Cost, Execution, Program, Snapshot, compile};
 pub use value::{Text, Value};

@@ -20,6 +20,9 @@ pub trait Snapshot {
     /// The value of `key`, if it has one.
     fn get(&self, key: &str) -> Option<Blob>;
 
+    /// Whether `key` has a value.
+    fn exists(&self, key: &str) -> bool;
+
     /// All keys between the bounds with their values, in ascending order of their bytes, or in
     /// descending order if `reverse`. The bounds are in order, and never equal with one excluded.
     fn scan(
@@ -28,6 +31,15 @@ pub trait Snapshot {
         to: Bound<&str>,
         reverse: bool,
     ) -> Box<dyn Iterator<Item = (Blob, Blob)> + '_>;
+}
+
+/// What a run of a program cost, whether it succeeded or failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Steps, as [`limits::STEPS`](super::limits::STEPS) counts them.
+    pub steps: u32,
+    /// How often it looked for a key in the store, found or not; a row of a scan counts as well.
+    pub searches: u32,
 }
 
 /// What a run of a program did.
@@ -108,10 +120,10 @@ impl Program {
     /// When an operation fails, a limit is reached or the program aborts. Nothing is to be written
     /// then.
     pub fn execute(&self, params: &Params, snapshot: &dyn Snapshot) -> Result<Execution, Failure> {
-        self.execute_counted(params, snapshot, &mut 0)
+        self.execute_counted(params, snapshot, &mut Cost::default())
     }
 
-    /// The same; tells how many steps the run took, a run that failed too.
+    /// The same; tells what the run cost, a run that failed too.
     ///
     /// # Errors
     /// The same.
@@ -119,9 +131,9 @@ impl Program {
         &self,
         params: &Params,
         snapshot: &dyn Snapshot,
-        steps: &mut u32,
+        cost: &mut Cost,
     ) -> Result<Execution, Failure> {
-        eval::run(self, params, snapshot, steps)
+        eval::run(self, params, snapshot, cost)
     }
 
     pub(super) fn place(&self, at: u32) -> Place {

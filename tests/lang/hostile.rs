@@ -3,7 +3,7 @@
 //! the server, whose threads have the default of 2 MiB.
 
 use crate::store::Store;
-use lattistore::lang::{Failure, FailureKind, Limit, Params, compile, limits};
+use lattistore::lang::{Cost, Failure, FailureKind, Limit, Params, compile, limits};
 
 const STACK_BYTES: usize = 512 * 1024;
 
@@ -160,6 +160,56 @@ fn reading_too_much_is_refused() {
     let bytes = "may read at most 4194304 bytes";
     let scanned = message("for k, v in scan \"big/\" {}");
     assert!(scanned.contains(bytes), "{scanned}");
+    let deleted = "for k, v in scan \"big/0\" { delete k; }".repeat(20);
+    assert!(message(&deleted).contains("at most 250000 steps"), "what it deleted is looked at");
     let gets = (0..5).map(|number| format!("get \"big/{number}\";")).collect::<String>();
     assert!(message(&gets).contains(bytes));
+}
+
+#[test]
+fn every_search_is_paid_for() {
+    let mut store = Store::default();
+    for number in 0..1_000 {
+        store.0.insert(format!("{number}").as_str().into(), "v".into());
+    }
+    let cost = |text: &str| {
+        let (program, mut cost) = (compile(text).expect("it compiles"), Cost::default());
+        let ran = program.execute_counted(&Params::new(), &store, &mut cost);
+        (ran.map(drop).map_err(|failure| failure.to_string()), cost)
+    };
+    let cases = [
+        ("get \"1\";", 1),
+        ("get \"none\"; get \"none\";", 1),
+        ("x = \"1\"; get x; get x;", 1),
+        ("x = \"none\"; get x; get x;", 2),
+        ("exists \"1\"; exists \"1\";", 2),
+        ("for k, v in scan \"1\" limit 100 {}", 101),
+        ("put \"a\" \"b\"; delete \"c\"; exists \"a\";", 0),
+    ];
+    for (text, searches) in cases {
+        let (ran, cost) = cost(text);
+        assert_eq!((ran, cost.searches), (Ok(()), searches), "{text}");
+        assert!(cost.steps > 9 * cost.searches.min(2), "{text}: {cost:?}");
+    }
+    // A run that fails has cost what it has cost.
+    let (failed, spent) = cost("get \"1\"; x = \"none\"; exists x; x = 1 / 0;");
+    assert!(failed.is_err());
+    assert_eq!(spent.searches, 2);
+    // Keys that are read before the first statement too.
+    let unread: String = (0..5_000).map(|number| format!("get\"n{number}\";")).collect();
+    let (_, spent) = cost(&format!("abort \"\"; {unread}"));
+    assert_eq!((spent.searches, spent.steps > 50_000), (5_000, true));
+    for search in ["exists (k + \"x\");", "get (k + \"x\");", "for a, b in scan k limit 1 {}"] {
+        let program = format!("for k, v in scan \"\" limit 160 {{ {} }}", search.repeat(160));
+        assert_eq!(cost(&program).0.expect_err(search).matches("250000 steps").count(), 1);
+    }
+}
+
+#[test]
+fn a_bound_of_a_scan_is_as_long_as_a_key_at_most() {
+    for scan in ["x", "from x", "to x", "\"a\" from x"] {
+        let scan = format!("for k, v in scan {scan} {{}}");
+        runs(long_text(12) + &scan);
+        refused(long_text(12) + "x = x + \"b\";" + &scan, "a key may have at most 4096 bytes");
+    }
 }

@@ -48,6 +48,10 @@ impl Snapshot for Store {
         self.0.get(key.as_bytes()).cloned()
     }
 
+    fn exists(&self, key: &str) -> bool {
+        self.0.contains_key(key.as_bytes())
+    }
+
     fn scan(
         &self,
         from: Bound<&str>,

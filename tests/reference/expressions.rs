@@ -142,8 +142,6 @@ impl Walker<'_> {
             let result = numbers.map(|(a, b)| match name {
                 "*" => a * b,
                 "/" => a / b,
-                // The least number has no remainder by -1 in 64 bits.
-                _ if a == i128::from(i64::MIN) && b == -1 => i128::MAX,
                 _ => a % b,
             });
             product = Item::new(self.number(sign, result)?, product.at);

@@ -2,25 +2,35 @@
 
 use super::Trouble;
 use crate::lang::error::Limit;
-use crate::lang::limits::{BYTES_PER_STEP, STEPS};
+use crate::lang::limits::{BYTES_PER_STEP, STEPS, STEPS_PER_SEARCH};
+use crate::lang::program::Cost;
 
-/// The steps that a run may still take.
+/// What a run has cost, and may still cost.
+#[derive(Default)]
 pub(super) struct Budget {
-    steps_left: u32,
+    cost: Cost,
 }
 
 impl Budget {
-    pub(super) fn new() -> Budget {
-        Budget { steps_left: STEPS }
-    }
-
-    /// The steps taken so far.
-    pub(super) fn taken(&self) -> u32 {
-        STEPS - self.steps_left
+    /// The cost so far.
+    pub(super) fn cost(&self) -> Cost {
+        self.cost
     }
 
     /// Pays for one step.
     pub(super) fn step(&mut self) -> Result<(), Trouble> {
+        self.spend(1)
+    }
+
+    /// Pays for looking for a key in the store.
+    pub(super) fn search(&mut self) -> Result<(), Trouble> {
+        self.cost.searches += 1;
+        self.spend(STEPS_PER_SEARCH)
+    }
+
+    /// Pays for a row of a scan: a search that the row before it made cheap.
+    pub(super) fn row(&mut self) -> Result<(), Trouble> {
+        self.cost.searches += 1;
         self.spend(1)
     }
 
@@ -33,8 +43,10 @@ impl Budget {
     }
 
     fn spend(&mut self, steps: u32) -> Result<(), Trouble> {
-        let left = self.steps_left.checked_sub(steps);
-        self.steps_left = left.unwrap_or(0);
-        left.map(drop).ok_or_else(|| Limit::Steps.into())
+        self.cost.steps = self.cost.steps.saturating_add(steps).min(STEPS + 1);
+        if self.cost.steps > STEPS {
+            return Err(Limit::Steps.into());
+        }
+        Ok(())
     }
 }

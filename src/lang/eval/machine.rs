@@ -3,7 +3,6 @@
 //! The stack needed is a constant for each level that the program nests. Each kind of node has its
 //! own function, so that the recursive ones keep small frames.
 
-use super::budget::Budget;
 use super::scan::{Range, after_prefix};
 use super::view::View;
 use super::{Trouble, operate};
@@ -12,7 +11,7 @@ use crate::lang::ast::{
 };
 use crate::lang::error::{Failure, FailureKind, Limit};
 use crate::lang::limits::TEXT_BYTES;
-use crate::lang::program::{Execution, Program, Snapshot};
+use crate::lang::program::{Cost, Execution, Program, Snapshot};
 use crate::lang::token::Function;
 use crate::lang::value::{Text, Value};
 
@@ -22,7 +21,6 @@ pub(super) struct Machine<'p> {
     parameters: Vec<Value>,
     variables: Vec<Value>,
     view: View<'p>,
-    budget: Budget,
 }
 
 /// Whether the program goes on after a statement.
@@ -36,20 +34,25 @@ impl<'p> Machine<'p> {
         program: &'p Program,
         parameters: Vec<Value>,
         snapshot: &'p dyn Snapshot,
-    ) -> Result<Machine<'p>, Failure> {
-        let view = View::new(snapshot, &program.constant_keys)
-            .map_err(|trouble| trouble.in_program(program, 0))?;
+    ) -> Machine<'p> {
         let variables = program.initial.clone();
-        Ok(Machine { program, parameters, variables, view, budget: Budget::new() })
+        Machine { program, parameters, variables, view: View::new(snapshot) }
+    }
+
+    /// Runs the program.
+    pub(super) fn run(&mut self) -> Result<Flow, Failure> {
+        let read = self.view.read_constants(&self.program.constant_keys);
+        self.at(0, read)?;
+        self.block(&self.program.body)
     }
 
     pub(super) fn into_execution(self, returned: Option<Value>) -> Execution {
         Execution { read: self.view.reads.values, writes: self.view.writes, returned }
     }
 
-    /// The steps taken so far.
-    pub(super) fn steps(&self) -> u32 {
-        self.budget.taken()
+    /// What it cost so far.
+    pub(super) fn cost(&self) -> Cost {
+        self.view.budget.cost()
     }
 
     /// Gives a failure its place.
@@ -58,16 +61,16 @@ impl<'p> Machine<'p> {
     }
 
     fn step(&mut self, at: u32) -> Result<(), Failure> {
-        let paid = self.budget.step();
+        let paid = self.view.budget.step();
         self.at(at, paid)
     }
 
     fn pay_for_bytes(&mut self, at: u32, count: usize) -> Result<(), Failure> {
-        let paid = self.budget.bytes(count);
+        let paid = self.view.budget.bytes(count);
         self.at(at, paid)
     }
 
-    pub(super) fn block(&mut self, block: &'p Block) -> Result<Flow, Failure> {
+    fn block(&mut self, block: &'p Block) -> Result<Flow, Failure> {
         for statement in &block.statements {
             self.step(statement.at)?;
             match &statement.kind {
@@ -137,7 +140,7 @@ impl<'p> Machine<'p> {
     fn rows(&mut self, scan: &'p Scan) -> Result<Vec<(Text, Text)>, Failure> {
         let at = scan.parts().next().map_or(0, |part| part.at);
         let mut bound =
-            |part: &'p Option<Expr>| part.as_ref().map(|part| self.key(part)).transpose();
+            |part: &'p Option<Expr>| part.as_ref().map(|part| self.bound(part)).transpose();
         let (prefix, from, to) = (bound(&scan.prefix)?, bound(&scan.from)?, bound(&scan.to)?);
         let limit = match &scan.limit {
             Some(limit) => self.scan_limit(limit)?,
@@ -152,8 +155,15 @@ impl<'p> Machine<'p> {
             reverse: scan.reverse,
             limit,
         };
-        let rows = self.view.scan(&range, &mut self.budget);
+        let rows = self.view.scan(&range);
         self.at(at, rows)
+    }
+
+    /// Evaluates what bounds a scan, which is as long as a key at most.
+    fn bound(&mut self, expr: &'p Expr) -> Result<Text, Failure> {
+        let bound = self.key(expr)?;
+        let checked = self.view.pay_for_key(&bound);
+        self.at(expr.at, checked.map(|()| bound))
     }
 
     fn scan_limit(&mut self, expr: &'p Expr) -> Result<usize, Failure> {

@@ -12,7 +12,7 @@ mod view;
 use super::error::{Failure, FailureKind, Limit};
 use super::limits::TEXT_BYTES;
 use super::params::{Params, ValueRef};
-use super::program::{Execution, Program, Snapshot};
+use super::program::{Cost, Execution, Program, Snapshot};
 use super::value::Value;
 use machine::{Flow, Machine};
 
@@ -44,12 +44,12 @@ pub(super) fn run(
     program: &Program,
     params: &Params,
     snapshot: &dyn Snapshot,
-    steps: &mut u32,
+    cost: &mut Cost,
 ) -> Result<Execution, Failure> {
     let parameters = bind(program, params)?;
-    let mut machine = Machine::new(program, parameters, snapshot)?;
-    let flow = machine.block(&program.body);
-    *steps = machine.steps();
+    let mut machine = Machine::new(program, parameters, snapshot);
+    let flow = machine.run();
+    *cost = machine.cost();
     let returned = match flow? {
         Flow::Returned(value) => Some(value),
         Flow::Next => None,

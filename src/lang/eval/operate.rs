@@ -82,7 +82,8 @@ pub(super) fn arithmetic(
             return Err(Trouble::new(FailureKind::DivisionByZero, message));
         }
         Operator::Divide => a.checked_div(b),
-        Operator::Remainder => a.checked_rem(b),
+        // What is left of the one quotient that does not fit is 0, and fits.
+        Operator::Remainder => Some(a.wrapping_rem(b)),
     };
     result.map(Value::Number).ok_or_else(|| overflow(&format!("{a} {} {b}", operator.sign())))
 }

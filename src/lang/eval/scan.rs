@@ -1,7 +1,6 @@
 //! Scans: ranges of keys, in order, with the program's own writes merged in.
 
 use super::Trouble;
-use super::budget::Budget;
 use super::view::View;
 use crate::blob::Blob;
 use crate::lang::value::Text;
@@ -28,15 +27,12 @@ impl Range<'_> {
 impl View<'_> {
     /// The rows of a range as the program sees them now, noted as read. What the program writes
     /// while it goes through them does not change them.
-    pub(super) fn scan(
-        &mut self,
-        range: &Range<'_>,
-        budget: &mut Budget,
-    ) -> Result<Vec<(Text, Text)>, Trouble> {
+    pub(super) fn scan(&mut self, range: &Range<'_>) -> Result<Vec<(Text, Text)>, Trouble> {
         let mut rows = Vec::new();
         if range.is_empty() {
             return Ok(rows);
         }
+        self.budget.search()?;
         let (from, to) = (Bound::Included(range.from), bound(range.to));
         let mut stored = self.snapshot.scan(from, to, range.reverse).peekable();
         let own = self.writes.range::<[u8], _>((from.map(str::as_bytes), to.map(str::as_bytes)));
@@ -44,7 +40,7 @@ impl View<'_> {
             if range.reverse { Box::new(own.rev()) } else { Box::new(own) };
         let mut next_own = own.next();
         while rows.len() < range.limit {
-            budget.step()?;
+            self.budget.row()?;
             let order = match (stored.peek(), next_own) {
                 (None, None) => break,
                 (Some(_), None) => Ordering::Less,
@@ -57,10 +53,12 @@ impl View<'_> {
             if written.is_some() {
                 next_own = own.next();
             }
+            if let Some((key, value)) = &before {
+                self.budget.bytes(key.len() + value.len())?;
+            }
             let Some((key, value)) = row(before.as_ref(), written) else {
                 continue;
             };
-            budget.bytes(key.len() + value.len())?;
             if let Some((key, value)) = &before {
                 self.reads.note(key, value)?;
             }

@@ -1,6 +1,7 @@
 //! The store as a running program sees it: the snapshot, overlaid with the program's own writes.
 
 use super::Trouble;
+use super::budget::Budget;
 use crate::blob::Blob;
 use crate::lang::error::Limit;
 use crate::lang::limits::{KEY_BYTES, READ_BYTES, READ_KEYS, WRITTEN_BYTES, WRITTEN_KEYS};
@@ -9,9 +10,10 @@ use crate::lang::value::Text;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// What was read and what is to be written, within their limits.
+/// What was read and what is to be written, within their limits. Who looks into the store pays here.
 pub(super) struct View<'s> {
     pub(super) snapshot: &'s dyn Snapshot,
+    pub(super) budget: Budget,
     /// The values, before the transaction, of the constant keys, by number.
     constants: Vec<Option<Blob>>,
     pub(super) reads: Reads,
@@ -45,21 +47,37 @@ impl Reads {
 }
 
 impl<'s> View<'s> {
-    /// Reads the constant keys: they are read wherever they stand.
-    pub(super) fn new(snapshot: &'s dyn Snapshot, keys: &[Blob]) -> Result<View<'s>, Trouble> {
-        let mut reads = Reads::default();
-        let mut read = |key: &Blob| {
-            let value = snapshot.get(Text::from_store(key.clone()).as_str());
-            if let Some(value) = &value {
-                reads.note(key, value)?;
-            }
-            Ok(value)
-        };
-        let constants = keys.iter().map(&mut read).collect::<Result<_, Trouble>>()?;
-        Ok(View { snapshot, constants, reads, writes: BTreeMap::new(), written_bytes: 0 })
+    pub(super) fn new(snapshot: &'s dyn Snapshot) -> View<'s> {
+        View {
+            snapshot,
+            budget: Budget::default(),
+            constants: Vec::new(),
+            reads: Reads::default(),
+            writes: BTreeMap::new(),
+            written_bytes: 0,
+        }
     }
 
-    /// The value of the constant key with this number; `keys` are those given to `new`.
+    /// Reads the constant keys, once: they are read wherever they stand.
+    pub(super) fn read_constants(&mut self, keys: &[Blob]) -> Result<(), Trouble> {
+        for key in keys {
+            self.budget.search()?;
+            let value = self.snapshot.get(Text::from_store(key.clone()).as_str());
+            if let Some(value) = &value {
+                self.reads.note(key, value)?;
+            }
+            self.constants.push(value);
+        }
+        Ok(())
+    }
+
+    /// Checks that a text can be a key, and pays for its length.
+    pub(super) fn pay_for_key(&mut self, key: &Text) -> Result<(), Trouble> {
+        check_key(key.as_bytes())?;
+        self.budget.bytes(key.as_bytes().len())
+    }
+
+    /// The value of the constant key with this number; `keys` are those given to `read_constants`.
     pub(super) fn get_constant(&self, number: u32, keys: &[Blob]) -> Result<Option<Text>, Trouble> {
         let key = &keys[number as usize];
         check_key(key)?;
@@ -71,10 +89,13 @@ impl<'s> View<'s> {
     }
 
     pub(super) fn get(&mut self, key: &Text) -> Result<Option<Text>, Trouble> {
-        check_key(key.as_bytes())?;
+        self.pay_for_key(key)?;
         let before = match self.reads.values.get(key.as_bytes()) {
             Some(value) => Some(value.clone()),
-            None => self.snapshot.get(key.as_str()),
+            None => {
+                self.budget.search()?;
+                self.snapshot.get(key.as_str())
+            }
         };
         if let Some(value) = &before {
             self.reads.note(key.as_bytes(), value)?;
@@ -86,12 +107,13 @@ impl<'s> View<'s> {
         Ok(value.map(Text::from_store))
     }
 
-    pub(super) fn exists(&self, key: &Text) -> Result<bool, Trouble> {
-        check_key(key.as_bytes())?;
-        Ok(match self.writes.get(key.as_bytes()) {
-            Some(written) => written.is_some(),
-            None => self.snapshot.get(key.as_str()).is_some(),
-        })
+    pub(super) fn exists(&mut self, key: &Text) -> Result<bool, Trouble> {
+        self.pay_for_key(key)?;
+        if let Some(written) = self.writes.get(key.as_bytes()) {
+            return Ok(written.is_some());
+        }
+        self.budget.search()?;
+        Ok(self.snapshot.exists(key.as_str()))
     }
 
     /// Puts, or deletes with `None`.
