@@ -247,8 +247,7 @@ mod tests {
                 (0..).zip(slots).map(|(place, slot)| (keys::answer(session, place), entry(slot))),
             );
         }
-        entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Replica::restore(entries, Slot(100), Slot(0))
+        Replica::restore(entries.into_iter().collect(), Slot(100), Slot(0))
     }
 
     /// Sweeps, and gives the sessions that are left, and how many entries of answers.

@@ -109,7 +109,8 @@ impl<'a, K: Ord + Hash + Clone, V: Clone> Batch<'a, K, V> {
         }
     }
 
-    /// The rows of a range of keys in order of keys, or in reverse.
+    /// The rows of a range of keys in order of keys, or in reverse. What the batch or the decree before it
+    /// deleted is among them.
     pub fn range<'r, Q>(
         &'r self,
         bounds: (Bound<&Q>, Bound<&Q>),
@@ -120,7 +121,7 @@ impl<'a, K: Ord + Hash + Clone, V: Clone> Batch<'a, K, V> {
         Q: ?Sized + Ord + 'r,
     {
         let slot = self.slot();
-        let base = self.base.range(bounds).map(|(key, entry)| {
+        let base = self.base.living_range(bounds).map(|(key, entry)| {
             let Entry { value, version } = entry;
             Row { key, value: value.as_ref(), version: *version }
         });

@@ -19,7 +19,7 @@
 //! | `reads.rs` | reads that need no slot | P8 |
 //! | `repair.rs` | bringing lagging nodes up | P10 |
 //! | `omega.rs` | the failure detector that names a leader | |
-//! | `durable.rs`, `replica.rs`, `patch.rs` | the state, and how facts merge | P5, P11 |
+//! | `durable.rs`, `replica.rs`, `entries.rs`, `patch.rs` | the state, and how facts merge | P5, P11 |
 //! | `machine.rs`, `batch.rs` | what is asked of a store, and the state it runs commands on | |
 //!
 //! Invariant: nothing here reads a clock, a socket, a file or a global random number, and nothing
@@ -33,6 +33,7 @@ mod batch;
 mod config;
 mod copying;
 mod durable;
+mod entries;
 mod inbox;
 mod leader;
 mod load;
@@ -56,6 +57,7 @@ pub use ballot::{Ballot, NodeId, Slot};
 pub use batch::{Batch, Row};
 pub use config::{Config, Election};
 pub use durable::{Durable, Record};
+pub use entries::Entries;
 pub use machine::{Machine, Position};
 pub use members::Members;
 pub use message::*;

@@ -6,13 +6,12 @@
 //! `floor`: an old one would hide from a full copy that its key was set and deleted again since.
 
 use std::borrow::Borrow;
-use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::ops::Bound;
 
 use super::ballot::Slot;
+use super::entries::Entries;
 use super::patch::{Entry, Page, Patch};
-use crate::leaf_map::LeafMap;
 
 /// How many slots below `complete` a tombstone must be to be dropped (P11; one less is not safe).
 pub(super) const TOMBSTONE_DISTANCE: u64 = 2;
@@ -39,46 +38,27 @@ pub struct PageLimits {
 /// The versioned map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replica<K, V> {
-    entries: LeafMap<K, Entry<V>>,
-    /// Every tombstone of `entries` by its version, so that old ones are found without a walk.
-    tombstones: BTreeSet<(Slot, K)>,
+    entries: Entries<K, V>,
     complete: Slot,
     floor: Slot,
 }
 
 impl<K: Ord + Hash + Clone, V: Clone> Default for Replica<K, V> {
     fn default() -> Self {
-        Replica {
-            entries: LeafMap::default(),
-            tombstones: BTreeSet::new(),
-            complete: Slot::ZERO,
-            floor: Slot::ZERO,
-        }
+        Replica { entries: Entries::default(), complete: Slot::ZERO, floor: Slot::ZERO }
     }
 }
 
 impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
-    /// The replica that holds just these entries, for a start-up that reads them back; fastest when
-    /// they come in ascending order of keys. Tombstones at or below `floor`, which older versions left
-    /// behind, are dropped (P11).
+    /// The replica that holds just these entries, for a start-up that reads them back. Tombstones at or
+    /// below `floor`, which older versions left behind, are dropped (P11).
     ///
     /// # Panics
     /// When `floor` is above `complete`.
-    pub fn restore(
-        entries: impl IntoIterator<Item = (K, Entry<V>)>,
-        complete: Slot,
-        floor: Slot,
-    ) -> Replica<K, V> {
+    pub fn restore(mut entries: Entries<K, V>, complete: Slot, floor: Slot) -> Replica<K, V> {
         assert!(floor <= complete, "floor {floor} above complete {complete}");
-        let is_kept = |entry: &Entry<V>| entry.value.is_some() || entry.version > floor;
-        let entries = entries.into_iter().filter(|(_, entry)| is_kept(entry));
-        let entries: LeafMap<K, Entry<V>> = entries.collect();
-        let tombstones = entries
-            .iter()
-            .filter(|(_, entry)| entry.value.is_none())
-            .map(|(key, entry)| (entry.version, key.clone()))
-            .collect();
-        Replica { entries, tombstones, complete, floor }
+        entries.drop_tombstones(floor);
+        Replica { entries, complete, floor }
     }
 
     /// The highest slot c such that every decree up to c is reflected here.
@@ -96,7 +76,7 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
     where
         K: Borrow<Q>,
     {
-        self.entries.get(key).and_then(|entry| entry.value.as_ref())
+        self.entries.living(key).and_then(|entry| entry.value.as_ref())
     }
 
     /// The entry of `key`, tombstones included.
@@ -114,7 +94,7 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
 
     /// How many tombstones there are.
     pub fn tombstone_count(&self) -> usize {
-        self.tombstones.len()
+        self.entries.tombstone_count()
     }
 
     /// All entries in order of keys, tombstones included.
@@ -122,15 +102,26 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         self.entries.iter()
     }
 
-    /// The entries of a range of keys, tombstones included.
+    /// The entries of a range of keys in order of keys, tombstones included.
     pub fn range<'a, Q: ?Sized + Ord>(
+        &'a self,
+        bounds: (Bound<&Q>, Bound<&Q>),
+    ) -> impl Iterator<Item = (&'a K, &'a Entry<V>)> + use<'a, K, V, Q>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.range(bounds)
+    }
+
+    /// The entries of a range of keys that have values, in order of keys.
+    pub(super) fn living_range<'a, Q: ?Sized + Ord>(
         &'a self,
         bounds: (Bound<&Q>, Bound<&Q>),
     ) -> impl DoubleEndedIterator<Item = (&'a K, &'a Entry<V>)> + use<'a, K, V, Q>
     where
         K: Borrow<Q>,
     {
-        self.entries.range(bounds)
+        self.entries.living_range(bounds)
     }
 
     /// P5: reflects the decree of `slot`; nothing happens when it is reflected already.
@@ -139,7 +130,7 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
             return;
         }
         for (key, value) in patch.writes() {
-            self.keep_higher(key, Entry { value: value.clone(), version: slot });
+            self.entries.keep_higher(key, Entry { value: value.clone(), version: slot });
         }
         if self.complete.next() == slot {
             self.complete = slot;
@@ -149,28 +140,7 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
     /// P5: takes in a fact; nothing happens when it is reflected already.
     pub(super) fn merge(&mut self, key: &K, entry: &Entry<V>) {
         if entry.version > self.complete {
-            self.keep_higher(key, entry.clone());
-        }
-    }
-
-    fn keep_higher(&mut self, key: &K, entry: Entry<V>) {
-        match self.entries.get_mut(key) {
-            Some(held) if held.version >= entry.version => {}
-            Some(held) => {
-                if held.value.is_none() {
-                    self.tombstones.remove(&(held.version, key.clone()));
-                }
-                if entry.value.is_none() {
-                    self.tombstones.insert((entry.version, key.clone()));
-                }
-                *held = entry;
-            }
-            None => {
-                if entry.value.is_none() {
-                    self.tombstones.insert((entry.version, key.clone()));
-                }
-                self.entries.insert(key.clone(), entry);
-            }
+            self.entries.keep_higher(key, entry.clone());
         }
     }
 
@@ -186,34 +156,24 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
             "dropping tombstones up to {floor} with complete {}",
             self.complete
         );
-        while let Some((version, _)) = self.tombstones.first() {
-            if *version > floor {
-                break;
-            }
-            if let Some((_, key)) = self.tombstones.pop_first() {
-                self.entries.remove(&key);
-            }
-        }
+        self.entries.drop_tombstones(floor);
         self.floor = self.floor.max(floor);
     }
 
     /// The version of the oldest tombstone.
     pub(super) fn oldest_tombstone(&self) -> Option<Slot> {
-        self.tombstones.first().map(|(version, _)| *version)
+        self.entries.tombstone_versions().next()
     }
 
     /// The highest floor that is at most `wanted` and drops at most `most` tombstones, if it drops any.
     pub(super) fn floor_within(&self, wanted: Slot, most: usize) -> Option<Slot> {
-        let (oldest, _) = self.tombstones.first()?;
-        if *oldest > wanted {
-            return None;
-        }
-        let reached = match self.tombstones.iter().nth(most) {
-            Some((version, _)) => wanted.min(version.previous()),
+        let oldest = self.oldest_tombstone().filter(|oldest| *oldest <= wanted)?;
+        let reached = match self.entries.tombstone_versions().nth(most) {
+            Some(version) => wanted.min(version.previous()),
             None => wanted,
         };
         // One slot may hold more tombstones than `most`: they still go together, or none ever would.
-        Some(reached.max(*oldest))
+        Some(reached.max(oldest))
     }
 
     /// The entries after key `after` with a version above `above`, as far as one page goes.
@@ -252,8 +212,8 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let end = page.next.as_ref().map_or(Bound::Unbounded, Bound::Included);
         self.entries
-            .range((start, end))
-            .filter(|(_, entry)| entry.value.is_some() && entry.version <= at)
+            .living_range((start, end))
+            .filter(|(_, entry)| entry.version <= at)
             .filter(|(key, _)| page.entries.binary_search_by(|(other, _)| other.cmp(key)).is_err())
             .map(|(key, _)| (key.clone(), Entry { value: None, version: at }))
             .collect()

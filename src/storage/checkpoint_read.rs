@@ -1,6 +1,6 @@
 //! Reads a checkpoint back at start-up, and checks every byte of it.
 
-use crate::lpaxos::{Durable, Entry, Replica};
+use crate::lpaxos::{Durable, Entries, Entry, Replica};
 
 use super::checkpoint::{FRAME_HEADER, FrameHeader, Head, Page};
 use super::disk::{Folder, NamedFile};
@@ -33,8 +33,7 @@ pub(super) fn read(
     let mut reader = Reader::new(file)?;
     let head = read_head(&mut reader, store, sequence)?;
     let mut coverage = Coverage::default();
-    let capacity = head.entries.min(reader.length / 16);
-    let mut entries = Vec::with_capacity(usize::try_from(capacity).unwrap_or(0));
+    let mut entries = Entries::default();
     for number in 0.. {
         let at = reader.at;
         let Some(page) = read_frame(&mut reader, sequence, number)? else { break };
@@ -43,7 +42,7 @@ pub(super) fn read(
             return Err(reader.file.corrupted(at, "a page is out of order"));
         }
         coverage.add(page.until, page.as_of);
-        entries.extend(page.entries);
+        page.entries.into_iter().for_each(|(key, entry)| entries.add(key, entry));
         progress(Progress::Checkpoint {
             bytes: reader.at,
             of_bytes: reader.length,

@@ -130,7 +130,7 @@ fn the_patch_of_a_slot_with_very_many_deletions_is_not_sent_whole() {
     let key = |n: u32| Key::from(&*format!("u{n:06}{}", "k".repeat(4_000)));
     let count = u32::try_from(MAX_PEER_FRAME_BYTES / 4_000).unwrap() + 100;
     let entry = |n| (key(n), Entry { value: Some(Blob::EMPTY), version: Slot(1) });
-    let replica = Replica::restore((0..count).map(entry), Slot(1), Slot(0));
+    let replica = Replica::restore((0..count).map(entry).collect(), Slot(1), Slot(0));
     let mut node = candidate(Durable { replica, ..Durable::default() });
     run(&mut node);
     let accepted = Some((Slot(6), Patch::default()));

@@ -68,7 +68,7 @@ impl Sent {
 /// What was seen of a node in a step.
 pub(super) enum Seen {
     Send(NodeId, Msg),
-    Write(Write),
+    Write(Box<Write>),
     Answer(u8, Slot),
 }
 
@@ -212,7 +212,7 @@ impl Live {
                     self.writing = Some(write);
                 } else if write.records.is_empty() {
                     // Nothing of it is durable, and it is checked all the same.
-                    seen.push(Seen::Write(write));
+                    seen.push(Seen::Write(Box::new(write)));
                 } else {
                     self.write(write, seen);
                 }
@@ -223,7 +223,7 @@ impl Live {
 
     fn write(&mut self, write: Write, seen: &mut Vec<Seen>) {
         write.records.iter().for_each(|record| self.disk.change(record));
-        seen.push(Seen::Write(write));
+        seen.push(Seen::Write(Box::new(write)));
         self.node.written();
     }
 

@@ -169,11 +169,11 @@ impl Nodes {
                 }))
             }
             Seen::Write(write) => {
-                let Write { place, records, before, state } = &write;
+                let Write { place, records, before, state } = &*write;
                 let place =
                     self.write_places.entry(Fingerprint::of(&(place, records, before, state)));
                 Effect::Write(*place.or_insert_with(|| {
-                    self.writes.push(write);
+                    self.writes.push(*write);
                     short(self.writes.len() - 1)
                 }))
             }
