@@ -262,4 +262,14 @@ mod tests {
         let writes = batch.into_patch();
         assert_eq!(writes.writes(), [(3, Some(30)), (4, None), (6, Some(30))]);
     }
+
+    #[test]
+    fn what_was_deleted_before_is_not_passed_by() {
+        let mut replica = Replica::default();
+        replica.apply(Slot(1), &patch(&[(1, Some(10)), (2, Some(10)), (3, Some(10))]));
+        replica.apply(Slot(2), &patch(&[(1, None), (2, None)]));
+        let batch = Batch::new(&replica);
+        let [forward, backward] = shown(&batch, (Bound::Unbounded, Bound::Unbounded));
+        assert_eq!((forward, backward), (vec![(3, Some(10), 1)], vec![(3, Some(10), 1)]));
+    }
 }

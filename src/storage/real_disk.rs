@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, DiskFile};
 use super::error::StorageError;
-use super::format::{self, LOCK_FILE};
+use super::format::{self, FORMAT_FILE, LOCK_FILE};
 
 /// A directory of the operating system, locked for as long as this value lives.
 #[derive(Debug)]
@@ -19,12 +19,18 @@ pub struct RealDisk {
 impl RealDisk {
     /// Makes the directory if it is not there, and locks it.
     pub fn open(directory: &Path) -> Result<RealDisk, StorageError> {
-        create_durably(directory)
-            .map_err(|e| StorageError::io("create the directory", directory.to_path_buf(), e))?;
-        let names = list(directory)
-            .map_err(|e| StorageError::io("list the directory", directory.to_path_buf(), e))?;
+        if directory.exists() && !directory.is_dir() {
+            let (directory, found) = (directory.to_path_buf(), "it is a file".to_string());
+            return Err(StorageError::NotADataDirectory { directory, found });
+        }
+        let failed = |action| move |e| StorageError::io(action, directory.to_path_buf(), e);
+        fs::create_dir_all(directory).map_err(failed("create the directory"))?;
+        let names = list(directory).map_err(failed("list the directory"))?;
         // Before the lock file is made: nothing is to be left in a directory of somebody else.
         format::check_names(directory, &names)?;
+        if !names.iter().any(|name| name == FORMAT_FILE) {
+            sync_names_above(directory).map_err(failed("sync the names above"))?;
+        }
         let path = directory.join(LOCK_FILE);
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(|e| StorageError::io("open the lock file", path.clone(), e))?;
@@ -38,21 +44,21 @@ impl RealDisk {
     }
 }
 
-/// Makes the directory and those above it, each with a durable name.
-fn create_durably(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
+/// Makes the name of a directory and those above it durable: they may be new, made here or by a process
+/// that was killed before it came to this.
+fn sync_names_above(directory: &Path) -> io::Result<()> {
+    for above in directory.canonicalize()?.ancestors().skip(1) {
+        match File::open(above).and_then(|above| above.sync_all()) {
+            // Where the server may not look or write it has made no names.
+            Err(e) if may_not(e.kind()) => {}
+            synced => synced?,
+        }
     }
-    let above = match directory.parent() {
-        Some(above) if !above.as_os_str().is_empty() => above,
-        _ => Path::new("."),
-    };
-    create_durably(above)?;
-    match fs::create_dir(directory) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => {}
-        done => done?,
-    }
-    File::open(above)?.sync_all()
+    Ok(())
+}
+
+fn may_not(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
 fn list(directory: &Path) -> io::Result<Vec<String>> {
