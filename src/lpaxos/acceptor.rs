@@ -161,20 +161,25 @@ impl<M: Machine> Acceptor<M> {
         Some(Message::Accepted(Accepted { ballot, slot, complete: self.complete() }))
     }
 
-    /// P11, with a margin. Waits until twice the margin is there, so that it is done seldom.
+    /// P11, with a margin of slots, unless there are too many. Waits until twice the margin is there, so
+    /// that it is done seldom.
     fn drop_old_tombstones(&mut self) {
         if self.keep_tombstones {
             return;
         }
-        let margin = self.config.tombstone_slots.max(TOMBSTONE_DISTANCE);
-        let complete = self.complete().0;
         let replica = &self.durable.replica;
-        let due = Slot(complete.saturating_sub(margin.saturating_mul(2)));
-        if replica.oldest_tombstone().is_none_or(|oldest| oldest > due) {
-            return;
-        }
-        let wanted = Slot(complete.saturating_sub(margin));
-        if let Some(floor) = replica.floor_within(wanted, self.config.tombstones_per_step) {
+        let Some(oldest) = replica.oldest_tombstone() else { return };
+        let margin = self.config.tombstone_slots.max(TOMBSTONE_DISTANCE);
+        let below = |slots| Slot(self.complete().0.saturating_sub(slots));
+        let most_kept = self.config.tombstones_most.max(replica.living_count());
+        let too_many = replica.tombstone_count().saturating_sub(most_kept);
+        let per_step = self.config.tombstones_per_step;
+        let (wanted, most) = match too_many {
+            _ if oldest <= below(margin.saturating_mul(2)) => (below(margin), per_step),
+            0 => return,
+            too_many => (below(TOMBSTONE_DISTANCE), per_step.min(too_many)),
+        };
+        if let Some(floor) = replica.floor_within(wanted, most) {
             self.change(Record::DropTombstones(floor));
         }
     }

@@ -44,8 +44,11 @@ pub struct Config {
     pub page: PageLimits,
     /// The leader keeps so many bytes of recent patches for nodes that lag a little.
     pub window_bytes: usize,
-    /// Tombstones are kept for at least so many slots, so that short absences need no full copy.
+    /// Tombstones are kept for at least so many slots, so that short absences need no full copy ...
     pub tombstone_slots: u64,
+    /// ... unless there are more than this, and more than entries with values: then a full copy costs no
+    /// more than they do.
+    pub tombstones_most: usize,
     /// At most so many tombstones are dropped in one step.
     pub tombstones_per_step: usize,
 }
@@ -66,6 +69,7 @@ impl Default for Config {
             page: PageLimits { bytes: 256 << 10, examined: 16_384 },
             window_bytes: 4 << 20,
             tombstone_slots: 10_000,
+            tombstones_most: 65_536,
             tombstones_per_step: 4_096,
         }
     }

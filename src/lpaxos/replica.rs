@@ -92,6 +92,11 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         self.entries.len()
     }
 
+    /// How many entries have values.
+    pub fn living_count(&self) -> usize {
+        self.entries.len() - self.entries.tombstone_count()
+    }
+
     /// How many tombstones there are.
     pub fn tombstone_count(&self) -> usize {
         self.entries.tombstone_count()

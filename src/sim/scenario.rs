@@ -192,6 +192,7 @@ fn draw_config(random: &mut Random) -> Config {
         page,
         window_bytes: *random.pick(&[1, 300, 2_000, 1 << 20]),
         tombstone_slots: *random.pick(&[0, 2, 5, 30]),
+        tombstones_most: *random.pick(&[1, 4, 65_536]),
         tombstones_per_step: *random.pick(&[1, 3, 4_096]),
     }
 }

@@ -457,6 +457,32 @@ fn p11_tombstones_go_only_well_below_complete() {
 }
 
 #[test]
+fn p11_no_more_tombstones_are_kept_than_a_full_copy_would_cost() {
+    for (most, living) in [(4, 0), (4, 9), (20, 9)] {
+        let mut cluster = Cluster::with(3, |config| {
+            config.tombstone_slots = 1_000;
+            config.tombstones_most = most;
+        });
+        cluster.elect(1);
+        for register in 0..living {
+            cluster.run(1, Command::put(100 + register, 1));
+        }
+        for register in 0..50 {
+            cluster.run(1, Command::put(register, 1));
+            cluster.run(1, Command::delete(register));
+            // That of the last deletion may be dropped two slots later.
+            let kept = most.max(living as usize) + 2;
+            for node in 1..=3 {
+                let count = cluster.durable(node).replica.tombstone_count();
+                assert!(count <= kept, "{count} with {living} entries");
+            }
+        }
+        let kept = cluster.durable(1).replica.tombstone_count();
+        assert!(kept >= most.max(living as usize), "{kept}: and so many are");
+    }
+}
+
+#[test]
 fn p11_dropping_nearer_than_two_below_complete_stops_the_node() {
     let mut cluster = Cluster::new(1);
     for value in 0..5 {
