@@ -14,6 +14,7 @@
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
 
 mod answers;
+mod bell;
 mod clock;
 mod consensus;
 mod error;

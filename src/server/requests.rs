@@ -7,11 +7,11 @@
 //! for are worth it, or a crowd.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::bell::Bell;
 use crate::kv::Command;
 use crate::lpaxos::Ready;
 use crate::transport::Reply;
@@ -26,18 +26,6 @@ pub(super) struct Asked {
     /// Since when.
     pub(super) since: Instant,
     pub(super) reply: Reply,
-}
-
-/// More than can wait.
-const NO_CROWD: usize = usize::MAX;
-
-/// Which kinds of requests the consensus thread sleeps for.
-#[derive(Debug)]
-struct Bell {
-    reads: AtomicBool,
-    writes: AtomicBool,
-    /// Any, where so many wait.
-    crowd: AtomicUsize,
 }
 
 /// The clients' end.
@@ -57,8 +45,7 @@ pub(super) struct Requests {
 /// The two ends of a queue for `most` requests.
 pub(super) fn requests(most: usize) -> (Asking, Requests) {
     let (sender, receiver) = bounded(most);
-    let (reads, writes) = (AtomicBool::new(false), AtomicBool::new(false));
-    let bell = Arc::new(Bell { reads, writes, crowd: AtomicUsize::new(NO_CROWD) });
+    let bell = Arc::new(Bell::new());
     (Asking { queue: sender, bell: Arc::clone(&bell) }, Requests { queue: receiver, bell })
 }
 
@@ -72,14 +59,7 @@ impl Asking {
             refused.into_inner().reply.send(outcome);
             return false;
         }
-        // Either this sees the bell, or the consensus thread sees the request before it sleeps.
-        fence(Ordering::SeqCst);
-        let bell = if is_read_only { &self.bell.reads } else { &self.bell.writes };
-        if bell.load(Ordering::Relaxed) && bell.swap(false, Ordering::Relaxed) {
-            return true;
-        }
-        self.queue.len() >= self.bell.crowd.load(Ordering::Relaxed)
-            && self.bell.crowd.swap(NO_CROWD, Ordering::Relaxed) != NO_CROWD
+        self.bell.rings(is_read_only, || self.queue.len())
     }
 }
 
@@ -92,11 +72,9 @@ pub(super) fn refusal<T>(error: &TrySendError<T>) -> ClientOutcome {
 }
 
 impl Requests {
-    /// To be called after sleeping: nobody needs to wake it now.
+    /// To be called after sleeping.
     pub(super) fn awake(&self) {
-        self.bell.reads.store(false, Ordering::Relaxed);
-        self.bell.writes.store(false, Ordering::Relaxed);
-        self.bell.crowd.store(NO_CROWD, Ordering::Relaxed);
+        self.bell.disarm();
     }
 
     /// The next request that waits.
@@ -109,15 +87,9 @@ impl Requests {
         self.queue.len()
     }
 
-    /// To be called before sleeping: from now on a request that the node is ready for wakes it, and so
-    /// does whichever makes them a crowd. Gives whether they came before, so that there is no sleep.
+    /// To be called before sleeping, with what is slept for: requests that the node is ready for, or so
+    /// many of any kind. Gives whether they came before, so that there is no sleep.
     pub(super) fn sleep(&self, ready: Ready, crowd: Option<usize>) -> bool {
-        let crowd = crowd.unwrap_or(NO_CROWD);
-        self.bell.reads.store(ready.reads, Ordering::Relaxed);
-        self.bell.writes.store(ready.writes, Ordering::Relaxed);
-        self.bell.crowd.store(crowd, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        let waiting = self.queue.len();
-        (ready.reads || ready.writes) && waiting > 0 || waiting >= crowd
+        self.bell.arm(ready, crowd, || self.queue.len())
     }
 }
