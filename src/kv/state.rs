@@ -24,7 +24,7 @@ impl Snapshot for UserKeys<'_, '_> {
         from: Bound<&str>,
         to: Bound<&str>,
         reverse: bool,
-    ) -> Box<dyn Iterator<Item = (Blob, Blob)> + '_> {
+    ) -> Box<dyn Iterator<Item = (Blob, Option<Blob>)> + '_> {
         let from = match from {
             Bound::Included(key) => Bound::Included(keys::user(key.as_bytes())),
             Bound::Excluded(key) => Bound::Excluded(keys::user(key.as_bytes())),
@@ -36,7 +36,7 @@ impl Snapshot for UserKeys<'_, '_> {
             Bound::Unbounded => Bound::Excluded(Key::new(keys::USER_END)),
         };
         let rows = self.0.range::<[u8]>((as_slice(&from), as_slice(&to)), reverse);
-        Box::new(rows.filter_map(|row| Some((text(&keys::user_key(row.key)), text(row.value?)))))
+        Box::new(rows.map(|row| (text(&keys::user_key(row.key)), row.value.map(text))))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::lang::{Failure, compile};
+use crate::lang::{Failure, FailureKind, Limit, compile};
 use crate::lpaxos::{Answer, Config, Durable, Members, Node, NodeId, Request, Ticket};
 
 struct One {
@@ -129,6 +129,29 @@ fn scans_see_what_the_batch_wrote_before() {
     let back = "all = \"\"; for k, v in scan \"p/\" reverse { all = all + k; } put \"all\" all;";
     one.run(program(back));
     assert_eq!(one.value("all").as_deref(), Some(&b"p/cp/b"[..]));
+}
+
+/// What was deleted just before is still on the way of a scan, and whoever passes by it pays.
+#[test]
+fn what_a_scan_passes_by_is_paid_for() {
+    let scans = "put \"s\" \"\"; for a, b in scan \"r/\" { for k, v in scan \"q/\" limit 1 {} }";
+    let put = |prefix: &str| {
+        let put = |n| format!("put \"{prefix}{n}\" \"\";");
+        program(&(0..600).map(put).collect::<String>())
+    };
+    let mut one = One::new();
+    one.run_all(vec![put("q/"), put("r/")]);
+    assert!(matches!(one.run(program(scans)), Outcome::Read { .. }));
+    let delete = program("for k, v in scan \"q/\" { delete k; }");
+    let outcomes = one.run_all(vec![delete, program(scans)]);
+    let is_refused = |outcome: &Outcome| match outcome {
+        Outcome::Failed { failure: Failure::Runtime { kind, .. }, .. } => {
+            *kind == FailureKind::Limit(Limit::Steps)
+        }
+        _ => false,
+    };
+    assert!(is_refused(&outcomes[1]));
+    assert!(matches!(one.run(program(scans)), Outcome::Read { .. }), "nothing is on its way now");
 }
 
 #[test]

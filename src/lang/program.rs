@@ -25,12 +25,13 @@ pub trait Snapshot {
 
     /// All keys between the bounds with their values, in ascending order of their bytes, or in
     /// descending order if `reverse`. The bounds are in order, and never equal with one excluded.
+    /// A key without a value may be among them: to pass it by is work that the program pays for.
     fn scan(
         &self,
         from: Bound<&str>,
         to: Bound<&str>,
         reverse: bool,
-    ) -> Box<dyn Iterator<Item = (Blob, Blob)> + '_>;
+    ) -> Box<dyn Iterator<Item = (Blob, Option<Blob>)> + '_>;
 }
 
 /// What a run of a program cost, whether it succeeded or failed.

@@ -57,9 +57,10 @@ impl Snapshot for Store {
         from: Bound<&str>,
         to: Bound<&str>,
         reverse: bool,
-    ) -> Box<dyn Iterator<Item = (Blob, Blob)> + '_> {
+    ) -> Box<dyn Iterator<Item = (Blob, Option<Blob>)> + '_> {
         let bounds = (from.map(str::as_bytes), to.map(str::as_bytes));
-        let rows = self.0.range::<[u8], _>(bounds).map(|(key, value)| (key.clone(), value.clone()));
+        let rows =
+            self.0.range::<[u8], _>(bounds).map(|(key, value)| (key.clone(), Some(value.clone())));
         if reverse { Box::new(rows.rev()) } else { Box::new(rows) }
     }
 }

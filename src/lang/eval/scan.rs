@@ -53,6 +53,7 @@ impl View<'_> {
             if written.is_some() {
                 next_own = own.next();
             }
+            let before = before.and_then(|(key, value)| Some((key, value?)));
             if let Some((key, value)) = &before {
                 self.budget.bytes(key.len() + value.len())?;
             }
