@@ -49,7 +49,7 @@ impl RealDisk {
 fn sync_names_above(directory: &Path) -> io::Result<()> {
     for above in directory.canonicalize()?.ancestors().skip(1) {
         match File::open(above).and_then(|above| above.sync_all()) {
-            // Where the server may not look or write it has made no names.
+            // Where the server may not look or write, or nothing is written ever, it has made no names.
             Err(e) if may_not(e.kind()) => {}
             synced => synced?,
         }
@@ -58,7 +58,8 @@ fn sync_names_above(directory: &Path) -> io::Result<()> {
 }
 
 fn may_not(kind: io::ErrorKind) -> bool {
-    matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(kind, PermissionDenied | ReadOnlyFilesystem | InvalidInput | Unsupported)
 }
 
 fn list(directory: &Path) -> io::Result<Vec<String>> {
