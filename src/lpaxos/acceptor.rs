@@ -177,7 +177,8 @@ impl<M: Machine> Acceptor<M> {
         let (wanted, most) = match too_many {
             _ if oldest <= below(margin.saturating_mul(2)) => (below(margin), per_step),
             0 => return,
-            too_many => (below(TOMBSTONE_DISTANCE), per_step.min(too_many)),
+            // More than decrees add, or they would get more and more.
+            too_many => (below(TOMBSTONE_DISTANCE), too_many.min(per_step.saturating_mul(4))),
         };
         if let Some(floor) = replica.floor_within(wanted, most) {
             self.change(Record::DropTombstones(floor));
@@ -296,9 +297,7 @@ impl<M: Machine> Acceptor<M> {
             // and forgotten since.
             self.copying = None;
         }
-        let next = page.next.clone();
-        self.merge_page(after.as_ref(), page, silent_at);
-        if let Some(after) = next {
+        if let Some(after) = self.merge_page(after.as_ref(), page, silent_at) {
             if copy.is_full() {
                 Copying::note(&mut self.copying, ballot, &copy, after.clone());
             }
@@ -313,22 +312,25 @@ impl<M: Machine> Acceptor<M> {
     }
 
     /// Merges the entries of a page that are news. With `silent_at`, the page is one of a full copy as
-    /// of that slot, and what it lacks was deleted (P3, P10).
+    /// of that slot, and what it lacks was deleted (P3, P10). Gives the key up to which it was merged, if
+    /// there is more to come.
     pub(super) fn merge_page(
         &mut self,
         after: Option<&M::Key>,
-        page: Page<M::Key, M::Value>,
+        mut page: Page<M::Key, M::Value>,
         silent_at: Option<Slot>,
-    ) {
+    ) -> Option<M::Key> {
         let replica = &self.durable.replica;
+        let most = self.config.page.examined;
         let mut facts = match silent_at {
-            Some(at) => replica.silent_deletions(after, &page, at),
+            Some(at) => replica.silent_deletions(after, &mut page, at, most),
             None => Vec::new(),
         };
         facts.extend(page.entries.into_iter().filter(|(_, e)| e.version > replica.complete()));
         if !facts.is_empty() {
             self.change(Record::Merge(facts));
         }
+        page.next
     }
 
     /// Notes that every decree up to `slot` is reflected, and those that were applied after it

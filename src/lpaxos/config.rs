@@ -46,8 +46,7 @@ pub struct Config {
     pub window_bytes: usize,
     /// Tombstones are kept for at least so many slots, so that short absences need no full copy ...
     pub tombstone_slots: u64,
-    /// ... unless there are more than this, and more than entries with values: then a full copy costs no
-    /// more than they do.
+    /// ... unless there are more than this, and more than entries with values: they take memory.
     pub tombstones_most: usize,
     /// At most so many tombstones are dropped in one step.
     pub tombstones_per_step: usize,
@@ -69,7 +68,7 @@ impl Default for Config {
             page: PageLimits { bytes: 256 << 10, examined: 16_384 },
             window_bytes: 4 << 20,
             tombstone_slots: 10_000,
-            tombstones_most: 65_536,
+            tombstones_most: 262_144,
             tombstones_per_step: 4_096,
         }
     }

@@ -180,9 +180,7 @@ impl<M: Machine> Recovery<M> {
         while let Some(source) = sources.front_mut() {
             let page = source.page.take()?;
             let silent_at = source.best.and_then(|(complete, _, full)| full.then_some(complete));
-            let next = page.next.clone();
-            acceptor.merge_page(source.after.as_ref(), page, silent_at);
-            if let Some(after) = next {
+            if let Some(after) = acceptor.merge_page(source.after.as_ref(), page, silent_at) {
                 source.after = Some(after);
                 self.sent_ms = now_ms;
                 self.fetch(out);

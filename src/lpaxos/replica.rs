@@ -207,21 +207,33 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
     }
 
     /// What a full copy says by silence (P3, P10): tombstones of version `at` for the own live entries
-    /// that `page`, the keys after `after`, lacks and that are not newer than `at`.
+    /// that `page`, the keys after `after`, lacks and that are not newer than `at`. A page of few entries
+    /// may be silent of any number: where more than `most` of the own are there, it is cut to end with the
+    /// last of those that were looked at.
     pub(super) fn silent_deletions(
         &self,
         after: Option<&K>,
-        page: &Page<K, V>,
+        page: &mut Page<K, V>,
         at: Slot,
+        most: usize,
     ) -> Vec<(K, Entry<V>)> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let end = page.next.as_ref().map_or(Bound::Unbounded, Bound::Included);
-        self.entries
-            .living_range((start, end))
-            .filter(|(_, entry)| entry.version <= at)
-            .filter(|(key, _)| page.entries.binary_search_by(|(other, _)| other.cmp(key)).is_err())
-            .map(|(key, _)| (key.clone(), Entry { value: None, version: at }))
-            .collect()
+        let end = page.next.clone();
+        let end = end.as_ref().map_or(Bound::Unbounded, Bound::Included);
+        let mut own = self.entries.living_range((start, end));
+        let (mut silent, mut last) = (Vec::new(), None);
+        for (key, entry) in own.by_ref().take(most.max(1)) {
+            let is_told = || page.entries.binary_search_by(|(other, _)| other.cmp(key)).is_ok();
+            if entry.version <= at && !is_told() {
+                silent.push((key.clone(), Entry { value: None, version: at }));
+            }
+            last = Some(key);
+        }
+        if let (Some(last), Some(_)) = (last, own.next()) {
+            page.entries.retain(|(key, _)| key <= last);
+            page.next = Some(last.clone());
+        }
+        silent
     }
 
     /// The decree of `slot` as far as it is still visible: the entries of that very version.

@@ -18,8 +18,22 @@ type Name = (Ballot, u64);
 struct Begun<K> {
     target: Slot,
     floor: Slot,
-    /// The last keys of its first page: the page is read anew when it is sent again.
-    first_ends: Vec<K>,
+    /// The last keys of its first page, none where there is no other: the page is read anew when it is
+    /// sent again.
+    first_ends: Vec<Option<K>>,
+    /// The last keys of its other pages.
+    other_ends: Vec<K>,
+}
+
+impl<K: Ord> Begun<K> {
+    /// Whether who has taken in a page up to this key has taken in the first one. A page that is silent of
+    /// much is taken in bit by bit, so that may be any key in it; which is as good as certain, unless it is
+    /// the last key of another page.
+    fn is_first(&self, until: &K) -> bool {
+        let is_in = |end: &Option<K>| end.as_ref().is_none_or(|end| until <= end);
+        let ends_first = self.first_ends.iter().any(|end| end.as_ref() == Some(until));
+        ends_first || self.first_ends.iter().any(is_in) && !self.other_ends.contains(until)
+    }
 }
 
 /// A full copy that a node has taken in a part of.
@@ -87,12 +101,17 @@ impl<K: Ord + Clone> Copies<K> {
         coverage: &mut Coverage,
     ) -> Result<(), String> {
         match message {
-            Message::RepairPage(repair) if repair.after.is_none() && repair.copy.is_full() => {
+            Message::RepairPage(repair) if repair.copy.is_full() => {
                 let (target, floor) = (repair.copy.target, repair.copy.floor);
                 let name = (repair.ballot, repair.copy.number);
-                let fresh = || Begun { target, floor, first_ends: Vec::new() };
+                let (first_ends, other_ends) = (Vec::new(), Vec::new());
+                let fresh = || Begun { target, floor, first_ends, other_ends };
                 let begun = self.begun.entry(name).or_insert_with(fresh);
-                begun.first_ends.extend(repair.page.next.clone());
+                let end = repair.page.next.clone();
+                match repair.after {
+                    None => begun.first_ends.push(end),
+                    Some(_) => begun.other_ends.extend(end),
+                }
             }
             Message::PageMerged(merged) => {
                 let name = (merged.ballot, merged.number);
@@ -106,7 +125,7 @@ impl<K: Ord + Clone> Copies<K> {
                     }
                     return Ok(());
                 };
-                if begun.first_ends.contains(&merged.after) {
+                if begun.is_first(&merged.after) {
                     let Begun { target, floor, .. } = *begun;
                     let (is_over, becomes_void, is_void) = (false, false, false);
                     self.taken[from] =

@@ -456,8 +456,50 @@ fn p11_tombstones_go_only_well_below_complete() {
     assert!(cluster.durable(1).replica.floor() > Slot(10), "and some did go");
 }
 
+/// All that node 3 has was deleted while it was away, and what it is sent is nearly nothing.
 #[test]
-fn p11_no_more_tombstones_are_kept_than_a_full_copy_would_cost() {
+fn p10_what_a_short_page_is_silent_of_is_taken_in_bit_by_bit() {
+    const REGISTERS: u8 = 40;
+    let mut cluster = Cluster::with(3, |config| {
+        config.window_bytes = 1;
+        config.tombstone_slots = 2;
+        config.page.examined = 7;
+    });
+    cluster.elect(1);
+    for register in 0..REGISTERS {
+        cluster.run(1, Command::put(register, 10));
+    }
+    cluster.tick(1, 200);
+    cluster.settle();
+    cluster.isolate(3);
+    for register in 0..REGISTERS {
+        cluster.run(1, Command::delete(register));
+    }
+    for value in 0..9 {
+        cluster.run(1, Command::put(99, value));
+    }
+    cluster.cut.clear();
+    let living = |cluster: &Cluster| cluster.durable(3).replica.living_count();
+    let mut pages = 0;
+    for _ in 0..60 {
+        cluster.tick(1, 200);
+        cluster.settle_if(|e| !e.is("repair-page"));
+        for page in cluster.take(|e| e.is("repair-page")) {
+            let Message::RepairPage(told) = &page.message else { panic!("a page") };
+            assert!(told.copy.is_full());
+            let before = living(&cluster);
+            cluster.deliver_one(page);
+            assert!(before <= living(&cluster) + 7, "a page deletes no more than it may");
+            pages += 1;
+        }
+    }
+    assert!(pages > 5, "{pages}");
+    assert_eq!((living(&cluster), cluster.value(3, 99)), (1, Some(8)));
+    assert_eq!(cluster.complete(3), cluster.complete(1));
+}
+
+#[test]
+fn p11_the_oldest_of_too_many_tombstones_go_sooner() {
     for (most, living) in [(4, 0), (4, 9), (20, 9)] {
         let mut cluster = Cluster::with(3, |config| {
             config.tombstone_slots = 1_000;
