@@ -212,9 +212,12 @@ pub const MAX_REQUEST_TIME: Duration = Duration::from_secs(120);
 /// Transactions of one client that may be unanswered at once; as many as one connection may have.
 pub const CLIENT_WINDOW: u32 = 128;
 
-/// A client that waits for an answer and hears nothing at all from the node for so long asks another
-/// node. It is above the pauses of a healthy node, and lets a default deadline see a new leader.
+/// A client that waits for an answer and hears nothing at all from the node for so long, while it waits,
+/// asks another node. It is above the pauses of a healthy node, and lets a default deadline see a new leader.
 pub const CLIENT_SILENCE_TIME: Duration = Duration::from_secs(1);
+
+/// When its time is over a client looks for so long once more at what came; the least that a socket takes.
+pub const CLIENT_LOOK_TIME: Duration = Duration::from_millis(1);
 
 /// A client waits in steps of this while it reads, so that one timeout of the socket serves all
 /// deadlines but the last moments of each.

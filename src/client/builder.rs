@@ -71,8 +71,8 @@ impl Builder {
         self
     }
 
-    /// How long a node that owes an answer may say nothing at all before another one is asked; a
-    /// second unless said otherwise.
+    /// How long a node that owes an answer may say nothing at all, while somebody waits for it, before
+    /// another one is asked; a second unless said otherwise.
     pub fn silence(mut self, silence: Duration) -> Builder {
         self.silence = silence.min(MOST_CLIENT_TIMEOUT);
         self

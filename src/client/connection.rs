@@ -16,7 +16,8 @@ use super::credentials::Credentials;
 use super::error::Cause;
 use super::exchange::Exchange;
 use crate::limits::{
-    CLIENT_READ_STEP, CLIENT_SILENCE_TIME, CONNECT_TIME, MAX_RESPONSE_FRAME_BYTES, WRITE_TIME,
+    CLIENT_LOOK_TIME, CLIENT_READ_STEP, CLIENT_SILENCE_TIME, CONNECT_TIME,
+    MAX_RESPONSE_FRAME_BYTES, WRITE_TIME,
 };
 use crate::transport::{
     FrameError, FrameReader, GreetError, Patience, Stream, greet, write_frames,
@@ -167,12 +168,16 @@ impl Ticket {
     /// Waits for the answer until `until`; `None` if it did not come, and then one may wait again.
     /// An answer is given once.
     ///
+    /// What came is looked at once more when the time is over: the answer may be there already, if the
+    /// caller did other things meanwhile or its thread did not run.
+    ///
     /// # Errors
     /// When the connection is lost: whether the request was carried out is not known.
     pub fn wait(&self, until: Instant) -> Result<Option<ClientOutcome>, Cause> {
         let link = &*self.link;
         let mut exchange = link.exchange.lock();
         let mut reads = false;
+        let mut is_last = false;
         let result = loop {
             if let Some(answer) = exchange.take(self.id) {
                 break Ok(Some(answer));
@@ -181,9 +186,11 @@ impl Ticket {
                 break Err(cause.clone());
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() && is_last {
                 break Ok(None);
             }
+            is_last = left.is_zero();
+            let left = left.max(CLIENT_LOOK_TIME);
             if exchange.reading && !reads {
                 exchange.begin_wait(self.id);
                 MutexGuard::unlocked(&mut exchange, || thread::park_timeout(left));

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::call::{Call, Sending, Verdict, What};
-use super::connection::Connection;
+use super::connection::{Connection, Ticket};
 use super::error::{Cause, Error};
 use super::pending::Transaction;
 use super::route::Route;
@@ -40,10 +40,11 @@ impl Core {
         owner: Option<&Arc<Transaction>>,
         until: Instant,
     ) -> Option<Outcome> {
+        let begun = Instant::now();
         loop {
             let result = match call.sending {
                 None => self.send(call, owner, until),
-                Some(_) => self.receive(call, until),
+                Some(_) => self.receive(call, begun, until),
             };
             if result.is_some() {
                 return result;
@@ -154,13 +155,15 @@ impl Core {
         }
     }
 
-    /// Waits for the answer of a call that is on its way.
-    fn receive(&self, call: &mut Call, until: Instant) -> Option<Outcome> {
+    /// Waits for the answer of a call that is on its way. Silence counts from `begun` on: what the node
+    /// said while nobody listened was not heard.
+    fn receive(&self, call: &mut Call, begun: Instant, until: Instant) -> Option<Outcome> {
         let Some(sending) = &call.sending else { return None };
         let connection = sending.connection.clone();
-        let silence = sending.ticket.silent_since() + self.silence;
+        let patience = |ticket: &Ticket| ticket.silent_since().max(begun) + self.silence;
         let end = until.min(call.deadline);
-        match sending.ticket.wait(if self.follow { end.min(silence) } else { end }) {
+        let end = if self.follow { end.min(patience(&sending.ticket)) } else { end };
+        match sending.ticket.wait(end) {
             Ok(Some(outcome)) => {
                 call.sending = None;
                 self.follow_up(call, &connection, outcome)
@@ -170,8 +173,7 @@ impl Core {
                 if now >= call.deadline {
                     return Some(Err(call.out_of_time()));
                 }
-                let silent = sending.ticket.silent_since() + self.silence <= now;
-                if self.follow && silent {
+                if self.follow && patience(&sending.ticket) <= now {
                     connection.lose("it does not answer");
                 }
                 None

@@ -251,13 +251,4 @@ impl Client {
 struct Page;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clients_may_be_shared_between_threads() {
-        fn shared<T: Clone + Send + Sync + 'static>() {}
-        shared::<Client>();
-        shared::<Connection>();
-    }
-}
+mod tests;

@@ -1,0 +1,118 @@
+//! Calls over one connection, against a node that the test plays. What takes time here takes it
+//! because the test says so: nothing sleeps.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use super::call::Sending;
+use super::route::Route;
+use super::session::Sessions;
+use super::*;
+use crate::wire::{Accepted, encode_response, encode_welcome};
+
+/// Longer than anything takes; reached only when a test fails.
+const LONG: Duration = Duration::from_secs(20);
+
+/// The node's end of a connection.
+struct Seat(TcpStream);
+
+impl Seat {
+    fn answer(&mut self, id: u64, outcome: ClientOutcome) {
+        let mut frame = Vec::new();
+        encode_response(id, outcome, &mut frame);
+        self.write(&frame);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("the client is there");
+    }
+}
+
+/// Accepts a connection and greets.
+fn greeted(listener: &TcpListener) -> Seat {
+    let (mut stream, _) = listener.accept().expect("a connection");
+    stream.set_nodelay(true).expect("a socket takes it");
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).expect("a greeting");
+    let length = usize::try_from(u32::from_be_bytes(length)).expect("a length");
+    stream.read_exact(&mut vec![0; length]).expect("a greeting");
+    let mut seat = Seat(stream);
+    seat.write(&encode_welcome(&Ok(Accepted { node: NodeId(1), cluster: None })));
+    seat
+}
+
+/// A connection and the node's end of it.
+fn connected() -> (Connection, Seat) {
+    let listener = TcpListener::bind((Ipv4Addr::new(127, 72, 0, 1), 0)).expect("bound");
+    let address = listener.local_addr().expect("an address");
+    let accepting = thread::spawn(move || greeted(&listener));
+    let connection = Connection::connect(address, LONG).expect("connected");
+    (connection, accepting.join().expect("greeted"))
+}
+
+/// The core of a client that gives a node up which is silent for so long.
+fn core(silence: Duration) -> Core {
+    Core {
+        route: Route::new(Vec::new(), false, Credentials::default()),
+        sessions: Sessions::default(),
+        follow: true,
+        timeout: LONG,
+        window: 1,
+        silence,
+    }
+}
+
+/// A call with a request on its way.
+fn sent(connection: &Connection, deadline: Instant) -> Call {
+    let ticket = connection.send(RequestBody::Status, LONG).expect("sent");
+    let mut call = Call::new(What::Status, deadline);
+    call.sending = Some(Sending { connection: connection.clone(), ticket });
+    call
+}
+
+/// What a node said.
+fn said(number: i64) -> ClientOutcome {
+    let position = Position { slot: Slot(1), place: 0 };
+    ClientOutcome::Read { values: BTreeMap::new(), returned: Some(Value::Number(number)), position }
+}
+
+#[test]
+fn clients_may_be_shared_between_threads() {
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    shared::<Client>();
+    shared::<Connection>();
+}
+
+#[test]
+fn an_answer_that_is_there_is_taken_although_the_time_to_wait_for_it_is_over() {
+    let (connection, mut node) = connected();
+    let ticket = connection.send(RequestBody::Status, LONG).expect("sent");
+    node.answer(1, said(5));
+    assert_eq!(ticket.wait(Instant::now()), Ok(Some(said(5))));
+}
+
+#[test]
+fn nobody_was_silent_while_nobody_listened() {
+    let (connection, mut node) = connected();
+    let deadline = Instant::now() + LONG;
+    // For either of the calls the node was silent for longer than it may be when they wait.
+    let mut calls = [sent(&connection, deadline), sent(&connection, deadline)];
+    for id in [1, 2] {
+        node.answer(id, said(5));
+    }
+    for call in &mut calls {
+        assert_eq!(core(Duration::ZERO).advance(call, None, deadline), Some(Ok(said(5))));
+    }
+    assert!(!connection.is_lost());
+}
+
+#[test]
+fn an_answer_that_is_there_at_the_deadline_is_the_result() {
+    let (connection, mut node) = connected();
+    let deadline = Instant::now();
+    let mut call = sent(&connection, deadline);
+    node.answer(1, said(5));
+    assert_eq!(core(LONG).advance(&mut call, None, deadline + LONG), Some(Ok(said(5))));
+}
