@@ -216,6 +216,10 @@ pub const CLIENT_WINDOW: u32 = 128;
 /// asks another node. It is above the pauses of a healthy node, and lets a default deadline see a new leader.
 pub const CLIENT_SILENCE_TIME: Duration = Duration::from_secs(1);
 
+/// The slowest connection to a node that a client counts on: what it sent is on the way for as long as
+/// its bytes take at this speed, and only then is the node silent.
+pub const CLIENT_LEAST_BYTES_PER_SECOND: u32 = 1024 * 1024;
+
 /// When its time is over a client looks for so long once more at what came; the least that a socket takes.
 pub const CLIENT_LOOK_TIME: Duration = Duration::from_millis(1);
 
@@ -285,3 +289,9 @@ const _: () = assert!(
     2 * (REFUSAL_WAIT.as_millis() + REFUSAL_STEP.as_millis()) <= CLIENT_SILENCE_TIME.as_millis()
 );
 const _: () = assert!(2 * CLIENT_SILENCE_TIME.as_millis() < DEFAULT_REQUEST_TIME.as_millis());
+// That holds for the largest request, too.
+const _: () = assert!(
+    MAX_REQUEST_FRAME_BYTES as u128 * 1000 / CLIENT_LEAST_BYTES_PER_SECOND as u128
+        + 2 * CLIENT_SILENCE_TIME.as_millis()
+        < DEFAULT_REQUEST_TIME.as_millis()
+);

@@ -16,8 +16,8 @@ use super::credentials::Credentials;
 use super::error::Cause;
 use super::exchange::Exchange;
 use crate::limits::{
-    CLIENT_LOOK_TIME, CLIENT_READ_STEP, CLIENT_SILENCE_TIME, CONNECT_TIME,
-    MAX_RESPONSE_FRAME_BYTES, WRITE_TIME,
+    CLIENT_LEAST_BYTES_PER_SECOND, CLIENT_LOOK_TIME, CLIENT_READ_STEP, CLIENT_SILENCE_TIME,
+    CONNECT_TIME, MAX_RESPONSE_FRAME_BYTES, WRITE_TIME,
 };
 use crate::transport::{
     FrameError, FrameReader, GreetError, Patience, Stream, greet, write_frames,
@@ -48,7 +48,6 @@ pub struct Connection(Arc<Link>);
 pub struct Ticket {
     link: Arc<Link>,
     id: u64,
-    sent: Instant,
 }
 
 #[derive(Debug)]
@@ -63,10 +62,32 @@ struct Link {
     output: Mutex<Output>,
 }
 
+/// What one look at a connection brought.
+struct Came {
+    answers: Vec<ClientResponse>,
+    /// Whether any bytes came, of a whole answer or not.
+    is_heard: bool,
+    /// Why there will be no more answers, if so.
+    end: Option<Cause>,
+}
+
+/// A request that waits to be written.
+#[derive(Debug)]
+struct Frame {
+    id: u64,
+    bytes: Vec<u8>,
+}
+
+impl AsRef<[u8]> for Frame {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// What is to be written.
 #[derive(Debug, Default)]
 struct Output {
-    frames: Vec<Vec<u8>>,
+    frames: Vec<Frame>,
     /// Whether a thread writes; it goes on until `frames` is empty.
     writing: bool,
 }
@@ -130,11 +151,11 @@ impl Connection {
         let id = link.next_id.fetch_add(1, Ordering::Relaxed);
         // Zero would leave the time to the node.
         let timeout_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1);
-        let frame =
+        let bytes =
             encode_request(&ClientRequest { id, timeout_ms, body }).map_err(Cause::TooLarge)?;
         link.exchange.lock().ask(id)?;
-        link.write(frame);
-        Ok(Ticket { link: Arc::clone(link), id, sent: Instant::now() })
+        link.write(Frame { id, bytes });
+        Ok(Ticket { link: Arc::clone(link), id })
     }
 
     /// Sends a request and waits for the answer.
@@ -197,9 +218,12 @@ impl Ticket {
                 exchange.end_wait(self.id);
             } else {
                 (reads, exchange.reading) = (true, true);
-                let (came, end) = MutexGuard::unlocked(&mut exchange, || link.read(left));
-                let mut woken = exchange.deliver(came, |outcome| link.lost_by(outcome));
-                if let Some(cause) = end {
+                let came = MutexGuard::unlocked(&mut exchange, || link.read(left));
+                if came.is_heard {
+                    exchange.hear(Instant::now());
+                }
+                let mut woken = exchange.deliver(came.answers, |outcome| link.lost_by(outcome));
+                if let Some(cause) = came.end {
                     link.stream.close();
                     woken.append(&mut exchange.lose(cause));
                 }
@@ -224,7 +248,7 @@ impl Ticket {
 
     /// Since when the node owes the answer and was not heard.
     pub(super) fn silent_since(&self) -> Instant {
-        self.sent.max(self.link.exchange.lock().heard())
+        self.link.exchange.lock().silent_since(self.id).unwrap_or_else(Instant::now)
     }
 }
 
@@ -236,7 +260,7 @@ impl Drop for Ticket {
 
 impl Link {
     /// Writes a frame, or leaves it to the thread that writes now.
-    fn write(&self, frame: Vec<u8>) {
+    fn write(&self, frame: Frame) {
         let mut output = self.output.lock();
         output.frames.push(frame);
         if output.writing {
@@ -246,7 +270,9 @@ impl Link {
         while !output.frames.is_empty() {
             let frames = std::mem::take(&mut output.frames);
             let written = MutexGuard::unlocked(&mut output, || {
-                write_frames(&mut self.stream.clone(), &frames, WRITE_TIME)
+                let written = write_frames(&mut self.stream.clone(), &frames, WRITE_TIME);
+                self.note_sent(&frames);
+                written
             });
             if let Err(error) = written {
                 output.frames.clear();
@@ -256,10 +282,31 @@ impl Link {
         output.writing = false;
     }
 
-    /// Reads what comes within `left`, but not for longer than a step: the answers, and why there
-    /// will be no more of them.
-    fn read(&self, left: Duration) -> (Vec<ClientResponse>, Option<Cause>) {
+    /// Notes that these are the system's now: from when on the node has each, by what is counted on.
+    fn note_sent(&self, frames: &[Frame]) {
+        let mut exchange = self.exchange.lock();
+        let now = Instant::now();
+        let mut bytes = 0;
+        for frame in frames {
+            bytes += frame.bytes.len();
+            exchange.sent(frame.id, now + time_on_the_way(bytes));
+        }
+    }
+
+    /// Reads what comes within `left`, but not for longer than a step.
+    fn read(&self, left: Duration) -> Came {
         let mut reader = self.reader.lock();
+        let before = reader.bytes_read();
+        let (answers, end) = self.read_from(&mut reader, left);
+        Came { answers, is_heard: reader.bytes_read() > before, end }
+    }
+
+    /// The same: the answers, and why there will be no more of them.
+    fn read_from(
+        &self,
+        reader: &mut FrameReader<Stream>,
+        left: Duration,
+    ) -> (Vec<ClientResponse>, Option<Cause>) {
         let step = left.min(CLIENT_READ_STEP);
         let patience = Patience { idle: step, frame: step };
         let mut came = Vec::new();
@@ -303,6 +350,12 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.stream.close();
     }
+}
+
+/// How long so many bytes may take from the system's buffer to the node.
+fn time_on_the_way(bytes: usize) -> Duration {
+    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+    Duration::from_secs(1) * bytes / CLIENT_LEAST_BYTES_PER_SECOND
 }
 
 fn wake(threads: impl IntoIterator<Item = Thread>) {

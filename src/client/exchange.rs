@@ -32,6 +32,8 @@ pub(super) struct Exchange {
 
 #[derive(Debug, Default)]
 struct Asked {
+    /// From when on the node has the request; none before it is written.
+    sent: Option<Instant>,
     answer: Option<ClientOutcome>,
     waiter: Option<Thread>,
 }
@@ -59,6 +61,24 @@ impl Exchange {
                 Ok(())
             }
         }
+    }
+
+    /// From `at` on the node has the request, as far as is known.
+    pub(super) fn sent(&mut self, id: u64, at: Instant) {
+        if let Some(asked) = self.asked.get_mut(&id) {
+            asked.sent = Some(at);
+        }
+    }
+
+    /// Something came from the other side: an answer, or some of one, which may be long.
+    pub(super) fn hear(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// Since when the other side owes this answer and was not heard; none while it owes nothing, as the
+    /// request is still being written.
+    pub(super) fn silent_since(&self, id: u64) -> Option<Instant> {
+        Some(self.asked.get(&id)?.sent?.max(self.heard))
     }
 
     /// Takes the answer, if it came.
@@ -98,9 +118,6 @@ impl Exchange {
         lost_by: impl Fn(ClientOutcome) -> Cause,
     ) -> Vec<Thread> {
         let mut woken = Vec::new();
-        if !responses.is_empty() {
-            self.heard = Instant::now();
-        }
         for ClientResponse { id, outcome } in responses {
             if id == 0 {
                 woken.append(&mut self.lose(lost_by(outcome)));
@@ -123,11 +140,6 @@ impl Exchange {
         self.lost.as_ref()
     }
 
-    /// When the other side was heard last, or connected.
-    pub(super) fn heard(&self) -> Instant {
-        self.heard
-    }
-
     /// Who should read now, if nobody does and somebody waits.
     pub(super) fn successor(&self) -> Option<Thread> {
         if self.reading || self.waiting == 0 {
@@ -141,6 +153,8 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn answer(id: u64) -> ClientResponse {
@@ -164,6 +178,21 @@ mod tests {
         assert_eq!(exchange.take(2), None);
         exchange.deliver(vec![answer(2)], |_| Cause::NoTime);
         assert_eq!(exchange.take(2), None, "a second answer to a taken request is dropped");
+    }
+
+    #[test]
+    fn the_other_side_owes_nothing_before_it_has_the_request() {
+        let mut exchange = exchange_of(&[1, 2]);
+        assert_eq!(exchange.silent_since(1), None);
+        let later = |seconds| exchange.heard + Duration::from_secs(seconds);
+        let (first, second, third) = (later(1), later(2), later(3));
+        exchange.sent(1, second);
+        assert_eq!(exchange.silent_since(1), Some(second));
+        exchange.hear(first);
+        assert_eq!(exchange.silent_since(1), Some(second), "that was before");
+        exchange.hear(third);
+        assert_eq!(exchange.silent_since(1), Some(third));
+        assert_eq!(exchange.silent_since(2), None);
     }
 
     #[test]

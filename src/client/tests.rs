@@ -116,3 +116,20 @@ fn an_answer_that_is_there_at_the_deadline_is_the_result() {
     node.answer(1, said(5));
     assert_eq!(core(LONG).advance(&mut call, None, deadline + LONG), Some(Ok(said(5))));
 }
+
+#[test]
+fn an_answer_that_is_coming_is_no_silence() {
+    let (connection, mut node) = connected();
+    let ticket = connection.send(RequestBody::Status, LONG).expect("sent");
+    let mut frame = Vec::new();
+    encode_response(1, said(5), &mut frame);
+    let (head, tail) = frame.split_at(frame.len() / 2);
+    let (begun, before) = (Instant::now(), ticket.silent_since());
+    node.write(head);
+    while ticket.silent_since() == before {
+        assert_eq!(ticket.wait(Instant::now()), Ok(None));
+        assert!(begun.elapsed() < LONG, "half an answer is not heard");
+    }
+    node.write(tail);
+    assert_eq!(ticket.wait(begun + LONG), Ok(Some(said(5))));
+}

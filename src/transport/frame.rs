@@ -107,12 +107,14 @@ pub struct FrameReader<S> {
     end: usize,
     /// What the source's timeout is now, so that it is set only when it changes.
     timeout: Option<Duration>,
+    /// How much came so far.
+    bytes_read: u64,
 }
 
 impl<S: Source> FrameReader<S> {
     /// A reader of what `source` gives.
     pub fn new(source: S) -> FrameReader<S> {
-        FrameReader { source, buffer: Vec::new(), start: 0, end: 0, timeout: None }
+        FrameReader { source, buffer: Vec::new(), start: 0, end: 0, timeout: None, bytes_read: 0 }
     }
 
     /// The next frame, without its length; it may have at most `limit` bytes.
@@ -159,6 +161,11 @@ impl<S: Source> FrameReader<S> {
         self.claimed_length().is_some_and(|length| self.end - self.start - LENGTH_BYTES >= length)
     }
 
+    /// How many bytes came so far, of whole frames or not: where it grows, the other side is there.
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes_read
+    }
+
     /// The length that the frame at the front claims, once that much came.
     fn claimed_length(&self) -> Option<usize> {
         let came = &self.buffer[self.start..self.end];
@@ -200,6 +207,7 @@ impl<S: Source> FrameReader<S> {
             Ok(0) => Err(FrameError::Closed),
             Ok(count) => {
                 self.end += count;
+                self.bytes_read += u64::try_from(count).unwrap_or(u64::MAX);
                 Ok(())
             }
             Err(error) => match error.kind() {
