@@ -86,7 +86,7 @@ const PEER_FRAME_OVERHEAD_BYTES: usize = 4 * KIB;
 /// arrive, whatever length the frame claims.
 pub const READ_BYTES: usize = 64 * KIB;
 
-/// A reader's buffer that grew above this is given back once it is empty.
+/// A reader's buffer that grew above this is given back as soon as no more than half of this is left in it.
 pub const KEPT_BUFFER_BYTES: usize = 256 * KIB;
 
 /// Writers put what is queued into one system call up to this size.

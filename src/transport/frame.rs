@@ -173,11 +173,13 @@ impl<S: Source> FrameReader<S> {
         Some(usize::try_from(BigEndian::read_u32(prefix)).unwrap_or(usize::MAX))
     }
 
-    /// Gives memory back that a large frame took.
+    /// Gives memory back that a large frame took. What came of the next one is copied: else who always
+    /// sends a byte of it along would keep the memory.
     fn give_back(&mut self) {
-        if self.start == self.end && self.buffer.len() > KEPT_BUFFER_BYTES {
-            self.buffer = Vec::new();
-            (self.start, self.end) = (0, 0);
+        let rest = &self.buffer[self.start..self.end];
+        if self.buffer.len() > KEPT_BUFFER_BYTES && rest.len() <= KEPT_BUFFER_BYTES / 2 {
+            self.buffer = rest.to_vec();
+            (self.start, self.end) = (0, self.buffer.len());
         }
     }
 

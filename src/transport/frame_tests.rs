@@ -127,6 +127,24 @@ fn memory_of_a_large_frame_is_given_back() {
 }
 
 #[test]
+fn memory_of_a_large_frame_is_given_back_although_the_next_has_begun() {
+    // Its last byte is read with what follows.
+    let large = vec![0; LEAST_READ_BYTES + 8 * READ_BYTES + 1 - LENGTH_BYTES];
+    let next = framed(b"small");
+    for next in [&next[..1], &next] {
+        let mut reader = FrameReader::new(Script::bytes(&[&framed(&large), next].concat()));
+        assert_eq!(reader.read(large.len(), PATIENCE).expect("the large frame").len(), large.len());
+        assert!(reader.end > reader.start, "some of the next frame is there");
+        let read = reader.read(large.len(), PATIENCE).map(<[u8]>::to_vec);
+        match read {
+            Ok(bytes) => assert_eq!(bytes, b"small"),
+            Err(error) => assert!(matches!(error, FrameError::Truncated), "{error}"),
+        }
+        assert!(reader.buffer.capacity() <= KEPT_BUFFER_BYTES, "{}", reader.buffer.capacity());
+    }
+}
+
+#[test]
 fn silence_between_frames_is_idle_and_within_one_too_slow() {
     for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut] {
         let error = error_of(Script::new([Step::Error(kind)]), 10);
