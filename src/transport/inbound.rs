@@ -1,9 +1,11 @@
 //! A connection that the other side opened: its greeting, and what a peer sends on it.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crossbeam_channel::{Sender, bounded};
 use log::{debug, info, warn};
 use parking_lot::Mutex;
 
@@ -13,7 +15,7 @@ use super::in_flight::Meter;
 use super::post::Post;
 use super::seats::{ClientSeats, SharedSeat, SharedSeats};
 use super::settings::Settings;
-use super::shared::Shared;
+use super::shared::{Shared, Stop};
 use super::stream::Stream;
 use super::{Event, checks, clients, greeting, keyed};
 use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
@@ -31,7 +33,14 @@ pub(super) struct Inbound {
     coming: Arc<Meter>,
     post: Post,
     /// The connection of each peer. A peer has one: when it opens another, the first is dead.
-    peers: Mutex<HashMap<NodeId, Stream>>,
+    peers: Mutex<HashMap<NodeId, PeerSeat>>,
+}
+
+/// A peer's place.
+struct PeerSeat {
+    stream: Stream,
+    /// Dropped when the peer has another connection.
+    _current: Sender<Infallible>,
 }
 
 impl Inbound {
@@ -46,21 +55,26 @@ impl Inbound {
         }
     }
 
-    /// Makes this the peer's connection; an older one is closed. False when there is no room.
-    fn enter_peer(&self, node: NodeId, stream: &Stream) -> bool {
+    /// Makes this the peer's connection, and gives what tells that it is replaced; an older one is.
+    ///
+    /// # Errors
+    /// The refusal to tell when there is no room.
+    fn enter_peer(&self, node: NodeId, stream: &Stream) -> Result<Stop, Refusal> {
         let mut peers = self.peers.lock();
         if peers.len() >= MAX_NODES && !peers.contains_key(&node) {
-            return false;
+            return Err(too_many("nodes"));
         }
-        if let Some(older) = peers.insert(node, stream.clone()) {
-            older.close();
+        let (current, replaced) = bounded(0);
+        let seat = PeerSeat { stream: stream.clone(), _current: current };
+        if let Some(older) = peers.insert(node, seat) {
+            older.stream.close();
         }
-        true
+        Ok(Stop(replaced))
     }
 
     fn leave_peer(&self, node: NodeId, stream: &Stream) {
         let mut peers = self.peers.lock();
-        if peers.get(&node).is_some_and(|current| current.is(stream)) {
+        if peers.get(&node).is_some_and(|current| current.stream.is(stream)) {
             peers.remove(&node);
         }
     }
@@ -155,13 +169,14 @@ fn admit_peer(
     encode: impl Fn(&Welcome) -> Vec<u8>,
 ) {
     let node = hello.node;
-    let answer = match shared.handler.admit_peer(hello) {
-        Ok(_) if !inbound.enter_peer(node, stream) => Err(too_many("nodes")),
-        answer => answer,
-    };
-    if welcome(shared, stream, &answer, &encode(&answer)) {
+    let admitted = shared.handler.admit_peer(hello);
+    let entered = admitted.and_then(|own| Ok((own, inbound.enter_peer(node, stream)?)));
+    let answer = entered.as_ref().map(|(own, _)| *own).map_err(Refusal::clone);
+    if welcome(shared, stream, &answer, &encode(&answer))
+        && let Ok((_, replaced)) = entered
+    {
         *ungreeted = None;
-        serve_peer(shared, hello, stream, reader);
+        serve_peer(shared, hello, stream, reader, &replaced);
     }
     inbound.leave_peer(node, stream);
 }
@@ -197,10 +212,16 @@ fn refuse(shared: &Shared, stream: &Stream, refusal: Refusal) {
 }
 
 /// Reads a peer's messages until the connection ends.
-fn serve_peer(shared: &Shared, peer: &PeerHello, stream: &Stream, mut reader: FrameReader<Stream>) {
+fn serve_peer(
+    shared: &Shared,
+    peer: &PeerHello,
+    stream: &Stream,
+    mut reader: FrameReader<Stream>,
+    replaced: &Stop,
+) {
     let (node, address) = (peer.node, peer.address);
     info!("node {node} at {address} is connected");
-    match read_peer(shared, node, stream, &mut reader) {
+    match read_peer(shared, node, stream, &mut reader, replaced) {
         Ok(()) => {}
         Err(error @ (FrameError::Closed | FrameError::Truncated)) => {
             info!("node {node} at {address} is gone: {error}");
@@ -214,6 +235,7 @@ fn read_peer(
     from: NodeId,
     stream: &Stream,
     reader: &mut FrameReader<Stream>,
+    replaced: &Stop,
 ) -> Result<(), FrameError> {
     let settings = &shared.settings;
     while !shared.stop.is_set() {
@@ -224,7 +246,7 @@ fn read_peer(
             continue;
         }
         let frame = decode_peer(bytes).map_err(FrameError::Malformed)?;
-        if shared.deliver(Event::Frame { from, frame }).is_err() {
+        if shared.deliver_of(Event::Frame { from, frame }, replaced).is_err() {
             break;
         }
     }

@@ -40,12 +40,12 @@ impl Stop {
     }
 }
 
-/// The node does not take events any more.
+/// The event was not taken: the node takes none any more, or who has it should end.
 #[derive(Debug)]
 pub(super) struct Stopped;
 
-/// Delivers an event.
-type Deliver = Box<dyn Fn(Event) -> Result<(), Stopped> + Send + Sync>;
+/// Delivers an event, but does not wait for room once this says to stop.
+type Deliver = Box<dyn Fn(Event, &Stop) -> Result<(), Stopped> + Send + Sync>;
 
 /// What all threads of the transport share.
 pub(super) struct Shared {
@@ -103,7 +103,13 @@ impl Shared {
 
     /// Gives the node an event; waits while its queue is full.
     pub(super) fn deliver(&self, event: Event) -> Result<(), Stopped> {
-        (self.deliver)(event)
+        (self.deliver)(event, &self.stop)
+    }
+
+    /// The same for what came on a connection, until that is `replaced`: else its thread would wait for
+    /// room as long as the node does for its disk, and so would those of all that follow it.
+    pub(super) fn deliver_of(&self, event: Event, replaced: &Stop) -> Result<(), Stopped> {
+        (self.deliver)(event, replaced)
     }
 
     /// Runs `body` on a thread of its own.
@@ -193,12 +199,13 @@ impl Drop for Registered {
 
 /// Puts events into the node's queue: at once where it has room, else waiting for room or the end.
 fn deliver_to<E: From<Event> + Send + 'static>(events: Sender<E>, stop: Stop) -> Deliver {
-    Box::new(move |event| match events.try_send(E::from(event)) {
+    Box::new(move |event, ended| match events.try_send(E::from(event)) {
         Ok(()) => Ok(()),
         Err(TrySendError::Disconnected(_)) => Err(Stopped),
         Err(TrySendError::Full(event)) => select! {
             send(events, event) -> sent => sent.map_err(|_| Stopped),
             recv(stop.0) -> _ => Err(Stopped),
+            recv(ended.0) -> _ => Err(Stopped),
         },
     })
 }

@@ -1,6 +1,7 @@
 //! Connections between nodes: made, refused, lost, made again.
 
 use std::net::TcpListener;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -239,6 +240,33 @@ fn a_peer_has_one_connection_the_newest() {
     assert_eq!(running.event(), frame_event(2, 1));
     other.send(&peer_frame(2));
     assert_eq!(running.event(), frame_event(3, 2));
+}
+
+#[test]
+fn a_connection_that_is_replaced_ends_although_the_queue_is_full() {
+    let running = start(settings());
+    let begun = Instant::now();
+    let wait_until = |what: &dyn Fn() -> bool| {
+        while !what() {
+            assert!(begun.elapsed() < FOREVER, "in vain");
+            std::thread::yield_now();
+        }
+    };
+    let users = || Arc::strong_count(&running.transport.shared);
+    let mut newest = Client::peer(running.address(), 2);
+    let users_with_one = users();
+    for _ in 0..3 {
+        // Its thread waits for room with the last of them.
+        for number in 0..=running.events.capacity().expect("it is bounded") {
+            newest.send(&peer_frame(u64::try_from(number).expect("few")));
+        }
+        wait_until(&|| running.events.is_full());
+        newest = Client::peer(running.address(), 2);
+    }
+    wait_until(&|| users() == users_with_one);
+    while running.events.try_recv().is_ok() {}
+    newest.send(&peer_frame(99));
+    while running.event() != frame_event(2, 99) {}
 }
 
 #[test]
