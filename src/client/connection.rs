@@ -110,11 +110,12 @@ impl Connection {
         time: Duration,
         credentials: &Credentials,
     ) -> Result<Connection, Cause> {
-        let time = time.min(CONNECT_TIME);
+        let until = Instant::now() + time.min(CONNECT_TIME);
+        let left = || until.saturating_duration_since(Instant::now());
         let unreachable = |why: String| Cause::Unreachable { node: address, why };
-        let stream = credentials.connect(address, time)?;
+        let stream = credentials.connect(address, left())?;
         let role = Role::Client { token: credentials.token.clone() };
-        let (reader, accepted) = greet(&stream, &role, time).map_err(|error| match error {
+        let (reader, accepted) = greet(&stream, &role, left()).map_err(|error| match error {
             GreetError::Refused(refusal) => Cause::Refused { node: address, refusal },
             other => unreachable(other.to_string()),
         })?;

@@ -97,6 +97,29 @@ pub struct Patience {
     pub frame: Duration,
 }
 
+/// The waiting for one frame.
+#[derive(Clone, Copy, Debug)]
+enum Waiting {
+    /// So long; `end` is set as soon as the frame has begun.
+    Patient { patience: Patience, end: Option<Instant> },
+    /// Until then, whatever came before.
+    Until(Instant),
+}
+
+impl Waiting {
+    /// How long the next read may wait for a frame that has begun or not; none when the time is over.
+    fn left(&mut self, begun: bool) -> Option<Duration> {
+        let end = match self {
+            Waiting::Patient { patience, .. } if !begun => return Some(patience.idle),
+            Waiting::Patient { patience, end } => {
+                *end.get_or_insert_with(|| Instant::now() + patience.frame)
+            }
+            Waiting::Until(end) => *end,
+        };
+        end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+}
+
 /// Reads frames.
 #[derive(Debug)]
 pub struct FrameReader<S> {
@@ -126,6 +149,11 @@ impl<S: Source> FrameReader<S> {
         self.read_admitted(limit, patience, |_| Some(())).map(|(bytes, ())| bytes)
     }
 
+    /// The same for a frame that has to be there by `until`, from its first byte to its last.
+    pub(super) fn read_until(&mut self, limit: usize, until: Instant) -> Result<&[u8], FrameError> {
+        self.read_waiting(limit, Waiting::Until(until), |_| Some(())).map(|(bytes, ())| bytes)
+    }
+
     /// The same for a frame that `admit` lets in, by the length that it claims; what that gave comes
     /// with the frame.
     pub(super) fn read_admitted<T>(
@@ -134,13 +162,21 @@ impl<S: Source> FrameReader<S> {
         patience: Patience,
         admit: impl FnOnce(usize) -> Option<T>,
     ) -> Result<(&[u8], T), FrameError> {
+        self.read_waiting(limit, Waiting::Patient { patience, end: None }, admit)
+    }
+
+    fn read_waiting<T>(
+        &mut self,
+        limit: usize,
+        mut waiting: Waiting,
+        admit: impl FnOnce(usize) -> Option<T>,
+    ) -> Result<(&[u8], T), FrameError> {
         self.give_back();
-        let mut deadline = None;
         let length = loop {
             if let Some(length) = self.claimed_length() {
                 break length;
             }
-            self.fill(LENGTH_BYTES, patience, &mut deadline)?;
+            self.fill(LENGTH_BYTES, &mut waiting)?;
         };
         if length > limit {
             return Err(FrameError::TooLarge { bytes: length, limit });
@@ -148,7 +184,7 @@ impl<S: Source> FrameReader<S> {
         let admitted = admit(length).ok_or(FrameError::NoRoom { bytes: length })?;
         let whole = LENGTH_BYTES + length;
         while self.end - self.start < whole {
-            self.fill(whole - (self.end - self.start), patience, &mut deadline)?;
+            self.fill(whole - (self.end - self.start), &mut waiting)?;
         }
         let first = self.start + LENGTH_BYTES;
         self.start += whole;
@@ -183,22 +219,11 @@ impl<S: Source> FrameReader<S> {
         }
     }
 
-    /// Reads once, for the sake of `missing` bytes; `deadline` is set as soon as a frame has begun.
-    fn fill(
-        &mut self,
-        missing: usize,
-        patience: Patience,
-        deadline: &mut Option<Instant>,
-    ) -> Result<(), FrameError> {
+    /// Reads once, for the sake of `missing` bytes.
+    fn fill(&mut self, missing: usize, waiting: &mut Waiting) -> Result<(), FrameError> {
         let begun = self.end > self.start;
-        let wait = match begun {
-            false => patience.idle,
-            true => deadline
-                .get_or_insert_with(|| Instant::now() + patience.frame)
-                .checked_duration_since(Instant::now())
-                .filter(|left| !left.is_zero())
-                .ok_or(FrameError::TooSlow)?,
-        };
+        let late = if begun { FrameError::TooSlow } else { FrameError::Idle };
+        let Some(wait) = waiting.left(begun) else { return Err(late) };
         if self.timeout != Some(wait) {
             self.source.set_timeout(wait).map_err(FrameError::Io)?;
             self.timeout = Some(wait);
@@ -214,10 +239,7 @@ impl<S: Source> FrameReader<S> {
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::Interrupted => Ok(()),
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut if begun => {
-                    Err(FrameError::TooSlow)
-                }
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(FrameError::Idle),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(late),
                 _ => Err(FrameError::Io(error)),
             },
         }

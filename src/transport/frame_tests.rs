@@ -172,6 +172,18 @@ fn a_byte_now_and_then_does_not_prolong_the_time_for_a_frame() {
 }
 
 #[test]
+fn what_has_to_be_there_by_a_time_is_not_waited_for_longer() {
+    let steps = framed(b"abc").into_iter().map(|byte| Step::Bytes(vec![byte]));
+    let mut reader = FrameReader::new(Script::new(steps));
+    let until = Instant::now() + PATIENCE.frame;
+    assert_eq!(reader.read_until(3, until).expect("a frame"), b"abc");
+    let timeouts = &reader.source.timeouts;
+    assert!(timeouts[0] <= PATIENCE.frame && timeouts.is_sorted_by(|a, b| a >= b), "{timeouts:?}");
+    let mut reader = FrameReader::new(Script::bytes(&framed(b"abc")));
+    assert!(matches!(reader.read_until(3, Instant::now()), Err(FrameError::Idle)));
+}
+
+#[test]
 fn the_timeout_is_set_only_when_it_changes() {
     let frames = (0..10).map(|_| Step::Bytes(framed(b"abc")));
     let mut reader = FrameReader::new(Script::new(frames));

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use super::frame::{FrameError, FrameReader, Patience, write_frames};
+use super::frame::{FrameError, FrameReader, Source, write_frames};
 use super::settings::Settings;
 use super::stream::Stream;
 use crate::limits::MAX_GREETING_FRAME_BYTES;
@@ -60,11 +60,12 @@ pub fn greet(
     role: &Role,
     time: Duration,
 ) -> Result<(FrameReader<Stream>, Accepted), GreetError> {
+    let until = Instant::now() + time;
     stream.set_write_timeout(time)?;
     write_frames(&mut stream.clone(), &[encode_hello(role)], time)?;
     let mut reader = FrameReader::new(stream.clone());
-    let patience = Patience { idle: time, frame: time };
-    let answer = reader.read(MAX_GREETING_FRAME_BYTES, patience).map_err(GreetError::Connection)?;
+    let answer = reader.read_until(MAX_GREETING_FRAME_BYTES, until);
+    let answer = answer.map_err(GreetError::Connection)?;
     let accepted =
         decode_welcome(answer).map_err(GreetError::Answer)?.map_err(GreetError::Refused)?;
     Ok((reader, accepted))
@@ -72,10 +73,10 @@ pub fn greet(
 
 /// Reads the greeting of who connected; an error of the greeting comes back as the answer to give.
 pub(super) fn read_hello(
-    reader: &mut FrameReader<Stream>,
+    reader: &mut FrameReader<impl Source>,
     until: Instant,
 ) -> Result<Result<Role, Refusal>, FrameError> {
-    match reader.read(MAX_GREETING_FRAME_BYTES, patience_until(until)) {
+    match reader.read_until(MAX_GREETING_FRAME_BYTES, until) {
         Ok(bytes) => Ok(decode_hello(bytes)),
         Err(FrameError::TooLarge { bytes, .. }) if bytes >> 16 == TLS_RECORD => {
             Ok(Err(Refusal::new(Reason::Malformed, "this node does not speak TLS")))
@@ -85,12 +86,6 @@ pub(super) fn read_hello(
         }
         Err(error) => Err(error),
     }
-}
-
-/// The patience of who has time until then.
-pub(super) fn patience_until(until: Instant) -> Patience {
-    let time = until.saturating_duration_since(Instant::now());
-    Patience { idle: time, frame: time }
 }
 
 /// Answers a greeting by this frame.

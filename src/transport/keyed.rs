@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::frame::{FrameReader, write_frames};
-use super::greeting::{GreetError, patience_until};
+use super::greeting::GreetError;
 use super::stream::Stream;
 use crate::limits::MAX_GREETING_FRAME_BYTES;
 use crate::security::{Claim, ClusterKey, Meeting, Nonce, Party};
@@ -138,5 +138,5 @@ fn send(stream: &Stream, frame: &[u8], until: Instant) -> Result<(), GreetError>
 }
 
 fn read(reader: &mut FrameReader<Stream>, until: Instant) -> Result<&[u8], GreetError> {
-    reader.read(MAX_GREETING_FRAME_BYTES, patience_until(until)).map_err(GreetError::Connection)
+    reader.read_until(MAX_GREETING_FRAME_BYTES, until).map_err(GreetError::Connection)
 }

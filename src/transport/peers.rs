@@ -233,9 +233,10 @@ fn connect(shared: &Arc<Shared>, link: &Link) -> End {
     let Some(_registered) = shared.register(&stream) else {
         return End::Unreachable("stopping".to_owned());
     };
+    // TLS and all that follows it.
+    let until = Instant::now() + settings.greeting_time;
     let stream = match &shared.security.tls {
         Some(tls) => {
-            let until = Instant::now() + settings.greeting_time;
             let session = tls.connect(link.address.ip()).map_err(io::Error::other);
             match session.and_then(|session| stream.secured(session, until)) {
                 Ok(stream) => stream,
@@ -244,7 +245,8 @@ fn connect(shared: &Arc<Shared>, link: &Link) -> End {
         }
         None => stream,
     };
-    let (hello, time) = (shared.handler.hello(), settings.greeting_time);
+    let hello = shared.handler.hello();
+    let time = until.saturating_duration_since(Instant::now());
     let greeted = match &shared.security.cluster_key {
         Some(key) => keyed::greet(&stream, key, &hello, link.address.ip(), time),
         None => greet(&stream, &Role::Peer(hello), time),

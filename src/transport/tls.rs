@@ -59,6 +59,19 @@ impl Incoming {
         Ok(count > 0)
     }
 
+    /// The same for one that waits since `begun`, and no longer than the socket's read timeout in all.
+    fn fill_since(&mut self, begun: Instant, socket: &TcpStream) -> io::Result<bool> {
+        let Some(time) = socket.read_timeout()? else { return self.fill(socket) };
+        let left = time.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        socket.set_read_timeout(Some(left.max(LEAST_TIMEOUT)))?;
+        let filled = self.fill(socket);
+        socket.set_read_timeout(Some(time))?;
+        filled
+    }
+
     /// Decrypts of what came as much as the session takes at once.
     fn feed(&mut self, session: &mut Connection) -> io::Result<()> {
         let count = session.read_tls(&mut &self.buffer[self.start..self.end])?;
@@ -139,8 +152,7 @@ impl Tls {
         shown.is_some_and(|certificate| names_address(certificate, address))
     }
 
-    /// Reads what the other side wrote. It may take twice the socket's read timeout, where some of a
-    /// record comes in time and its end does not.
+    /// Reads what the other side wrote, within the socket's read timeout, however many records come.
     pub(super) fn read(&self, socket: &TcpStream, to: &mut [u8]) -> io::Result<usize> {
         let mut incoming = self.incoming.lock();
         let begun = Instant::now();
@@ -162,16 +174,12 @@ impl Tls {
                 continue;
             }
             drop(session);
-            let is_late = || {
-                Ok::<_, io::Error>(
-                    socket.read_timeout()?.is_some_and(|time| begun.elapsed() >= time),
-                )
+            // The first time the socket's own timeout will do.
+            let came = match std::mem::replace(&mut waited, true) {
+                false => incoming.fill(socket)?,
+                true => incoming.fill_since(begun, socket)?,
             };
-            if waited && is_late()? {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            waited = true;
-            if !incoming.fill(socket)? {
+            if !came {
                 return Ok(0);
             }
         }

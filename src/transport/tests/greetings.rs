@@ -1,7 +1,11 @@
 //! Who is let in, and what those are told who are not.
 
+use std::io::{self, Read};
+use std::time::Instant;
+
 use super::*;
-use crate::transport::GreetError;
+use crate::transport::greeting::read_hello;
+use crate::transport::{GreetError, Source};
 use crate::wire::{Reason, decode_welcome, encode_hello};
 
 /// What the other side answers to what was sent instead of a greeting; it ends the connection then.
@@ -112,6 +116,37 @@ fn who_does_not_greet_has_to_leave() {
         client.send(bytes);
         assert_eq!(refused(&mut client).reason, Reason::Malformed);
     }
+}
+
+/// Gives a byte when the time is over, and then the end of the stream.
+struct Late {
+    until: Instant,
+    given: bool,
+}
+
+impl Read for Late {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while Instant::now() < self.until {
+            std::thread::yield_now();
+        }
+        let count = usize::from(!std::mem::replace(&mut self.given, true));
+        buffer[..count].fill(0);
+        Ok(count)
+    }
+}
+
+impl Source for Late {
+    fn set_timeout(&mut self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_time_for_a_greeting_does_not_begin_anew_with_its_first_byte() {
+    let until = Instant::now() + Duration::from_millis(20);
+    let mut reader = FrameReader::new(Late { until, given: false });
+    let refusal = read_hello(&mut reader, until).expect("an answer").expect_err("refused");
+    assert!(refusal.message.contains("not finished in time"), "{refusal}");
 }
 
 #[test]
