@@ -22,6 +22,18 @@ use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
 use crate::lpaxos::NodeId;
 use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer, encode_welcome};
 
+/// The place of a connection among all in the order in which they were accepted. Their threads may
+/// run in another order, for instance after a pause of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Arrival(pub(super) u64);
+
+/// Who connected.
+pub(super) struct Newcomer {
+    pub(super) arrival: Arrival,
+    /// Given up as soon as he is let in; kept until whoever is refused is gone.
+    pub(super) ungreeted: Option<SharedSeat>,
+}
+
 /// Who is connected, as far as there are bounds on it, and what they share.
 pub(super) struct Inbound {
     /// Connections that have not greeted yet.
@@ -38,6 +50,7 @@ pub(super) struct Inbound {
 
 /// A peer's place.
 struct PeerSeat {
+    arrival: Arrival,
     stream: Stream,
     /// Dropped when the peer has another connection.
     _current: Sender<Infallible>,
@@ -58,23 +71,27 @@ impl Inbound {
     /// Makes this the peer's connection, and gives what tells that it is replaced; an older one is.
     ///
     /// # Errors
-    /// The refusal to tell when there is no room.
-    fn enter_peer(&self, node: NodeId, stream: &Stream) -> Result<Stop, Refusal> {
+    /// The refusal to tell when there is no room, or a newer one: the peer gave this one up.
+    fn enter_peer(&self, node: NodeId, stream: &Stream, arrival: Arrival) -> Result<Stop, Refusal> {
         let mut peers = self.peers.lock();
         if peers.len() >= MAX_NODES && !peers.contains_key(&node) {
             return Err(too_many("nodes"));
         }
+        if peers.get(&node).is_some_and(|current| current.arrival > arrival) {
+            let message = "this node has a newer connection from you";
+            return Err(Refusal::new(Reason::TooManyConnections, message));
+        }
         let (current, replaced) = bounded(0);
-        let seat = PeerSeat { stream: stream.clone(), _current: current };
+        let seat = PeerSeat { arrival, stream: stream.clone(), _current: current };
         if let Some(older) = peers.insert(node, seat) {
             older.stream.close();
         }
         Ok(Stop(replaced))
     }
 
-    fn leave_peer(&self, node: NodeId, stream: &Stream) {
+    fn leave_peer(&self, node: NodeId, arrival: Arrival) {
         let mut peers = self.peers.lock();
-        if peers.get(&node).is_some_and(|current| current.stream.is(stream)) {
+        if peers.get(&node).is_some_and(|current| current.arrival == arrival) {
             peers.remove(&node);
         }
     }
@@ -85,18 +102,16 @@ pub(super) fn serve(
     shared: &Arc<Shared>,
     inbound: &Inbound,
     stream: &Stream,
-    ungreeted: SharedSeat,
+    mut newcomer: Newcomer,
 ) {
     let Some(_registered) = shared.register(stream) else { return };
     if stream.set_write_timeout(shared.settings.write_time).is_err() {
         return;
     }
     let until = Instant::now() + shared.settings.greeting_time;
-    // Kept until whoever is refused is gone.
-    let mut ungreeted = Some(ungreeted);
     match checks::secured(shared, stream, until) {
         Ok(stream) => {
-            if let Err(refusal) = hear(shared, inbound, &stream, &mut ungreeted, until) {
+            if let Err(refusal) = hear(shared, inbound, &stream, &mut newcomer, until) {
                 refuse(shared, &stream, refusal);
             }
         }
@@ -113,7 +128,7 @@ fn hear(
     shared: &Arc<Shared>,
     inbound: &Inbound,
     stream: &Stream,
-    ungreeted: &mut Option<SharedSeat>,
+    newcomer: &mut Newcomer,
     until: Instant,
 ) -> Result<(), Refusal> {
     let mut reader = FrameReader::new(stream.clone());
@@ -130,7 +145,7 @@ fn hear(
             let seat = inbound.clients.take(stream).ok_or_else(|| too_many("clients"))?;
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
-                *ungreeted = None;
+                newcomer.ungreeted = None;
                 let Inbound { in_flight, coming, post, .. } = inbound;
                 let client = Client { rights, seat, in_flight, coming, post };
                 clients::serve(shared, stream, reader, &client);
@@ -139,7 +154,7 @@ fn hear(
         Role::Peer(hello) => {
             checks::no_key(shared)?;
             checks::certificate(shared, stream, hello.address)?;
-            admit_peer(shared, inbound, stream, reader, ungreeted, &hello, encode_welcome);
+            admit_peer(shared, inbound, stream, reader, newcomer, &hello, encode_welcome);
         }
         Role::Approach(approach) => {
             let key = checks::key(shared)?;
@@ -149,7 +164,7 @@ fn hear(
                 Ok(believed) => {
                     let believed = believed?;
                     let answer = |welcome: &Welcome| believed.answer(key, welcome);
-                    admit_peer(shared, inbound, stream, reader, ungreeted, &believed.hello, answer);
+                    admit_peer(shared, inbound, stream, reader, newcomer, &believed.hello, answer);
                 }
                 Err(error) => debug!("a node's connection ended in its greeting: {error}"),
             }
@@ -164,21 +179,21 @@ fn admit_peer(
     inbound: &Inbound,
     stream: &Stream,
     reader: FrameReader<Stream>,
-    ungreeted: &mut Option<SharedSeat>,
+    newcomer: &mut Newcomer,
     hello: &PeerHello,
     encode: impl Fn(&Welcome) -> Vec<u8>,
 ) {
-    let node = hello.node;
+    let (node, arrival) = (hello.node, newcomer.arrival);
     let admitted = shared.handler.admit_peer(hello);
-    let entered = admitted.and_then(|own| Ok((own, inbound.enter_peer(node, stream)?)));
+    let entered = admitted.and_then(|own| Ok((own, inbound.enter_peer(node, stream, arrival)?)));
     let answer = entered.as_ref().map(|(own, _)| *own).map_err(Refusal::clone);
     if welcome(shared, stream, &answer, &encode(&answer))
         && let Ok((_, replaced)) = entered
     {
-        *ungreeted = None;
+        newcomer.ungreeted = None;
         serve_peer(shared, hello, stream, reader, &replaced);
     }
-    inbound.leave_peer(node, stream);
+    inbound.leave_peer(node, arrival);
 }
 
 fn too_many(who: &str) -> Refusal {

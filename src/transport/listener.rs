@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use log::{debug, warn};
 
 use super::greeting;
-use super::inbound::{self, Inbound};
+use super::inbound::{self, Arrival, Inbound, Newcomer};
 use super::post::Post;
 use super::shared::Shared;
 use super::stream::Stream;
@@ -72,6 +72,7 @@ impl Listener {
 fn accept(shared: &Arc<Shared>, listener: &TcpListener, post: Post) {
     let inbound = Arc::new(Inbound::new(&shared.settings, post));
     let mut failing = false;
+    let mut arrivals = 0;
     loop {
         let accepted = listener.accept();
         if shared.stop.is_set() {
@@ -80,8 +81,12 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, post: Post) {
         match accepted {
             Ok((stream, from)) => {
                 failing = false;
+                arrivals += 1;
                 match Stream::new(stream) {
-                    Ok(stream) => admit(shared, &inbound, stream, from.ip().to_canonical()),
+                    Ok(stream) => {
+                        let from = from.ip().to_canonical();
+                        admit(shared, &inbound, stream, from, Arrival(arrivals));
+                    }
                     Err(error) => debug!("a connection ended as it began: {error}"),
                 }
             }
@@ -99,7 +104,13 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, post: Post) {
 }
 
 /// Gives the connection a thread, if there is room for one that has not greeted yet.
-fn admit(shared: &Arc<Shared>, inbound: &Arc<Inbound>, stream: Stream, from: IpAddr) {
+fn admit(
+    shared: &Arc<Shared>,
+    inbound: &Arc<Inbound>,
+    stream: Stream,
+    from: IpAddr,
+    arrival: Arrival,
+) {
     let Some(seat) = inbound.ungreeted.take(from) else {
         let refusal = Refusal::new(
             Reason::TooManyConnections,
@@ -112,7 +123,7 @@ fn admit(shared: &Arc<Shared>, inbound: &Arc<Inbound>, stream: Stream, from: IpA
     };
     let inbound = Arc::clone(inbound);
     let spawned = shared.spawn("inbound", move |shared| {
-        inbound::serve(shared, &inbound, &stream, seat);
+        inbound::serve(shared, &inbound, &stream, Newcomer { arrival, ungreeted: Some(seat) });
     });
     if let Err(error) = spawned {
         warn!("a connection gets no thread: {error}");

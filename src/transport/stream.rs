@@ -137,11 +137,6 @@ impl Stream {
         // The only error is that the connection is not open any more, which is what is wanted.
         let _ = self.socket.shutdown(what);
     }
-
-    /// Whether the two are the same connection.
-    pub(super) fn is(&self, other: &Stream) -> bool {
-        Arc::ptr_eq(&self.socket, &other.socket)
-    }
 }
 
 impl Read for Stream {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::limits::{AT_ONCE_BYTES, MAX_GREETING_FRAME_BYTES};
-use crate::wire::{Reason, encode_welcome};
+use crate::wire::{Reason, decode_welcome, encode_hello, encode_welcome};
 
 fn connected(address: SocketAddr, node: u64) -> Event {
     Event::Connected { address, accepted: Accepted { node: NodeId(node), cluster: None } }
@@ -240,6 +240,22 @@ fn a_peer_has_one_connection_the_newest() {
     assert_eq!(running.event(), frame_event(2, 1));
     other.send(&peer_frame(2));
     assert_eq!(running.event(), frame_event(3, 2));
+}
+
+#[test]
+fn an_older_connection_that_greets_late_does_not_replace_the_newest() {
+    let running = start(settings());
+    let mut older = Client::silent(running.address());
+    let mut newest = Client::peer(running.address(), 2);
+    older.send(&encode_hello(&Role::Peer(peer_hello(NodeId(2)))));
+    let answer = decode_welcome(&older.frame().expect("an answer")).expect("understood");
+    assert_eq!(answer.expect_err("refused").reason, Reason::TooManyConnections);
+    newest.send(&peer_frame(1));
+    assert_eq!(running.event(), frame_event(2, 1));
+    // Once the newest is gone, too, another one is let in.
+    newest.stream.close();
+    Client::peer(running.address(), 2).send(&peer_frame(2));
+    assert_eq!(running.event(), frame_event(2, 2));
 }
 
 #[test]
