@@ -216,6 +216,9 @@ pub const CLIENT_WINDOW: u32 = 128;
 /// asks another node. It is above the pauses of a healthy node, and lets a default deadline see a new leader.
 pub const CLIENT_SILENCE_TIME: Duration = Duration::from_secs(1);
 
+/// The least that a client can be told instead: below it, a node that waits for its disk is left.
+pub const LEAST_CLIENT_SILENCE_TIME: Duration = Duration::from_millis(50);
+
 /// The slowest connection to a node that a client counts on: what it sent is on the way for as long as
 /// its bytes take at this speed, and only then is the node silent.
 pub const CLIENT_LEAST_BYTES_PER_SECOND: u32 = 1024 * 1024;

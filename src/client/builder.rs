@@ -10,7 +10,8 @@ use super::credentials::Credentials;
 use super::route::Route;
 use super::session::Sessions;
 use crate::limits::{
-    CLIENT_SILENCE_TIME, CLIENT_WINDOW, DEFAULT_REQUEST_TIME, MOST_CLIENT_TIMEOUT,
+    CLIENT_SILENCE_TIME, CLIENT_WINDOW, DEFAULT_REQUEST_TIME, LEAST_CLIENT_SILENCE_TIME,
+    MOST_CLIENT_TIMEOUT,
 };
 use crate::security::{ClientTls, Token};
 
@@ -72,9 +73,9 @@ impl Builder {
     }
 
     /// How long a node that owes an answer may say nothing at all, while somebody waits for it, before
-    /// another one is asked; a second unless said otherwise.
+    /// another one is asked; a second unless said otherwise, and at least 50 milliseconds.
     pub fn silence(mut self, silence: Duration) -> Builder {
-        self.silence = silence.min(MOST_CLIENT_TIMEOUT);
+        self.silence = silence.clamp(LEAST_CLIENT_SILENCE_TIME, MOST_CLIENT_TIMEOUT);
         self
     }
 

@@ -39,7 +39,7 @@ struct State {
     connecting: bool,
     /// Counts the ends of searches, so that who waits sees that one ended.
     searches: u64,
-    /// Why the last search found nothing.
+    /// Why there is no connection: the last search found none, or what it found is left.
     failure: Cause,
 }
 
@@ -176,6 +176,12 @@ impl Route {
         state.known.clone()
     }
 
+    /// Why there is no connection.
+    #[cfg(test)]
+    pub(super) fn failure(&self) -> Cause {
+        self.state.lock().failure.clone()
+    }
+
     /// Remembers addresses.
     pub(super) fn know(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
         let mut state = self.state.lock();
@@ -202,7 +208,10 @@ impl State {
 
     fn settle(&mut self, current: Current) {
         self.leader = None;
-        self.know(current.connection.address());
+        let node = current.connection.address();
+        self.know(node);
+        // For who waited and comes too late: what an earlier search met says nothing of this one.
+        self.failure = Cause::ConnectionLost { node, why: "it was left at once".to_owned() };
         self.current = Some(current);
     }
 

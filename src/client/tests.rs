@@ -10,7 +10,8 @@ use super::call::Sending;
 use super::route::Route;
 use super::session::Sessions;
 use super::*;
-use crate::wire::{Accepted, encode_response, encode_welcome};
+use crate::limits::LEAST_CLIENT_SILENCE_TIME;
+use crate::wire::{Accepted, Reason, Refusal, encode_response, encode_welcome};
 
 /// Longer than anything takes; reached only when a test fails.
 const LONG: Duration = Duration::from_secs(20);
@@ -30,15 +31,20 @@ impl Seat {
     }
 }
 
-/// Accepts a connection and greets.
-fn greeted(listener: &TcpListener) -> Seat {
+/// Accepts a connection and hears its greeting.
+fn met(listener: &TcpListener) -> Seat {
     let (mut stream, _) = listener.accept().expect("a connection");
     stream.set_nodelay(true).expect("a socket takes it");
     let mut length = [0; 4];
     stream.read_exact(&mut length).expect("a greeting");
     let length = usize::try_from(u32::from_be_bytes(length)).expect("a length");
     stream.read_exact(&mut vec![0; length]).expect("a greeting");
-    let mut seat = Seat(stream);
+    Seat(stream)
+}
+
+/// Accepts a connection and greets.
+fn greeted(listener: &TcpListener) -> Seat {
+    let mut seat = met(listener);
     seat.write(&encode_welcome(&Ok(Accepted { node: NodeId(1), cluster: None })));
     seat
 }
@@ -115,6 +121,32 @@ fn an_answer_that_is_there_at_the_deadline_is_the_result() {
     let mut call = sent(&connection, deadline);
     node.answer(1, said(5));
     assert_eq!(core(LONG).advance(&mut call, None, deadline + LONG), Some(Ok(said(5))));
+}
+
+#[test]
+fn a_node_may_be_silent_for_a_while_whatever_the_builder_is_told() {
+    let client = Client::builder().silence(Duration::ZERO).build();
+    assert_eq!(client.0.silence, LEAST_CLIENT_SILENCE_TIME);
+}
+
+#[test]
+fn a_search_that_succeeds_forgets_why_the_one_before_failed() {
+    let refused = TcpListener::bind((Ipv4Addr::new(127, 72, 0, 1), 0)).expect("bound");
+    let address = refused.local_addr().expect("an address");
+    let route = Route::new(vec![address], false, Credentials::default());
+    let refusal = Refusal::new(Reason::NotAuthorized, "no");
+    let refusing = thread::spawn(move || {
+        met(&refused).write(&encode_welcome(&Err(refusal)));
+        refused
+    });
+    let failure = route.connection(Instant::now() + LONG).expect_err("refused");
+    assert_eq!(route.failure(), failure);
+    let listener = refusing.join().expect("it refused");
+    let accepting = thread::spawn(move || greeted(&listener));
+    route.connection(Instant::now() + LONG).expect("connected");
+    accepting.join().expect("greeted");
+    // What is told to who waited for that search and finds its connection left already.
+    assert!(matches!(route.failure(), Cause::ConnectionLost { .. }), "{:?}", route.failure());
 }
 
 #[test]
