@@ -223,6 +223,10 @@ pub const LEAST_CLIENT_SILENCE_TIME: Duration = Duration::from_millis(50);
 /// its bytes take at this speed, and only then is the node silent.
 pub const CLIENT_LEAST_BYTES_PER_SECOND: u32 = 1024 * 1024;
 
+/// A thread of a client goes on to write what others left to it for so long; then one of those who wait
+/// writes.
+pub const CLIENT_WRITE_TURN: Duration = Duration::from_millis(10);
+
 /// When its time is over a client looks for so long once more at what came; the least that a socket takes.
 pub const CLIENT_LOOK_TIME: Duration = Duration::from_millis(1);
 

@@ -2,11 +2,14 @@
 //!
 //! It knows nothing of leaders, sessions or retries; [`Client`](super::Client) is made of it. Each
 //! caller writes its own request, or leaves it to a thread that is writing at that moment, so that
-//! requests of many threads leave in few system calls; who reads is the matter of `exchange`.
+//! requests of many threads leave in few system calls. What that thread leaves when its turn is over is
+//! written by who sends or waits next. Who reads is the matter of `exchange`.
 
+use std::collections::VecDeque;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -17,10 +20,11 @@ use super::error::Cause;
 use super::exchange::Exchange;
 use crate::limits::{
     CLIENT_LEAST_BYTES_PER_SECOND, CLIENT_LOOK_TIME, CLIENT_READ_STEP, CLIENT_SILENCE_TIME,
-    CONNECT_TIME, MAX_RESPONSE_FRAME_BYTES, WRITE_TIME,
+    CLIENT_WRITE_TURN, COALESCED_BYTES, COALESCED_FRAMES, CONNECT_TIME, MAX_RESPONSE_FRAME_BYTES,
+    MOST_CLIENT_TIMEOUT, WRITE_TIME,
 };
 use crate::transport::{
-    FrameError, FrameReader, GreetError, Patience, Stream, greet, write_frames,
+    FrameError, FrameReader, GreetError, Patience, Stream, greet, write_frames_until,
 };
 use crate::wire::{
     Accepted, ClientOutcome, ClientRequest, ClientResponse, RequestBody, Role, decode_response,
@@ -48,6 +52,8 @@ pub struct Connection(Arc<Link>);
 pub struct Ticket {
     link: Arc<Link>,
     id: u64,
+    /// When the node has to have answered.
+    deadline: Instant,
 }
 
 #[derive(Debug)]
@@ -60,6 +66,10 @@ struct Link {
     /// Locked by the thread that set `exchange.reading`, and so never waited for.
     reader: Mutex<FrameReader<Stream>>,
     output: Mutex<Output>,
+    /// How long a thread writes for others.
+    turn: Duration,
+    /// Whether something is to be written and nobody writes.
+    is_left: AtomicBool,
 }
 
 /// What one look at a connection brought.
@@ -87,9 +97,23 @@ impl AsRef<[u8]> for Frame {
 /// What is to be written.
 #[derive(Debug, Default)]
 struct Output {
-    frames: Vec<Frame>,
-    /// Whether a thread writes; it goes on until `frames` is empty.
+    frames: VecDeque<Frame>,
+    /// Whether a thread writes; it goes on until `frames` is empty or its turn is over.
     writing: bool,
+}
+
+impl Output {
+    /// Takes what is written next: little, so that who writes for others soon sees that his turn is over.
+    fn take(&mut self) -> Vec<Frame> {
+        let mut bytes = 0;
+        let fits = |frame: &&Frame| {
+            let before = bytes;
+            bytes += frame.bytes.len();
+            before < COALESCED_BYTES
+        };
+        let count = self.frames.iter().take(COALESCED_FRAMES).take_while(fits).count();
+        self.frames.drain(..count).collect()
+    }
 }
 
 impl Connection {
@@ -110,6 +134,16 @@ impl Connection {
         time: Duration,
         credentials: &Credentials,
     ) -> Result<Connection, Cause> {
+        Connection::connect_in_turns(address, time, credentials, CLIENT_WRITE_TURN)
+    }
+
+    /// The same, where a thread writes for others for `turn` at most.
+    pub(super) fn connect_in_turns(
+        address: SocketAddr,
+        time: Duration,
+        credentials: &Credentials,
+        turn: Duration,
+    ) -> Result<Connection, Cause> {
         let until = Instant::now() + time.min(CONNECT_TIME);
         let left = || until.saturating_duration_since(Instant::now());
         let unreachable = |why: String| Cause::Unreachable { node: address, why };
@@ -129,6 +163,8 @@ impl Connection {
             exchange: Mutex::new(Exchange::new()),
             reader: Mutex::new(reader),
             output: Mutex::new(Output::default()),
+            turn,
+            is_left: AtomicBool::new(false),
         })))
     }
 
@@ -142,7 +178,8 @@ impl Connection {
         self.0.accepted
     }
 
-    /// Sends a request; the node is told to answer within `time`.
+    /// Sends a request; the node is told to answer within `time`, and the connection is lost where it has
+    /// taken the request only in part by then.
     ///
     /// # Errors
     /// When the request was not sent, not even in part: it is too large, or the connection is lost.
@@ -155,8 +192,9 @@ impl Connection {
         let bytes =
             encode_request(&ClientRequest { id, timeout_ms, body }).map_err(Cause::TooLarge)?;
         link.exchange.lock().ask(id)?;
-        link.write(Frame { id, bytes });
-        Ok(Ticket { link: Arc::clone(link), id })
+        let deadline = Instant::now() + time.min(MOST_CLIENT_TIMEOUT);
+        link.write(Frame { id, bytes }, deadline);
+        Ok(Ticket { link: Arc::clone(link), id, deadline })
     }
 
     /// Sends a request and waits for the answer.
@@ -213,6 +251,13 @@ impl Ticket {
             }
             is_last = left.is_zero();
             let left = left.max(CLIENT_LOOK_TIME);
+            if !is_last && link.needs_writer(self.deadline) {
+                MutexGuard::unlocked(&mut exchange, || {
+                    link.write_queued(link.output.lock(), self.deadline);
+                });
+                // The answer may have come meanwhile.
+                continue;
+            }
             if exchange.reading && !reads {
                 exchange.begin_wait(self.id);
                 MutexGuard::unlocked(&mut exchange, || thread::park_timeout(left));
@@ -236,7 +281,7 @@ impl Ticket {
         if reads {
             exchange.reading = false;
         }
-        let successor = exchange.successor();
+        let successor = exchange.successor().or_else(|| link.helper(&exchange));
         drop(exchange);
         wake(successor);
         result
@@ -260,27 +305,59 @@ impl Drop for Ticket {
 }
 
 impl Link {
-    /// Writes a frame, or leaves it to the thread that writes now.
-    fn write(&self, frame: Frame) {
+    /// Writes a frame, or leaves it to the thread that writes now. Waits for nothing after `until`: the
+    /// connection is lost if the node has taken a frame only in part by then.
+    fn write(&self, frame: Frame, until: Instant) {
         let mut output = self.output.lock();
-        output.frames.push(frame);
+        output.frames.push_back(frame);
+        self.write_queued(output, until);
+    }
+
+    /// Whether a thread left something to write, and there is time for another turn until `until`.
+    fn needs_writer(&self, until: Instant) -> bool {
+        self.is_left.load(Ordering::Acquire) && Instant::now() + self.turn < until
+    }
+
+    /// Writes what is queued, if nobody does: some of it at least, and more as long as the turn lasts.
+    fn write_queued(&self, mut output: MutexGuard<'_, Output>, until: Instant) {
         if output.writing {
             return;
         }
         output.writing = true;
+        self.is_left.store(false, Ordering::Release);
+        let turn = until.min(Instant::now() + self.turn);
         while !output.frames.is_empty() {
-            let frames = std::mem::take(&mut output.frames);
-            let written = MutexGuard::unlocked(&mut output, || {
-                let written = write_frames(&mut self.stream.clone(), &frames, WRITE_TIME);
-                self.note_sent(&frames);
-                written
-            });
+            let frames = output.take();
+            let written = MutexGuard::unlocked(&mut output, || self.write_now(&frames, until));
             if let Err(error) = written {
                 output.frames.clear();
                 self.lose(self.lost_because(error));
             }
+            // The clock is read only where there is more to write.
+            if !output.frames.is_empty() && Instant::now() >= turn {
+                break;
+            }
         }
         output.writing = false;
+        if !output.frames.is_empty() {
+            self.is_left.store(true, Ordering::Release);
+            drop(output);
+            let helper = self.helper(&self.exchange.lock());
+            wake(helper);
+        }
+    }
+
+    fn write_now(&self, frames: &[Frame], until: Instant) -> io::Result<()> {
+        let until = until.min(Instant::now() + WRITE_TIME);
+        let written =
+            write_frames_until(&mut self.stream.clone(), frames, until, CLIENT_SILENCE_TIME);
+        self.note_sent(frames);
+        written
+    }
+
+    /// Who should write what is left, if nobody does and somebody waits.
+    fn helper(&self, exchange: &Exchange) -> Option<Thread> {
+        if self.is_left.load(Ordering::Acquire) { exchange.waiter() } else { None }
     }
 
     /// Notes that these are the system's now: from when on the node has each, by what is counted on.

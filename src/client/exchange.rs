@@ -142,7 +142,12 @@ impl Exchange {
 
     /// Who should read now, if nobody does and somebody waits.
     pub(super) fn successor(&self) -> Option<Thread> {
-        if self.reading || self.waiting == 0 {
+        if self.reading { None } else { self.waiter() }
+    }
+
+    /// Somebody who waits.
+    pub(super) fn waiter(&self) -> Option<Thread> {
+        if self.waiting == 0 {
             return None;
         }
         // Those with an answer are awake already, and pass the word on if they should.

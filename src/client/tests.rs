@@ -11,7 +11,7 @@ use super::route::Route;
 use super::session::Sessions;
 use super::*;
 use crate::limits::LEAST_CLIENT_SILENCE_TIME;
-use crate::wire::{Accepted, Reason, Refusal, encode_response, encode_welcome};
+use crate::wire::{Accepted, Reason, Refusal, decode_request, encode_response, encode_welcome};
 
 /// Longer than anything takes; reached only when a test fails.
 const LONG: Duration = Duration::from_secs(20);
@@ -26,6 +26,15 @@ impl Seat {
         self.write(&frame);
     }
 
+    fn frame(&mut self) -> Vec<u8> {
+        let mut length = [0; 4];
+        self.0.read_exact(&mut length).expect("a length");
+        let length = usize::try_from(u32::from_be_bytes(length)).expect("it fits");
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).expect("a frame");
+        bytes
+    }
+
     fn write(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).expect("the client is there");
     }
@@ -33,13 +42,11 @@ impl Seat {
 
 /// Accepts a connection and hears its greeting.
 fn met(listener: &TcpListener) -> Seat {
-    let (mut stream, _) = listener.accept().expect("a connection");
+    let (stream, _) = listener.accept().expect("a connection");
     stream.set_nodelay(true).expect("a socket takes it");
-    let mut length = [0; 4];
-    stream.read_exact(&mut length).expect("a greeting");
-    let length = usize::try_from(u32::from_be_bytes(length)).expect("a length");
-    stream.read_exact(&mut vec![0; length]).expect("a greeting");
-    Seat(stream)
+    let mut seat = Seat(stream);
+    seat.frame();
+    seat
 }
 
 /// Accepts a connection and greets.
@@ -51,11 +58,31 @@ fn greeted(listener: &TcpListener) -> Seat {
 
 /// A connection and the node's end of it.
 fn connected() -> (Connection, Seat) {
+    connected_in_turns(LONG)
+}
+
+/// The same, where a thread writes for others for so long at most.
+fn connected_in_turns(turn: Duration) -> (Connection, Seat) {
     let listener = TcpListener::bind((Ipv4Addr::new(127, 72, 0, 1), 0)).expect("bound");
     let address = listener.local_addr().expect("an address");
     let accepting = thread::spawn(move || greeted(&listener));
-    let connection = Connection::connect(address, LONG).expect("connected");
+    let connection = Connection::connect_in_turns(address, LONG, &Credentials::default(), turn);
+    let connection = connection.expect("connected");
     (connection, accepting.join().expect("greeted"))
+}
+
+/// A request that the system does not take at once.
+fn large_request() -> RequestBody {
+    let params = [("v", Value::from("x".repeat(1 << 20).as_str()))].into_iter().collect();
+    RequestBody::Execute { program: String::new(), params, session: None }
+}
+
+/// Answers so many requests.
+fn answer_all(mut node: Seat, count: usize) {
+    for _ in 0..count {
+        let request = decode_request(&node.frame()).expect("whole and in order");
+        node.answer(request.id, said(5));
+    }
 }
 
 /// The core of a client that gives a node up which is silent for so long.
@@ -147,6 +174,23 @@ fn a_search_that_succeeds_forgets_why_the_one_before_failed() {
     accepting.join().expect("greeted");
     // What is told to who waited for that search and finds its connection left already.
     assert!(matches!(route.failure(), Cause::ConnectionLost { .. }), "{:?}", route.failure());
+}
+
+#[test]
+fn what_one_writer_leaves_is_written_by_the_next() {
+    let (connection, node) = connected_in_turns(Duration::ZERO);
+    let (threads, rounds) = (4, 20);
+    let answering = thread::spawn(move || answer_all(node, threads * rounds));
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                for _ in 0..rounds {
+                    assert_eq!(connection.ask(large_request(), LONG), Ok(said(5)));
+                }
+            });
+        }
+    });
+    answering.join().expect("all came whole");
 }
 
 #[test]

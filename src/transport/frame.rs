@@ -297,6 +297,67 @@ pub fn write_frames(
     Ok(())
 }
 
+/// What [`write_frames_until`] writes to.
+pub trait Sink: Write {
+    /// How long one write may wait; then it gives `WouldBlock` or `TimedOut`.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    fn set_timeout(&mut self, time: Duration) -> io::Result<()>;
+}
+
+impl Sink for Stream {
+    fn set_timeout(&mut self, time: Duration) -> io::Result<()> {
+        self.set_write_timeout(time)
+    }
+}
+
+/// Writes frames as [`write_frames`] does, but waits for nothing after `until`: then only what is taken
+/// at once is written. One write waits for `most` at most, which is the timeout of `to` before and after.
+///
+/// # Errors
+/// As [`write_frames`].
+pub fn write_frames_until(
+    to: &mut impl Sink,
+    frames: &[impl AsRef<[u8]>],
+    until: Instant,
+    most: Duration,
+) -> io::Result<()> {
+    let time = until.saturating_duration_since(Instant::now());
+    let mut bounded = Bounded { to, until, most, is_changed: false };
+    let written = write_frames(&mut bounded, frames, time);
+    let restored = if bounded.is_changed { to.set_timeout(most) } else { Ok(()) };
+    written.and(restored)
+}
+
+/// A sink no write to which waits longer than until a time.
+struct Bounded<'a, S> {
+    to: &'a mut S,
+    until: Instant,
+    most: Duration,
+    /// Whether the sink has another timeout than `most`.
+    is_changed: bool,
+}
+
+impl<S: Sink> Write for Bounded<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left < self.most {
+            self.is_changed = true;
+            self.to.set_timeout(left)?;
+        }
+        self.to.write_vectored(slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
 #[cfg(test)]
 #[path = "frame_tests.rs"]
 mod tests;

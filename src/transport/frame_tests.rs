@@ -198,6 +198,14 @@ struct Narrow {
     taken: Vec<u8>,
     at_once: usize,
     errors: VecDeque<io::ErrorKind>,
+    timeouts: Vec<Duration>,
+}
+
+impl Sink for Narrow {
+    fn set_timeout(&mut self, time: Duration) -> io::Result<()> {
+        self.timeouts.push(time);
+        Ok(())
+    }
 }
 
 impl Write for Narrow {
@@ -216,7 +224,8 @@ impl Write for Narrow {
 }
 
 fn narrow(at_once: usize, errors: &[io::ErrorKind]) -> Narrow {
-    Narrow { taken: Vec::new(), at_once, errors: errors.iter().copied().collect() }
+    let errors = errors.iter().copied().collect();
+    Narrow { taken: Vec::new(), at_once, errors, timeouts: Vec::new() }
 }
 
 #[test]
@@ -242,4 +251,32 @@ fn writes_that_fail_or_take_too_long_end() {
     assert_eq!(kind(narrow(9, &[io::ErrorKind::WouldBlock]), time), io::ErrorKind::TimedOut);
     assert_eq!(kind(narrow(9, &[io::ErrorKind::BrokenPipe]), time), io::ErrorKind::BrokenPipe);
     assert_eq!(kind(narrow(1, &[]), Duration::ZERO), io::ErrorKind::TimedOut);
+}
+
+#[test]
+fn what_has_to_be_written_by_a_time_is_not_waited_with_for_longer() {
+    let (frames, most) = ([vec![1; 10]], Duration::from_secs(1));
+    let now = Instant::now();
+    let mut to = narrow(3, &[]);
+    write_frames_until(&mut to, &frames, now + PATIENCE.frame, most).expect("written");
+    assert_eq!((to.taken, to.timeouts), (frames.concat(), vec![]), "there is time enough");
+    let mut to = narrow(3, &[]);
+    write_frames_until(&mut to, &frames, now + most, most).expect("written");
+    assert_eq!(to.taken, frames.concat());
+    let (last, before) = to.timeouts.split_last().expect("some were set");
+    assert_eq!(before.len(), 4, "one for each write");
+    assert!(before.iter().all(|time| *time <= most) && before.is_sorted_by(|a, b| a >= b));
+    assert_eq!(*last, most);
+}
+
+#[test]
+fn after_the_time_only_what_is_taken_at_once_is_written() {
+    let (frames, most) = ([vec![1; 10]], Duration::from_secs(1));
+    let mut to = narrow(10, &[]);
+    write_frames_until(&mut to, &frames, Instant::now(), most).expect("written");
+    let mut to = narrow(1, &[]);
+    let error = write_frames_until(&mut to, &frames, Instant::now(), most).expect_err("too slow");
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(to.timeouts.last(), Some(&most));
+    assert!(to.timeouts.contains(&Duration::ZERO));
 }

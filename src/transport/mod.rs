@@ -55,7 +55,9 @@ use crate::wire::{Accepted, ClientRequest, PeerFrame, PeerHello, Refusal, Welcom
 
 pub use answers::{Answers, Reply};
 pub(crate) use backoff::Backoff;
-pub use frame::{FrameError, FrameReader, Patience, Source, write_frames};
+pub use frame::{
+    FrameError, FrameReader, Patience, Sink, Source, write_frames, write_frames_until,
+};
 pub use greeting::{GreetError, greet};
 pub use peers::PeerSender;
 pub use settings::Settings;
