@@ -1,5 +1,7 @@
 //! A short run of the simulator with every test run; `cargo run --release --bin simulate` does more.
 
+use std::process::{Command, Stdio};
+
 use lattistore::sim::{
     Coverage, Fault, Faults, KvLoad, Options, Path, RegisterLoad, Report, Scope, explore, run,
 };
@@ -83,4 +85,36 @@ fn a_full_copy_that_an_old_patch_came_into_begins_anew() {
         report.coverage.count(Path::OldPatchInFullCopy) > 0
     };
     assert!((0..1_000).any(reaches), "no seed of a thousand");
+}
+
+/// How the program ends with these arguments, and what it says on standard error.
+fn program(arguments: &str, stdout: Stdio) -> (Option<i32>, String) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_simulate"));
+    let output = program.args(arguments.split(' ')).stdout(stdout).output().expect("it runs");
+    (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+}
+
+#[test]
+fn the_program_refuses_what_it_would_not_do() {
+    for arguments in [
+        "--threads 0 --seeds 2",
+        "--seeds 0",
+        "--seed 5 --seeds 3",
+        "--seed 5 --explore 1 1 1 1",
+        "--explore 9 9 9 9",
+        "--states 5",
+        "--start 18446744073709551615 --seeds 2",
+    ] {
+        let (code, said) = program(arguments, Stdio::null());
+        assert_eq!(code, Some(2), "{arguments}: {said}");
+        assert!(said.starts_with("error: "), "{arguments}: {said}");
+    }
+    assert_eq!(program("--version", Stdio::null()), (Some(0), String::new()));
+}
+
+#[test]
+fn the_program_needs_no_reader() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    assert_eq!(program("--seed 5", writer.into()), (Some(0), String::new()));
 }

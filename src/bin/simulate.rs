@@ -1,5 +1,10 @@
 //! Simulates clusters, one for each seed, and says what is wrong with them.
 
+use std::cell::Cell;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use lattistore::sim::{
-    Coverage, Explored, Faults, KvLoad, Options, RegisterLoad, Report, Scope, explore, run,
+    Coverage, Explored, Faults, KvLoad, Options, REQUESTS_MOST, RegisterLoad, Report, Scope,
+    explore, run,
 };
 
 /// From so many seeds on, every fault and every rare path must have been reached.
@@ -18,18 +24,19 @@ const LINES_SHOWN: usize = 40;
 
 /// Simulates clusters under faults, one for each seed, and checks every invariant and every answer.
 #[derive(Parser)]
+#[command(name = "simulate", version)]
 struct Args {
     /// How many seeds to run
-    #[arg(long, default_value_t = 1_000)]
-    seeds: u64,
+    #[arg(long, default_value = "1000")]
+    seeds: NonZeroU64,
     /// The first seed
     #[arg(long, default_value_t = 0)]
     start: u64,
     /// How many threads; as many as there are processors if not given
     #[arg(long)]
-    threads: Option<usize>,
+    threads: Option<NonZeroUsize>,
     /// Run this one seed and print its trace
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["seeds", "start", "threads", "twice", "quiet"])]
     seed: Option<u64>,
     /// Leave only these faults (a number that a failing run prints)
     #[arg(long)]
@@ -43,12 +50,13 @@ struct Args {
     /// Instead, explore every order of events of a small scope, up to so many states: how often a node
     /// may stand, a client ask, time pass at a leader, and a node crash
     #[arg(long, num_args = 4, value_names = ["STANDS", "REQUESTS", "TICKS", "CRASHES"])]
+    #[arg(conflicts_with_all = ["seeds", "start", "threads", "seed", "faults", "chaos_ms", "twice", "quiet"])]
     explore: Option<Vec<u8>>,
     /// The most states to explore
-    #[arg(long, default_value_t = 50_000_000)]
+    #[arg(long, default_value_t = 50_000_000, requires = "explore")]
     states: usize,
     /// Explore for at most so many seconds
-    #[arg(long)]
+    #[arg(long, requires = "explore")]
     seconds: Option<u64>,
     /// Print no table of what was reached, and make no failing run smaller
     #[arg(long)]
@@ -68,16 +76,57 @@ impl Args {
 /// Two seeds in three run the store, the third the register machine, which is faster and leaves
 /// nothing but the core.
 fn simulate(options: Options) -> Report {
-    if options.seed.is_multiple_of(3) {
-        run(options, RegisterLoad::new)
-    } else {
-        run(options, KvLoad::new)
-    }
+    with_panics_as_findings(|| {
+        if options.seed.is_multiple_of(3) {
+            run(options, RegisterLoad::new)
+        } else {
+            run(options, KvLoad::new)
+        }
+    })
+}
+
+thread_local! {
+    /// Whether this thread simulates. A panic is a finding then, which is told with what led to it.
+    static SIMULATES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Panics outside of what is simulated are told as everywhere.
+fn hush_findings() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !SIMULATES.get() {
+            tell(panic);
+        }
+    }));
+}
+
+fn with_panics_as_findings<T>(work: impl FnOnce() -> T) -> T {
+    SIMULATES.set(true);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    SIMULATES.set(false);
+    done.unwrap_or_else(|panic| {
+        // The simulator itself did, or it would have caught it.
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let why = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("for no reason");
+        eprintln!("error: the simulator panicked: {why}");
+        resume_unwind(panic)
+    })
+}
+
+/// Prints a line. Who reads the output may have had enough of it; what was found is in the exit code.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Says which arguments make no sense, with the code that clap has for them.
+fn refuse(why: impl Display) -> ExitCode {
+    eprintln!("error: {why}");
+    ExitCode::from(2)
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    std::panic::set_hook(Box::new(|_| ()));
+    hush_findings();
     match (&args.explore, args.seed) {
         (Some(scope), _) => exhaust(&args, scope),
         (None, Some(seed)) => one(&args, seed),
@@ -87,6 +136,9 @@ fn main() -> ExitCode {
 
 fn exhaust(args: &Args, scope: &[u8]) -> ExitCode {
     let [stands, requests, ticks, crashes] = *scope else { return ExitCode::FAILURE };
+    if usize::from(requests) > REQUESTS_MOST {
+        return refuse(format_args!("--explore: a client asks at most {REQUESTS_MOST} times"));
+    }
     let begun = Instant::now();
     let mut shown = Instant::now();
     let mut goes_on = |explored: &Explored| {
@@ -96,14 +148,15 @@ fn exhaust(args: &Args, scope: &[u8]) -> ExitCode {
         }
         args.seconds.is_none_or(|seconds| begun.elapsed() < Duration::from_secs(seconds))
     };
-    match explore(Scope { stands, requests, ticks, crashes }, args.states, &mut goes_on) {
+    let scope = Scope { stands, requests, ticks, crashes };
+    match with_panics_as_findings(|| explore(scope, args.states, &mut goes_on)) {
         Ok(explored) => {
-            println!("{}", covered(&explored, begun));
-            println!("{}", if explored.is_all { "all states" } else { "not finished" });
+            say(covered(&explored, begun));
+            say(if explored.is_all { "all states" } else { "not finished" });
             ExitCode::SUCCESS
         }
         Err(why) => {
-            println!("FAILED: {why}");
+            say(format_args!("FAILED: {why}"));
             ExitCode::FAILURE
         }
     }
@@ -120,26 +173,31 @@ fn covered(explored: &Explored, begun: Instant) -> String {
 
 fn one(args: &Args, seed: u64) -> ExitCode {
     let report = simulate(Options { keeps_trace: true, ..args.options(seed) });
-    println!("{}", report.trace.unwrap_or_default());
-    println!("{:?}", report.scenario);
-    println!("{} events, {} slots, hash {:016x}", report.events, report.slots, report.hash);
+    say(report.trace.unwrap_or_default());
+    say(format_args!("{:?}", report.scenario));
+    say(format_args!(
+        "{} events, {} slots, hash {:016x}",
+        report.events, report.slots, report.hash
+    ));
     match report.failure {
         None => ExitCode::SUCCESS,
         Some(why) => {
-            println!("FAILED: {why}");
+            say(format_args!("FAILED: {why}"));
             ExitCode::FAILURE
         }
     }
 }
 
 fn many(args: &Args) -> ExitCode {
+    let Some(end) = args.start.checked_add(args.seeds.get()) else {
+        return refuse("--start and --seeds: there are no such seeds");
+    };
     let begun = Instant::now();
     let next = AtomicU64::new(args.start);
-    let end = args.start + args.seeds;
     let failed = AtomicBool::new(false);
     let sum = Mutex::new(Sums::default());
-    let threads =
-        args.threads.or(std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    let threads = args.threads.or(std::thread::available_parallelism().ok());
+    let threads = threads.map_or(1, usize::from);
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|_| {
@@ -152,7 +210,7 @@ fn many(args: &Args) -> ExitCode {
                         let report = simulate(args.options(seed));
                         if args.twice && simulate(args.options(seed)).hash != report.hash {
                             failed.store(true, Ordering::Relaxed);
-                            println!("FAILED: seed {seed} took two courses");
+                            say(format_args!("FAILED: seed {seed} took two courses"));
                         }
                         if let Some(why) = &report.failure
                             && !failed.swap(true, Ordering::Relaxed)
@@ -210,15 +268,19 @@ fn rate(done: u64, begun: Instant) -> f64 {
 fn summary(args: &Args, sums: &Sums, begun: Instant) -> ExitCode {
     let Sums { coverage, events, slots, hash } = sums;
     if !args.quiet {
-        print!("{coverage}");
+        say(coverage.to_string().trim_end());
     }
-    let seeds = args.seeds;
-    println!("{seeds} seeds without a finding: {events} events, {slots} slots chosen");
-    println!("hash of all courses: {hash:016x}");
-    println!("{:.1} s, {:.0} seeds a second", begun.elapsed().as_secs_f64(), rate(seeds, begun));
+    let seeds = args.seeds.get();
+    say(format_args!("{seeds} seeds without a finding: {events} events, {slots} slots chosen"));
+    say(format_args!("hash of all courses: {hash:016x}"));
+    say(format_args!(
+        "{:.1} s, {:.0} seeds a second",
+        begun.elapsed().as_secs_f64(),
+        rate(seeds, begun)
+    ));
     let missing: Vec<_> = coverage.missing().map(|path| path.what()).collect();
-    if args.seeds >= SEEDS_FOR_COVERAGE && !missing.is_empty() {
-        println!("FAILED: never reached: {}", missing.join("; "));
+    if seeds >= SEEDS_FOR_COVERAGE && !missing.is_empty() {
+        say(format_args!("FAILED: never reached: {}", missing.join("; ")));
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
@@ -227,7 +289,7 @@ fn summary(args: &Args, sums: &Sums, begun: Instant) -> ExitCode {
 /// Prints what is wrong and the smallest way to see it that is found by leaving faults out and
 /// ending them sooner.
 fn fail(args: &Args, seed: u64, why: &str) {
-    println!("FAILED: seed {seed}: {why}");
+    say(format_args!("FAILED: seed {seed}: {why}"));
     if args.quiet {
         return;
     }
@@ -248,7 +310,7 @@ fn fail(args: &Args, seed: u64, why: &str) {
     }
     options.chaos_us = Some(chaos_us / 1_000 * 1_000);
     let names: Vec<_> = faults.on().map(|fault| format!("{fault:?}")).collect();
-    println!("it needs only: {}", names.join(", "));
+    say(format_args!("it needs only: {}", names.join(", ")));
     let mut report = simulate(Options { keeps_trace: true, ..options });
     if report.failure.is_none() {
         // Ending the faults at a whole millisecond has hidden it.
@@ -258,12 +320,12 @@ fn fail(args: &Args, seed: u64, why: &str) {
     }
     let trace = report.trace.unwrap_or_default();
     let lines: Vec<_> = trace.lines().collect();
-    println!("how it ends:");
-    lines[lines.len().saturating_sub(LINES_SHOWN)..].iter().for_each(|line| println!("{line}"));
-    println!("FAILED: {}", report.failure.unwrap_or_default());
-    println!(
+    say("how it ends:");
+    lines[lines.len().saturating_sub(LINES_SHOWN)..].iter().for_each(say);
+    say(format_args!("FAILED: {}", report.failure.unwrap_or_default()));
+    say(format_args!(
         "to see it: cargo run --release --bin simulate -- --seed {seed} --faults {} --chaos-ms {}",
         faults.0,
         chaos_us / 1_000
-    );
+    ));
 }

@@ -61,7 +61,7 @@ mod workload;
 mod world;
 
 pub use coverage::{Coverage, Path};
-pub use explore::{Explored, Scope, explore};
+pub use explore::{Explored, REQUESTS_MOST, Scope, explore};
 pub use journal::Journaled;
 pub use kv_load::KvLoad;
 pub use random::Random;

@@ -26,4 +26,4 @@ mod scope;
 mod search;
 
 pub use scope::{Explored, Scope};
-pub use search::explore;
+pub use search::{REQUESTS_MOST, explore};

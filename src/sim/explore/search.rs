@@ -10,8 +10,8 @@ use super::local::{Effect, Nodes};
 use super::scope::{Explored, NODES, Scope};
 use crate::lpaxos::{Message, Slot};
 
-/// So many requests a scope may have.
-const REQUESTS_MOST: usize = 8;
+/// The most requests that a scope may allow.
+pub const REQUESTS_MOST: usize = 8;
 
 /// Between two calls of the caller's watch, in states.
 const WATCHED: usize = 1 << 14;
