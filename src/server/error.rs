@@ -15,6 +15,8 @@ pub enum ServerError {
     NotListed(IpAddr),
     /// The node list is longer than a cluster may be.
     TooManyNodes(usize),
+    /// No single machine has the address.
+    NoNode(IpAddr),
     /// The address can be reached from other machines, and nothing says who may speak.
     Exposed(IpAddr),
     /// A file that says who may speak is wrong.
@@ -63,6 +65,7 @@ impl ServerError {
         match self {
             ServerError::NotListed(_)
             | ServerError::TooManyNodes(_)
+            | ServerError::NoNode(_)
             | ServerError::Exposed(_)
             | ServerError::Security(_) => 2,
             ServerError::Listen { .. } | ServerError::Spawn(_) | ServerError::Random(_) => 3,
@@ -89,11 +92,16 @@ impl fmt::Display for ServerError {
                 "--node-ips lists {count} nodes: a cluster has at most {}",
                 crate::limits::MAX_NODES
             ),
+            ServerError::NoNode(address) => write!(
+                f,
+                "--node-ips names {address}, which no single machine has: name the address by which \
+                 the other nodes reach it"
+            ),
             ServerError::Exposed(address) => write!(
                 f,
                 "--my-ip {address} is no loopback address, and whoever reaches it could read and \
-                 change everything: give the nodes a --cluster-key, or --insecure if only machines that \
-                 you trust do"
+                 change everything: give the nodes a --cluster-key, TLS (--tls-cert, --tls-key and \
+                 --tls-ca), or both; or --insecure if only machines that you trust reach it"
             ),
             ServerError::Security(error) => error.fmt(f),
             ServerError::Listen { address, error } => write!(

@@ -131,6 +131,9 @@ impl Server {
         if node_ips.len() > MAX_NODES {
             return Err(ServerError::TooManyNodes(node_ips.len()));
         }
+        if let Some(ip) = node_ips.iter().find(|ip| !is_of_one_machine(**ip)) {
+            return Err(ServerError::NoNode(*ip));
+        }
         if !(insecure || my_ip.is_loopback() || security.keep_strangers_out()) {
             return Err(ServerError::Exposed(my_ip));
         }
@@ -240,6 +243,13 @@ impl Drop for Server {
             let _ = self.join();
         }
     }
+}
+
+/// Whether a machine can have the address for its own. Listening works on others as well, and is not
+/// what was meant.
+fn is_of_one_machine(ip: IpAddr) -> bool {
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    !(ip.is_unspecified() || ip.is_multicast() || is_broadcast)
 }
 
 /// Says what is not asked of those who reach the node.

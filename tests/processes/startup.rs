@@ -57,7 +57,7 @@ fn a_node_that_waits_for_the_others_ends_by_a_signal_too() {
 fn wrong_options_are_exit_code_2() {
     let ips = addresses(2);
     let (one, other) = (ips[0].to_string(), ips[1].to_string());
-    let cases: [&[&str]; 7] = [
+    let cases: [&[&str]; 12] = [
         &[],
         &["--my-ip", &one],
         &["--my-ip", "localhost", "--node-ips", &one],
@@ -65,6 +65,11 @@ fn wrong_options_are_exit_code_2() {
         &["--my-ip", &one, "--node-ips", &one, "--in-memory", "--data-dir", "/nowhere"],
         &["--my-ip", &one, "--node-ips", &one, "--leader", "me"],
         &["--my-ip", &one, "--node-ips", &other, "--in-memory"],
+        &["--my-ip", "224.0.0.1", "--node-ips", "224.0.0.1", "--in-memory", "--insecure"],
+        &["--my-ip", "0.0.0.0", "--node-ips", "0.0.0.0", "--in-memory", "--insecure"],
+        &["--my-ip", "::", "--node-ips", "::", "--in-memory", "--insecure"],
+        &["--my-ip", &one, "--node-ips", &one, "255.255.255.255", "--in-memory"],
+        &["--my-ip", &one, "--node-ips", &one, "--in-memory", "--port", "0"],
     ];
     for arguments in cases {
         let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
@@ -73,6 +78,42 @@ fn wrong_options_are_exit_code_2() {
         assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.log);
         assert!(ended.log.starts_with("error: "), "{arguments:?}: {}", ended.log);
     }
+}
+
+#[test]
+fn flags_outweigh_the_environment() {
+    let ip = addresses(1)[0].to_string();
+    let server = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+        // Two blanks between addresses are as good as one.
+        command.env("LATTISTORE_MY_IP", &ip).env("LATTISTORE_NODE_IPS", format!("{ip}  {ip}"));
+        command.env("LATTISTORE_DATA_DIR", "/nonexistent/data").args(arguments);
+        command
+    };
+    for arguments in
+        [&["--generate-key"][..], &["--generate-man"], &["--generate-completions", "bash"]]
+    {
+        let output = server(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = server(&["--in-memory"]);
+    let process = Process::start(&mut command, directory.path().join("log"));
+    eventually("the node to listen", || process.log().contains("listens on").then_some(()));
+    process.signal("TERM");
+    assert_eq!(process.wait().code, Some(0));
+}
+
+#[test]
+fn the_program_describes_itself_by_its_name() {
+    let output = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_server")).args(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(output(&["--version"]).starts_with("server "));
+    assert!(output(&["--generate-man"]).contains(".TH server 1"));
+    let script = output(&["--generate-completions", "bash"]);
+    assert!(script.contains("_server") && !script.contains("_lattistore"), "{script}");
 }
 
 #[test]

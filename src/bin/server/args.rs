@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Parser, ValueEnum};
-use lattistore::cli::Generate;
+use lattistore::cli::{Addresses, Generate};
 use lattistore::lpaxos::{Config, Election};
 use lattistore::security::{Files, TlsFiles};
 use lattistore::server::{Options, Place};
@@ -25,21 +25,15 @@ const ROTATING_TERM_MS: u64 = 5_000;
 /// Start every node with the same list. When all of them have heard each other the cluster is formed;
 /// from then on it serves as long as a majority of the nodes can talk to each other.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(name = "server", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The address of this node, one of --node-ips
     #[arg(long, value_name = "IP", env = "LATTISTORE_MY_IP")]
     my_ip: Option<IpAddr>,
 
     /// The addresses of all nodes of the cluster, this one included
-    #[arg(
-        long,
-        value_name = "IP",
-        num_args = 1..,
-        value_delimiter = ' ',
-        env = "LATTISTORE_NODE_IPS"
-    )]
-    node_ips: Option<Vec<IpAddr>>,
+    #[arg(long, value_name = "IP", num_args = 1.., env = "LATTISTORE_NODE_IPS")]
+    node_ips: Option<Vec<Addresses>>,
 
     /// The port that all nodes listen on, for each other and for clients [default: 50051]
     #[arg(long, value_name = "PORT", env = "LATTISTORE_PORT")]
@@ -83,7 +77,7 @@ pub(crate) struct Args {
     leader: Option<Leader>,
 
     /// What is logged to standard error: off, error, warn, info, debug or trace [default: info]
-    #[arg(long, value_name = "LEVEL", env = "LATTISTORE_LOG")]
+    #[arg(long, value_name = "LEVEL", env = "LATTISTORE_LOG", value_parser = level)]
     log: Option<log::LevelFilter>,
 
     /// Read what is not said by flags or environment variables from this TOML file
@@ -154,8 +148,8 @@ impl Args {
             format!("{flag} is missing: give it, or {key} in a file named by --config; see --help")
         };
         let my_ip = self.my_ip.or(file.my_ip).ok_or_else(|| missing("--my-ip", "my-ip"))?;
-        let node_ips =
-            self.node_ips.or(file.node_ips).ok_or_else(|| missing("--node-ips", "node-ips"))?;
+        let node_ips = self.node_ips.as_deref().map(Addresses::all).or(file.node_ips);
+        let node_ips = node_ips.ok_or_else(|| missing("--node-ips", "node-ips"))?;
         let my_ip = my_ip.to_canonical();
         let node_ips: BTreeSet<IpAddr> = node_ips.iter().map(IpAddr::to_canonical).collect();
         // A flag that says where the state is outweighs a file that says it is nowhere.
@@ -173,6 +167,9 @@ impl Args {
             Leader::Rotating => Election::Rotating { term_ms: ROTATING_TERM_MS },
         };
         let port = self.port.or(file.port).unwrap_or(DEFAULT_PORT);
+        if port == 0 {
+            return Err("--port 0 is any port: name the one where all nodes listen".to_owned());
+        }
         let mut options = Options::new(my_ip, node_ips, port, place);
         let cluster_key = self.cluster_key.or(file.cluster_key);
         let tls = tls_files(
@@ -187,6 +184,12 @@ impl Args {
         let log = self.log.or(file.log.map(|level| level.0)).unwrap_or(log::LevelFilter::Info);
         Ok(Settings { options, log })
     }
+}
+
+/// A level of the log.
+pub(crate) fn level(text: &str) -> Result<log::LevelFilter, String> {
+    let wrong = |_| format!("{text:?} is no level: off, error, warn, info, debug or trace");
+    text.parse().map_err(wrong)
 }
 
 /// The three files of TLS, or none of them.
@@ -205,9 +208,11 @@ fn tls_files(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lattistore::cli::parse_from;
 
     fn settings(line: &str) -> Result<Settings, String> {
-        Args::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?.settings()
+        let args: Args = parse_from(line.split(' ')).map_err(|error| error.to_string())?;
+        args.settings()
     }
 
     #[test]
@@ -226,6 +231,15 @@ mod tests {
         assert!(settings("server").expect_err("no address").contains("--my-ip is missing"));
         let error = settings("server --my-ip 127.0.0.1").expect_err("no list");
         assert!(error.contains("--node-ips is missing"), "{error}");
+    }
+
+    #[test]
+    fn what_no_node_can_have_is_refused() {
+        let one = "server --my-ip 127.0.0.1 --node-ips 127.0.0.1";
+        let error = settings(&format!("{one} --port 0")).expect_err("no port");
+        assert!(error.contains("--port 0"), "{error}");
+        let error = settings(&format!("{one} --log loud")).expect_err("no level");
+        assert!(error.contains("off, error, warn, info, debug or trace"), "{error}");
     }
 
     #[test]

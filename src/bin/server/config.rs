@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use crate::args::Leader;
+use crate::args::{Leader, level};
 
 /// The options in a file. The names are those of the flags.
 #[derive(Debug, Default, Deserialize)]
@@ -33,11 +33,7 @@ pub(crate) struct Level(pub(crate) log::LevelFilter);
 impl<'de> Deserialize<'de> for Level {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Level, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map(Level).map_err(|_| {
-            serde::de::Error::custom(format!(
-                "{text:?} is no level: off, error, warn, info, debug or trace"
-            ))
-        })
+        level(&text).map(Level).map_err(serde::de::Error::custom)
     }
 }
 

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use args::Args;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
+use lattistore::cli;
 use lattistore::security::generate_key;
 use lattistore::server::{Server, ServerError};
 
@@ -16,7 +17,7 @@ use lattistore::server::{Server, ServerError};
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args: Args = cli::parse();
     match args.generate.write(Args::command(), &mut io::stdout()) {
         Ok(false) => {}
         Ok(true) => return ExitCode::SUCCESS,
