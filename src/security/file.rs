@@ -33,16 +33,18 @@ pub(super) fn read_private(path: &Path, limit: usize) -> Result<Vec<u8>, Securit
 pub(super) fn read_secret(path: &Path) -> Result<Vec<u8>, SecurityError> {
     let bytes = read_private(path, MAX_SECRET_BYTES)?;
     let secret = bytes.trim_ascii();
-    match secret.len() >= LEAST_SECRET_BYTES {
-        true => Ok(secret.to_vec()),
-        false => Err(SecurityError::content(
-            path,
-            format!(
-                "a secret has at least {LEAST_SECRET_BYTES} characters: `server --generate-key` \
-                 makes one"
-            ),
-        )),
+    let wrong = |rule: String| {
+        let makes = "`server --generate-key` makes one";
+        Err(SecurityError::content(path, format!("a secret {rule}: {makes}")))
+    };
+    // Several lines are another kind of file, such as a private key.
+    if secret.contains(&b'\n') {
+        return wrong("is one line".to_owned());
     }
+    if secret.len() < LEAST_SECRET_BYTES {
+        return wrong(format!("has at least {LEAST_SECRET_BYTES} characters"));
+    }
+    Ok(secret.to_vec())
 }
 
 #[cfg(unix)]
@@ -69,7 +71,8 @@ mod tests {
         let secret = "s".repeat(LEAST_SECRET_BYTES);
         std::fs::write(&path, format!("  {secret}\n\n")).expect("a file");
         assert_eq!(read_secret(&path).expect("a secret"), secret.as_bytes());
-        for text in [secret[1..].to_owned(), "s".repeat(MAX_SECRET_BYTES + 1)] {
+        let lines = format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----\n");
+        for text in [secret[1..].to_owned(), "s".repeat(MAX_SECRET_BYTES + 1), lines] {
             std::fs::write(&path, &text).expect("a file");
             let error = read_secret(&path).expect_err("no secret").to_string();
             assert!(error.contains("secret") && !error.contains(&text), "{error}");

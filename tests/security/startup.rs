@@ -37,6 +37,8 @@ fn a_key_that_is_none_is_refused() {
     refused(ip, &[("--cluster-key", &key)], "at least 32 characters");
     fs::write(&key, "k".repeat(5_000)).unwrap();
     refused(ip, &[("--cluster-key", &key)], "too large");
+    let authority = Authority::new();
+    refused(ip, &[("--cluster-key", &authority.node(ip).key)], "one line");
 }
 
 #[test]
@@ -80,6 +82,8 @@ fn a_file_of_tokens_that_is_wrong_is_refused() {
     let ended = run(ip, &[("--client-tokens", &tokens)]);
     assert_eq!(ended.code, Some(2), "{}", ended.log);
     assert!(ended.log.contains("admin") && ended.log.contains("clients.toml"), "{}", ended.log);
+    fs::write(&tokens, "# nobody yet\n").unwrap();
+    refused(ip, &[("--client-tokens", &tokens)], "names no client");
 }
 
 #[test]
