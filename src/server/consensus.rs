@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use forming::Forming;
-use log::{debug, warn};
+use log::debug;
 use member::Member;
 
 use super::answers::client_outcome;
@@ -252,8 +252,8 @@ impl Consensus {
                     member.node.unheard(self.clock.now_ms(), *node);
                 }
             }
+            // The transport has logged it.
             Event::Transport(transport::Event::Refused { address, refusal, by_peer }) => {
-                warn!("no connection with {address}: {refusal}");
                 let fatal = matches!(
                     refusal.reason,
                     Reason::ListsDiffer | Reason::OtherCluster | Reason::UnknownNode
@@ -271,12 +271,9 @@ impl Consensus {
                 let status = self.status(memory_bytes);
                 reply.send(ClientOutcome::Status(status));
             }
-            Event::ListsDiffer(difference) => {
-                warn!("{difference}");
-                if self.is_forming() {
-                    self.end(difference.into());
-                }
-            }
+            // It is told with the end, and to the other node, which says so as often as it asks.
+            Event::ListsDiffer(difference) if self.is_forming() => self.end(difference.into()),
+            Event::ListsDiffer(difference) => debug!("{difference}"),
             Event::Wake => {}
         }
         Ok(())
