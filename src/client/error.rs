@@ -79,7 +79,7 @@ impl fmt::Display for Error {
             ),
             Error::Runtime(error) => write!(
                 f,
-                "error at line {}, column {}: {}",
+                "failed at line {}, column {}: {}",
                 error.line, error.column, error.message
             ),
             Error::Aborted { message, .. } => write!(f, "aborted: {message}"),

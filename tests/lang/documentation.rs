@@ -1,7 +1,7 @@
 //! `docs/language.md` tells the truth: its examples are run, its limits are compared.
 //!
 //! An example is a run of lines indented by four blanks that begins with a prompt. `> ` begins a
-//! program, `. ` continues it, what follows is its answer; `> .param name text` binds a parameter.
+//! program, `. ` continues it, what follows is its answer as the client says it; `> .param name text` binds a parameter.
 //! A section (`## `) starts with an empty store.
 
 use crate::store::Store;
@@ -50,12 +50,12 @@ impl Session {
     fn answer(&mut self, program: &str) -> String {
         let program = match compile(program) {
             Ok(program) => program,
-            Err(error) => return format!("error: {error}\n"),
+            Err(error) => return format!("error: compile error at {error}\n"),
         };
         let execution = match self.store.run(&program, &self.params.clone().into_iter().collect()) {
             Ok(execution) => execution,
-            Err(aborted @ Failure::Aborted { .. }) => return format!("{aborted}\n"),
-            Err(failure) => return format!("error: {failure}\n"),
+            Err(aborted @ Failure::Aborted { .. }) => return format!("error: {aborted}\n"),
+            Err(failure) => return format!("error: failed at {failure}\n"),
         };
         let mut answer = format!("result: {}\n", Store(execution.read));
         if let Some(returned) = execution.returned {
