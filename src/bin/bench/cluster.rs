@@ -28,7 +28,9 @@ impl Cluster {
         let server = server.map_or_else(beside_this_program, Ok)?;
         let process = std::process::id();
         let directory = place.join(format!("lattistore-bench-{process}"));
-        fs::create_dir(&directory)?;
+        let cannot =
+            |error| io::Error::other(format!("cannot make {}: {error}", directory.display()));
+        fs::create_dir(&directory).map_err(cannot)?;
         let byte = |shift: u32| (process >> shift).to_le_bytes()[0];
         // 127.0 and 127.1 are where people run theirs.
         let net = [127, 2 + byte(8) % 250, byte(0)];
@@ -66,13 +68,23 @@ impl Cluster {
             .args(self.addresses.iter().map(IpAddr::to_string))
             .stdin(Stdio::null())
             .stderr(File::create(&log)?)
-            .spawn()?;
+            .spawn()
+            .map_err(|error| {
+                io::Error::other(format!("cannot start {}: {error}", self.server.display()))
+            })?;
         let until = Instant::now() + START_TIME;
         while !fs::read_to_string(&log)?.contains("listens on") {
-            if child.try_wait()?.is_some() || Instant::now() > until {
-                let last = BufReader::new(File::open(&log)?).lines().last();
-                let last = last.transpose()?.unwrap_or_default();
-                return Err(io::Error::other(format!("{address} did not start: {last}")));
+            let ended = child.try_wait()?;
+            if ended.is_some() || Instant::now() > until {
+                let last = BufReader::new(File::open(&log)?).lines().last().transpose()?;
+                let ended = ended.map(|status| format!("it ended with {status}"));
+                let _ = child.kill();
+                let _ = child.wait();
+                let why = last.or(ended).unwrap_or("it does not listen".to_owned());
+                let server = self.server.display();
+                return Err(io::Error::other(format!(
+                    "{server} did not start at {address}: {why}"
+                )));
             }
             thread::sleep(Duration::from_millis(5));
         }

@@ -12,7 +12,7 @@ use ::lattistore::Client;
 use super::cluster::Cluster;
 use super::options::{Gap, Output, Stop};
 use super::record::load_average;
-use super::start_cluster;
+use super::start_nodes;
 
 /// The time of writing before the leader is stopped, and after.
 const BEFORE: Duration = Duration::from_millis(1_000);
@@ -21,9 +21,7 @@ const AFTER: Duration = Duration::from_millis(3_000);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(gap: &Gap) -> Result<(), String> {
-    let Some(mut cluster) = start_cluster(&gap.target)? else {
-        return Err("it stops nodes, so it needs some of its own: say --cluster 3".to_owned());
-    };
+    let mut cluster = start_nodes(gap.cluster, &gap.own)?;
     let mut gaps = Vec::new();
     for _ in 0..gap.rounds {
         gaps.push(round(gap, &mut cluster)?);

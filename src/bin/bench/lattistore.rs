@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use lattistore::client::Builder;
+use lattistore::client::{Builder, Error};
 use lattistore::kv::SessionNumber;
 use lattistore::lang::Params;
 use lattistore::limits::{CLIENT_WINDOW, MAX_RESPONSE_FRAME_BYTES};
@@ -29,6 +29,8 @@ const CAS: &str =
 
 /// How long the cluster may take until it has a leader.
 const LEADER_TIME: Duration = Duration::from_secs(30);
+/// What is waited for is said after so long.
+const TELL_TIME: Duration = Duration::from_secs(1);
 /// Between two tries to find it.
 const RETRY_TIME: Duration = Duration::from_millis(20);
 const REQUEST_TIME_MS: u32 = 5_000;
@@ -59,12 +61,12 @@ impl Lattistore {
         numbered: bool,
         clients: &Builder,
     ) -> Result<(Stream, Lattistore), String> {
-        let until = Instant::now() + LEADER_TIME;
+        let mut patience = Patience::new();
         loop {
-            let leader = leader(addresses, clients, until)?;
+            let leader = leader(addresses, clients, &mut patience)?;
             match Lattistore::connect_to(leader, numbered, clients) {
-                Err(_) if Instant::now() < until => std::thread::sleep(RETRY_TIME),
-                done => return done.map_err(|error| format!("{leader}: {error}")),
+                Err(error) => patience.wait(&format!("{leader}: {error}"))?,
+                Ok(connected) => return Ok(connected),
             }
         }
     }
@@ -114,24 +116,53 @@ impl Lattistore {
 }
 
 /// Where the leader is, once there is one.
+///
+/// # Errors
+/// When no node answers, which waiting does not change: the client has asked all of them, and again.
 fn leader(
     addresses: &[SocketAddr],
     clients: &Builder,
-    until: Instant,
+    patience: &mut Patience,
 ) -> Result<SocketAddr, String> {
     let client = clients.clone().addresses(addresses.iter().copied()).build();
     loop {
-        let status = client.status();
-        match status {
-            Ok(status) => match status.leader {
-                Some(leader) => return Ok(leader.address),
-                None if Instant::now() < until => {}
-                None => return Err("there is no leader".to_owned()),
-            },
-            Err(error) if Instant::now() >= until => return Err(error.to_string()),
-            Err(_) => {}
+        let no_answer = |error: Error| {
+            let cause = error.cause().map_or_else(|| error.to_string(), ToString::to_string);
+            format!("no node answers: {cause}")
+        };
+        match client.status().map_err(no_answer)?.leader {
+            Some(leader) => return Ok(leader.address),
+            None => patience.wait("there is no leader")?,
+        }
+    }
+}
+
+/// How long a cluster is waited for that is there but does not serve yet.
+struct Patience {
+    since: Instant,
+    told: bool,
+}
+
+impl Patience {
+    fn new() -> Patience {
+        Patience { since: Instant::now(), told: false }
+    }
+
+    /// Waits a little, and says once what for.
+    ///
+    /// # Errors
+    /// When it took too long: what is waited for.
+    fn wait(&mut self, what: &str) -> Result<(), String> {
+        let waited = self.since.elapsed();
+        if waited > LEADER_TIME {
+            return Err(what.to_owned());
+        }
+        if waited > TELL_TIME && !self.told {
+            self.told = true;
+            eprintln!("waiting, {} s at most: {what}", LEADER_TIME.as_secs());
         }
         std::thread::sleep(RETRY_TIME);
+        Ok(())
     }
 }
 

@@ -32,7 +32,7 @@ mod workload;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use ::lattistore::cli;
 
 use cluster::Cluster;
 use drive::Loop;
@@ -40,7 +40,7 @@ use measure::Asked;
 use options::{Command, Load, Options, Output, Own, Target};
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options: Options = cli::parse();
     let done = match &options.command {
         Command::Load(load) => run_load(load),
         Command::Gap(gap) => gap::run(gap),
@@ -55,11 +55,6 @@ fn main() -> ExitCode {
     }
 }
 
-/// Starts the cluster, if there is to be one.
-fn start_cluster(target: &Target) -> Result<Option<Cluster>, String> {
-    target.cluster.map(|count| start_nodes(count, &target.own)).transpose()
-}
-
 fn start_nodes(count: u8, own: &Own) -> Result<Cluster, String> {
     let place = own.data_dir.clone().unwrap_or_else(std::env::temp_dir);
     Cluster::start(count, own.server.clone(), place).map_err(|error| error.to_string())
@@ -67,7 +62,8 @@ fn start_nodes(count: u8, own: &Own) -> Result<Cluster, String> {
 
 fn run_load(load: &Load) -> Result<(), String> {
     load.work.check()?;
-    let cluster = start_cluster(&load.target)?;
+    let Target { cluster, own, .. } = &load.target;
+    let cluster = cluster.map(|count| start_nodes(count, own)).transpose()?;
     let addresses = cluster.as_ref().map_or_else(|| load.target.addresses(), Cluster::sockets);
     let processes = cluster.as_ref().map_or_else(|| load.process.clone(), Cluster::processes);
     let clients = load.target.clients()?;

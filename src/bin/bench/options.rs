@@ -1,11 +1,12 @@
 //! The arguments.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use lattistore::Client;
+use lattistore::cli::Addresses;
 use lattistore::client::{Builder, ClientTls, Token};
 use lattistore::limits::{
     CLIENT_WINDOW, DEFAULT_PORT, MAX_REQUEST_FRAME_BYTES, MAX_REQUEST_PARAMETERS,
@@ -34,11 +35,12 @@ Examples:
       What grows with the number of keys, on clusters of its own.
 
 What is measured:
-  From the moment an operation is asked (closed loop) or was due (open loop, --rate) until its answer
-  is decoded, over TCP, by the public client protocol, at the node that leads. Every write is numbered
-  in a session, as the client library does it, and runs at most once; an answer means that it is on
-  the disks of a majority. Every read is strict. The generator shares the machine with what it
-  measures, so compare only figures of one machine and one time; the load average is told with each.";
+  From the moment an operation is asked (closed loop) or was due (open loop, --rate) until its
+  answer is decoded, over TCP, by the public client protocol, at the node that leads. Every write
+  is numbered in a session, as the client library does it, and runs at most once; an answer means
+  that it is on the disks of a majority. Every read is strict. The generator shares the machine
+  with what it measures, so compare only figures of one machine and one time; the load average is
+  told with each.";
 
 /// Loads a lattistore cluster and measures it.
 #[derive(Debug, Parser)]
@@ -60,14 +62,15 @@ pub(crate) enum Command {
 
 /// What is asked.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("nodes").args(["server_ip", "cluster"]).required(true).multiple(true))]
 pub(crate) struct Target {
     /// Nodes of a running cluster.
-    #[arg(long, value_name = "IP", num_args = 1.., required_unless_present = "cluster")]
-    #[arg(env = "LATTISTORE_SERVER_IP", value_delimiter = ' ')]
-    server_ip: Vec<IpAddr>,
+    #[arg(long, value_name = "IP", num_args = 1.., env = "LATTISTORE_SERVER_IP")]
+    server_ip: Vec<Addresses>,
 
     /// The port of --server-ip.
     #[arg(long, default_value_t = DEFAULT_PORT, env = "LATTISTORE_PORT")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
 
     /// Speak TLS to --server-ip, and trust nodes whose certificates one of those in this file signed.
@@ -102,7 +105,8 @@ pub(crate) struct Own {
 
 impl Target {
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.server_ip.iter().map(|ip| SocketAddr::new(*ip, self.port)).collect()
+        let ips = Addresses::all(&self.server_ip).into_iter();
+        ips.map(|ip| SocketAddr::new(ip, self.port)).collect()
     }
 
     /// How clients are made.
@@ -269,19 +273,25 @@ pub(crate) enum Curve {
 
 #[derive(Args, Debug)]
 pub(crate) struct Gap {
+    /// Start a cluster of so many nodes on loopback addresses, and end it after the run. Fewer than
+    /// three do not serve without their leader.
+    #[arg(long, value_name = "NODES", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u8).range(3..=64))]
+    pub(crate) cluster: u8,
+
     #[command(flatten)]
-    pub(crate) target: Target,
+    pub(crate) own: Own,
 
     /// How the leader is stopped.
     #[arg(long, value_enum, default_value_t = Stop::Kill)]
     pub(crate) stop: Stop,
 
     /// How often.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) rounds: u16,
 
     /// Threads that write, each with a client of its own.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) clients: u16,
 
     /// How to print the result.
@@ -332,6 +342,26 @@ mod tests {
             Command::Load(load) => load.work.check().map(|()| load.work),
             other => Err(format!("{other:?}")),
         }
+    }
+
+    #[test]
+    fn a_gap_needs_a_cluster_that_serves_without_its_leader_and_a_round() {
+        let parses = |line: &str| Options::try_parse_from(line.split(' ')).is_ok();
+        assert!(parses("bench gap") && parses("bench gap --cluster 3 --rounds 1"));
+        for wrong in ["--cluster 2", "--rounds 0", "--clients 0", "--server-ip 127.0.0.1"] {
+            assert!(!parses(&format!("bench gap {wrong}")), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_load_says_both_ways_to_name_nodes() {
+        let error = Options::try_parse_from(["bench", "load"]).expect_err("no nodes").to_string();
+        assert!(error.contains("--server-ip") && error.contains("--cluster"), "{error}");
+    }
+
+    #[test]
+    fn the_help_is_not_broken_at_a_hundred_columns() {
+        assert!(EXAMPLES.lines().all(|line| line.len() < 100));
     }
 
     #[test]
