@@ -5,14 +5,25 @@
 
 mod support;
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Output, Stdio};
 
 use support::Cluster;
 
 /// Runs the program with these arguments and this standard input.
-fn run(nodes: &[SocketAddr], arguments: &[&str], input: &str) -> Output {
+fn run(nodes: &[SocketAddr], arguments: &[&str], input: impl AsRef<[u8]>) -> Output {
+    run_to(nodes, arguments, input, Stdio::piped())
+}
+
+/// The same with another standard output.
+fn run_to(
+    nodes: &[SocketAddr],
+    arguments: &[&str],
+    input: impl AsRef<[u8]>,
+    stdout: Stdio,
+) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_client"));
     program.env_remove("LATTISTORE_SERVER_IP").env_remove("LATTISTORE_PORT");
     program.env("LATTISTORE_TIMEOUT", "60s");
@@ -20,9 +31,10 @@ fn run(nodes: &[SocketAddr], arguments: &[&str], input: &str) -> Output {
         program.args(["--server-ip", &node.to_string()]);
     }
     program.args(arguments);
-    let streams = program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let streams = program.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped());
     let mut child = streams.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    // Who does not read it to the end has ended.
+    let _ = child.stdin.take().unwrap().write_all(input.as_ref());
     child.wait_with_output().unwrap()
 }
 
@@ -58,6 +70,49 @@ fn exit_codes_tell_what_happened() {
 }
 
 #[test]
+fn what_ran_is_not_said_to_have_not_run_when_its_answer_cannot_be_printed() {
+    let cluster = Cluster::in_memory(1);
+    let nodes = [cluster.socket(0)];
+    let full = || Stdio::from(File::create("/dev/full").unwrap());
+    // Nobody reads what is written there.
+    let closed = || Stdio::from(io::pipe().unwrap().1);
+    let put = ["--execute", "put \"a\" \"b\";"];
+    let json = ["--output", "json"];
+    for (arguments, input) in
+        [(put.to_vec(), ""), ([put, json].concat(), ""), (json.to_vec(), "put \"a\" \"b\";\n")]
+    {
+        for stdout in [full(), closed()] {
+            let output = run_to(&nodes, &arguments, input, stdout);
+            assert_eq!(output.status.code(), Some(5), "{arguments:?}: {}", stderr(&output));
+            let said = "error: the output failed after a transaction had run: ";
+            assert!(stderr(&output).starts_with(said), "{}", stderr(&output));
+        }
+    }
+    // What failed had no effect, whether that could be said or not.
+    let output = run_to(&nodes, &["--execute", "abort 1;", "--output", "json"], "", full());
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    // Here the first line could not be shown, and so the program was not sent.
+    let output = run_to(&nodes, &[], "put \"a\" \"b\";\n", full());
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+}
+
+#[test]
+fn input_that_is_no_text_ends_a_session_as_wrong_arguments_do() {
+    let cluster = Cluster::in_memory(1);
+    let nodes = [cluster.socket(0)];
+    let input = b"return 1;\n\nput \"\xff\" 1;\n\nreturn 2;\n";
+    let output = run(&nodes, &["--output", "json"], input);
+    let lines: Vec<&str> = stdout(&output).lines().collect();
+    let said = "{\"error\": \"cannot read the input: it has a line that is not UTF-8\"}";
+    assert_eq!((lines.len(), lines[1]), (2, said));
+    assert_eq!(output.status.code(), Some(2));
+    let output = run(&nodes, &[], input);
+    let said = "\nerror: cannot read the input: it has a line that is not UTF-8\n";
+    assert!(stdout(&output).ends_with(said), "{}", stdout(&output));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
 fn parameters_hold_anything_and_results_are_one_line() {
     let cluster = Cluster::in_memory(1);
     let nodes = [cluster.socket(0)];
@@ -89,6 +144,9 @@ fn errors_show_the_place_in_the_program() {
     let output = run(&[cluster.socket(0)], &["--execute", "get \"a\";\nput \"b\" ;"], "");
     assert!(stderr(&output).starts_with("error: compile error at line 2, column 9: "));
     assert!(stderr(&output).ends_with("\n2 | put \"b\" ;\n  |         ^\n"), "{}", stderr(&output));
+    let output = run(&[cluster.socket(0)], &["--execute", "return 1 / 0;"], "");
+    let said = "error: failed at line 1, column 10: 1 / 0 divides by zero\n";
+    assert!(stderr(&output).starts_with(said), "{}", stderr(&output));
 }
 
 #[test]
@@ -146,6 +204,78 @@ error: `.nothing` is no command; .help shows them all
 ";
     assert_eq!(stdout(&output), expected);
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn commands_work_while_a_program_is_written_but_not_within_a_text() {
+    let cluster = Cluster::in_memory(1);
+    let nodes = [cluster.socket(0)];
+    let output = run(&nodes, &[], "put \"a\" 1;\n.params\n.nothing\n\n");
+    let expected = "\
+> put \"a\" 1;
+. .params
+no parameter is bound
+. .nothing
+error: `.nothing` is no command; .help shows them all
+.
+sending request...
+result: {}
+";
+    assert_eq!(stdout(&output), expected);
+    let output = run(&nodes, &["--output", "json"], "put \"a\" \"one\n.exit\n\";\n");
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert_eq!(cluster.client().get("a").unwrap().as_deref(), Some("one\n.exit\n"));
+    let output = run(&nodes, &[], "put \"a\" 2;\n.exit\n");
+    assert!(stdout(&output).ends_with("error: the program before .exit was not sent\n"));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn with_json_all_output_is_objects() {
+    let cluster = Cluster::in_memory(1);
+    let nodes = [cluster.socket(0)];
+    let input = ".param n:int 5\n.params\n.help\n.nodes\n.status\n.nothing\n.timing\nreturn $n;\n";
+    let output = run(&nodes, &["--output", "json"], input);
+    let lines: Vec<&str> = stdout(&output).lines().collect();
+    let begins = [
+        "{\"params\": {\"n\": 5}}",
+        "{\"address\": ",
+        "{\"node\": ",
+        "{\"error\": \"`.nothing` is no command",
+        "{\"outcome\": \"ran\", ",
+    ];
+    assert_eq!(lines.len(), begins.len(), "{lines:?}");
+    for (line, begin) in lines.iter().zip(begins) {
+        assert!(line.starts_with(begin) && line.ends_with('}'), "{line}");
+    }
+    assert!(lines[4].contains("\"taken_us\": "), "{}", lines[4]);
+    // What is for people is said elsewhere.
+    assert!(stderr(&output).contains(".help") && stderr(&output).contains("timing is on"));
+    let nobody = ["127.0.0.1:1".parse().unwrap()];
+    let output = run(&nobody, &["--timeout", "50ms", "--status", "--output", "json"], "");
+    assert!(stdout(&output).starts_with("{\"error\": "), "{}", stdout(&output));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn the_status_of_a_node_is_asked_at_the_port_of_the_session() {
+    let arguments = ["--timeout", "50ms", "--port", "1"];
+    let output = run(&[], &arguments, ".status 127.0.0.1\n.status localhost\n.status a b\n");
+    let said: Vec<&str> =
+        stdout(&output).lines().filter(|line| line.starts_with("error: ")).collect();
+    assert!(said[0].starts_with("error: cannot connect to 127.0.0.1:1: "), "{said:?}");
+    assert!(said[1].contains(":1: "), "{said:?}");
+    assert!(said[2].starts_with("error: `a b` is neither an IP address nor a name"), "{said:?}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn flags_outweigh_the_environment() {
+    for arguments in [&["--generate-man"][..], &["--generate-completions", "bash"]] {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_client"));
+        program.env("LATTISTORE_SERVER_IP", "127.0.0.1  127.0.0.2").args(arguments);
+        assert!(program.output().unwrap().status.success());
+    }
 }
 
 #[test]

@@ -1,15 +1,13 @@
 //! Commands of a session: lines that begin with a dot, which no program does.
 
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use lattistore::client::Value;
-use lattistore::limits::DEFAULT_PORT;
+use lattistore::client::{Cause, Error, NodeStatus, Value};
 
 use crate::exit::Exit;
-use crate::once::no_answer;
-use crate::options::Output;
-use crate::report::one_line;
+use crate::options::{Output, addresses};
+use crate::report::{complain, no_answer, one_line};
 use crate::shell::Shell;
 use crate::{json, parameter, table};
 
@@ -35,7 +33,7 @@ The result holds what the keys that were read had before.
 
 Commands:
   .help                     this
-  .status [IP[:PORT]]       how the node is, and what it knows of the others
+  .status [NODE[:PORT]]     how the node is, and what it knows of the others
   .nodes                    asks all nodes how they are
   .param NAME VALUE         binds $NAME to the text VALUE; NAME:int and NAME:bool bind others
   .params                   shows what is bound
@@ -44,7 +42,8 @@ Commands:
   .set single-line on|off   sends a first line that is a whole program at once
   .exit                     ends the session, as Ctrl-D does
 
-Ctrl-C cancels the program that is being written.
+Commands work while a program is being written, too. Ctrl-C cancels it, and so does the end of the
+session: what no empty line has sent does not run, but stays in the history.
 ";
 
 /// Whether the session goes on.
@@ -56,14 +55,28 @@ pub(crate) enum Next {
     End,
 }
 
+/// What a command has to say.
+enum Said {
+    /// What was asked for, in the form of the session's output.
+    Answer(String),
+    /// For people only: among JSON there is no place for it.
+    Note(String),
+}
+
 /// Carries out a command.
 pub(crate) fn run(shell: &mut Shell, line: &str, to: &mut impl Write) -> io::Result<Next> {
     let (command, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
     let rest = rest.trim_start();
     let done = match (command, rest) {
         (".exit" | ".quit", "") => return Ok(Next::End),
-        (".help", "") => Ok(HELP.to_owned()),
-        (".status", _) => status(shell, rest),
+        (".help", "") => Ok(Said::Note(HELP.to_owned())),
+        (".status", _) => match status(shell, rest) {
+            Ok(answer) => Ok(answer),
+            Err((exit, message)) => {
+                shell.fail(exit, &message, to)?;
+                return Ok(Next::GoOn);
+            }
+        },
         (".nodes", "") => Ok(nodes(shell)),
         (".param", "") | (".params", "") => Ok(params(shell)),
         (".param", _) => bind(shell, rest),
@@ -76,73 +89,90 @@ pub(crate) fn run(shell: &mut Shell, line: &str, to: &mut impl Write) -> io::Res
         _ => Err(format!("`{}` is no command; .help shows them all", one_line(line.trim()))),
     };
     match done {
-        Ok(text) => write!(to, "{text}")?,
-        Err(message) => {
-            shell.note(Exit::Usage);
-            writeln!(to, "{} {message}", shell.style.error("error:"))?;
-        }
+        Ok(Said::Note(note)) if shell.output == Output::Json => complain(&note),
+        Ok(Said::Answer(text) | Said::Note(text)) => write!(to, "{text}")?,
+        Err(message) => shell.fail(Exit::Usage, &message, to)?,
     }
     to.flush()?;
     Ok(Next::GoOn)
 }
 
-fn status(shell: &Shell, node: &str) -> Result<String, String> {
+fn status(shell: &Shell, node: &str) -> Result<Said, (Exit, String)> {
     let status = match node {
         "" => shell.client.status(),
         node => {
-            let ip = node.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, DEFAULT_PORT));
-            let address = ip.or_else(|_| node.parse()).map_err(|_| {
-                format!("`{node}` is no address: write 127.0.0.1 or 127.0.0.1:{DEFAULT_PORT}")
-            })?;
-            shell.client.status_of(address)
+            let addresses = addresses(node, shell.port).map_err(|wrong| (Exit::Usage, wrong))?;
+            status_of_first(shell, &addresses)
         }
     };
     match (status, shell.output) {
-        (Ok(status), Output::Text) => Ok(table::status(&status, shell.style)),
-        (Ok(status), Output::Json) => Ok(json::status(&status) + "\n"),
-        (Err(error), _) => Err(no_answer(&error)),
+        (Ok(status), Output::Text) => Ok(Said::Answer(table::status(&status, shell.style))),
+        (Ok(status), Output::Json) => Ok(Said::Answer(json::status(&status) + "\n")),
+        (Err(error), _) => Err((Exit::DidNotRun, no_answer(&error))),
     }
 }
 
-fn nodes(shell: &Shell) -> String {
-    table::nodes(&shell.client.nodes(), shell.style)
+/// The status of a node by the first of its addresses that answers: a name may have several.
+fn status_of_first(shell: &Shell, addresses: &[SocketAddr]) -> Result<NodeStatus, Error> {
+    let mut failed = Error::DidNotRun { cause: Cause::NoAddress };
+    for address in addresses {
+        match shell.client.status_of(*address) {
+            Ok(status) => return Ok(status),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
-fn params(shell: &Shell) -> String {
+fn nodes(shell: &mut Shell) -> Said {
+    let nodes = shell.client.nodes();
+    if nodes.iter().all(|(_, status)| status.is_err()) {
+        shell.note(Exit::DidNotRun);
+    }
+    Said::Answer(match shell.output {
+        Output::Text => table::nodes(&nodes, shell.style),
+        Output::Json => {
+            nodes.iter().map(|(address, status)| json::node(*address, status) + "\n").collect()
+        }
+    })
+}
+
+fn params(shell: &Shell) -> Said {
     let kind = |value: &Value| match value {
         Value::Text(_) => "",
         Value::Number(_) => ":int",
         Value::Truth(_) => ":bool",
     };
     let line = |(name, value): (&String, &Value)| format!("${name}{} = {value}\n", kind(value));
-    match shell.params.is_empty() {
-        true => "no parameter is bound\n".to_owned(),
-        false => shell.params.iter().map(line).collect(),
-    }
+    Said::Answer(match shell.output {
+        Output::Json => json::params(&shell.params) + "\n",
+        Output::Text if shell.params.is_empty() => "no parameter is bound\n".to_owned(),
+        Output::Text => shell.params.iter().map(line).collect(),
+    })
 }
 
-fn bind(shell: &mut Shell, rest: &str) -> Result<String, String> {
+fn bind(shell: &mut Shell, rest: &str) -> Result<Said, String> {
     let (name, value) =
         rest.split_once(char::is_whitespace).ok_or("write .param NAME VALUE".to_owned())?;
     let parameter = parameter::bind(name, value.trim_start())?;
     shell.params.insert(parameter.name, parameter.value);
-    Ok(String::new())
+    Ok(Said::Note(String::new()))
 }
 
-fn unbind(shell: &mut Shell, name: &str) -> Result<String, String> {
+fn unbind(shell: &mut Shell, name: &str) -> Result<Said, String> {
     match shell.params.remove(name.strip_prefix('$').unwrap_or(name)) {
-        Some(_) => Ok(String::new()),
+        Some(_) => Ok(Said::Note(String::new())),
         None => Err(format!("`{name}` is not bound")),
     }
 }
 
 /// Sets a switch, or turns it over.
-fn switch(name: &str, switch: &mut bool, value: &str) -> Result<String, String> {
+fn switch(name: &str, switch: &mut bool, value: &str) -> Result<Said, String> {
     *switch = match value {
         "on" => true,
         "off" => false,
         "" => !*switch,
         _ => return Err(format!("`{value}` is neither on nor off")),
     };
-    Ok(format!("{name} is {}\n", if *switch { "on" } else { "off" }))
+    Ok(Said::Note(format!("{name} is {}\n", if *switch { "on" } else { "off" })))
 }

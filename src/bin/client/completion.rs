@@ -71,11 +71,14 @@ fn pair(shown: &str, replacement: &str) -> Pair {
 }
 
 /// Where the text literal begins that `before` ends in.
-fn open_quote(before: &str) -> Option<usize> {
+pub(crate) fn open_quote(before: &str) -> Option<usize> {
     let mut open = None;
     let mut characters = before.char_indices();
     while let Some((at, character)) = characters.next() {
         match (character, open) {
+            ('/', None) if before[at..].starts_with("//") => {
+                let _ = characters.find(|(_, character)| *character == '\n');
+            }
             ('"', None) => open = Some(at),
             ('"', Some(_)) => open = None,
             ('\\', Some(_)) => drop(characters.next()),
@@ -142,6 +145,15 @@ mod tests {
         assert_eq!(completed(".tim"), [".timing"]);
         assert!(completed("put \"k\" ").is_empty());
         assert!(completed("zażółć").is_empty());
+    }
+
+    #[test]
+    fn a_text_is_open_until_its_quote_and_a_comment_opens_none() {
+        assert_eq!(open_quote("put \"a\" \"one\ntwo"), Some(8));
+        assert_eq!(open_quote("put \"a\" \"one\ntwo\";"), None);
+        assert_eq!(open_quote("put \"a\" \"\\\""), Some(8));
+        assert_eq!(open_quote("// it's 5\" wide"), None);
+        assert_eq!(open_quote("// wide\nput \"http://"), Some(12));
     }
 
     #[test]

@@ -60,5 +60,5 @@ Exit codes:
   2  the arguments make no sense
   3  a transaction may have run: no answer came, or not in time
   4  a program is not valid, failed or aborted; it had no effect
-  5  a transaction ran, but its answer is too large to be had
+  5  a transaction ran, but its answer is too large to be had, or could not be written
 In a session of several transactions the first that failed counts.";

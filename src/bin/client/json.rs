@@ -1,8 +1,12 @@
 //! JSON output: one object on one line for each transaction.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use lattistore::client::{Answer, Error, NodeStatus, Value};
+
+use crate::report::no_answer;
 
 /// A JSON value, made piece by piece.
 #[derive(Debug, Default)]
@@ -80,21 +84,19 @@ fn value(value: Option<&Value>) -> String {
 }
 
 /// What a transaction came to.
-pub(crate) fn result(result: &Result<Answer, Error>) -> String {
+pub(crate) fn result(result: &Result<Answer, Error>) -> Object {
     match result {
         Ok(answer) => Object::new()
             .text("outcome", "ran")
             .raw("values", &map(&answer.values))
             .raw("returned", &value(answer.returned.as_ref()))
             .number("slot", answer.position.slot.0)
-            .number("place", answer.position.place)
-            .end(),
+            .number("place", answer.position.place),
         Err(error) => failure(error),
     }
 }
 
-/// An error.
-pub(crate) fn failure(error: &Error) -> String {
+fn failure(error: &Error) -> Object {
     let (outcome, place) = match error {
         Error::DidNotRun { .. } => ("did_not_run", None),
         Error::MayHaveRun { .. } => ("may_have_run", None),
@@ -104,14 +106,34 @@ pub(crate) fn failure(error: &Error) -> String {
         Error::Aborted { .. } => ("aborted", None),
     };
     let object = Object::new().text("outcome", outcome);
-    let object = match (error, place) {
+    match (error, place) {
         (Error::Aborted { message, .. }, _) => object.text("message", message),
         (_, Some(at)) => {
             object.text("message", &at.message).number("line", at.line).number("column", at.column)
         }
         _ => object.text("message", &error.to_string()),
-    };
-    object.end()
+    }
+}
+
+/// What is wrong besides a transaction.
+pub(crate) fn error(message: &str) -> String {
+    Object::new().text("error", message).end()
+}
+
+/// What is bound to the parameters of programs.
+pub(crate) fn params(params: &BTreeMap<String, Value>) -> String {
+    let add =
+        |object: Object, (name, bound): (&String, &Value)| object.raw(name, &value(Some(bound)));
+    Object::new().raw("params", &params.iter().fold(Object::new(), add).end()).end()
+}
+
+/// How a node is that was asked with others.
+pub(crate) fn node(address: SocketAddr, answer: &Result<NodeStatus, Error>) -> String {
+    let object = Object::new().text("address", &address.to_string());
+    match answer {
+        Ok(answer) => object.raw("status", &status(answer)).end(),
+        Err(error) => object.text("error", &no_answer(error)).end(),
+    }
 }
 
 /// How a node is.

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use lattistore::lang::compile;
 
 use crate::commands::{self, Next};
+use crate::completion::open_quote;
 use crate::shell::Shell;
 
 /// The lines of a program that is not sent yet.
@@ -19,7 +20,8 @@ impl Lines {
         if self.program.is_empty() { "> " } else { ". " }
     }
 
-    /// Takes a line: an empty one sends the program, one that begins with a dot is a command.
+    /// Takes a line: an empty one sends the program, one that begins with a dot is a command, which
+    /// leaves the program that is being written as it is.
     pub(crate) fn take(
         &mut self,
         shell: &mut Shell,
@@ -29,7 +31,8 @@ impl Lines {
         if line.trim().is_empty() {
             return self.end(shell, to).map(|()| Next::GoOn);
         }
-        if self.program.is_empty() && line.starts_with('.') {
+        // A text may go on over several lines, and a line of it begin with anything.
+        if line.starts_with('.') && open_quote(&self.program).is_none() {
             return commands::run(shell, line, to);
         }
         let first = self.program.is_empty();

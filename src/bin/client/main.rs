@@ -19,41 +19,50 @@ mod terminal;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
+use lattistore::cli;
 
 use exit::Exit;
 use options::Options;
+use report::complain;
 use shell::Shell;
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let exit = run(&options).unwrap_or_else(|error| {
-        // Who reads the output may have had enough of it.
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            eprintln!("error: {error}");
-        }
-        Exit::DidNotRun
-    });
-    ExitCode::from(exit)
+    ExitCode::from(run(&cli::parse()))
 }
 
-fn run(options: &Options) -> io::Result<Exit> {
-    if options.generate.write(Options::command(), &mut io::stdout())? {
-        return Ok(Exit::Fine);
+fn run(options: &Options) -> Exit {
+    match options.generate.write(Options::command(), &mut io::stdout()) {
+        Ok(false) => {}
+        Ok(true) => return Exit::Fine,
+        Err(error) => return cut_short(&error, None),
     }
     let client = match options.client() {
         Ok(client) => client,
         Err(message) => {
-            eprintln!("error: {message}");
-            return Ok(Exit::Usage);
+            complain(&format!("error: {message}\n"));
+            return Exit::Usage;
         }
     };
     let mut shell = Shell::new(client, options);
-    if options.is_one_request() {
-        return once::run(&mut shell, options);
+    let ended = if options.is_one_request() {
+        once::run(&mut shell, options)
+    } else if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        terminal::run(&mut shell)
+    } else {
+        piped::run(&mut shell, io::stdin().lock(), &mut io::stdout().lock())
+    };
+    ended.unwrap_or_else(|error| cut_short(&error, Some(&shell)))
+}
+
+/// How it ends when the output cannot be written. Whether a transaction ran does not depend on
+/// whether that could be said, so this must not look as if none had.
+fn cut_short(error: &io::Error, shell: Option<&Shell>) -> Exit {
+    if shell.is_some_and(Shell::has_run) {
+        complain(&format!("error: the output failed after a transaction had run: {error}\n"));
+    } else if error.kind() != io::ErrorKind::BrokenPipe {
+        // Who reads the output may have had enough of it.
+        complain(&format!("error: {error}\n"));
     }
-    if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        return terminal::run(&mut shell);
-    }
-    piped::run(&mut shell, io::stdin().lock(), &mut io::stdout().lock())
+    shell.map_or(Exit::DidNotRun, Shell::exit_without_output)
 }

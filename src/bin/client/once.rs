@@ -4,15 +4,14 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 
-use lattistore::client::Error;
 use lattistore::lang::limits::PROGRAM_BYTES;
 
 use crate::exit::Exit;
-use crate::json::{self, Object};
 use crate::options::{Options, Output};
+use crate::report::{complain, no_answer};
 use crate::shell::Shell;
 use crate::style::Style;
-use crate::{report, table};
+use crate::{json, report, table};
 
 /// Does what the options ask for.
 pub(crate) fn run(shell: &mut Shell, options: &Options) -> io::Result<Exit> {
@@ -28,7 +27,8 @@ pub(crate) fn run(shell: &mut Shell, options: &Options) -> io::Result<Exit> {
         (None, Some(path)) => match read(path) {
             Ok(program) => program,
             Err(error) => {
-                eprintln!("{} cannot read {}: {error}", errors.error("error:"), path.display());
+                let error = format!("cannot read {}: {error}", path.display());
+                complain(&format!("{} {error}\n", errors.error("error:")));
                 return Ok(Exit::Usage);
             }
         },
@@ -36,9 +36,9 @@ pub(crate) fn run(shell: &mut Shell, options: &Options) -> io::Result<Exit> {
     };
     let result = shell.execute(&program);
     match (&result, shell.output) {
-        (_, Output::Json) => print(&(json::result(&result) + "\n"))?,
+        (_, Output::Json) => print(&(json::result(&result).end() + "\n"))?,
         (Ok(answer), Output::Text) => print(&report::answer(answer))?,
-        (Err(error), Output::Text) => eprint!("{}", report::error(error, &program, errors)),
+        (Err(error), Output::Text) => complain(&report::error(error, &program, errors)),
     }
     Ok(shell.exit())
 }
@@ -49,7 +49,7 @@ fn read(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     if path == Path::new("-") {
         if io::stdin().is_terminal() {
-            eprintln!("reading the program from the terminal; end it by Ctrl-D");
+            complain("reading the program from the terminal; end it by Ctrl-D\n");
         }
         io::stdin().take(most).read_to_end(&mut bytes)?;
     } else {
@@ -65,8 +65,10 @@ fn status(shell: &Shell, errors: Style) -> io::Result<Exit> {
         (Ok(status), Output::Json) => print(&(json::status(&status) + "\n"))?,
         (Err(error), output) => {
             match output {
-                Output::Text => eprintln!("{} {}", errors.error("error:"), no_answer(&error)),
-                Output::Json => print(&(json::failure(&error) + "\n"))?,
+                Output::Text => {
+                    complain(&format!("{} {}\n", errors.error("error:"), no_answer(&error)))
+                }
+                Output::Json => print(&(json::error(&no_answer(&error)) + "\n"))?,
             }
             return Ok(Exit::DidNotRun);
         }
@@ -81,12 +83,7 @@ fn nodes(shell: &Shell) -> io::Result<Exit> {
         Output::Text => print(&table::nodes(&nodes, shell.style))?,
         Output::Json => {
             for (address, status) in &nodes {
-                let object = Object::new().text("address", &address.to_string());
-                let object = match status {
-                    Ok(status) => object.raw("status", &json::status(status)),
-                    Err(error) => object.text("error", &no_answer(error)),
-                };
-                print(&(object.end() + "\n"))?;
+                print(&(json::node(*address, status) + "\n"))?;
             }
         }
     }
@@ -94,11 +91,6 @@ fn nodes(shell: &Shell) -> io::Result<Exit> {
         true => Ok(Exit::Fine),
         false => Ok(Exit::DidNotRun),
     }
-}
-
-/// Why there is no status: that it "did not run" would puzzle.
-pub(crate) fn no_answer(error: &Error) -> String {
-    report::one_line(&error.cause().map_or_else(|| error.to_string(), ToString::to_string))
 }
 
 fn print(text: &str) -> io::Result<()> {

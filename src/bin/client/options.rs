@@ -33,7 +33,7 @@ Examples:
 ///
 /// A transaction is a small program, such as `put "b" get "a";`, that runs on its own and whole. With
 /// neither --execute nor --file, programs are read from standard input; an empty line, or the end
-/// of the input, sends one. From a terminal there is a prompt; `.help` there says more.
+/// of a file or pipe, sends one. From a terminal there is a prompt; `.help` there says more.
 #[derive(Debug, Parser)]
 #[command(name = "client", version, after_help = EXAMPLES, after_long_help = [EXAMPLES, "\n", exit::HELP].concat())]
 #[command(group = ArgGroup::new("what").multiple(false))]
@@ -43,12 +43,13 @@ pub(crate) struct Options {
     /// One is enough to find the others; more help while that one is down. An IPv6 address with a
     /// port is written `[::1]:50051`.
     #[arg(long, value_name = "IP", num_args = 1.., default_value = "127.0.0.1")]
-    #[arg(env = "LATTISTORE_SERVER_IP", value_delimiter = ' ')]
+    #[arg(env = "LATTISTORE_SERVER_IP")]
     server_ip: Vec<String>,
 
     /// The port of nodes that are named without one.
     #[arg(long, default_value_t = DEFAULT_PORT, env = "LATTISTORE_PORT")]
-    port: u16,
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
 
     /// Run this program and exit.
     #[arg(long, short, value_name = "PROGRAM", group = "what")]
@@ -136,7 +137,8 @@ impl Options {
             builder = builder.token(Token::read(file).map_err(|error| error.to_string())?);
         }
         builder = builder.token_in_clear(self.insecure);
-        for node in &self.server_ip {
+        // The environment variable names several nodes in one text.
+        for node in self.server_ip.iter().flat_map(|nodes| nodes.split_whitespace()) {
             builder = builder.addresses(addresses(node, self.port)?);
         }
         Ok(builder.build())
@@ -154,7 +156,7 @@ impl Options {
 }
 
 /// The addresses of a node.
-fn addresses(node: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+pub(crate) fn addresses(node: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     if let Ok(ip) = node.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }

@@ -21,21 +21,43 @@ pub(crate) fn run(
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
-        if input.read_until(b'\n', &mut bytes)? == 0 {
-            lines.end(shell, output)?;
-            return Ok(shell.exit());
-        }
-        // What is not text must not run as something else.
-        let line = std::str::from_utf8(&bytes).map_err(|_| {
-            io::Error::new(io::ErrorKind::InvalidData, "the input has a line that is not UTF-8")
-        })?;
+        let line = match next_line(&mut input, &mut bytes) {
+            Ok(Some(line)) => line,
+            Ok(None) => {
+                lines.end(shell, output)?;
+                return Ok(shell.exit());
+            }
+            Err(why) => {
+                shell.fail(Exit::Usage, &format!("cannot read the input: {why}"), output)?;
+                return Ok(shell.exit());
+            }
+        };
         let line = line.trim_end_matches(['\n', '\r']);
         if shell.output == Output::Text {
             writeln!(output, "{}", echo(lines.prompt(), line))?;
         }
         if lines.take(shell, line, output)? == Next::End {
+            if !lines.program().is_empty() {
+                shell.fail(Exit::Usage, "the program before .exit was not sent", output)?;
+            }
             return Ok(shell.exit());
         }
+    }
+}
+
+/// The next line, unless the input ends here.
+fn next_line<'a>(
+    input: &mut impl BufRead,
+    bytes: &'a mut Vec<u8>,
+) -> Result<Option<&'a str>, String> {
+    match input.read_until(b'\n', bytes) {
+        Ok(0) => Ok(None),
+        // What is not text must not run as something else.
+        Ok(_) => match std::str::from_utf8(bytes) {
+            Ok(line) => Ok(Some(line)),
+            Err(_) => Err("it has a line that is not UTF-8".to_owned()),
+        },
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Results and errors as text.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use lattistore::client::{Answer, Error, ProgramError};
 
@@ -29,6 +30,16 @@ pub(crate) fn error(error: &Error, program: &str, style: Style) -> String {
         text.push_str(&excerpt);
     }
     text
+}
+
+/// Why there is no status: that it "did not run" would puzzle.
+pub(crate) fn no_answer(error: &Error) -> String {
+    one_line(&error.cause().map_or_else(|| error.to_string(), ToString::to_string))
+}
+
+/// Says what is wrong on standard error. Who cannot be told there still gets the exit code.
+pub(crate) fn complain(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// What is said in one line: a message may quote what has line breaks.

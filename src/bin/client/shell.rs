@@ -23,6 +23,8 @@ pub(crate) struct Shell {
     pub(crate) client: Client,
     pub(crate) params: BTreeMap<String, Value>,
     pub(crate) output: Output,
+    /// Of nodes that are named without one.
+    pub(crate) port: u16,
     pub(crate) style: Style,
     /// Whether to say how long each transaction took.
     pub(crate) timing: bool,
@@ -31,6 +33,8 @@ pub(crate) struct Shell {
     /// Keys that programs named and results had.
     pub(crate) seen: Keys,
     exit: Exit,
+    /// Whether a transaction ran and gave its answer.
+    has_run: bool,
 }
 
 impl Shell {
@@ -39,11 +43,13 @@ impl Shell {
             client,
             params: options.params(),
             output: options.output,
+            port: options.port,
             style: Style::of(&io::stdout(), options.color),
             timing: false,
             single_line: false,
             seen: Keys::default(),
             exit: Exit::Fine,
+            has_run: false,
         }
     }
 
@@ -52,9 +58,34 @@ impl Shell {
         self.exit
     }
 
+    /// Whether a transaction ran and gave its answer.
+    pub(crate) fn has_run(&self) -> bool {
+        self.has_run
+    }
+
+    /// How a session ends that cannot say any more how it has gone.
+    pub(crate) fn exit_without_output(&self) -> Exit {
+        self.exit.and(if self.has_run { Exit::NoAnswer } else { Exit::DidNotRun })
+    }
+
     /// Notes a failure.
     pub(crate) fn note(&mut self, exit: Exit) {
         self.exit = self.exit.and(exit);
+    }
+
+    /// Says what is wrong besides the transactions.
+    pub(crate) fn fail(
+        &mut self,
+        exit: Exit,
+        message: &str,
+        to: &mut impl Write,
+    ) -> io::Result<()> {
+        self.note(exit);
+        match self.output {
+            Output::Text => writeln!(to, "{} {message}", self.style.error("error:"))?,
+            Output::Json => writeln!(to, "{}", json::error(message))?,
+        }
+        to.flush()
     }
 
     /// Runs a program, and remembers the keys that it read and how it ended.
@@ -67,6 +98,7 @@ impl Shell {
         };
         match &result {
             Ok(answer) => {
+                self.has_run = true;
                 let mut seen = self.seen.borrow_mut();
                 let room = MAX_SEEN_KEYS.saturating_sub(seen.len());
                 let keys = keys_named(program).chain(answer.values.keys().cloned());
@@ -79,16 +111,22 @@ impl Shell {
 
     /// Runs a program of a session and prints what came of it.
     pub(crate) fn send(&mut self, program: &str, to: &mut impl Write) -> io::Result<()> {
-        if self.output == Output::Json {
-            let result = self.execute(program);
-            writeln!(to, "{}", json::result(&result))?;
-            return to.flush();
+        if self.output == Output::Text {
+            writeln!(to, "sending request...")?;
+            to.flush()?;
         }
-        writeln!(to, "sending request...")?;
-        to.flush()?;
         let begun = Instant::now();
         let result = self.execute(program);
         let taken = begun.elapsed();
+        if self.output == Output::Json {
+            let mut object = json::result(&result);
+            if self.timing {
+                object =
+                    object.number("taken_us", u64::try_from(taken.as_micros()).unwrap_or(u64::MAX));
+            }
+            writeln!(to, "{}", object.end())?;
+            return to.flush();
+        }
         match &result {
             Ok(answer) => write!(to, "{}", report::answer(answer))?,
             Err(error) => write!(to, "{}", report::error(error, program, self.style))?,

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -42,6 +42,7 @@ pub(crate) fn run(shell: &mut Shell) -> io::Result<Exit> {
                 remember(&mut input, &lines.cancel());
                 continue;
             }
+            // Whether what was begun was meant to run is not known, so it does not.
             Err(ReadlineError::Eof) => break,
             Err(error) => return Err(io_error(error)),
         };
@@ -63,6 +64,13 @@ pub(crate) fn run(shell: &mut Shell) -> io::Result<Exit> {
         }
         if next == Next::End {
             break;
+        }
+    }
+    if !lines.program().is_empty() {
+        writeln!(output, "not sent: the program that was being written; it is in the history")?;
+        remember(&mut input, &lines.cancel());
+        if let Some(file) = &history {
+            save(&mut input, file);
         }
     }
     // The user saw what failed.
