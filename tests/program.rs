@@ -270,6 +270,26 @@ fn the_status_of_a_node_is_asked_at_the_port_of_the_session() {
 }
 
 #[test]
+fn a_program_that_is_too_large_is_said_to_have_its_own_size() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("large");
+    let program = |bytes: usize| format!("return \"{}\";", "é".repeat(bytes / 2));
+    let large = program(70_000);
+    std::fs::write(&path, &large).unwrap();
+    // Nobody is asked.
+    let nobody = ["127.0.0.1:1".parse().unwrap()];
+    let says = |output: &Output, size: &str| {
+        let said = format!("the program has {size} bytes; a program may have at most 65536");
+        assert!((stdout(output).to_owned() + stderr(output)).contains(&said), "{output:?}");
+        assert_eq!(output.status.code(), Some(4));
+    };
+    says(&run(&nobody, &["--file", path.to_str().unwrap()], ""), &large.len().to_string());
+    says(&run(&nobody, &["--file", "-"], &large), "more than 65536");
+    let larger = program(2_600_000);
+    says(&run(&nobody, &["--output", "json"], &larger), &larger.len().to_string());
+}
+
+#[test]
 fn flags_outweigh_the_environment() {
     for arguments in [&["--generate-man"][..], &["--generate-completions", "bash"]] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_client"));

@@ -1,15 +1,16 @@
 //! One request for a script: results go to standard output, errors in text to standard error.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read as _, Write};
 use std::path::Path;
 
+use lattistore::client::{Answer, Error};
 use lattistore::lang::limits::PROGRAM_BYTES;
 
 use crate::exit::Exit;
 use crate::options::{Options, Output};
 use crate::report::{complain, no_answer};
-use crate::shell::Shell;
+use crate::shell::{Shell, too_large};
 use crate::style::Style;
 use crate::{json, report, table};
 
@@ -25,7 +26,12 @@ pub(crate) fn run(shell: &mut Shell, options: &Options) -> io::Result<Exit> {
     let program = match (&options.execute, &options.file) {
         (Some(program), _) => program.clone(),
         (None, Some(path)) => match read(path) {
-            Ok(program) => program,
+            Ok(Read::Program(program)) => program,
+            Ok(Read::TooLarge { bytes }) => {
+                let error = too_large(bytes);
+                shell.note(Exit::from(&error));
+                return finish(shell, Err(error), "", errors);
+            }
             Err(error) => {
                 let error = format!("cannot read {}: {error}", path.display());
                 complain(&format!("{} {error}\n", errors.error("error:")));
@@ -35,27 +41,54 @@ pub(crate) fn run(shell: &mut Shell, options: &Options) -> io::Result<Exit> {
         (None, None) => return Ok(Exit::Usage),
     };
     let result = shell.execute(&program);
+    finish(shell, result, &program, errors)
+}
+
+/// Says what came of the program.
+fn finish(
+    shell: &Shell,
+    result: Result<Answer, Error>,
+    program: &str,
+    errors: Style,
+) -> io::Result<Exit> {
     match (&result, shell.output) {
         (_, Output::Json) => print(&(json::result(&result).end() + "\n"))?,
         (Ok(answer), Output::Text) => print(&report::answer(answer))?,
-        (Err(error), Output::Text) => complain(&report::error(error, &program, errors)),
+        (Err(error), Output::Text) => complain(&report::error(error, program, errors)),
     }
     Ok(shell.exit())
 }
 
-/// A program from a file. What is longer than any program may be is cut, and refused by the node.
-fn read(path: &Path) -> io::Result<String> {
+/// What is in a file.
+enum Read {
+    Program(String),
+    /// More than a program may have; how much, if it is a file that tells.
+    TooLarge {
+        bytes: Option<usize>,
+    },
+}
+
+/// A program from a file, of which no more is read than a program may have.
+fn read(path: &Path) -> io::Result<Read> {
     let most = u64::try_from(PROGRAM_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
+    let mut size = None;
     if path == Path::new("-") {
         if io::stdin().is_terminal() {
             complain("reading the program from the terminal; end it by Ctrl-D\n");
         }
         io::stdin().take(most).read_to_end(&mut bytes)?;
     } else {
-        File::open(path)?.take(most).read_to_end(&mut bytes)?;
+        let file = File::open(path)?;
+        size = file.metadata().ok().filter(fs::Metadata::is_file).map(|data| data.len());
+        file.take(most).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() > PROGRAM_BYTES {
+        let bytes = size.and_then(|size| usize::try_from(size).ok());
+        return Ok(Read::TooLarge { bytes });
     }
     String::from_utf8(bytes)
+        .map(Read::Program)
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use lattistore::Client;
-use lattistore::client::{Answer, Error, Value};
+use lattistore::client::{Answer, Error, ProgramError, Value};
 use lattistore::lang::compile;
+use lattistore::lang::limits::PROGRAM_BYTES;
 
 use crate::completion::{Keys, keys_named};
 use crate::exit::Exit;
@@ -93,6 +94,8 @@ impl Shell {
         let params = self.params.clone();
         // What cannot write needs no session, and so a command that only reads leaves no trace.
         let result = match compile(program).is_ok_and(|program| program.is_read_only()) {
+            // No node would take it, and of what is larger than a request it could not even say that.
+            _ if program.len() > PROGRAM_BYTES => Err(too_large(Some(program.len()))),
             true => self.client.read(program, params),
             false => self.client.execute(program, params),
         };
@@ -141,4 +144,12 @@ impl Shell {
         }
         to.flush()
     }
+}
+
+/// The error of a program of so many bytes, if it is known how many, which is more than it may have.
+pub(crate) fn too_large(bytes: Option<usize>) -> Error {
+    let bytes = bytes.map_or(format!("more than {PROGRAM_BYTES}"), |bytes| bytes.to_string());
+    let message =
+        format!("the program has {bytes} bytes; a program may have at most {PROGRAM_BYTES}");
+    Error::Compile(ProgramError { line: 1, column: 1, message })
 }
