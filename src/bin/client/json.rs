@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use lattistore::client::{Answer, Error, NodeStatus, Value};
 
-use crate::report::no_answer;
+use crate::report::{complete_of, no_answer};
 
 /// A JSON value, made piece by piece.
 #[derive(Debug, Default)]
@@ -136,14 +136,17 @@ pub(crate) fn node(address: SocketAddr, answer: &Result<NodeStatus, Error>) -> S
     }
 }
 
-/// How a node is.
+/// How a node is. What was told by a member that is not heard any more is not known.
 pub(crate) fn status(status: &NodeStatus) -> String {
     let members = status.members.iter().map(|member| {
         Object::new()
             .text("node", &member.node.to_string())
             .text("address", &member.address.to_string())
             .raw("reachable", &member.reachable.to_string())
-            .number("complete", member.complete.0)
+            .raw(
+                "complete",
+                &complete_of(member).map_or("null".to_owned(), |slot| slot.to_string()),
+            )
             .end()
     });
     let members = members.collect::<Vec<_>>().join(", ");

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use lattistore::client::{Answer, Error, ProgramError};
+use lattistore::client::{Answer, Error, MemberStatus, ProgramError, Slot};
 
 use crate::json;
 use crate::style::Style;
@@ -35,6 +35,12 @@ pub(crate) fn error(error: &Error, program: &str, style: Style) -> String {
 /// Why there is no status: that it "did not run" would puzzle.
 pub(crate) fn no_answer(error: &Error) -> String {
     one_line(&error.cause().map_or_else(|| error.to_string(), ToString::to_string))
+}
+
+/// The `complete` of a member, as far as it is known: what one told that is not heard any more is
+/// old, and of one that was never heard nothing was told.
+pub(crate) fn complete_of(member: &MemberStatus) -> Option<Slot> {
+    member.reachable.then_some(member.complete)
 }
 
 /// Says what is wrong on standard error. Who cannot be told there still gets the exit code.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lattistore::client::{Error, NodeStatus, Sizes};
 
 use crate::duration::show_uptime;
-use crate::report::one_line;
+use crate::report::{complete_of, one_line};
 use crate::style::Style;
 
 /// How a node is, and what it knows of the members.
@@ -34,18 +34,19 @@ pub(crate) fn status(status: &NodeStatus, style: Style) -> String {
     for (name, value) in facts {
         text.push_str(&format!("{} {value}\n", style.faint(format_args!("{name:<9}"))));
     }
-    let newest = status.members.iter().map(|member| member.complete.0).max().unwrap_or(0);
+    let newest = status.members.iter().filter_map(complete_of).max().unwrap_or_default();
+    let or_dash = |known: Option<u64>| known.map_or("-".to_owned(), |number| number.to_string());
     let rows = status.members.iter().map(|member| {
         let is_leader = status.leader.is_some_and(|leader| leader.leader == member.node);
         let role = if is_leader { "leader" } else { "" };
-        let lag = newest - member.complete.0;
+        let complete = complete_of(member).map(|slot| slot.0);
         let state = if member.reachable { style.good("up") } else { style.bad("not heard") };
         [
             member.address.to_string(),
             member.node.to_string(),
             role.to_owned(),
-            member.complete.to_string(),
-            lag.to_string(),
+            or_dash(complete),
+            or_dash(complete.map(|complete| newest.0 - complete)),
             state,
         ]
     });
@@ -145,6 +146,47 @@ fn table<const COLUMNS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lattistore::client::{MemberStatus, NodeId, Slot};
+    use lattistore::lpaxos::Ballot;
+
+    use crate::json;
+
+    #[test]
+    fn of_members_that_are_not_heard_nothing_is_claimed() {
+        let member = |node: u64, reachable: bool, complete: u64| MemberStatus {
+            node: NodeId(node),
+            address: SocketAddr::from(([127, 0, 0, 1], 50051)),
+            reachable,
+            complete: Slot(complete),
+        };
+        let answer = NodeStatus {
+            node: NodeId(1),
+            cluster: Some(1),
+            version: "0".to_owned(),
+            uptime_ms: 0,
+            leader: None,
+            promised: Ballot { round: 1, node: NodeId(1) },
+            slot: Slot(72),
+            complete: Slot(72),
+            floor: Slot(0),
+            entries: 0,
+            sizes: Sizes::default(),
+            members: vec![member(1, true, 72), member(2, false, 0), member(3, true, 70)],
+        };
+        let text = status(&answer, Style::PLAIN);
+        let rows: Vec<Vec<&str>> = text
+            .lines()
+            .rev()
+            .take(3)
+            .map(|row| row.split_whitespace().skip(2).collect())
+            .collect();
+        assert_eq!(
+            rows,
+            [vec!["70", "2", "up"], vec!["-", "-", "not", "heard"], vec!["72", "0", "up"]]
+        );
+        let known = r#""reachable": false, "complete": null}"#;
+        assert!(json::status(&answer).contains(known), "{}", json::status(&answer));
+    }
 
     #[test]
     fn bytes_are_shown_in_the_largest_unit_that_fits() {
