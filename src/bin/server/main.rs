@@ -5,13 +5,14 @@ mod config;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use args::Args;
 use clap::CommandFactory;
 use lattistore::cli;
 use lattistore::security::generate_key;
-use lattistore::server::{Server, ServerError};
+use lattistore::server::{Options, Server, ServerError, Stopper};
 
 /// The exit code of wrong options, as of clap's own errors.
 const USAGE: u8 = 2;
@@ -31,7 +32,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, USAGE),
     };
     log_to_stderr(settings.log);
-    match Server::start(settings.options).and_then(serve) {
+    match serve(settings.options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string(), error.exit_code()),
     }
@@ -64,16 +65,21 @@ fn fail(message: &str, code: u8) -> ExitCode {
 }
 
 /// Serves until SIGINT or SIGTERM; a second signal ends the process at once.
-fn serve(server: Server) -> Result<(), ServerError> {
-    let stopper = server.stopper();
+fn serve(options: Options) -> Result<(), ServerError> {
+    let stopper = Arc::new(OnceLock::<Stopper>::new());
+    let started = Arc::clone(&stopper);
     let mut stopping = false;
-    ctrlc::set_handler(move || {
-        if stopping {
-            std::process::exit(130);
+    ctrlc::set_handler(move || match started.get() {
+        // Whoever sees the node listen may stop it at once: a start that is cut off loses nothing.
+        None => std::process::exit(0),
+        Some(_) if stopping => std::process::exit(130),
+        Some(stopper) => {
+            stopping = true;
+            stopper.stop();
         }
-        stopping = true;
-        stopper.stop();
     })
     .map_err(|error| ServerError::Spawn(io::Error::other(error)))?;
+    let server = Server::start(options)?;
+    stopper.get_or_init(|| server.stopper());
     server.wait()
 }
