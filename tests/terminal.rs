@@ -1,0 +1,99 @@
+//! The client program at a terminal: what a person types, pastes and sees.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use nix::pty::openpty;
+use support::{Cluster, eventually};
+use tempfile::TempDir;
+
+/// A client at a terminal of its own.
+struct Terminal {
+    client: Child,
+    keys: File,
+    shown: Arc<Mutex<String>>,
+    /// Where the history goes.
+    state: TempDir,
+}
+
+impl Terminal {
+    /// Opens the client, and waits for its prompt.
+    fn open(cluster: &Cluster) -> Terminal {
+        let pty = openpty(None, None).unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let client = Command::new(env!("CARGO_BIN_EXE_client"))
+            .args(["--server-ip", &cluster.socket(0).to_string(), "--timeout", "60s"])
+            .env("TERM", "xterm")
+            .env("XDG_STATE_HOME", state.path())
+            .stdin(pty.slave.try_clone().unwrap())
+            .stdout(pty.slave.try_clone().unwrap())
+            .stderr(pty.slave)
+            .spawn()
+            .unwrap();
+        let keys = File::from(pty.master);
+        let shown = Arc::new(Mutex::new(String::new()));
+        let (mut screen, seen) = (keys.try_clone().unwrap(), Arc::clone(&shown));
+        // It ends with the client, which has the other end.
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = screen.read(&mut bytes) {
+                seen.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+        });
+        let terminal = Terminal { client, keys, shown, state };
+        terminal.await_shown("> ");
+        terminal
+    }
+
+    /// Types all of it at once, as a paste does that is not marked as one.
+    fn keys(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn await_shown(&self, text: &str) {
+        eventually(format_args!("{text:?}"), || {
+            self.shown.lock().unwrap().contains(text).then_some(())
+        });
+    }
+
+    fn history(&self) -> String {
+        fs::read_to_string(self.state.path().join("lattistore/history")).unwrap()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.client.kill();
+        let _ = self.client.wait();
+    }
+}
+
+#[test]
+fn all_lines_of_a_paste_are_read() {
+    let cluster = Cluster::in_memory(1);
+    let mut terminal = Terminal::open(&cluster);
+    terminal.keys("put \"a\" \"1\";\r\rput \"b\" \"2\";\rget \"a\";\r\rget \"b\";\r\r");
+    terminal.await_shown("result: {\"a\": \"1\"}");
+    terminal.await_shown("result: {\"b\": \"2\"}");
+}
+
+#[test]
+fn a_program_that_is_not_sent_at_the_end_is_told_and_kept() {
+    let cluster = Cluster::in_memory(1);
+    let mut terminal = Terminal::open(&cluster);
+    terminal.keys("put \"a\" \"1\";\r.params\r");
+    terminal.await_shown("no parameter is bound");
+    terminal.keys("\u{4}");
+    terminal.await_shown("not sent: the program that was being written");
+    assert!(terminal.client.wait().unwrap().success());
+    assert!(terminal.history().contains("put \"a\" \"1\";"));
+    assert_eq!(cluster.client().get("a").unwrap(), None);
+}
