@@ -148,9 +148,9 @@ mod tests {
         fn no_expression_is_deeper_than_it_says(
             runs in vec((0..PIECES.len(), 1..=20_usize), 1..8),
         ) {
-            let open: String = runs.iter().map(|(piece, times)| PIECES[*piece].0.repeat(*times)).collect();
-            let close: String =
-                runs.iter().rev().map(|(piece, times)| PIECES[*piece].1.repeat(*times)).collect();
+            let open = runs.iter().map(|(piece, times)| PIECES[*piece].0.repeat(*times));
+            let close = runs.iter().rev().map(|(piece, times)| PIECES[*piece].1.repeat(*times));
+            let (open, close): (String, String) = (open.collect(), close.collect());
             let Ok((body, _)) = parse(&format!("{open}c{close};")) else { return Ok(()) };
             let [Statement { kind: StatementKind::Evaluate(expr), .. }] = &body.statements[..] else {
                 panic!("one expression is one statement");

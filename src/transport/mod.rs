@@ -17,7 +17,8 @@
 //! system takes it without waiting, or queued, or dropped, what is answered to a client is queued (no
 //! more than it may have unanswered), a slow reader is cut off after a time, and each thread can be
 //! woken by closing its connection. A peer's messages wait for room in the node's queue, so that TCP
-//! slows the peer down, but only those of its newest connection; clients never make it wait, as the [`Handler`] answers that the node is busy.
+//! slows the peer down, but only those of its newest connection; clients never make it wait, as the
+//! [`Handler`] answers that the node is busy.
 //!
 //! What a message means is not known here: the node decides who is let in, and the protocol sends
 //! again what is lost.

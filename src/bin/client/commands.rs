@@ -77,7 +77,7 @@ pub(crate) fn run(shell: &mut Shell, line: &str, to: &mut impl Write) -> io::Res
                 return Ok(Next::GoOn);
             }
         },
-        (".nodes", "") => Ok(nodes(shell)),
+        (".nodes", "") => Ok(Said::Answer(shell.nodes())),
         (".param", "") | (".params", "") => Ok(params(shell)),
         (".param", _) => bind(shell, rest),
         (".unset", _) => unbind(shell, rest),
@@ -122,19 +122,6 @@ fn status_of_first(shell: &Shell, addresses: &[SocketAddr]) -> Result<NodeStatus
         }
     }
     Err(failed)
-}
-
-fn nodes(shell: &mut Shell) -> Said {
-    let nodes = shell.client.nodes();
-    if nodes.iter().all(|(_, status)| status.is_err()) {
-        shell.note(Exit::DidNotRun);
-    }
-    Said::Answer(match shell.output {
-        Output::Text => table::nodes(&nodes, shell.style),
-        Output::Json => {
-            nodes.iter().map(|(address, status)| json::node(*address, status) + "\n").collect()
-        }
-    })
 }
 
 fn params(shell: &Shell) -> Said {

@@ -21,7 +21,8 @@ pub(crate) fn run(shell: &mut Shell, options: &Options) -> io::Result<Exit> {
         return status(shell, errors);
     }
     if options.nodes {
-        return nodes(shell);
+        print(&shell.nodes())?;
+        return Ok(shell.exit());
     }
     let program = match (&options.execute, &options.file) {
         (Some(program), _) => program.clone(),
@@ -107,23 +108,6 @@ fn status(shell: &Shell, errors: Style) -> io::Result<Exit> {
         }
     }
     Ok(Exit::Fine)
-}
-
-/// Asks all nodes; it is an error only if none answers.
-fn nodes(shell: &Shell) -> io::Result<Exit> {
-    let nodes = shell.client.nodes();
-    match shell.output {
-        Output::Text => print(&table::nodes(&nodes, shell.style))?,
-        Output::Json => {
-            for (address, status) in &nodes {
-                print(&(json::node(*address, status) + "\n"))?;
-            }
-        }
-    }
-    match nodes.iter().any(|(_, status)| status.is_ok()) {
-        true => Ok(Exit::Fine),
-        false => Ok(Exit::DidNotRun),
-    }
 }
 
 fn print(text: &str) -> io::Result<()> {

@@ -13,7 +13,7 @@ use crate::completion::{Keys, keys_named};
 use crate::exit::Exit;
 use crate::options::{Options, Output};
 use crate::style::Style;
-use crate::{duration, json, report};
+use crate::{duration, json, report, table};
 
 /// Keys that are remembered for completion.
 const MAX_SEEN_KEYS: usize = 10_000;
@@ -72,6 +72,20 @@ impl Shell {
     /// Notes a failure.
     pub(crate) fn note(&mut self, exit: Exit) {
         self.exit = self.exit.and(exit);
+    }
+
+    /// Asks all nodes how they are, and gives what they say; it is an error only if none answers.
+    pub(crate) fn nodes(&mut self) -> String {
+        let nodes = self.client.nodes();
+        if nodes.iter().all(|(_, status)| status.is_err()) {
+            self.note(Exit::DidNotRun);
+        }
+        match self.output {
+            Output::Text => table::nodes(&nodes, self.style),
+            Output::Json => {
+                nodes.iter().map(|(address, status)| json::node(*address, status) + "\n").collect()
+            }
+        }
     }
 
     /// Says what is wrong besides the transactions.
