@@ -9,6 +9,8 @@
 //! consensus thread ──┬─> small frames, else a queue per peer ─> peer writer thread ─> TCP
 //!                    ├─> a queue per client ─> post thread, else client writer thread ─> TCP
 //!                    └─> a write beside which the core goes on ─> sync thread ─> disk
+//!
+//! word to read the files again ─> files thread
 //! ```
 //!
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
@@ -24,6 +26,7 @@ mod gathering;
 mod links;
 mod notices;
 mod programs;
+mod reload;
 mod requests;
 mod status;
 mod syncer;
@@ -49,10 +52,12 @@ use formation::Roster;
 use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
+use reload::Files as FilesThread;
 use syncer::Syncer;
 
 pub use error::ServerError;
 pub use formation::FormationError;
+pub use reload::Reloader;
 
 /// Where a node keeps its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +103,7 @@ impl Options {
 pub struct Server {
     address: SocketAddr,
     stopper: Stopper,
+    reloader: Reloader,
     /// Tells why it ended.
     ended: Receiver<Result<(), ServerError>>,
     thread: Option<JoinHandle<()>>,
@@ -181,16 +187,19 @@ impl Server {
             requests,
             stop,
         };
+        let (reloader, told) = reload::reloads();
+        let files = FilesThread::start(told).map_err(ServerError::Spawn)?;
         let (end, ended) = bounded(1);
         let run = move || {
             let (result, remains) = Consensus::new(start).run();
             transport.stop();
+            drop(files);
             let _ = end.send(result);
             drop(remains);
         };
         let thread = thread::Builder::new().name("consensus".into()).spawn(run);
         let thread = Some(thread.map_err(ServerError::Spawn)?);
-        Ok(Server { address, stopper, ended, thread })
+        Ok(Server { address, stopper, reloader, ended, thread })
     }
 
     /// Where the server listens.
@@ -201,6 +210,11 @@ impl Server {
     /// A way to stop the server from elsewhere.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+
+    /// A way to let the server read its files again.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Waits for the server to end: its state closed, the port free. Memory may still be given back

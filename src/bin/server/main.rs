@@ -2,6 +2,7 @@
 
 mod args;
 mod config;
+mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -12,7 +13,8 @@ use args::Args;
 use clap::CommandFactory;
 use lattistore::cli;
 use lattistore::security::generate_key;
-use lattistore::server::{Options, Server, ServerError, Stopper};
+use lattistore::server::{Options, Server, ServerError};
+use signals::Running;
 
 /// The exit code of wrong options, as of clap's own errors.
 const USAGE: u8 = 2;
@@ -66,20 +68,12 @@ fn fail(message: &str, code: u8) -> ExitCode {
 
 /// Serves until SIGINT or SIGTERM; a second signal ends the process at once.
 fn serve(options: Options) -> Result<(), ServerError> {
-    let stopper = Arc::new(OnceLock::<Stopper>::new());
-    let started = Arc::clone(&stopper);
-    let mut stopping = false;
-    ctrlc::set_handler(move || match started.get() {
-        // Whoever sees the node listen may stop it at once: a start that is cut off loses nothing.
-        None => std::process::exit(0),
-        Some(_) if stopping => std::process::exit(130),
-        Some(stopper) => {
-            stopping = true;
-            stopper.stop();
-        }
-    })
-    .map_err(|error| ServerError::Spawn(io::Error::other(error)))?;
+    // Before the first thread is started.
+    let blocked = signals::block().map_err(ServerError::Spawn)?;
+    let running = Arc::new(OnceLock::<Running>::new());
+    let end = |code| std::process::exit(code);
+    signals::handle(blocked, Arc::clone(&running), end).map_err(ServerError::Spawn)?;
     let server = Server::start(options)?;
-    stopper.get_or_init(|| server.stopper());
+    running.get_or_init(|| Running { stopper: server.stopper(), reloader: server.reloader() });
     server.wait()
 }
