@@ -215,6 +215,18 @@ impl<M: Machine> Node<M> {
         self.send_heartbeats();
     }
 
+    /// Sets whether the node leads only where no other can (Ω), as clients cannot connect to it. A
+    /// leader that becomes reluctant hands over at once.
+    pub fn set_reluctant(&mut self, now_ms: u64, is_reluctant: bool) {
+        self.at(now_ms);
+        if self.omega.set_reluctant(is_reluctant) {
+            self.settle();
+            self.decide();
+            // The others need not wait for the next period.
+            self.send_heartbeats();
+        }
+    }
+
     /// Lets time pass: heartbeats, elections, repeated messages, deadlines. To be called at least
     /// every [`Config::heartbeat_ms`].
     pub fn tick(&mut self, now_ms: u64) {

@@ -1,6 +1,6 @@
 //! Ω: who leads when links are cut. Every message that is not lost arrives at once.
 
-use lattistore::lpaxos::Answer;
+use lattistore::lpaxos::{Answer, Election};
 use lattistore::sim::Command;
 
 use crate::cluster::Cluster;
@@ -210,4 +210,84 @@ fn two_candidates_of_one_ballot_round_come_to_one_leader() {
         let leader = only_leader(&cluster);
         serves(&mut cluster, leader);
     }
+}
+
+#[test]
+fn a_reluctant_leader_hands_over_and_does_not_come_back_while_another_can_lead() {
+    let (mut cluster, leader) = elected(3);
+    cluster.set_reluctant(leader, true);
+    assert!(cluster.leaders().is_empty(), "it gives way at once");
+    cluster.live(LONG_MS);
+    let next = only_leader(&cluster);
+    assert_ne!(next, leader);
+    serves(&mut cluster, next);
+    // The other follower stands when this one goes, although the reluctant one is as far.
+    cluster.crash(next);
+    cluster.live(LONG_MS);
+    let last = only_leader(&cluster);
+    assert!(![leader, next].contains(&last));
+    serves(&mut cluster, last);
+}
+
+#[test]
+fn reluctant_nodes_lead_where_no_other_can_and_nothing_changes_between_them() {
+    let (mut cluster, leader) = elected(3);
+    let (next, last) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    // All of them: it stays.
+    for node in [next, last, leader] {
+        cluster.set_reluctant(node, true);
+    }
+    let ballots = cluster.ballots.len();
+    cluster.live(20 * LONG_MS);
+    assert_eq!((cluster.ballots.len(), only_leader(&cluster)), (ballots, leader));
+    serves(&mut cluster, leader);
+    // They elect one of them, too.
+    cluster.crash(leader);
+    cluster.live(LONG_MS);
+    let second = only_leader(&cluster);
+    serves(&mut cluster, second);
+    // One that is willing takes over as soon as it can.
+    cluster.restart(leader);
+    cluster.live(LONG_MS);
+    assert_eq!(only_leader(&cluster), leader, "a new node is willing");
+    serves(&mut cluster, leader);
+}
+
+#[test]
+fn a_reluctant_leader_stays_where_those_who_are_willing_have_no_quorum() {
+    let (mut cluster, leader) = elected(5);
+    let (near, far) = (leader % 5 + 1, (leader + 1) % 5 + 1);
+    // Only `far` is willing, and it hears the leader alone.
+    for node in cluster.all().into_iter().filter(|node| *node != far) {
+        if node != leader {
+            cluster.cut_both(far, node);
+        }
+    }
+    cluster.live(LONG_MS);
+    for node in cluster.all().into_iter().filter(|node| *node != far) {
+        cluster.set_reluctant(node, true);
+    }
+    cluster.live(LONG_MS);
+    let leads = only_leader(&cluster);
+    assert_ne!(leads, far);
+    serves(&mut cluster, leads);
+    // Once it has one, it leads.
+    cluster.cut.clear();
+    cluster.live(LONG_MS);
+    assert_eq!(only_leader(&cluster), far, "not {near}");
+    serves(&mut cluster, far);
+}
+
+#[test]
+fn the_turn_of_a_reluctant_node_passes_to_the_next() {
+    const TERM_MS: u64 = 1_000;
+    let mut cluster =
+        Cluster::with(3, |config| config.election = Election::Rotating { term_ms: TERM_MS });
+    cluster.set_reluctant(2, true);
+    let mut led = std::collections::BTreeSet::new();
+    for _ in 0..12 * TERM_MS / 100 {
+        cluster.live(100);
+        led.extend(cluster.leaders());
+    }
+    assert_eq!(led, [1, 3].into());
 }
