@@ -64,6 +64,8 @@ pub(super) struct Consensus {
     events: Receiver<Event>,
     requests: Requests,
     stop: Arc<AtomicBool>,
+    /// Set while clients cannot connect to the node, or soon cannot.
+    is_reluctant: Arc<AtomicBool>,
     phase: Phase,
     replies: HashMap<Ticket, Reply>,
     next_ticket: u64,
@@ -89,6 +91,8 @@ pub(super) struct Start {
     pub(super) events: Receiver<Event>,
     pub(super) requests: Requests,
     pub(super) stop: Arc<AtomicBool>,
+    /// Set while the node is to leave the lead to others.
+    pub(super) is_reluctant: Arc<AtomicBool>,
 }
 
 /// The state in memory: millions of entries take seconds to be freed, which need not be waited for.
@@ -111,6 +115,7 @@ impl Consensus {
             events,
             requests,
             stop,
+            is_reluctant,
         } = start;
         let formation = Formation::new(links.address(), me, links.listed().clone());
         let now = Instant::now();
@@ -125,6 +130,7 @@ impl Consensus {
             events,
             requests,
             stop,
+            is_reluctant,
             phase: Phase::Forming(Box::new(Forming { formation, durable })),
             replies: HashMap::new(),
             next_ticket: 0,
@@ -318,7 +324,9 @@ impl Consensus {
             }
             Phase::Forming(_) => {}
             Phase::Member(member) => {
-                member.node.tick(self.clock.now_ms());
+                let now_ms = self.clock.now_ms();
+                member.node.set_reluctant(now_ms, self.is_reluctant.load(Ordering::Relaxed));
+                member.node.tick(now_ms);
                 member.log_leader(self.me);
             }
         }

@@ -235,7 +235,8 @@ fn connect(shared: &Arc<Shared>, link: &Link) -> End {
     };
     // TLS and all that follows it.
     let until = Instant::now() + settings.greeting_time;
-    let stream = match &shared.security.tls {
+    let security = shared.security();
+    let stream = match &security.tls {
         Some(tls) => {
             let session = tls.connect(link.address.ip()).map_err(io::Error::other);
             match session.and_then(|session| stream.secured(session, until)) {
@@ -247,7 +248,7 @@ fn connect(shared: &Arc<Shared>, link: &Link) -> End {
     };
     let hello = shared.handler.hello();
     let time = until.saturating_duration_since(Instant::now());
-    let greeted = match &shared.security.cluster_key {
+    let greeted = match &security.cluster_key {
         Some(key) => keyed::greet(&stream, key, &hello, link.address.ip(), time),
         None => greet(&stream, &Role::Peer(hello), time),
     };

@@ -19,6 +19,7 @@ use crossbeam_channel::{
 use log::error;
 use parking_lot::Mutex;
 
+use super::admitted::Admitted;
 use super::pace::Pace;
 use super::refusals::Refusals;
 use super::{Event, Handler, Settings, Stream};
@@ -50,7 +51,8 @@ type Deliver = Box<dyn Fn(Event, &Stop) -> Result<(), Stopped> + Send + Sync>;
 /// What all threads of the transport share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    pub(super) security: Security,
+    /// What is asked of who connects, and the clients who showed it.
+    pub(super) admitted: Admitted,
     pub(super) refusals: Refusals,
     /// Of answers that there are too many requests.
     pub(super) pace: Pace,
@@ -84,7 +86,7 @@ impl Shared {
         let stop = Stop(stop);
         Arc::new(Shared {
             settings,
-            security,
+            admitted: Admitted::new(security),
             refusals: Refusals::default(),
             pace: Pace::new(Instant::now()),
             handler,
@@ -99,6 +101,11 @@ impl Shared {
                 next_socket: 0,
             }),
         })
+    }
+
+    /// What is asked of who connects now.
+    pub(super) fn security(&self) -> Arc<Security> {
+        self.admitted.security()
     }
 
     /// Gives the node an event; waits while its queue is full.
