@@ -233,9 +233,10 @@ fn a_reluctant_leader_hands_over_and_does_not_come_back_while_another_can_lead()
 fn reluctant_nodes_lead_where_no_other_can_and_nothing_changes_between_them() {
     let (mut cluster, leader) = elected(3);
     let (next, last) = (leader % 3 + 1, (leader + 1) % 3 + 1);
-    // All of them: it stays.
+    // All of them, the leader last: it stays.
     for node in [next, last, leader] {
         cluster.set_reluctant(node, true);
+        cluster.settle();
     }
     let ballots = cluster.ballots.len();
     cluster.live(20 * LONG_MS);

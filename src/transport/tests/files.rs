@@ -36,7 +36,8 @@ fn a_certificate_says_when_it_is_in_force_whatever_the_clock_shows() {
     ] {
         assert_eq!(validity(&files, at), expected, "at {at}");
     }
-    let strange = TlsFiles { ca: Authority::new().ca(), ..files };
+    let other = Authority::new();
+    let strange = TlsFiles { ca: other.ca(), ..files };
     assert!(matches!(validity(&strange, 1_500 * DAY), Validity::Refused(_)));
 }
 
