@@ -11,7 +11,7 @@ use lattistore::history::{Operation, Outcome, bank, chains, lists, registers, to
 use super::clients::History;
 use super::model::{Reply, StoreModel};
 use super::record;
-use super::task::{ACCOUNTS, BALANCE, Chain, Task, account_key, register_key};
+use super::task::{ACCOUNTS, BALANCE, Chain, Task, account_key, list_key, register_key};
 use crate::reference::Value;
 
 /// How many anomalies are printed: a history that is wrong in one place is so in many.
@@ -233,17 +233,30 @@ fn part<Q, R>(
 /// The steps of a transaction, and the lists that it read, if it was answered.
 type StepsAndLists = (Vec<lists::Step>, Option<Vec<Vec<u64>>>);
 
+/// An append finds the list as a read does, so the first of a transaction's steps on each list is a read
+/// of it.
 fn as_list(task: &Task, reply: Option<&Reply>) -> Option<StepsAndLists> {
     let Task::Lists(steps) = task else { return None };
+    let mut keys = Vec::new();
+    for step in steps {
+        let (lists::Step::Append { key, .. } | lists::Step::Read { key }) = *step;
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
     let list = |text: &str| -> Option<Vec<u64>> {
         text.split_terminator(',').map(|element| element.parse().ok()).collect()
     };
     let reads = steps.iter().filter(|step| matches!(step, lists::Step::Read { .. })).count();
     let lists = |reply: &Reply| {
-        let lists: Option<Vec<Vec<u64>>> = reply.text().split_terminator('|').map(list).collect();
-        lists.filter(|lists| lists.len() == reads)
+        let found = keys.iter().map(|key| reply.read.get(&list_key(*key)).unwrap_or_default());
+        let lists = found.chain(reply.text().split_terminator('|')).map(list);
+        let lists: Option<Vec<Vec<u64>>> = lists.collect();
+        lists.filter(|lists| lists.len() == keys.len() + reads)
     };
-    Some((steps.clone(), reply.and_then(lists)))
+    let lists = reply.and_then(lists);
+    let first = keys.iter().map(|&key| lists::Step::Read { key });
+    Some((first.chain(steps.iter().copied()).collect(), lists))
 }
 
 fn as_register(

@@ -271,6 +271,11 @@ pub(crate) fn account_key(account: u64) -> String {
     format!("bank/account/{account}")
 }
 
+/// The key of a list.
+pub(crate) fn list_key(key: u64) -> String {
+    format!("list/{}/{key}", key / LISTS)
+}
+
 /// The key of a register.
 pub(crate) fn register_key(key: u64) -> String {
     format!("register/{key}")
@@ -291,7 +296,7 @@ fn lists(steps: &[Step]) -> (String, Vec<(String, Value)>) {
                 key
             }
         };
-        params.push((format!("k{nth}"), Value::Text(format!("list/{}/{key}", key / LISTS))));
+        params.push((format!("k{nth}"), Value::Text(list_key(key))));
     }
     (program + "return seen;", params)
 }

@@ -1,6 +1,7 @@
 //! A store that runs one transaction after the other, and clients that do not always learn what came
 //! of theirs; so the history is legal, unless the store is told to break its promise.
 
+use lattistore::history::lists::Step;
 use lattistore::history::{Model, Operation, Outcome};
 use lattistore::lpaxos::{Position, Slot};
 use lattistore::sim::Random;
@@ -45,8 +46,9 @@ impl Breach {
 #[derive(Default)]
 pub(crate) struct Store {
     model: StoreModel,
-    /// The state of some time ago.
+    /// The state of some time ago, and the acknowledged writes since.
     earlier: StoreModel,
+    since: Vec<Task>,
     slot: u64,
     pub(crate) now: u64,
     pub(crate) history: History,
@@ -64,6 +66,9 @@ impl Store {
         self.now += 10;
         let ran = self.model.run(&task);
         self.slot += u64::from(ran.wrote);
+        if ran.wrote && learns != Learns::Nothing {
+            self.since.push(task.clone());
+        }
         let position = Position { slot: Slot(self.slot), place: u32::from(ran.wrote) };
         let (outcome, position) = match learns {
             Learns::Answer => (Outcome::Ran(ran.response.clone()), Some(position)),
@@ -88,6 +93,19 @@ impl Store {
     /// Remembers the state, for a stale answer later.
     pub(crate) fn remember(&mut self) {
         self.earlier = self.model.clone();
+        self.since.clear();
+    }
+
+    /// Whether a read of the state of some time ago misses an acknowledged write: an unknown one may
+    /// run later than it did.
+    fn is_stale(&self, read: &Task) -> bool {
+        self.since.iter().any(|write| match (write, read) {
+            (Task::Lists(write), Task::Lists(read)) => write.iter().any(|write| {
+                let Step::Append { key: written, .. } = *write else { return false };
+                read.iter().any(|read| *read == Step::Read { key: written })
+            }),
+            (write, read) => write.area() == read.area(),
+        })
     }
 
     /// Runs a transaction wrongly; whether that makes a difference.
@@ -119,11 +137,12 @@ impl Store {
                 true
             }
             Breach::Stale if task.only_reads() => {
+                let is_stale = self.is_stale(&task);
                 let stale = self.earlier.clone().run(&task).response;
                 self.run(task, Learns::Answer);
                 let last = self.history.len() - 1;
                 self.history[last].outcome = Outcome::Ran(stale.clone());
-                stale != ran.response
+                is_stale && stale != ran.response
             }
             Breach::Changed if ran.response.read.iter().next().is_some() => {
                 self.run(task, Learns::Answer);
