@@ -1,6 +1,7 @@
 //! Clients that ask a disturbed cluster without pause, and write down what they saw.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -93,8 +94,8 @@ impl Clients {
     }
 
     /// Whether the file that the history is written to is as large as it may be.
-    pub(crate) fn is_full(&self) -> bool {
-        self.recorder.as_ref().is_some_and(Recorder::is_full)
+    pub(crate) fn fullness(&self) -> Arc<AtomicBool> {
+        self.recorder.as_ref().map(Recorder::fullness).unwrap_or_default()
     }
 
     /// Judges what they saw; fails the test if anything is wrong with it, and keeps it then.
@@ -135,7 +136,8 @@ impl Clients {
         let client = self.client(if impatient { self.load.impatient } else { PATIENCE });
         let mut history = Vec::new();
         let mut found = Vec::new();
-        while !over.load(Ordering::Acquire) && !self.is_full() {
+        let is_full = self.fullness();
+        while !over.load(Ordering::Acquire) && !is_full.load(Ordering::Acquire) {
             let task = self.tasks.draw(&mut random, &found);
             let operation = self.ask(&client, number, task, random.flip());
             remember(&mut found, &operation);

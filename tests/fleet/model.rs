@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lattistore::history::lists::Step;
 use lattistore::history::registers::Action;
 use lattistore::history::{Model, Ran};
 
-use super::task::{ARCHIVE, Task, register_key};
+use super::task::{ARCHIVE, Task, list_key, register_key};
 use crate::reference::{self, Value};
 
 /// Keys and values that were read, in the order of the keys. A run has millions of these.
@@ -107,16 +108,32 @@ impl Model for StoreModel {
         Ran { response: Reply { read, returned: outcome.returned }, wrote }
     }
 
-    /// Those that are in lists and chains are placed before the replay. A register that was found
-    /// to have a value was given it by the one transaction that writes this value.
+    /// Those that are in lists and chains are placed before the replay, and are of use only where the
+    /// answer shows them. A register that was found to have a value was given it by the one transaction
+    /// that writes this value.
     fn may_explain(&self, unknown: &Task, observer: &Task, reply: &Reply) -> bool {
-        let (Task::Register(unknown), Task::Register(observer)) = (unknown, observer) else {
-            return unknown.area() == observer.area();
-        };
-        let (Action::Write(new) | Action::CompareAndSet { new, .. }) = unknown.action else {
-            return false;
-        };
-        let found = reply.read.get(&register_key(observer.key));
-        unknown.key == observer.key && new.map(|new| new.to_string()).as_deref() == found
+        match (unknown, observer) {
+            (Task::Register(unknown), Task::Register(observer)) => {
+                let (Action::Write(new) | Action::CompareAndSet { new, .. }) = unknown.action
+                else {
+                    return false;
+                };
+                let found = reply.read.get(&register_key(observer.key));
+                unknown.key == observer.key && new.map(|new| new.to_string()).as_deref() == found
+            }
+            (Task::Lists(unknown), Task::Lists(_)) => unknown.iter().any(|step| match *step {
+                Step::Append { key, element } => {
+                    let found = reply.read.get(&list_key(key)).unwrap_or_default();
+                    let element = element.to_string();
+                    found.split_terminator(',').any(|found| found == element)
+                }
+                Step::Read { .. } => false,
+            }),
+            _ => {
+                let chain = unknown.chain().filter(|chain| observer.chain() == Some(*chain));
+                let seen = chain.and_then(|chain| chain.seen(reply)).unwrap_or_default();
+                seen.tokens.iter().any(|(_, token)| Some(*token) == unknown.token())
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use lattistore::history::lists::Step;
 use lattistore::history::registers::{self, Action};
@@ -34,7 +34,7 @@ pub(crate) struct Recorder {
     path: PathBuf,
     file: Mutex<Writing>,
     next: AtomicU64,
-    is_full: AtomicBool,
+    is_full: Arc<AtomicBool>,
 }
 
 struct Writing {
@@ -53,7 +53,7 @@ impl Recorder {
             path: path.to_owned(),
             file: Mutex::new(file),
             next: AtomicU64::new(0),
-            is_full: AtomicBool::new(false),
+            is_full: Arc::default(),
         };
         recorder.write(HEAD, true);
         Ok(recorder)
@@ -64,8 +64,8 @@ impl Recorder {
     }
 
     /// Whether nothing more should be asked.
-    pub(crate) fn is_full(&self) -> bool {
-        self.is_full.load(Ordering::Acquire)
+    pub(crate) fn fullness(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_full)
     }
 
     /// Writes down a request that is about to be sent; the result is its number.
