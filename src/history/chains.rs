@@ -1,18 +1,20 @@
-//! The judge of chains: every write appends a token of its own to one list that the store keeps, and
-//! every operation is answered how long the list was before it.
+//! The judge of chains: every write appends a token of its own to one list that the store keeps,
+//! and every operation is answered how long the list was before it.
 //!
-//! A chain is for workloads whose writes overwrite each other: transfers, counters, keys that come and
-//! go. The effects of two unknown writes in a row may be impossible to tell apart, or to see at all.
-//! The chain shows each of them, and its place among all others, for as long as the store lives; so
-//! [`positions`](super::positions) replays exactly the unknown writes that ran, and guesses none.
+//! A chain is for workloads whose writes overwrite each other: transfers, counters, keys that come
+//! and go. The effects of two unknown writes in a row may be impossible to tell apart, or to see at
+//! all. The chain shows each of them, and its place among all others, for as long as the store
+//! lives; so [`positions`](super::positions) replays exactly the unknown writes that ran, and
+//! guesses none.
 //!
-//! No answer has to hold the whole chain. One that holds some tokens with their indices is enough, if
-//! the answers together show all: the workload keeps the latest few tokens in one key, moves them to a
-//! key of an archive when they are enough, and reads the archive when all faults are healed.
+//! No answer has to hold the whole chain. One that holds some tokens with their indices is enough,
+//! if the answers together show all: the workload keeps the latest few tokens in one key, moves
+//! them to a key of an archive when they are enough, and reads the archive when all faults are
+//! healed.
 //!
-//! The chain is also an order of all writes that owes nothing to the positions in the answers, so it is
-//! judged by itself: each token at one index, acknowledged ones there, refused ones not, and no
-//! operation after another that began when it was over. Time: a sort, and linear passes.
+//! The chain is also an order of all writes that owes nothing to the positions in the answers, so
+//! it is judged by itself: each token at one index, acknowledged ones there, refused ones not, and
+//! no operation after another that began when it was over. Time: a sort, and linear passes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -29,7 +31,8 @@ pub struct Seen {
     pub tokens: Vec<(u64, u64)>,
 }
 
-/// An operation on a chain. It asks to append a token, which no other operation appends, or only reads.
+/// An operation on a chain. It asks to append a token, which no other operation appends, or only
+/// reads.
 pub type ChainOperation = Operation<Option<u64>, Seen>;
 
 /// What is wrong with a chain. Operations are named by their index in the history.
@@ -135,8 +138,8 @@ impl fmt::Display for Anomaly {
 /// What the judge found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// All that is wrong; empty for a strictly serializable history that ends with reads of the whole
-    /// chain.
+    /// All that is wrong; empty for a strictly serializable history that ends with reads of the
+    /// whole chain.
     pub anomalies: Vec<Anomaly>,
     /// Where the unknown writes ran, for
     /// [`check_positions_with`](super::positions::check_positions_with). The writes that are not
@@ -226,8 +229,8 @@ impl Chain {
         }
     }
 
-    /// An acknowledged write says itself at which index its token is; where another answer contradicts
-    /// it, that is a fork, or against real time. Those whose answer is lost are left.
+    /// An acknowledged write says itself at which index its token is; where another answer
+    /// contradicts it, that is a fork, or against real time. Those whose answer is lost are left.
     fn check_lost(&self, history: &[ChainOperation], anomalies: &mut Vec<Anomaly>) {
         let last = history.iter().filter(|operation| operation.response().is_some());
         let Some(last) = last.map(|operation| operation.invoked).max() else { return };

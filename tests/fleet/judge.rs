@@ -41,8 +41,8 @@ impl Verdict {
     }
 }
 
-/// Judges a history that ends with reads of everything. If anything is wrong with it, keeps it in a file
-/// and fails the test.
+/// Judges a history that ends with reads of everything. If anything is wrong with it, keeps it in a
+/// file and fails the test.
 pub(crate) fn expect_clean(history: &History) {
     let verdict = judge(history);
     if !verdict.anomalies.is_empty() {
@@ -136,8 +136,8 @@ pub(crate) fn judge_to(history: &History, end: End) -> Verdict {
     verdict
 }
 
-/// A second opinion of the registers, by search, which takes longer: what it finds, and the number of
-/// registers of which it found nothing out, as too much overlaps.
+/// A second opinion of the registers, by search, which takes longer: what it finds, and the number
+/// of registers of which it found nothing out, as too much overlaps.
 pub(crate) fn search_registers(history: &History) -> (Vec<String>, usize) {
     let (at, registers) = part(history, as_register);
     let found = registers::check_registers_by(&registers, registers::Method::Search);
@@ -150,8 +150,8 @@ fn strings(anomalies: &[impl fmt::Display]) -> Vec<String> {
     anomalies.iter().map(ToString::to_string).collect()
 }
 
-/// Anomalies in words, and the operations that they name. `at` has the places in the whole history of
-/// the operations that the judge was given.
+/// Anomalies in words, and the operations that they name. `at` has the places in the whole history
+/// of the operations that the judge was given.
 fn describe(
     history: &History,
     at: &[usize],
@@ -210,8 +210,9 @@ fn longest(ends: &[u64]) -> Duration {
     Duration::from_nanos(longest.unwrap_or_default())
 }
 
-/// The operations of one workload in its own words, and their indices in the whole history. An answer
-/// that is none to the request is left to the judge by position: nothing could have given it.
+/// The operations of one workload in its own words, and their indices in the whole history. An
+/// answer that is none to the request is left to the judge by position: nothing could have given
+/// it.
 fn part<Q, R>(
     history: &History,
     convert: impl Fn(&Task, Option<&Reply>) -> Option<(Q, Option<R>)>,
@@ -233,8 +234,8 @@ fn part<Q, R>(
 /// The steps of a transaction, and the lists that it read, if it was answered.
 type StepsAndLists = (Vec<lists::Step>, Option<Vec<Vec<u64>>>);
 
-/// An append finds the list as a read does, so the first of a transaction's steps on each list is a read
-/// of it.
+/// An append finds the list as a read does, so the first of a transaction's steps on each list is a
+/// read of it.
 fn as_list(task: &Task, reply: Option<&Reply>) -> Option<StepsAndLists> {
     let Task::Lists(steps) = task else { return None };
     let mut keys = Vec::new();

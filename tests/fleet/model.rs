@@ -108,9 +108,9 @@ impl Model for StoreModel {
         Ran { response: Reply { read, returned: outcome.returned }, wrote }
     }
 
-    /// Those that are in lists and chains are placed before the replay, and are of use only where the
-    /// answer shows them. A register that was found to have a value was given it by the one transaction
-    /// that writes this value.
+    /// Those that are in lists and chains are placed before the replay, and are of use only where
+    /// the answer shows them. A register that was found to have a value was given it by the one
+    /// transaction that writes this value.
     fn may_explain(&self, unknown: &Task, observer: &Task, reply: &Reply) -> bool {
         match (unknown, observer) {
             (Task::Register(unknown), Task::Register(observer)) => {

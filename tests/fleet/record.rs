@@ -1,7 +1,7 @@
 //! Histories in files, for a run that fails: written while it goes on, and read to be judged again.
 //!
-//! docs/checking.md describes the format. A request is in the file before it is sent, so that a run may
-//! be cut off anywhere: a request without an answer may have run.
+//! docs/checking.md describes the format. A request is in the file before it is sent, so that a run
+//! may be cut off anywhere: a request without an answer may have run.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -213,8 +213,8 @@ fn read_line(line: &str, history: &mut History) -> Option<()> {
 /// More requests than this are never between the numbering of one and its writing.
 const MOST_NUMBERED_AHEAD: u64 = 1_000;
 
-/// What stands for a request that another client's stood before in the file. If the run was cut off in
-/// between, it was never sent.
+/// What stands for a request that another client's stood before in the file. If the run was cut off
+/// in between, it was never sent.
 fn placeholder() -> Operation<Task, Reply> {
     Operation {
         process: 0,

@@ -1,14 +1,14 @@
 //! What the clients of a disturbed cluster ask: five kinds of transactions, as programs.
 //!
-//! Each kind keeps to keys of its own, so that each is judged by itself as well, and each leaves what
-//! tells a judge which of the transactions with an unknown outcome ran, and when:
+//! Each kind keeps to keys of its own, so that each is judged by itself as well, and each leaves
+//! what tells a judge which of the transactions with an unknown outcome ran, and when:
 //!
 //! * A list shows all that was ever appended to it.
-//! * All values that are written to registers differ, and a compare-and-set expects a value that was
-//!   read before it was sent. So the last unknown write before an answer explains the answer alone,
-//!   and those before it explain nothing, as nothing else depended on them.
-//! * The effects of the others cannot be told apart. Each of their writes appends a token of its own to
-//!   the [`Chain`] of its kind.
+//! * All values that are written to registers differ, and a compare-and-set expects a value that
+//!   was read before it was sent. So the last unknown write before an answer explains the answer
+//!   alone, and those before it explain nothing, as nothing else depended on them.
+//! * The effects of the others cannot be told apart. Each of their writes appends a token of its
+//!   own to the [`Chain`] of its kind.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -33,21 +33,22 @@ const TOKENS_PER_LISTS: u64 = 600;
 /// Keys that come and go.
 const CHURNED: u64 = 12;
 
-/// How many of the latest tokens of a chain one key has, at most. The answer of every transaction of
-/// the chain shows them.
+/// How many of the latest tokens of a chain one key has, at most. The answer of every transaction
+/// of the chain shows them.
 const LATEST_TOKENS: u64 = 16;
-/// How many tokens of a chain a page of its archive holds. The answer of [`Task::ReadChain`] shows a
-/// page; it must be small enough to be kept for a retry.
+/// How many tokens of a chain a page of its archive holds. The answer of [`Task::ReadChain`] shows
+/// a page; it must be small enough to be kept for a retry.
 pub(crate) const PAGE_TOKENS: u64 = 1_024;
 /// Pages are numbered from here, and tokens too, so that their numbers sort as texts.
 const FIRST_PAGE: u64 = 1_000_000;
 const FIRST_INDEX: u64 = 1_000_000_000;
 
-/// The kinds of transactions that keep a chain of their writes: see [`lattistore::history::chains`].
+/// The kinds of transactions that keep a chain of their writes: see
+/// [`lattistore::history::chains`].
 ///
-/// The key `chain/KIND/length` has the number of tokens, and `chain/KIND/latest` the latest of them,
-/// each with a comma after it. When these are as many as they may be, the next write moves them to
-/// `archive/KIND/PAGE/INDEX`, where INDEX is that of the token after them.
+/// The key `chain/KIND/length` has the number of tokens, and `chain/KIND/latest` the latest of
+/// them, each with a comma after it. When these are as many as they may be, the next write moves
+/// them to `archive/KIND/PAGE/INDEX`, where INDEX is that of the token after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Chain {
     /// Transfers.
@@ -383,8 +384,8 @@ impl Tasks {
         Task::Register(registers::Request { key, action })
     }
 
-    /// Reads of everything but the chains, to be asked when all is well again. The chains come after
-    /// them, so that they show whatever these see.
+    /// Reads of everything but the chains, to be asked when all is well again. The chains come
+    /// after them, so that they show whatever these see.
     pub(crate) fn last_reads(&self) -> Vec<Task> {
         let generations = self.tokens.load(Ordering::Relaxed) / TOKENS_PER_LISTS + 1;
         let lists = (0..generations).map(|generation| {

@@ -1,5 +1,5 @@
-//! A store that runs one transaction after the other, and clients that do not always learn what came
-//! of theirs; so the history is legal, unless the store is told to break its promise.
+//! A store that runs one transaction after the other, and clients that do not always learn what
+//! came of theirs; so the history is legal, unless the store is told to break its promise.
 
 use lattistore::history::lists::Step;
 use lattistore::history::{Model, Operation, Outcome};
@@ -96,8 +96,8 @@ impl Store {
         self.since.clear();
     }
 
-    /// Whether a read of the state of some time ago misses an acknowledged write: an unknown one may
-    /// run later than it did.
+    /// Whether a read of the state of some time ago misses an acknowledged write: an unknown one
+    /// may run later than it did.
     fn is_stale(&self, read: &Task) -> bool {
         self.since.iter().any(|write| match (write, read) {
             (Task::Lists(write), Task::Lists(read)) => write.iter().any(|write| {

@@ -30,8 +30,8 @@ const CLAIM: u8 = 254;
 /// How many blocks are tried.
 const BLOCK_ATTEMPTS: usize = 1_000;
 
-/// Addresses for a cluster of `count` nodes: a /24 of the loopback network in which nothing listens, and
-/// which no other test takes as long as this process lives, also of another checkout.
+/// Addresses for a cluster of `count` nodes: a /24 of the loopback network in which nothing
+/// listens, and which no other test takes as long as this process lives, also of another checkout.
 pub(crate) fn addresses(count: u8) -> Vec<IpAddr> {
     assert!(count < CLAIM, "a block has no {count} addresses for nodes");
     for _ in 0..BLOCK_ATTEMPTS {

@@ -64,7 +64,7 @@ struct Args {
     history: Option<PathBuf>,
 
     /// Runs nothing, but judges the history that a failed run left in this file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["seconds", "seed", "nodes", "loopback", "history"])]
+    #[arg(long, value_name = "FILE", exclusive = true)]
     judge: Option<PathBuf>,
 }
 

@@ -32,8 +32,8 @@ const NAME_ATTEMPTS: usize = 10;
 pub(crate) type Cuts = BTreeSet<(usize, usize)>;
 
 impl Network {
-    /// A network that `setup` makes, or made. Its addresses are the same in every run: they are known
-    /// in its namespaces only.
+    /// A network that `setup` makes, or made. Its addresses are the same in every run: they are
+    /// known in its namespaces only.
     pub(crate) fn named(name: String, nodes: usize) -> Network {
         Network { name, nodes }
     }
@@ -68,8 +68,8 @@ impl Network {
         for _ in 0..NAME_ATTEMPTS {
             let random = getrandom::u32().map_err(|error| error.to_string())?;
             let network = Network::named(format!("lattistore-{random:08x}"), nodes);
-            // The first namespace is the claim to the name: of two runs one gets it. What another run
-            // made is left alone.
+            // The first namespace is the claim to the name: of two runs one gets it. What another
+            // run made is left alone.
             let hub = network.hub();
             match run("ip", &format!("netns add {hub}")) {
                 Ok(()) => {}

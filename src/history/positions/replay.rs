@@ -140,8 +140,9 @@ impl<'a, M: Model> Replay<'a, M> {
         Ok(placed)
     }
 
-    /// Takes back the last operation, whose answer is lost, if some unknown operation, run before it,
-    /// keeps it from writing; whether that is so. Which one it was is left open: later answers tell.
+    /// Takes back the last operation, whose answer is lost, if some unknown operation, run before
+    /// it, keeps it from writing; whether that is so. Which one it was is left open: later answers
+    /// tell.
     fn may_have_written_nothing(&mut self, index: usize) -> bool {
         let operation = &self.history[index];
         let after = self.model.clone();
