@@ -6,6 +6,7 @@
 pub(crate) mod clients;
 pub(crate) mod judge;
 pub(crate) mod model;
+pub(crate) mod record;
 pub(crate) mod task;
 
 use std::fmt;
