@@ -151,6 +151,10 @@ pub const DEFAULT_PORT: u16 = 50051;
 /// From the connection to the whole greeting, in either direction.
 pub const GREETING_TIME: Duration = Duration::from_secs(5);
 
+/// The same where a node connects to a peer, at first: a connection that is cut in its greeting does not
+/// keep the node from trying another one. It doubles up to [`GREETING_TIME`] for a peer that is far away.
+pub const LEAST_GREETING_TIME: Duration = Duration::from_millis(500);
+
 /// From the first byte of a frame to the last. A node that is paused for less is not cut off.
 pub const FRAME_TIME: Duration = Duration::from_secs(20);
 
@@ -176,10 +180,21 @@ pub const CLIENT_SEAT_TIME: Duration = Duration::from_secs(150);
 pub const PEER_IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// How often a node asks its peer on a connection "are you there?".
-pub const KEEPALIVE_TIME: Duration = Duration::from_secs(1);
+pub const KEEPALIVE_TIME: Duration = Duration::from_millis(100);
 
-/// A peer that does not answer for so long is connected to anew. Without it, a connection over which
-/// packets were lost would wait as long again, and up to minutes, after the network is whole.
+/// A node that reads from a peer, or cannot take in what it read, says on the connection that it is
+/// there once in this time: its answers to "are you there?" would come only after all that is before them.
+pub const SIGN_TIME: Duration = Duration::from_millis(100);
+
+/// A peer that was asked and gives no sign of life for so long may have no packets lost any more while
+/// its connection still waits to send them again: a new connection is tried beside it.
+pub const PEER_PATIENCE: Duration = Duration::from_millis(300);
+
+/// The same at most. It doubles with each new connection that is made at once, as then the peer may just
+/// be slow.
+pub const MOST_PEER_PATIENCE: Duration = Duration::from_millis(900);
+
+/// A peer that gives no sign of life for so long, and cannot be connected to anew, counts as gone.
 pub const PEER_SILENCE_TIME: Duration = Duration::from_secs(4);
 
 /// To write what was coalesced. Who reads more slowly is cut off.
@@ -188,10 +203,17 @@ pub const WRITE_TIME: Duration = Duration::from_secs(10);
 /// To open a connection.
 pub const CONNECT_TIME: Duration = Duration::from_secs(1);
 
+/// To a peer whose system does not answer, another try to connect begins after this, beside those that
+/// wait. A peer that cannot be reached is tried again as soon.
+pub const TRY_SPACE: Duration = Duration::from_millis(250);
+
+/// Tries to connect to one peer that wait at once.
+pub const MAX_TRIES: usize = 4;
+
 /// Between two tries to connect, at first; it doubles with each.
 pub const LEAST_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Between two tries to connect, at most; a node that comes back is found within it.
+/// Between two tries to connect, at most, where the peer is reached and the two do not get together.
 pub const MOST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// After an error is told to the other side, what it still sends is read and thrown away for so
@@ -286,6 +308,13 @@ const _: () = assert!(MAX_PEER_FRAME_BYTES <= u32::MAX as usize);
 // Peers ask more often than they give each other up, and nobody is cut off while he waits.
 const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_SILENCE_TIME.as_millis());
 const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_IDLE_TIME.as_millis());
+// A sign of life is due well before a peer is suspected, and that before it counts as gone.
+const _: () =
+    assert!(KEEPALIVE_TIME.as_millis() + SIGN_TIME.as_millis() < PEER_PATIENCE.as_millis());
+const _: () = assert!(PEER_PATIENCE.as_millis() <= MOST_PEER_PATIENCE.as_millis());
+const _: () = assert!(4 * MOST_PEER_PATIENCE.as_millis() <= PEER_SILENCE_TIME.as_millis());
+// Each try waits until it is answered or as many are there as may be.
+const _: () = assert!(CONNECT_TIME.as_millis() <= MAX_TRIES as u128 * TRY_SPACE.as_millis());
 const _: () = assert!(MAX_REQUEST_TIME.as_millis() < CLIENT_SEAT_TIME.as_millis());
 const _: () = assert!(CLIENT_SEAT_TIME.as_millis() < CLIENT_IDLE_TIME.as_millis());
 const _: () = assert!(DEFAULT_REQUEST_TIME.as_millis() <= MAX_REQUEST_TIME.as_millis());

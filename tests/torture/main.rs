@@ -14,6 +14,7 @@ mod disks;
 mod faults;
 #[path = "../fleet/mod.rs"]
 mod fleet;
+mod heals;
 mod network;
 #[path = "../reference/mod.rs"]
 mod reference;
@@ -54,10 +55,17 @@ struct Args {
     /// Loopback addresses even where network namespaces can be made: no broken networks
     #[arg(long)]
     loopback: bool,
+
+    /// Only measure, this many times for each order of cuts, how soon three nodes serve after heals
+    #[arg(long, value_name = "ROUNDS", conflicts_with_all = ["seconds", "nodes", "loopback"])]
+    heals: Option<u64>,
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    if args.heals.is_some() {
+        args.nodes = 3;
+    }
     if let Ok(name) = std::env::var(INSIDE) {
         return torture(&args, Some(Network::named(name, args.nodes.into())));
     }
@@ -76,6 +84,10 @@ fn main() -> ExitCode {
         Err(error) => {
             network.remove();
             println!("no network namespaces: {error}");
+            if args.heals.is_some() {
+                println!("skipped: links are cut between network namespaces, which root makes");
+                return ExitCode::SUCCESS;
+            }
             println!("nodes: {} on loopback addresses; the network stays whole", args.nodes);
             torture(&args, None)
         }
@@ -121,10 +133,13 @@ fn wait(child: &Mutex<Option<Child>>) -> Option<i32> {
 
 fn torture(args: &Args, network: Option<Network>) -> ExitCode {
     let seed = args.seed.unwrap_or_else(|| getrandom::u64().unwrap());
-    println!(
-        "again: scripts/torture --seconds {} --nodes {} --seed {seed}",
-        args.seconds, args.nodes
-    );
+    match args.heals {
+        Some(rounds) => println!("again: scripts/heals {rounds} --seed {seed}"),
+        None => println!(
+            "again: scripts/torture --seconds {} --nodes {} --seed {seed}",
+            args.seconds, args.nodes
+        ),
+    }
     let (addresses, namespaces) = match &network {
         Some(network) => {
             let namespaces = (0..args.nodes).map(|node| Some(network.namespace(node.into())));
@@ -136,6 +151,9 @@ fn torture(args: &Args, network: Option<Network>) -> ExitCode {
     if network.is_some() {
         // Clients are not asked who they are: nobody else is in the namespaces.
         fleet.share_key("cluster.key");
+    }
+    if let (Some(rounds), Some(network)) = (args.heals, &network) {
+        return heals::run(fleet, network, rounds, seed);
     }
     let (disks, clocks) = (disks::check(), Clocks::new(&mut fleet));
     let (random, seconds) = (Random::new(seed, 0), args.seconds);

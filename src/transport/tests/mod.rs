@@ -8,6 +8,7 @@ mod greetings;
 mod keyed;
 mod peers;
 mod stopping;
+mod stuck;
 mod tls;
 mod tokens;
 
@@ -108,9 +109,11 @@ impl Running {
 fn settings() -> Settings {
     Settings {
         greeting_time: FOREVER,
+        least_greeting_time: FOREVER,
         frame_time: FOREVER,
         peer_idle_time: FOREVER,
         peer_silence_time: FOREVER,
+        peer_patience: FOREVER,
         write_time: FOREVER,
         connect_time: FOREVER,
         linger_time: FOREVER,
