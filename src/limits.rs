@@ -105,7 +105,7 @@ pub const AT_ONCE_BYTES: usize = 16 * KIB;
 // --- Connections -----------------------------------------------------------------------------
 
 /// Clients served at once. With the peers, those yet to greet, and files, it stays below the 1,024
-/// descriptors that systems usually allow a process.
+/// descriptors that systems usually allow a process; where fewer are allowed, fewer clients are served.
 pub const MAX_CLIENTS: usize = 512;
 
 /// Connections that have not greeted yet. A stranger can hold them only for [`GREETING_TIME`].
@@ -113,6 +113,17 @@ pub const MAX_UNGREETED: usize = 128;
 
 /// Of these, connections from one address: it cannot keep others out.
 pub const MAX_UNGREETED_PER_ADDRESS: usize = MAX_UNGREETED / 2;
+
+/// Connections that have not greeted yet, where few descriptors are allowed.
+pub const LEAST_UNGREETED: usize = 4;
+
+/// Descriptors that are kept for each other member: of the node's own connection to it and the tries
+/// for another, and of the member's connection and the one that takes its place.
+pub const MEMBER_DESCRIPTORS: usize = 1 + MAX_TRIES + 2;
+
+/// Descriptors that are kept for the node itself: the journal, a checkpoint, directories and locks, the
+/// listening socket, and files that it reads now and then.
+pub const OWN_DESCRIPTORS: usize = 20;
 
 /// Bytes of requests above [`READ_BYTES`] that are being sent, over all clients. Above it a large
 /// request is not read: its connection is closed, and the client tries again.
@@ -299,8 +310,10 @@ const _: () = assert!(MAX_MESSAGE_BYTES + 256 <= MAX_GREETING_FRAME_BYTES);
 const _: () = assert!(MAX_SECRET_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
 // The longest text that an `abort` can give fits into an answer.
 const _: () = assert!(MAX_ENTRY_VALUE_BYTES + 128 <= MAX_RESPONSE_FRAME_BYTES);
-// All connections together leave room for files among the usual 1,024 descriptors.
-const _: () = assert!(MAX_CLIENTS + MAX_UNGREETED + 2 * MAX_NODES <= 896);
+// All connections of nine nodes together leave room among the usual 1,024 descriptors.
+const _: () =
+    assert!(MAX_CLIENTS + MAX_UNGREETED + 8 * MEMBER_DESCRIPTORS + OWN_DESCRIPTORS <= 896);
+const _: () = assert!(LEAST_UNGREETED <= MAX_UNGREETED);
 // One large request can always come where no other does.
 const _: () = assert!(MAX_REQUEST_FRAME_BYTES <= MAX_COMING_BYTES);
 // The largest request is let in where nothing is under way.

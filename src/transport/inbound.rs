@@ -38,6 +38,8 @@ pub(super) struct Newcomer {
 pub(super) struct Inbound {
     /// Connections that have not greeted yet.
     pub(super) ungreeted: SharedSeats,
+    /// The same from the addresses of nodes, when there is no room among the others.
+    pub(super) ungreeted_nodes: SharedSeats,
     clients: ClientSeats,
     /// Bytes of requests and answers under way.
     in_flight: Arc<Meter>,
@@ -60,6 +62,7 @@ impl Inbound {
     pub(super) fn new(settings: &Settings, post: Post) -> Inbound {
         Inbound {
             ungreeted: SharedSeats::new(settings.max_ungreeted, settings.max_ungreeted_per_address),
+            ungreeted_nodes: SharedSeats::new(MAX_NODES, 1),
             clients: ClientSeats::new(settings.max_clients, settings.client_seat_time),
             in_flight: Meter::new(settings.max_in_flight_bytes),
             coming: Meter::new(settings.max_coming_bytes),

@@ -46,7 +46,7 @@ mod stream;
 mod tls;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
@@ -79,6 +79,12 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Whether a peer that connected is let in.
     fn admit_peer(&self, hello: &PeerHello) -> Welcome;
+
+    /// Whether a node of the cluster is at this address. Connections from there get a seat when those
+    /// for connections that have not greeted are taken.
+    fn is_node_address(&self, _address: IpAddr) -> bool {
+        false
+    }
 
     /// What the node says of itself to a client that was let in.
     fn admit_client(&self) -> Welcome;
