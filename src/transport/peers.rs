@@ -376,6 +376,7 @@ fn greet_until(
 
 /// Uses a connection, and those that take its place, until one ends.
 fn stay(shared: &Arc<Shared>, link: &Link, first: Connection, waits: &mut Waits) -> End {
+    info!("connected to node {} at {}", first.accepted.node, link.address);
     let mut connection = first;
     let error = loop {
         match converse(shared, link, connection, waits) {
@@ -426,7 +427,6 @@ impl Asked {
 /// Writes what is queued until the connection is over; gives how it is.
 fn converse(shared: &Arc<Shared>, link: &Link, connection: Connection, waits: &mut Waits) -> Over {
     let Connection { _registered, stream, reader, accepted } = connection;
-    info!("connected to node {} at {}", accepted.node, link.address);
     let asked = Asked::new();
     let (alarm, alarmed) = bounded(1);
     let over = thread::scope(|scope| {
