@@ -200,8 +200,8 @@ pub const KEEPALIVE_TIME: Duration = Duration::from_millis(100);
 /// there once in this time: its answers to "are you there?" would come only after all that is before them.
 pub const SIGN_TIME: Duration = Duration::from_millis(100);
 
-/// A peer that was asked and gives no sign of life for so long may have no packets lost any more while
-/// its connection still waits to send them again: a new connection is tried beside it.
+/// When a peer that was asked gives no sign of life for this time, a new connection to it is tried beside
+/// the old one: the link may be whole again while the old one still waits to repeat what was lost.
 pub const PEER_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The same at most. It doubles with each new connection that is made at once, as then the peer may just
