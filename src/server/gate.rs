@@ -180,6 +180,10 @@ impl Handler for Gate {
         Ok(self.accepted())
     }
 
+    fn is_node_address(&self, address: IpAddr) -> bool {
+        self.listed.contains(&address)
+    }
+
     fn admit_client(&self) -> Welcome {
         Ok(self.accepted())
     }

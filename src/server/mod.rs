@@ -23,6 +23,7 @@ mod gate;
 mod gathering;
 mod links;
 mod notices;
+mod open_files;
 mod programs;
 mod requests;
 mod status;
@@ -50,6 +51,7 @@ use formation::Roster;
 use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
+use open_files::OpenFiles;
 use syncer::Syncer;
 
 pub use error::ServerError;
@@ -148,6 +150,9 @@ impl Server {
         if !my_ip.is_loopback() {
             warn_of_exposure(&security);
         }
+        // Before anything is made in the data directory.
+        let files = OpenFiles::raise();
+        files.fit(node_ips.len(), settings)?;
         let State { me, roster, durable, storage } = open(&place, my_ip)?;
         let notices = Arc::new(Notices::default());
         // Once a cluster is formed its members are those of its data directories: a list that is
@@ -159,6 +164,9 @@ impl Server {
             }
             None => node_ips,
         };
+        let wanted_clients = settings.max_clients;
+        let settings = files.fit(node_ips.len(), settings)?;
+        files.tell(&settings, wanted_clients);
         let (sender, events) = bounded(EVENTS_QUEUED);
         let (asking, requests) = requests::requests(REQUESTS_QUEUED);
         let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), asking));

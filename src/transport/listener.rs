@@ -111,7 +111,11 @@ fn admit(
     from: IpAddr,
     arrival: Arrival,
 ) {
-    let Some(seat) = inbound.ungreeted.take(from) else {
+    let seat = inbound.ungreeted.take(from).or_else(|| {
+        let is_node = shared.handler.is_node_address(from);
+        is_node.then(|| inbound.ungreeted_nodes.take(from)).flatten()
+    });
+    let Some(seat) = seat else {
         let refusal = Refusal::new(
             Reason::TooManyConnections,
             "too many connections wait to be greeted: try again later",

@@ -7,7 +7,7 @@
 //! | post | writes the answers of a step of the node, as far as the clients' connections take them at once | stopping |
 //! | replies, one per client | writes answers that nobody else does, those that are ready in one system call | all are written and no more can come, or the connection ends |
 //! | peer, one per peer | connects, greets, writes what is queued, connects again | stopping |
-//! | watch, one per connection to a peer | reads the peer's signs of life | the connection ends |
+//! | watch, one per connection to a peer | reads the peer's signs of life; without any, makes a new connection beside the old one | the connection ends |
 //!
 //! A connection to a peer carries messages one way; the peer answers on the connection that it opened
 //! itself. So each direction has one reader, and one writer at a time, and a lost connection is the
@@ -28,6 +28,7 @@ mod backoff;
 mod checks;
 mod clients;
 mod desk;
+mod dial;
 mod frame;
 mod greeting;
 mod in_flight;
@@ -45,7 +46,7 @@ mod stream;
 mod tls;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
@@ -79,6 +80,12 @@ pub trait Handler: Send + Sync + 'static {
     /// Whether a peer that connected is let in.
     fn admit_peer(&self, hello: &PeerHello) -> Welcome;
 
+    /// Whether a node of the cluster is at this address. Connections from there get a seat when those
+    /// for connections that have not greeted are taken.
+    fn is_node_address(&self, _address: IpAddr) -> bool {
+        false
+    }
+
     /// What the node says of itself to a client that was let in.
     fn admit_client(&self) -> Welcome;
 
@@ -104,7 +111,8 @@ pub enum Event {
         /// What it sent.
         frame: PeerFrame,
     },
-    /// The node connected to a peer: frames given to its [`PeerSender`] are sent from now on.
+    /// The node connected to a peer: frames given to its [`PeerSender`] are sent from now on. It comes
+    /// again, without [`Event::Disconnected`], where a new connection takes the place of a silent one.
     Connected {
         /// The peer's address.
         address: SocketAddr,

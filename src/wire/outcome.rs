@@ -237,8 +237,11 @@ pub struct MemberStatus {
     pub node: NodeId,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Whether it was heard lately.
+    /// Whether it and the answering node heard each other lately.
     pub reachable: bool,
     /// The `complete` that it told last.
     pub complete: Slot,
+    /// Whether it hears the answering node, as it says; unknown where it is not heard itself, and where
+    /// the answering node is of an older release.
+    pub hears_this_node: Option<bool>,
 }

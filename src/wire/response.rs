@@ -150,6 +150,7 @@ fn status_to_proto(status: NodeStatus) -> proto::NodeStatus {
         address: member.address.to_string(),
         reachable: member.reachable,
         complete: member.complete.0,
+        hears_this_node: member.hears_this_node,
         ..Default::default()
     };
     proto::NodeStatus {
@@ -272,6 +273,7 @@ fn status_from(status: proto::NodeStatus) -> Result<NodeStatus, WireError> {
             address: fields::socket_address(&member.address, "members.address")?,
             reachable: member.reachable,
             complete: Slot(member.complete),
+            hears_this_node: member.hears_this_node,
         })
     };
     Ok(NodeStatus {

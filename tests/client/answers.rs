@@ -17,6 +17,7 @@ pub(crate) fn status<const N: usize>(nodes: [&Node; N]) -> NodeStatus {
         node: NodeId(u64::from(node.address.port())),
         address: node.address,
         reachable: true,
+        hears_this_node: Some(true),
         complete: Slot(3),
     };
     NodeStatus {

@@ -10,6 +10,10 @@ mod damage;
 #[path = "../fleet/mod.rs"]
 mod fleet;
 mod kills;
+#[path = "../torture/network.rs"]
+mod network;
+mod open_files;
+mod partitions;
 #[path = "../reference/mod.rs"]
 mod reference;
 mod startup;

@@ -147,6 +147,10 @@ pub(crate) fn status(status: &NodeStatus) -> String {
                 "complete",
                 &complete_of(member).map_or("null".to_owned(), |slot| slot.to_string()),
             )
+            .raw(
+                "hears_this_node",
+                &member.hears_this_node.map_or("null".to_owned(), |hears| hears.to_string()),
+            )
             .end()
     });
     let members = members.collect::<Vec<_>>().join(", ");

@@ -8,12 +8,13 @@ mod greetings;
 mod keyed;
 mod peers;
 mod stopping;
+mod stuck;
 mod tls;
 mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -43,6 +44,8 @@ struct Node {
     refuse_peers: Mutex<Option<Refusal>>,
     refuse_found: Mutex<Option<Refusal>>,
     peers_asked: AtomicUsize,
+    /// Whether connections come from the address of a node.
+    is_node_address: AtomicBool,
     /// Of who asked last.
     rights: Mutex<Option<Rights>>,
 }
@@ -58,6 +61,10 @@ impl Handler for Node {
             Some(refusal) => Err(refusal.clone()),
             None => self.admit_client(),
         }
+    }
+
+    fn is_node_address(&self, _: IpAddr) -> bool {
+        self.is_node_address.load(Ordering::SeqCst)
     }
 
     fn admit_client(&self) -> Welcome {
@@ -108,9 +115,11 @@ impl Running {
 fn settings() -> Settings {
     Settings {
         greeting_time: FOREVER,
+        least_greeting_time: FOREVER,
         frame_time: FOREVER,
         peer_idle_time: FOREVER,
         peer_silence_time: FOREVER,
+        peer_patience: FOREVER,
         write_time: FOREVER,
         connect_time: FOREVER,
         linger_time: FOREVER,
@@ -142,6 +151,7 @@ fn start_with(address: SocketAddr, id: u64, settings: Settings, security: Securi
         refuse_peers: Mutex::new(None),
         refuse_found: Mutex::new(None),
         peers_asked: AtomicUsize::new(0),
+        is_node_address: AtomicBool::new(false),
         rights: Mutex::new(None),
     });
     let handler: Arc<dyn Handler> = Arc::clone(&node) as Arc<dyn Handler>;

@@ -295,11 +295,13 @@ fn program_error() -> impl Strategy<Value = ProgramError> {
 }
 
 fn member() -> impl Strategy<Value = MemberStatus> {
-    (redirect(), any::<bool>(), slot_or_zero()).prop_map(|(at, reachable, complete)| MemberStatus {
+    let known = (any::<bool>(), slot_or_zero(), option::of(any::<bool>()));
+    (redirect(), known).prop_map(|(at, (reachable, complete, hears_this_node))| MemberStatus {
         node: at.leader,
         address: at.address,
         reachable,
         complete,
+        hears_this_node,
     })
 }
 
