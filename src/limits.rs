@@ -182,6 +182,14 @@ pub const KEEPALIVE_TIME: Duration = Duration::from_secs(1);
 /// packets were lost would wait as long again, and up to minutes, after the network is whole.
 pub const PEER_SILENCE_TIME: Duration = Duration::from_secs(4);
 
+/// The longest time between two frames to a client that waits for an answer, as long as the node makes
+/// progress: where no answer is due, an empty frame is.
+pub const CLIENT_KEEPALIVE_TIME: Duration = Duration::from_millis(250);
+
+/// A node whose consensus thread makes no progress for so long is as good as gone, and its clients get no
+/// more empty frames. It is above what a slow disk takes for a write.
+pub const PROGRESS_TIME: Duration = Duration::from_secs(3);
+
 /// To write what was coalesced. Who reads more slowly is cut off.
 pub const WRITE_TIME: Duration = Duration::from_secs(10);
 
@@ -296,6 +304,8 @@ const _: () = assert!(
     2 * (REFUSAL_WAIT.as_millis() + REFUSAL_STEP.as_millis()) <= CLIENT_SILENCE_TIME.as_millis()
 );
 const _: () = assert!(2 * CLIENT_SILENCE_TIME.as_millis() < DEFAULT_REQUEST_TIME.as_millis());
+// A slow node is not taken for a silent one, even where two of its empty frames come late.
+const _: () = assert!(3 * CLIENT_KEEPALIVE_TIME.as_millis() < CLIENT_SILENCE_TIME.as_millis());
 // That holds for the largest request, too.
 const _: () = assert!(
     MAX_REQUEST_FRAME_BYTES as u128 * 1000 / CLIENT_LEAST_BYTES_PER_SECOND as u128

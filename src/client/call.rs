@@ -205,8 +205,8 @@ impl Call {
                     }
                 }
             }
-            ClientOutcome::NodesUnreachable => {
-                self.pause(Cause::NodesUnreachable { node });
+            ClientOutcome::NodesUnreachable(shortage) => {
+                self.pause(Cause::NodesUnreachable { node, shortage });
                 Verdict::Leave
             }
             ClientOutcome::Closing { .. } => {

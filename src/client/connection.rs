@@ -24,11 +24,11 @@ use crate::limits::{
     MOST_CLIENT_TIMEOUT, WRITE_TIME,
 };
 use crate::transport::{
-    FrameError, FrameReader, GreetError, Patience, Stream, greet, write_frames_until,
+    FrameError, FrameReader, GreetError, Patience, Stream, greet_with, write_frames_until,
 };
 use crate::wire::{
-    Accepted, ClientOutcome, ClientRequest, ClientResponse, RequestBody, Role, decode_response,
-    encode_request,
+    Accepted, ClientOutcome, ClientRequest, ClientResponse, Greeting, KEEPALIVE_MINOR_VERSION,
+    RequestBody, Role, decode_response, encode_request,
 };
 
 /// A connection to one node. Clones are the same connection; it is closed with the last of them and
@@ -149,10 +149,12 @@ impl Connection {
         let unreachable = |why: String| Cause::Unreachable { node: address, why };
         let stream = credentials.connect(address, left())?;
         let role = Role::Client { token: credentials.token.clone() };
-        let (reader, accepted) = greet(&stream, &role, left()).map_err(|error| match error {
-            GreetError::Refused(refusal) => Cause::Refused { node: address, refusal },
-            other => unreachable(other.to_string()),
-        })?;
+        let greeting = Greeting { role, minor_version: KEEPALIVE_MINOR_VERSION };
+        let (reader, accepted) =
+            greet_with(&stream, &greeting, left()).map_err(|error| match error {
+                GreetError::Refused(refusal) => Cause::Refused { node: address, refusal },
+                other => unreachable(other.to_string()),
+            })?;
         // A node that takes nothing for so long is as silent as one that says nothing.
         stream.set_write_timeout(CLIENT_SILENCE_TIME).map_err(|e| unreachable(e.to_string()))?;
         Ok(Connection(Arc::new(Link {
@@ -390,6 +392,8 @@ impl Link {
         let mut came = Vec::new();
         loop {
             match reader.read(MAX_RESPONSE_FRAME_BYTES, patience) {
+                // A sign of life.
+                Ok([]) => {}
                 Ok(bytes) => match decode_response(bytes) {
                     Ok(response) => came.push(response),
                     Err(error) => return (came, Some(self.lost_because(error))),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::lpaxos::Position;
-use crate::wire::{Certainty, ProgramError, Reason, Redirect, Refusal, WireError};
+use crate::wire::{Certainty, ProgramError, Reason, Redirect, Refusal, Shortage, WireError};
 
 /// Why a call gave no result. The variants say what became of the transaction.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,6 +137,8 @@ pub enum Cause {
     NodesUnreachable {
         /// The node.
         node: SocketAddr,
+        /// What it said of the nodes that it lacks.
+        shortage: Shortage,
     },
     /// The node led when it was asked, and does not any more.
     LostLeadership {
@@ -214,9 +216,7 @@ impl fmt::Display for Cause {
             Cause::Redirected { node, to } => {
                 write!(f, "{node} does not lead; node {} at {} does", to.leader, to.address)
             }
-            Cause::NodesUnreachable { node } => {
-                write!(f, "{node} cannot reach a majority of the cluster")
-            }
+            Cause::NodesUnreachable { node, shortage } => write!(f, "{node} {shortage}"),
             Cause::LostLeadership { node, leader: Some(to) } => {
                 write!(f, "{node} lost the leadership to node {} at {}", to.leader, to.address)
             }

@@ -3,7 +3,7 @@
 use crate::kv::Outcome;
 use crate::lang::Failure;
 use crate::lpaxos::{Answer, NodeId};
-use crate::wire::{ClientOutcome, ProgramError, Redirect};
+use crate::wire::{ClientOutcome, ProgramError, Redirect, Shortage};
 
 /// The answer for the client; `locate` gives the address of a node.
 pub(super) fn client_outcome(
@@ -14,9 +14,9 @@ pub(super) fn client_outcome(
         Answer::Done(outcome) => ran(outcome),
         Answer::Redirect(leader) => match locate(leader) {
             Some(redirect) => ClientOutcome::RedirectTo(redirect),
-            None => ClientOutcome::NodesUnreachable,
+            None => ClientOutcome::NodesUnreachable(Shortage::default()),
         },
-        Answer::Unreachable => ClientOutcome::NodesUnreachable,
+        Answer::Unreachable => ClientOutcome::NodesUnreachable(Shortage::default()),
         Answer::LostLeadership { leader, may_have_run } => ClientOutcome::LostLeadership {
             leader: leader.and_then(locate),
             could_handle: may_have_run,

@@ -32,7 +32,7 @@ use crate::limits::REQUESTS_CROWDED;
 use crate::lpaxos::{Answer, Config, Durable, NodeId, Output, Ready, Request, Ticket};
 use crate::storage::{Storage, Unsynced};
 use crate::transport::{self, Answers, Reply};
-use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect};
+use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect, Shortage};
 
 /// Events taken before the core is asked for its output, at most: a bound on how long the first of
 /// them waits.
@@ -165,6 +165,7 @@ impl Consensus {
     fn serve(&mut self) -> Result<(), ServerError> {
         self.try_form()?;
         while !self.stop.load(Ordering::Acquire) {
+            self.gate.note_progress();
             let first = self.next_event();
             self.take_events(first)?;
             // One look at the clock is for all of them.
@@ -291,7 +292,10 @@ impl Consensus {
         let now_ms = self.clock.ms_at(now);
         match &mut self.phase {
             _ if left.is_zero() => reply.send(ClientOutcome::Timeout { could_handle: false }),
-            Phase::Forming(_) => reply.send(ClientOutcome::NodesUnreachable),
+            Phase::Forming(_) => reply.send(ClientOutcome::NodesUnreachable(Shortage {
+                is_forming: true,
+                ..Shortage::default()
+            })),
             Phase::Member(member) => {
                 self.next_ticket += 1;
                 let ticket = Ticket(self.next_ticket);
@@ -322,6 +326,7 @@ impl Consensus {
     /// due: many heavy programs must not keep the node from hearing and being heard.
     fn do_output(&mut self) -> Result<(), ServerError> {
         loop {
+            self.gate.note_progress();
             let Phase::Member(member) = &mut self.phase else { return Ok(()) };
             let output = member.output(Instant::now(), self.requests.len());
             if output.is_empty() {

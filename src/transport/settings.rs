@@ -23,6 +23,10 @@ pub struct Settings {
     pub keepalive_time: Duration,
     /// [`limits::PEER_SILENCE_TIME`]
     pub peer_silence_time: Duration,
+    /// [`limits::CLIENT_KEEPALIVE_TIME`]
+    pub client_keepalive_time: Duration,
+    /// [`limits::PROGRESS_TIME`]
+    pub progress_time: Duration,
     /// [`limits::WRITE_TIME`]
     pub write_time: Duration,
     /// [`limits::CONNECT_TIME`]
@@ -65,6 +69,8 @@ impl Default for Settings {
             peer_idle_time: limits::PEER_IDLE_TIME,
             keepalive_time: limits::KEEPALIVE_TIME,
             peer_silence_time: limits::PEER_SILENCE_TIME,
+            client_keepalive_time: limits::CLIENT_KEEPALIVE_TIME,
+            progress_time: limits::PROGRESS_TIME,
             write_time: limits::WRITE_TIME,
             connect_time: limits::CONNECT_TIME,
             least_backoff: limits::LEAST_BACKOFF,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lattistore::client::{Cause, ClientOutcome, Error};
+use lattistore::client::{Cause, ClientOutcome, Error, Shortage};
 use lattistore::wire::{Reason, Refusal};
 
 use crate::fake::{LONG, Node, client, client_with_time, execute, result, returned};
@@ -137,7 +137,7 @@ fn nodes_without_a_majority_are_left_for_others() {
     let call = execute(&client([&one, &other]));
     let mut seat = one.accept();
     let id = seat.request().id;
-    seat.answer(id, ClientOutcome::NodesUnreachable);
+    seat.answer(id, ClientOutcome::NodesUnreachable(Shortage::default()));
     let mut seat = other.accept();
     seat.open_session(7, 8);
     let (id, _) = seat.transaction();

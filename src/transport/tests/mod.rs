@@ -5,6 +5,7 @@
 mod authority;
 mod clients;
 mod greetings;
+mod keepalive;
 mod keyed;
 mod peers;
 mod stopping;
@@ -13,7 +14,7 @@ mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -45,6 +46,10 @@ struct Node {
     peers_asked: AtomicUsize,
     /// Of who asked last.
     rights: Mutex<Option<Rights>>,
+    /// Whether the node makes no progress.
+    is_stuck: AtomicBool,
+    /// How often it was asked for its progress.
+    looks: AtomicU64,
 }
 
 impl Handler for Node {
@@ -72,6 +77,11 @@ impl Handler for Node {
         assert_ne!(request.timeout_ms, PANIC_MS, "asked to panic");
         *self.rights.lock() = Some(rights);
         self.requests.send((request, reply)).expect("the test goes on");
+    }
+
+    fn progress(&self) -> u64 {
+        let looks = self.looks.fetch_add(1, Ordering::SeqCst);
+        if self.is_stuck.load(Ordering::SeqCst) { 0 } else { looks + 1 }
     }
 }
 
@@ -143,6 +153,8 @@ fn start_with(address: SocketAddr, id: u64, settings: Settings, security: Securi
         refuse_found: Mutex::new(None),
         peers_asked: AtomicUsize::new(0),
         rights: Mutex::new(None),
+        is_stuck: AtomicBool::new(false),
+        looks: AtomicU64::new(0),
     });
     let handler: Arc<dyn Handler> = Arc::clone(&node) as Arc<dyn Handler>;
     let transport =
