@@ -47,6 +47,21 @@ use crate::wire::{
 #[derive(Clone, Debug)]
 pub struct Connection(Arc<Link>);
 
+/// Why there is no connection to a node.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) cause: Cause,
+    /// Whether nothing listens there.
+    pub(super) is_refused: bool,
+}
+
+impl Failure {
+    /// Of a node that is there, or may be.
+    pub(super) fn of(cause: Cause) -> Failure {
+        Failure { cause, is_refused: false }
+    }
+}
+
 /// A request that was sent, and the way to its answer. Dropping it forgets the answer.
 #[derive(Debug)]
 pub struct Ticket {
@@ -134,6 +149,15 @@ impl Connection {
         time: Duration,
         credentials: &Credentials,
     ) -> Result<Connection, Cause> {
+        Connection::open(address, time, credentials).map_err(|failure| failure.cause)
+    }
+
+    /// The same, telling whether nothing listens there.
+    pub(super) fn open(
+        address: SocketAddr,
+        time: Duration,
+        credentials: &Credentials,
+    ) -> Result<Connection, Failure> {
         Connection::connect_in_turns(address, time, credentials, CLIENT_WRITE_TURN)
     }
 
@@ -143,16 +167,18 @@ impl Connection {
         time: Duration,
         credentials: &Credentials,
         turn: Duration,
-    ) -> Result<Connection, Cause> {
+    ) -> Result<Connection, Failure> {
         let until = Instant::now() + time.min(CONNECT_TIME);
         let left = || until.saturating_duration_since(Instant::now());
-        let unreachable = |why: String| Cause::Unreachable { node: address, why };
-        let stream = credentials.connect(address, left())?;
+        let unreachable = |why: String| Failure::of(Cause::Unreachable { node: address, why });
+        let stream = credentials.open(address, left())?;
         let role = Role::Client { token: credentials.token.clone() };
         let greeting = Greeting { role, minor_version: KEEPALIVE_MINOR_VERSION };
         let (reader, accepted) =
             greet_with(&stream, &greeting, left()).map_err(|error| match error {
-                GreetError::Refused(refusal) => Cause::Refused { node: address, refusal },
+                GreetError::Refused(refusal) => {
+                    Failure::of(Cause::Refused { node: address, refusal })
+                }
                 other => unreachable(other.to_string()),
             })?;
         // A node that takes nothing for so long is as silent as one that says nothing.
@@ -207,7 +233,7 @@ impl Connection {
     pub fn ask(&self, body: RequestBody, time: Duration) -> Result<ClientOutcome, Cause> {
         let until = Instant::now() + time;
         let answer = self.send(body, time)?.wait(until)?;
-        answer.ok_or(Cause::NoAnswer { node: self.address() })
+        answer.ok_or(Cause::NoAnswer { node: self.address(), others: Vec::new() })
     }
 
     /// Whether the connection ended, as far as is known.

@@ -93,6 +93,16 @@ pub enum Certainty {
     MayHaveRun,
 }
 
+impl fmt::Display for Certainty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Certainty::DidNotRun => "did not run",
+            Certainty::Ran => "ran",
+            Certainty::MayHaveRun => "may have run",
+        })
+    }
+}
+
 /// What an answer takes besides the keys, values and texts in it, about.
 const OUTCOME_BYTES: usize = 128;
 
@@ -195,6 +205,18 @@ pub struct ProgramError {
     pub column: u32,
     /// What was found and what was expected.
     pub message: String,
+}
+
+impl fmt::Display for Redirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {} at {}", self.leader, self.address)
+    }
+}
+
+impl fmt::Display for ProgramError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
+    }
 }
 
 /// How a node is.

@@ -70,17 +70,23 @@ fn without_follow_every_outcome_is_reported_as_it_is() {
         message: String::new(),
     };
     for (outcome, error) in [
-        (ClientOutcome::RedirectTo(there), did_not_run(Cause::Redirected { node: at, to: there })),
+        (
+            ClientOutcome::RedirectTo(there),
+            did_not_run(Cause::Redirected { node: at, to: there, why: None }),
+        ),
         (
             ClientOutcome::NodesUnreachable(shortage.clone()),
             did_not_run(Cause::NodesUnreachable { node: at, shortage }),
         ),
         (ClientOutcome::TooManyRequests, did_not_run(Cause::TooManyRequests { node: at })),
         (ClientOutcome::Closing { could_handle: false }, did_not_run(Cause::Closing { node: at })),
-        (ClientOutcome::Timeout { could_handle: true }, may_have_run(Cause::Timeout { node: at })),
+        (
+            ClientOutcome::Timeout { could_handle: true },
+            may_have_run(Cause::Timeout { node: at, others: Vec::new() }),
+        ),
         (
             ClientOutcome::LostLeadership { leader: Some(there), could_handle: true },
-            may_have_run(Cause::LostLeadership { node: at, leader: Some(there) }),
+            may_have_run(Cause::LostLeadership { node: at, leader: Some(there), why: None }),
         ),
     ] {
         let client = lattistore::Client::builder().address(at).follow(false).build();
