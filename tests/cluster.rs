@@ -81,7 +81,9 @@ fn before_the_cluster_is_formed_nothing_runs() {
     let (one, two) = (start(all[0]), start(all[1]));
     let hasty = Client::builder().address(SocketAddr::new(all[0], PORT)).follow(false).build();
     let error = hasty.put("a", "AAA").unwrap_err();
-    assert!(matches!(error.cause(), Some(Cause::NodesUnreachable { .. })), "{error}");
+    let Some(Cause::NodesUnreachable { shortage, .. }) = error.cause() else { panic!("{error}") };
+    assert!(shortage.is_forming && shortage.waiting_for.contains(&all[2]), "{error}");
+    assert!(error.to_string().contains(&format!("waits for {}", all[2])), "{error}");
     assert_eq!(error.certainty(), Certainty::DidNotRun);
     let three = start(all[2]);
     client_of(&all).put("a", "AAA").unwrap();
@@ -282,6 +284,34 @@ fn a_node_listed_on_one_side_only_is_told_so() {
     assert!(error.to_string().contains("the node lists differ"), "{error}");
     client_of(&all[..1]).put("a", "2").unwrap();
     alone.stop().unwrap();
+}
+
+#[test]
+fn a_member_goes_by_the_members_it_knows_whatever_the_list_says() {
+    let mut cluster = Cluster::durable(3);
+    cluster.client().put("a", "1").unwrap();
+    let [one, other]: [usize; 2] = cluster.followers().try_into().unwrap();
+    let mistyped = addresses(1)[0];
+    for (listed, said) in [
+        (vec![cluster.addresses[one]], "is a member and not listed"),
+        (vec![cluster.addresses[one], mistyped], "is listed and no member"),
+    ] {
+        cluster.stop(one);
+        let mut options = cluster.options(one);
+        options.node_ips = listed.into_iter().collect();
+        cluster.start_with(one, options);
+        // Without `other` the restarted node's votes are needed.
+        cluster.stop(other);
+        cluster.client().put("a", said).unwrap();
+        let status = cluster.status(one).unwrap();
+        let notice = status.notices.iter().find(|notice| notice.kind == "node-list").unwrap();
+        assert!(notice.message.contains(said), "{}", notice.message);
+        cluster.start(other);
+        eventually("the stopped node to come back", || {
+            let status = cluster.status(other)?;
+            (status.leader.is_some() && status.notices.is_empty()).then_some(())
+        });
+    }
 }
 
 #[test]

@@ -59,8 +59,8 @@ pub use crate::lpaxos::{Ballot, NodeId, Position, Slot};
 pub use crate::security::{ClientTls, SecurityError, Token};
 pub use crate::transport::Stream;
 pub use crate::wire::{
-    Accepted, Certainty, ClientOutcome, MemberStatus, NodeStatus, ProgramError, Reason, Redirect,
-    Refusal, RequestBody, Shortage, Sizes, WireError,
+    Accepted, Certainty, ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Reason,
+    Redirect, Refusal, RequestBody, Severity, Shortage, Sizes, WireError,
 };
 pub use builder::Builder;
 pub use connection::{Connection, Ticket};

@@ -24,6 +24,7 @@ use super::error::ServerError;
 use super::formation::{Formation, Roster};
 use super::gate::{Event, Gate};
 use super::links::Links;
+use super::notices::Notices;
 use super::requests::{Asked, Requests};
 use super::status;
 use super::syncer::Syncer;
@@ -59,6 +60,7 @@ pub(super) struct Consensus {
     /// Before the storage, as it ends first.
     syncer: Syncer,
     storage: Box<dyn Storage>,
+    notices: Arc<Notices>,
     events: Receiver<Event>,
     requests: Requests,
     stop: Arc<AtomicBool>,
@@ -80,6 +82,7 @@ pub(super) struct Start {
     pub(super) links: Links,
     pub(super) syncer: Syncer,
     pub(super) storage: Box<dyn Storage>,
+    pub(super) notices: Arc<Notices>,
     pub(super) durable: Durable<Key, Value>,
     /// The roster of the cluster that the node belongs to already.
     pub(super) roster: Option<Roster>,
@@ -102,6 +105,7 @@ impl Consensus {
             links,
             syncer,
             storage,
+            notices,
             durable,
             roster,
             events,
@@ -117,6 +121,7 @@ impl Consensus {
             links,
             syncer,
             storage,
+            notices,
             events,
             requests,
             stop,
@@ -292,10 +297,9 @@ impl Consensus {
         let now_ms = self.clock.ms_at(now);
         match &mut self.phase {
             _ if left.is_zero() => reply.send(ClientOutcome::Timeout { could_handle: false }),
-            Phase::Forming(_) => reply.send(ClientOutcome::NodesUnreachable(Shortage {
-                is_forming: true,
-                ..Shortage::default()
-            })),
+            Phase::Forming(forming) => {
+                reply.send(ClientOutcome::NodesUnreachable(forming.shortage()));
+            }
             Phase::Member(member) => {
                 self.next_ticket += 1;
                 let ticket = Ticket(self.next_ticket);
@@ -313,6 +317,7 @@ impl Consensus {
             Phase::Forming(_) if now >= self.next_introduction => {
                 self.next_introduction = now + INTRODUCTION_PERIOD;
                 self.introduce();
+                self.note_forming();
             }
             Phase::Forming(_) => {}
             Phase::Member(member) => {
@@ -337,7 +342,7 @@ impl Consensus {
             let only_early = answers.is_empty() && records.is_empty() && late.is_empty();
             self.links.send(&early);
             let locate = |node| member.cluster.locate(node, self.links.port());
-            give(&mut self.replies, answers, locate);
+            give(&mut self.replies, answers, locate, || member.shortage());
             if !records.is_empty() {
                 match self.storage.begin(&records)? {
                     // Where much waits to be maintained, that needs a moment without a write.
@@ -379,13 +384,15 @@ impl Consensus {
     fn status(&self, memory_bytes: u64) -> NodeStatus {
         let uptime_ms = self.clock.uptime_ms();
         let sizes = status::sizes(memory_bytes, &self.storage.status());
+        let notices = self.notices.all();
         match &self.phase {
             Phase::Forming(forming) => {
-                status::of_forming(self.me, &forming.durable, sizes, uptime_ms)
+                status::of_forming(self.me, &forming.durable, sizes, uptime_ms, notices)
             }
             Phase::Member(member) => {
                 let port = self.links.port();
-                status::of_member(self.me, &member.node, &member.cluster, port, sizes, uptime_ms)
+                let Member { node, cluster, .. } = &**member;
+                status::of_member(self.me, node, cluster, port, sizes, uptime_ms, notices)
             }
         }
     }
@@ -422,11 +429,12 @@ fn give(
     replies: &mut HashMap<Ticket, Reply>,
     answers: Vec<(Ticket, Answer<kv::Outcome>)>,
     locate: impl Fn(NodeId) -> Option<Redirect>,
+    shortage: impl Fn() -> Shortage,
 ) {
     let mut given = Answers::default();
     for (ticket, answer) in answers {
         if let Some(reply) = replies.remove(&ticket) {
-            given.give(reply, client_outcome(answer, &locate));
+            given.give(reply, client_outcome(answer, &locate, &shortage));
         }
     }
 }

@@ -39,7 +39,8 @@ pub use hello::{
     encode_hello, encode_welcome,
 };
 pub use outcome::{
-    Certainty, ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect, Shortage, Sizes,
+    Certainty, ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Redirect, Severity,
+    Shortage, Sizes,
 };
 pub use peer::{Introduction, PeerFrame, encode_introduction, encode_peer};
 pub use peer_decode::decode_peer;
