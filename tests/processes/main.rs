@@ -12,6 +12,7 @@ mod fleet;
 mod kills;
 #[path = "../reference/mod.rs"]
 mod reference;
+mod silence;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;
