@@ -226,9 +226,11 @@ impl Core {
             Verdict::Done(_) | Verdict::Again => {}
             Verdict::Leave => self.route.leave(connection),
             Verdict::Follow(to) => {
-                if let Some(cause) = self.route.redirect(connection, to.address)
-                    && call.redirected_in_vain(cause)
-                {
+                let Some(cause) = self.route.redirect(connection, to.address) else { return None };
+                if cause.is_final() {
+                    return Some(Err(call.fail(cause)));
+                }
+                if call.redirected_in_vain(cause) {
                     self.route.leave(connection);
                 }
             }

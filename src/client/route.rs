@@ -225,7 +225,12 @@ impl Route {
         }
         state.know(leader);
         let now = Instant::now();
-        let trouble = state.troubles.get(&leader).map(|trouble| trouble.cause.clone());
+        // What ends a call is found out anew: the node may let the client in by now.
+        let counts = |trouble: &&Trouble| {
+            !trouble.cause.is_final() || now - trouble.since < CLIENT_HEAD_START
+        };
+        let trouble = state.troubles.get(&leader).filter(counts);
+        let trouble = trouble.map(|trouble| trouble.cause.clone());
         let is_new = state.wanted.as_ref().is_none_or(|wanted| wanted.address != leader);
         if is_new || trouble.is_some() {
             let until = if trouble.is_some() { now } else { now + CLIENT_HEAD_START };

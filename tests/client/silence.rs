@@ -148,6 +148,24 @@ fn why_the_leader_cannot_be_used_is_told() {
 }
 
 #[test]
+fn a_leader_that_does_not_trust_the_client_ends_the_call() {
+    let (leader, follower) = (Node::start(), Node::start());
+    let there = leader.redirect_here();
+    let client = client_with_time([&follower], Duration::from_secs(24 * 3600));
+    follower.serve(move |_| Some(ClientOutcome::RedirectTo(there)));
+    let refusal = Refusal::new(Reason::NotAuthorized, "another token");
+    let told = refusal.clone();
+    std::thread::spawn(move || {
+        loop {
+            leader.refuse(refusal.clone());
+        }
+    });
+    let cause = Cause::Refused { node: there.address, refusal: told };
+    let error = Error::DidNotRun { cause };
+    assert_eq!(client.execute("put \"a\" \"b\";", NO_PARAMS).expect_err("refused"), error);
+}
+
+#[test]
 fn an_error_without_an_answer_names_what_is_known_of_the_others() {
     let (node, other) = (Node::start(), Node::start());
     let client = hasty([node.address]);
