@@ -211,6 +211,14 @@ pub const MOST_PEER_PATIENCE: Duration = Duration::from_millis(900);
 /// A peer that gives no sign of life for so long, and cannot be connected to anew, counts as gone.
 pub const PEER_SILENCE_TIME: Duration = Duration::from_secs(4);
 
+/// The longest time between two frames to a client that waits for an answer, as long as the node makes
+/// progress: where no answer is due, an empty frame is.
+pub const CLIENT_KEEPALIVE_TIME: Duration = Duration::from_millis(250);
+
+/// A node whose consensus thread makes no progress for so long is as good as gone, and its clients get no
+/// more empty frames. It is above what a slow disk takes for a write.
+pub const PROGRESS_TIME: Duration = Duration::from_secs(3);
+
 /// To write what was coalesced. Who reads more slowly is cut off.
 pub const WRITE_TIME: Duration = Duration::from_secs(10);
 
@@ -269,6 +277,27 @@ pub const CLIENT_LOOK_TIME: Duration = Duration::from_millis(1);
 /// A client waits in steps of this while it reads, so that one timeout of the socket serves all
 /// deadlines but the last moments of each.
 pub const CLIENT_READ_STEP: Duration = Duration::from_millis(250);
+
+/// Attempts to connect that a client has under way at once, each on a short thread.
+pub const MAX_CLIENT_ATTEMPTS: usize = 3;
+
+/// A client tries the next address when the one before has not let it in for so long, and waits for a
+/// leader that it is sent to for so long. It is above the time of a connection on a busy network.
+pub const CLIENT_HEAD_START: Duration = Duration::from_millis(100);
+
+/// A call that waits for so long asks the node how it is, and a client does so no more often: then an
+/// error can tell which other nodes that one does not hear.
+pub const CLIENT_INQUIRY_TIME: Duration = Duration::from_millis(500);
+
+/// What was wrong with other nodes is told in an error if it was learned no longer ago.
+pub const CLIENT_KNOWLEDGE_TIME: Duration = Duration::from_secs(10);
+
+/// A client that does not wait for nodes to be started gives up when all known addresses have refused so
+/// often.
+pub const CLIENT_FIRST_TRIES: u32 = 3;
+
+/// Between two of these tries.
+pub const CLIENT_FIRST_TRY_SPACE: Duration = Duration::from_millis(250);
 
 /// Between two tries of a client, at first; it doubles with each.
 pub const CLIENT_LEAST_BACKOFF: Duration = Duration::from_millis(5);
@@ -336,11 +365,15 @@ const _: () = assert!(CLIENT_SEAT_TIME.as_millis() < CLIENT_IDLE_TIME.as_millis(
 const _: () = assert!(DEFAULT_REQUEST_TIME.as_millis() <= MAX_REQUEST_TIME.as_millis());
 // A client can use its whole window on one connection.
 const _: () = assert!(CLIENT_WINDOW as usize <= MAX_PIPELINED);
+// A client that is told to be less patient still tries another address before that.
+const _: () = assert!(CLIENT_HEAD_START.as_millis() < CLIENT_SILENCE_TIME.as_millis());
 // A refusal that waits for its turn is not taken for silence.
 const _: () = assert!(
     2 * (REFUSAL_WAIT.as_millis() + REFUSAL_STEP.as_millis()) <= CLIENT_SILENCE_TIME.as_millis()
 );
 const _: () = assert!(2 * CLIENT_SILENCE_TIME.as_millis() < DEFAULT_REQUEST_TIME.as_millis());
+// A slow node is not taken for a silent one, even where two of its empty frames come late.
+const _: () = assert!(3 * CLIENT_KEEPALIVE_TIME.as_millis() < CLIENT_SILENCE_TIME.as_millis());
 // That holds for the largest request, too.
 const _: () = assert!(
     MAX_REQUEST_FRAME_BYTES as u128 * 1000 / CLIENT_LEAST_BYTES_PER_SECOND as u128

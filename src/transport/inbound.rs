@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::clients::Client;
 use super::frame::{EMPTY_FRAME, FrameError, FrameReader, write_frames};
 use super::in_flight::Meter;
+use super::keepalive::Keepalive;
 use super::post::Post;
 use super::seats::{ClientSeats, SharedSeat, SharedSeats};
 use super::settings::Settings;
@@ -20,7 +21,10 @@ use super::stream::Stream;
 use super::{Event, checks, clients, greeting, keyed};
 use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
 use crate::lpaxos::NodeId;
-use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer, encode_welcome};
+use crate::wire::{
+    Greeting, KEEPALIVE_MINOR_VERSION, PeerHello, Reason, Refusal, Role, Welcome, decode_peer,
+    encode_welcome,
+};
 
 /// The place of a connection among all in the order in which they were accepted. Their threads may
 /// run in another order, for instance after a pause of the process.
@@ -46,6 +50,7 @@ pub(super) struct Inbound {
     /// Bytes of large requests that are coming.
     coming: Arc<Meter>,
     post: Post,
+    keepalive: Arc<Keepalive>,
     /// The connection of each peer. A peer has one: when it opens another, the first is dead.
     peers: Mutex<HashMap<NodeId, PeerSeat>>,
 }
@@ -59,7 +64,7 @@ struct PeerSeat {
 }
 
 impl Inbound {
-    pub(super) fn new(settings: &Settings, post: Post) -> Inbound {
+    pub(super) fn new(settings: &Settings, post: Post, keepalive: Arc<Keepalive>) -> Inbound {
         Inbound {
             ungreeted: SharedSeats::new(settings.max_ungreeted, settings.max_ungreeted_per_address),
             ungreeted_nodes: SharedSeats::new(MAX_NODES, 1),
@@ -67,6 +72,7 @@ impl Inbound {
             in_flight: Meter::new(settings.max_in_flight_bytes),
             coming: Meter::new(settings.max_coming_bytes),
             post,
+            keepalive,
             peers: Mutex::new(HashMap::new()),
         }
     }
@@ -135,8 +141,8 @@ fn hear(
     until: Instant,
 ) -> Result<(), Refusal> {
     let mut reader = FrameReader::new(stream.clone());
-    let role = match greeting::read_hello(&mut reader, until) {
-        Ok(role) => role?,
+    let Greeting { role, minor_version } = match greeting::read_hello(&mut reader, until) {
+        Ok(greeting) => greeting?,
         Err(error) => {
             debug!("a connection ended before its greeting: {error}");
             return Ok(());
@@ -149,8 +155,9 @@ fn hear(
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
                 newcomer.ungreeted = None;
-                let Inbound { in_flight, coming, post, .. } = inbound;
-                let client = Client { rights, seat, in_flight, coming, post };
+                let Inbound { in_flight, coming, post, keepalive, .. } = inbound;
+                let keepalive = (minor_version >= KEEPALIVE_MINOR_VERSION).then_some(keepalive);
+                let client = Client { rights, seat, in_flight, coming, post, keepalive };
                 clients::serve(shared, stream, reader, &client);
             }
         }

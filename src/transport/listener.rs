@@ -11,6 +11,7 @@ use log::{debug, warn};
 
 use super::greeting;
 use super::inbound::{self, Arrival, Inbound, Newcomer};
+use super::keepalive::Keepalive;
 use super::post::Post;
 use super::shared::Shared;
 use super::stream::Stream;
@@ -35,12 +36,13 @@ impl Listener {
         shared: &Arc<Shared>,
         address: SocketAddr,
         post: Post,
+        keepalive: Arc<Keepalive>,
     ) -> io::Result<Listener> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let (ending, ended) = bounded(0);
         shared.spawn("listener", move |shared| {
-            accept(shared, &listener, post);
+            accept(shared, &listener, post, keepalive);
             drop(ending);
         })?;
         Ok(Listener { address, ended })
@@ -69,8 +71,8 @@ impl Listener {
     }
 }
 
-fn accept(shared: &Arc<Shared>, listener: &TcpListener, post: Post) {
-    let inbound = Arc::new(Inbound::new(&shared.settings, post));
+fn accept(shared: &Arc<Shared>, listener: &TcpListener, post: Post, keepalive: Arc<Keepalive>) {
+    let inbound = Arc::new(Inbound::new(&shared.settings, post, keepalive));
     let mut failing = false;
     let mut arrivals = 0;
     loop {

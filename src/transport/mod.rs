@@ -6,6 +6,7 @@
 //! | inbound, one per connection | reads the greeting; then a peer's messages, which become events, or a client's requests, which go to the [`Handler`] | the connection ends |
 //! | post | writes the answers of a step of the node, as far as the clients' connections take them at once | stopping |
 //! | replies, one per client | writes answers that nobody else does, those that are ready in one system call | all are written and no more can come, or the connection ends |
+//! | keepalive | sends signs of life to clients that wait | stopping |
 //! | peer, one per peer | connects, greets, writes what is queued, connects again | stopping |
 //! | watch, one per connection to a peer | reads the peer's signs of life; without any, makes a new connection beside the old one | the connection ends |
 //!
@@ -33,6 +34,7 @@ mod frame;
 mod greeting;
 mod in_flight;
 mod inbound;
+mod keepalive;
 mod keyed;
 mod listener;
 mod pace;
@@ -60,11 +62,12 @@ pub(crate) use backoff::Backoff;
 pub use frame::{
     FrameError, FrameReader, Patience, Sink, Source, write_frames, write_frames_until,
 };
-pub use greeting::{GreetError, greet};
+pub use greeting::{GreetError, greet, greet_with};
 pub use peers::PeerSender;
 pub use settings::Settings;
 pub use stream::Stream;
 
+use keepalive::Keepalive;
 use listener::Listener;
 use post::Post;
 use shared::Shared;
@@ -99,6 +102,10 @@ pub trait Handler: Send + Sync + 'static {
     /// costs only that client time; it must not wait for the node. The answer goes to `reply`, at
     /// once or later.
     fn request(&self, rights: Rights, request: ClientRequest, reply: Reply);
+
+    /// A count that changes as long as the node makes progress with requests; it does not wait for
+    /// the node. While it stands still, clients that wait get no signs of life.
+    fn progress(&self) -> u64;
 }
 
 /// What the transport tells the node, in the order in which it came on each connection.
@@ -165,8 +172,11 @@ impl Transport {
         events: Sender<E>,
     ) -> io::Result<Transport> {
         let shared = Shared::new(settings, security, handler, events);
-        let post = Post::start(&shared)?;
-        let listener = Listener::start(&shared, address, post).inspect_err(|_| {
+        let begin = || {
+            let (post, keepalive) = (Post::start(&shared)?, Keepalive::start(&shared)?);
+            Listener::start(&shared, address, post, keepalive)
+        };
+        let listener = begin().inspect_err(|_| {
             shared.stop();
             shared.join();
         })?;

@@ -31,6 +31,10 @@ pub struct Settings {
     pub most_peer_patience: Duration,
     /// [`limits::PEER_SILENCE_TIME`]
     pub peer_silence_time: Duration,
+    /// [`limits::CLIENT_KEEPALIVE_TIME`]
+    pub client_keepalive_time: Duration,
+    /// [`limits::PROGRESS_TIME`]
+    pub progress_time: Duration,
     /// [`limits::WRITE_TIME`]
     pub write_time: Duration,
     /// [`limits::CONNECT_TIME`]
@@ -79,6 +83,8 @@ impl Default for Settings {
             peer_patience: limits::PEER_PATIENCE,
             most_peer_patience: limits::MOST_PEER_PATIENCE,
             peer_silence_time: limits::PEER_SILENCE_TIME,
+            client_keepalive_time: limits::CLIENT_KEEPALIVE_TIME,
+            progress_time: limits::PROGRESS_TIME,
             write_time: limits::WRITE_TIME,
             connect_time: limits::CONNECT_TIME,
             try_space: limits::TRY_SPACE,

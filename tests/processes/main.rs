@@ -16,6 +16,7 @@ mod open_files;
 mod partitions;
 #[path = "../reference/mod.rs"]
 mod reference;
+mod silence;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,6 +5,7 @@
 mod authority;
 mod clients;
 mod greetings;
+mod keepalive;
 mod keyed;
 mod peers;
 mod stopping;
@@ -14,7 +15,7 @@ mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -48,6 +49,10 @@ struct Node {
     is_node_address: AtomicBool,
     /// Of who asked last.
     rights: Mutex<Option<Rights>>,
+    /// Whether the node makes no progress.
+    is_stuck: AtomicBool,
+    /// How often it was asked for its progress.
+    looks: AtomicU64,
 }
 
 impl Handler for Node {
@@ -79,6 +84,11 @@ impl Handler for Node {
         assert_ne!(request.timeout_ms, PANIC_MS, "asked to panic");
         *self.rights.lock() = Some(rights);
         self.requests.send((request, reply)).expect("the test goes on");
+    }
+
+    fn progress(&self) -> u64 {
+        let looks = self.looks.fetch_add(1, Ordering::SeqCst);
+        if self.is_stuck.load(Ordering::SeqCst) { 0 } else { looks + 1 }
     }
 }
 
@@ -153,6 +163,8 @@ fn start_with(address: SocketAddr, id: u64, settings: Settings, security: Securi
         peers_asked: AtomicUsize::new(0),
         is_node_address: AtomicBool::new(false),
         rights: Mutex::new(None),
+        is_stuck: AtomicBool::new(false),
+        looks: AtomicU64::new(0),
     });
     let handler: Arc<dyn Handler> = Arc::clone(&node) as Arc<dyn Handler>;
     let transport =
