@@ -111,7 +111,7 @@ impl fmt::Display for StorageError {
             ),
             StorageError::UnknownVersion { file, found } => write!(
                 f,
-                "{}: format version {found}, this server knows version {FORMAT_VERSION}; \
+                "{}: format version {found}, this server knows versions up to {FORMAT_VERSION}; \
                  start the version of the server that wrote it",
                 file.display()
             ),

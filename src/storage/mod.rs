@@ -18,6 +18,7 @@ mod disk;
 mod error;
 mod format;
 mod identity;
+mod inventory;
 mod journal;
 mod memory;
 mod options;

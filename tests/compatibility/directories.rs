@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use lattistore::Client;
 use lattistore::server::{Options, Place, Server, ServerError};
-use lattistore::storage::SimDisk;
+use lattistore::storage::{Fault, FaultKind, SimDisk, StorageError};
 use lattistore::wire::decode_response;
 
 use crate::archive::{unpack, unpack_to};
@@ -59,6 +60,61 @@ fn a_directory_of_small_segments_holds_what_it_held() {
             if start == 1 {
                 disk.crash();
             }
+        }
+    }
+}
+
+/// The names on a disk, except those of what is unfinished.
+fn names(disk: &SimDisk) -> Vec<String> {
+    let names = disk.process().list().unwrap();
+    names.into_iter().filter(|name| !name.ends_with(".tmp")).collect()
+}
+
+#[test]
+fn any_operation_of_the_first_start_may_fail() {
+    for name in ["small-closed", "small-killed"] {
+        let plain = small_disk(name);
+        let right = workload::open(plain.process()).unwrap().durable;
+        let operations = plain.operations();
+        assert!(operations > 20, "{operations} operations are no sweep");
+        for operation in 1..=operations {
+            let other = || FaultKind::Error(ErrorKind::Other);
+            let kinds = [other(), FaultKind::TornSectors, FaultKind::ErrorAfter(ErrorKind::Other)];
+            for (number, kind) in kinds.into_iter().enumerate() {
+                let what = format!("{name}: {kind:?} at {operation}");
+                let disk = small_disk(name).copy(operation << 8 | number as u64);
+                disk.fail(Fault { operation, kind });
+                let opened = workload::open(disk.process());
+                if operation % 2 == 0 {
+                    disk.crash();
+                } else {
+                    disk.kill();
+                }
+                drop(opened);
+                let opened = workload::open(disk.process());
+                let opened = opened.unwrap_or_else(|error| panic!("{what}: {error}"));
+                assert!(opened.durable == right, "{what}");
+                disk.kill();
+            }
+        }
+    }
+}
+
+#[test]
+fn after_the_first_start_whatever_is_missing_is_noticed() {
+    for name in ["small-closed", "small-killed"] {
+        let disk = small_disk(name);
+        drop(workload::open(disk.process()).unwrap());
+        disk.kill();
+        let names = names(&disk);
+        assert!(names.len() > 5, "{names:?}");
+        for lost in &names {
+            let copy = disk.copy(1);
+            copy.lose(lost);
+            let error = workload::open(copy.process()).err().unwrap_or_else(|| panic!("{lost}"));
+            let found = error.to_string();
+            assert!(matches!(error, StorageError::Missing { .. }), "{name}: {found}");
+            assert!(found.contains(lost.as_str()), "{name} without {lost}: {found}");
         }
     }
 }
