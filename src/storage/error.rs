@@ -119,7 +119,7 @@ impl fmt::Display for StorageError {
                 write!(f, "{}: corrupted at offset {offset}: {what}; {LOST}", file.display())
             }
             StorageError::Missing { file, why } => {
-                write!(f, "{}: missing, {why}; {LOST}", file.display())
+                write!(f, "{}: missing, {why}; put it back; else {LOST}", file.display())
             }
             StorageError::Full { action, file } => write!(
                 f,
