@@ -14,7 +14,7 @@ use super::identity;
 use super::inventory::{self, Catalog};
 use super::journal::Journal;
 use super::options::Options;
-use super::real_disk::RealDisk;
+use super::real_disk::{Made, RealDisk};
 use super::recover::recover;
 use super::unsynced::Failure;
 use super::{Identity, Key, Opened, Progress, Status, Storage, Unsynced, Value};
@@ -31,7 +31,20 @@ pub fn open_directory(
     options: Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Opened, StorageError> {
-    open_disk(Arc::new(RealDisk::open(directory)?), options, progress)
+    let (opened, made) = open_for_a_start(directory, options, progress)?;
+    made.keep();
+    Ok(opened)
+}
+
+/// Opens the data directory for a start that may still fail. If the directory is new, what is made
+/// there is removed again, unless it is kept: the storage has to be dropped first.
+pub fn open_for_a_start(
+    directory: &Path,
+    options: Options,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Opened, Made), StorageError> {
+    let (disk, made) = RealDisk::open_for_a_start(directory)?;
+    Ok((open_disk(Arc::new(disk), options, progress)?, made))
 }
 
 /// Opens the data directory on any disk.

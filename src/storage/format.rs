@@ -62,21 +62,51 @@ pub(super) fn is_unfinished(name: &str) -> bool {
     name == CHECKPOINT_DRAFT || name == SEGMENT_DRAFT || ours.iter().any(|ours| ours == name)
 }
 
+/// Whether the storage makes files of this name, the lock aside.
+pub(super) fn is_own(name: &str) -> bool {
+    name == FORMAT_FILE || is_data(name) || is_unfinished(name)
+}
+
+/// Whether it is the name of a file that only a data directory has.
+fn is_data(name: &str) -> bool {
+    name == IDENTITY_FILE || segment_number(name).is_some() || checkpoint_sequence(name).is_some()
+}
+
+/// What a file system or an operator's tool puts into a directory that is empty to all who use it.
+/// A directory with these is as good as empty.
+const FOREIGN: [&str; 11] = [
+    "lost+found",
+    ".snapshot",
+    ".snapshots",
+    ".zfs",
+    "aquota.user",
+    "aquota.group",
+    "System Volume Information",
+    ".DS_Store",
+    ".keep",
+    ".gitkeep",
+    ".nobackup",
+];
+
+/// How names begin that are as [`FOREIGN`]: removed files that a process still has open (NFS), and
+/// what was moved to the trash.
+const FOREIGN_PREFIXES: [&str; 2] = [".nfs", ".Trash"];
+
+fn is_foreign(name: &str) -> bool {
+    FOREIGN.contains(&name) || FOREIGN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Refuses a directory that holds files but is none of ours.
 pub(super) fn check_names(directory: &Path, names: &[String]) -> Result<(), StorageError> {
-    let data = |name: &String| {
-        name == IDENTITY_FILE
-            || segment_number(name).is_some()
-            || checkpoint_sequence(name).is_some()
-    };
     if names.iter().any(|name| name == FORMAT_FILE) {
         return Ok(());
     }
-    if names.iter().any(data) {
+    if names.iter().any(|name| is_data(name)) {
         let why = "although there are other files of a data directory";
         return Err(StorageError::Missing { file: directory.join(FORMAT_FILE), why });
     }
-    match names.iter().find(|name| *name != LOCK_FILE && !is_unfinished(name)) {
+    let is_known = |name: &str| name == LOCK_FILE || is_unfinished(name) || is_foreign(name);
+    match names.iter().find(|name| !is_known(name)) {
         None => Ok(()),
         Some(stranger) => Err(StorageError::NotADataDirectory {
             directory: directory.to_path_buf(),

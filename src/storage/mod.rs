@@ -32,13 +32,13 @@ mod sim_files;
 mod unsynced;
 mod worker;
 
-pub use directory::{open_directory, open_disk};
+pub use directory::{open_directory, open_disk, open_for_a_start};
 pub use disk::{Disk, DiskFile};
 pub use error::StorageError;
 pub use format::FORMAT_VERSION;
 pub use memory::Memory;
 pub use options::Options;
-pub use real_disk::RealDisk;
+pub use real_disk::{Made, RealDisk};
 pub use sim_disk::{Fault, FaultKind, SimDisk};
 pub use unsynced::Unsynced;
 pub use worker::Background;
