@@ -3,11 +3,16 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use log::{debug, warn};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, bind,
+    listen, setsockopt, socket, sockopt,
+};
 
 use super::greeting;
 use super::inbound::{self, Arrival, Inbound, Newcomer};
@@ -23,6 +28,39 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long one try to wake the accepting thread may take.
 const WAKE_TIME: Duration = Duration::from_millis(50);
 
+/// Connections that the system accepts ahead of the listening thread, as the standard library has it.
+const BACKLOG: i32 = 128;
+
+/// An address that is taken, and not listened on yet: a connection to it is refused at once.
+///
+/// So a node knows that it can have its address before it makes its state, and no client waits for a
+/// node that is still reading it.
+#[derive(Debug)]
+pub struct BoundAddress(OwnedFd);
+
+impl BoundAddress {
+    /// Takes the address. It can be taken again at once after its last user is gone, so a node restarts
+    /// without waiting for old connections.
+    ///
+    /// # Errors
+    /// When something listens there, or the machine does not have the address.
+    pub fn take(address: SocketAddr) -> io::Result<BoundAddress> {
+        let (family, own): (_, Box<dyn SockaddrLike>) = match address {
+            SocketAddr::V4(own) => (AddressFamily::Inet, Box::new(SockaddrIn::from(own))),
+            SocketAddr::V6(own) => (AddressFamily::Inet6, Box::new(SockaddrIn6::from(own))),
+        };
+        let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+        bind(socket.as_raw_fd(), &*own)?;
+        Ok(BoundAddress(socket))
+    }
+
+    fn listen(self) -> io::Result<TcpListener> {
+        listen(&self.0, Backlog::new(BACKLOG)?)?;
+        Ok(TcpListener::from(self.0))
+    }
+}
+
 /// The thread that accepts.
 pub(super) struct Listener {
     address: SocketAddr,
@@ -30,15 +68,14 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Binds and begins to accept. The standard library lets an address be bound again at once
-    /// after its last user is gone, so a node restarts without waiting for old connections.
+    /// Begins to accept.
     pub(super) fn start(
         shared: &Arc<Shared>,
-        address: SocketAddr,
+        address: BoundAddress,
         post: Post,
         keepalive: Arc<Keepalive>,
     ) -> io::Result<Listener> {
-        let listener = TcpListener::bind(address)?;
+        let listener = address.listen()?;
         let address = listener.local_addr()?;
         let (ending, ended) = bounded(0);
         shared.spawn("listener", move |shared| {

@@ -63,6 +63,7 @@ pub use frame::{
     FrameError, FrameReader, Patience, Sink, Source, write_frames, write_frames_until,
 };
 pub use greeting::{GreetError, greet, greet_with};
+pub use listener::BoundAddress;
 pub use peers::PeerSender;
 pub use settings::Settings;
 pub use stream::Stream;
@@ -163,9 +164,9 @@ impl Transport {
     /// to be shown by whoever connects, before the handler hears of him.
     ///
     /// # Errors
-    /// When the address cannot be bound, or the system has no thread left.
+    /// When the address cannot be listened on, or the system has no thread left.
     pub fn start<E: From<Event> + Send + 'static>(
-        address: SocketAddr,
+        address: BoundAddress,
         settings: Settings,
         security: Security,
         handler: Arc<dyn Handler>,

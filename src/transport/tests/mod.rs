@@ -22,7 +22,8 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
 use super::{
-    Answers, Event, FrameError, FrameReader, Handler, Patience, Reply, Settings, Stream, Transport,
+    Answers, BoundAddress, Event, FrameError, FrameReader, Handler, Patience, Reply, Settings,
+    Stream, Transport,
 };
 use super::{greet, write_frames};
 use crate::kv::{Key, Value};
@@ -167,8 +168,9 @@ fn start_with(address: SocketAddr, id: u64, settings: Settings, security: Securi
         looks: AtomicU64::new(0),
     });
     let handler: Arc<dyn Handler> = Arc::clone(&node) as Arc<dyn Handler>;
+    let bound = BoundAddress::take(address).expect("the address is free");
     let transport =
-        Transport::start(address, settings, security, handler, events_in).expect("it starts");
+        Transport::start(bound, settings, security, handler, events_in).expect("it starts");
     Running { transport, node, events, requests }
 }
 
