@@ -25,6 +25,7 @@ mod gate;
 mod gathering;
 mod links;
 mod notices;
+mod open_files;
 mod programs;
 mod reload;
 mod requests;
@@ -44,14 +45,16 @@ use log::{info, warn};
 use crate::limits::{EVENTS_QUEUED, MAX_NODES, REQUESTS_QUEUED};
 use crate::lpaxos::{Config, Durable, NodeId};
 use crate::security::{Files, Keeper, Security};
-use crate::storage::{self, Identity, Membership, Memory, Opened, Storage};
-use crate::transport::{Settings, Transport};
+use crate::storage::{self, Identity, Made, Membership, Memory, Opened, Storage};
+use crate::transport::{BoundAddress, Settings, Transport};
+use crate::wire::Severity;
 
 use consensus::{Consensus, Start};
 use formation::Roster;
 use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
+use open_files::OpenFiles;
 use reload::{Files as FilesThread, Watch};
 use syncer::Syncer;
 
@@ -73,7 +76,8 @@ pub enum Place {
 pub struct Options {
     /// The node's own address, one of `node_ips`.
     pub my_ip: IpAddr,
-    /// The addresses of all nodes of the cluster.
+    /// The addresses of all nodes of the cluster. A node that belongs to a cluster already goes by
+    /// the members in its data directory instead.
     pub node_ips: BTreeSet<IpAddr>,
     /// The port, the same at all nodes.
     pub port: u16,
@@ -150,15 +154,38 @@ impl Server {
         if !my_ip.is_loopback() {
             warn_of_exposure(&security);
         }
-        let State { me, roster, durable, storage } = open(&place, my_ip)?;
+        // All that can be wrong is found out before the state is touched: a start that fails leaves
+        // nothing behind.
+        let files = OpenFiles::raise();
+        files.fit(node_ips.len(), settings)?;
+        let address = SocketAddr::new(my_ip, port);
+        let listen = |error| ServerError::Listen { address, error };
+        let bound = BoundAddress::take(address).map_err(listen)?;
+        let State { made, me, roster, durable, storage } = open(&place, my_ip)?;
+        let notices = Arc::new(Notices::default());
+        // Once a cluster is formed its members are those of its data directories: a list that is
+        // short or mistyped would leave this node without a connection to the others.
+        let node_ips = match &roster {
+            Some(roster) => {
+                note_other_list(&notices, &node_ips, roster);
+                roster.keys().copied().collect()
+            }
+            None => node_ips,
+        };
+        let wanted_clients = settings.max_clients;
+        let settings = files.fit(node_ips.len(), settings)?;
+        files.tell(&settings, wanted_clients);
         let (sender, events) = bounded(EVENTS_QUEUED);
         let (asking, requests) = requests::requests(REQUESTS_QUEUED);
         let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), asking));
-        let address = SocketAddr::new(my_ip, port);
-        let listen = |error| ServerError::Listen { address, error };
+        let syncer = Syncer::start(sender.clone()).map_err(ServerError::Spawn)?;
         let handler = Arc::clone(&gate);
-        let transport = Transport::start(address, settings, security, handler, sender.clone())
-            .map_err(listen)?;
+        let transport =
+            Transport::start(bound, settings, security, handler, sender.clone()).map_err(listen)?;
+        // From here on other nodes may come to know this one's id, so it must not get another.
+        if let Some(made) = made {
+            made.keep();
+        }
         let address = transport.address();
         info!("node {me} listens on {address}");
         let mut senders = BTreeMap::new();
@@ -167,8 +194,6 @@ impl Server {
             senders.insert(*ip, transport.connect(peer).map_err(ServerError::Spawn)?);
         }
         let links = Links::new(my_ip, address.port(), node_ips, senders);
-        let syncer = Syncer::start(sender.clone()).map_err(ServerError::Spawn)?;
-        let notices = Arc::new(Notices::default());
         let is_reluctant = Arc::new(AtomicBool::new(false));
         let watch = Watch {
             keeper,
@@ -278,6 +303,29 @@ fn is_of_one_machine(ip: IpAddr) -> bool {
     !(ip.is_unspecified() || ip.is_multicast() || is_broadcast)
 }
 
+/// States where the list that the node was started with contradicts the members that it knows.
+fn note_other_list(notices: &Notices, listed: &BTreeSet<IpAddr>, roster: &Roster) {
+    let members: BTreeSet<IpAddr> = roster.keys().copied().collect();
+    if *listed == members {
+        return;
+    }
+    let mut parts = Vec::new();
+    let missing: Vec<String> = members.difference(listed).map(IpAddr::to_string).collect();
+    if !missing.is_empty() {
+        parts.push(format!("{} is a member and not listed", missing.join(", ")));
+    }
+    let surplus: Vec<String> = listed.difference(&members).map(IpAddr::to_string).collect();
+    if !surplus.is_empty() {
+        parts.push(format!("{} is listed and no member", surplus.join(", ")));
+    }
+    let message = format!(
+        "--node-ips differs from the members in the data directory, which count: {}; correct the \
+         list",
+        parts.join(", and ")
+    );
+    notices.set("node-list", Severity::Warning, message);
+}
+
 /// Says what is not asked of those who reach the node.
 fn warn_of_exposure(security: &Security) {
     if security.cluster_key.is_none() && security.tls.is_none() {
@@ -293,6 +341,8 @@ fn warn_of_exposure(security: &Security) {
 
 /// What a node starts from.
 struct State {
+    /// What was made for a new node. It is dropped after the storage.
+    made: Option<Made>,
     me: NodeId,
     roster: Option<Roster>,
     durable: Durable<storage::Key, storage::Value>,
@@ -301,14 +351,18 @@ struct State {
 
 /// Opens the state; a new node gets an identity, durable before anybody hears of it.
 fn open(place: &Place, my_ip: IpAddr) -> Result<State, ServerError> {
-    let Opened { identity, durable, mut storage } = match place {
+    let (made, opened) = match place {
         Place::Memory => {
-            Opened { identity: None, durable: Durable::default(), storage: Box::new(Memory) }
+            let durable = Durable::default();
+            (None, Opened { identity: None, durable, storage: Box::new(Memory) })
         }
         Place::Directory(directory) => {
-            storage::open_directory(directory, storage::Options::default(), &mut progress())?
+            let options = storage::Options::default();
+            let (opened, made) = storage::open_for_a_start(directory, options, &mut progress())?;
+            (Some(made), opened)
         }
     };
+    let Opened { identity, durable, mut storage } = opened;
     let identity = match identity {
         Some(identity) => identity,
         None => {
@@ -320,7 +374,7 @@ fn open(place: &Place, my_ip: IpAddr) -> Result<State, ServerError> {
     let me = identity.node;
     let roster =
         identity.membership.map(|membership| roster_of(&membership, me, my_ip)).transpose()?;
-    Ok(State { me, roster, durable, storage })
+    Ok(State { made, me, roster, durable, storage })
 }
 
 fn roster_of(membership: &Membership, me: NodeId, my_ip: IpAddr) -> Result<Roster, ServerError> {
