@@ -71,7 +71,11 @@ impl Validity {
 
 /// Returns the time since 1970 by the clock of the machine; zero before that.
 pub fn wall_clock() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    since_1970(SystemTime::now())
+}
+
+fn since_1970(time: SystemTime) -> Duration {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The clock of the machine. The one that rustls comes with panics before 1970.
@@ -296,5 +300,24 @@ impl fmt::Debug for NodeTls {
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientTls")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_before_1970_shows_its_beginning() {
+        let day = Duration::from_secs(24 * 60 * 60);
+        for (time, shown) in [
+            (UNIX_EPOCH - day, Duration::ZERO),
+            (UNIX_EPOCH - day * 40_000, Duration::ZERO),
+            (UNIX_EPOCH, Duration::ZERO),
+            (UNIX_EPOCH + day * 4_000_000, day * 4_000_000),
+        ] {
+            assert_eq!(since_1970(time), shown);
+        }
+        assert!(WallClock.current_time().is_some());
     }
 }
