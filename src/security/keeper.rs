@@ -113,11 +113,11 @@ impl Keeper {
     /// Reads the files; returns the parts whose files hold something else than when they were last
     /// taken or left.
     pub fn look(&self) -> Vec<(Part, Loaded)> {
-        let is_file = |path: &&Path| !fs::metadata(path).is_ok_and(|found| !found.is_file());
-        let parts = Part::ALL.into_iter().filter(|part| {
-            // A pipe was read to its end at the start, and reading it again would wait for ever.
-            self.paths(*part).iter().all(is_file)
-        });
+        // A pipe was read to its end at the start, and reading it again would wait for ever.
+        let may_wait = |path: &&Path| {
+            fs::metadata(path).is_ok_and(|found| !(found.is_file() || found.is_dir()))
+        };
+        let parts = Part::ALL.into_iter().filter(|part| !self.paths(*part).iter().any(may_wait));
         let loaded = parts.filter_map(|part| Some((part, self.load(part)?)));
         loaded.filter(|(part, loaded)| self.seen.get(part) != Some(&loaded.digest)).collect()
     }
