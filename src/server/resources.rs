@@ -18,8 +18,8 @@ use nix::sys::statvfs::statvfs;
 use super::Place;
 use super::status;
 
-/// Between two measurements.
-const PERIOD: Duration = Duration::from_millis(500);
+/// Between two measurements: a fast disk takes less than [`DEFAULT_MIN_FREE_DISK`] in this time.
+const PERIOD: Duration = Duration::from_millis(100);
 /// The end does not wait longer for a disk that hangs.
 const END_TIME: Duration = Duration::from_millis(200);
 /// Of the memory that there is, a node takes as much by default, in percent: the rest is for

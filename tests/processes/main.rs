@@ -18,6 +18,7 @@ mod partitions;
 mod reference;
 mod signals;
 mod silence;
+mod space;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;
