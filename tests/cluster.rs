@@ -81,7 +81,9 @@ fn before_the_cluster_is_formed_nothing_runs() {
     let (one, two) = (start(all[0]), start(all[1]));
     let hasty = Client::builder().address(SocketAddr::new(all[0], PORT)).follow(false).build();
     let error = hasty.put("a", "AAA").unwrap_err();
-    assert!(matches!(error.cause(), Some(Cause::NodesUnreachable { .. })), "{error}");
+    let Some(Cause::NodesUnreachable { shortage, .. }) = error.cause() else { panic!("{error}") };
+    assert!(shortage.is_forming && shortage.waiting_for.contains(&all[2]), "{error}");
+    assert!(error.to_string().contains(&format!("waits for {}", all[2])), "{error}");
     assert_eq!(error.certainty(), Certainty::DidNotRun);
     let three = start(all[2]);
     client_of(&all).put("a", "AAA").unwrap();

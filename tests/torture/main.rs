@@ -14,6 +14,7 @@ mod disks;
 mod faults;
 #[path = "../fleet/mod.rs"]
 mod fleet;
+mod heals;
 mod network;
 #[path = "../reference/mod.rs"]
 mod reference;
@@ -66,12 +67,19 @@ struct Args {
     /// Runs nothing, but judges the history that a failed run left in this file
     #[arg(long, value_name = "FILE", exclusive = true)]
     judge: Option<PathBuf>,
+
+    /// Only measure, this many times for each order of cuts, how soon three nodes serve after heals
+    #[arg(long, value_name = "ROUNDS", conflicts_with_all = ["seconds", "nodes", "loopback", "history"])]
+    heals: Option<u64>,
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let mut args = Args::parse();
     if let Some(path) = &args.judge {
         return judge_again(path);
+    }
+    if args.heals.is_some() {
+        args.nodes = 3;
     }
     if let Ok(name) = std::env::var(INSIDE) {
         return torture(&args, Some(Network::named(name, args.nodes.into())));
@@ -89,6 +97,10 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             println!("no network namespaces: {error}");
+            if args.heals.is_some() {
+                println!("skipped: links are cut between network namespaces, which root makes");
+                return ExitCode::SUCCESS;
+            }
             println!("nodes: {} on loopback addresses; the network stays whole", args.nodes);
             torture(&args, None)
         }
@@ -158,20 +170,13 @@ fn judge_again(path: &Path) -> ExitCode {
 
 fn torture(args: &Args, network: Option<Network>) -> ExitCode {
     let seed = args.seed.unwrap_or_else(|| getrandom::u64().unwrap());
-    let name = || record::new_path(&format!("torture-{seed}-{}", std::process::id()));
-    let path = args.history.clone().unwrap_or_else(name);
-    let recorder = match Recorder::create(&path) {
-        Ok(recorder) => recorder,
-        Err(error) => {
-            eprintln!("error: cannot write the history to {}: {error}", path.display());
-            return ExitCode::from(2);
-        }
-    };
-    println!("history: {}, which stays if the run fails", path.display());
-    println!(
-        "again: scripts/torture --seconds {} --nodes {} --seed {seed}",
-        args.seconds, args.nodes
-    );
+    match args.heals {
+        Some(rounds) => println!("again: scripts/heals {rounds} --seed {seed}"),
+        None => println!(
+            "again: scripts/torture --seconds {} --nodes {} --seed {seed}",
+            args.seconds, args.nodes
+        ),
+    }
     let (addresses, namespaces) = match &network {
         Some(network) => {
             let namespaces = (0..args.nodes).map(|node| Some(network.namespace(node.into())));
@@ -184,6 +189,19 @@ fn torture(args: &Args, network: Option<Network>) -> ExitCode {
         // Clients are not asked who they are: nobody else is in the namespaces.
         fleet.share_key("cluster.key");
     }
+    if let (Some(rounds), Some(network)) = (args.heals, &network) {
+        return heals::run(fleet, network, rounds, seed);
+    }
+    let name = || record::new_path(&format!("torture-{seed}-{}", std::process::id()));
+    let path = args.history.clone().unwrap_or_else(name);
+    let recorder = match Recorder::create(&path) {
+        Ok(recorder) => recorder,
+        Err(error) => {
+            eprintln!("error: cannot write the history to {}: {error}", path.display());
+            return ExitCode::from(2);
+        }
+    };
+    println!("history: {}, which stays if the run fails", path.display());
     let (disks, clocks) = (disks::check(), Clocks::new(&mut fleet));
     let (random, seconds) = (Random::new(seed, 0), args.seconds);
     Torture { fleet, network, disks, clocks, random, seconds }.run(seed, recorder)

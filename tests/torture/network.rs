@@ -4,6 +4,8 @@
 //! A direction between two nodes is cut by giving the sender a wrong hardware address of the receiver:
 //! packets vanish without an error, as they do in a broken network, and no packet filter is needed.
 
+#![allow(dead_code)]
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::IpAddr;
