@@ -24,9 +24,7 @@ fn two_nodes_whose_link_is_whole_again_serve_while_the_third_is_cut_off() {
     }
     let network = match Network::setup(3) {
         Ok(network) => network,
-        Err(error) => {
-            return println!("skipped: no network namespaces can be made here: {error}");
-        }
+        Err(error) => return println!("skipped: no network namespaces can be made here: {error}"),
     };
     // This test once more, where clients reach all nodes.
     let mut command = Command::new("ip");
