@@ -170,7 +170,7 @@ impl Server {
         };
         let wanted_clients = settings.max_clients;
         let settings = files.fit(node_ips.len(), settings)?;
-        files.tell(&settings, wanted_clients);
+        files.tell(&notices, &settings, wanted_clients);
         let (sender, events) = bounded(EVENTS_QUEUED);
         let (asking, requests) = requests::requests(REQUESTS_QUEUED);
         let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), asking));
