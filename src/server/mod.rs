@@ -23,6 +23,7 @@ mod gate;
 mod gathering;
 mod links;
 mod notices;
+mod open_files;
 mod programs;
 mod requests;
 mod status;
@@ -50,6 +51,7 @@ use formation::Roster;
 use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
+use open_files::OpenFiles;
 use syncer::Syncer;
 
 pub use error::ServerError;
@@ -150,6 +152,8 @@ impl Server {
         }
         // All that can be wrong is found out before the state is touched: a start that fails leaves
         // nothing behind.
+        let files = OpenFiles::raise();
+        files.fit(node_ips.len(), settings)?;
         let address = SocketAddr::new(my_ip, port);
         let listen = |error| ServerError::Listen { address, error };
         let bound = BoundAddress::take(address).map_err(listen)?;
@@ -164,6 +168,9 @@ impl Server {
             }
             None => node_ips,
         };
+        let wanted_clients = settings.max_clients;
+        let settings = files.fit(node_ips.len(), settings)?;
+        files.tell(&settings, wanted_clients);
         let (sender, events) = bounded(EVENTS_QUEUED);
         let (asking, requests) = requests::requests(REQUESTS_QUEUED);
         let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), asking));

@@ -16,6 +16,7 @@ use nix::sys::socket::{
 
 use super::greeting;
 use super::inbound::{self, Arrival, Inbound, Newcomer};
+use super::keepalive::Keepalive;
 use super::post::Post;
 use super::shared::Shared;
 use super::stream::Stream;
@@ -72,12 +73,13 @@ impl Listener {
         shared: &Arc<Shared>,
         address: BoundAddress,
         post: Post,
+        keepalive: Arc<Keepalive>,
     ) -> io::Result<Listener> {
         let listener = address.listen()?;
         let address = listener.local_addr()?;
         let (ending, ended) = bounded(0);
         shared.spawn("listener", move |shared| {
-            accept(shared, &listener, post);
+            accept(shared, &listener, post, keepalive);
             drop(ending);
         })?;
         Ok(Listener { address, ended })
@@ -106,8 +108,8 @@ impl Listener {
     }
 }
 
-fn accept(shared: &Arc<Shared>, listener: &TcpListener, post: Post) {
-    let inbound = Arc::new(Inbound::new(&shared.settings, post));
+fn accept(shared: &Arc<Shared>, listener: &TcpListener, post: Post, keepalive: Arc<Keepalive>) {
+    let inbound = Arc::new(Inbound::new(&shared.settings, post, keepalive));
     let mut failing = false;
     let mut arrivals = 0;
     loop {
@@ -148,7 +150,11 @@ fn admit(
     from: IpAddr,
     arrival: Arrival,
 ) {
-    let Some(seat) = inbound.ungreeted.take(from) else {
+    let seat = inbound.ungreeted.take(from).or_else(|| {
+        let is_node = shared.handler.is_node_address(from);
+        is_node.then(|| inbound.ungreeted_nodes.take(from)).flatten()
+    });
+    let Some(seat) = seat else {
         let refusal = Refusal::new(
             Reason::TooManyConnections,
             "too many connections wait to be greeted: try again later",

@@ -123,7 +123,7 @@ Examples:
 Exit codes:
   0  stopped by SIGINT or SIGTERM
   2  the options are wrong
-  3  the address cannot be listened on, or the system lacks threads
+  3  the address cannot be listened on, or the system lacks threads or open files
   4  the state cannot be read or written: what failed is said on standard error
   5  the nodes do not agree on the cluster
   6  a part of the server failed; please report it";
