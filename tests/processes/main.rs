@@ -14,5 +14,6 @@ mod kills;
 mod reference;
 mod signals;
 mod startup;
+mod stderr;
 #[path = "../support/mod.rs"]
 mod support;
