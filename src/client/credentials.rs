@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::error::Cause;
+use crate::limits::MOST_CLIENT_TIMEOUT;
 use crate::security::{ClientTls, Token};
 use crate::transport::Stream;
 
@@ -28,7 +29,7 @@ impl Credentials {
         if self.token.is_some() && !is_safe && !self.token_in_clear {
             return Err(Cause::TokenInClear { node });
         }
-        let until = Instant::now() + time;
+        let until = Instant::now() + time.min(MOST_CLIENT_TIMEOUT);
         let unreachable =
             |error: std::io::Error| Cause::Unreachable { node, why: error.to_string() };
         let stream = Stream::connect(node, time).map_err(unreachable)?;
