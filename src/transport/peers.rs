@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, select, tick};
-use log::{debug, info, warn};
+use log::{debug, warn};
 use parking_lot::Mutex;
 
 use super::Event;
@@ -206,7 +206,7 @@ fn run(shared: &Arc<Shared>, link: &Link) {
                 Some(Event::Refused { address, refusal, by_peer })
             }
             End::Lost(reason) => {
-                info!("the connection to {address} is lost: {reason}");
+                debug!("the connection to {address} is lost: {reason}");
                 refused = None;
                 distrust.clear();
                 // One that is lost at once each time is as good as none.
@@ -274,7 +274,7 @@ fn converse(
     reader: FrameReader<Stream>,
     accepted: Accepted,
 ) -> FrameError {
-    info!("connected to node {} at {}", accepted.node, link.address);
+    debug!("connected to node {} at {}", accepted.node, link.address);
     let (alarm, alarmed) = bounded(1);
     thread::scope(|scope| {
         let _close = CloseOnDrop(stream);

@@ -10,6 +10,7 @@ mod damage;
 #[path = "../fleet/mod.rs"]
 mod fleet;
 mod kills;
+mod log;
 #[path = "../reference/mod.rs"]
 mod reference;
 mod signals;
