@@ -19,7 +19,7 @@ use super::outbox::Output;
 use super::patch::Page;
 use super::recovery::Recovery;
 use super::requests::{Answer, Queue, Request, Ticket, Waiting};
-use super::story::{Cause, Loss, Story};
+use super::story::{Cause, ForLog, Loss, Story};
 
 /// What a node does beside accepting.
 #[derive(Debug)]
@@ -66,8 +66,7 @@ pub struct Node<M: Machine> {
     pub(super) heartbeat_sent_ms: Option<u64>,
     pub(super) now_ms: u64,
     pub(super) closing: bool,
-    /// For the log.
-    story: Story,
+    story: ForLog<Story>,
     /// Of the records that were handed out.
     writing: Writing,
     /// What was accepted when records were last handed out: durable once nothing is being written.
@@ -112,7 +111,7 @@ impl<M: Machine> Node<M> {
             heartbeat_sent_ms: None,
             now_ms,
             closing: false,
-            story: Story::default(),
+            story: ForLog::default(),
             writing: Writing::Nothing,
             handed_out,
             flush: false,
@@ -158,12 +157,12 @@ impl<M: Machine> Node<M> {
 
     /// The ballot that the node stood with last, and why it stood.
     pub fn stood(&self) -> Option<(Ballot, Cause)> {
-        self.story.stood
+        self.story.0.stood
     }
 
     /// The ballot that the node gave up last, and why.
     pub fn lost(&self) -> Option<(Ballot, Loss)> {
-        self.story.lost
+        self.story.0.lost
     }
 
     /// Whether `node` and this one hear each other, and the `complete` it last told.
@@ -316,7 +315,7 @@ impl<M: Machine> Node<M> {
             self.step_down(Loss::HigherBallot);
         }
         let ballot = self.omega.next_ballot();
-        self.story.stood = Some((ballot, cause));
+        self.story.0.stood = Some((ballot, cause));
         self.acceptor.promise(ballot);
         let complete = self.acceptor.durable().replica.complete();
         let recovery = Recovery::new(ballot, complete, self.now_ms);
@@ -345,7 +344,7 @@ impl<M: Machine> Node<M> {
 
     fn note_loss(&mut self, why: Loss) {
         if let Some(ballot) = self.role.ballot() {
-            self.story.lost = Some((ballot, why));
+            self.story.0.lost = Some((ballot, why));
         }
     }
 

@@ -24,7 +24,7 @@ use super::ballot::{Ballot, NodeId, Slot};
 use super::config::{Config, Election};
 use super::members::Members;
 use super::message::Heartbeat;
-use super::story::Cause;
+use super::story::{Cause, ForLog};
 
 /// What a node last heard of another.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub(super) struct Omega {
     /// The leader is known to be gone, not just late: the first to stand need not wait.
     gone: bool,
     /// Why the leader is gone.
-    cause: Cause,
+    cause: ForLog<Cause>,
     random: u64,
 }
 
@@ -74,7 +74,7 @@ impl Omega {
             leaderless_since_ms: None,
             jitter_ms: 0,
             gone: false,
-            cause: Cause::NoLeader,
+            cause: ForLog(Cause::NoLeader),
             random: seed | 1,
         }
     }
@@ -88,7 +88,7 @@ impl Omega {
     pub(super) fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat, now_ms: u64) {
         self.see_round(heartbeat.round);
         if self.is_leader(from) && !heartbeat.leads(from) {
-            (self.gone, self.cause) = (true, Cause::Farewell(from));
+            (self.gone, self.cause) = (true, ForLog(Cause::Farewell(from)));
         }
         self.peers.insert(from, Peer { heard_ms: now_ms, told: Some(heartbeat) });
     }
@@ -96,7 +96,7 @@ impl Omega {
     /// Notes that a node is gone, as far as one can see: it counts as not heard until it is heard.
     pub(super) fn unheard(&mut self, node: NodeId) {
         if self.is_leader(node) {
-            (self.gone, self.cause) = (true, Cause::ConnectionEnded(node));
+            (self.gone, self.cause) = (true, ForLog(Cause::ConnectionEnded(node)));
         }
         self.peers.remove(&node);
     }
@@ -109,7 +109,7 @@ impl Omega {
     /// Why the node stands, if it does so now.
     pub(super) fn cause(&self) -> Cause {
         match self.config.election {
-            Election::Heartbeats => self.cause,
+            Election::Heartbeats => self.cause.0,
             Election::Rotating { .. } => Cause::Turn,
         }
     }
@@ -212,7 +212,7 @@ impl Omega {
             self.live_leader(now_ms).filter(|ballot| own.is_none_or(|o| *ballot > o))
         {
             (self.leaderless_since_ms, self.gone) = (None, false);
-            self.cause = Cause::NoLeader;
+            self.cause = ForLog(Cause::NoLeader);
             return Decision::Follow(Some(leader.node));
         }
         if own.is_some() {

@@ -35,15 +35,19 @@ pub enum Loss {
 }
 
 /// The last time that a node stood for the lead, and the last that it gave it up.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct Story {
     pub(super) stood: Option<(Ballot, Cause)>,
     pub(super) lost: Option<(Ballot, Loss)>,
 }
 
-/// Two nodes that differ in nothing else are the same to whoever compares them.
-impl fmt::Debug for Story {
+/// What is kept for the log only. It shows nothing: states of a node that differ in nothing else are the
+/// same to whatever compares them by what they show.
+#[derive(Clone, Copy, Default)]
+pub(super) struct ForLog<T>(pub(super) T);
+
+impl<T> fmt::Debug for ForLog<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Story")
+        f.write_str("_")
     }
 }

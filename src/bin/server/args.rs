@@ -131,7 +131,8 @@ Exit codes:
   3  the address cannot be listened on, or the system lacks threads
   4  the state cannot be read or written: what failed is said on standard error
   5  the nodes do not agree on the cluster
-  6  a part of the server failed; please report it";
+  6  a part of the server failed; please report it
+  130  ended at once by a second SIGINT or SIGTERM";
 
 /// What the server is to do.
 #[derive(Debug)]

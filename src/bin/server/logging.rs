@@ -84,6 +84,8 @@ impl Logger {
         if backtrace.status() == BacktraceStatus::Captured {
             backtrace.to_string().lines().for_each(line);
         }
+        // A second panic of this thread would end the process without another word.
+        self.finish();
     }
 }
 
