@@ -41,8 +41,8 @@ pub(super) struct Story {
     pub(super) lost: Option<(Ballot, Loss)>,
 }
 
-/// What is kept for the log only. It shows nothing: states of a node that differ in nothing else are the
-/// same to whatever compares them by what they show.
+/// What is kept for the log only. It shows nothing: states of a node that differ in nothing else
+/// are the same to whatever compares them by what they show.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ForLog<T>(pub(super) T);
 

@@ -1,4 +1,5 @@
-//! The time by which certificates are judged. However wrong the machine's clock is, that is no panic.
+//! The time by which certificates are judged. However wrong the machine's clock is, that is no
+//! panic.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,5 @@
-//! Lines of the log that may come very often: some are told, then one in a while, with how many were not.
+//! Lines of the log that may come very often: some are told, then one in a while, with how many
+//! were not.
 
 use std::collections::HashMap;
 use std::fmt;

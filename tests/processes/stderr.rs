@@ -1,4 +1,5 @@
-//! Standard error that takes no more: nothing of a node waits for it, neither its service nor its end.
+//! Standard error that takes no more: nothing of a node waits for it, neither its service nor its
+//! end.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -120,7 +121,7 @@ fn a_log_that_its_reader_closed_stops_nothing() {
     assert_eq!(node.wait().code, Some(0));
 }
 
-/// Whoever else has the descriptor, such as the shell, must find it as it was.
+/// Other programs that have the descriptor, such as the shell, must find it as it was.
 #[test]
 fn standard_error_is_not_made_non_blocking() {
     let ips = addresses(1);

@@ -1,11 +1,11 @@
 //! The log on standard error, which no thread of the node ever waits for.
 //!
-//! Whoever has a line puts it into a bounded queue, and one thread writes. Where standard error takes no
-//! more (a full pipe that is not read, a stopped terminal, a full disk), the queue fills, and further
-//! lines are dropped and counted; the count is a line of its own as soon as there is room again. Panics and
-//! the last error go the same way. The descriptor is inherited, and often shared with other
-//! programs, so it stays as it is: only the log's own thread may block in it, and the end of the process does
-//! not wait for that thread longer than [`REST_TIME`].
+//! A thread that has a line puts it into a bounded queue, and one thread writes. Where standard
+//! error takes no more (a full pipe that is not read, a stopped terminal, a full disk), the queue
+//! fills, and further lines are dropped and counted; the count is a line of its own as soon as
+//! there is room again. Panics and the last error go the same way. The descriptor is inherited, and
+//! often shared with other programs, so it stays as it is: only the log's own thread may block in
+//! it, and the end of the process does not wait for that thread longer than [`REST_TIME`].
 
 mod line;
 mod queue;
@@ -38,8 +38,8 @@ pub(crate) struct Logger {
 }
 
 impl Logger {
-    /// Starts the thread that writes to standard error, and sends it what panics say and what is logged
-    /// at `level` and above.
+    /// Starts the thread that writes to standard error, and sends it what panics say and what is
+    /// logged at `level` and above.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -148,7 +148,8 @@ fn write_all(queue: &Queue, to: &mut impl Write, format: Format) {
 /// Writes bytes, and waits for as long as that takes.
 ///
 /// # Errors
-/// How many were written when there was an error. Which one does not matter: nothing can be done about it.
+/// How many were written when there was an error. Which one does not matter: nothing can be done
+/// about it.
 fn write(to: &mut impl Write, bytes: &[u8]) -> Result<(), usize> {
     let mut written = 0;
     while written < bytes.len() {

@@ -1,8 +1,8 @@
 //! What signals mean: SIGINT and SIGTERM stop the node, SIGHUP lets it read its files again.
 //!
-//! The signals are blocked in all threads, and one thread waits for them, so that nothing runs inside
-//! of a signal handler. A SIGHUP that was ignored when the process started, as `nohup` does, is
-//! left ignored.
+//! The signals are blocked in all threads, and one thread waits for them, so that nothing runs
+//! inside of a signal handler. A SIGHUP that was ignored when the process started, as `nohup` does,
+//! is left ignored.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,8 @@ use nix::sys::signal::{SigSet, Signal};
 /// The exit code of a process that a second SIGINT ends.
 const INTERRUPTED: i32 = 130;
 
-/// A signal that comes again within this is the same: some programs tell a process and then its group.
+/// A signal that comes again within this is the same: some programs tell a process and then its
+/// group.
 const SAME_TIME: Duration = Duration::from_millis(200);
 
 /// A running server, as far as signals concern it.
@@ -26,8 +27,8 @@ pub(crate) struct Running {
     pub(crate) reloader: Reloader,
 }
 
-/// Blocks the signals that the node handles, and returns them. To be called before any other thread is
-/// started: threads inherit what is blocked.
+/// Blocks the signals that the node handles, and returns them. To be called before any other thread
+/// is started: threads inherit what is blocked.
 ///
 /// # Errors
 /// When the system does not allow it.
@@ -42,8 +43,8 @@ pub(crate) fn block() -> io::Result<SigSet> {
     Ok(signals)
 }
 
-/// Starts the thread that waits for `signals`. Before the server runs, `end` ends the process: a start
-/// that is cut off loses nothing. A second signal to stop ends it at once.
+/// Starts the thread that waits for `signals`. Before the server runs, `end` ends the process: a
+/// start that is cut off loses nothing. A second signal to stop ends it at once.
 ///
 /// # Errors
 /// When the thread cannot be started.

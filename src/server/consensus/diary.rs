@@ -1,5 +1,6 @@
-//! What the log tells of a member's life: elections with their reason, who leads, and whether the node is
-//! level with the leader. It is looked at with each tick, so that what changes faster is one line.
+//! What the log tells of a member's life: elections with their reason, which node leads, and
+//! whether the node is level with the leader. It is looked at with each tick, so that what changes
+//! faster is one line.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -24,20 +25,20 @@ pub(super) struct Diary {
     leads: Option<Ballot>,
     /// Another node that leads.
     follows: Option<NodeId>,
-    level: Level,
+    level: Distance,
     repeats: Repeats,
 }
 
 /// How far the node is compared with the leader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Level {
+enum Distance {
     /// That was not said since the start.
     #[default]
     Unknown,
     Level,
     /// For a moment at least.
     Lagging(Instant),
-    /// It was said. Level again is who has the leader's slot of then, or a later one.
+    /// It was said. The node is level again once it has the slot that the leader had then.
     Behind(Slot),
 }
 
@@ -49,18 +50,20 @@ enum Said {
     CaughtUp,
 }
 
-impl Level {
+impl Distance {
     /// Takes how far the node and its leader are.
     fn look(&mut self, own: Slot, leader: Slot, now: Instant) -> Said {
         let lag = leader.0.saturating_sub(own.0);
         let (next, said) = match *self {
-            Level::Unknown if lag == 0 => (Level::Level, Said::CaughtUp),
-            Level::Unknown => (Level::Behind(leader), Said::Behind(lag)),
-            Level::Behind(goal) if own >= goal && lag < LAG_SLOTS => (Level::Level, Said::CaughtUp),
-            Level::Level if lag >= LAG_SLOTS => (Level::Lagging(now), Said::Nothing),
-            Level::Lagging(_) if lag < LAG_SLOTS => (Level::Level, Said::Nothing),
-            Level::Lagging(since) if now.saturating_duration_since(since) >= LAG_TIME => {
-                (Level::Behind(leader), Said::Behind(lag))
+            Distance::Unknown if lag == 0 => (Distance::Level, Said::CaughtUp),
+            Distance::Unknown => (Distance::Behind(leader), Said::Behind(lag)),
+            Distance::Behind(goal) if own >= goal && lag < LAG_SLOTS => {
+                (Distance::Level, Said::CaughtUp)
+            }
+            Distance::Level if lag >= LAG_SLOTS => (Distance::Lagging(now), Said::Nothing),
+            Distance::Lagging(_) if lag < LAG_SLOTS => (Distance::Level, Said::Nothing),
+            Distance::Lagging(since) if now.saturating_duration_since(since) >= LAG_TIME => {
+                (Distance::Behind(leader), Said::Behind(lag))
             }
             same => (same, Said::Nothing),
         };
@@ -83,8 +86,13 @@ impl Diary {
                     "this node leads with the ballot {ballot}, from slot {slot}{untold}");
             }
             self.leads = leads;
-            // Who leads has what was chosen.
-            self.level = if leads.is_some() { Level::Level } else { self.level };
+            // A leader has all that was chosen.
+            if leads.is_some() && std::mem::take(&mut self.level) != Distance::Level {
+                self.write_caught_up(complete);
+            }
+            if leads.is_some() {
+                self.level = Distance::Level;
+            }
         }
         if follows != self.follows {
             self.follows = follows;
@@ -138,12 +146,13 @@ impl Diary {
                         "{slots} slots behind the leader: catching up from slot {own}{untold}");
                 }
             }
-            Said::CaughtUp => {
-                if let Some(untold) = self.repeats.due("level") {
-                    info!(event = "caught_up", slot = own.0;
-                        "caught up with the leader: slot {own}{untold}");
-                }
-            }
+            Said::CaughtUp => self.write_caught_up(own),
+        }
+    }
+
+    fn write_caught_up(&self, own: Slot) {
+        if let Some(untold) = self.repeats.due("level") {
+            info!(event = "caught_up", slot = own.0; "caught up: slot {own}{untold}");
         }
     }
 }
@@ -194,7 +203,7 @@ mod tests {
     #[test]
     fn a_node_is_caught_up_once_and_behind_only_when_it_stays_so() {
         let start = Instant::now();
-        let mut level = Level::default();
+        let mut level = Distance::default();
         assert_eq!(level.look(Slot(5), Slot(9), start), Said::Behind(4));
         assert_eq!(level.look(Slot(8), Slot(12), start), Said::Nothing, "as far as the leader was");
         assert_eq!(level.look(Slot(9), Slot(12), start), Said::CaughtUp);
@@ -209,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_node_that_starts_level_says_so() {
-        let mut level = Level::default();
+        let mut level = Distance::default();
         assert_eq!(level.look(Slot(9), Slot(9), Instant::now()), Said::CaughtUp);
         assert_eq!(level.look(Slot(9), Slot(9), Instant::now()), Said::Nothing);
     }

@@ -86,7 +86,8 @@ impl Format {
     }
 }
 
-/// A field of a line, as JSON has it. Numbers beyond what every reader of JSON holds exactly are texts.
+/// A field of a line, as JSON has it. Numbers beyond what every reader of JSON holds exactly are
+/// texts.
 #[derive(Debug, PartialEq)]
 pub(super) enum Value {
     Number(i64),
@@ -125,8 +126,8 @@ fn short(what: &fmt::Arguments<'_>) -> String {
     text
 }
 
-/// A text on one line: what is no visible character, or turns the direction of others, is escaped. Parts of
-/// it come from other machines.
+/// A text on one line: what is no visible character, or turns the direction of others, is escaped.
+/// Parts of it come from other machines.
 struct Visible<'a>(&'a str);
 
 impl fmt::Display for Visible<'_> {

@@ -7,8 +7,8 @@ const SECONDS_PER_DAY: i128 = 86_400;
 /// In 400 years, after which the calendar repeats.
 const DAYS_PER_ERA: i128 = 146_097;
 
-/// A point in time in UTC with milliseconds (RFC 3339). Years before 0 and after 9999, which that has not,
-/// have a sign (ISO 8601).
+/// A point in time in UTC with milliseconds (RFC 3339). Years before 0 and after 9999, which that
+/// has not, have a sign (ISO 8601).
 pub(super) struct Utc(pub(super) SystemTime);
 
 impl fmt::Display for Utc {
@@ -37,8 +37,8 @@ fn millis_since_1970(time: SystemTime) -> i128 {
 }
 
 /// The year, month and day of a number of days since 1970: "civil from days" of Howard Hinnant's
-/// "chrono-compatible low-level date algorithms". Years begin in March there, so that the day that leap years
-/// add comes last.
+/// "chrono-compatible low-level date algorithms". Years begin in March there, so that the day that
+/// leap years add comes last.
 fn date(days_since_1970: i128) -> (i128, i128, i128) {
     // From the 1st of March of the year 0.
     let days = days_since_1970 + 719_468;
