@@ -65,7 +65,8 @@ fn the_log_tells_the_life_of_a_node() {
         logs.into_iter().find(|log| {
             let stands = "this node stands for the lead with the ballot ";
             let reasons = texts(log).into_iter().filter(|text| text.starts_with(stands));
-            let has_reason = |text: &str| text.split_once(": ").is_some_and(|(_, why)| why.len() > 9);
+            let has_reason =
+                |text: &str| text.split_once(": ").is_some_and(|(_, why)| why.len() > 9);
             count(log, "this node leads with the ballot ") > 0 && reasons.clone().all(has_reason)
         })
     });
