@@ -11,9 +11,14 @@ mod damage;
 mod fleet;
 mod kills;
 mod log;
+#[path = "../torture/network.rs"]
+mod network;
+mod open_files;
+mod partitions;
 #[path = "../reference/mod.rs"]
 mod reference;
 mod signals;
+mod silence;
 mod startup;
 mod stderr;
 #[path = "../support/mod.rs"]

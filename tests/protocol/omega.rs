@@ -92,6 +92,24 @@ fn an_isolated_leader_gives_way_and_nobody_is_answered_by_it() {
 }
 
 #[test]
+fn that_a_node_is_not_heard_by_another_that_it_hears_is_known() {
+    let (mut cluster, leader) = elected(3);
+    let (one, other) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    let known = |cluster: &Cluster| {
+        let node = cluster.node(one);
+        (node.peer(NodeId(other)).0, node.is_heard_by(NodeId(other)))
+    };
+    assert_eq!(known(&cluster), (true, Some(true)));
+    assert_eq!(cluster.node(one).is_heard_by(NodeId(one)), Some(true));
+    cluster.cut.insert((one, other));
+    cluster.live(LONG_MS);
+    assert_eq!(known(&cluster), (false, Some(false)));
+    cluster.cut_both(one, other);
+    cluster.live(LONG_MS);
+    assert_eq!(known(&cluster), (false, None));
+}
+
+#[test]
 fn quorum_loss_the_only_node_with_a_quorum_takes_over() {
     // All nodes hear the hub, nobody hears anybody else; the leader is not the hub, and alive.
     let (mut cluster, leader) = elected(5);

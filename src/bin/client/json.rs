@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-use lattistore::client::{Answer, Error, NodeStatus, Value};
+use lattistore::client::{Answer, Cause, Error, NodeStatus, Value};
 
 use crate::report::{complete_of, no_answer, severity};
 
@@ -111,13 +111,53 @@ fn failure(error: &Error) -> Object {
         (_, Some(at)) => {
             object.text("message", &at.message).number("line", at.line).number("column", at.column)
         }
-        _ => object.text("message", &error.to_string()),
+        _ => with_cause(object.text("message", &error.to_string()), error),
+    }
+}
+
+/// Adds the cause of an error, if it has one.
+fn with_cause(object: Object, error: &Error) -> Object {
+    match error.cause() {
+        Some(error) => object.raw("cause", &cause(error)),
+        None => object,
+    }
+}
+
+/// What was wrong, and what lies behind that.
+fn cause(of: &Cause) -> String {
+    let mut object = Object::new().text("kind", of.kind());
+    if let Some(node) = of.node() {
+        object = object.text("node", &node.to_string());
+    }
+    match of {
+        Cause::Redirected { to, .. } | Cause::LostLeadership { leader: Some(to), .. } => {
+            object = object.text("leader", &to.address.to_string());
+        }
+        Cause::NodesUnreachable { shortage, .. } => {
+            let nodes = shortage.waiting_for.iter().map(|node| text(&node.to_string()));
+            let nodes = nodes.collect::<Vec<_>>().join(", ");
+            object = object
+                .raw("is_forming", &shortage.is_forming.to_string())
+                .raw("waiting_for", &format!("[{nodes}]"));
+        }
+        _ => {}
+    }
+    let object = object.text("message", &of.to_string());
+    let behind: Vec<_> = of.behind().into_iter().map(cause).collect();
+    match behind.is_empty() {
+        true => object.end(),
+        false => object.raw("causes", &format!("[{}]", behind.join(", "))).end(),
     }
 }
 
 /// What is wrong besides a transaction.
 pub(crate) fn error(message: &str) -> String {
     Object::new().text("error", message).end()
+}
+
+/// Why a node gave no answer.
+pub(crate) fn unanswered(error: &Error) -> String {
+    with_cause(Object::new().text("error", &no_answer(error)), error).end()
 }
 
 /// What is bound to the parameters of programs.
@@ -132,7 +172,7 @@ pub(crate) fn node(address: SocketAddr, answer: &Result<NodeStatus, Error>) -> S
     let object = Object::new().text("address", &address.to_string());
     match answer {
         Ok(answer) => object.raw("status", &status(answer)).end(),
-        Err(error) => object.text("error", &no_answer(error)).end(),
+        Err(error) => with_cause(object.text("error", &no_answer(error)), error).end(),
     }
 }
 
@@ -146,6 +186,10 @@ pub(crate) fn status(status: &NodeStatus) -> String {
             .raw(
                 "complete",
                 &complete_of(member).map_or("null".to_owned(), |slot| slot.to_string()),
+            )
+            .raw(
+                "hears_this_node",
+                &member.hears_this_node.map_or("null".to_owned(), |hears| hears.to_string()),
             )
             .end()
     });

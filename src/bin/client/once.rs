@@ -102,7 +102,7 @@ fn status(shell: &Shell, errors: Style) -> io::Result<Exit> {
                 Output::Text => {
                     complain(&format!("{} {}\n", errors.error("error:"), no_answer(&error)))
                 }
-                Output::Json => print(&(json::error(&no_answer(&error)) + "\n"))?,
+                Output::Json => print(&(json::unanswered(&error) + "\n"))?,
             }
             return Ok(Exit::DidNotRun);
         }
