@@ -14,6 +14,7 @@
 mod cluster_key;
 mod error;
 mod file;
+mod time;
 mod tls;
 mod tokens;
 

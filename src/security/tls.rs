@@ -14,7 +14,7 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
     ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
@@ -22,6 +22,7 @@ use rustls::{
 
 use super::error::SecurityError;
 use super::file::{read, read_private};
+use super::time::{self, WallClock};
 use crate::limits::MAX_CERTIFICATE_FILE_BYTES;
 
 /// The files that a node speaks TLS with, all in PEM.
@@ -67,19 +68,21 @@ impl NodeTls {
             .allow_unauthenticated()
             .build()
             .map_err(bad_ca)?;
-        let mut accepting = ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&versions)
-            .map_err(wrong)?
-            .with_client_cert_verifier(clients)
-            .with_single_cert(chain.clone(), key.clone_key())
-            .map_err(wrong)?;
+        let mut accepting =
+            ServerConfig::builder_with_details(provider.clone(), Arc::new(WallClock))
+                .with_protocol_versions(&versions)
+                .map_err(wrong)?
+                .with_client_cert_verifier(clients)
+                .with_single_cert(chain.clone(), key.clone_key())
+                .map_err(wrong)?;
         accepting.send_tls13_tickets = 0;
-        let mut connecting = ClientConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&versions)
-            .map_err(wrong)?
-            .with_root_certificates(roots.clone())
-            .with_client_auth_cert(chain.clone(), key)
-            .map_err(wrong)?;
+        let mut connecting =
+            ClientConfig::builder_with_details(provider.clone(), Arc::new(WallClock))
+                .with_protocol_versions(&versions)
+                .map_err(wrong)?
+                .with_root_certificates(roots.clone())
+                .with_client_auth_cert(chain.clone(), key)
+                .map_err(wrong)?;
         connecting.resumption = Resumption::disabled();
         let verifier =
             WebPkiServerVerifier::builder_with_provider(roots, provider).build().map_err(bad_ca)?;
@@ -96,7 +99,7 @@ impl NodeTls {
             return Err(SecurityError::content(&self.path, "there is no certificate in it"));
         };
         let name = ServerName::from(address);
-        let verified = self.verifier.verify_server_cert(own, others, &name, &[], UnixTime::now());
+        let verified = self.verifier.verify_server_cert(own, others, &name, &[], time::now());
         verified.map(drop).map_err(|error| {
             let wrong = format!(
                 "{error}: a node's certificate is signed by the CA, in force, and names the node's \
@@ -130,7 +133,7 @@ impl ClientTls {
     /// When it cannot be read, or holds no certificate.
     pub fn read(ca: &Path) -> Result<ClientTls, SecurityError> {
         let wrong = |error: rustls::Error| SecurityError::content(ca, error.to_string());
-        let mut config = ClientConfig::builder_with_provider(provider())
+        let mut config = ClientConfig::builder_with_details(provider(), Arc::new(WallClock))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(wrong)?
             .with_root_certificates(roots(ca)?)

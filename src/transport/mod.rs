@@ -41,6 +41,7 @@ mod pace;
 mod peers;
 mod post;
 mod refusals;
+mod repeats;
 mod seats;
 mod settings;
 mod shared;
@@ -73,6 +74,7 @@ use listener::Listener;
 use post::Post;
 use shared::Shared;
 
+pub(crate) use repeats::Repeats;
 pub(crate) use shared::panic_message;
 
 /// What the transport asks of the node. Called on the transport's threads, several at once; only

@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 
 use super::pace::Pace;
 use super::refusals::Refusals;
+use super::repeats::Repeats;
 use super::{Event, Handler, Settings, Stream};
 use crate::security::Security;
 
@@ -63,6 +64,8 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) security: Security,
     pub(super) refusals: Refusals,
+    /// Lines of the log about connections of nodes.
+    pub(super) repeats: Repeats,
     /// Of answers that there are too many requests.
     pub(super) pace: Pace,
     pub(super) handler: Arc<dyn Handler>,
@@ -97,6 +100,7 @@ impl Shared {
             settings,
             security,
             refusals: Refusals::default(),
+            repeats: Repeats::default(),
             pace: Pace::new(Instant::now()),
             handler,
             deliver: deliver_to(events, stop.clone()),
