@@ -56,7 +56,7 @@ pub(crate) fn ask_leader(nodes: &[SocketAddr], body: &RequestBody) -> Vec<u8> {
             assert_eq!(response.id, ID, "{response:?}");
             match response.outcome {
                 ClientOutcome::RedirectTo(_)
-                | ClientOutcome::NodesUnreachable
+                | ClientOutcome::NodesUnreachable(_)
                 | ClientOutcome::LostLeadership { could_handle: false, .. } => None,
                 _ => Some(answer),
             }

@@ -10,6 +10,7 @@ mod damage;
 #[path = "../fleet/mod.rs"]
 mod fleet;
 mod kills;
+mod log;
 #[path = "../torture/network.rs"]
 mod network;
 mod open_files;
@@ -19,5 +20,6 @@ mod reference;
 mod signals;
 mod silence;
 mod startup;
+mod stderr;
 #[path = "../support/mod.rs"]
 mod support;

@@ -22,11 +22,10 @@ fn two_nodes_whose_link_is_whole_again_serve_while_the_third_is_cut_off() {
     if let Ok(name) = std::env::var(INSIDE) {
         return serve_after_every_heal(&Network::named(name, 3));
     }
-    let network = Network::named(format!("lattistore-{}", std::process::id()), 3);
-    if let Err(error) = network.setup() {
-        network.remove();
-        return println!("skipped: no network namespaces can be made here: {error}");
-    }
+    let network = match Network::setup(3) {
+        Ok(network) => network,
+        Err(error) => return println!("skipped: no network namespaces can be made here: {error}"),
+    };
     // This test once more, where clients reach all nodes.
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &network.hub()]).arg(std::env::current_exe().unwrap());
