@@ -17,6 +17,9 @@ pub const NUMBERS_BELOW: u64 = 1 << 62;
 /// Nodes in a cluster, addresses in a node list. Consensus among more would be slow, not better.
 pub const MAX_NODES: usize = 64;
 
+/// Notices in the status of a node: more than there are kinds of them, and one for each member.
+pub const MAX_NOTICES: usize = MAX_NODES + 64;
+
 // --- Sizes: entries and what is made of them -------------------------------------------------
 
 /// A key in the replica: a key of the language (4 KiB) and room for what the store puts before it.

@@ -54,7 +54,8 @@ pub use crate::lang::{Params, Value};
 pub use crate::lpaxos::{NodeId, Position, Slot};
 pub use crate::security::{ClientTls, Token};
 pub use crate::wire::{
-    Certainty, ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect, RequestBody, Sizes,
+    Certainty, ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Redirect,
+    RequestBody, Severity, Sizes,
 };
 pub use builder::Builder;
 pub use connection::{Connection, Ticket};

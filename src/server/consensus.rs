@@ -24,6 +24,7 @@ use super::error::ServerError;
 use super::formation::{Formation, Roster};
 use super::gate::{Event, Gate};
 use super::links::Links;
+use super::notices::Notices;
 use super::requests::{Asked, Requests};
 use super::status;
 use super::syncer::Syncer;
@@ -59,6 +60,7 @@ pub(super) struct Consensus {
     /// Before the storage, as it ends first.
     syncer: Syncer,
     storage: Box<dyn Storage>,
+    notices: Arc<Notices>,
     events: Receiver<Event>,
     requests: Requests,
     stop: Arc<AtomicBool>,
@@ -80,6 +82,7 @@ pub(super) struct Start {
     pub(super) links: Links,
     pub(super) syncer: Syncer,
     pub(super) storage: Box<dyn Storage>,
+    pub(super) notices: Arc<Notices>,
     pub(super) durable: Durable<Key, Value>,
     /// The roster of the cluster that the node belongs to already.
     pub(super) roster: Option<Roster>,
@@ -102,6 +105,7 @@ impl Consensus {
             links,
             syncer,
             storage,
+            notices,
             durable,
             roster,
             events,
@@ -117,6 +121,7 @@ impl Consensus {
             links,
             syncer,
             storage,
+            notices,
             events,
             requests,
             stop,
@@ -309,6 +314,7 @@ impl Consensus {
             Phase::Forming(_) if now >= self.next_introduction => {
                 self.next_introduction = now + INTRODUCTION_PERIOD;
                 self.introduce();
+                self.note_forming();
             }
             Phase::Forming(_) => {}
             Phase::Member(member) => {
@@ -374,13 +380,15 @@ impl Consensus {
     fn status(&self, memory_bytes: u64) -> NodeStatus {
         let uptime_ms = self.clock.uptime_ms();
         let sizes = status::sizes(memory_bytes, &self.storage.status());
+        let notices = self.notices.all();
         match &self.phase {
             Phase::Forming(forming) => {
-                status::of_forming(self.me, &forming.durable, sizes, uptime_ms)
+                status::of_forming(self.me, &forming.durable, sizes, uptime_ms, notices)
             }
             Phase::Member(member) => {
                 let port = self.links.port();
-                status::of_member(self.me, &member.node, &member.cluster, port, sizes, uptime_ms)
+                let Member { node, cluster, .. } = &**member;
+                status::of_member(self.me, node, cluster, port, sizes, uptime_ms, notices)
             }
         }
     }

@@ -142,6 +142,19 @@ impl Formation {
         self.listed.iter().copied().filter(|address| !self.known.contains_key(address))
     }
 
+    /// What this node waits for, as one line: the listed nodes that it has not heard, or those that
+    /// have not heard all the others yet.
+    pub(super) fn waits_for(&self) -> String {
+        let missing: BTreeSet<IpAddr> = self.missing().collect();
+        if !missing.is_empty() {
+            return format!("waiting for {}", join(&missing));
+        }
+        let others = self.listed.iter().filter(|address| **address != self.address);
+        let behind = others.filter(|address| self.reports.get(address) != Some(&self.known));
+        let behind: BTreeSet<IpAddr> = behind.copied().collect();
+        format!("waiting for {} to have heard all the others", join(&behind))
+    }
+
     /// Takes what another node tells. Nobody is counted in who is not listed, and nobody speaks for
     /// this node.
     ///
@@ -218,6 +231,21 @@ mod tests {
 
     fn tell(from: &Formation, to: &mut Formation) {
         to.hear(&from.introduction()).expect("no difference");
+    }
+
+    #[test]
+    fn what_is_waited_for_is_named() {
+        let (mut a, mut b) = (node(1, &[1, 2, 3]), node(2, &[1, 2, 3]));
+        assert_eq!(a.waits_for(), "waiting for 127.0.0.2, 127.0.0.3");
+        tell(&b, &mut a);
+        assert_eq!(a.waits_for(), "waiting for 127.0.0.3");
+        tell(&node(3, &[1, 2, 3]), &mut a);
+        let behind = "waiting for 127.0.0.2, 127.0.0.3 to have heard all the others";
+        assert_eq!(a.waits_for(), behind);
+        tell(&node(3, &[1, 2, 3]), &mut b);
+        tell(&a, &mut b);
+        tell(&b, &mut a);
+        assert_eq!(a.waits_for(), "waiting for 127.0.0.3 to have heard all the others");
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod formation;
 mod gate;
 mod gathering;
 mod links;
+mod notices;
 mod programs;
 mod requests;
 mod status;
@@ -47,6 +48,7 @@ use consensus::{Consensus, Start};
 use formation::Roster;
 use gate::{Event, Gate};
 use links::Links;
+use notices::Notices;
 use syncer::Syncer;
 
 pub use error::ServerError;
@@ -162,6 +164,7 @@ impl Server {
         }
         let links = Links::new(my_ip, address.port(), node_ips, senders);
         let syncer = Syncer::start(sender.clone()).map_err(ServerError::Spawn)?;
+        let notices = Arc::new(Notices::default());
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
         let start = Start {
@@ -171,6 +174,7 @@ impl Server {
             links,
             syncer,
             storage,
+            notices,
             durable,
             roster,
             events,

@@ -4,7 +4,7 @@ use super::gate::Cluster;
 use crate::kv::{Key, Store, Value};
 use crate::lpaxos::{Durable, Node, NodeId};
 use crate::storage;
-use crate::wire::{MemberStatus, NodeStatus, Sizes};
+use crate::wire::{MemberStatus, NodeStatus, Notice, Sizes};
 
 /// A node that belongs to no cluster yet.
 pub(super) fn of_forming(
@@ -12,6 +12,7 @@ pub(super) fn of_forming(
     durable: &Durable<Key, Value>,
     sizes: Sizes,
     uptime_ms: u64,
+    notices: Vec<Notice>,
 ) -> NodeStatus {
     let replica = &durable.replica;
     NodeStatus {
@@ -27,6 +28,7 @@ pub(super) fn of_forming(
         entries: u64::try_from(replica.entry_count()).unwrap_or(u64::MAX),
         sizes,
         members: Vec::new(),
+        notices,
     }
 }
 
@@ -38,6 +40,7 @@ pub(super) fn of_member(
     port: u16,
     sizes: Sizes,
     uptime_ms: u64,
+    notices: Vec<Notice>,
 ) -> NodeStatus {
     let members = cluster.roster.iter().map(|(ip, member)| {
         let (reachable, complete) = node.peer(*member);
@@ -48,7 +51,7 @@ pub(super) fn of_member(
         cluster: Some(cluster.id),
         leader: node.leader().and_then(|leader| cluster.locate(leader, port)),
         members: members.collect(),
-        ..of_forming(me, node.durable(), sizes, uptime_ms)
+        ..of_forming(me, node.durable(), sizes, uptime_ms, notices)
     }
 }
 

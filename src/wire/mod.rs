@@ -38,7 +38,8 @@ pub use hello::{
     decode_welcome, encode_hello, encode_welcome,
 };
 pub use outcome::{
-    Certainty, ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect, Sizes,
+    Certainty, ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Redirect, Severity,
+    Sizes,
 };
 pub use peer::{Introduction, PeerFrame, encode_introduction, encode_peer};
 pub use peer_decode::decode_peer;

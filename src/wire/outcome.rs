@@ -107,7 +107,10 @@ impl ClientOutcome {
                 pairs.sum::<usize>() + returned.as_ref().map_or(0, text)
             }
             ClientOutcome::Aborted { message, .. } => message.len(),
-            ClientOutcome::Status(status) => OUTCOME_BYTES * status.members.len(),
+            ClientOutcome::Status(status) => {
+                let notices = status.notices.iter().map(|n| OUTCOME_BYTES + n.message.len());
+                OUTCOME_BYTES * status.members.len() + notices.sum::<usize>()
+            }
             _ => 0,
         };
         OUTCOME_BYTES + parts
@@ -190,6 +193,30 @@ pub struct NodeStatus {
     pub sizes: Sizes,
     /// What it knows of the members, itself included.
     pub members: Vec<MemberStatus>,
+    /// What is wrong or worth knowing of it now, the worst first.
+    pub notices: Vec<Notice>,
+}
+
+/// Something that holds of a node now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What programs can match on: words in lower case, joined by hyphens.
+    pub kind: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// For people: what is so, and what to do.
+    pub message: String,
+}
+
+/// How bad something is that holds of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// The node serves, and something should be done.
+    Warning,
+    /// Something does not work.
+    Error,
 }
 
 /// What a node takes of its machine, in bytes.

@@ -7,12 +7,14 @@ use protobuf::{Message, MessageField};
 use super::error::WireError;
 use super::fields;
 use super::frame::append_frame;
-use super::outcome::{ClientOutcome, MemberStatus, NodeStatus, ProgramError, Redirect, Sizes};
+use super::outcome::{
+    ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Redirect, Severity, Sizes,
+};
 use super::proto::client as proto;
 use super::proto::client::response::Outcome as Wire;
 use crate::blob::Blob;
 use crate::lang::Value;
-use crate::limits::{MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_RESPONSE_FRAME_BYTES};
+use crate::limits::{MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_NOTICES, MAX_RESPONSE_FRAME_BYTES};
 use crate::lpaxos::{Ballot, NodeId, Position, Slot};
 
 /// The answer to a request.
@@ -166,8 +168,33 @@ fn status_to_proto(status: NodeStatus) -> proto::NodeStatus {
         memory_bytes: status.sizes.memory_bytes,
         disk_bytes: status.sizes.disk_bytes,
         replay_bytes: status.sizes.replay_bytes,
+        notices: status.notices.into_iter().map(notice_to_proto).collect(),
         ..Default::default()
     }
+}
+
+fn notice_to_proto(notice: Notice) -> proto::Notice {
+    let severity = match notice.severity {
+        Severity::Info => proto::notice::Severity::INFO,
+        Severity::Warning => proto::notice::Severity::WARNING,
+        Severity::Error => proto::notice::Severity::ERROR,
+    };
+    proto::Notice {
+        kind: fields::message(&notice.kind),
+        severity: severity.into(),
+        message: fields::message(&notice.message),
+        ..Default::default()
+    }
+}
+
+fn notice_from(notice: proto::Notice) -> Notice {
+    let severity = match notice.severity.enum_value() {
+        Ok(proto::notice::Severity::INFO) => Severity::Info,
+        Ok(proto::notice::Severity::WARNING) => Severity::Warning,
+        // What a later release calls worse than an error is one.
+        Ok(proto::notice::Severity::ERROR) | Err(_) => Severity::Error,
+    };
+    Notice { kind: notice.kind, severity, message: notice.message }
 }
 
 /// Decodes an answer.
@@ -238,6 +265,7 @@ fn error_from(error: proto::ProgramError) -> ProgramError {
 
 fn status_from(status: proto::NodeStatus) -> Result<NodeStatus, WireError> {
     fields::at_most(status.members.len(), MAX_NODES, "members")?;
+    fields::at_most(status.notices.len(), MAX_NOTICES, "notices")?;
     let member = |member: &proto::Member| {
         Ok(MemberStatus {
             node: fields::node(member.node, "members.node")?,
@@ -263,6 +291,7 @@ fn status_from(status: proto::NodeStatus) -> Result<NodeStatus, WireError> {
             disk_bytes: status.disk_bytes,
             replay_bytes: status.replay_bytes,
         },
+        notices: status.notices.into_iter().map(notice_from).collect(),
     })
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn status<const N: usize>(nodes: [&Node; N]) -> NodeStatus {
         entries: 2,
         sizes: Sizes::default(),
         members: nodes.map(member).to_vec(),
+        notices: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use lattistore::client::{Answer, Error, NodeStatus, Value};
 
-use crate::report::{complete_of, no_answer};
+use crate::report::{complete_of, no_answer, severity};
 
 /// A JSON value, made piece by piece.
 #[derive(Debug, Default)]
@@ -156,6 +156,17 @@ pub(crate) fn status(status: &NodeStatus) -> String {
             .text("address", &leader.address.to_string())
             .end()
     });
+    let notices: Vec<String> = status
+        .notices
+        .iter()
+        .map(|notice| {
+            Object::new()
+                .text("kind", &notice.kind)
+                .text("severity", severity(notice.severity))
+                .text("message", &notice.message)
+                .end()
+        })
+        .collect();
     Object::new()
         .text("node", &status.node.to_string())
         .raw("cluster", &status.cluster.map_or("null".to_owned(), |id| text(&format!("{id:016x}"))))
@@ -171,6 +182,7 @@ pub(crate) fn status(status: &NodeStatus) -> String {
         .number("disk_bytes", status.sizes.disk_bytes)
         .number("replay_bytes", status.sizes.replay_bytes)
         .raw("members", &format!("[{members}]"))
+        .raw("notices", &format!("[{}]", notices.join(", ")))
         .end()
 }
 

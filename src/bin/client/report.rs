@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use lattistore::client::{Answer, Error, MemberStatus, ProgramError, Slot};
+use lattistore::client::{Answer, Error, MemberStatus, ProgramError, Severity, Slot};
 
 use crate::json;
 use crate::style::Style;
@@ -41,6 +41,15 @@ pub(crate) fn no_answer(error: &Error) -> String {
 /// old, and of one that was never heard nothing was told.
 pub(crate) fn complete_of(member: &MemberStatus) -> Option<Slot> {
     member.reachable.then_some(member.complete)
+}
+
+/// The name of a severity.
+pub(crate) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
 }
 
 /// Says what is wrong on standard error. Who cannot be told there still gets the exit code.

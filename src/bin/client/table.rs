@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lattistore::client::{Error, NodeStatus, Sizes};
+use lattistore::client::{Error, NodeStatus, Severity, Sizes};
 
 use crate::duration::show_uptime;
-use crate::report::{complete_of, one_line};
+use crate::report::{complete_of, one_line, severity};
 use crate::style::Style;
 
 /// How a node is, and what it knows of the members.
@@ -50,6 +50,14 @@ pub(crate) fn status(status: &NodeStatus, style: Style) -> String {
             state,
         ]
     });
+    for notice in &status.notices {
+        let name = severity(notice.severity);
+        let name = match notice.severity {
+            Severity::Info => name.to_owned(),
+            Severity::Warning | Severity::Error => style.bad(name),
+        };
+        text.push_str(&format!("{name}: {}\n", one_line(&notice.message)));
+    }
     text.push('\n');
     text + &table(["member", "node", "role", "complete", "lag", "state"], rows.collect(), style)
 }
@@ -171,6 +179,7 @@ mod tests {
             floor: Slot(0),
             entries: 0,
             sizes: Sizes::default(),
+            notices: Vec::new(),
             members: vec![member(1, true, 72), member(2, false, 0), member(3, true, 70)],
         };
         let text = status(&answer, Style::PLAIN);

@@ -14,7 +14,10 @@ use crate::server::error::ServerError;
 use crate::server::formation::{self, Formation, Roster, cluster_id};
 use crate::server::gate::Cluster;
 use crate::storage::{Identity, Membership};
-use crate::wire::Introduction;
+use crate::wire::{Introduction, Severity};
+
+/// The kind of the notice of a node that belongs to no cluster yet.
+const FORMING: &str = "forming";
 
 /// A node that belongs to no cluster yet.
 pub(super) struct Forming {
@@ -56,6 +59,14 @@ impl Consensus {
         }
     }
 
+    /// States what the node waits for, as long as the cluster is not formed.
+    pub(super) fn note_forming(&self) {
+        if let Phase::Forming(forming) = &self.phase {
+            let message = format!("no cluster is formed yet: {}", forming.formation.waits_for());
+            self.notices.set(FORMING, Severity::Info, message);
+        }
+    }
+
     pub(super) fn introduce(&mut self) {
         if self.is_forming() {
             let introduction = self.introduction();
@@ -73,6 +84,7 @@ impl Consensus {
             members: roster.iter().map(|(ip, node)| (*node, ip.to_string())).collect(),
         };
         self.storage.save_identity(&Identity { node: self.me, membership: Some(membership) })?;
+        self.notices.end(FORMING);
         let addresses: Vec<String> = roster.keys().map(ToString::to_string).collect();
         info!("cluster {:016x} formed: {}", cluster_id(&roster), addresses.join(" "));
         // The others may wait for this node's word that it is formed.

@@ -20,8 +20,8 @@ use crate::lpaxos::{
 use crate::security::{Nonce, Proof, Token};
 use crate::wire::{
     Accepted as LetIn, Approach, Challenge, ClientOutcome, ClientRequest, Introduction,
-    MemberStatus, NodeStatus, PeerHello, ProgramError, Proven, Reason, Redirect, Refusal,
-    RequestBody, Role, Sizes, Welcome,
+    MemberStatus, NodeStatus, Notice, PeerHello, ProgramError, Proven, Reason, Redirect, Refusal,
+    RequestBody, Role, Severity, Sizes, Welcome,
 };
 
 fn number() -> impl Strategy<Value = u64> {
@@ -308,8 +308,9 @@ fn status() -> impl Strategy<Value = NodeStatus> {
         (node(), cluster(), ".{0,10}", any::<u64>(), option::of(redirect())),
         (ballot(), slot_or_zero(), two_slots(), any::<u64>(), vec(member(), 0..4)),
         any::<[u64; 3]>(),
+        vec(notice(), 0..3),
     )
-        .prop_map(|(who, state, [memory_bytes, disk_bytes, replay_bytes])| {
+        .prop_map(|(who, state, [memory_bytes, disk_bytes, replay_bytes], notices)| {
             let (node, cluster, version, uptime_ms, leader) = who;
             let (promised, slot, (floor, complete), entries, members) = state;
             NodeStatus {
@@ -325,8 +326,19 @@ fn status() -> impl Strategy<Value = NodeStatus> {
                 entries,
                 sizes: Sizes { memory_bytes, disk_bytes, replay_bytes },
                 members,
+                notices,
             }
         })
+}
+
+fn notice() -> impl Strategy<Value = Notice> {
+    let severity =
+        prop_oneof![Just(Severity::Info), Just(Severity::Warning), Just(Severity::Error),];
+    ("[a-z-]{0,20}", severity, ".{0,40}").prop_map(|(kind, severity, message)| Notice {
+        kind,
+        severity,
+        message,
+    })
 }
 
 fn read() -> impl Strategy<Value = ClientOutcome> {
