@@ -121,6 +121,8 @@ pub enum Cause {
         /// What happened.
         why: String,
     },
+    /// The caller stopped to wait before the answer came.
+    Interrupted,
     /// The deadline passed before the answer came.
     NoAnswer {
         /// The node that was asked last.
@@ -210,6 +212,7 @@ impl fmt::Display for Cause {
             Cause::ConnectionLost { node, why } => {
                 write!(f, "lost the connection to {node}: {why}")
             }
+            Cause::Interrupted => write!(f, "interrupted before the answer came"),
             Cause::NoAnswer { node } => write!(f, "no answer from {node} in time"),
             Cause::Redirected { node, to } => {
                 write!(f, "{node} does not lead; node {} at {} does", to.leader, to.address)

@@ -1,0 +1,76 @@
+//! Ctrl-C while a request is on its way.
+//!
+//! Without a request, Ctrl-C ends the program as it ends any other. With one, the program stops to
+//! wait, and says what is known of the transaction: that it may have run.
+
+use std::io;
+use std::panic;
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use parking_lot::Mutex;
+use signal_hook::consts::SIGINT;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+/// Who is told of a Ctrl-C: the wait for a request, while there is one.
+type Waiting = Arc<Mutex<Option<Sender<()>>>>;
+
+/// Watches for Ctrl-C.
+#[derive(Debug)]
+pub(crate) struct Interrupts {
+    waiting: Waiting,
+}
+
+impl Interrupts {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// When the system has no descriptor or no thread for it.
+    pub(crate) fn watch() -> io::Result<Interrupts> {
+        let waiting = Waiting::default();
+        let mut signals = Signals::new([SIGINT])?;
+        let told = Arc::clone(&waiting);
+        thread::Builder::new().name("interrupts".to_owned()).spawn(move || {
+            for signal in signals.forever() {
+                match &*told.lock() {
+                    // Once is enough: the wait ends, whatever comes after.
+                    Some(waiting) => drop(waiting.try_send(())),
+                    // It ends the program, by the signal, so that a shell that called it knows.
+                    None => drop(emulate_default_handler(signal)),
+                }
+            }
+        })?;
+        Ok(Interrupts { waiting })
+    }
+
+    /// Does some work on a thread of its own, and returns its result; `None` if Ctrl-C came first.
+    /// The work goes on then, with nobody to take its result.
+    pub(crate) fn unless_interrupted<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (interrupt, interrupted): (Sender<()>, Receiver<()>) = bounded(1);
+        let (done, result) = bounded(1);
+        *self.waiting.lock() = Some(interrupt);
+        let worker = thread::spawn(move || {
+            // If the wait was interrupted, there is no receiver any more.
+            let _ = done.send(work());
+        });
+        let found = select! {
+            recv(result) -> result => Some(result),
+            recv(interrupted) -> _ => None,
+        };
+        *self.waiting.lock() = None;
+        match found {
+            Some(Ok(result)) => Some(result),
+            // It ended without a result, so it panicked.
+            Some(Err(_)) => match worker.join() {
+                Ok(()) => None,
+                Err(panic) => panic::resume_unwind(panic),
+            },
+            None => None,
+        }
+    }
+}
