@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, Stdio};
@@ -569,4 +569,23 @@ fn ctrl_c_without_a_request_ends_the_program_by_the_signal() {
     assert_eq!(line, "> .params\n");
     kill(Pid::from_raw(i32::try_from(client.id()).unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(client.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
+}
+
+#[test]
+fn ctrl_c_that_was_ignored_stays_ignored() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let node = listener.local_addr().unwrap().to_string();
+    let mut client = Command::new("sh")
+        .args(["-c", "trap '' INT; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_client")])
+        .args(["--server-ip", &node, "--timeout", "1s", "--execute", "put \"a\" \"1\";"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _connection = listener.accept().unwrap();
+    kill(Pid::from_raw(i32::try_from(client.id()).unwrap()), Signal::SIGINT).unwrap();
+    let mut said = String::new();
+    client.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    // It went on until its own end, whatever that was.
+    assert!(client.wait().unwrap().code().is_some());
+    assert!(!said.contains("interrupted"), "{said}");
 }

@@ -47,6 +47,7 @@ mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
@@ -235,8 +236,9 @@ impl Client {
                     if asked.insert(address) {
                         let told = told.clone();
                         scope.spawn(move || {
-                            // The receiver is there until all have answered.
-                            let _ = told.send((address, self.status_of(address)));
+                            // A panic is an answer, too: without one the receiver would wait for ever.
+                            let ask = AssertUnwindSafe(|| self.status_of(address));
+                            let _ = told.send((address, catch_unwind(ask)));
                         });
                     }
                 }
@@ -245,6 +247,7 @@ impl Client {
                 }
                 // This thread has a sender, too.
                 let Ok((address, status)) = answered.recv() else { return };
+                let status = status.unwrap_or_else(|panic| resume_unwind(panic));
                 if let Ok(status) = &status {
                     self.0.route.know(status.members.iter().map(|member| member.address));
                 }

@@ -212,3 +212,41 @@ fn expectation(expected: &[String]) -> String {
         Some((last, others)) => format!("{} or {last}", others.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_more_text_can_close_is_unclosed() {
+        let at = |text: &str| unclosed(text).map(|place| (place.line, place.column));
+        for (text, place) in [
+            ("if true {", (1, 9)),
+            ("if true {\nput \"a\" (1", (2, 9)),
+            ("if true {\nput \"a\" (1);", (1, 9)),
+            ("put \"a\" \"one\n", (1, 9)),
+            ("if get (\"a\"", (1, 8)),
+            ("return len(", (1, 11)),
+            ("// {\nif true { // }", (2, 9)),
+        ] {
+            assert_eq!(at(text), Some(place), "{text}");
+        }
+        for text in [
+            "",
+            "put \"a\" \"1\";",
+            // Not a program yet, but nothing in it is open.
+            "put \"a\"",
+            "put \"a\" \"1\"",
+            "if true",
+            // Wrong before its end.
+            "put \"a\" (1;",
+            "if true { put ; ",
+            "} {",
+            "x = 'a' + (",
+            "x = \"\\q",
+        ] {
+            assert_eq!(at(text), None, "{text}");
+        }
+        assert_eq!(unclosed(&format!("{}(", " ".repeat(PROGRAM_BYTES))), None);
+    }
+}

@@ -1,8 +1,10 @@
 //! Ctrl-C while a request is on its way.
 //!
 //! Without a request, Ctrl-C ends the program as it ends any other. With one, the program stops to
-//! wait, and says what is known of the transaction: that it may have run.
+//! wait, and says what is known of the transaction: that it may have run. A program that was started
+//! with the signal ignored, as a shell starts those in the background, goes on to ignore it.
 
+use std::fs;
 use std::io;
 use std::panic;
 use std::sync::Arc;
@@ -30,6 +32,9 @@ impl Interrupts {
     /// When the system has no descriptor or no thread for it.
     pub(crate) fn watch() -> io::Result<Interrupts> {
         let waiting = Waiting::default();
+        if is_ignored() {
+            return Ok(Interrupts { waiting });
+        }
         let mut signals = Signals::new([SIGINT])?;
         let told = Arc::clone(&waiting);
         thread::Builder::new().name("interrupts".to_owned()).spawn(move || {
@@ -73,4 +78,13 @@ impl Interrupts {
             None => None,
         }
     }
+}
+
+/// Whether the program was started with the signal ignored. Where the system does not tell, it was
+/// not.
+fn is_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.is_some_and(|mask| mask >> (SIGINT - 1) & 1 == 1)
 }
