@@ -449,7 +449,7 @@ result: {\"a\": \"1\\n\\n2\"}
     let input = "put \"a\" (1;\n\nput \"b\" \"2\";\n\nif true {\n\nput \"b\" \"3\";\n";
     let output = run(&nodes, &["--output", "json"], input);
     let outcomes: Vec<_> = stdout(&output).lines().map(|line| &line[..25]).collect();
-    let [ran, wrong] = ["{\"outcome\": \"ran\", \"value", "{\"outcome\": \"compile_err"];
+    let [ran, wrong] = ["{\"outcome\": \"ran\", \"value", "{\"outcome\": \"compile_erro"];
     assert_eq!(outcomes, [wrong, ran, wrong]);
     assert_eq!(cluster.client().get("b").unwrap().as_deref(), Some("2"));
 }

@@ -190,8 +190,8 @@ impl Shell {
             true => client.read(text, params),
             false => client.execute(text, params),
         });
+        self.is_interrupted = result.is_none();
         result.unwrap_or_else(|| {
-            self.is_interrupted = true;
             let cause = Cause::Interrupted;
             Err(if reads { Error::DidNotRun { cause } } else { Error::MayHaveRun { cause } })
         })
@@ -214,6 +214,10 @@ impl Shell {
             }
             writeln!(to, "{}", object.end())?;
             return to.flush();
+        }
+        if self.is_interrupted && self.is_interactive {
+            // The terminal shows the key where the cursor stands.
+            writeln!(to)?;
         }
         match &result {
             Ok(answer) => write!(to, "{}", report::answer(answer))?,
