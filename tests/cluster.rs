@@ -285,6 +285,34 @@ fn a_node_listed_on_one_side_only_is_told_so() {
 }
 
 #[test]
+fn a_member_goes_by_the_members_it_knows_whatever_the_list_says() {
+    let mut cluster = Cluster::durable(3);
+    cluster.client().put("a", "1").unwrap();
+    let [one, other]: [usize; 2] = cluster.followers().try_into().unwrap();
+    let mistyped = addresses(1)[0];
+    for (listed, said) in [
+        (vec![cluster.addresses[one]], "is a member and not listed"),
+        (vec![cluster.addresses[one], mistyped], "is listed and no member"),
+    ] {
+        cluster.stop(one);
+        let mut options = cluster.options(one);
+        options.node_ips = listed.into_iter().collect();
+        cluster.start_with(one, options);
+        // Without `other` the restarted node's votes are needed.
+        cluster.stop(other);
+        cluster.client().put("a", said).unwrap();
+        let status = cluster.status(one).unwrap();
+        let notice = status.notices.iter().find(|notice| notice.kind == "node-list").unwrap();
+        assert!(notice.message.contains(said), "{}", notice.message);
+        cluster.start(other);
+        eventually("the stopped node to come back", || {
+            let status = cluster.status(other)?;
+            (status.leader.is_some() && status.notices.is_empty()).then_some(())
+        });
+    }
+}
+
+#[test]
 fn a_node_in_memory_that_comes_back_is_a_stranger_and_is_told_so() {
     let mut cluster = Cluster::in_memory(3);
     cluster.client().put("a", "1").unwrap();

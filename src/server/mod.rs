@@ -43,6 +43,7 @@ use crate::lpaxos::{Config, Durable, NodeId};
 use crate::security::{Files, Security};
 use crate::storage::{self, Identity, Membership, Memory, Opened, Storage};
 use crate::transport::{Settings, Transport};
+use crate::wire::Severity;
 
 use consensus::{Consensus, Start};
 use formation::Roster;
@@ -68,7 +69,8 @@ pub enum Place {
 pub struct Options {
     /// The node's own address, one of `node_ips`.
     pub my_ip: IpAddr,
-    /// The addresses of all nodes of the cluster.
+    /// The addresses of all nodes of the cluster. A node that belongs to a cluster already goes by
+    /// the members in its data directory instead.
     pub node_ips: BTreeSet<IpAddr>,
     /// The port, the same at all nodes.
     pub port: u16,
@@ -147,6 +149,16 @@ impl Server {
             warn_of_exposure(&security);
         }
         let State { me, roster, durable, storage } = open(&place, my_ip)?;
+        let notices = Arc::new(Notices::default());
+        // Once a cluster is formed its members are those of its data directories: a list that is
+        // short or mistyped would leave this node without a connection to the others.
+        let node_ips = match &roster {
+            Some(roster) => {
+                note_other_list(&notices, &node_ips, roster);
+                roster.keys().copied().collect()
+            }
+            None => node_ips,
+        };
         let (sender, events) = bounded(EVENTS_QUEUED);
         let (asking, requests) = requests::requests(REQUESTS_QUEUED);
         let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), asking));
@@ -164,7 +176,6 @@ impl Server {
         }
         let links = Links::new(my_ip, address.port(), node_ips, senders);
         let syncer = Syncer::start(sender.clone()).map_err(ServerError::Spawn)?;
-        let notices = Arc::new(Notices::default());
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
         let start = Start {
@@ -254,6 +265,29 @@ impl Drop for Server {
 fn is_of_one_machine(ip: IpAddr) -> bool {
     let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
     !(ip.is_unspecified() || ip.is_multicast() || is_broadcast)
+}
+
+/// States where the list that the node was started with contradicts the members that it knows.
+fn note_other_list(notices: &Notices, listed: &BTreeSet<IpAddr>, roster: &Roster) {
+    let members: BTreeSet<IpAddr> = roster.keys().copied().collect();
+    if *listed == members {
+        return;
+    }
+    let mut parts = Vec::new();
+    let missing: Vec<String> = members.difference(listed).map(IpAddr::to_string).collect();
+    if !missing.is_empty() {
+        parts.push(format!("{} is a member and not listed", missing.join(", ")));
+    }
+    let surplus: Vec<String> = listed.difference(&members).map(IpAddr::to_string).collect();
+    if !surplus.is_empty() {
+        parts.push(format!("{} is listed and no member", surplus.join(", ")));
+    }
+    let message = format!(
+        "--node-ips differs from the members in the data directory, which count: {}; correct the \
+         list",
+        parts.join(", and ")
+    );
+    notices.set("node-list", Severity::Warning, message);
 }
 
 /// Says what is not asked of those who reach the node.

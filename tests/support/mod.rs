@@ -107,7 +107,12 @@ impl Cluster {
     }
 
     pub(crate) fn start(&mut self, node: usize) {
-        self.servers[node] = Some(Server::start(self.options(node)).unwrap());
+        self.start_with(node, self.options(node));
+    }
+
+    /// Starts a node with other options than its usual ones.
+    pub(crate) fn start_with(&mut self, node: usize, options: Options) {
+        self.servers[node] = Some(Server::start(options).unwrap());
     }
 
     /// Stops a node, its threads joined and its port free.
