@@ -50,24 +50,38 @@ impl Interrupts {
         Ok(Interrupts { waiting })
     }
 
+    /// From now on Ctrl-C is for a request, until what this returns is dropped. A session arms it
+    /// before it says that it sends a request.
+    pub(crate) fn arm(&self) -> Armed {
+        let (interrupt, interrupted) = bounded(1);
+        *self.waiting.lock() = Some(interrupt);
+        Armed { waiting: Arc::clone(&self.waiting), interrupted }
+    }
+}
+
+/// A request that Ctrl-C is for.
+#[derive(Debug)]
+pub(crate) struct Armed {
+    waiting: Waiting,
+    interrupted: Receiver<()>,
+}
+
+impl Armed {
     /// Does some work on a thread of its own, and returns its result; `None` if Ctrl-C came first.
-    /// The work goes on then, with nobody to take its result.
+    /// The work goes on then, and its result is dropped.
     pub(crate) fn unless_interrupted<T: Send + 'static>(
-        &self,
+        self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let (interrupt, interrupted): (Sender<()>, Receiver<()>) = bounded(1);
         let (done, result) = bounded(1);
-        *self.waiting.lock() = Some(interrupt);
         let worker = thread::spawn(move || {
             // If the wait was interrupted, there is no receiver any more.
             let _ = done.send(work());
         });
         let found = select! {
             recv(result) -> result => Some(result),
-            recv(interrupted) -> _ => None,
+            recv(self.interrupted) -> _ => None,
         };
-        *self.waiting.lock() = None;
         match found {
             Some(Ok(result)) => Some(result),
             // It ended without a result, so it panicked.
@@ -77,6 +91,12 @@ impl Interrupts {
             },
             None => None,
         }
+    }
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        *self.waiting.lock() = None;
     }
 }
 

@@ -12,7 +12,7 @@ use lattistore::lang::limits::PROGRAM_BYTES;
 
 use crate::completion::{Keys, keys_named};
 use crate::exit::Exit;
-use crate::interrupt::Interrupts;
+use crate::interrupt::{Armed, Interrupts};
 use crate::options::{Options, Output};
 use crate::report::complain;
 use crate::style::Style;
@@ -162,7 +162,12 @@ impl Shell {
 
     /// Runs a program, and remembers the keys that it read and how it ended.
     pub(crate) fn execute(&mut self, program: &str) -> Result<Answer, Error> {
-        let result = self.ask(program);
+        let armed = self.interrupts.arm();
+        self.execute_armed(program, armed)
+    }
+
+    fn execute_armed(&mut self, program: &str, armed: Armed) -> Result<Answer, Error> {
+        let result = self.ask(program, armed);
         match &result {
             Ok(answer) => {
                 self.has_run = true;
@@ -177,7 +182,7 @@ impl Shell {
     }
 
     /// Waits for the result of a program, or for Ctrl-C.
-    fn ask(&mut self, program: &str) -> Result<Answer, Error> {
+    fn ask(&mut self, program: &str, armed: Armed) -> Result<Answer, Error> {
         if program.len() > PROGRAM_BYTES {
             // No node would take it, and of what is larger than a request it could not even say that.
             return Err(too_large(Some(program.len())));
@@ -186,7 +191,7 @@ impl Shell {
         let text = program.to_owned();
         // What cannot write needs no session, and so a command that only reads leaves no trace.
         let reads = compile(program).is_ok_and(|program| program.is_read_only());
-        let result = self.interrupts.unless_interrupted(move || match reads {
+        let result = armed.unless_interrupted(move || match reads {
             true => client.read(text, params),
             false => client.execute(text, params),
         });
@@ -199,12 +204,13 @@ impl Shell {
 
     /// Runs a program of a session and prints what came of it.
     pub(crate) fn send(&mut self, program: &str, to: &mut impl Write) -> io::Result<()> {
+        let armed = self.interrupts.arm();
         if self.shows_all() {
             writeln!(to, "sending request...")?;
             to.flush()?;
         }
         let begun = Instant::now();
-        let result = self.execute(program);
+        let result = self.execute_armed(program, armed);
         let taken = begun.elapsed();
         if let Some(form) = self.output.form() {
             let mut object = json::result(&result, form);
