@@ -105,7 +105,7 @@ pub const AT_ONCE_BYTES: usize = 16 * KIB;
 // --- Connections -----------------------------------------------------------------------------
 
 /// Clients served at once. With the peers, those yet to greet, and files, it stays below the 1,024
-/// descriptors that systems usually allow a process.
+/// descriptors that systems usually allow a process; where fewer are allowed, fewer clients are served.
 pub const MAX_CLIENTS: usize = 512;
 
 /// Connections that have not greeted yet. A stranger can hold them only for [`GREETING_TIME`].
@@ -113,6 +113,17 @@ pub const MAX_UNGREETED: usize = 128;
 
 /// Of these, connections from one address: it cannot keep others out.
 pub const MAX_UNGREETED_PER_ADDRESS: usize = MAX_UNGREETED / 2;
+
+/// Connections that have not greeted yet, where few descriptors are allowed.
+pub const LEAST_UNGREETED: usize = 4;
+
+/// Descriptors that are kept for each other member: of the node's own connection to it and the tries
+/// for another, and of the member's connection and the one that takes its place.
+pub const MEMBER_DESCRIPTORS: usize = 1 + MAX_TRIES + 2;
+
+/// Descriptors that are kept for the node itself: the journal, a checkpoint, directories and locks, the
+/// listening socket, and files that it reads now and then.
+pub const OWN_DESCRIPTORS: usize = 20;
 
 /// Bytes of requests above [`READ_BYTES`] that are being sent, over all clients. Above it a large
 /// request is not read: its connection is closed, and the client tries again.
@@ -154,6 +165,10 @@ pub const DEFAULT_PORT: u16 = 50051;
 /// From the connection to the whole greeting, in either direction.
 pub const GREETING_TIME: Duration = Duration::from_secs(5);
 
+/// The same where a node connects to a peer, at first: a connection that is cut in its greeting does not
+/// keep the node from trying another one. It doubles up to [`GREETING_TIME`] for a peer that is far away.
+pub const LEAST_GREETING_TIME: Duration = Duration::from_millis(500);
+
 /// From the first byte of a frame to the last. A node that is paused for less is not cut off.
 pub const FRAME_TIME: Duration = Duration::from_secs(20);
 
@@ -179,11 +194,30 @@ pub const CLIENT_SEAT_TIME: Duration = Duration::from_secs(150);
 pub const PEER_IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// How often a node asks its peer on a connection "are you there?".
-pub const KEEPALIVE_TIME: Duration = Duration::from_secs(1);
+pub const KEEPALIVE_TIME: Duration = Duration::from_millis(100);
 
-/// A peer that does not answer for so long is connected to anew. Without it, a connection over which
-/// packets were lost would wait as long again, and up to minutes, after the network is whole.
+/// A node that reads from a peer, or cannot take in what it read, says on the connection that it is
+/// there once in this time: its answers to "are you there?" would come only after all that is before them.
+pub const SIGN_TIME: Duration = Duration::from_millis(100);
+
+/// When a peer that was asked gives no sign of life for this time, a new connection to it is tried beside
+/// the old one: the link may be whole again while the old one still waits to repeat what was lost.
+pub const PEER_PATIENCE: Duration = Duration::from_millis(300);
+
+/// The same at most. It doubles with each new connection that is made at once, as then the peer may just
+/// be slow.
+pub const MOST_PEER_PATIENCE: Duration = Duration::from_millis(900);
+
+/// A peer that gives no sign of life for so long, and cannot be connected to anew, counts as gone.
 pub const PEER_SILENCE_TIME: Duration = Duration::from_secs(4);
+
+/// The longest time between two frames to a client that waits for an answer, as long as the node makes
+/// progress: where no answer is due, an empty frame is.
+pub const CLIENT_KEEPALIVE_TIME: Duration = Duration::from_millis(250);
+
+/// A node whose consensus thread makes no progress for so long is as good as gone, and its clients get no
+/// more empty frames. It is above what a slow disk takes for a write.
+pub const PROGRESS_TIME: Duration = Duration::from_secs(3);
 
 /// To write what was coalesced. Who reads more slowly is cut off.
 pub const WRITE_TIME: Duration = Duration::from_secs(10);
@@ -191,10 +225,17 @@ pub const WRITE_TIME: Duration = Duration::from_secs(10);
 /// To open a connection.
 pub const CONNECT_TIME: Duration = Duration::from_secs(1);
 
+/// To a peer whose system does not answer, another try to connect begins after this, beside those that
+/// wait. A peer that cannot be reached is tried again as soon.
+pub const TRY_SPACE: Duration = Duration::from_millis(250);
+
+/// Tries to connect to one peer that wait at once.
+pub const MAX_TRIES: usize = 4;
+
 /// Between two tries to connect, at first; it doubles with each.
 pub const LEAST_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Between two tries to connect, at most; a node that comes back is found within it.
+/// Between two tries to connect, at most, where the peer is reached and the two do not get together.
 pub const MOST_BACKOFF: Duration = Duration::from_secs(1);
 
 /// After an error is told to the other side, what it still sends is read and thrown away for so
@@ -237,6 +278,27 @@ pub const CLIENT_LOOK_TIME: Duration = Duration::from_millis(1);
 /// deadlines but the last moments of each.
 pub const CLIENT_READ_STEP: Duration = Duration::from_millis(250);
 
+/// Attempts to connect that a client has under way at once, each on a short thread.
+pub const MAX_CLIENT_ATTEMPTS: usize = 3;
+
+/// A client tries the next address when the one before has not let it in for so long, and waits for a
+/// leader that it is sent to for so long. It is above the time of a connection on a busy network.
+pub const CLIENT_HEAD_START: Duration = Duration::from_millis(100);
+
+/// A call that waits for so long asks the node how it is, and a client does so no more often: then an
+/// error can tell which other nodes that one does not hear.
+pub const CLIENT_INQUIRY_TIME: Duration = Duration::from_millis(500);
+
+/// What was wrong with other nodes is told in an error if it was learned no longer ago.
+pub const CLIENT_KNOWLEDGE_TIME: Duration = Duration::from_secs(10);
+
+/// A client that does not wait for nodes to be started gives up when all known addresses have refused so
+/// often.
+pub const CLIENT_FIRST_TRIES: u32 = 3;
+
+/// Between two of these tries.
+pub const CLIENT_FIRST_TRY_SPACE: Duration = Duration::from_millis(250);
+
 /// Between two tries of a client, at first; it doubles with each.
 pub const CLIENT_LEAST_BACKOFF: Duration = Duration::from_millis(5);
 
@@ -277,8 +339,10 @@ const _: () = assert!(MAX_MESSAGE_BYTES + 256 <= MAX_GREETING_FRAME_BYTES);
 const _: () = assert!(MAX_SECRET_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
 // The longest text that an `abort` can give fits into an answer.
 const _: () = assert!(MAX_ENTRY_VALUE_BYTES + 128 <= MAX_RESPONSE_FRAME_BYTES);
-// All connections together leave room for files among the usual 1,024 descriptors.
-const _: () = assert!(MAX_CLIENTS + MAX_UNGREETED + 2 * MAX_NODES <= 896);
+// All connections of nine nodes together leave room among the usual 1,024 descriptors.
+const _: () =
+    assert!(MAX_CLIENTS + MAX_UNGREETED + 8 * MEMBER_DESCRIPTORS + OWN_DESCRIPTORS <= 896);
+const _: () = assert!(LEAST_UNGREETED <= MAX_UNGREETED);
 // One large request can always come where no other does.
 const _: () = assert!(MAX_REQUEST_FRAME_BYTES <= MAX_COMING_BYTES);
 // The largest request is let in where nothing is under way.
@@ -289,16 +353,27 @@ const _: () = assert!(MAX_PEER_FRAME_BYTES <= u32::MAX as usize);
 // Peers ask more often than they give each other up, and nobody is cut off while he waits.
 const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_SILENCE_TIME.as_millis());
 const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_IDLE_TIME.as_millis());
+// A sign of life is due well before a peer is suspected, and that before it counts as gone.
+const _: () =
+    assert!(KEEPALIVE_TIME.as_millis() + SIGN_TIME.as_millis() < PEER_PATIENCE.as_millis());
+const _: () = assert!(PEER_PATIENCE.as_millis() <= MOST_PEER_PATIENCE.as_millis());
+const _: () = assert!(4 * MOST_PEER_PATIENCE.as_millis() <= PEER_SILENCE_TIME.as_millis());
+// Each try waits until it is answered or as many are there as may be.
+const _: () = assert!(CONNECT_TIME.as_millis() <= MAX_TRIES as u128 * TRY_SPACE.as_millis());
 const _: () = assert!(MAX_REQUEST_TIME.as_millis() < CLIENT_SEAT_TIME.as_millis());
 const _: () = assert!(CLIENT_SEAT_TIME.as_millis() < CLIENT_IDLE_TIME.as_millis());
 const _: () = assert!(DEFAULT_REQUEST_TIME.as_millis() <= MAX_REQUEST_TIME.as_millis());
 // A client can use its whole window on one connection.
 const _: () = assert!(CLIENT_WINDOW as usize <= MAX_PIPELINED);
+// A client that is told to be less patient still tries another address before that.
+const _: () = assert!(CLIENT_HEAD_START.as_millis() < CLIENT_SILENCE_TIME.as_millis());
 // A refusal that waits for its turn is not taken for silence.
 const _: () = assert!(
     2 * (REFUSAL_WAIT.as_millis() + REFUSAL_STEP.as_millis()) <= CLIENT_SILENCE_TIME.as_millis()
 );
 const _: () = assert!(2 * CLIENT_SILENCE_TIME.as_millis() < DEFAULT_REQUEST_TIME.as_millis());
+// A slow node is not taken for a silent one, even where two of its empty frames come late.
+const _: () = assert!(3 * CLIENT_KEEPALIVE_TIME.as_millis() < CLIENT_SILENCE_TIME.as_millis());
 // That holds for the largest request, too.
 const _: () = assert!(
     MAX_REQUEST_FRAME_BYTES as u128 * 1000 / CLIENT_LEAST_BYTES_PER_SECOND as u128

@@ -14,7 +14,7 @@ use lattistore::Client;
 use lattistore::client::{Cause, Certainty, Error, Value};
 use lattistore::lpaxos::{Config, Election};
 use lattistore::server::{FormationError, Options, Place, Server, ServerError};
-use support::{Cluster, PORT, addresses, client_of, eventually};
+use support::{BLOCKS, Cluster, PORT, addresses, client_of, eventually, take_block};
 
 /// Adds one to a counter; gives what it was.
 const INCREMENT: &str = "n = get \"n\"; if n == \"\" { n = \"0\"; } put \"n\" str(int(n) + 1);";
@@ -81,7 +81,9 @@ fn before_the_cluster_is_formed_nothing_runs() {
     let (one, two) = (start(all[0]), start(all[1]));
     let hasty = Client::builder().address(SocketAddr::new(all[0], PORT)).follow(false).build();
     let error = hasty.put("a", "AAA").unwrap_err();
-    assert!(matches!(error.cause(), Some(Cause::NodesUnreachable { .. })), "{error}");
+    let Some(Cause::NodesUnreachable { shortage, .. }) = error.cause() else { panic!("{error}") };
+    assert!(shortage.is_forming && shortage.waiting_for.contains(&all[2]), "{error}");
+    assert!(error.to_string().contains(&format!("waits for {}", all[2])), "{error}");
     assert_eq!(error.certainty(), Certainty::DidNotRun);
     let three = start(all[2]);
     client_of(&all).put("a", "AAA").unwrap();
@@ -404,4 +406,25 @@ fn who_waits_when_the_server_stops_is_told() {
     cluster.stop(leader);
     let error = waiting.join().unwrap().unwrap_err();
     assert!(error.certainty() != Certainty::Ran, "{error}");
+}
+
+#[test]
+fn a_block_of_addresses_is_taken_once() {
+    let taken = addresses(3);
+    let IpAddr::V4(ip) = taken[0] else { panic!("{taken:?}") };
+    let [_, first, second, _] = ip.octets();
+    assert_eq!(take_block([first, second], 3), None);
+    assert_ne!(addresses(3), taken);
+}
+
+#[test]
+fn a_block_in_which_something_listens_is_left_alone() {
+    // No test takes blocks under this number but this one.
+    let first = BLOCKS.end() + 1;
+    let listen = |second| TcpListener::bind((IpAddr::from([127, first, second, 2]), PORT)).ok();
+    let found = (0..=u8::MAX).find_map(|second| Some((second, listen(second)?)));
+    let (second, stranger) = found.unwrap();
+    assert_eq!(take_block([first, second], 3), None);
+    drop(stranger);
+    assert!(take_block([first, second], 3).is_some());
 }

@@ -10,6 +10,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -291,6 +292,55 @@ fn a_program_that_is_too_large_is_said_to_have_its_own_size() {
     says(&run(&nobody, &["--file", "-"], &large), "more than 65536");
     let larger = program(2_600_000);
     says(&run(&nobody, &["--output", "json"], &larger), &larger.len().to_string());
+}
+
+#[test]
+fn a_name_that_is_not_known_and_commas_end_nothing() {
+    let cluster = Cluster::in_memory(1);
+    let node = cluster.socket(0);
+    let list = format!("no:such:node,{node}");
+    let output = run(&[], &["--server-ip", &list, "--execute", "put \"a\" \"b\";"], "");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).starts_with("warning: `no:such:node` "), "{}", stderr(&output));
+    let output = run(&[], &["--server-ip", "no:such:node", "--execute", "get \"a\";"], "");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+/// An address at which nothing listens.
+fn refusing() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn where_nothing_listens_the_program_soon_says_so() {
+    let node = refusing();
+    let day = "86400s";
+    for (arguments, input) in [
+        (&["--execute", "get \"a\";"][..], ""),
+        (&["--status"], ""),
+        (&[], "get \"a\";\n\nget \"b\";\n"),
+    ] {
+        // It would wait for a day if it waited.
+        let arguments = [arguments, &["--timeout", day, "--output", "json"]].concat();
+        let output = run(&[node], &arguments, input);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let cause = format!("\"cause\": {{\"kind\": \"unreachable\", \"node\": \"{node}\"");
+        assert!(stdout(&output).contains(&cause), "{}", stdout(&output));
+    }
+}
+
+#[test]
+fn with_wait_the_program_tries_until_a_node_is_started() {
+    let mut cluster = Cluster::in_memory(1);
+    let node = cluster.socket(0);
+    cluster.stop(0);
+    thread::scope(|scope| {
+        let waiting =
+            scope.spawn(|| run(&[node], &["--wait", "--execute", "put \"a\" \"b\";"], ""));
+        cluster.start(0);
+        let output = waiting.join().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    });
 }
 
 #[test]

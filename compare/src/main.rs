@@ -191,9 +191,6 @@ fn measure<W: Wire>(load: &Load, system: &str, connect: &Connect<'_, W>) -> Resu
         ("value_bytes", space.value_bytes.to_string()),
     ];
     let report = Report { settings, record, measured, processes };
-    match report.record.answered {
-        0 => Err(format!("nothing was answered: {:?}", report.record.first_error)),
-        _ if load.text => Ok(report.text()),
-        _ => Ok(report.json()),
-    }
+    report.record.verdict()?;
+    Ok(if load.text { report.text() } else { report.json() })
 }

@@ -23,6 +23,7 @@ pub struct Builder {
     follow: bool,
     window: u32,
     silence: Duration,
+    waits: bool,
     credentials: Credentials,
 }
 
@@ -34,6 +35,7 @@ impl Builder {
             follow: true,
             window: CLIENT_WINDOW,
             silence: CLIENT_SILENCE_TIME,
+            waits: true,
             credentials: Credentials::default(),
         }
     }
@@ -72,10 +74,19 @@ impl Builder {
         self
     }
 
-    /// How long a node that owes an answer may say nothing at all, while somebody waits for it, before
-    /// another one is asked; a second unless said otherwise, and at least 50 milliseconds.
+    /// How long a node that owes an answer may say nothing at all before another one is asked; a second
+    /// unless said otherwise, and at least 50 milliseconds. A node that is slow, and not gone, says
+    /// something every 250 milliseconds: below that, it may be left although it is well.
     pub fn silence(mut self, silence: Duration) -> Builder {
         self.silence = silence.clamp(LEAST_CLIENT_SILENCE_TIME, MOST_CLIENT_TIMEOUT);
+        self
+    }
+
+    /// Whether to try until the deadline although nothing listens at any of the addresses, as is the
+    /// default: the nodes may be about to start. Without it a client that had no connection yet gives up
+    /// after three tries in half a second.
+    pub fn wait(mut self, wait: bool) -> Builder {
+        self.waits = wait;
         self
     }
 
@@ -120,6 +131,7 @@ impl Builder {
             timeout: self.timeout,
             window: self.window,
             silence: self.silence,
+            waits: self.waits,
         }))
     }
 }

@@ -9,15 +9,22 @@ use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Ticket};
 use super::error::{Cause, Error};
+use super::route::Route;
 use crate::kv::SessionNumber;
 use crate::lang::Params;
-use crate::limits::{CLIENT_ANSWER_MARGIN, CLIENT_LEAST_BACKOFF, CLIENT_MOST_BACKOFF};
+use crate::limits::{
+    CLIENT_ANSWER_MARGIN, CLIENT_INQUIRY_TIME, CLIENT_LEAST_BACKOFF, CLIENT_MOST_BACKOFF,
+};
 use crate::transport::Backoff;
 use crate::wire::{Certainty, ClientOutcome, Redirect, RequestBody};
 
 /// A call that loses its connection or is sent elsewhere so often tries again at once; later it
 /// waits, as the nodes may send it around.
 const FREE_MOVES: u32 = 2;
+
+/// A node that has sent a call so often to a leader that cannot be used is left: another one may know
+/// better who leads.
+const MOVES_TO_ONE_LEADER: u32 = 4;
 
 /// One call.
 #[derive(Debug)]
@@ -54,6 +61,8 @@ pub(super) enum What {
 pub(super) struct Sending {
     pub(super) connection: Connection,
     pub(super) ticket: Ticket,
+    /// When to ask the node how it is, as the answer takes long; none once that is done.
+    pub(super) inquiry: Option<Instant>,
 }
 
 /// What to do after an answer.
@@ -112,6 +121,12 @@ impl Call {
         left - (left / 8).min(CLIENT_ANSWER_MARGIN)
     }
 
+    /// When to ask the node how it is, if there is no answer by then.
+    pub(super) fn inquiry(&self, now: Instant) -> Instant {
+        let left = self.deadline.saturating_duration_since(now);
+        now + CLIENT_INQUIRY_TIME.min(left / 2)
+    }
+
     /// Notes trouble that says nothing of the transaction, and when to try again.
     pub(super) fn pause(&mut self, cause: Cause) {
         self.trouble = Some(cause);
@@ -125,6 +140,17 @@ impl Call {
             true => self.pause(cause),
             false => self.trouble = Some(cause),
         }
+    }
+
+    /// The leader that a node named last cannot be used, or not yet; gives whether to ask another node.
+    pub(super) fn redirected_in_vain(&mut self, cause: Cause) -> bool {
+        if let Some(why) = self.trouble.as_mut().and_then(Cause::why_not_the_leader) {
+            *why = Some(Box::new(cause));
+        }
+        if self.resume.is_none() {
+            self.resume = Some(Instant::now() + self.backoff.next());
+        }
+        self.moves.is_multiple_of(MOVES_TO_ONE_LEADER)
     }
 
     /// The connection was lost, or given up, before the answer came.
@@ -142,13 +168,26 @@ impl Call {
         }
     }
 
-    /// The error when the time is over.
-    pub(super) fn out_of_time(&mut self) -> Error {
-        if let Some(sending) = self.sending.take() {
-            self.undecided = true;
-            return self.fail(Cause::NoAnswer { node: sending.connection.address() });
+    /// The error when the time is over, with what is known of the nodes.
+    pub(super) fn out_of_time(&mut self, route: &Route) -> Error {
+        let mut cause = match self.sending.take() {
+            Some(sending) => {
+                self.undecided = true;
+                Cause::NoAnswer { node: sending.connection.address(), others: Vec::new() }
+            }
+            None => self.trouble.clone().unwrap_or(Cause::NoTime),
+        };
+        match &mut cause {
+            Cause::NoAnswer { node, others } | Cause::Timeout { node, others } => {
+                *others = route.troubles_beside(*node);
+            }
+            Cause::Redirected { to, why: why @ None, .. }
+            | Cause::LostLeadership { leader: Some(to), why: why @ None, .. } => {
+                *why = route.trouble_of(to.address).map(Box::new);
+            }
+            _ => {}
         }
-        self.fail(self.trouble.clone().unwrap_or(Cause::NoTime))
+        self.fail(cause)
     }
 
     /// The error when the call is not tried again.
@@ -188,11 +227,11 @@ impl Call {
                 self.outside_session(Cause::NumberOutsideWindow(message))
             }
             ClientOutcome::RedirectTo(to) => {
-                self.change(Cause::Redirected { node, to });
+                self.change(Cause::Redirected { node, to, why: None });
                 Verdict::Follow(to)
             }
             ClientOutcome::LostLeadership { leader, .. } => {
-                let cause = Cause::LostLeadership { node, leader };
+                let cause = Cause::LostLeadership { node, leader, why: None };
                 match leader {
                     Some(to) => {
                         self.change(cause);
@@ -205,8 +244,8 @@ impl Call {
                     }
                 }
             }
-            ClientOutcome::NodesUnreachable => {
-                self.pause(Cause::NodesUnreachable { node });
+            ClientOutcome::NodesUnreachable(shortage) => {
+                self.pause(Cause::NodesUnreachable { node, shortage });
                 Verdict::Leave
             }
             ClientOutcome::Closing { .. } => {
@@ -214,7 +253,7 @@ impl Call {
                 Verdict::Leave
             }
             ClientOutcome::Timeout { .. } => {
-                self.pause(Cause::Timeout { node });
+                self.pause(Cause::Timeout { node, others: Vec::new() });
                 Verdict::Again
             }
             ClientOutcome::TooManyRequests => {

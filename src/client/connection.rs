@@ -24,11 +24,11 @@ use crate::limits::{
     MOST_CLIENT_TIMEOUT, WRITE_TIME,
 };
 use crate::transport::{
-    FrameError, FrameReader, GreetError, Patience, Stream, greet, write_frames_until,
+    FrameError, FrameReader, GreetError, Patience, Stream, greet_with, write_frames_until,
 };
 use crate::wire::{
-    Accepted, ClientOutcome, ClientRequest, ClientResponse, RequestBody, Role, decode_response,
-    encode_request,
+    Accepted, ClientOutcome, ClientRequest, ClientResponse, Greeting, KEEPALIVE_MINOR_VERSION,
+    RequestBody, Role, decode_response, encode_request,
 };
 
 /// A connection to one node. Clones are the same connection; it is closed with the last of them and
@@ -46,6 +46,21 @@ use crate::wire::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Connection(Arc<Link>);
+
+/// Why there is no connection to a node.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) cause: Cause,
+    /// Whether nothing listens there.
+    pub(super) is_refused: bool,
+}
+
+impl Failure {
+    /// Of a node that is there, or may be.
+    pub(super) fn of(cause: Cause) -> Failure {
+        Failure { cause, is_refused: false }
+    }
+}
 
 /// A request that was sent, and the way to its answer. Dropping it forgets the answer.
 #[derive(Debug)]
@@ -134,6 +149,15 @@ impl Connection {
         time: Duration,
         credentials: &Credentials,
     ) -> Result<Connection, Cause> {
+        Connection::open(address, time, credentials).map_err(|failure| failure.cause)
+    }
+
+    /// The same, telling whether nothing listens there.
+    pub(super) fn open(
+        address: SocketAddr,
+        time: Duration,
+        credentials: &Credentials,
+    ) -> Result<Connection, Failure> {
         Connection::connect_in_turns(address, time, credentials, CLIENT_WRITE_TURN)
     }
 
@@ -143,16 +167,20 @@ impl Connection {
         time: Duration,
         credentials: &Credentials,
         turn: Duration,
-    ) -> Result<Connection, Cause> {
+    ) -> Result<Connection, Failure> {
         let until = Instant::now() + time.min(CONNECT_TIME);
         let left = || until.saturating_duration_since(Instant::now());
-        let unreachable = |why: String| Cause::Unreachable { node: address, why };
-        let stream = credentials.connect(address, left())?;
+        let unreachable = |why: String| Failure::of(Cause::Unreachable { node: address, why });
+        let stream = credentials.open(address, left())?;
         let role = Role::Client { token: credentials.token.clone() };
-        let (reader, accepted) = greet(&stream, &role, left()).map_err(|error| match error {
-            GreetError::Refused(refusal) => Cause::Refused { node: address, refusal },
-            other => unreachable(other.to_string()),
-        })?;
+        let greeting = Greeting { role, minor_version: KEEPALIVE_MINOR_VERSION };
+        let (reader, accepted) =
+            greet_with(&stream, &greeting, left()).map_err(|error| match error {
+                GreetError::Refused(refusal) => {
+                    Failure::of(Cause::Refused { node: address, refusal })
+                }
+                other => unreachable(other.to_string()),
+            })?;
         // A node that takes nothing for so long is as silent as one that says nothing.
         stream.set_write_timeout(CLIENT_SILENCE_TIME).map_err(|e| unreachable(e.to_string()))?;
         Ok(Connection(Arc::new(Link {
@@ -205,7 +233,7 @@ impl Connection {
     pub fn ask(&self, body: RequestBody, time: Duration) -> Result<ClientOutcome, Cause> {
         let until = Instant::now() + time;
         let answer = self.send(body, time)?.wait(until)?;
-        answer.ok_or(Cause::NoAnswer { node: self.address() })
+        answer.ok_or(Cause::NoAnswer { node: self.address(), others: Vec::new() })
     }
 
     /// Whether the connection ended, as far as is known.
@@ -390,6 +418,8 @@ impl Link {
         let mut came = Vec::new();
         loop {
             match reader.read(MAX_RESPONSE_FRAME_BYTES, patience) {
+                // A sign of life.
+                Ok([]) => {}
                 Ok(bytes) => match decode_response(bytes) {
                     Ok(response) => came.push(response),
                     Err(error) => return (came, Some(self.lost_because(error))),

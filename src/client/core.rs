@@ -1,7 +1,8 @@
 //! What the clones of a client share, and the loop that brings a call to its result.
 //!
-//! The loop runs on the threads of the callers; a client has no thread of its own. Who waits for
-//! a result tries again when that is needed, so a call makes no progress while nobody waits for it.
+//! The loop runs on the threads of the callers; a client has no thread of its own, except short ones to
+//! connect. A caller that waits for a result tries again when that is needed, so a call makes no
+//! progress while nothing waits for it.
 
 use std::sync::Arc;
 use std::thread;
@@ -13,6 +14,7 @@ use super::error::{Cause, Error};
 use super::pending::Transaction;
 use super::route::Route;
 use super::session::{Grant, Sessions};
+use crate::limits::{CLIENT_FIRST_TRIES, CLIENT_FIRST_TRY_SPACE};
 use crate::wire::ClientOutcome;
 
 /// What the clones of a client share.
@@ -26,6 +28,8 @@ pub(super) struct Core {
     pub(super) window: u32,
     /// How long a node may be silent.
     pub(super) silence: Duration,
+    /// Whether to try until the deadline although nothing has listened at any address so far.
+    pub(super) waits: bool,
 }
 
 /// The result of a call.
@@ -40,11 +44,10 @@ impl Core {
         owner: Option<&Arc<Transaction>>,
         until: Instant,
     ) -> Option<Outcome> {
-        let begun = Instant::now();
         loop {
             let result = match call.sending {
                 None => self.send(call, owner, until),
-                Some(_) => self.receive(call, begun, until),
+                Some(_) => self.receive(call, until),
             };
             if result.is_some() {
                 return result;
@@ -67,7 +70,7 @@ impl Core {
         while call.sending.is_none() {
             let now = Instant::now();
             if now >= call.deadline {
-                return Some(Err(call.out_of_time()));
+                return Some(Err(call.out_of_time(&self.route)));
             }
             if now >= until {
                 return None;
@@ -94,6 +97,12 @@ impl Core {
                     if !self.follow {
                         return Some(Err(call.not_again()));
                     }
+                    if let Some(refusals) = self.route.refusals().filter(|_| !self.waits) {
+                        if refusals >= CLIENT_FIRST_TRIES {
+                            return Some(Err(call.not_again()));
+                        }
+                        call.resume = Some(Instant::now() + CLIENT_FIRST_TRY_SPACE);
+                    }
                 }
             }
         }
@@ -104,8 +113,12 @@ impl Core {
         if let Some(number) = &mut call.number {
             self.sessions.refresh(number);
         }
-        match connection.send(call.body(), call.node_time(Instant::now())) {
-            Ok(ticket) => call.sending = Some(Sending { connection, ticket }),
+        let now = Instant::now();
+        match connection.send(call.body(), call.node_time(now)) {
+            Ok(ticket) => {
+                let inquiry = self.follow.then(|| call.inquiry(now));
+                call.sending = Some(Sending { connection, ticket, inquiry });
+            }
             Err(cause @ Cause::TooLarge(_)) => return Some(Err(call.fail(cause))),
             // Lost meanwhile: the route sees it, too.
             Err(cause) => call.change(cause),
@@ -151,18 +164,24 @@ impl Core {
         match (opened, result) {
             (Some(_), _) => Ok(()),
             (None, Some(Err(error))) => Err(error),
-            (None, _) => Err(opening.out_of_time()),
+            (None, _) => Err(opening.out_of_time(&self.route)),
         }
     }
 
-    /// Waits for the answer of a call that is on its way. Silence counts from `begun` on: what the node
-    /// said while nobody listened was not heard.
-    fn receive(&self, call: &mut Call, begun: Instant, until: Instant) -> Option<Outcome> {
-        let Some(sending) = &call.sending else { return None };
+    /// Waits for the answer of a call that is on its way. The time for which the node was silent is that
+    /// of earlier calls, too: what it said while nothing listened is there, and is looked at before the
+    /// node is given up.
+    fn receive(&self, call: &mut Call, until: Instant) -> Option<Outcome> {
+        let Some(sending) = &mut call.sending else { return None };
         let connection = sending.connection.clone();
-        let patience = |ticket: &Ticket| ticket.silent_since().max(begun) + self.silence;
-        let end = until.min(call.deadline);
-        let end = if self.follow { end.min(patience(&sending.ticket)) } else { end };
+        let patience = |ticket: &Ticket| ticket.silent_since() + self.silence;
+        let mut end = until.min(call.deadline);
+        if self.follow {
+            end = end.min(patience(&sending.ticket));
+        }
+        if let Some(inquiry) = sending.inquiry {
+            end = end.min(inquiry);
+        }
         match sending.ticket.wait(end) {
             Ok(Some(outcome)) => {
                 call.sending = None;
@@ -170,17 +189,20 @@ impl Core {
             }
             Ok(None) => {
                 let now = Instant::now();
-                if now >= call.deadline {
-                    return Some(Err(call.out_of_time()));
-                }
                 if self.follow && patience(&sending.ticket) <= now {
-                    connection.lose("it does not answer");
+                    self.route.give_up(&connection);
+                }
+                if sending.inquiry.take_if(|inquiry| *inquiry <= now).is_some() {
+                    self.route.inquire(&connection);
+                }
+                if now >= call.deadline {
+                    return Some(Err(call.out_of_time(&self.route)));
                 }
                 None
             }
             Err(cause) => {
+                self.route.lost(&connection, &cause);
                 call.unanswered(cause);
-                self.route.leave(&connection);
                 (!self.follow).then(|| Err(call.not_again()))
             }
         }
@@ -203,7 +225,15 @@ impl Core {
         match verdict {
             Verdict::Done(_) | Verdict::Again => {}
             Verdict::Leave => self.route.leave(connection),
-            Verdict::Follow(to) => self.route.redirect(connection, to.address),
+            Verdict::Follow(to) => {
+                let Some(cause) = self.route.redirect(connection, to.address) else { return None };
+                if cause.is_final() {
+                    return Some(Err(call.fail(cause)));
+                }
+                if call.redirected_in_vain(cause) {
+                    self.route.leave(connection);
+                }
+            }
             Verdict::Renumber(number) => {
                 self.sessions.release(number);
                 self.sessions.expire(number.session);

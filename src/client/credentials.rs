@@ -1,8 +1,10 @@
 //! What a client shows to nodes, and what it asks of them.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::connection::Failure;
 use super::error::Cause;
 use crate::security::{ClientTls, Token};
 use crate::transport::Stream;
@@ -24,16 +26,23 @@ impl Credentials {
     /// # Errors
     /// When it is not there or not trusted, or the token would be sent in clear.
     pub fn connect(&self, node: SocketAddr, time: Duration) -> Result<Stream, Cause> {
+        self.open(node, time).map_err(|failure| failure.cause)
+    }
+
+    /// The same, telling whether nothing listens there.
+    pub(super) fn open(&self, node: SocketAddr, time: Duration) -> Result<Stream, Failure> {
         let is_safe = self.tls.is_some() || node.ip().to_canonical().is_loopback();
         if self.token.is_some() && !is_safe && !self.token_in_clear {
-            return Err(Cause::TokenInClear { node });
+            return Err(Failure::of(Cause::TokenInClear { node }));
         }
         let until = Instant::now() + time;
-        let unreachable =
-            |error: std::io::Error| Cause::Unreachable { node, why: error.to_string() };
+        let unreachable = |error: io::Error| Failure {
+            is_refused: error.kind() == io::ErrorKind::ConnectionRefused,
+            cause: Cause::Unreachable { node, why: error.to_string() },
+        };
         let stream = Stream::connect(node, time).map_err(unreachable)?;
         let Some(tls) = &self.tls else { return Ok(stream) };
-        let session = tls.connect(node.ip().to_canonical()).map_err(std::io::Error::other);
+        let session = tls.connect(node.ip().to_canonical()).map_err(io::Error::other);
         session.and_then(|session| stream.secured(session, until)).map_err(unreachable)
     }
 }

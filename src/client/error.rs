@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::lpaxos::Position;
-use crate::wire::{Certainty, ProgramError, Reason, Redirect, Refusal, WireError};
+use crate::wire::{Certainty, ProgramError, Reason, Redirect, Refusal, Shortage, WireError};
 
 /// Why a call gave no result. The variants say what became of the transaction.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,25 +127,40 @@ pub enum Cause {
     NoAnswer {
         /// The node that was asked last.
         node: SocketAddr,
+        /// What is known of other nodes.
+        others: Vec<Cause>,
     },
     /// The node says that another leads.
     Redirected {
         /// The node.
         node: SocketAddr,
-        /// Who leads.
+        /// The leader.
         to: Redirect,
+        /// Why the client could not use the leader; none if it did not try.
+        why: Option<Box<Cause>>,
+    },
+    /// A node that the client talks to does not hear this one.
+    NotHeard {
+        /// The node that is not heard.
+        node: SocketAddr,
+        /// The node that says so.
+        by: SocketAddr,
     },
     /// The node reaches no majority, or there is no cluster yet.
     NodesUnreachable {
         /// The node.
         node: SocketAddr,
+        /// What it said of the nodes that it lacks.
+        shortage: Shortage,
     },
     /// The node led when it was asked, and does not any more.
     LostLeadership {
         /// The node.
         node: SocketAddr,
-        /// Who leads now, where that is known.
+        /// The leader now, where that is known.
         leader: Option<Redirect>,
+        /// Why the client could not use that one; none if it did not try.
+        why: Option<Box<Cause>>,
     },
     /// The node is stopping.
     Closing {
@@ -156,6 +171,8 @@ pub enum Cause {
     Timeout {
         /// The node.
         node: SocketAddr,
+        /// What is known of other nodes.
+        others: Vec<Cause>,
     },
     /// The node is too busy.
     TooManyRequests {
@@ -195,6 +212,94 @@ impl Cause {
             _ => false,
         }
     }
+
+    /// Where it belongs why the leader, which this names, cannot be used.
+    pub(super) fn why_not_the_leader(&mut self) -> Option<&mut Option<Box<Cause>>> {
+        match self {
+            Cause::Redirected { why, .. } | Cause::LostLeadership { leader: Some(_), why, .. } => {
+                Some(why)
+            }
+            _ => None,
+        }
+    }
+
+    /// A short name for programs, which does not change.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Cause::NoAddress => "no_address",
+            Cause::NoTime => "no_time",
+            Cause::Unreachable { .. } => "unreachable",
+            Cause::Refused { .. } => "refused",
+            Cause::TokenInClear { .. } => "token_in_clear",
+            Cause::ConnectionLost { .. } => "connection_lost",
+            Cause::Interrupted => "interrupted",
+            Cause::NoAnswer { .. } => "no_answer",
+            Cause::Redirected { .. } => "redirected",
+            Cause::NotHeard { .. } => "not_heard",
+            Cause::NodesUnreachable { .. } => "nodes_unreachable",
+            Cause::LostLeadership { .. } => "lost_leadership",
+            Cause::Closing { .. } => "closing",
+            Cause::Timeout { .. } => "timeout",
+            Cause::TooManyRequests { .. } => "too_many_requests",
+            Cause::TooLarge(_) => "too_large",
+            Cause::BadRequest(_) => "bad_request",
+            Cause::PermissionDenied(_) => "permission_denied",
+            Cause::Compile(_) => "compile_error",
+            Cause::SessionExpired => "session_expired",
+            Cause::NumberOutsideWindow(_) => "number_outside_window",
+            Cause::AnswerNotKept => "answer_not_kept",
+            Cause::NotText => "not_text",
+            Cause::SenselessAnswer { .. } => "senseless_answer",
+        }
+    }
+
+    /// The node that this is about, if it is about one.
+    pub fn node(&self) -> Option<SocketAddr> {
+        match self {
+            Cause::Unreachable { node, .. }
+            | Cause::Refused { node, .. }
+            | Cause::TokenInClear { node }
+            | Cause::ConnectionLost { node, .. }
+            | Cause::NoAnswer { node, .. }
+            | Cause::Redirected { node, .. }
+            | Cause::NotHeard { node, .. }
+            | Cause::NodesUnreachable { node, .. }
+            | Cause::LostLeadership { node, .. }
+            | Cause::Closing { node }
+            | Cause::Timeout { node, .. }
+            | Cause::TooManyRequests { node }
+            | Cause::SenselessAnswer { node } => Some(*node),
+            Cause::NoAddress
+            | Cause::NoTime
+            | Cause::Interrupted
+            | Cause::TooLarge(_)
+            | Cause::BadRequest(_)
+            | Cause::PermissionDenied(_)
+            | Cause::Compile(_)
+            | Cause::SessionExpired
+            | Cause::NumberOutsideWindow(_)
+            | Cause::AnswerNotKept
+            | Cause::NotText => None,
+        }
+    }
+
+    /// What lies behind this: why the leader could not be used, or what is known of other nodes.
+    pub fn behind(&self) -> Vec<&Cause> {
+        match self {
+            Cause::NoAnswer { others, .. } | Cause::Timeout { others, .. } => {
+                others.iter().collect()
+            }
+            Cause::Redirected { why, .. } | Cause::LostLeadership { why, .. } => {
+                why.as_deref().into_iter().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Adds what lies behind a cause.
+fn write_behind(f: &mut fmt::Formatter<'_>, before: &str, cause: &Cause) -> fmt::Result {
+    cause.behind().into_iter().try_for_each(|behind| write!(f, "{before}{behind}"))
 }
 
 impl fmt::Display for Cause {
@@ -213,21 +318,28 @@ impl fmt::Display for Cause {
                 write!(f, "lost the connection to {node}: {why}")
             }
             Cause::Interrupted => write!(f, "interrupted before the answer came"),
-            Cause::NoAnswer { node } => write!(f, "no answer from {node} in time"),
-            Cause::Redirected { node, to } => {
-                write!(f, "{node} does not lead; node {} at {} does", to.leader, to.address)
+            Cause::NoAnswer { node, .. } => {
+                write!(f, "no answer from {node} in time")?;
+                write_behind(f, "; ", self)
             }
-            Cause::NodesUnreachable { node } => {
-                write!(f, "{node} cannot reach a majority of the cluster")
+            Cause::Redirected { node, to, .. } => {
+                write!(f, "{node} does not lead; node {} at {} does", to.leader, to.address)?;
+                write_behind(f, ", and cannot be used: ", self)
             }
-            Cause::LostLeadership { node, leader: Some(to) } => {
-                write!(f, "{node} lost the leadership to node {} at {}", to.leader, to.address)
+            Cause::NotHeard { node, by } => write!(f, "{node} is not heard by {by}"),
+            Cause::NodesUnreachable { node, shortage } => write!(f, "{node} {shortage}"),
+            Cause::LostLeadership { node, leader: Some(to), .. } => {
+                write!(f, "{node} lost the leadership to node {} at {}", to.leader, to.address)?;
+                write_behind(f, ", which cannot be used: ", self)
             }
-            Cause::LostLeadership { node, leader: None } => {
+            Cause::LostLeadership { node, leader: None, .. } => {
                 write!(f, "{node} lost the leadership; the new leader is not known yet")
             }
             Cause::Closing { node } => write!(f, "{node} is stopping"),
-            Cause::Timeout { node } => write!(f, "{node} could not finish it in time"),
+            Cause::Timeout { node, .. } => {
+                write!(f, "{node} could not finish it in time")?;
+                write_behind(f, "; ", self)
+            }
             Cause::TooManyRequests { node } => write!(f, "{node} has too many requests; try later"),
             Cause::TooLarge(error) => write!(f, "the request is too large: {error}"),
             Cause::BadRequest(message) => write!(f, "the request is not valid: {message}"),

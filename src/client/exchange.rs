@@ -28,6 +28,9 @@ pub(super) struct Exchange {
     lost: Option<Cause>,
     /// When the other side was heard last.
     heard: Instant,
+    /// From when on the other side owes an answer that is not waited for any more, if it was not heard
+    /// since that was given up: that a caller has no more time is no reason to trust in the node.
+    forgotten: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +49,7 @@ impl Exchange {
             waiting: 0,
             lost: None,
             heard: Instant::now(),
+            forgotten: None,
         }
     }
 
@@ -73,12 +77,15 @@ impl Exchange {
     /// Something came from the other side: an answer, or some of one, which may be long.
     pub(super) fn hear(&mut self, now: Instant) {
         self.heard = now;
+        self.forgotten = None;
     }
 
-    /// Since when the other side owes this answer and was not heard; none while it owes nothing, as the
+    /// Since when the other side owes this answer, or an earlier one, and was not heard; none while the
     /// request is still being written.
     pub(super) fn silent_since(&self, id: u64) -> Option<Instant> {
-        Some(self.asked.get(&id)?.sent?.max(self.heard))
+        let sent = self.asked.get(&id)?.sent?;
+        let owed = self.forgotten.map_or(sent, |forgotten| forgotten.min(sent));
+        Some(owed.max(self.heard))
     }
 
     /// Takes the answer, if it came.
@@ -88,9 +95,12 @@ impl Exchange {
         Some(answer)
     }
 
-    /// Nobody will ask for the answer any more.
+    /// The answer will not be asked for any more.
     pub(super) fn forget(&mut self, id: u64) {
-        self.asked.remove(&id);
+        if let Some(Asked { sent: Some(sent), answer: None, .. }) = self.asked.remove(&id) {
+            let forgotten = self.forgotten.get_or_insert(sent);
+            *forgotten = sent.min(*forgotten);
+        }
     }
 
     /// The calling thread begins to wait for an answer that another thread reads.
@@ -198,6 +208,21 @@ mod tests {
         exchange.hear(third);
         assert_eq!(exchange.silent_since(1), Some(third));
         assert_eq!(exchange.silent_since(2), None);
+    }
+
+    #[test]
+    fn an_answer_that_is_not_waited_for_any_more_is_still_owed() {
+        let mut exchange = exchange_of(&[1, 2, 3]);
+        let later = |seconds| exchange.heard + Duration::from_secs(seconds);
+        let (first, second, third) = (later(1), later(2), later(3));
+        for id in [2, 1] {
+            exchange.sent(id, if id == 1 { first } else { second });
+            exchange.forget(id);
+        }
+        exchange.sent(3, third);
+        assert_eq!(exchange.silent_since(3), Some(first));
+        exchange.hear(second);
+        assert_eq!(exchange.silent_since(3), Some(third), "it is not silent");
     }
 
     #[test]

@@ -15,15 +15,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A client has no threads. The threads that call it write their requests themselves, and one of
+//! A client has no lasting threads. The threads that call it write their requests themselves, and one of
 //! those that wait reads for all; see `exchange` for why. All of them share one connection, to the
-//! leader, and any number of requests may be on their way on it.
+//! leader, and any number of requests may be on their way on it. Only to connect, where there are several
+//! addresses, it starts threads, at most three at once, which end within a second; see `route`.
 //!
 //! | file | is |
 //! | --- | --- |
 //! | `credentials` | what a client shows to nodes: a token, TLS |
 //! | `connection`, `exchange` | requests and answers on one connection |
-//! | `route` | which node to ask |
+//! | `route`, `search` | which node to ask, and how to connect to it |
 //! | `session` | numbers for transactions, so that a retry runs nothing twice |
 //! | `call` | what an answer means for a call |
 //! | `core` | the loop: send, receive, try again |
@@ -43,6 +44,7 @@ mod exchange;
 mod pending;
 mod programs;
 mod route;
+mod search;
 mod session;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,12 +54,15 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
-pub use crate::lang::{Params, Value};
-pub use crate::lpaxos::{NodeId, Position, Slot};
-pub use crate::security::{ClientTls, Token};
+pub use crate::blob::Blob;
+pub use crate::kv::SessionNumber;
+pub use crate::lang::{Bindable, Params, Text, Value, ValueRef};
+pub use crate::lpaxos::{Ballot, NodeId, Position, Slot};
+pub use crate::security::{ClientTls, SecurityError, Token};
+pub use crate::transport::Stream;
 pub use crate::wire::{
-    Certainty, ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Redirect,
-    RequestBody, Severity, Sizes,
+    Accepted, Certainty, ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Reason,
+    Redirect, Refusal, RequestBody, Severity, Shortage, Sizes, WireError,
 };
 pub use builder::Builder;
 pub use connection::{Connection, Ticket};
@@ -203,7 +208,7 @@ impl Client {
                 Ok(status)
             }
             Some(Err(error)) => Err(error),
-            Some(Ok(_)) | None => Err(call.out_of_time()),
+            Some(Ok(_)) | None => Err(call.out_of_time(&self.0.route)),
         }
     }
 

@@ -15,6 +15,25 @@ use crate::lpaxos::Position;
 use crate::wire::ClientOutcome;
 
 /// What a transaction that ran gave.
+///
+/// ```
+/// use lattistore::client::{Answer, NodeId, Position, Slot, Text, Value};
+/// use std::collections::BTreeMap;
+///
+/// fn shown(answer: &Answer) -> String {
+///     let returned = match &answer.returned {
+///         Some(Value::Text(text)) => text.to_string(), // as it is; a `Value` is shown as a literal
+///         Some(other) => other.to_string(),
+///         None => "nothing".to_owned(),
+///     };
+///     format!("{returned} at {}", answer.position)
+/// }
+///
+/// let position = Position { slot: Slot(7), place: 2 };
+/// let returned = Some(Value::Text(Text::from("hello")));
+/// let answer = Answer { values: BTreeMap::new(), returned, position };
+/// assert_eq!(shown(&answer), "hello at slot 7, place 2");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The values before the transaction of all keys that it read; a key that had none is not there.

@@ -94,6 +94,7 @@ fn core(silence: Duration) -> Core {
         timeout: LONG,
         window: 1,
         silence,
+        waits: true,
     }
 }
 
@@ -101,7 +102,7 @@ fn core(silence: Duration) -> Core {
 fn sent(connection: &Connection, deadline: Instant) -> Call {
     let ticket = connection.send(RequestBody::Status, LONG).expect("sent");
     let mut call = Call::new(What::Status, deadline);
-    call.sending = Some(Sending { connection: connection.clone(), ticket });
+    call.sending = Some(Sending { connection: connection.clone(), ticket, inquiry: None });
     call
 }
 

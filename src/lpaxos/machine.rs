@@ -4,7 +4,7 @@
 //! runs commands and knows nothing of ballots. Only the leader runs commands: what they wrote is
 //! replicated, so `run` may depend on anything, clocks and chance included.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::hash::Hash;
 
 use super::ballot::Slot;
@@ -21,6 +21,15 @@ pub struct Position {
     pub slot: Slot,
     /// Place in the batch from 1, or 0 for a read.
     pub place: u32,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            0 => write!(f, "slot {}", self.slot),
+            place => write!(f, "slot {}, place {place}", self.slot),
+        }
+    }
 }
 
 /// A store that LPaxos replicates.

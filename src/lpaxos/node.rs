@@ -160,6 +160,11 @@ impl<M: Machine> Node<M> {
         (self.omega.is_connected(node, self.now_ms), self.omega.complete_of(node))
     }
 
+    /// Whether `node` hears this one, as it says itself; unknown where it is not heard.
+    pub fn is_heard_by(&self, node: NodeId) -> Option<bool> {
+        if node == self.me { Some(true) } else { self.omega.is_heard_by(node, self.now_ms) }
+    }
+
     pub(super) fn at(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
     }

@@ -142,6 +142,12 @@ impl Omega {
         node == self.me || self.connected(node, now_ms).is_some()
     }
 
+    /// Whether `node` hears this node, as it last told; unknown where it is not heard.
+    pub(super) fn is_heard_by(&self, node: NodeId, now_ms: u64) -> Option<bool> {
+        let told = self.peers.get(&node)?.told.as_ref()?;
+        self.hears(node, now_ms).then(|| told.hears.contains(&self.me))
+    }
+
     /// The `complete` that `node` last told.
     pub(super) fn complete_of(&self, node: NodeId) -> Option<Slot> {
         Some(self.peers.get(&node)?.told.as_ref()?.complete)

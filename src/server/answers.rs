@@ -3,20 +3,22 @@
 use crate::kv::Outcome;
 use crate::lang::Failure;
 use crate::lpaxos::{Answer, NodeId};
-use crate::wire::{ClientOutcome, ProgramError, Redirect};
+use crate::wire::{ClientOutcome, ProgramError, Redirect, Shortage};
 
-/// The answer for the client; `locate` gives the address of a node.
+/// The answer for the client; `locate` gives the address of a node, and `shortage` which nodes are
+/// missing.
 pub(super) fn client_outcome(
     answer: Answer<Outcome>,
     locate: impl Fn(NodeId) -> Option<Redirect>,
+    shortage: impl Fn() -> Shortage,
 ) -> ClientOutcome {
     match answer {
         Answer::Done(outcome) => ran(outcome),
         Answer::Redirect(leader) => match locate(leader) {
             Some(redirect) => ClientOutcome::RedirectTo(redirect),
-            None => ClientOutcome::NodesUnreachable,
+            None => ClientOutcome::NodesUnreachable(shortage()),
         },
-        Answer::Unreachable => ClientOutcome::NodesUnreachable,
+        Answer::Unreachable => ClientOutcome::NodesUnreachable(shortage()),
         Answer::LostLeadership { leader, may_have_run } => ClientOutcome::LostLeadership {
             leader: leader.and_then(locate),
             could_handle: may_have_run,

@@ -33,7 +33,7 @@ use crate::limits::REQUESTS_CROWDED;
 use crate::lpaxos::{Answer, Config, Durable, NodeId, Output, Ready, Request, Ticket};
 use crate::storage::{Storage, Unsynced};
 use crate::transport::{self, Answers, Reply};
-use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect};
+use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect, Shortage};
 
 /// Events taken before the core is asked for its output, at most: a bound on how long the first of
 /// them waits.
@@ -170,6 +170,7 @@ impl Consensus {
     fn serve(&mut self) -> Result<(), ServerError> {
         self.try_form()?;
         while !self.stop.load(Ordering::Acquire) {
+            self.gate.note_progress();
             let first = self.next_event();
             self.take_events(first)?;
             // One look at the clock is for all of them.
@@ -296,7 +297,9 @@ impl Consensus {
         let now_ms = self.clock.ms_at(now);
         match &mut self.phase {
             _ if left.is_zero() => reply.send(ClientOutcome::Timeout { could_handle: false }),
-            Phase::Forming(_) => reply.send(ClientOutcome::NodesUnreachable),
+            Phase::Forming(forming) => {
+                reply.send(ClientOutcome::NodesUnreachable(forming.shortage()));
+            }
             Phase::Member(member) => {
                 self.next_ticket += 1;
                 let ticket = Ticket(self.next_ticket);
@@ -328,6 +331,7 @@ impl Consensus {
     /// due: many heavy programs must not keep the node from hearing and being heard.
     fn do_output(&mut self) -> Result<(), ServerError> {
         loop {
+            self.gate.note_progress();
             let Phase::Member(member) = &mut self.phase else { return Ok(()) };
             let output = member.output(Instant::now(), self.requests.len());
             if output.is_empty() {
@@ -338,7 +342,7 @@ impl Consensus {
             let only_early = answers.is_empty() && records.is_empty() && late.is_empty();
             self.links.send(&early);
             let locate = |node| member.cluster.locate(node, self.links.port());
-            give(&mut self.replies, answers, locate);
+            give(&mut self.replies, answers, locate, || member.shortage());
             if !records.is_empty() {
                 match self.storage.begin(&records)? {
                     // Where much waits to be maintained, that needs a moment without a write.
@@ -425,11 +429,12 @@ fn give(
     replies: &mut HashMap<Ticket, Reply>,
     answers: Vec<(Ticket, Answer<kv::Outcome>)>,
     locate: impl Fn(NodeId) -> Option<Redirect>,
+    shortage: impl Fn() -> Shortage,
 ) {
     let mut given = Answers::default();
     for (ticket, answer) in answers {
         if let Some(reply) = replies.remove(&ticket) {
-            given.give(reply, client_outcome(answer, &locate));
+            given.give(reply, client_outcome(answer, &locate, &shortage));
         }
     }
 }

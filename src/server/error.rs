@@ -21,6 +21,13 @@ pub enum ServerError {
     Exposed(IpAddr),
     /// A file that says who may speak is wrong.
     Security(SecurityError),
+    /// The process may have too few files and connections open.
+    TooFewOpenFiles {
+        /// How many it may.
+        limit: usize,
+        /// How many it needs at least.
+        least: usize,
+    },
     /// The address cannot be listened on.
     Listen {
         /// The address.
@@ -68,7 +75,10 @@ impl ServerError {
             | ServerError::NoNode(_)
             | ServerError::Exposed(_)
             | ServerError::Security(_) => 2,
-            ServerError::Listen { .. } | ServerError::Spawn(_) | ServerError::Random(_) => 3,
+            ServerError::TooFewOpenFiles { .. }
+            | ServerError::Listen { .. }
+            | ServerError::Spawn(_)
+            | ServerError::Random(_) => 3,
             ServerError::Storage(_) => 4,
             ServerError::Formation(_)
             | ServerError::RefusedByPeer { .. }
@@ -104,6 +114,11 @@ impl fmt::Display for ServerError {
                  --tls-ca), or both; or --insecure if only machines that you trust reach it"
             ),
             ServerError::Security(error) => error.fmt(f),
+            ServerError::TooFewOpenFiles { limit, least } => write!(
+                f,
+                "the process may have {limit} open files and connections, and needs at least {least} \
+                 to serve one client: raise its limit (ulimit -n, or LimitNOFILE=)"
+            ),
             ServerError::Listen { address, error } => write!(
                 f,
                 "cannot listen on {address}: {error}; is another server running there, and is it \

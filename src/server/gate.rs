@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crossbeam_channel::{Sender, TrySendError};
@@ -73,6 +74,8 @@ pub(super) struct Gate {
     events: Sender<Event>,
     asking: Asking,
     programs: Programs,
+    /// Counts what the consensus thread does.
+    progress: AtomicU64,
 }
 
 impl Gate {
@@ -84,7 +87,13 @@ impl Gate {
         asking: Asking,
     ) -> Gate {
         let (cluster, programs) = (Mutex::new(None), Programs::default());
-        Gate { node, address, listed, cluster, events, asking, programs }
+        let progress = AtomicU64::new(0);
+        Gate { node, address, listed, cluster, events, asking, programs, progress }
+    }
+
+    /// Notes that the consensus thread does something: a write is over, or it looks for events.
+    pub(super) fn note_progress(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
     }
 
     /// From now on only members are let in.
@@ -180,6 +189,10 @@ impl Handler for Gate {
         Ok(self.accepted())
     }
 
+    fn is_node_address(&self, address: IpAddr) -> bool {
+        self.listed.contains(&address)
+    }
+
     fn admit_client(&self) -> Welcome {
         Ok(self.accepted())
     }
@@ -225,5 +238,9 @@ impl Handler for Gate {
             }
         };
         self.ask(Asked { command, time, since: Instant::now(), reply });
+    }
+
+    fn progress(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
     }
 }

@@ -23,6 +23,7 @@ mod gate;
 mod gathering;
 mod links;
 mod notices;
+mod open_files;
 mod programs;
 mod requests;
 mod status;
@@ -41,8 +42,8 @@ use log::{info, warn};
 use crate::limits::{EVENTS_QUEUED, MAX_NODES, REQUESTS_QUEUED};
 use crate::lpaxos::{Config, Durable, NodeId};
 use crate::security::{Files, Security};
-use crate::storage::{self, Identity, Membership, Memory, Opened, Storage};
-use crate::transport::{Settings, Transport};
+use crate::storage::{self, Identity, Made, Membership, Memory, Opened, Storage};
+use crate::transport::{BoundAddress, Settings, Transport};
 use crate::wire::Severity;
 
 use consensus::{Consensus, Start};
@@ -50,6 +51,7 @@ use formation::Roster;
 use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
+use open_files::OpenFiles;
 use syncer::Syncer;
 
 pub use error::ServerError;
@@ -148,7 +150,14 @@ impl Server {
         if !my_ip.is_loopback() {
             warn_of_exposure(&security);
         }
-        let State { me, roster, durable, storage } = open(&place, my_ip)?;
+        // All that can be wrong is found out before the state is touched: a start that fails leaves
+        // nothing behind.
+        let files = OpenFiles::raise();
+        files.fit(node_ips.len(), settings)?;
+        let address = SocketAddr::new(my_ip, port);
+        let listen = |error| ServerError::Listen { address, error };
+        let bound = BoundAddress::take(address).map_err(listen)?;
+        let State { made, me, roster, durable, storage } = open(&place, my_ip)?;
         let notices = Arc::new(Notices::default());
         // Once a cluster is formed its members are those of its data directories: a list that is
         // short or mistyped would leave this node without a connection to the others.
@@ -159,14 +168,20 @@ impl Server {
             }
             None => node_ips,
         };
+        let wanted_clients = settings.max_clients;
+        let settings = files.fit(node_ips.len(), settings)?;
+        files.tell(&settings, wanted_clients);
         let (sender, events) = bounded(EVENTS_QUEUED);
         let (asking, requests) = requests::requests(REQUESTS_QUEUED);
         let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), asking));
-        let address = SocketAddr::new(my_ip, port);
-        let listen = |error| ServerError::Listen { address, error };
+        let syncer = Syncer::start(sender.clone()).map_err(ServerError::Spawn)?;
         let handler = Arc::clone(&gate);
-        let transport = Transport::start(address, settings, security, handler, sender.clone())
-            .map_err(listen)?;
+        let transport =
+            Transport::start(bound, settings, security, handler, sender.clone()).map_err(listen)?;
+        // From here on other nodes may come to know this one's id, so it must not get another.
+        if let Some(made) = made {
+            made.keep();
+        }
         let address = transport.address();
         info!("node {me} listens on {address}");
         let mut senders = BTreeMap::new();
@@ -175,7 +190,6 @@ impl Server {
             senders.insert(*ip, transport.connect(peer).map_err(ServerError::Spawn)?);
         }
         let links = Links::new(my_ip, address.port(), node_ips, senders);
-        let syncer = Syncer::start(sender.clone()).map_err(ServerError::Spawn)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
         let start = Start {
@@ -305,6 +319,8 @@ fn warn_of_exposure(security: &Security) {
 
 /// What a node starts from.
 struct State {
+    /// What was made for a new node. It is dropped after the storage.
+    made: Option<Made>,
     me: NodeId,
     roster: Option<Roster>,
     durable: Durable<storage::Key, storage::Value>,
@@ -313,14 +329,18 @@ struct State {
 
 /// Opens the state; a new node gets an identity, durable before anybody hears of it.
 fn open(place: &Place, my_ip: IpAddr) -> Result<State, ServerError> {
-    let Opened { identity, durable, mut storage } = match place {
+    let (made, opened) = match place {
         Place::Memory => {
-            Opened { identity: None, durable: Durable::default(), storage: Box::new(Memory) }
+            let durable = Durable::default();
+            (None, Opened { identity: None, durable, storage: Box::new(Memory) })
         }
         Place::Directory(directory) => {
-            storage::open_directory(directory, storage::Options::default(), &mut progress())?
+            let options = storage::Options::default();
+            let (opened, made) = storage::open_for_a_start(directory, options, &mut progress())?;
+            (Some(made), opened)
         }
     };
+    let Opened { identity, durable, mut storage } = opened;
     let identity = match identity {
         Some(identity) => identity,
         None => {
@@ -332,7 +352,7 @@ fn open(place: &Place, my_ip: IpAddr) -> Result<State, ServerError> {
     let me = identity.node;
     let roster =
         identity.membership.map(|membership| roster_of(&membership, me, my_ip)).transpose()?;
-    Ok(State { me, roster, durable, storage })
+    Ok(State { made, me, roster, durable, storage })
 }
 
 fn roster_of(membership: &Membership, me: NodeId, my_ip: IpAddr) -> Result<Roster, ServerError> {

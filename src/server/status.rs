@@ -45,7 +45,8 @@ pub(super) fn of_member(
     let members = cluster.roster.iter().map(|(ip, member)| {
         let (reachable, complete) = node.peer(*member);
         let complete = complete.unwrap_or_default();
-        MemberStatus { node: *member, address: (*ip, port).into(), reachable, complete }
+        let (address, hears_this_node) = ((*ip, port).into(), node.is_heard_by(*member));
+        MemberStatus { node: *member, address, reachable, complete, hears_this_node }
     });
     NodeStatus {
         cluster: Some(cluster.id),

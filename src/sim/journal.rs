@@ -103,6 +103,27 @@ impl Journal {
         }
     }
 
+    /// Tries a start without one of the files: it must be refused, unless the file held nothing yet,
+    /// or nothing any more.
+    fn try_without_a_file(&self, found: &State) -> Result<(), String> {
+        let copy = self.disk.copy(1);
+        let names = copy.process().list().map_err(|error| error.to_string())?;
+        let is_identified = names.iter().any(|name| name == "identity");
+        let choice = self.disk.operations() as usize % names.len().max(1);
+        let Some(lost) = names.get(choice).filter(|_| is_identified) else { return Ok(()) };
+        copy.lose(lost);
+        match open_disk(copy.process(), self.options.clone(), &mut |_| ()) {
+            Ok(opened) if opened.durable != *found => Err(format!(
+                "a start without {lost} finds {:?}, and with it {found:?}",
+                opened.durable
+            )),
+            Err(error) if !error.to_string().contains("missing") => {
+                Err(format!("a start without {lost} fails: {error}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn try_open(&mut self, coverage: &mut Coverage) -> Result<State, StorageError> {
         let disk = Watched { disk: self.disk.process(), reused: Arc::clone(&self.reused) };
         let mut paths = (false, 0);
@@ -169,6 +190,7 @@ impl Journaled<Key, Value> for Journal {
         if first.is_some_and(|first| first != found) {
             return Err("a start finds another state than the start before".into());
         }
+        self.try_without_a_file(&found)?;
         Ok(found)
     }
 

@@ -13,6 +13,7 @@ use super::checkpoint::{Head, PageEncoder, PageFrame};
 use super::disk::{Folder, NamedFile};
 use super::error::StorageError;
 use super::format::{CHECKPOINT_DRAFT, CHECKPOINT_MAGIC, StoreId, checkpoint_name, seal};
+use super::inventory::Catalog;
 use super::options::Options;
 use super::worker::Worker;
 use super::{Key, Value};
@@ -76,10 +77,11 @@ impl Checkpointer {
     pub(super) fn new(
         folder: &Folder,
         store: StoreId,
+        catalog: &Catalog,
         options: &Options,
         last: Option<Written>,
     ) -> Result<Checkpointer, StorageError> {
-        let folder = folder.clone();
+        let (folder, catalog) = (folder.clone(), catalog.clone());
         let sync_bytes = options.checkpoint_sync_bytes;
         let mut draft: Option<Draft> = None;
         let handler = move |job| match job {
@@ -92,7 +94,7 @@ impl Checkpointer {
                 Ok(None)
             }
             Job::End { previous } => {
-                draft.take().map(|draft| draft.end(&folder, previous)).transpose()
+                draft.take().map(|draft| draft.end(&folder, &catalog, previous)).transpose()
             }
         };
         let writer = Worker::start(options.background, "checkpoint", QUEUED_PAGES, handler)?;
@@ -208,10 +210,16 @@ impl Draft {
         Ok(())
     }
 
-    fn end(mut self, folder: &Folder, previous: Option<u64>) -> Result<Written, StorageError> {
+    fn end(
+        mut self,
+        folder: &Folder,
+        catalog: &Catalog,
+        previous: Option<u64>,
+    ) -> Result<Written, StorageError> {
         self.add(PageFrame::last(), 0)?;
         folder.rename(CHECKPOINT_DRAFT, &checkpoint_name(self.sequence))?;
         folder.sync_names()?;
+        catalog.name_checkpoint(self.sequence)?;
         if let Some(previous) = previous {
             folder.remove(&checkpoint_name(previous))?;
         }

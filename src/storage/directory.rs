@@ -9,11 +9,12 @@ use super::checkpoint::Head;
 use super::checkpoint_write::{Checkpointer, Stepped};
 use super::disk::{Disk, Folder};
 use super::error::StorageError;
-use super::format::{self, FORMAT_FILE, IDENTITY_FILE, StoreId, is_unfinished};
+use super::format::{self, FORMAT_FILE, IDENTITY_FILE, StoreId, checkpoint_name, is_unfinished};
 use super::identity;
+use super::inventory::{self, Catalog};
 use super::journal::Journal;
 use super::options::Options;
-use super::real_disk::RealDisk;
+use super::real_disk::{Made, RealDisk};
 use super::recover::recover;
 use super::unsynced::Failure;
 use super::{Identity, Key, Opened, Progress, Status, Storage, Unsynced, Value};
@@ -30,7 +31,20 @@ pub fn open_directory(
     options: Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Opened, StorageError> {
-    open_disk(Arc::new(RealDisk::open(directory)?), options, progress)
+    let (opened, made) = open_for_a_start(directory, options, progress)?;
+    made.keep();
+    Ok(opened)
+}
+
+/// Opens the data directory for a start that may still fail. If the directory is new, what is made
+/// there is removed again, unless it is kept: the storage has to be dropped first.
+pub fn open_for_a_start(
+    directory: &Path,
+    options: Options,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Opened, Made), StorageError> {
+    let (disk, made) = RealDisk::open_for_a_start(directory)?;
+    Ok((open_disk(Arc::new(disk), options, progress)?, made))
 }
 
 /// Opens the data directory on any disk.
@@ -46,16 +60,20 @@ pub fn open_disk(
         folder.remove(name)?;
     }
     if !names.iter().any(|name| name == FORMAT_FILE) {
-        StoreId::create(&folder, StoreId(options.seed))?;
+        inventory::create(&folder, StoreId(options.seed))?;
     }
     // Names that a killed process changed may be visible and not durable.
     folder.sync_names()?;
-    let store = StoreId::read(&folder)?;
+    let read = inventory::read(&folder)?;
+    let store = read.store;
     let identity = match names.iter().any(|name| name == IDENTITY_FILE) {
         true => Some(identity::read(&folder, store)?),
         false => None,
     };
-    let recovered = recover(&folder, store, progress)?;
+    if let Some(inventory) = &read.inventory {
+        inventory.check(&folder, &names)?;
+    }
+    let recovered = recover(&folder, store, read.inventory.as_ref(), progress)?;
     let used = recovered.durable != Durable::default();
     if identity.is_none() && used {
         let why = "although the node has promised or accepted something";
@@ -65,11 +83,18 @@ pub fn open_disk(
         let why = "although the node has an identity";
         return Err(StorageError::Missing { file: folder.path(&format::segment_name(1)), why });
     }
-    let journal = Journal::resume(&folder, store, &options, recovered.journal)?;
-    let checkpointer = Checkpointer::new(&folder, store, &options, recovered.checkpoint)?;
+    // Before anything is removed or written that a next start must know of.
+    let catalog = Catalog::new(&folder, read);
+    catalog.replace(recovered.inventory(identity.is_some()))?;
+    for older in &recovered.older {
+        folder.remove(&checkpoint_name(*older))?;
+    }
+    let journal = Journal::resume(&folder, store, &catalog, &options, recovered.journal)?;
+    let checkpointer = Checkpointer::new(&folder, store, &catalog, &options, recovered.checkpoint)?;
     let storage = DirectoryStorage {
         folder,
         store,
+        catalog,
         options,
         journal,
         checkpointer,
@@ -85,6 +110,7 @@ pub fn open_disk(
 struct DirectoryStorage {
     folder: Folder,
     store: StoreId,
+    catalog: Catalog,
     options: Options,
     journal: Journal,
     checkpointer: Checkpointer,
@@ -163,6 +189,7 @@ impl Storage for DirectoryStorage {
     fn save_identity(&mut self, identity: &Identity) -> Result<(), StorageError> {
         self.guarded(|storage| {
             identity::write(&storage.folder, storage.store, identity)?;
+            storage.catalog.name_identity()?;
             storage.identified = true;
             Ok(())
         })

@@ -111,7 +111,7 @@ impl fmt::Display for StorageError {
             ),
             StorageError::UnknownVersion { file, found } => write!(
                 f,
-                "{}: format version {found}, this server knows version {FORMAT_VERSION}; \
+                "{}: format version {found}, this server knows versions up to {FORMAT_VERSION}; \
                  start the version of the server that wrote it",
                 file.display()
             ),
@@ -119,7 +119,7 @@ impl fmt::Display for StorageError {
                 write!(f, "{}: corrupted at offset {offset}: {what}; {LOST}", file.display())
             }
             StorageError::Missing { file, why } => {
-                write!(f, "{}: missing, {why}; {LOST}", file.display())
+                write!(f, "{}: missing, {why}; put it back; else {LOST}", file.display())
             }
             StorageError::Full { action, file } => write!(
                 f,

@@ -4,15 +4,21 @@
 //! The first 24 bytes of every file are a [`seal`]: later versions may change what follows, but not
 //! those, so that a server always knows a file that is newer than itself.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use bytes::{Buf, BufMut};
 
-use super::disk::{Folder, NamedFile, TEMPORARY};
+use super::disk::{NamedFile, TEMPORARY};
 use super::error::StorageError;
 
-/// The version that this server writes, and the only one that it reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of data directories that this server writes; it reads all versions up to this one.
+///
+/// It is that of the file `FORMAT`. Version 1, of release 0.1.0, has no inventory there.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The version of all other files.
+const FILE_VERSION: u32 = 1;
 
 pub(super) const FORMAT_FILE: &str = "FORMAT";
 pub(super) const IDENTITY_FILE: &str = "identity";
@@ -56,21 +62,51 @@ pub(super) fn is_unfinished(name: &str) -> bool {
     name == CHECKPOINT_DRAFT || name == SEGMENT_DRAFT || ours.iter().any(|ours| ours == name)
 }
 
+/// Whether the storage makes files of this name, the lock aside.
+pub(super) fn is_own(name: &str) -> bool {
+    name == FORMAT_FILE || is_data(name) || is_unfinished(name)
+}
+
+/// Whether it is the name of a file that only a data directory has.
+fn is_data(name: &str) -> bool {
+    name == IDENTITY_FILE || segment_number(name).is_some() || checkpoint_sequence(name).is_some()
+}
+
+/// What a file system or an operator's tool puts into a directory that is empty to all who use it.
+/// A directory with these is as good as empty.
+const FOREIGN: [&str; 11] = [
+    "lost+found",
+    ".snapshot",
+    ".snapshots",
+    ".zfs",
+    "aquota.user",
+    "aquota.group",
+    "System Volume Information",
+    ".DS_Store",
+    ".keep",
+    ".gitkeep",
+    ".nobackup",
+];
+
+/// How names begin that are as [`FOREIGN`]: removed files that a process still has open (NFS), and
+/// what was moved to the trash.
+const FOREIGN_PREFIXES: [&str; 2] = [".nfs", ".Trash"];
+
+fn is_foreign(name: &str) -> bool {
+    FOREIGN.contains(&name) || FOREIGN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Refuses a directory that holds files but is none of ours.
 pub(super) fn check_names(directory: &Path, names: &[String]) -> Result<(), StorageError> {
-    let data = |name: &String| {
-        name == IDENTITY_FILE
-            || segment_number(name).is_some()
-            || checkpoint_sequence(name).is_some()
-    };
     if names.iter().any(|name| name == FORMAT_FILE) {
         return Ok(());
     }
-    if names.iter().any(data) {
+    if names.iter().any(|name| is_data(name)) {
         let why = "although there are other files of a data directory";
         return Err(StorageError::Missing { file: directory.join(FORMAT_FILE), why });
     }
-    match names.iter().find(|name| *name != LOCK_FILE && !is_unfinished(name)) {
+    let is_known = |name: &str| name == LOCK_FILE || is_unfinished(name) || is_foreign(name);
+    match names.iter().find(|name| !is_known(name)) {
         None => Ok(()),
         Some(stranger) => Err(StorageError::NotADataDirectory {
             directory: directory.to_path_buf(),
@@ -89,11 +125,16 @@ pub(super) const CHECKPOINT_MAGIC: Magic = b"lattiCKP";
 /// Bytes that the wrapper adds before the content.
 pub(super) const SEAL_BYTES: usize = 24;
 
+/// The version in which a kind of file is written.
+fn written_version(magic: Magic) -> u32 {
+    if magic == FORMAT_MAGIC { FORMAT_VERSION } else { FILE_VERSION }
+}
+
 /// Wraps the content: magic (8 bytes), version (4), length of the content (8), CRC-32 (4) over all the rest.
 pub(super) fn seal(magic: Magic, content: &[u8]) -> Vec<u8> {
     let mut sealed = Vec::with_capacity(SEAL_BYTES + content.len());
     sealed.put_slice(magic);
-    sealed.put_u32(FORMAT_VERSION);
+    sealed.put_u32(written_version(magic));
     sealed.put_u64(content.len() as u64);
     let checksum = checksum(&[&sealed, content]);
     sealed.put_u32(checksum);
@@ -107,6 +148,17 @@ pub(super) fn unseal<'a>(
     bytes: &'a [u8],
     file: &NamedFile,
 ) -> Result<&'a [u8], StorageError> {
+    let version = written_version(magic);
+    unseal_versions(magic, version..=version, bytes, file).map(|(_, content)| content)
+}
+
+/// The version and the content of what [`seal`] wrapped, if the version is one of these.
+pub(super) fn unseal_versions<'a>(
+    magic: Magic,
+    versions: RangeInclusive<u32>,
+    bytes: &'a [u8],
+    file: &NamedFile,
+) -> Result<(u32, &'a [u8]), StorageError> {
     let head = bytes.get(..SEAL_BYTES).ok_or_else(|| file.corrupted(0, "it is too short"))?;
     let mut fields = &head[8..];
     let (version, length, expected) = (fields.get_u32(), fields.get_u64(), fields.get_u32());
@@ -118,10 +170,10 @@ pub(super) fn unseal<'a>(
     if checksum(&[&head[..20], content]) != expected {
         return Err(file.corrupted(0, "the checksum does not match"));
     }
-    if version != FORMAT_VERSION {
+    if !versions.contains(&version) {
         return Err(StorageError::UnknownVersion { file: file.path().into(), found: version });
     }
-    Ok(content)
+    Ok((version, content))
 }
 
 /// The CRC-32 of the parts, one after the other.
@@ -134,22 +186,3 @@ pub(super) fn checksum(parts: &[&[u8]]) -> u32 {
 /// Identity of a data directory. It is in all its files, so that none is taken for one of another directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StoreId(pub(super) u64);
-
-impl StoreId {
-    /// Makes the file of a new directory.
-    pub(super) fn create(folder: &Folder, store: StoreId) -> Result<(), StorageError> {
-        folder.replace(FORMAT_FILE, &seal(FORMAT_MAGIC, &store.0.to_be_bytes()))
-    }
-
-    /// Reads the file.
-    pub(super) fn read(folder: &Folder) -> Result<StoreId, StorageError> {
-        let file = folder.open(FORMAT_FILE)?;
-        let bytes = file.read_all()?;
-        let content = unseal(FORMAT_MAGIC, &bytes, &file)?;
-        let id = content.try_into().map_err(|_| file.corrupted(12, "the length is wrong"))?;
-        if bytes.len() != SEAL_BYTES + content.len() {
-            return Err(file.corrupted(bytes.len() as u64, "there are bytes after the end"));
-        }
-        Ok(StoreId(u64::from_be_bytes(id)))
-    }
-}

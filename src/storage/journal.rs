@@ -9,6 +9,7 @@ use super::codec::put_record;
 use super::disk::{Folder, NamedFile};
 use super::error::StorageError;
 use super::format::{StoreId, segment_name};
+use super::inventory::Catalog;
 use super::options::Options;
 use super::prepare::{self, Job};
 use super::segment::{BLOCK, ROUND_HEADER, Segment, finish_round, round_bytes};
@@ -39,6 +40,8 @@ pub(super) struct Found {
     pub(super) retired: Vec<Segment>,
     /// Where the next round goes.
     pub(super) next: Position,
+    /// The segment with the last round.
+    pub(super) last_used: Option<u64>,
     /// Whether the last round has nothing after it that proves that it was whole once.
     pub(super) unsealed: bool,
     /// Bytes of journal since the checkpoint.
@@ -73,12 +76,13 @@ impl Journal {
     pub(super) fn resume(
         folder: &Folder,
         store: StoreId,
+        catalog: &Catalog,
         options: &Options,
         found: Option<Found>,
     ) -> Result<Journal, StorageError> {
         let handler = {
-            let folder = folder.clone();
-            move |job| prepare::run(&folder, store, job)
+            let (folder, catalog) = (folder.clone(), catalog.clone());
+            move |job| prepare::run(&folder, store, &catalog, job)
         };
         let mut preparer = Worker::start(options.background, "journal", QUEUED_JOBS, handler)?;
         let salts = Salts(options.seed);
@@ -261,6 +265,7 @@ fn first_segment(
         ready: VecDeque::new(),
         retired: Vec::new(),
         next: Position { segment: 1, offset: BLOCK as u64, sequence: 1 },
+        last_used: None,
         unsealed: false,
         bytes: 0,
     })

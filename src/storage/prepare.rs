@@ -2,11 +2,13 @@
 //!
 //! A segment gets its name only when it is whole: filled with something to its full size, with its
 //! header, and synced. So a segment with a bad header is never an unfinished one, and overwriting
-//! its blocks needs no change of the file system's own data.
+//! its blocks needs no change of the file system's own data. The inventory names it as long as it
+//! has its name.
 
 use super::disk::Folder;
 use super::error::StorageError;
 use super::format::{SEGMENT_DRAFT, StoreId, segment_name};
+use super::inventory::Catalog;
 use super::segment::{BLOCK, Segment};
 
 /// A piece of work.
@@ -22,14 +24,19 @@ pub(super) enum Job {
 pub(super) fn run(
     folder: &Folder,
     store: StoreId,
+    catalog: &Catalog,
     job: Job,
 ) -> Result<Option<Segment>, StorageError> {
     let (segment, reuse) = match job {
-        Job::Remove(number) => return folder.remove(&segment_name(number)).map(|()| None),
+        Job::Remove(number) => {
+            catalog.forget_segment(number)?;
+            return folder.remove(&segment_name(number)).map(|()| None);
+        }
         Job::Prepare { segment, reuse } => (segment, reuse),
     };
     let file = match reuse {
         Some(number) => {
+            catalog.forget_segment(number)?;
             // If the old name comes back after a crash, it is that of a segment before the
             // checkpoint, which nobody reads: it does not matter what is in it.
             folder.rename(&segment_name(number), SEGMENT_DRAFT)?;
@@ -52,5 +59,7 @@ pub(super) fn run(
     file.sync()?;
     folder.rename(SEGMENT_DRAFT, &segment_name(segment.number))?;
     folder.sync_names()?;
+    // Before a round is written there: a start must miss it if it goes.
+    catalog.name_segment(segment)?;
     Ok(Some(segment))
 }

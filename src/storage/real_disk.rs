@@ -1,9 +1,10 @@
 //! The operating system's file system, and the lock that keeps two servers off one directory.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile};
 use super::error::StorageError;
@@ -13,17 +14,26 @@ use super::format::{self, FORMAT_FILE, LOCK_FILE};
 #[derive(Debug)]
 pub struct RealDisk {
     directory: PathBuf,
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 impl RealDisk {
     /// Makes the directory if it is not there, and locks it.
     pub fn open(directory: &Path) -> Result<RealDisk, StorageError> {
+        let (disk, made) = RealDisk::open_for_a_start(directory)?;
+        made.keep();
+        Ok(disk)
+    }
+
+    /// Makes the directory if it is not there, and locks it. What is made in a directory that is new
+    /// is removed again unless it is kept.
+    pub(super) fn open_for_a_start(directory: &Path) -> Result<(RealDisk, Made), StorageError> {
         if directory.exists() && !directory.is_dir() {
             let (directory, found) = (directory.to_path_buf(), "it is a file".to_string());
             return Err(StorageError::NotADataDirectory { directory, found });
         }
         let failed = |action| move |e| StorageError::io(action, directory.to_path_buf(), e);
+        let mut made = Made::nothing_yet(directory);
         fs::create_dir_all(directory).map_err(failed("create the directory"))?;
         let names = list(directory).map_err(failed("list the directory"))?;
         // Before the lock file is made: nothing is to be left in a directory of somebody else.
@@ -31,15 +41,98 @@ impl RealDisk {
         if !names.iter().any(|name| name == FORMAT_FILE) {
             sync_names_above(directory).map_err(failed("sync the names above"))?;
         }
-        let path = directory.join(LOCK_FILE);
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(|e| StorageError::io("open the lock file", path.clone(), e))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(RealDisk { directory: directory.to_path_buf(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
-                Err(StorageError::Locked { directory: directory.to_path_buf() })
+        let lock = Arc::new(take_lock(directory)?);
+        // Another server may have been there before this one had the lock.
+        let found = list(directory).map_err(failed("list the directory"))?;
+        if !found.iter().any(|name| name == FORMAT_FILE) {
+            let had_lock = names.iter().any(|name| name == LOCK_FILE);
+            made.files = Some(MadeFiles { had_lock, _lock: Arc::clone(&lock) });
+        }
+        Ok((RealDisk { directory: directory.to_path_buf(), _lock: lock }, made))
+    }
+}
+
+/// Locks the directory for this process.
+fn take_lock(directory: &Path) -> Result<File, StorageError> {
+    let path = directory.join(LOCK_FILE);
+    let locked = || StorageError::Locked { directory: directory.to_path_buf() };
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let lock = lock.map_err(|e| StorageError::io("open the lock file", path.clone(), e))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(locked()),
+        Err(TryLockError::Error(e)) => return Err(StorageError::io("lock the file", path, e)),
+    }
+    // A server whose start failed may just have removed the file: a lock on it keeps nobody off.
+    let identity = |data: fs::Metadata| (data.dev(), data.ino());
+    let opened = lock.metadata().map(identity).ok();
+    match opened.is_some() && opened == fs::metadata(&path).map(identity).ok() {
+        true => Ok(lock),
+        false => Err(locked()),
+    }
+}
+
+/// What a start has made in a directory that is new, and the directory. Dropping this removes it all,
+/// after everything that works on the directory is gone; an existing state is never touched.
+#[derive(Debug)]
+#[must_use = "what was made is removed when this is dropped"]
+pub struct Made {
+    directory: PathBuf,
+    /// The directories that were not there, the innermost first.
+    directories: Vec<PathBuf>,
+    /// There is a lock, and no other file yet that a start needs.
+    files: Option<MadeFiles>,
+}
+
+#[derive(Debug)]
+struct MadeFiles {
+    /// Whether the lock file was there.
+    had_lock: bool,
+    /// Keeps other servers off until all is removed.
+    _lock: Arc<File>,
+}
+
+impl Made {
+    fn nothing_yet(directory: &Path) -> Made {
+        let above = directory.ancestors().filter(|above| !above.as_os_str().is_empty());
+        let directories =
+            above.take_while(|above| !above.exists()).map(Path::to_path_buf).collect();
+        Made { directory: directory.to_path_buf(), directories, files: None }
+    }
+
+    /// Keeps what was made: other nodes may come to know the node now, or it was not new.
+    pub fn keep(mut self) {
+        self.directories.clear();
+        self.files = None;
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        if let Some(made) = &self.files {
+            for name in list(&self.directory)?.iter().filter(|name| format::is_own(name)) {
+                fs::remove_file(self.directory.join(name))?;
             }
-            Err(TryLockError::Error(e)) => Err(StorageError::io("lock the file", path, e)),
+            if !made.had_lock {
+                fs::remove_file(self.directory.join(LOCK_FILE))?;
+            }
+        }
+        for directory in &self.directories {
+            match fs::remove_dir(directory) {
+                // It was not made either.
+                Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+                // Something else began to use it.
+                Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => return Ok(()),
+                removed => removed?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            let directory = self.directory.display();
+            log::warn!("what a start that failed has made in {directory} is not removed: {error}");
         }
     }
 }

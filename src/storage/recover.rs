@@ -14,7 +14,8 @@ use super::checkpoint_write::Written;
 use super::codec::take_record;
 use super::disk::Folder;
 use super::error::StorageError;
-use super::format::{StoreId, checkpoint_name, checkpoint_sequence, segment_name, segment_number};
+use super::format::{FORMAT_FILE, StoreId, checkpoint_sequence, segment_name, segment_number};
+use super::inventory::Inventory;
 use super::journal::{Found, Position};
 use super::replay::{Coverage, replay};
 use super::segment::{BLOCK, Round, Segment, SegmentContent};
@@ -26,12 +27,27 @@ pub(super) struct Recovered {
     /// `None` where there is no journal yet.
     pub(super) journal: Option<Found>,
     pub(super) checkpoint: Option<Written>,
+    /// Checkpoints before that one, which are needed no more.
+    pub(super) older: Vec<u64>,
 }
 
-/// Reads everything.
+impl Recovered {
+    /// What must be in the directory from now on.
+    pub(super) fn inventory(&self, identity: bool) -> Inventory {
+        let checkpoint = self.checkpoint.map(|checkpoint| checkpoint.sequence);
+        let found = self.journal.iter();
+        let found =
+            found.flat_map(|found| found.live.iter().chain(&found.ready).chain(&found.retired));
+        let segments = found.map(|segment| (segment.number, segment.size)).collect();
+        Inventory { identity, checkpoint, segments }
+    }
+}
+
+/// Reads everything. Where there is an inventory, all files are there that it names.
 pub(super) fn recover(
     folder: &Folder,
     store: StoreId,
+    inventory: Option<&Inventory>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Recovered, StorageError> {
     let names = folder.list()?;
@@ -43,9 +59,6 @@ pub(super) fn recover(
     let newest = starts.pop();
     let checkpoint =
         newest.map(|start| checkpoint_read::read(folder, store, start, progress)).transpose()?;
-    for older in starts {
-        folder.remove(&checkpoint_name(older))?;
-    }
     let written = checkpoint
         .as_ref()
         .map(|read| Written { sequence: read.head.start.sequence, bytes: read.bytes });
@@ -53,7 +66,7 @@ pub(super) fn recover(
         Some(read) => (read.durable, read.coverage, read.head.start),
         None if numbers.is_empty() => {
             let durable = Durable::default();
-            return Ok(Recovered { durable, journal: None, checkpoint: None });
+            return Ok(Recovered { durable, journal: None, checkpoint: None, older: starts });
         }
         None => {
             let start = Position { segment: 1, offset: BLOCK as u64, sequence: 1 };
@@ -72,11 +85,22 @@ pub(super) fn recover(
         replayer.segment(SegmentContent::read(folder, store, number)?, progress)?;
     }
     let (durable, mut found) = replayer.finish()?;
+    let named = |number| inventory.and_then(|inventory| inventory.segments.get(&number));
+    if let (Some(_), Some(used)) = (inventory, found.last_used)
+        && named(used).is_none()
+    {
+        let what = "it is older than the journal: it does not name the segment with the last round";
+        return Err(folder.open(FORMAT_FILE)?.corrupted(0, what));
+    }
     for number in numbers {
-        let size = folder.open(&segment_name(number))?.length()?;
+        let file = folder.open(&segment_name(number))?;
+        let size = file.length()?;
+        if named(number).is_some_and(|expected| *expected != size) {
+            return Err(file.corrupted(size, "the file has not its right length"));
+        }
         found.retired.push(Segment { number, salt: 0, size });
     }
-    Ok(Recovered { durable, journal: Some(found), checkpoint: written })
+    Ok(Recovered { durable, journal: Some(found), checkpoint: written, older: starts })
 }
 
 /// Replays segment after segment.
@@ -184,6 +208,7 @@ impl Replayer {
             content.file.write_at(*from, content.slice(*from, self.next.offset))?;
             content.file.sync()?;
         }
+        let last_used = self.last.map(|(content, _)| content.segment.number);
         let mut live = self.segments;
         let used = live.partition_point(|segment| segment.number <= self.next.segment);
         let ready = live.split_off(used);
@@ -193,6 +218,7 @@ impl Replayer {
             ready,
             retired: Vec::new(),
             next: self.next,
+            last_used,
             unsealed: self.unsealed,
             bytes: before + self.next.offset - self.start.offset,
         };

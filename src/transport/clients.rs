@@ -1,7 +1,7 @@
 //! A client's connection after its greeting: requests in, answers out.
 //!
 //! Two threads: the connection's own reads requests, a second one writes answers that the post could not
-//! write at once. A request takes
+//! write at once. A third, for all clients, sends signs of life (`keepalive.rs`). A request takes
 //! one of a bounded number of slots until its answer is written, and while none is free no further
 //! request is read: so a client that does not read its answers stops being read itself, and what
 //! waits for it is bounded.
@@ -20,6 +20,7 @@ use super::desk::Desk;
 use super::frame::{FrameError, FrameReader};
 use super::greeting;
 use super::in_flight::{Coming, Meter, Share};
+use super::keepalive::Keepalive;
 use super::pace::Pace;
 use super::post::Post;
 use super::seats::ClientSeat;
@@ -46,6 +47,8 @@ pub(super) struct Client<'a> {
     /// Bytes of large requests that are coming.
     pub(super) coming: &'a Arc<Meter>,
     pub(super) post: &'a Post,
+    /// None for a client that does not understand empty frames.
+    pub(super) keepalive: Option<&'a Arc<Keepalive>>,
 }
 
 /// Serves a client until it leaves, errs, or the node stops.
@@ -62,6 +65,7 @@ pub(super) fn serve(
     // Bounded: each answer but the last, about the connection, has a slot.
     let (replies, answers) = answers::answers(Some(desk), client.post.clone());
     thread::scope(|scope| {
+        let watch = client.keepalive.map(|all| all.watch(replies.clone(), slots.clone()));
         let writer = thread::Builder::new().name("replies".to_owned()).spawn_scoped(scope, || {
             let (time, held) = (shared.settings.write_time, VecDeque::new());
             let writer = Writer { stream, answers, time, pace: &shared.pace, held };
@@ -86,7 +90,7 @@ pub(super) fn serve(
             }
         }
         // The writer ends when the last answer is given: only replies hold the channel now.
-        drop(replies);
+        drop((watch, replies));
     });
     greeting::linger(stream, &shared.settings);
 }

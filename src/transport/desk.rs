@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 
 use super::answers::Answer;
-use super::frame::write_frames;
+use super::frame::{EMPTY_FRAME, write_frames};
 use super::in_flight::Share;
 use super::stream::Stream;
 use crate::limits::{COALESCED_BYTES, READ_BYTES};
@@ -27,11 +27,14 @@ pub(super) struct Desk {
     rest: Vec<u8>,
     /// Of the answers in `rest`: given back once they are written.
     shares: Vec<Option<Share>>,
+    /// Whether nothing was written since the last look of [`keep_alive`](Desk::keep_alive).
+    is_quiet: bool,
 }
 
 impl Desk {
     pub(super) fn new(stream: Stream, taken: Receiver<()>) -> Desk {
-        Desk { stream, taken, answers: VecDeque::new(), rest: Vec::new(), shares: Vec::new() }
+        let (answers, rest, shares) = (VecDeque::new(), Vec::new(), Vec::new());
+        Desk { stream, taken, answers, rest, shares, is_quiet: false }
     }
 
     /// Whether others than the client's writer may write here: not after what is left to write, nor where that would take
@@ -81,6 +84,28 @@ impl Desk {
         Ok(())
     }
 
+    /// Writes an empty frame if nothing was written since the last call, or has it written; gives
+    /// whether the client's writer has to be woken for that.
+    pub(super) fn keep_alive(&mut self) -> bool {
+        if !self.rest.is_empty() || !self.answers.is_empty() {
+            return false;
+        }
+        if !std::mem::replace(&mut self.is_quiet, true) {
+            return false;
+        }
+        self.is_quiet = false;
+        let mut written = 0;
+        if self.stream.writes_at_once() {
+            written = self.stream.write_at_once(&EMPTY_FRAME).unwrap_or(0);
+            if written == 0 {
+                // The client does not read what came before, or is gone.
+                return false;
+            }
+        }
+        self.rest.extend_from_slice(&EMPTY_FRAME[written..]);
+        !self.rest.is_empty()
+    }
+
     /// Moves answers into the buffer until it is full.
     fn encode(&mut self, buffer: &mut Vec<u8>) {
         while buffer.len() < COALESCED_BYTES
@@ -92,6 +117,7 @@ impl Desk {
     }
 
     fn give_back(&mut self) {
+        self.is_quiet = false;
         for _ in self.shares.drain(..) {
             // The answer about the connection had no place.
             let _ = self.taken.try_recv();

@@ -10,7 +10,8 @@ use super::settings::Settings;
 use super::stream::Stream;
 use crate::limits::MAX_GREETING_FRAME_BYTES;
 use crate::wire::{
-    Accepted, Reason, Refusal, Role, WireError, decode_hello, decode_welcome, encode_hello,
+    Accepted, FIRST_MINOR_VERSION, Greeting, Reason, Refusal, Role, WireError, decode_greeting,
+    decode_welcome, encode_greeting,
 };
 
 /// What TLS begins with, where a frame has the length that it claims: the kind of record, and the
@@ -51,7 +52,8 @@ impl fmt::Display for GreetError {
     }
 }
 
-/// Greets on a connection that this side opened, and gives the reader of what follows.
+/// Greets on a connection that this side opened, as one that understands what release 0.1.0 does,
+/// and gives the reader of what follows.
 ///
 /// # Errors
 /// When the other side refuses, or no answer comes in `time`.
@@ -60,9 +62,22 @@ pub fn greet(
     role: &Role,
     time: Duration,
 ) -> Result<(FrameReader<Stream>, Accepted), GreetError> {
+    let greeting = Greeting { role: role.clone(), minor_version: FIRST_MINOR_VERSION };
+    greet_with(stream, &greeting, time)
+}
+
+/// The same with the whole greeting.
+///
+/// # Errors
+/// As [`greet`].
+pub fn greet_with(
+    stream: &Stream,
+    greeting: &Greeting,
+    time: Duration,
+) -> Result<(FrameReader<Stream>, Accepted), GreetError> {
     let until = Instant::now() + time;
     stream.set_write_timeout(time)?;
-    write_frames(&mut stream.clone(), &[encode_hello(role)], time)?;
+    write_frames(&mut stream.clone(), &[encode_greeting(greeting)], time)?;
     let mut reader = FrameReader::new(stream.clone());
     let answer = reader.read_until(MAX_GREETING_FRAME_BYTES, until);
     let answer = answer.map_err(GreetError::Connection)?;
@@ -75,9 +90,9 @@ pub fn greet(
 pub(super) fn read_hello(
     reader: &mut FrameReader<impl Source>,
     until: Instant,
-) -> Result<Result<Role, Refusal>, FrameError> {
+) -> Result<Result<Greeting, Refusal>, FrameError> {
     match reader.read_until(MAX_GREETING_FRAME_BYTES, until) {
-        Ok(bytes) => Ok(decode_hello(bytes)),
+        Ok(bytes) => Ok(decode_greeting(bytes)),
         Err(FrameError::TooLarge { bytes, .. }) if bytes >> 16 == TLS_RECORD => {
             Ok(Err(Refusal::new(Reason::Malformed, "this node does not speak TLS")))
         }

@@ -12,15 +12,19 @@ use parking_lot::Mutex;
 use super::clients::Client;
 use super::frame::{EMPTY_FRAME, FrameError, FrameReader, write_frames};
 use super::in_flight::Meter;
+use super::keepalive::Keepalive;
 use super::post::Post;
 use super::seats::{ClientSeats, SharedSeat, SharedSeats};
 use super::settings::Settings;
-use super::shared::{Shared, Stop};
+use super::shared::{Meanwhile, Shared, Stop};
 use super::stream::Stream;
 use super::{Event, checks, clients, greeting, keyed};
 use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
 use crate::lpaxos::NodeId;
-use crate::wire::{PeerHello, Reason, Refusal, Role, Welcome, decode_peer, encode_welcome};
+use crate::wire::{
+    Greeting, KEEPALIVE_MINOR_VERSION, PeerHello, Reason, Refusal, Role, Welcome, decode_peer,
+    encode_welcome,
+};
 
 /// The place of a connection among all in the order in which they were accepted. Their threads may
 /// run in another order, for instance after a pause of the process.
@@ -38,12 +42,15 @@ pub(super) struct Newcomer {
 pub(super) struct Inbound {
     /// Connections that have not greeted yet.
     pub(super) ungreeted: SharedSeats,
+    /// The same from the addresses of nodes, when there is no room among the others.
+    pub(super) ungreeted_nodes: SharedSeats,
     clients: ClientSeats,
     /// Bytes of requests and answers under way.
     in_flight: Arc<Meter>,
     /// Bytes of large requests that are coming.
     coming: Arc<Meter>,
     post: Post,
+    keepalive: Arc<Keepalive>,
     /// The connection of each peer. A peer has one: when it opens another, the first is dead.
     peers: Mutex<HashMap<NodeId, PeerSeat>>,
 }
@@ -57,13 +64,15 @@ struct PeerSeat {
 }
 
 impl Inbound {
-    pub(super) fn new(settings: &Settings, post: Post) -> Inbound {
+    pub(super) fn new(settings: &Settings, post: Post, keepalive: Arc<Keepalive>) -> Inbound {
         Inbound {
             ungreeted: SharedSeats::new(settings.max_ungreeted, settings.max_ungreeted_per_address),
+            ungreeted_nodes: SharedSeats::new(MAX_NODES, 1),
             clients: ClientSeats::new(settings.max_clients, settings.client_seat_time),
             in_flight: Meter::new(settings.max_in_flight_bytes),
             coming: Meter::new(settings.max_coming_bytes),
             post,
+            keepalive,
             peers: Mutex::new(HashMap::new()),
         }
     }
@@ -132,8 +141,8 @@ fn hear(
     until: Instant,
 ) -> Result<(), Refusal> {
     let mut reader = FrameReader::new(stream.clone());
-    let role = match greeting::read_hello(&mut reader, until) {
-        Ok(role) => role?,
+    let Greeting { role, minor_version } = match greeting::read_hello(&mut reader, until) {
+        Ok(greeting) => greeting?,
         Err(error) => {
             debug!("a connection ended before its greeting: {error}");
             return Ok(());
@@ -146,8 +155,9 @@ fn hear(
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
                 newcomer.ungreeted = None;
-                let Inbound { in_flight, coming, post, .. } = inbound;
-                let client = Client { rights, seat, in_flight, coming, post };
+                let Inbound { in_flight, coming, post, keepalive, .. } = inbound;
+                let keepalive = (minor_version >= KEEPALIVE_MINOR_VERSION).then_some(keepalive);
+                let client = Client { rights, seat, in_flight, coming, post, keepalive };
                 clients::serve(shared, stream, reader, &client);
             }
         }
@@ -253,17 +263,72 @@ fn read_peer(
     replaced: &Stop,
 ) -> Result<(), FrameError> {
     let settings = &shared.settings;
+    let mut signs = Signs::new(stream, settings);
+    let mut idle_since = Instant::now();
+    let mut begun = None;
     while !shared.stop.is_set() {
-        let bytes = reader.read(MAX_PEER_FRAME_BYTES, settings.for_peer())?;
-        if bytes.is_empty() {
-            write_frames(&mut stream.clone(), &[EMPTY_FRAME], settings.write_time)
-                .map_err(FrameError::Io)?;
-            continue;
+        match reader.read(MAX_PEER_FRAME_BYTES, settings.for_peer()) {
+            // The peer asks whether this node is there.
+            Ok([]) => signs.give()?,
+            Ok(bytes) => {
+                let frame = decode_peer(bytes).map_err(FrameError::Malformed)?;
+                let mut failed = None;
+                let mut act = || {
+                    if failed.is_none() {
+                        failed = signs.give().err();
+                    }
+                };
+                let mut meanwhile = Meanwhile { every: settings.sign_time, act: &mut act };
+                let event = Event::Frame { from, frame };
+                if shared.deliver_of(event, replaced, &mut meanwhile).is_err() {
+                    break;
+                }
+                failed.map_or(Ok(()), Err)?;
+                signs.give_if_due()?;
+            }
+            Err(FrameError::Idle) if idle_since.elapsed() < settings.peer_idle_time => continue,
+            // It may be a large one.
+            Err(FrameError::TooSlow)
+                if begun.get_or_insert_with(Instant::now).elapsed() < settings.frame_time =>
+            {
+                if signs.has_come(reader.bytes_read()) {
+                    signs.give_if_due()?;
+                }
+                continue;
+            }
+            Err(error) => return Err(error),
         }
-        let frame = decode_peer(bytes).map_err(FrameError::Malformed)?;
-        if shared.deliver_of(Event::Frame { from, frame }, replaced).is_err() {
-            break;
-        }
+        (idle_since, begun) = (Instant::now(), None);
     }
     Ok(())
+}
+
+/// The signs of life that a peer is given: empty frames.
+struct Signs<'a> {
+    stream: &'a Stream,
+    settings: &'a Settings,
+    given: Instant,
+    /// How much had come of the peer when it was last looked at.
+    bytes: u64,
+}
+
+impl<'a> Signs<'a> {
+    fn new(stream: &'a Stream, settings: &'a Settings) -> Signs<'a> {
+        Signs { stream, settings, given: Instant::now(), bytes: 0 }
+    }
+
+    fn give(&mut self) -> Result<(), FrameError> {
+        self.given = Instant::now();
+        let time = self.settings.write_time;
+        write_frames(&mut self.stream.clone(), &[EMPTY_FRAME], time).map_err(FrameError::Io)
+    }
+
+    fn give_if_due(&mut self) -> Result<(), FrameError> {
+        if self.given.elapsed() < self.settings.sign_time { Ok(()) } else { self.give() }
+    }
+
+    /// Whether more has come since the last look.
+    fn has_come(&mut self, bytes: u64) -> bool {
+        std::mem::replace(&mut self.bytes, bytes) < bytes
+    }
 }

@@ -3,14 +3,20 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use log::{debug, warn};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, bind,
+    listen, setsockopt, socket, sockopt,
+};
 
 use super::greeting;
 use super::inbound::{self, Arrival, Inbound, Newcomer};
+use super::keepalive::Keepalive;
 use super::post::Post;
 use super::shared::Shared;
 use super::stream::Stream;
@@ -22,6 +28,39 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long one try to wake the accepting thread may take.
 const WAKE_TIME: Duration = Duration::from_millis(50);
 
+/// Connections that the system accepts ahead of the listening thread, as the standard library has it.
+const BACKLOG: i32 = 128;
+
+/// An address that is taken, and not listened on yet: a connection to it is refused at once.
+///
+/// So a node knows that it can have its address before it makes its state, and no client waits for a
+/// node that is still reading it.
+#[derive(Debug)]
+pub struct BoundAddress(OwnedFd);
+
+impl BoundAddress {
+    /// Takes the address. It can be taken again at once after its last user is gone, so a node restarts
+    /// without waiting for old connections.
+    ///
+    /// # Errors
+    /// When something listens there, or the machine does not have the address.
+    pub fn take(address: SocketAddr) -> io::Result<BoundAddress> {
+        let (family, own): (_, Box<dyn SockaddrLike>) = match address {
+            SocketAddr::V4(own) => (AddressFamily::Inet, Box::new(SockaddrIn::from(own))),
+            SocketAddr::V6(own) => (AddressFamily::Inet6, Box::new(SockaddrIn6::from(own))),
+        };
+        let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+        bind(socket.as_raw_fd(), &*own)?;
+        Ok(BoundAddress(socket))
+    }
+
+    fn listen(self) -> io::Result<TcpListener> {
+        listen(&self.0, Backlog::new(BACKLOG)?)?;
+        Ok(TcpListener::from(self.0))
+    }
+}
+
 /// The thread that accepts.
 pub(super) struct Listener {
     address: SocketAddr,
@@ -29,18 +68,18 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Binds and begins to accept. The standard library lets an address be bound again at once
-    /// after its last user is gone, so a node restarts without waiting for old connections.
+    /// Begins to accept.
     pub(super) fn start(
         shared: &Arc<Shared>,
-        address: SocketAddr,
+        address: BoundAddress,
         post: Post,
+        keepalive: Arc<Keepalive>,
     ) -> io::Result<Listener> {
-        let listener = TcpListener::bind(address)?;
+        let listener = address.listen()?;
         let address = listener.local_addr()?;
         let (ending, ended) = bounded(0);
         shared.spawn("listener", move |shared| {
-            accept(shared, &listener, post);
+            accept(shared, &listener, post, keepalive);
             drop(ending);
         })?;
         Ok(Listener { address, ended })
@@ -69,8 +108,8 @@ impl Listener {
     }
 }
 
-fn accept(shared: &Arc<Shared>, listener: &TcpListener, post: Post) {
-    let inbound = Arc::new(Inbound::new(&shared.settings, post));
+fn accept(shared: &Arc<Shared>, listener: &TcpListener, post: Post, keepalive: Arc<Keepalive>) {
+    let inbound = Arc::new(Inbound::new(&shared.settings, post, keepalive));
     let mut failing = false;
     let mut arrivals = 0;
     loop {
@@ -111,7 +150,11 @@ fn admit(
     from: IpAddr,
     arrival: Arrival,
 ) {
-    let Some(seat) = inbound.ungreeted.take(from) else {
+    let seat = inbound.ungreeted.take(from).or_else(|| {
+        let is_node = shared.handler.is_node_address(from);
+        is_node.then(|| inbound.ungreeted_nodes.take(from)).flatten()
+    });
+    let Some(seat) = seat else {
         let refusal = Refusal::new(
             Reason::TooManyConnections,
             "too many connections wait to be greeted: try again later",

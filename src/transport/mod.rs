@@ -6,8 +6,9 @@
 //! | inbound, one per connection | reads the greeting; then a peer's messages, which become events, or a client's requests, which go to the [`Handler`] | the connection ends |
 //! | post | writes the answers of a step of the node, as far as the clients' connections take them at once | stopping |
 //! | replies, one per client | writes answers that nobody else does, those that are ready in one system call | all are written and no more can come, or the connection ends |
+//! | keepalive | sends signs of life to clients that wait | stopping |
 //! | peer, one per peer | connects, greets, writes what is queued, connects again | stopping |
-//! | watch, one per connection to a peer | reads the peer's signs of life | the connection ends |
+//! | watch, one per connection to a peer | reads the peer's signs of life; without any, makes a new connection beside the old one | the connection ends |
 //!
 //! A connection to a peer carries messages one way; the peer answers on the connection that it opened
 //! itself. So each direction has one reader, and one writer at a time, and a lost connection is the
@@ -28,10 +29,12 @@ mod backoff;
 mod checks;
 mod clients;
 mod desk;
+mod dial;
 mod frame;
 mod greeting;
 mod in_flight;
 mod inbound;
+mod keepalive;
 mod keyed;
 mod listener;
 mod pace;
@@ -45,7 +48,7 @@ mod stream;
 mod tls;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
@@ -59,11 +62,13 @@ pub(crate) use backoff::Backoff;
 pub use frame::{
     FrameError, FrameReader, Patience, Sink, Source, write_frames, write_frames_until,
 };
-pub use greeting::{GreetError, greet};
+pub use greeting::{GreetError, greet, greet_with};
+pub use listener::BoundAddress;
 pub use peers::PeerSender;
 pub use settings::Settings;
 pub use stream::Stream;
 
+use keepalive::Keepalive;
 use listener::Listener;
 use post::Post;
 use shared::Shared;
@@ -79,6 +84,12 @@ pub trait Handler: Send + Sync + 'static {
     /// Whether a peer that connected is let in.
     fn admit_peer(&self, hello: &PeerHello) -> Welcome;
 
+    /// Whether a node of the cluster is at this address. Connections from there get a seat when those
+    /// for connections that have not greeted are taken.
+    fn is_node_address(&self, _address: IpAddr) -> bool {
+        false
+    }
+
     /// What the node says of itself to a client that was let in.
     fn admit_client(&self) -> Welcome;
 
@@ -92,6 +103,10 @@ pub trait Handler: Send + Sync + 'static {
     /// costs only that client time; it must not wait for the node. The answer goes to `reply`, at
     /// once or later.
     fn request(&self, rights: Rights, request: ClientRequest, reply: Reply);
+
+    /// A count that changes as long as the node makes progress with requests; it does not wait for
+    /// the node. While it stands still, clients that wait get no signs of life.
+    fn progress(&self) -> u64;
 }
 
 /// What the transport tells the node, in the order in which it came on each connection.
@@ -104,7 +119,8 @@ pub enum Event {
         /// What it sent.
         frame: PeerFrame,
     },
-    /// The node connected to a peer: frames given to its [`PeerSender`] are sent from now on.
+    /// The node connected to a peer: frames given to its [`PeerSender`] are sent from now on. It comes
+    /// again, without [`Event::Disconnected`], where a new connection takes the place of a silent one.
     Connected {
         /// The peer's address.
         address: SocketAddr,
@@ -148,17 +164,20 @@ impl Transport {
     /// to be shown by whoever connects, before the handler hears of him.
     ///
     /// # Errors
-    /// When the address cannot be bound, or the system has no thread left.
+    /// When the address cannot be listened on, or the system has no thread left.
     pub fn start<E: From<Event> + Send + 'static>(
-        address: SocketAddr,
+        address: BoundAddress,
         settings: Settings,
         security: Security,
         handler: Arc<dyn Handler>,
         events: Sender<E>,
     ) -> io::Result<Transport> {
         let shared = Shared::new(settings, security, handler, events);
-        let post = Post::start(&shared)?;
-        let listener = Listener::start(&shared, address, post).inspect_err(|_| {
+        let begin = || {
+            let (post, keepalive) = (Post::start(&shared)?, Keepalive::start(&shared)?);
+            Listener::start(&shared, address, post, keepalive)
+        };
+        let listener = begin().inspect_err(|_| {
             shared.stop();
             shared.join();
         })?;

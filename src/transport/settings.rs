@@ -11,6 +11,8 @@ use crate::limits;
 pub struct Settings {
     /// [`limits::GREETING_TIME`]
     pub greeting_time: Duration,
+    /// [`limits::LEAST_GREETING_TIME`]
+    pub least_greeting_time: Duration,
     /// [`limits::FRAME_TIME`]
     pub frame_time: Duration,
     /// [`limits::CLIENT_IDLE_TIME`]
@@ -21,12 +23,24 @@ pub struct Settings {
     pub peer_idle_time: Duration,
     /// [`limits::KEEPALIVE_TIME`]
     pub keepalive_time: Duration,
+    /// [`limits::SIGN_TIME`]
+    pub sign_time: Duration,
+    /// [`limits::PEER_PATIENCE`]
+    pub peer_patience: Duration,
+    /// [`limits::MOST_PEER_PATIENCE`]
+    pub most_peer_patience: Duration,
     /// [`limits::PEER_SILENCE_TIME`]
     pub peer_silence_time: Duration,
+    /// [`limits::CLIENT_KEEPALIVE_TIME`]
+    pub client_keepalive_time: Duration,
+    /// [`limits::PROGRESS_TIME`]
+    pub progress_time: Duration,
     /// [`limits::WRITE_TIME`]
     pub write_time: Duration,
     /// [`limits::CONNECT_TIME`]
     pub connect_time: Duration,
+    /// [`limits::TRY_SPACE`]
+    pub try_space: Duration,
     /// [`limits::LEAST_BACKOFF`]
     pub least_backoff: Duration,
     /// [`limits::MOST_BACKOFF`]
@@ -59,14 +73,21 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             greeting_time: limits::GREETING_TIME,
+            least_greeting_time: limits::LEAST_GREETING_TIME,
             frame_time: limits::FRAME_TIME,
             client_idle_time: limits::CLIENT_IDLE_TIME,
             client_seat_time: limits::CLIENT_SEAT_TIME,
             peer_idle_time: limits::PEER_IDLE_TIME,
             keepalive_time: limits::KEEPALIVE_TIME,
+            sign_time: limits::SIGN_TIME,
+            peer_patience: limits::PEER_PATIENCE,
+            most_peer_patience: limits::MOST_PEER_PATIENCE,
             peer_silence_time: limits::PEER_SILENCE_TIME,
+            client_keepalive_time: limits::CLIENT_KEEPALIVE_TIME,
+            progress_time: limits::PROGRESS_TIME,
             write_time: limits::WRITE_TIME,
             connect_time: limits::CONNECT_TIME,
+            try_space: limits::TRY_SPACE,
             least_backoff: limits::LEAST_BACKOFF,
             most_backoff: limits::MOST_BACKOFF,
             linger_time: limits::LINGER_TIME,
@@ -90,13 +111,9 @@ impl Settings {
         Patience { idle: self.client_idle_time, frame: self.frame_time }
     }
 
-    /// How long to wait for a peer's message.
+    /// How long to wait for a peer's message before it is looked at whether to give a sign of life.
     pub(super) fn for_peer(&self) -> Patience {
-        Patience { idle: self.peer_idle_time, frame: self.frame_time }
-    }
-
-    /// How long to wait for a peer's answer to "are you there?".
-    pub(super) fn for_keepalive(&self) -> Patience {
-        Patience { idle: self.peer_silence_time, frame: self.peer_silence_time }
+        let step = self.sign_time.min(self.peer_idle_time).min(self.frame_time);
+        Patience { idle: step, frame: step }
     }
 }

@@ -14,7 +14,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{
-    Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, select,
+    Receiver, RecvTimeoutError, Select, SelectTimeoutError, Sender, TryRecvError, TrySendError,
+    bounded,
 };
 use log::error;
 use parking_lot::Mutex;
@@ -23,6 +24,9 @@ use super::pace::Pace;
 use super::refusals::Refusals;
 use super::{Event, Handler, Settings, Stream};
 use crate::security::Security;
+
+/// Where nothing is to be done while an event waits, the waiting goes on in steps of this.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// Tells threads to stop: the channel carries nothing, and is closed when they should.
 #[derive(Clone, Debug)]
@@ -44,8 +48,15 @@ impl Stop {
 #[derive(Debug)]
 pub(super) struct Stopped;
 
-/// Delivers an event, but does not wait for room once this says to stop.
-type Deliver = Box<dyn Fn(Event, &Stop) -> Result<(), Stopped> + Send + Sync>;
+/// Delivers an event, but does not wait for room once this says to stop. While it waits it calls this,
+/// again and again after a time.
+type Deliver = Box<dyn Fn(Event, &Stop, &mut Meanwhile<'_>) -> Result<(), Stopped> + Send + Sync>;
+
+/// What to do while an event waits for room, and how often.
+pub(super) struct Meanwhile<'a> {
+    pub(super) every: Duration,
+    pub(super) act: &'a mut dyn FnMut(),
+}
 
 /// What all threads of the transport share.
 pub(super) struct Shared {
@@ -103,13 +114,19 @@ impl Shared {
 
     /// Gives the node an event; waits while its queue is full.
     pub(super) fn deliver(&self, event: Event) -> Result<(), Stopped> {
-        (self.deliver)(event, &self.stop)
+        let mut nothing = Meanwhile { every: LONG, act: &mut || {} };
+        (self.deliver)(event, &self.stop, &mut nothing)
     }
 
     /// The same for what came on a connection, until that is `replaced`: else its thread would wait for
     /// room as long as the node does for its disk, and so would those of all that follow it.
-    pub(super) fn deliver_of(&self, event: Event, replaced: &Stop) -> Result<(), Stopped> {
-        (self.deliver)(event, replaced)
+    pub(super) fn deliver_of(
+        &self,
+        event: Event,
+        replaced: &Stop,
+        meanwhile: &mut Meanwhile<'_>,
+    ) -> Result<(), Stopped> {
+        (self.deliver)(event, replaced, meanwhile)
     }
 
     /// Runs `body` on a thread of its own.
@@ -199,14 +216,30 @@ impl Drop for Registered {
 
 /// Puts events into the node's queue: at once where it has room, else waiting for room or the end.
 fn deliver_to<E: From<Event> + Send + 'static>(events: Sender<E>, stop: Stop) -> Deliver {
-    Box::new(move |event, ended| match events.try_send(E::from(event)) {
-        Ok(()) => Ok(()),
-        Err(TrySendError::Disconnected(_)) => Err(Stopped),
-        Err(TrySendError::Full(event)) => select! {
-            send(events, event) -> sent => sent.map_err(|_| Stopped),
-            recv(stop.0) -> _ => Err(Stopped),
-            recv(ended.0) -> _ => Err(Stopped),
-        },
+    Box::new(move |event, ended, meanwhile| {
+        let event = match events.try_send(E::from(event)) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Disconnected(_)) => return Err(Stopped),
+            Err(TrySendError::Full(event)) => event,
+        };
+        let mut room = Select::new();
+        let sending = room.send(&events);
+        room.recv(&stop.0);
+        room.recv(&ended.0);
+        loop {
+            match room.select_timeout(meanwhile.every) {
+                Ok(ready) if ready.index() == sending => {
+                    return ready.send(&events, event).map_err(|_| Stopped);
+                }
+                Ok(ready) => {
+                    // Nothing is ever sent there: the channel is closed.
+                    let which = if ready.index() == sending + 1 { &stop } else { ended };
+                    let _ = ready.recv(&which.0);
+                    return Err(Stopped);
+                }
+                Err(SelectTimeoutError) => (meanwhile.act)(),
+            }
+        }
     })
 }
 

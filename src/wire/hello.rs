@@ -18,6 +18,12 @@ use crate::security::Token;
 /// The version of the protocol that this program speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
 
+/// The minor version of a sender that says nothing more than release 0.1.0 does.
+pub const FIRST_MINOR_VERSION: u32 = 0;
+
+/// The minor version from which on a client may be sent empty frames as signs of life.
+pub const KEEPALIVE_MINOR_VERSION: u32 = 1;
+
 /// Who connects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -43,6 +49,16 @@ pub struct PeerHello {
     pub cluster: Option<u64>,
     /// The node list that it was started with.
     pub listed: Vec<IpAddr>,
+}
+
+/// A greeting: the role of the side that connects, and what it understands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// Its role.
+    pub role: Role,
+    /// What it understands beyond [`PROTOCOL_VERSION`]; at a node of an older release, which skips
+    /// it, this has no effect.
+    pub minor_version: u32,
 }
 
 /// The answer to a greeting.
@@ -111,17 +127,27 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The greeting as a frame.
+/// The greeting as a frame, of a side that understands what release 0.1.0 does.
 pub fn encode_hello(role: &Role) -> Vec<u8> {
-    let role = match role {
+    frame(&hello_of(role_to_proto(role)), MAX_GREETING_FRAME_BYTES)
+}
+
+/// The greeting as a frame.
+pub fn encode_greeting(greeting: &Greeting) -> Vec<u8> {
+    let Greeting { role, minor_version } = greeting;
+    let hello = proto::Hello { minor_version: *minor_version, ..hello_of(role_to_proto(role)) };
+    frame(&hello, MAX_GREETING_FRAME_BYTES)
+}
+
+fn role_to_proto(role: &Role) -> proto::hello::Role {
+    match role {
         Role::Client { token } => proto::hello::Role::Client(proto::ClientHello {
             token: token.as_ref().map_or_else(Bytes::new, |t| Bytes::copy_from_slice(t.as_bytes())),
             ..Default::default()
         }),
         Role::Peer(peer) => proto::hello::Role::Peer(peer_to_proto(peer)),
         Role::Approach(approach) => proto::hello::Role::Approach(approach.to_proto()),
-    };
-    frame(&hello_of(role), MAX_GREETING_FRAME_BYTES)
+    }
 }
 
 pub(super) fn hello_of(role: proto::hello::Role) -> proto::Hello {
@@ -138,9 +164,14 @@ pub(super) fn peer_to_proto(peer: &PeerHello) -> proto::PeerHello {
     }
 }
 
-/// Decodes a greeting; what is wrong with it comes back as the answer to give.
+/// Decodes the role in a greeting; what is wrong with it comes back as the answer to give.
 pub fn decode_hello(bytes: &[u8]) -> Result<Role, Refusal> {
-    hello_from(bytes).map_err(|error| refusal_of(&error))
+    decode_greeting(bytes).map(|greeting| greeting.role)
+}
+
+/// Decodes a greeting; what is wrong with it comes back as the answer to give.
+pub fn decode_greeting(bytes: &[u8]) -> Result<Greeting, Refusal> {
+    greeting_from(bytes).map_err(|error| refusal_of(&error))
 }
 
 /// The answer to who sent what is wrong.
@@ -157,13 +188,18 @@ pub(super) fn refusal_of(error: &WireError) -> Refusal {
     }
 }
 
-fn hello_from(bytes: &[u8]) -> Result<Role, WireError> {
+fn greeting_from(bytes: &[u8]) -> Result<Greeting, WireError> {
     let hello = proto::Hello::parse_from_bytes(bytes)?;
     // The version first: another version may fill the rest in other ways.
     if hello.version != PROTOCOL_VERSION {
         return Err(WireError::UnknownVersion(hello.version));
     }
-    match hello.role {
+    let minor_version = hello.minor_version;
+    Ok(Greeting { role: role_from(hello.role)?, minor_version })
+}
+
+fn role_from(role: Option<proto::hello::Role>) -> Result<Role, WireError> {
+    match role {
         Some(proto::hello::Role::Client(client)) => {
             fields::at_most(client.token.len(), MAX_SECRET_BYTES, "token")?;
             let token = (!client.token.is_empty()).then(|| Token::new(client.token));

@@ -34,12 +34,13 @@ mod proto {
 
 pub use error::WireError;
 pub use hello::{
-    Accepted, PROTOCOL_VERSION, PeerHello, Reason, Refusal, Role, Welcome, decode_hello,
-    decode_welcome, encode_hello, encode_welcome,
+    Accepted, FIRST_MINOR_VERSION, Greeting, KEEPALIVE_MINOR_VERSION, PROTOCOL_VERSION, PeerHello,
+    Reason, Refusal, Role, Welcome, decode_greeting, decode_hello, decode_welcome, encode_greeting,
+    encode_hello, encode_welcome,
 };
 pub use outcome::{
     Certainty, ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Redirect, Severity,
-    Sizes,
+    Shortage, Sizes,
 };
 pub use peer::{Introduction, PeerFrame, encode_introduction, encode_peer};
 pub use peer_decode::decode_peer;

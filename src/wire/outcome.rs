@@ -1,7 +1,8 @@
 //! What clients are answered (`proto/client.proto`), and how certain each answer is.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::blob::Blob;
 use crate::lang::Value;
@@ -33,8 +34,9 @@ pub enum ClientOutcome {
     Status(NodeStatus),
     /// Another node leads.
     RedirectTo(Redirect),
-    /// The node reaches no majority, or there is no cluster yet.
-    NodesUnreachable,
+    /// The node reaches no majority, or there is no cluster yet. Says which nodes are missing, where the
+    /// node tells.
+    NodesUnreachable(Shortage),
     /// The node led when the request came, and does not any more.
     LostLeadership {
         /// The leader now, where it is known.
@@ -91,6 +93,16 @@ pub enum Certainty {
     MayHaveRun,
 }
 
+impl fmt::Display for Certainty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Certainty::DidNotRun => "did not run",
+            Certainty::Ran => "ran",
+            Certainty::MayHaveRun => "may have run",
+        })
+    }
+}
+
 /// What an answer takes besides the keys, values and texts in it, about.
 const OUTCOME_BYTES: usize = 128;
 
@@ -111,6 +123,9 @@ impl ClientOutcome {
                 let notices = status.notices.iter().map(|n| OUTCOME_BYTES + n.message.len());
                 OUTCOME_BYTES * status.members.len() + notices.sum::<usize>()
             }
+            ClientOutcome::NodesUnreachable(shortage) => {
+                shortage.message.len() + size_of::<IpAddr>() * shortage.waiting_for.len()
+            }
             _ => 0,
         };
         OUTCOME_BYTES + parts
@@ -129,7 +144,7 @@ impl ClientOutcome {
             | ClientOutcome::Aborted { .. }
             | ClientOutcome::AnswerNotKept { .. } => Certainty::Ran,
             ClientOutcome::RedirectTo(_)
-            | ClientOutcome::NodesUnreachable
+            | ClientOutcome::NodesUnreachable(_)
             | ClientOutcome::TooManyRequests
             | ClientOutcome::CompileError(_)
             | ClientOutcome::SessionExpired
@@ -155,6 +170,35 @@ pub struct Redirect {
     pub address: SocketAddr,
 }
 
+/// What a node lacks to serve: other nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shortage {
+    /// Whether the cluster is not founded yet; else it is, and a majority of it is not reached.
+    pub is_forming: bool,
+    /// The nodes that it waits for, or does not hear; none where it does not tell.
+    pub waiting_for: Vec<IpAddr>,
+    /// For people: what else there is to say; empty for nothing.
+    pub message: String,
+}
+
+/// Says what the node, which is named before it, does not do.
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, first) = match self.is_forming {
+            true => ("does not serve yet, as the cluster is not formed", ": it waits for "),
+            false => ("cannot reach a majority of the cluster", ": it does not hear "),
+        };
+        write!(f, "{what}")?;
+        for (place, node) in self.waiting_for.iter().enumerate() {
+            write!(f, "{}{node}", if place == 0 { first } else { ", " })?;
+        }
+        if !self.message.is_empty() {
+            write!(f, " ({})", self.message)?;
+        }
+        Ok(())
+    }
+}
+
 /// What is wrong with a program, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramError {
@@ -164,6 +208,18 @@ pub struct ProgramError {
     pub column: u32,
     /// What was found and what was expected.
     pub message: String,
+}
+
+impl fmt::Display for Redirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {} at {}", self.leader, self.address)
+    }
+}
+
+impl fmt::Display for ProgramError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.message)
+    }
 }
 
 /// How a node is.
@@ -237,8 +293,11 @@ pub struct MemberStatus {
     pub node: NodeId,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Whether it was heard lately.
+    /// Whether it and the answering node heard each other lately.
     pub reachable: bool,
     /// The `complete` that it told last.
     pub complete: Slot,
+    /// Whether it hears the answering node, as it says; unknown where it is not heard itself, and where
+    /// the answering node is of an older release.
+    pub hears_this_node: Option<bool>,
 }

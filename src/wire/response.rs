@@ -1,6 +1,7 @@
 //! Answers to clients, to and from the wire (`proto/client.proto`).
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use protobuf::{Message, MessageField};
 
@@ -8,7 +9,8 @@ use super::error::WireError;
 use super::fields;
 use super::frame::append_frame;
 use super::outcome::{
-    ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Redirect, Severity, Sizes,
+    ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Redirect, Severity, Shortage,
+    Sizes,
 };
 use super::proto::client as proto;
 use super::proto::client::response::Outcome as Wire;
@@ -72,7 +74,9 @@ fn outcome_to_proto(outcome: ClientOutcome) -> Wire {
         }
         ClientOutcome::Status(status) => Wire::Status(status_to_proto(status)),
         ClientOutcome::RedirectTo(leader) => Wire::RedirectTo(redirect_to_proto(leader)),
-        ClientOutcome::NodesUnreachable => Wire::NodesUnreachable(Default::default()),
+        ClientOutcome::NodesUnreachable(shortage) => {
+            Wire::NodesUnreachable(shortage_to_proto(&shortage))
+        }
         ClientOutcome::LostLeadership { leader, could_handle } => {
             Wire::LostLeadership(proto::LostLeadership {
                 leader: leader.map(redirect_to_proto).into(),
@@ -135,6 +139,15 @@ fn redirect_to_proto(redirect: Redirect) -> proto::RedirectTo {
     }
 }
 
+fn shortage_to_proto(shortage: &Shortage) -> proto::NodesUnreachable {
+    proto::NodesUnreachable {
+        is_forming: shortage.is_forming,
+        waiting_for: shortage.waiting_for.iter().map(IpAddr::to_string).collect(),
+        message: fields::message(&shortage.message),
+        ..Default::default()
+    }
+}
+
 fn error_to_proto(error: ProgramError) -> proto::ProgramError {
     proto::ProgramError {
         line: error.line,
@@ -150,6 +163,7 @@ fn status_to_proto(status: NodeStatus) -> proto::NodeStatus {
         address: member.address.to_string(),
         reachable: member.reachable,
         complete: member.complete.0,
+        hears_this_node: member.hears_this_node,
         ..Default::default()
     };
     proto::NodeStatus {
@@ -214,7 +228,9 @@ fn outcome_from(outcome: Wire) -> Result<ClientOutcome, WireError> {
         },
         Wire::Status(status) => ClientOutcome::Status(status_from(status)?),
         Wire::RedirectTo(leader) => ClientOutcome::RedirectTo(redirect_from(&leader)?),
-        Wire::NodesUnreachable(_) => ClientOutcome::NodesUnreachable,
+        Wire::NodesUnreachable(shortage) => {
+            ClientOutcome::NodesUnreachable(shortage_from(shortage)?)
+        }
         Wire::LostLeadership(lost) => ClientOutcome::LostLeadership {
             leader: lost.leader.as_ref().map(redirect_from).transpose()?,
             could_handle: lost.could_handle,
@@ -259,6 +275,15 @@ fn redirect_from(redirect: &proto::RedirectTo) -> Result<Redirect, WireError> {
     })
 }
 
+fn shortage_from(shortage: proto::NodesUnreachable) -> Result<Shortage, WireError> {
+    fields::at_most(shortage.waiting_for.len(), MAX_NODES, "waiting_for")?;
+    Ok(Shortage {
+        is_forming: shortage.is_forming,
+        waiting_for: fields::ips(&shortage.waiting_for, "waiting_for")?,
+        message: fields::message(&shortage.message),
+    })
+}
+
 fn error_from(error: proto::ProgramError) -> ProgramError {
     ProgramError { line: error.line, column: error.column, message: error.message }
 }
@@ -272,6 +297,7 @@ fn status_from(status: proto::NodeStatus) -> Result<NodeStatus, WireError> {
             address: fields::socket_address(&member.address, "members.address")?,
             reachable: member.reachable,
             complete: Slot(member.complete),
+            hears_this_node: member.hears_this_node,
         })
     };
     Ok(NodeStatus {

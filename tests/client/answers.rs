@@ -5,7 +5,7 @@ use std::thread;
 
 use lattistore::client::{
     Cause, Certainty, ClientOutcome, Error, MemberStatus, NodeId, NodeStatus, ProgramError,
-    RequestBody, Sizes, Slot, Value,
+    RequestBody, Shortage, Sizes, Slot, Value,
 };
 use lattistore::lpaxos::Ballot;
 
@@ -17,6 +17,7 @@ pub(crate) fn status<const N: usize>(nodes: [&Node; N]) -> NodeStatus {
         node: NodeId(u64::from(node.address.port())),
         address: node.address,
         reachable: true,
+        hears_this_node: Some(true),
         complete: Slot(3),
     };
     NodeStatus {
@@ -65,15 +66,29 @@ fn without_follow_every_outcome_is_reported_as_it_is() {
     let at = node.address;
     let did_not_run = |cause| Error::DidNotRun { cause };
     let may_have_run = |cause| Error::MayHaveRun { cause };
+    let shortage = Shortage {
+        is_forming: true,
+        waiting_for: vec!["127.0.0.3".parse().expect("an address")],
+        message: String::new(),
+    };
     for (outcome, error) in [
-        (ClientOutcome::RedirectTo(there), did_not_run(Cause::Redirected { node: at, to: there })),
-        (ClientOutcome::NodesUnreachable, did_not_run(Cause::NodesUnreachable { node: at })),
+        (
+            ClientOutcome::RedirectTo(there),
+            did_not_run(Cause::Redirected { node: at, to: there, why: None }),
+        ),
+        (
+            ClientOutcome::NodesUnreachable(shortage.clone()),
+            did_not_run(Cause::NodesUnreachable { node: at, shortage }),
+        ),
         (ClientOutcome::TooManyRequests, did_not_run(Cause::TooManyRequests { node: at })),
         (ClientOutcome::Closing { could_handle: false }, did_not_run(Cause::Closing { node: at })),
-        (ClientOutcome::Timeout { could_handle: true }, may_have_run(Cause::Timeout { node: at })),
+        (
+            ClientOutcome::Timeout { could_handle: true },
+            may_have_run(Cause::Timeout { node: at, others: Vec::new() }),
+        ),
         (
             ClientOutcome::LostLeadership { leader: Some(there), could_handle: true },
-            may_have_run(Cause::LostLeadership { node: at, leader: Some(there) }),
+            may_have_run(Cause::LostLeadership { node: at, leader: Some(there), why: None }),
         ),
     ] {
         let client = lattistore::Client::builder().address(at).follow(false).build();

@@ -33,7 +33,11 @@ pub(crate) struct Seat(TcpStream);
 
 impl Node {
     pub(crate) fn start() -> Node {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        Node::start_at(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    pub(crate) fn start_at(address: SocketAddr) -> Node {
+        let listener = TcpListener::bind(address).expect("it is free");
         let address = listener.local_addr().expect("the listener is bound");
         Node { listener, address }
     }
@@ -59,6 +63,18 @@ impl Node {
         let hello = seat.frame().expect("a greeting comes");
         assert_eq!(decode_hello(&hello), Ok(Role::Client { token: None }));
         seat
+    }
+
+    /// Serves every client in turn by `answer`, for as long as the test runs.
+    pub(crate) fn serve(
+        self,
+        mut answer: impl FnMut(&ClientRequest) -> Option<ClientOutcome> + Send + 'static,
+    ) {
+        thread::spawn(move || {
+            loop {
+                self.accept().serve(&mut answer);
+            }
+        });
     }
 
     pub(crate) fn redirect_here(&self) -> Redirect {
@@ -104,6 +120,32 @@ impl Seat {
         let mut frame = Vec::new();
         encode_response(id, outcome, &mut frame);
         self.write(&frame);
+    }
+
+    /// Answers requests by `answer`, except questions for the status, until the client closes.
+    pub(crate) fn serve(mut self, mut answer: impl FnMut(&ClientRequest) -> Option<ClientOutcome>) {
+        while let Some(frame) = self.frame() {
+            let request = decode_request(&frame).expect("the client's requests are valid");
+            let outcome = match request.body {
+                RequestBody::Status => None,
+                RequestBody::OpenSession { window } => {
+                    let position = position(1);
+                    Some(ClientOutcome::SessionOpened { session: 7, window, position })
+                }
+                RequestBody::Execute { .. } => answer(&request),
+            };
+            if let Some(outcome) = outcome {
+                self.answer(request.id, outcome);
+            }
+        }
+    }
+
+    /// Whether the client says nothing and stays for so long.
+    pub(crate) fn is_quiet(&mut self, time: Duration) -> bool {
+        self.0.set_read_timeout(Some(time)).expect("a socket takes a timeout");
+        let came = self.0.read(&mut [0; 1]);
+        self.0.set_read_timeout(Some(LONG)).expect("a socket takes a timeout");
+        came.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// Reads until the client closes.

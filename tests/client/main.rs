@@ -5,3 +5,4 @@ mod connection;
 mod fake;
 mod retries;
 mod sessions;
+mod silence;

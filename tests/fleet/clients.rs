@@ -1,6 +1,7 @@
 //! Clients that ask a disturbed cluster without pause, and write down what they saw.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,8 +12,10 @@ use lattistore::history::{Operation, Outcome, registers::Action};
 use lattistore::lang::Value as Given;
 use lattistore::sim::Random;
 
+use super::judge;
 use super::model::Reply;
-use super::task::{Task, Tasks, register_key};
+use super::record::Recorder;
+use super::task::{Chain, PAGE_TOKENS, Task, Tasks, register_key};
 use crate::reference::Value;
 use crate::support::{PATIENCE, PORT};
 
@@ -21,6 +24,9 @@ pub(crate) type History = Vec<Operation<Task, Reply>>;
 
 /// How many values of registers a client remembers, to guess with in its compare-and-sets.
 const REMEMBERED: usize = 4;
+
+/// How often a read at the end is asked whose answer does not come through.
+const LAST_READ_ATTEMPTS: usize = 10;
 
 /// What the clients are like.
 #[derive(Clone, Copy)]
@@ -48,6 +54,8 @@ pub(crate) struct Clients {
     seed: u64,
     tasks: Tasks,
     start: Instant,
+    /// Where the history is written while it grows, if it is.
+    recorder: Option<Recorder>,
     pub(crate) history: History,
 }
 
@@ -59,6 +67,17 @@ impl Clients {
 
     /// The same, made in this way.
     pub(crate) fn with(builder: Builder, addresses: &[IpAddr], load: Load, seed: u64) -> Clients {
+        Clients::recorded(builder, addresses, load, seed, None)
+    }
+
+    /// The same; what they see is written down at once.
+    pub(crate) fn recorded(
+        builder: Builder,
+        addresses: &[IpAddr],
+        load: Load,
+        seed: u64,
+        recorder: Option<Recorder>,
+    ) -> Clients {
         let nodes = addresses.iter().map(|ip| SocketAddr::new(*ip, PORT));
         let mut clients = Clients {
             builder: builder.addresses(nodes),
@@ -66,10 +85,27 @@ impl Clients {
             seed,
             tasks: Tasks::default(),
             start: Instant::now(),
+            recorder,
             history: Vec::new(),
         };
-        clients.ask_all([Task::OpenBank]);
+        let client = clients.client(PATIENCE);
+        clients.ask_at_rest(&client, Task::OpenBank);
         clients
+    }
+
+    /// Whether the file that the history is written to is as large as it may be.
+    pub(crate) fn fullness(&self) -> Arc<AtomicBool> {
+        self.recorder.as_ref().map(Recorder::fullness).unwrap_or_default()
+    }
+
+    /// Judges what they saw; fails the test if anything is wrong with it, and keeps it then.
+    pub(crate) fn expect_clean(&self) {
+        judge::expect_clean(&self.history);
+    }
+
+    /// Takes the file that the history is written to.
+    pub(crate) fn take_recorder(&mut self) -> Option<Recorder> {
+        self.recorder.take()
     }
 
     /// When the times of the history begin.
@@ -100,7 +136,8 @@ impl Clients {
         let client = self.client(if impatient { self.load.impatient } else { PATIENCE });
         let mut history = Vec::new();
         let mut found = Vec::new();
-        while !over.load(Ordering::Acquire) {
+        let is_full = self.fullness();
+        while !over.load(Ordering::Acquire) && !is_full.load(Ordering::Acquire) {
             let task = self.tasks.draw(&mut random, &found);
             let operation = self.ask(&client, number, task, random.flip());
             remember(&mut found, &operation);
@@ -113,16 +150,40 @@ impl Clients {
 
     /// Reads everything, now that all is well: nothing that was answered may be missing.
     pub(crate) fn read_all(&mut self) {
-        self.ask_all(self.tasks.last_reads());
+        let client = self.client(PATIENCE);
+        for task in self.tasks.last_reads() {
+            self.ask_at_rest(&client, task);
+        }
+        for chain in Chain::ALL {
+            let mut page = 0;
+            loop {
+                let reply = self.ask_at_rest(&client, Task::ReadChain { chain, page });
+                let length =
+                    reply.and_then(|reply| chain.seen(&reply)).map_or(0, |seen| seen.length);
+                if page >= length / PAGE_TOKENS {
+                    break;
+                }
+                page += 1;
+            }
+        }
+        if let Some(recorder) = &self.recorder {
+            recorder.end();
+        }
     }
 
-    fn ask_all(&mut self, tasks: impl IntoIterator<Item = Task>) {
-        let client = self.client(PATIENCE);
-        for task in tasks {
-            let operation = self.ask(&client, self.load.clients, task, true);
-            assert!(operation.ran(), "a healthy cluster does not answer: {operation:?}");
+    /// Asks a cluster where all is well. What only reads is asked again until the answer is there.
+    fn ask_at_rest(&mut self, client: &Client, task: Task) -> Option<Reply> {
+        for _ in 0..LAST_READ_ATTEMPTS {
+            let operation = self.ask(client, self.load.clients, task.clone(), true);
+            let reply = operation.response().cloned();
+            let did_run = operation.ran();
             self.history.push(operation);
+            assert!(did_run, "a healthy cluster does not answer: {:?}", self.history.last());
+            if reply.is_some() || !task.only_reads() {
+                return reply;
+            }
         }
+        panic!("the answer of a healthy cluster is lost, again and again: {task:?}");
     }
 
     fn now(&self) -> u64 {
@@ -139,6 +200,9 @@ impl Clients {
         let (program, params) = task.program();
         let params = params.into_iter().map(|(name, value)| (name, given(value)));
         let invoked = self.now();
+        let recorded = self.recorder.as_ref();
+        let recorded =
+            recorded.map(|recorder| (recorder, recorder.request(process, invoked, &task)));
         let result = match task.only_reads() && !in_session {
             true => client.read(program, params),
             false => client.execute(program, params),
@@ -147,7 +211,8 @@ impl Clients {
         let (outcome, position) = match result {
             Ok(Answer { values, returned, position }) => {
                 let returned = returned.map(taken);
-                (Outcome::Ran(Reply { read: values, returned }), Some(position))
+                let read = values.into_iter().collect();
+                (Outcome::Ran(Reply { read, returned }), Some(position))
             }
             Err(Error::Ran { position: Some(position), .. }) => {
                 (Outcome::RanUnseen, Some(position))
@@ -156,12 +221,16 @@ impl Clients {
             Err(Error::MayHaveRun { .. } | Error::Ran { .. }) => (Outcome::MayHaveRun, None),
             Err(wrong) => panic!("{task:?} is refused: {wrong}"),
         };
-        Operation { process, invoked, completed, request: task, outcome, position }
+        let operation = Operation { process, invoked, completed, request: task, outcome, position };
+        if let Some((recorder, number)) = recorded {
+            recorder.answer(number, &operation);
+        }
+        operation
     }
 }
 
 /// Keeps what was found in a register, the latest few.
-fn remember(found: &mut Vec<Option<u64>>, operation: &Operation<Task, Reply>) {
+pub(crate) fn remember(found: &mut Vec<Option<u64>>, operation: &Operation<Task, Reply>) {
     if let (Task::Register(request), Some(reply)) = (&operation.request, operation.response())
         && request.action == Action::Read
     {

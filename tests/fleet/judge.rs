@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use lattistore::history::positions::{Placement, check_positions_with};
 use lattistore::history::registers::Action;
-use lattistore::history::{Operation, Outcome, bank, lists, registers, tokens};
+use lattistore::history::{Operation, Outcome, bank, chains, lists, registers, tokens};
 
 use super::clients::History;
 use super::model::{Reply, StoreModel};
-use super::task::{ACCOUNTS, BALANCE, Task, account_key, register_key};
+use super::record;
+use super::task::{ACCOUNTS, BALANCE, Chain, Task, account_key, list_key, register_key};
+use crate::reference::Value;
+
+/// How many anomalies are printed: a history that is wrong in one place is so in many.
+const PRINTED: usize = 50;
 
 /// What a run came to.
 #[derive(Debug, Default)]
@@ -36,6 +41,19 @@ impl Verdict {
     }
 }
 
+/// Judges a history that ends with reads of everything. If anything is wrong with it, keeps it in a
+/// file and fails the test.
+pub(crate) fn expect_clean(history: &History) {
+    let verdict = judge(history);
+    if !verdict.anomalies.is_empty() {
+        match record::keep(history) {
+            Ok(path) => println!("{}", record::how_to_judge(&path)),
+            Err(error) => println!("the history could not be kept: {error}"),
+        }
+    }
+    verdict.expect_clean();
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Verdict { acknowledged, unknown, unknown_ran, refused, longest_pause, anomalies } =
@@ -47,12 +65,30 @@ impl fmt::Display for Verdict {
         )?;
         writeln!(f, "longest pause without an acknowledged write: {longest_pause:.1?}")?;
         write!(f, "anomalies: {}", anomalies.len())?;
-        anomalies.iter().try_for_each(|anomaly| write!(f, "\n  {anomaly}"))
+        anomalies.iter().take(PRINTED).try_for_each(|anomaly| write!(f, "\n  {anomaly}"))?;
+        match anomalies.len().checked_sub(PRINTED) {
+            None | Some(0) => Ok(()),
+            Some(more) => write!(f, "\n  and {more} more"),
+        }
     }
+}
+
+/// Whether a history ends with reads of everything, when all is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It does.
+    Reads,
+    /// The run was cut off. What the reads at the end would show is not asked for.
+    CutOff,
 }
 
 /// Judges a history that ends with reads of everything.
 pub(crate) fn judge(history: &History) -> Verdict {
+    judge_to(history, End::Reads)
+}
+
+/// Judges a history that ends in some way.
+pub(crate) fn judge_to(history: &History, end: End) -> Verdict {
     let count = |is: fn(&Outcome<Reply>) -> bool| {
         history.iter().filter(|operation| is(&operation.outcome)).count()
     };
@@ -63,39 +99,86 @@ pub(crate) fn judge(history: &History) -> Verdict {
         longest_pause: longest_pause(history),
         ..Verdict::default()
     };
-    let (lists_at, lists) = part(history, as_list);
-    let place = |Placement { operation, before }| Placement {
-        operation: lists_at[operation],
-        before: lists_at[before],
-    };
-    let placements: Vec<Placement> = lists::place_unknown(&lists).into_iter().map(place).collect();
-    let replay = check_positions_with(history, StoreModel::default(), &placements);
-    verdict.unknown_ran = replay.placed.len();
     let mut tell = |judge: &str, told: Vec<String>| {
         verdict.anomalies.extend(told.into_iter().map(|told| format!("{judge}: {told}")));
     };
-    tell("by position", replay.faults.iter().map(|fault| describe(history, fault)).collect());
-    tell("lists", strings(&lists::check_lists(&lists)));
-    tell("registers", strings(&registers::check_registers(&part(history, as_register).1)));
+    let mut placements = Vec::new();
+    let mut place = |at: &[usize], found: Vec<Placement>| {
+        let place = |Placement { operation, before }| Placement {
+            operation: at[operation],
+            before: at[before],
+        };
+        placements.extend(found.into_iter().map(place));
+    };
+    for chain in Chain::ALL {
+        let (at, operations) = part(history, |task, reply| as_chain(chain, task, reply));
+        let found = chains::check_chain(&operations);
+        tell(&format!("chain of {}", chain.name()), describe(history, &at, &found.anomalies));
+        place(&at, found.placements);
+    }
+    let (at, lists) = part(history, as_list);
+    place(&at, lists::place_unknown(&lists));
+    tell("lists", describe(history, &at, &lists::check_lists(&lists)));
+    drop(lists);
+    let (at, registers) = part(history, as_register);
+    tell("registers", describe(history, &at, &registers::check_registers(&registers)));
     let balances = (0..ACCOUNTS).map(|account| (account, BALANCE)).collect();
-    tell("bank", strings(&bank::check_bank(&part(history, as_bank).1, &balances)));
-    tell("counter", check_counter(history));
-    tell("tokens", check_tokens(history));
+    let (at, bank) = part(history, as_bank);
+    tell("bank", describe(history, &at, &bank::check_bank(&bank, &balances)));
+    tell("counter", check_counter(history, end));
+    if end == End::Reads {
+        tell("tokens", check_tokens(history));
+    }
+    let replay = check_positions_with(history, StoreModel::default(), &placements);
+    let all: Vec<usize> = (0..history.len()).collect();
+    tell("by position", describe(history, &all, &replay.faults));
+    verdict.unknown_ran = replay.placed.len();
     verdict
+}
+
+/// A second opinion of the registers, by search, which takes longer: what it finds, and the number
+/// of registers of which it found nothing out, as too much overlaps.
+pub(crate) fn search_registers(history: &History) -> (Vec<String>, usize) {
+    let (at, registers) = part(history, as_register);
+    let found = registers::check_registers_by(&registers, registers::Method::Search);
+    let (undecided, found): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|anomaly| anomaly.wrong == registers::Wrong::Undecided);
+    (describe(history, &at, &found), undecided.len())
 }
 
 fn strings(anomalies: &[impl fmt::Display]) -> Vec<String> {
     anomalies.iter().map(ToString::to_string).collect()
 }
 
-/// A fault, and the operations that it names.
-fn describe(history: &History, fault: &lattistore::history::positions::Fault) -> String {
-    let text = fault.to_string();
-    let numbers = text.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse::<usize>().ok());
-    let named = numbers.take(3).filter_map(|index| Some((index, history.get(index)?)));
-    named.fold(text.clone(), |told, (index, operation)| {
-        format!("{told}\n    {index}: {operation:?}")
-    })
+/// Anomalies in words, and the operations that they name. `at` has the places in the whole history
+/// of the operations that the judge was given.
+fn describe(
+    history: &History,
+    at: &[usize],
+    anomalies: &[impl fmt::Display + fmt::Debug],
+) -> Vec<String> {
+    let named = |anomaly: &dyn fmt::Display| {
+        let text = anomaly.to_string();
+        let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+        let mut places: Vec<usize> = Vec::new();
+        for (nth, word) in words.iter().enumerate() {
+            let before = |back| nth.checked_sub(back).map_or("", |before: usize| words[before]);
+            let is_named = ["operation", "operations"].contains(&before(1))
+                || before(1) == "and" && before(3) == "operations";
+            let number = match word.strip_prefix('T') {
+                Some(number) => number.parse().ok(),
+                None if is_named => word.parse().ok(),
+                None => None,
+            };
+            let place = number.and_then(|number: usize| at.get(number).copied());
+            places.extend(place.filter(|place| !places.contains(place)));
+        }
+        places.truncate(4);
+        places
+            .into_iter()
+            .fold(text, |told, place| format!("{told}\n    {place}: {:?}", history[place]))
+    };
+    anomalies.iter().map(|anomaly| named(anomaly)).collect()
 }
 
 /// The longest time between two acknowledged writes.
@@ -127,7 +210,9 @@ fn longest(ends: &[u64]) -> Duration {
     Duration::from_nanos(longest.unwrap_or_default())
 }
 
-/// The operations of one workload in its own words, and their indices in the whole history.
+/// The operations of one workload in its own words, and their indices in the whole history. An
+/// answer that is none to the request is left to the judge by position: nothing could have given
+/// it.
 fn part<Q, R>(
     history: &History,
     convert: impl Fn(&Task, Option<&Reply>) -> Option<(Q, Option<R>)>,
@@ -149,19 +234,30 @@ fn part<Q, R>(
 /// The steps of a transaction, and the lists that it read, if it was answered.
 type StepsAndLists = (Vec<lists::Step>, Option<Vec<Vec<u64>>>);
 
+/// An append finds the list as a read does, so the first of a transaction's steps on each list is a
+/// read of it.
 fn as_list(task: &Task, reply: Option<&Reply>) -> Option<StepsAndLists> {
     let Task::Lists(steps) = task else { return None };
-    let list = |text: &str| -> Vec<u64> {
-        let elements = text.split(',').filter(|element| !element.is_empty());
-        elements.map(|element| element.parse().expect("an element is a number")).collect()
+    let mut keys = Vec::new();
+    for step in steps {
+        let (lists::Step::Append { key, .. } | lists::Step::Read { key }) = *step;
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    }
+    let list = |text: &str| -> Option<Vec<u64>> {
+        text.split_terminator(',').map(|element| element.parse().ok()).collect()
     };
     let reads = steps.iter().filter(|step| matches!(step, lists::Step::Read { .. })).count();
-    let lists = reply.map(|reply| {
-        let lists: Vec<Vec<u64>> = reply.text().split_terminator('|').map(list).collect();
-        assert_eq!(lists.len(), reads, "{reply:?}");
-        lists
-    });
-    Some((steps.clone(), lists))
+    let lists = |reply: &Reply| {
+        let found = keys.iter().map(|key| reply.read.get(&list_key(*key)).unwrap_or_default());
+        let lists = found.chain(reply.text().split_terminator('|')).map(list);
+        let lists: Option<Vec<Vec<u64>>> = lists.collect();
+        lists.filter(|lists| lists.len() == keys.len() + reads)
+    };
+    let lists = reply.and_then(lists);
+    let first = keys.iter().map(|&key| lists::Step::Read { key });
+    Some((first.chain(steps.iter().copied()).collect(), lists))
 }
 
 fn as_register(
@@ -169,11 +265,13 @@ fn as_register(
     reply: Option<&Reply>,
 ) -> Option<(registers::Request, Option<Option<u64>>)> {
     let Task::Register(request) = task else { return None };
-    let found = reply.map(|reply| match request.action {
-        Action::Write(_) => None,
+    let found = reply.and_then(|reply| match request.action {
+        Action::Write(_) => Some(None),
         Action::Read | Action::CompareAndSet { .. } => {
-            let found = reply.read.get(&register_key(request.key));
-            found.map(|value| value.parse().expect("registers hold numbers"))
+            match reply.read.get(&register_key(request.key)) {
+                Some(value) => value.parse().ok().map(Some),
+                None => Some(None),
+            }
         }
     });
     Some((*request, found))
@@ -186,31 +284,45 @@ fn as_bank(task: &Task, reply: Option<&Reply>) -> Option<(bank::Request, Option<
         _ => return None,
     };
     let balance = |reply: &Reply, account| {
-        let balance = reply.read.get(&account_key(account))?;
-        Some((account, balance.parse().expect("a balance is a number")))
+        Some((account, reply.read.get(&account_key(account))?.parse().ok()?))
     };
     let balances = reply.map(|reply| (0..ACCOUNTS).filter_map(|a| balance(reply, a)).collect());
     Some((request, balances))
 }
 
+/// What a transaction on a chain appends and saw.
+fn as_chain(
+    chain: Chain,
+    task: &Task,
+    reply: Option<&Reply>,
+) -> Option<(Option<u64>, Option<chains::Seen>)> {
+    let seen = |reply| chain.seen(reply);
+    (task.chain() == Some(chain)).then(|| (task.token(), reply.and_then(seen)))
+}
+
 /// The counter's last value is the number of transactions that counted, and each saw another one.
-fn check_counter(history: &History) -> Vec<String> {
+fn check_counter(history: &History, end: End) -> Vec<String> {
     let mut told = Vec::new();
-    let mut seen: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut seen: BTreeMap<i128, usize> = BTreeMap::new();
     let (mut acknowledged, mut unknown) = (0, 0);
     for (index, operation) in history.iter().enumerate() {
         let Task::Count { .. } = operation.request else { continue };
-        acknowledged += u64::from(operation.ran());
-        unknown += u64::from(operation.outcome == Outcome::MayHaveRun);
+        acknowledged += i128::from(operation.ran());
+        unknown += i128::from(operation.outcome == Outcome::MayHaveRun);
         let Some(reply) = operation.response() else { continue };
-        let number = reply.text().split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+        let Some(Value::Number(number)) = reply.returned else {
+            told.push(format!("operation {index} did not count: {reply:?}"));
+            continue;
+        };
         if let Some(other) = seen.insert(number, index) {
             told.push(format!("operations {other} and {index} both counted to {number}"));
         }
     }
     let last = seen.last_key_value().map_or(0, |(number, _)| *number);
-    if last < acknowledged || last > acknowledged + unknown {
-        told.push(format!("{last} instead of {acknowledged} to {}", acknowledged + unknown));
+    // Cut off, a run may end with a transaction that counted and whose answer is lost.
+    let least = if end == End::Reads { acknowledged } else { 0 };
+    if last < least || last > acknowledged + unknown {
+        told.push(format!("{last} instead of {least} to {}", acknowledged + unknown));
     }
     told
 }

@@ -6,6 +6,7 @@
 pub(crate) mod clients;
 pub(crate) mod judge;
 pub(crate) mod model;
+pub(crate) mod record;
 pub(crate) mod task;
 
 use std::fmt;
@@ -137,6 +138,8 @@ pub(crate) struct Fleet {
     options: Vec<Vec<String>>,
     /// By node: the environment variables that it is started with.
     variables: Vec<Vec<(&'static str, String)>>,
+    /// How many open files each node may have, where that is not left to the system.
+    pub(crate) open_files: Option<u32>,
     /// How its clients are made.
     pub(crate) clients: Builder,
     /// The processes of all nodes, those that ended too.
@@ -165,6 +168,7 @@ impl Fleet {
             nodes,
             options,
             variables,
+            open_files: None,
             clients,
             started: Vec::new(),
             directory,
@@ -224,7 +228,15 @@ impl Fleet {
                 command.args(["netns", "exec", namespace, binary]);
                 command
             }
-            None => Command::new(binary),
+            None => match self.open_files {
+                Some(limit) => {
+                    let mut command = Command::new("sh");
+                    let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+                    command.args(["-c", &script, binary]);
+                    command
+                }
+                None => Command::new(binary),
+            },
         };
         options(&mut command, self.addresses[node], &self.addresses);
         command.args(&self.options[node]).args(more).envs(self.variables[node].iter().cloned());

@@ -3,16 +3,40 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use lattistore::history::lists::Step;
+use lattistore::history::registers::Action;
 use lattistore::history::{Model, Ran};
 
-use super::task::Task;
+use super::task::{ARCHIVE, Task, list_key, register_key};
 use crate::reference::{self, Value};
+
+/// Keys and values that were read, in the order of the keys. A run has millions of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Entries(Box<[(Box<str>, Box<str>)]>);
+
+impl Entries {
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.iter().find(|(entry, _)| *entry == key).map(|(_, value)| value)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (&**key, &**value))
+    }
+}
+
+impl FromIterator<(String, String)> for Entries {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(entries: I) -> Entries {
+        let sorted: BTreeMap<String, String> = entries.into_iter().collect();
+        Entries(sorted.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    }
+}
 
 /// What a transaction answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
     /// What was read, as it was before the transaction.
-    pub(crate) read: BTreeMap<String, String>,
+    pub(crate) read: Entries,
     /// What the program returned.
     pub(crate) returned: Option<Value>,
 }
@@ -27,10 +51,43 @@ impl Reply {
     }
 }
 
-/// The store: by area, so that a transaction copies no more than its own, shared between clones.
+/// Keys and values; shared between clones of the model, which differ little.
+type Keys = Arc<BTreeMap<String, String>>;
+
+/// The store: by area, so that a transaction copies no more than its own.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreModel {
-    areas: BTreeMap<String, Arc<BTreeMap<String, String>>>,
+    areas: BTreeMap<String, Keys>,
+    /// What the areas keep and do not read again but at the end: by page.
+    archives: BTreeMap<String, Keys>,
+}
+
+impl StoreModel {
+    /// What the transaction may read.
+    fn before(&self, task: &Task) -> Keys {
+        let area = self.areas.get(&task.area()).cloned().unwrap_or_default();
+        match *task {
+            Task::ReadChain { chain, page } => {
+                let page = self.archives.get(&chain.page(page)).cloned().unwrap_or_default();
+                Arc::new(
+                    area.iter().chain(page.iter()).map(|(k, v)| (k.clone(), v.clone())).collect(),
+                )
+            }
+            _ => area,
+        }
+    }
+
+    /// Puts what a transaction left.
+    fn put(&mut self, task: &Task, mut after: BTreeMap<String, String>) {
+        for (key, value) in
+            after.extract_if(ARCHIVE.to_owned().., |key, _| key.starts_with(ARCHIVE))
+        {
+            let page = key.rfind('/').map_or(key.len(), |slash| slash + 1);
+            let page = self.archives.entry(key[..page].to_owned()).or_default();
+            Arc::make_mut(page).insert(key, value);
+        }
+        self.areas.insert(task.area(), Arc::new(after));
+    }
 }
 
 impl Model for StoreModel {
@@ -40,16 +97,43 @@ impl Model for StoreModel {
     fn run(&mut self, task: &Task) -> Ran<Reply> {
         let (program, params) = task.program();
         let params: BTreeMap<String, Value> = params.into_iter().collect();
-        let area = self.areas.entry(task.area()).or_default();
-        let outcome = reference::execute(&program, &params, area)
+        let before = self.before(task);
+        let outcome = reference::execute(&program, &params, &before)
             .unwrap_or_else(|wrong| panic!("{program} is no program: {wrong:?}"));
-        let wrote = outcome.after != **area;
-        *area = Arc::new(outcome.after);
-        Ran { response: Reply { read: outcome.read, returned: outcome.returned }, wrote }
+        let wrote = outcome.after != *before;
+        if wrote {
+            self.put(task, outcome.after);
+        }
+        let read = outcome.read.into_iter().collect();
+        Ran { response: Reply { read, returned: outcome.returned }, wrote }
     }
 
-    /// Lists are placed before the replay; of the others, those that share keys matter.
-    fn may_explain(&self, unknown: &Task, observer: &Task, _: &Reply) -> bool {
-        unknown.area() == observer.area()
+    /// Those that are in lists and chains are placed before the replay, and are of use only where
+    /// the answer shows them. A register that was found to have a value was given it by the one
+    /// transaction that writes this value.
+    fn may_explain(&self, unknown: &Task, observer: &Task, reply: &Reply) -> bool {
+        match (unknown, observer) {
+            (Task::Register(unknown), Task::Register(observer)) => {
+                let (Action::Write(new) | Action::CompareAndSet { new, .. }) = unknown.action
+                else {
+                    return false;
+                };
+                let found = reply.read.get(&register_key(observer.key));
+                unknown.key == observer.key && new.map(|new| new.to_string()).as_deref() == found
+            }
+            (Task::Lists(unknown), Task::Lists(_)) => unknown.iter().any(|step| match *step {
+                Step::Append { key, element } => {
+                    let found = reply.read.get(&list_key(key)).unwrap_or_default();
+                    let element = element.to_string();
+                    found.split_terminator(',').any(|found| found == element)
+                }
+                Step::Read { .. } => false,
+            }),
+            _ => {
+                let chain = unknown.chain().filter(|chain| observer.chain() == Some(*chain));
+                let seen = chain.and_then(|chain| chain.seen(reply)).unwrap_or_default();
+                seen.tokens.iter().any(|(_, token)| Some(*token) == unknown.token())
+            }
+        }
     }
 }

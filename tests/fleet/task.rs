@@ -1,15 +1,23 @@
 //! What the clients of a disturbed cluster ask: five kinds of transactions, as programs.
 //!
-//! Each kind keeps to keys of its own, so that each is judged by itself as well. All values that are
-//! written are unique, and every transaction of a kind that shares keys reads what the one before it
-//! wrote. So a judge can tell which of the transactions with an unknown outcome ran, and when.
+//! Each kind keeps to keys of its own, so that each is judged by itself as well, and each leaves
+//! what tells a judge which of the transactions with an unknown outcome ran, and when:
+//!
+//! * A list shows all that was ever appended to it.
+//! * All values that are written to registers differ, and a compare-and-set expects a value that
+//!   was read before it was sent. So the last unknown write before an answer explains the answer
+//!   alone, and those before it explain nothing, as nothing else depended on them.
+//! * The effects of the others cannot be told apart. Each of their writes appends a token of its
+//!   own to the [`Chain`] of its kind.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use lattistore::history::chains::Seen;
 use lattistore::history::lists::Step;
 use lattistore::history::registers::{self, Action};
 use lattistore::sim::Random;
 
+use super::model::Reply;
 use crate::reference::Value;
 
 /// Accounts of the bank.
@@ -25,6 +33,104 @@ const TOKENS_PER_LISTS: u64 = 600;
 /// Keys that come and go.
 const CHURNED: u64 = 12;
 
+/// How many of the latest tokens of a chain one key has, at most. The answer of every transaction
+/// of the chain shows them.
+const LATEST_TOKENS: u64 = 16;
+/// How many tokens of a chain a page of its archive holds. The answer of [`Task::ReadChain`] shows
+/// a page; it must be small enough to be kept for a retry.
+pub(crate) const PAGE_TOKENS: u64 = 1_024;
+/// Pages are numbered from here, and tokens too, so that their numbers sort as texts.
+const FIRST_PAGE: u64 = 1_000_000;
+const FIRST_INDEX: u64 = 1_000_000_000;
+
+/// The kinds of transactions that keep a chain of their writes: see
+/// [`lattistore::history::chains`].
+///
+/// The key `chain/KIND/length` has the number of tokens, and `chain/KIND/latest` the latest of
+/// them, each with a comma after it. When these are as many as they may be, the next write moves
+/// them to `archive/KIND/PAGE/INDEX`, where INDEX is that of the token after them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Chain {
+    /// Transfers.
+    Bank,
+    /// The counter.
+    Count,
+    /// Keys that come and go.
+    Churn,
+}
+
+impl Chain {
+    /// All of them.
+    pub(crate) const ALL: [Chain; 3] = [Chain::Bank, Chain::Count, Chain::Churn];
+
+    /// Its name in keys.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Chain::Bank => "bank",
+            Chain::Count => "count",
+            Chain::Churn => "churn",
+        }
+    }
+
+    /// Reads how much there is, and the latest of it.
+    fn read(self) -> String {
+        let name = self.name();
+        format!("get \"chain/{name}/length\"; get \"chain/{name}/latest\"; ")
+    }
+
+    /// Appends the parameter `token`.
+    fn append(self) -> String {
+        let name = self.name();
+        format!(
+            "links = int(get \"chain/{name}/length\" else 0); \
+             latest = get \"chain/{name}/latest\"; \
+             if links > 0 && links % {LATEST_TOKENS} == 0 {{ \
+             archive = \"{}\" + str({FIRST_PAGE} + links / {PAGE_TOKENS}) + \"/\" \
+             + str({FIRST_INDEX} + links); put archive latest; latest = \"\"; }} \
+             put \"chain/{name}/latest\" latest + str($token) + \",\"; \
+             put \"chain/{name}/length\" links + 1; ",
+            self.archive()
+        )
+    }
+
+    /// How the keys of its archive begin.
+    pub(crate) fn archive(self) -> String {
+        format!("{ARCHIVE}{}/", self.name())
+    }
+
+    /// How the keys of a page of its archive begin.
+    pub(crate) fn page(self, page: u64) -> String {
+        format!("{}{}/", self.archive(), FIRST_PAGE.saturating_add(page))
+    }
+
+    /// What an answer shows of the chain; none if the store holds something else there.
+    pub(crate) fn seen(self, reply: &Reply) -> Option<Seen> {
+        let key = |end: &str| format!("chain/{}/{end}", self.name());
+        let length = reply.read.get(&key("length")).map_or(Some(0), |text| text.parse().ok())?;
+        let mut seen = Seen { length, tokens: Vec::new() };
+        let latest = reply.read.get(&key("latest")).unwrap_or_default();
+        push_tokens(&mut seen.tokens, length, latest)?;
+        for (key, tokens) in reply.read.iter().filter(|(key, _)| key.starts_with(ARCHIVE)) {
+            let end: u64 = key.rsplit('/').next()?.parse().ok()?;
+            push_tokens(&mut seen.tokens, end.checked_sub(FIRST_INDEX)?, tokens)?;
+        }
+        Some(seen)
+    }
+}
+
+/// How the keys of archives begin.
+pub(crate) const ARCHIVE: &str = "archive/";
+
+/// Adds the tokens of a text; the last of them is before the index `end`.
+fn push_tokens(to: &mut Vec<(u64, u64)>, end: u64, text: &str) -> Option<()> {
+    let tokens: Option<Vec<u64>> =
+        text.split_terminator(',').map(|token| token.parse().ok()).collect();
+    let tokens = tokens?;
+    let first = end.checked_sub(u64::try_from(tokens.len()).ok()?)?;
+    to.extend((first..).zip(tokens));
+    Some(())
+}
+
 /// One transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
@@ -34,7 +140,7 @@ pub(crate) enum Task {
     Register(registers::Request),
     /// Gives all accounts their first balances.
     OpenBank,
-    /// Moves money; `token` marks the transfer.
+    /// Moves money.
     Transfer { from: u64, to: u64, amount: i64, token: u64 },
     /// Reads all accounts.
     ReadBank,
@@ -44,10 +150,12 @@ pub(crate) enum Task {
     Churn { put: u64, delete: u64, token: u64 },
     /// Reads the same range.
     Scan,
+    /// Reads a page of the archive of a chain, and its latest tokens.
+    ReadChain { chain: Chain, page: u64 },
 }
 
 impl Task {
-    /// The keys that it touches all begin so.
+    /// What it shares keys with has the same area.
     pub(crate) fn area(&self) -> String {
         match self {
             Task::Lists(steps) => {
@@ -57,13 +165,23 @@ impl Task {
                 format!("list/{}/", key / LISTS)
             }
             Task::Register(request) => format!("register/{}", request.key),
-            Task::OpenBank | Task::Transfer { .. } | Task::ReadBank => "bank/".into(),
-            Task::Count { .. } => "count/".into(),
-            Task::Churn { .. } | Task::Scan => "churn/".into(),
+            Task::OpenBank => Chain::Bank.name().into(),
+            _ => self.chain().map_or_else(String::new, |chain| chain.name().into()),
         }
     }
 
-    /// What marks the write in the answer of the next transaction of its kind, if it has such a mark.
+    /// The chain that it appends to or reads.
+    pub(crate) fn chain(&self) -> Option<Chain> {
+        match *self {
+            Task::Transfer { .. } | Task::ReadBank => Some(Chain::Bank),
+            Task::Count { .. } => Some(Chain::Count),
+            Task::Churn { .. } | Task::Scan => Some(Chain::Churn),
+            Task::ReadChain { chain, .. } => Some(chain),
+            Task::Lists(_) | Task::Register(_) | Task::OpenBank => None,
+        }
+    }
+
+    /// What it appends to its chain.
     pub(crate) fn token(&self) -> Option<u64> {
         match self {
             Task::Transfer { token, .. } | Task::Count { token } | Task::Churn { token, .. } => {
@@ -76,7 +194,7 @@ impl Task {
     /// Whether it writes nothing, so that it needs no session.
     pub(crate) fn only_reads(&self) -> bool {
         match self {
-            Task::ReadBank | Task::Scan => true,
+            Task::ReadBank | Task::Scan | Task::ReadChain { .. } => true,
             Task::Register(request) => request.action == Action::Read,
             Task::Lists(steps) => steps.iter().all(|step| matches!(step, Step::Read { .. })),
             _ => false,
@@ -98,10 +216,11 @@ impl Task {
                 ((0..ACCOUNTS).map(put).collect(), Vec::new())
             }
             Task::Transfer { from, to, amount, token } => (
-                "payer = int(get $from); payee = int(get $to); last = get \"bank/last\"; \
-                 if payer >= $amount { put $from payer - $amount; put $to payee + $amount; } \
-                 put \"bank/last\" $token; return last;"
-                    .into(),
+                "payer = int(get $from); payee = int(get $to); \
+                 if payer >= $amount { put $from payer - $amount; put $to payee + $amount; } "
+                    .to_owned()
+                    + &Chain::Bank.append()
+                    + "return payer >= $amount;",
                 given(vec![
                     ("from", text(account_key(*from))),
                     ("to", text(account_key(*to))),
@@ -110,19 +229,22 @@ impl Task {
                 ]),
             ),
             Task::ReadBank => (
-                "for key, value in scan \"bank/\" { } return get \"bank/last\";".into(),
+                "for key, value in scan \"bank/\" { } ".to_owned() + &Chain::Bank.read(),
                 Vec::new(),
             ),
             Task::Count { token } => (
-                "n = int(get \"count/n\" else 0) + 1; last = get \"count/last\"; \
-                 put \"count/n\" n; put \"count/last\" $token; return str(n) + \" \" + last;"
-                    .into(),
+                "n = int(get \"count/n\" else 0) + 1; put \"count/n\" n; ".to_owned()
+                    + &Chain::Count.append()
+                    + "return n;",
                 given(vec![("token", number(*token))]),
             ),
             Task::Churn { put, delete, token } => (
-                "for key, value in scan \"churn/\" { all = all + key + \"=\" + value + \" \"; } \
-                 put $put $token; delete $delete; return all;"
-                    .into(),
+                "all = \"\"; \
+                 for key, value in scan \"churn/\" { all = all + key + \"=\" + value + \" \"; } \
+                 put $put $token; delete $delete; "
+                    .to_owned()
+                    + &Chain::Churn.append()
+                    + "return all;",
                 given(vec![
                     ("put", text(format!("churn/{put:02}"))),
                     ("delete", text(format!("churn/{delete:02}"))),
@@ -130,9 +252,15 @@ impl Task {
                 ]),
             ),
             Task::Scan => (
-                "for key, value in scan \"churn/\" reverse { all = all + key + \"=\" + value; } \
-                 return all;"
-                    .into(),
+                "all = \"\"; for key, value in scan \"churn/\" reverse \
+                 { all = all + key + \"=\" + value; } "
+                    .to_owned()
+                    + &Chain::Churn.read()
+                    + "return all;",
+                Vec::new(),
+            ),
+            Task::ReadChain { chain, page } => (
+                format!("for key, value in scan \"{}\" {{ }} {}", chain.page(*page), chain.read()),
                 Vec::new(),
             ),
         }
@@ -142,6 +270,11 @@ impl Task {
 /// The key of an account.
 pub(crate) fn account_key(account: u64) -> String {
     format!("bank/account/{account}")
+}
+
+/// The key of a list.
+pub(crate) fn list_key(key: u64) -> String {
+    format!("list/{}/{key}", key / LISTS)
 }
 
 /// The key of a register.
@@ -165,7 +298,7 @@ fn lists(steps: &[Step]) -> (String, Vec<(String, Value)>) {
                 key
             }
         };
-        params.push((format!("k{nth}"), Value::Text(format!("list/{}/{key}", key / LISTS))));
+        params.push((format!("k{nth}"), Value::Text(list_key(key))));
     }
     (program + "return seen;", params)
 }
@@ -252,7 +385,8 @@ impl Tasks {
         Task::Register(registers::Request { key, action })
     }
 
-    /// Reads of everything, to be asked when all is well again.
+    /// Reads of everything but the chains, to be asked when all is well again. The chains come
+    /// after them, so that they show whatever these see.
     pub(crate) fn last_reads(&self) -> Vec<Task> {
         let generations = self.tokens.load(Ordering::Relaxed) / TOKENS_PER_LISTS + 1;
         let lists = (0..generations).map(|generation| {

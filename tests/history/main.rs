@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bank_and_tokens;
+mod chains;
 mod clean;
 mod generate;
 mod list_anomalies;

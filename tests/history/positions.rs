@@ -138,6 +138,23 @@ fn unknown_operations_that_need_each_other_are_placed_together() {
 }
 
 #[test]
+fn an_operation_without_an_answer_may_have_been_kept_from_writing() {
+    let swap = op(5, Action::CompareAndSet { expected: Some(1), new: Some(3) }, None, 1, 0);
+    let swap = RegisterOperation { outcome: Outcome::RanUnseen, ..swap };
+    let first = write(0, 1, 1, 1);
+    let others = [unknown(write(0, 4, 0, 0)), unknown(write(0, 2, 0, 0))];
+    let [other, last] = others.clone();
+    let (seen, seen_later) = (read(20, Some(2), 1), read(40, Some(4), 3));
+    // Which one kept it from writing, it does not say: both may still be seen.
+    let kept = [first.clone(), other, last, swap.clone(), seen, seen_later];
+    assert_eq!(faults(&kept), []);
+    // Nothing can have done so, or nothing that was sent.
+    assert_eq!(faults(&[first.clone(), swap.clone()]), [Fault::WriteAtRead { operation: 1 }]);
+    let late = unknown(write(50, 2, 0, 0));
+    assert_eq!(faults(&[first, swap, late]), [Fault::WriteAtRead { operation: 1 }]);
+}
+
+#[test]
 fn an_unknown_operation_cannot_come_between_reads_of_one_state() {
     let history =
         [write(0, 1, 1, 1), unknown(write(0, 2, 0, 0)), read(9, Some(1), 1), read(9, Some(2), 1)];

@@ -70,10 +70,46 @@ fn a_directory_in_use_is_refused_and_its_server_goes_on() {
     fleet.client().put("a", "2").unwrap();
 }
 
+/// The segments of a directory's journal, the oldest first.
+fn journals(data: &Path) -> Vec<PathBuf> {
+    let names = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
+    let mut journals: Vec<PathBuf> =
+        names.filter(|path| path.to_string_lossy().contains("journal-")).collect();
+    journals.sort();
+    journals
+}
+
+#[test]
+fn a_missing_file_is_an_error_that_names_it_whichever_it_is() {
+    let mut fleet = Fleet::loopback(3);
+    let large = "x".repeat(1 << 20);
+    // Two segments and a bit of the next one: the newest holds what was accepted last.
+    (0..36).for_each(|number| fleet.client().put(&format!("{}", number % 4), &large).unwrap());
+    fleet.wait_until_caught_up(0);
+    fleet.kill(0);
+    let journals = journals(&fleet.data(0));
+    assert!(journals.len() >= 3, "{journals:?}");
+    let mut lost: Vec<Vec<PathBuf>> = journals.iter().map(|path| vec![path.clone()]).collect();
+    // The newest two, as an interrupted copy leaves a directory.
+    lost.push(journals[journals.len() - 2..].to_vec());
+    lost.push(vec![fleet.data(0).join("identity")]);
+    lost.push(vec![fleet.data(0).join("FORMAT")]);
+    let away = tempfile::tempdir_in(fleet.directory()).unwrap();
+    for lost in lost {
+        let aside = |path: &Path| away.path().join(path.file_name().unwrap());
+        lost.iter().for_each(|path| fs::rename(path, aside(path)).unwrap());
+        let ended = start_in_vain(&mut fleet, 0);
+        expect_storage_error(&ended, "missing");
+        expect_storage_error(&ended, &lost[0].display().to_string());
+        lost.iter().for_each(|path| fs::rename(aside(path), path).unwrap());
+    }
+    fleet.start(0);
+    fleet.wait_until_caught_up(0);
+}
+
 /// The first journal segment of a directory.
 fn journal(data: &Path) -> PathBuf {
-    let names = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
-    names.filter(|path| path.to_string_lossy().contains("journal-")).min().unwrap()
+    journals(data).remove(0)
 }
 
 /// Flips one bit.

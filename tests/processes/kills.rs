@@ -20,7 +20,7 @@ fn no_answer_is_lost_however_nodes_are_killed() {
     clients.read_all();
     (0..fleet.len()).for_each(|node| fleet.wait_until_caught_up(node));
     println!("killed: {kills:?}");
-    judge(&clients.history).expect_clean();
+    clients.expect_clean();
     expect_teeth(&clients.history);
 }
 
@@ -93,5 +93,5 @@ fn a_rolling_restart_loses_nothing() {
     let ((), rounds) = while_disturbed(|over| clients.run(over), disturb);
     clients.read_all();
     println!("rounds of restarts: {rounds}");
-    judge(&clients.history).expect_clean();
+    clients.expect_clean();
 }

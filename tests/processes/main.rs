@@ -10,8 +10,13 @@ mod damage;
 #[path = "../fleet/mod.rs"]
 mod fleet;
 mod kills;
+#[path = "../torture/network.rs"]
+mod network;
+mod open_files;
+mod partitions;
 #[path = "../reference/mod.rs"]
 mod reference;
+mod silence;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;

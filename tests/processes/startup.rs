@@ -1,12 +1,13 @@
 //! How a server process ends: by a signal, or at once because something is wrong, each with its exit
 //! code and one line that says what to do.
 
+use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
 
 use crate::fleet::{Ended, Fleet, Process, server};
-use crate::support::{addresses, eventually};
+use crate::support::{PORT, addresses, eventually};
 
 /// Runs a server that is to end by itself.
 fn run(command: &mut Command) -> Ended {
@@ -85,8 +86,8 @@ fn flags_outweigh_the_environment() {
     let ip = addresses(1)[0].to_string();
     let server = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
-        // Two blanks between addresses are as good as one.
-        command.env("LATTISTORE_MY_IP", &ip).env("LATTISTORE_NODE_IPS", format!("{ip}  {ip}"));
+        // Blanks around an address do not matter.
+        command.env("LATTISTORE_MY_IP", &ip).env("LATTISTORE_NODE_IPS", format!("  {ip} "));
         command.env("LATTISTORE_DATA_DIR", "/nonexistent/data").args(arguments);
         command
     };
@@ -125,6 +126,66 @@ fn an_address_in_use_is_exit_code_3() {
     assert_eq!(ended.code, Some(3), "{}", ended.log);
     assert!(ended.error().contains(&fleet.addresses[0].to_string()), "{}", ended.log);
     fleet.client().put("a", "2").unwrap();
+}
+
+/// Starts that fail before the node can be heard: each with its exit code, on a data directory that
+/// is not there.
+#[test]
+fn a_start_that_fails_leaves_no_directory_behind() {
+    let fleet = Fleet::loopback(1);
+    fleet.client().put("a", "1").unwrap();
+    let used = fleet.addresses[0];
+    let (ip, other) = (addresses(1)[0].to_string(), "192.0.2.1");
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let (short, none) = (file("short", "secret"), format!("{}/none", directory.path().display()));
+    let data = directory.path().join("made/on/the/way");
+    let used = used.to_string();
+    let one = |ip: &str, more: &[&str]| {
+        let words = ["--my-ip", ip, "--node-ips", ip];
+        words.iter().chain(more).map(|word| (*word).to_owned()).collect::<Vec<String>>()
+    };
+    let tls = |cert: &str| {
+        let words = ["--tls-cert", cert, "--tls-key", cert, "--tls-ca", cert];
+        one(&ip, &words)
+    };
+    let same = format!("::ffff:{ip}");
+    for (arguments, code, said) in [
+        (one(&used, &[]), 3, used.as_str()),
+        (one(other, &["--insecure"]), 3, other),
+        (one(other, &[]), 2, "--insecure"),
+        (one(&ip, &["--cluster-key", &none]), 2, &none),
+        (one(&ip, &["--cluster-key", &short]), 2, &short),
+        (one(&ip, &["--client-tokens", &short]), 2, &short),
+        (tls(&none), 2, &none),
+        (tls(&short), 2, &short),
+        (one(&ip, &["--tls-cert", &short]), 2, "TLS needs all of"),
+        (one(&ip, &[&ip]), 2, "twice"),
+        (one(&ip, &[&same]), 2, "which are the same address"),
+        (one(&ip, &["--config", &none]), 2, &none),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+        command.args(&arguments).arg("--port").arg(PORT.to_string()).arg("--data-dir").arg(&data);
+        let ended = run(&mut command);
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.log);
+        assert!(ended.log.contains(said), "{arguments:?}: {}", ended.log);
+        assert!(!directory.path().join("made").exists(), "{arguments:?}: it left its directory");
+    }
+    fleet.client().put("a", "2").unwrap();
+}
+
+#[test]
+fn an_address_that_is_listed_twice_is_exit_code_2_in_the_environment_too() {
+    let ip = addresses(1)[0].to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+    command.env("LATTISTORE_NODE_IPS", format!("{ip} {ip}")).args(["--my-ip", &ip, "--in-memory"]);
+    let ended = run(&mut command);
+    assert_eq!(ended.code, Some(2), "{}", ended.log);
+    assert!(ended.error().contains(&format!("names {ip} twice")), "{}", ended.log);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Ω: who leads when links are cut. Every message that is not lost arrives at once.
 
-use lattistore::lpaxos::Answer;
+use lattistore::lpaxos::{Answer, NodeId};
 use lattistore::sim::Command;
 
 use crate::cluster::Cluster;
@@ -89,6 +89,24 @@ fn an_isolated_leader_gives_way_and_nobody_is_answered_by_it() {
     assert_ne!(only_leader(&cluster), leader);
     assert!(matches!(cluster.answers[&write], Answer::LostLeadership { may_have_run: true, .. }));
     assert!(matches!(cluster.answers[&read], Answer::Unreachable));
+}
+
+#[test]
+fn that_a_node_is_not_heard_by_another_that_it_hears_is_known() {
+    let (mut cluster, leader) = elected(3);
+    let (one, other) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    let known = |cluster: &Cluster| {
+        let node = cluster.node(one);
+        (node.peer(NodeId(other)).0, node.is_heard_by(NodeId(other)))
+    };
+    assert_eq!(known(&cluster), (true, Some(true)));
+    assert_eq!(cluster.node(one).is_heard_by(NodeId(one)), Some(true));
+    cluster.cut.insert((one, other));
+    cluster.live(LONG_MS);
+    assert_eq!(known(&cluster), (false, Some(false)));
+    cluster.cut_both(one, other);
+    cluster.live(LONG_MS);
+    assert_eq!(known(&cluster), (false, None));
 }
 
 #[test]

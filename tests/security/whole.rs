@@ -11,7 +11,6 @@ use lattistore::wire::Reason;
 
 use crate::authority::Authority;
 use crate::fleet::clients::{Clients, Load};
-use crate::fleet::judge::judge;
 use crate::fleet::{hold, while_disturbed};
 use crate::fort::{Fort, READER, STRANGER, WRITER};
 use crate::support::PATIENCE;
@@ -56,7 +55,7 @@ fn no_answer_is_lost_while_leaders_are_killed() {
     };
     let ((), ()) = while_disturbed(|over| clients.run(over), disturb);
     clients.read_all();
-    judge(&clients.history).expect_clean();
+    clients.expect_clean();
 }
 
 #[test]

@@ -68,40 +68,89 @@ fn a_flipped_bit_is_noticed_or_makes_no_difference() {
     }
 }
 
+/// A disk whose process was killed after so many rounds, and the state that it acknowledged.
+fn killed_disk(rounds: usize) -> (SimDisk, State) {
+    let disk = SimDisk::new(11);
+    let Run { states, acknowledged, storage, error, .. } = run(disk.process(), 21, rounds);
+    assert!(error.is_none(), "{error:?}");
+    disk.kill();
+    drop(storage);
+    (disk, states[acknowledged].clone())
+}
+
+/// Directories in order and after a kill, with a checkpoint, with a few rounds, and with none.
+fn directories() -> Vec<(&'static str, SimDisk, State)> {
+    let named = |name, (disk, state): (SimDisk, State)| (name, disk, state);
+    let mut directories = vec![
+        named("closed", closed_disk()),
+        named("killed", killed_disk(150)),
+        named("killed in its first segments", killed_disk(12)),
+        named("killed as it was formed", killed_disk(0)),
+    ];
+    for (_, disk, right) in &mut directories {
+        names(disk).iter().filter(|name| name.ends_with(".tmp")).for_each(|name| disk.lose(name));
+        let found = open(disk.copy(1).process()).expect("it opens").durable;
+        assert!(found == *right, "nothing is missing, and the state is another");
+    }
+    directories
+}
+
 #[test]
 fn a_file_that_ends_early_is_noticed() {
-    let (disk, right) = closed_disk();
-    for file in names(&disk) {
-        let content = disk.content(&file).expect("it is there");
-        for length in (0..content.len()).filter(|at| at % 97 == 0 || at + 5 > content.len()) {
-            let copy = disk.copy(1);
-            copy.set_content(&file, content[..length].to_vec());
-            let what = format!("{file}: cut at {length}");
-            if !noticed(&copy, &file, &right, &what) {
-                assert!(file.starts_with("journal-"), "{what}: not noticed");
+    for (directory, disk, right) in directories() {
+        for file in names(&disk) {
+            let content = disk.content(&file).expect("it is there");
+            for length in (0..content.len()).filter(|at| at % 97 == 0 || at + 5 > content.len()) {
+                let copy = disk.copy(1);
+                copy.set_content(&file, content[..length].to_vec());
+                let what = format!("{directory}, {file}: cut at {length}");
+                assert!(noticed(&copy, &file, &right, &what), "{what}: not noticed");
             }
         }
     }
 }
 
 #[test]
-fn a_lost_file_is_noticed() {
-    let (disk, right) = closed_disk();
-    let mut unnoticed = Vec::new();
-    for file in names(&disk) {
-        let copy = disk.copy(1);
-        copy.lose(&file);
-        match open(copy.process()) {
-            Err(StorageError::Missing { .. } | StorageError::Corrupted { .. }) => {}
-            Err(error) => panic!("without {file}: {error}"),
-            Ok(opened) => {
-                assert!(opened.durable == right, "without {file}: a wrong state");
-                unnoticed.push(file);
+fn whatever_files_are_missing_is_noticed() {
+    for (directory, disk, _) in directories() {
+        let names = names(&disk);
+        assert!((3..14).contains(&names.len()), "{directory}: {names:?}");
+        let all = (1_u32 << names.len()) - 1;
+        // Where all are gone it is a new directory.
+        for subset in 1..all {
+            let is_lost = |at: &usize| subset >> at & 1 == 1;
+            let lost: Vec<&String> =
+                (0..names.len()).filter(is_lost).map(|at| &names[at]).collect();
+            let copy = disk.copy(1);
+            lost.iter().for_each(|name| copy.lose(name));
+            match open(copy.process()) {
+                Err(StorageError::Missing { file, .. }) => {
+                    let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+                    assert!(lost.contains(&&name), "{directory} without {lost:?}: {name}");
+                }
+                Err(error) => panic!("{directory} without {lost:?}: {error}"),
+                Ok(_) => panic!("{directory} without {lost:?}: not noticed"),
             }
         }
     }
-    // Segments from before the checkpoint, and the one that is ready and empty.
-    assert!(unnoticed.iter().all(|file| file.starts_with("journal-")), "{unnoticed:?}");
+}
+
+#[test]
+fn a_list_of_files_that_is_older_than_the_journal_is_noticed() {
+    let disk = SimDisk::new(9);
+    let mut run = run(disk.process(), 20, 0);
+    let mut storage = run.storage.take().expect("it runs");
+    let (older, before) = (disk.content("FORMAT"), names(&disk));
+    for version in 1..20 {
+        let entry = Entry { value: Some(Blob::from(vec![1; 3_000])), version: Slot(version) };
+        storage.write(&[Record::Merge(vec![(Key::from("key"), entry)])]).expect("it writes");
+    }
+    disk.kill();
+    drop(storage);
+    assert!(before.iter().all(|name| disk.content(name).is_some()), "none was removed");
+    disk.set_content("FORMAT", older.expect("it is there"));
+    let error = open(disk.process()).err().expect("it is refused").to_string();
+    assert!(error.contains("FORMAT") && error.contains("older than the journal"), "{error}");
 }
 
 #[test]
@@ -168,7 +217,7 @@ fn what_a_client_wrote_is_not_taken_for_a_round() {
 fn a_later_format_is_refused_as_such() {
     let (disk, _) = closed_disk();
     let mut content = disk.content("FORMAT").expect("it is there");
-    content[8..12].copy_from_slice(&2_u32.to_be_bytes());
+    content[8..12].copy_from_slice(&3_u32.to_be_bytes());
     let checksum = {
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&content[..20]);
@@ -178,7 +227,7 @@ fn a_later_format_is_refused_as_such() {
     content[20..24].copy_from_slice(&checksum.to_be_bytes());
     disk.set_content("FORMAT", content);
     let error = open(disk.process()).err().expect("it is refused");
-    assert!(matches!(error, StorageError::UnknownVersion { found: 2, .. }), "{error}");
+    assert!(matches!(error, StorageError::UnknownVersion { found: 3, .. }), "{error}");
 }
 
 #[test]

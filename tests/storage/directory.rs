@@ -6,7 +6,9 @@ use std::path::Path;
 use lattistore::blob::Blob;
 use lattistore::kv::Key;
 use lattistore::lpaxos::{Entry, Record, Slot};
-use lattistore::storage::{Background, Opened, Options, StorageError, open_directory};
+use lattistore::storage::{
+    Background, Opened, Options, StorageError, open_directory, open_for_a_start,
+};
 
 use crate::workload::{Random, State, identity, round, tiny_options};
 
@@ -118,4 +120,79 @@ fn an_identity_without_its_journal_is_refused() {
     }
     let error = open(directory.path(), on_threads()).err().expect("it is refused");
     assert!(matches!(error, StorageError::Missing { .. }), "{error}");
+}
+
+fn listed(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("it lists").filter_map(Result::ok);
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// A start that comes as far as the identity, and then fails.
+fn start_in_vain(directory: &Path) {
+    let (mut opened, made) =
+        open_for_a_start(directory, on_threads(), &mut |_| ()).expect("it opens");
+    opened.storage.save_identity(&identity()).expect("it saves");
+    drop(opened);
+    assert!(listed(directory).len() > 3, "{:?}", listed(directory));
+    drop(made);
+}
+
+#[test]
+fn a_start_that_fails_leaves_nothing_in_a_new_directory() {
+    let above = tempfile::tempdir().expect("a directory");
+    start_in_vain(&above.path().join("made/on/the/way"));
+    assert!(listed(above.path()).is_empty(), "{:?}", listed(above.path()));
+    // Where something else has come into a directory that was made, that stays.
+    let directory = above.path().join("made/again");
+    let (opened, made) = open_for_a_start(&directory, on_threads(), &mut |_| ()).expect("it opens");
+    fs::write(above.path().join("made/other"), "").expect("it writes");
+    drop((opened, made));
+    assert_eq!(listed(&above.path().join("made")), ["other"]);
+    // An empty directory that was there stays, and what a file system has put there.
+    fs::create_dir(above.path().join("made/lost+found")).expect("a directory");
+    fs::remove_file(above.path().join("made/other")).expect("it removes");
+    start_in_vain(&above.path().join("made"));
+    assert_eq!(listed(&above.path().join("made")), ["lost+found"]);
+}
+
+#[test]
+fn a_start_that_fails_on_a_directory_in_use_changes_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut first = open(directory.path(), on_threads()).expect("it opens");
+    first.storage.save_identity(&identity()).expect("it saves");
+    let error = open_for_a_start(directory.path(), on_threads(), &mut |_| ());
+    assert!(matches!(error, Err(StorageError::Locked { .. })), "it is locked");
+    drop(first);
+    let before = listed(directory.path());
+    start_in_vain(directory.path());
+    assert_eq!(listed(directory.path()), before);
+    let opened = open(directory.path(), on_threads()).expect("it opens");
+    assert_eq!(opened.identity, Some(identity()));
+}
+
+#[test]
+fn what_a_file_system_puts_into_a_directory_is_no_stranger() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for name in ["lost+found", ".snapshot", ".Trash-1000"] {
+        fs::create_dir(directory.path().join(name)).expect("a directory");
+    }
+    for name in ["aquota.user", ".nfs000000000001", ".keep"] {
+        fs::write(directory.path().join(name), "").expect("it writes");
+    }
+    let mut opened = open(directory.path(), on_threads()).expect("it opens");
+    opened.storage.save_identity(&identity()).expect("it saves");
+    drop(opened);
+    let opened = open(directory.path(), on_threads()).expect("it opens again");
+    assert_eq!(opened.identity, Some(identity()));
+    drop(opened);
+    // A file that has another purpose is one too many, among those as well.
+    let other = tempfile::tempdir().expect("a directory");
+    fs::create_dir(other.path().join("lost+found")).expect("a directory");
+    fs::write(other.path().join(".profile"), "").expect("it writes");
+    let error = open(other.path(), on_threads()).err().expect("it is refused").to_string();
+    assert!(error.contains(".profile"), "{error}");
+    assert_eq!(listed(other.path()), [".profile", "lost+found"]);
 }

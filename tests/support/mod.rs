@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
-use std::process;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::ops::RangeInclusive;
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,12 +22,41 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The port that test clusters use.
 pub(crate) const PORT: u16 = 50051;
 
-/// Addresses for a cluster of `count` nodes: a /24 of its own in the loopback network.
+/// The second numbers of addresses that test clusters use; lower ones are left to clusters that are
+/// started by hand.
+pub(crate) const BLOCKS: RangeInclusive<u8> = 21..=219;
+/// The last number of the address that says that a block is taken.
+const CLAIM: u8 = 254;
+/// How many blocks are tried.
+const BLOCK_ATTEMPTS: usize = 1_000;
+
+/// Addresses for a cluster of `count` nodes: a /24 of the loopback network in which nothing
+/// listens, and which no other test takes as long as this process lives, also of another checkout.
 pub(crate) fn addresses(count: u8) -> Vec<IpAddr> {
-    static CLUSTERS: AtomicU8 = AtomicU8::new(0);
-    let cluster = CLUSTERS.fetch_add(1, Ordering::Relaxed);
-    let process = u8::try_from(process::id() % 200).unwrap() + 20;
-    (1..=count).map(|node| IpAddr::from([127, process, cluster, node])).collect()
+    assert!(count < CLAIM, "a block has no {count} addresses for nodes");
+    for _ in 0..BLOCK_ATTEMPTS {
+        let [first, second, ..] = getrandom::u32().unwrap().to_le_bytes();
+        let block = BLOCKS.start() + first % (BLOCKS.end() - BLOCKS.start() + 1);
+        if let Some(addresses) = take_block([block, second], count) {
+            return addresses;
+        }
+    }
+    panic!("no block of loopback addresses is free at port {PORT}: do tests run that never end?");
+}
+
+/// Takes a block, unless another test has it, or something that no test started listens there.
+pub(crate) fn take_block([first, second]: [u8; 2], count: u8) -> Option<Vec<IpAddr>> {
+    static CLAIMS: Mutex<Vec<TcpListener>> = Mutex::new(Vec::new());
+    let address = |last| IpAddr::from([127, first, second, last]);
+    let claim = TcpListener::bind((address(CLAIM), PORT)).ok()?;
+    let addresses: Vec<IpAddr> = (1..=count).map(address).collect();
+    // Servers of a test that was killed may be left.
+    let is_free = |ip: &IpAddr| TcpListener::bind((*ip, PORT)).is_ok();
+    if !addresses.iter().all(is_free) {
+        return None;
+    }
+    CLAIMS.lock().unwrap().push(claim);
+    Some(addresses)
 }
 
 /// Waits until `condition` gives something; fails the test if it never does.

@@ -14,6 +14,7 @@ mod disks;
 mod faults;
 #[path = "../fleet/mod.rs"]
 mod fleet;
+mod heals;
 mod network;
 #[path = "../reference/mod.rs"]
 mod reference;
@@ -21,6 +22,7 @@ mod run;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
 use std::sync::{Arc, Mutex};
 
@@ -29,6 +31,8 @@ use lattistore::sim::Random;
 
 use clocks::Clocks;
 use fleet::Fleet;
+use fleet::judge::{End, judge_to, search_registers};
+use fleet::record::{self, Recorder};
 use network::Network;
 use run::Torture;
 
@@ -54,10 +58,29 @@ struct Args {
     /// Loopback addresses even where network namespaces can be made: no broken networks
     #[arg(long)]
     loopback: bool,
+
+    /// The file that the history is written to; it stays if the run fails [default: a new one in
+    /// target/tmp]
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+
+    /// Runs nothing, but judges the history that a failed run left in this file
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    judge: Option<PathBuf>,
+
+    /// Only measure, this many times for each order of cuts, how soon three nodes serve after heals
+    #[arg(long, value_name = "ROUNDS", conflicts_with_all = ["seconds", "nodes", "loopback", "history"])]
+    heals: Option<u64>,
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let mut args = Args::parse();
+    if let Some(path) = &args.judge {
+        return judge_again(path);
+    }
+    if args.heals.is_some() {
+        args.nodes = 3;
+    }
     if let Ok(name) = std::env::var(INSIDE) {
         return torture(&args, Some(Network::named(name, args.nodes.into())));
     }
@@ -65,17 +88,19 @@ fn main() -> ExitCode {
         println!("nodes: {} on loopback addresses; the network stays whole", args.nodes);
         return torture(&args, None);
     }
-    let network = Network::named(format!("lattistore-{}", std::process::id()), args.nodes.into());
-    match network.setup() {
-        Ok(()) => {
+    match Network::setup(args.nodes.into()) {
+        Ok(network) => {
             println!("nodes: {}, each in a network namespace of its own", args.nodes);
             let code = run_inside(&network);
             network.remove();
             code
         }
         Err(error) => {
-            network.remove();
             println!("no network namespaces: {error}");
+            if args.heals.is_some() {
+                println!("skipped: links are cut between network namespaces, which root makes");
+                return ExitCode::SUCCESS;
+            }
             println!("nodes: {} on loopback addresses; the network stays whole", args.nodes);
             torture(&args, None)
         }
@@ -119,12 +144,39 @@ fn wait(child: &Mutex<Option<Child>>) -> Option<i32> {
     }
 }
 
+/// Judges a kept history as at the end of its run, and the registers by another method too.
+fn judge_again(path: &Path) -> ExitCode {
+    let (history, end) = match record::read_from(path) {
+        Ok(kept) => kept,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    println!("judging {} transactions ...", history.len());
+    if end == End::CutOff {
+        println!("the run was cut off before its last reads: what these would show is not judged");
+    }
+    let verdict = judge_to(&history, end);
+    println!("{verdict}");
+    let (searched, undecided) = search_registers(&history);
+    println!("registers by search: {} anomalies, {undecided} registers undecided", searched.len());
+    searched.iter().for_each(|anomaly| println!("  {anomaly}"));
+    match verdict.anomalies.is_empty() && searched.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
 fn torture(args: &Args, network: Option<Network>) -> ExitCode {
     let seed = args.seed.unwrap_or_else(|| getrandom::u64().unwrap());
-    println!(
-        "again: scripts/torture --seconds {} --nodes {} --seed {seed}",
-        args.seconds, args.nodes
-    );
+    match args.heals {
+        Some(rounds) => println!("again: scripts/heals {rounds} --seed {seed}"),
+        None => println!(
+            "again: scripts/torture --seconds {} --nodes {} --seed {seed}",
+            args.seconds, args.nodes
+        ),
+    }
     let (addresses, namespaces) = match &network {
         Some(network) => {
             let namespaces = (0..args.nodes).map(|node| Some(network.namespace(node.into())));
@@ -137,7 +189,20 @@ fn torture(args: &Args, network: Option<Network>) -> ExitCode {
         // Clients are not asked who they are: nobody else is in the namespaces.
         fleet.share_key("cluster.key");
     }
+    if let (Some(rounds), Some(network)) = (args.heals, &network) {
+        return heals::run(fleet, network, rounds, seed);
+    }
+    let name = || record::new_path(&format!("torture-{seed}-{}", std::process::id()));
+    let path = args.history.clone().unwrap_or_else(name);
+    let recorder = match Recorder::create(&path) {
+        Ok(recorder) => recorder,
+        Err(error) => {
+            eprintln!("error: cannot write the history to {}: {error}", path.display());
+            return ExitCode::from(2);
+        }
+    };
+    println!("history: {}, which stays if the run fails", path.display());
     let (disks, clocks) = (disks::check(), Clocks::new(&mut fleet));
     let (random, seconds) = (Random::new(seed, 0), args.seconds);
-    Torture { fleet, network, disks, clocks, random, seconds }.run(seed)
+    Torture { fleet, network, disks, clocks, random, seconds }.run(seed, recorder)
 }

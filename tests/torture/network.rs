@@ -4,6 +4,8 @@
 //! A direction between two nodes is cut by giving the sender a wrong hardware address of the receiver:
 //! packets vanish without an error, as they do in a broken network, and no packet filter is needed.
 
+#![allow(dead_code)]
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::IpAddr;
@@ -25,11 +27,15 @@ pub(crate) enum Slowness {
     LossyAndNarrow,
 }
 
+/// How many names are tried.
+const NAME_ATTEMPTS: usize = 10;
+
 /// Directions that are cut: from, to.
 pub(crate) type Cuts = BTreeSet<(usize, usize)>;
 
 impl Network {
-    /// A network that `setup` makes, or made.
+    /// A network that `setup` makes, or made. Its addresses are the same in every run: they are
+    /// known in its namespaces only.
     pub(crate) fn named(name: String, nodes: usize) -> Network {
         Network { name, nodes }
     }
@@ -55,21 +61,45 @@ impl Network {
         (0..self.nodes).map(|node| self.namespace(node)).chain([self.hub()]).collect()
     }
 
-    /// Makes the namespaces and what joins them.
+    /// Makes the namespaces and what joins them, under a name that no other run has.
     ///
     /// # Errors
-    /// What the system says; the caller removes what was made.
-    pub(crate) fn setup(&self) -> Result<(), String> {
-        let hub = self.hub();
-        for namespace in self.namespaces() {
-            run("ip", &format!("netns add {namespace}"))?;
-            run("ip", &format!("-n {namespace} link set lo up"))?;
+    /// What the system says. Nothing that was made stays.
+    pub(crate) fn setup(nodes: usize) -> Result<Network, String> {
+        // Runs in containers may have the same process id, and share the names of namespaces.
+        for _ in 0..NAME_ATTEMPTS {
+            let random = getrandom::u32().map_err(|error| error.to_string())?;
+            let network = Network::named(format!("lattistore-{random:08x}"), nodes);
+            // The first namespace is the claim to the name: of two runs one gets it. What another
+            // run made is left alone.
+            let hub = network.hub();
+            match run("ip", &format!("netns add {hub}")) {
+                Ok(()) => {}
+                Err(error) if error.contains("File exists") => continue,
+                Err(error) => return Err(error),
+            }
+            return match network.join() {
+                Ok(()) => Ok(network),
+                Err(error) => {
+                    network.remove();
+                    Err(error)
+                }
+            };
         }
+        Err("other runs have all the names for network namespaces that were tried".into())
+    }
+
+    /// Makes the other namespaces and what joins them.
+    fn join(&self) -> Result<(), String> {
+        let hub = self.hub();
+        run("ip", &format!("-n {hub} link set lo up"))?;
         run("ip", &format!("-n {hub} link add bridge type bridge"))?;
         run("ip", &format!("-n {hub} address add 10.0.0.254/24 dev bridge"))?;
         run("ip", &format!("-n {hub} link set bridge up"))?;
         for node in 0..self.nodes {
             let (namespace, ip, mac) = (self.namespace(node), address(node), mac(node));
+            run("ip", &format!("netns add {namespace}"))?;
+            run("ip", &format!("-n {namespace} link set lo up"))?;
             let pair = format!("veth peer name eth0 address {mac} netns {namespace}");
             run("ip", &format!("-n {hub} link add port{node} type {pair}"))?;
             run("ip", &format!("-n {hub} link set port{node} master bridge up"))?;

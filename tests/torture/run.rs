@@ -1,7 +1,9 @@
 //! One run: faults in turn while clients go on, then the judges, then the numbers.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lattistore::sim::Random;
@@ -11,6 +13,7 @@ use crate::disks::SlowDisk;
 use crate::faults::{Broken, Hurt, shuffled};
 use crate::fleet::clients::{Clients, Load};
 use crate::fleet::judge::{judge, longest_pause_within};
+use crate::fleet::record::{self, Recorder};
 use crate::fleet::{Fleet, hold, while_disturbed};
 use crate::network::{Cuts, Network, Slowness};
 
@@ -44,6 +47,17 @@ struct Injected {
     to: u64,
 }
 
+/// Says where the history is when a run ends that failed, however it ends.
+struct Kept(Option<PathBuf>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            println!("{}", record::how_to_judge(path));
+        }
+    }
+}
+
 /// What was done, besides when.
 #[derive(Default)]
 struct Means {
@@ -54,13 +68,20 @@ struct Means {
 }
 
 impl Torture {
-    /// Runs it all; whether no anomaly was found.
-    pub(crate) fn run(mut self, seed: u64) -> ExitCode {
+    /// Runs it all; whether no anomaly was found. The history stays in its file if the run fails.
+    pub(crate) fn run(mut self, seed: u64, recorder: Recorder) -> ExitCode {
+        let mut kept = Kept(Some(recorder.path().to_owned()));
         self.fleet.start_all();
-        let mut clients = Clients::new(&self.fleet.addresses, Load::default(), seed);
+        let (builder, load) = (self.fleet.clients.clone(), Load::default());
+        let addresses = &self.fleet.addresses;
+        let mut clients = Clients::recorded(builder, addresses, load, seed, Some(recorder));
         let clock = clients.clock();
+        let is_full = clients.fullness();
         let ((), (injected, means)) =
-            while_disturbed(|over| clients.run(over), || self.disturb(clock));
+            while_disturbed(|over| clients.run(over), || self.disturb(clock, &is_full));
+        if is_full.load(Ordering::Acquire) {
+            println!("the history is as large as it may be, so the run ends before its time");
+        }
         self.fleet.check_alive();
         clients.read_all();
         (0..self.fleet.len()).for_each(|node| self.fleet.wait_until_caught_up(node));
@@ -74,7 +95,11 @@ impl Torture {
         drop(self.fleet);
         Clocks::sweep(&started);
         match verdict.anomalies.is_empty() && are_done {
-            true => ExitCode::SUCCESS,
+            true => {
+                kept.0 = None;
+                clients.take_recorder().into_iter().for_each(Recorder::discard);
+                ExitCode::SUCCESS
+            }
             false => ExitCode::FAILURE,
         }
     }
@@ -108,11 +133,11 @@ impl Torture {
     }
 
     /// Injects faults until the time is over; all is well again at the end.
-    fn disturb(&mut self, clock: Instant) -> (Vec<Injected>, Means) {
+    fn disturb(&mut self, clock: Instant, is_full: &AtomicBool) -> (Vec<Injected>, Means) {
         let end = Instant::now() + Duration::from_secs(self.seconds);
         let (mut broken, mut hurts) = (Vec::new(), Vec::new());
         let (mut injected, mut means) = (Vec::new(), Means::default());
-        while Instant::now() < end {
+        while Instant::now() < end && !is_full.load(Ordering::Acquire) {
             let dice = self.random.between(0, 9);
             let breaks = self.network.is_some() && dice < 7;
             let hurt = (!breaks || dice < 3).then(|| {

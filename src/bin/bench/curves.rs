@@ -22,8 +22,10 @@ pub(crate) fn run(curves: &Curves) -> Result<(), String> {
     let out = &curves.out;
     let written = |error: std::io::Error| format!("{}: {error}", out.display());
     fs::create_dir_all(out).map_err(written)?;
+    let mut failed = 0;
     for curve in &curves.curves {
         let rows = rows(*curve, curves)?;
+        failed += rows.iter().map(|row| row.errors).sum::<u64>();
         let table = table(*curve, &rows);
         println!("{table}");
         fs::write(out.join(format!("{}.md", curve.name())), table).map_err(written)?;
@@ -31,7 +33,12 @@ pub(crate) fn run(curves: &Curves) -> Result<(), String> {
         fs::write(out.join(format!("{}.svg", curve.name())), svg).map_err(written)?;
     }
     eprintln!("the tables and plots are in {}", out.display());
-    Ok(())
+    match failed {
+        0 => Ok(()),
+        failed => {
+            Err(format!("{failed} operations failed: the tables name the first of each curve"))
+        }
+    }
 }
 
 /// What one point came to.

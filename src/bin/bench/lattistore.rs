@@ -19,6 +19,7 @@ use lattistore::wire::{
 };
 
 use super::drive::{Link, Wire};
+use super::words::words;
 use super::workload::{Kind, Operation};
 
 const PUT: &str = "put $key $value;";
@@ -184,7 +185,7 @@ fn open_session(stream: &mut Stream) -> Result<Session, String> {
         ClientOutcome::SessionOpened { session, .. } => {
             Ok(Session { id: session, next: 1, open: BTreeSet::new(), numbers: HashMap::new() })
         }
-        other => Err(format!("no session was opened: {other:?}")),
+        other => Err(format!("no session was opened: {}", words(&other))),
     }
 }
 
@@ -279,7 +280,7 @@ impl Wire for Lattistore {
             used += 4 + length;
             let response = decode_response(bytes).map_err(|error| error.to_string())?;
             let Some(id) = response.id.checked_sub(1) else {
-                return Err(format!("the node ended the connection: {:?}", response.outcome));
+                return Err(format!("the node ended the connection: {}", words(&response.outcome)));
             };
             if let Some(session) = &mut self.session {
                 session.answered(id);
@@ -303,7 +304,9 @@ fn judge(outcome: ClientOutcome) -> Result<Result<(), String>, String> {
         ClientOutcome::RedirectTo(_)
         | ClientOutcome::LostLeadership { .. }
         | ClientOutcome::Closing { .. }
-        | ClientOutcome::SessionExpired => Err(format!("the node serves no more: {outcome:?}")),
-        other => Ok(Err(format!("{other:?}"))),
+        | ClientOutcome::SessionExpired => {
+            Err(format!("the node serves no more: {}", words(&outcome)))
+        }
+        other => Ok(Err(words(&other))),
     }
 }

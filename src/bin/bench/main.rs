@@ -27,6 +27,7 @@ mod measure;
 mod open;
 mod options;
 mod record;
+mod words;
 mod workload;
 
 use std::io::{self, Write};
@@ -77,8 +78,5 @@ fn run_load(load: &Load) -> Result<(), String> {
         Output::Json => report.json(),
     };
     writeln!(io::stdout(), "{out}").map_err(|error| error.to_string())?;
-    match report.record.answered {
-        0 => Err("nothing was answered".to_owned()),
-        _ => Ok(()),
-    }
+    report.record.verdict()
 }

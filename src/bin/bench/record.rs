@@ -48,6 +48,20 @@ impl Record {
         }
     }
 
+    /// Whether all went well.
+    ///
+    /// # Errors
+    /// When an operation failed, or none was answered: says how many, and the first reason.
+    pub(crate) fn verdict(&self) -> Result<(), String> {
+        let first = self.first_error.as_deref();
+        let first = first.map_or_else(String::new, |first| format!(", the first: {first}"));
+        match (self.answered, self.errors) {
+            (0, _) => Err(format!("nothing was answered{first}")),
+            (_, 0) => Ok(()),
+            (_, errors) => Err(format!("{errors} operations failed{first}")),
+        }
+    }
+
     /// The latencies of reads and writes together, in microseconds.
     pub(crate) fn all(&self) -> Histogram<u64> {
         let mut all = self.reads.clone();
@@ -237,5 +251,17 @@ mod tests {
     #[test]
     fn texts_are_quoted() {
         assert_eq!(quoted("a\"\\\n"), r#""a\"\\\u000a""#);
+    }
+
+    #[test]
+    fn a_run_with_errors_is_no_success() {
+        let mut record = Record::new();
+        assert_eq!(record.verdict(), Err("nothing was answered".to_owned()));
+        record.answered = 1;
+        assert_eq!(record.verdict(), Ok(()));
+        record.error("did not run: the node is stopping");
+        record.error("may have run: the time was over");
+        let said = "2 operations failed, the first: did not run: the node is stopping";
+        assert_eq!(record.verdict(), Err(said.to_owned()));
     }
 }

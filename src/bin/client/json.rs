@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::net::SocketAddr;
 
-use lattistore::client::{Answer, Error, NodeStatus, Redirect, Value};
+use lattistore::client::{Answer, Cause, Error, NodeStatus, Redirect, Value};
 use lattistore::lang::is_invisible;
 
 use crate::health::Health;
@@ -166,13 +166,56 @@ fn failure(error: &Error, form: Form) -> Object {
         (_, Some(at)) => {
             object.text("message", &at.message).number("line", at.line).number("column", at.column)
         }
-        _ => object.text("message", &error.to_string()),
+        _ => with_cause(object.text("message", &error.to_string()), error),
+    }
+}
+
+/// Adds the cause of an error, if it has one.
+fn with_cause(object: Object, error: &Error) -> Object {
+    match error.cause() {
+        Some(error) => {
+            let form = object.form;
+            object.raw("cause", &cause(error, form))
+        }
+        None => object,
+    }
+}
+
+/// What was wrong, and what lies behind that.
+fn cause(of: &Cause, form: Form) -> String {
+    let mut object = Object::new(form).text("kind", of.kind());
+    if let Some(node) = of.node() {
+        object = object.text("node", &node.to_string());
+    }
+    match of {
+        Cause::Redirected { to, .. } | Cause::LostLeadership { leader: Some(to), .. } => {
+            object = object.text("leader", &to.address.to_string());
+        }
+        Cause::NodesUnreachable { shortage, .. } => {
+            let nodes = shortage.waiting_for.iter().map(|node| text(&node.to_string()));
+            let nodes = nodes.collect::<Vec<_>>().join(", ");
+            object = object
+                .raw("is_forming", &shortage.is_forming.to_string())
+                .raw("waiting_for", &format!("[{nodes}]"));
+        }
+        _ => {}
+    }
+    let object = object.text("message", &of.to_string());
+    let behind: Vec<_> = of.behind().into_iter().map(|behind| cause(behind, form)).collect();
+    match behind.is_empty() {
+        true => object.end(),
+        false => object.raw("causes", &format!("[{}]", behind.join(", "))).end(),
     }
 }
 
 /// What is wrong besides a transaction.
 pub(crate) fn error(message: &str, form: Form) -> String {
     Object::new(form).text("error", message).end()
+}
+
+/// Why a node gave no answer.
+pub(crate) fn unanswered(error: &Error, form: Form) -> String {
+    with_cause(Object::new(form).text("error", &no_answer(error)), error).end()
 }
 
 /// What is bound to the parameters of programs.
@@ -210,7 +253,7 @@ pub(crate) fn node(address: SocketAddr, answer: &Result<NodeStatus, Error>, form
     let object = Object::new(form).text("address", &address.to_string());
     match answer {
         Ok(answer) => object.raw("status", &status(answer, form)).end(),
-        Err(error) => object.text("error", &no_answer(error)).end(),
+        Err(error) => with_cause(object.text("error", &no_answer(error)), error).end(),
     }
 }
 
@@ -224,6 +267,10 @@ pub(crate) fn status(status: &NodeStatus, form: Form) -> String {
             .raw(
                 "complete",
                 &complete_of(member).map_or("null".to_owned(), |slot| number(slot, slot.0, form)),
+            )
+            .raw(
+                "hears_this_node",
+                &member.hears_this_node.map_or("null".to_owned(), |hears| hears.to_string()),
             )
             .end()
     });

@@ -109,7 +109,7 @@ fn status(shell: &Shell, options: &Options, errors: Style) -> io::Result<Exit> {
         (Err(error), form) => {
             match form {
                 None => complain(&format!("{} {}\n", errors.error("error:"), no_answer(&error))),
-                Some(form) => print(&(json::error(&no_answer(&error), form) + "\n"))?,
+                Some(form) => print(&(json::unanswered(&error, form) + "\n"))?,
             }
             options.advise_on_default();
             Ok(Exit::DidNotRun)

@@ -56,8 +56,8 @@ pub(crate) struct Options {
     /// Nodes to ask: IP addresses or names, each with a port of its own if need be.
     ///
     /// One is enough to find the others; more help while that one is down. Without any it is
-    /// 127.0.0.1. An IPv6 address with a port is written `[::1]:50051`. The list ends at the next
-    /// option or verb.
+    /// 127.0.0.1. They are separated by spaces or commas. An IPv6 address with a port is written
+    /// `[::1]:50051`. The list ends at the next option or verb.
     #[arg(long, value_name = "IP", num_args = 1.., global = true)]
     #[arg(env = "LATTISTORE_SERVER_IP")]
     server_ip: Vec<String>,
@@ -97,6 +97,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     #[arg(default_value = "5s", env = "LATTISTORE_TIMEOUT", global = true)]
     timeout: Duration,
+
+    /// Wait for the nodes to be started: keep trying until the timeout although none listens.
+    ///
+    /// Without it the client tries three times in half a second before its first connection.
+    #[arg(long, global = true)]
+    wait: bool,
 
     /// Send each request once, to the first node, and report redirects instead of following them.
     #[arg(long, global = true)]
@@ -205,7 +211,8 @@ impl Options {
     /// The same, with at most this time for each call.
     pub(crate) fn client_within(&self, time: Duration) -> Result<Client, String> {
         let timeout = self.timeout.min(time);
-        let mut builder = Client::builder().timeout(timeout).follow(!self.no_follow);
+        let builder = Client::builder().timeout(timeout).follow(!self.no_follow);
+        let mut builder = builder.wait(self.wait);
         if let Some(ca) = &self.tls_ca {
             builder = builder.tls(ClientTls::read(ca).map_err(|error| error.to_string())?);
         }
@@ -213,13 +220,31 @@ impl Options {
             builder = builder.token(Token::read(file).map_err(|error| error.to_string())?);
         }
         builder = builder.token_in_clear(self.insecure);
-        // The environment variable names several nodes in one text.
-        let named = self.server_ip.iter().flat_map(|nodes| nodes.split_whitespace());
-        let default = self.server_ip.is_empty().then_some(DEFAULT_NODE);
-        for node in named.chain(default) {
-            builder = builder.addresses(addresses(node, self.port)?);
+        let (found, unknown) = self.nodes_named();
+        if found.is_empty() {
+            return Err(unknown.into_iter().next().unwrap_or("no node is named".to_owned()));
         }
-        Ok(builder.build())
+        for message in unknown {
+            // The other nodes are asked.
+            complain(&format!("warning: {message}\n"));
+        }
+        Ok(builder.addresses(found).build())
+    }
+
+    /// The addresses of the nodes that are named, and what is wrong with the names that have none. One
+    /// text may name several: the environment variable does.
+    fn nodes_named(&self) -> (Vec<SocketAddr>, Vec<String>) {
+        let (mut found, mut unknown) = (Vec::new(), Vec::new());
+        let separates = |c: char| c.is_whitespace() || c == ',';
+        let nodes = self.server_ip.iter().flat_map(|nodes| nodes.split(separates));
+        let default = self.server_ip.is_empty().then_some(DEFAULT_NODE);
+        for node in nodes.filter(|node| !node.is_empty()).chain(default) {
+            match addresses(node, self.port) {
+                Ok(addresses) => found.extend(addresses),
+                Err(message) => unknown.push(message),
+            }
+        }
+        (found, unknown)
     }
 
     /// Where no node was named, says that one can be: at the default address there may be none.
@@ -281,6 +306,17 @@ mod tests {
         assert_eq!(one("::1"), Ok("[::1]:7".to_owned()));
         assert_eq!(one("[::1]:9"), Ok("[::1]:9".to_owned()));
         assert!(one("127.0.0.1:x").is_err());
+    }
+
+    #[test]
+    fn commas_separate_nodes_and_an_unknown_name_ends_nothing() {
+        let args =
+            ["client", "--port", "7", "--server-ip", "127.0.0.1,127.0.0.2:9 ,", "no:such:node,::1"];
+        let (found, unknown) = Options::parse_from(args).nodes_named();
+        let found: Vec<_> = found.iter().map(SocketAddr::to_string).collect();
+        assert_eq!(found, ["127.0.0.1:7", "127.0.0.2:9", "[::1]:7"]);
+        assert_eq!(unknown.len(), 1, "{unknown:?}");
+        assert!(unknown[0].contains("`no:such:node`"), "{unknown:?}");
     }
 
     #[test]

@@ -41,7 +41,11 @@ pub(crate) fn status(status: &NodeStatus, style: Style) -> String {
         let is_leader = status.leader.is_some_and(|leader| leader.leader == member.node);
         let role = if is_leader { "leader" } else { "" };
         let complete = complete_of(member).map(|slot| slot.0);
-        let state = if member.reachable { style.good("up") } else { style.bad("not heard") };
+        let state = match (member.reachable, member.hears_this_node) {
+            (true, _) => style.good("up"),
+            (false, Some(false)) => style.bad("does not hear this node"),
+            (false, _) => style.bad("not heard"),
+        };
         [
             member.address.to_string(),
             member.node.to_string(),
@@ -188,11 +192,12 @@ mod tests {
 
     #[test]
     fn of_members_that_are_not_heard_nothing_is_claimed() {
-        let member = |node: u64, reachable: bool, complete: u64| MemberStatus {
+        let member = |node: u64, hears_this_node: Option<bool>, complete: u64| MemberStatus {
             node: NodeId(node),
             address: SocketAddr::from(([127, 0, 0, 1], 50051)),
-            reachable,
+            reachable: hears_this_node == Some(true),
             complete: Slot(complete),
+            hears_this_node,
         };
         let answer = NodeStatus {
             node: NodeId(1),
@@ -207,22 +212,37 @@ mod tests {
             entries: 0,
             sizes: Sizes::default(),
             notices: Vec::new(),
-            members: vec![member(1, true, 72), member(2, false, 0), member(3, true, 70)],
+            members: vec![
+                member(1, Some(true), 72),
+                member(2, None, 0),
+                member(3, Some(false), 70),
+                member(4, Some(true), 70),
+            ],
         };
         let text = status(&answer, Style::PLAIN);
         let rows: Vec<Vec<&str>> = text
             .lines()
             .rev()
-            .take(3)
+            .take(4)
             .map(|row| row.split_whitespace().skip(2).collect())
             .collect();
         assert_eq!(
             rows,
-            [vec!["70", "2", "up"], vec!["-", "-", "not", "heard"], vec!["72", "0", "up"]]
+            [
+                vec!["70", "2", "up"],
+                vec!["-", "-", "does", "not", "hear", "this", "node"],
+                vec!["-", "-", "not", "heard"],
+                vec!["72", "0", "up"]
+            ]
         );
-        let known = r#""reachable": false, "complete": null}"#;
-        let json = json::status(&answer, Form::Exact);
-        assert!(json.contains(known), "{json}");
+        for known in [
+            r#""reachable": true, "complete": 72, "hears_this_node": true}"#,
+            r#""reachable": false, "complete": null, "hears_this_node": null}"#,
+            r#""reachable": false, "complete": null, "hears_this_node": false}"#,
+        ] {
+            let json = json::status(&answer, Form::Exact);
+            assert!(json.contains(known), "{json}");
+        }
     }
 
     #[test]

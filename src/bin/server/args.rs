@@ -1,6 +1,6 @@
 //! What the server is told: by flags, else by environment variables, else by a file, else by default.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -123,7 +123,7 @@ Examples:
 Exit codes:
   0  stopped by SIGINT or SIGTERM
   2  the options are wrong
-  3  the address cannot be listened on, or the system lacks threads
+  3  the address cannot be listened on, or the system lacks threads or open files
   4  the state cannot be read or written: what failed is said on standard error
   5  the nodes do not agree on the cluster
   6  a part of the server failed; please report it";
@@ -151,7 +151,7 @@ impl Args {
         let node_ips = self.node_ips.as_deref().map(Addresses::all).or(file.node_ips);
         let node_ips = node_ips.ok_or_else(|| missing("--node-ips", "node-ips"))?;
         let my_ip = my_ip.to_canonical();
-        let node_ips: BTreeSet<IpAddr> = node_ips.iter().map(IpAddr::to_canonical).collect();
+        let node_ips = distinct(&node_ips)?;
         // A flag that says where the state is outweighs a file that says it is nowhere.
         let in_memory = self.in_memory || self.data_dir.is_none() && file.in_memory;
         let place = match (in_memory, self.data_dir.or(file.data_dir)) {
@@ -184,6 +184,26 @@ impl Args {
         let log = self.log.or(file.log.map(|level| level.0)).unwrap_or(log::LevelFilter::Info);
         Ok(Settings { options, log })
     }
+}
+
+/// The addresses in their canonical form, none of them twice.
+fn distinct(listed: &[IpAddr]) -> Result<BTreeSet<IpAddr>, String> {
+    let mut written = BTreeMap::new();
+    for ip in listed {
+        match written.insert(ip.to_canonical(), ip) {
+            None => {}
+            Some(before) if before == ip => {
+                return Err(format!("--node-ips names {ip} twice: list each node once"));
+            }
+            Some(before) => {
+                return Err(format!(
+                    "--node-ips names {before} and {ip}, which are the same address: list each node \
+                     once"
+                ));
+            }
+        }
+    }
+    Ok(written.into_keys().collect())
 }
 
 /// A level of the log.
@@ -240,6 +260,26 @@ mod tests {
         assert!(error.contains("--port 0"), "{error}");
         let error = settings(&format!("{one} --log loud")).expect_err("no level");
         assert!(error.contains("off, error, warn, info, debug or trace"), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_is_listed_twice_is_refused_wherever_the_list_comes_from() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("node.toml");
+        let text = "my-ip = \"::1\"\nnode-ips = [\"::1\", \"127.0.0.1\", \"0:0::1\"]";
+        std::fs::write(&path, text).expect("a file");
+        let one = "server --my-ip 127.0.0.1 --node-ips";
+        for (line, named) in [
+            (format!("{one} 127.0.0.1 127.0.0.1"), &["127.0.0.1 twice"][..]),
+            (format!("{one} 127.0.0.1 --node-ips 127.0.0.1"), &["127.0.0.1 twice"]),
+            (format!("{one} ::ffff:127.0.0.1 127.0.0.1"), &["127.0.0.1 and", "::ffff:127.0.0.1"]),
+            (format!("server --config {}", path.display()), &["::1 twice"]),
+        ] {
+            let error = settings(&line).expect_err(&line);
+            assert!(named.iter().all(|part| error.contains(part)), "{line}: {error}");
+        }
+        let said = settings(&format!("{one} 127.0.0.1 ::1 ::ffff:127.0.0.2")).expect("settings");
+        assert_eq!(said.options.node_ips.len(), 3);
     }
 
     #[test]

@@ -129,11 +129,36 @@ impl<'a, M: Model> Replay<'a, M> {
             }
             wrote = self.model.run(&operation.request).wrote;
         }
-        self.since_checkpoint.push(index);
         if wrote && position.place == 0 {
+            // Without an answer, what made it write nothing may not be known yet. It had no effect.
+            if operation.response().is_none() && self.may_have_written_nothing(index) {
+                return Ok(placed);
+            }
             verdict.faults.push(Fault::WriteAtRead { operation: index });
         }
+        self.since_checkpoint.push(index);
         Ok(placed)
+    }
+
+    /// Takes back the last operation, whose answer is lost, if some unknown operation, run before
+    /// it, keeps it from writing; whether that is so. Which one it was is left open: later answers
+    /// tell.
+    fn may_have_written_nothing(&mut self, index: usize) -> bool {
+        let operation = &self.history[index];
+        let after = self.model.clone();
+        self.rewind();
+        let keeps = |candidate: &&usize| {
+            let candidate = &self.history[**candidate];
+            let mut model = self.model.clone();
+            !operation.precedes(candidate)
+                && model.run(&candidate.request).wrote
+                && !model.run(&operation.request).wrote
+        };
+        let found = self.unknown.iter().any(|candidate| keeps(&candidate));
+        if !found {
+            self.model = after;
+        }
+        found
     }
 
     /// Says how the answer differs from the client's, if the client has one and it does.

@@ -14,7 +14,7 @@ use crate::server::error::ServerError;
 use crate::server::formation::{self, Formation, Roster, cluster_id};
 use crate::server::gate::Cluster;
 use crate::storage::{Identity, Membership};
-use crate::wire::{Introduction, Severity};
+use crate::wire::{Introduction, Severity, Shortage};
 
 /// The kind of the notice of a node that belongs to no cluster yet.
 const FORMING: &str = "forming";
@@ -23,6 +23,16 @@ const FORMING: &str = "forming";
 pub(super) struct Forming {
     pub(super) formation: Formation,
     pub(super) durable: Durable<Key, Value>,
+}
+
+impl Forming {
+    /// What a client is told: the nodes that are waited for.
+    pub(super) fn shortage(&self) -> Shortage {
+        let waiting_for: Vec<_> = self.formation.missing().collect();
+        let message =
+            if waiting_for.is_empty() { self.formation.waits_for() } else { String::new() };
+        Shortage { is_forming: true, waiting_for, message }
+    }
 }
 
 impl Consensus {

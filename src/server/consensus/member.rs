@@ -9,6 +9,7 @@ use crate::kv::Store;
 use crate::lpaxos::{Node, NodeId, Output};
 use crate::server::gate::Cluster;
 use crate::server::gathering::Gathering;
+use crate::wire::Shortage;
 
 /// The node, and what it goes by.
 pub(super) struct Member {
@@ -48,6 +49,13 @@ impl Member {
     /// How many requests are waited for beside what the node was given, and until when.
     pub(super) fn missing(&self) -> Option<(usize, Instant)> {
         self.gathering.missing(self.node.waiting())
+    }
+
+    /// What a client is told where no majority is reached: the members that are not heard.
+    pub(super) fn shortage(&self) -> Shortage {
+        let heard = |member: &NodeId| self.node.peer(*member).0;
+        let unheard = self.cluster.roster.iter().filter(|(_, member)| !heard(member));
+        Shortage { waiting_for: unheard.map(|(ip, _)| *ip).collect(), ..Shortage::default() }
     }
 
     /// Logs who leads, where that is news.

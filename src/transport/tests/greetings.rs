@@ -160,6 +160,19 @@ fn more_than_may_wait_to_be_greeted_are_refused() {
     greeted_at_last(&running);
 }
 
+#[test]
+fn strangers_who_do_not_greet_leave_seats_to_nodes() {
+    let running = start(Settings { max_ungreeted: 1, ..settings() });
+    let _waiting = Client::silent(running.address());
+    running.node.is_node_address.store(true, Ordering::SeqCst);
+    Client::peer(running.address(), 2).send(&peer_frame(5));
+    assert_eq!(running.event(), frame_event(2, 5));
+    // But one for each address only.
+    let _second = Client::silent(running.address());
+    let mut third = Client::silent(running.address());
+    assert_eq!(refused(&mut third).reason, Reason::TooManyConnections);
+}
+
 /// A prompt that was left open makes room for who has something to ask.
 #[test]
 fn a_newcomer_takes_the_seat_of_who_asked_nothing_for_longest() {

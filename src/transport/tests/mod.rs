@@ -5,22 +5,25 @@
 mod authority;
 mod clients;
 mod greetings;
+mod keepalive;
 mod keyed;
 mod peers;
 mod stopping;
+mod stuck;
 mod tls;
 mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
 use super::{
-    Answers, Event, FrameError, FrameReader, Handler, Patience, Reply, Settings, Stream, Transport,
+    Answers, BoundAddress, Event, FrameError, FrameReader, Handler, Patience, Reply, Settings,
+    Stream, Transport,
 };
 use super::{greet, write_frames};
 use crate::kv::{Key, Value};
@@ -43,8 +46,14 @@ struct Node {
     refuse_peers: Mutex<Option<Refusal>>,
     refuse_found: Mutex<Option<Refusal>>,
     peers_asked: AtomicUsize,
+    /// Whether connections come from the address of a node.
+    is_node_address: AtomicBool,
     /// Of who asked last.
     rights: Mutex<Option<Rights>>,
+    /// Whether the node makes no progress.
+    is_stuck: AtomicBool,
+    /// How often it was asked for its progress.
+    looks: AtomicU64,
 }
 
 impl Handler for Node {
@@ -60,6 +69,10 @@ impl Handler for Node {
         }
     }
 
+    fn is_node_address(&self, _: IpAddr) -> bool {
+        self.is_node_address.load(Ordering::SeqCst)
+    }
+
     fn admit_client(&self) -> Welcome {
         Ok(Accepted { node: self.id, cluster: None })
     }
@@ -72,6 +85,11 @@ impl Handler for Node {
         assert_ne!(request.timeout_ms, PANIC_MS, "asked to panic");
         *self.rights.lock() = Some(rights);
         self.requests.send((request, reply)).expect("the test goes on");
+    }
+
+    fn progress(&self) -> u64 {
+        let looks = self.looks.fetch_add(1, Ordering::SeqCst);
+        if self.is_stuck.load(Ordering::SeqCst) { 0 } else { looks + 1 }
     }
 }
 
@@ -108,9 +126,11 @@ impl Running {
 fn settings() -> Settings {
     Settings {
         greeting_time: FOREVER,
+        least_greeting_time: FOREVER,
         frame_time: FOREVER,
         peer_idle_time: FOREVER,
         peer_silence_time: FOREVER,
+        peer_patience: FOREVER,
         write_time: FOREVER,
         connect_time: FOREVER,
         linger_time: FOREVER,
@@ -142,11 +162,15 @@ fn start_with(address: SocketAddr, id: u64, settings: Settings, security: Securi
         refuse_peers: Mutex::new(None),
         refuse_found: Mutex::new(None),
         peers_asked: AtomicUsize::new(0),
+        is_node_address: AtomicBool::new(false),
         rights: Mutex::new(None),
+        is_stuck: AtomicBool::new(false),
+        looks: AtomicU64::new(0),
     });
     let handler: Arc<dyn Handler> = Arc::clone(&node) as Arc<dyn Handler>;
+    let bound = BoundAddress::take(address).expect("the address is free");
     let transport =
-        Transport::start(address, settings, security, handler, events_in).expect("it starts");
+        Transport::start(bound, settings, security, handler, events_in).expect("it starts");
     Running { transport, node, events, requests }
 }
 

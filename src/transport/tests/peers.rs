@@ -9,12 +9,12 @@ use super::*;
 use crate::limits::{AT_ONCE_BYTES, MAX_GREETING_FRAME_BYTES};
 use crate::wire::{Reason, decode_welcome, encode_hello, encode_welcome};
 
-fn connected(address: SocketAddr, node: u64) -> Event {
+pub(super) fn connected(address: SocketAddr, node: u64) -> Event {
     Event::Connected { address, accepted: Accepted { node: NodeId(node), cluster: None } }
 }
 
 /// A node of which the test plays the part: greets, and then does what the test says.
-fn accept_peer(listener: &TcpListener) -> Client {
+pub(super) fn accept_peer(listener: &TcpListener) -> Client {
     let (stream, _) = listener.accept().expect("a connection");
     let stream = Stream::new(stream).expect("a stream");
     let mut client = Client { reader: FrameReader::new(stream.clone()), stream };

@@ -11,7 +11,7 @@ use crate::security::{ClientTls, ClusterKey, NodeTls};
 use crate::transport::GreetError;
 use crate::wire::{Reason, decode_welcome, encode_hello};
 
-fn with(files: &TlsFiles) -> Security {
+pub(super) fn with(files: &TlsFiles) -> Security {
     let tls = NodeTls::read(files).expect("files");
     Security { tls: Some(tls), ..Security::default() }
 }
@@ -21,7 +21,7 @@ fn node(id: u64, files: &TlsFiles) -> Running {
 }
 
 /// Agrees on TLS with the node, as a client.
-fn secured(authority: &Authority, address: SocketAddr) -> std::io::Result<Stream> {
+pub(super) fn secured(authority: &Authority, address: SocketAddr) -> std::io::Result<Stream> {
     let tls = ClientTls::read(&authority.ca()).expect("a certificate");
     let stream = Stream::connect(address, FOREVER).expect("connected");
     stream.secured(tls.connect(address.ip()).expect("a session"), Instant::now() + FOREVER)

@@ -21,7 +21,7 @@ use crate::security::{Nonce, Proof, Token};
 use crate::wire::{
     Accepted as LetIn, Approach, Challenge, ClientOutcome, ClientRequest, Introduction,
     MemberStatus, NodeStatus, Notice, PeerHello, ProgramError, Proven, Reason, Redirect, Refusal,
-    RequestBody, Role, Severity, Sizes, Welcome,
+    RequestBody, Role, Severity, Shortage, Sizes, Welcome,
 };
 
 fn number() -> impl Strategy<Value = u64> {
@@ -252,6 +252,12 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
+fn shortage() -> impl Strategy<Value = Shortage> {
+    (any::<bool>(), vec(ip(), 0..5), ".{0,20}").prop_map(|(is_forming, waiting_for, message)| {
+        Shortage { is_forming, waiting_for, message }
+    })
+}
+
 fn session_number() -> impl Strategy<Value = SessionNumber> {
     (any::<u64>(), 1..NUMBERS_BELOW, 0..=100_u64).prop_map(|(session, number, below)| {
         SessionNumber { session, number, answered_below: below.min(number) }
@@ -295,11 +301,13 @@ fn program_error() -> impl Strategy<Value = ProgramError> {
 }
 
 fn member() -> impl Strategy<Value = MemberStatus> {
-    (redirect(), any::<bool>(), slot_or_zero()).prop_map(|(at, reachable, complete)| MemberStatus {
+    let known = (any::<bool>(), slot_or_zero(), option::of(any::<bool>()));
+    (redirect(), known).prop_map(|(at, (reachable, complete, hears_this_node))| MemberStatus {
         node: at.leader,
         address: at.address,
         reachable,
         complete,
+        hears_this_node,
     })
 }
 
@@ -356,7 +364,7 @@ pub(super) fn outcome() -> impl Strategy<Value = ClientOutcome> {
         }),
         status().prop_map(ClientOutcome::Status),
         redirect().prop_map(ClientOutcome::RedirectTo),
-        Just(ClientOutcome::NodesUnreachable),
+        shortage().prop_map(ClientOutcome::NodesUnreachable),
         (option::of(redirect()), any::<bool>()).prop_map(|(leader, could_handle)| {
             ClientOutcome::LostLeadership { leader, could_handle }
         }),

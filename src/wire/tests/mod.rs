@@ -1,6 +1,7 @@
 //! Tests of the wire: every message survives the way there and back, and what breaks a rule is
 //! rejected with the rule's error.
 
+mod fixtures;
 mod generate;
 mod rejections;
 mod round_trips;

@@ -14,10 +14,11 @@ use crate::wire::entries::{encode_page, encode_patch};
 use crate::wire::proto::{client, peer as proto};
 use crate::wire::raw::{put_bytes, put_number};
 use crate::wire::{
-    Certainty, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, RequestBody, Role,
-    decode_challenge, decode_hello, decode_peer, decode_peer_words, decode_proven_hello,
-    decode_proven_welcome, decode_request, decode_response, decode_welcome, decode_welcome_words,
-    encode_challenge, encode_hello, encode_introduction, encode_peer, encode_peer_words,
+    Certainty, ClientOutcome, ClientRequest, ClientResponse, FIRST_MINOR_VERSION, Greeting,
+    KEEPALIVE_MINOR_VERSION, PeerFrame, RequestBody, Role, decode_challenge, decode_greeting,
+    decode_hello, decode_peer, decode_peer_words, decode_proven_hello, decode_proven_welcome,
+    decode_request, decode_response, decode_welcome, decode_welcome_words, encode_challenge,
+    encode_greeting, encode_hello, encode_introduction, encode_peer, encode_peer_words,
     encode_proven_hello, encode_proven_welcome, encode_request, encode_response, encode_welcome,
     encode_welcome_words,
 };
@@ -79,7 +80,14 @@ fn decode_all(bytes: &[u8]) {
 proptest! {
     #[test]
     fn greetings(role in role()) {
-        prop_assert_eq!(decode_hello(payload(&encode_hello(&role))), Ok(role));
+        prop_assert_eq!(decode_hello(payload(&encode_hello(&role))), Ok(role.clone()));
+        let first = Greeting { role: role.clone(), minor_version: FIRST_MINOR_VERSION };
+        prop_assert_eq!(encode_greeting(&first), encode_hello(&role));
+        let next = Greeting { minor_version: KEEPALIVE_MINOR_VERSION, ..first };
+        let frame = encode_greeting(&next);
+        // What an older release reads of it is the role.
+        prop_assert_eq!(decode_hello(payload(&frame)), Ok(role));
+        prop_assert_eq!(decode_greeting(payload(&frame)), Ok(next));
     }
 
     #[test]

@@ -1,0 +1,218 @@
+//! Connections between nodes that are silent although their link is whole: a new one takes their place.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::thread;
+use std::time::Instant;
+
+use bytes::Bytes;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::authority::Authority;
+use super::peers::{accept_peer, connected};
+use super::*;
+use crate::security::{ClusterKey, NodeTls};
+use crate::transport::PeerSender;
+
+/// Silence is noticed soon, and nothing but a new connection ends it.
+fn wary() -> Settings {
+    let quick = Duration::from_millis(20);
+    Settings {
+        keepalive_time: Duration::from_millis(5),
+        sign_time: Duration::from_millis(5),
+        peer_patience: quick,
+        try_space: quick,
+        ..settings()
+    }
+}
+
+/// Passes bytes on between those who connect to it and one address, until told to hold them back on
+/// the connections that there are: as a network that loses all their packets.
+struct Middle {
+    address: SocketAddr,
+    /// The ends of those that are held back, which stay open.
+    kept: Arc<Mutex<Vec<TcpStream>>>,
+    connections: Arc<Mutex<Vec<Arc<AtomicBool>>>>,
+    over: Arc<AtomicBool>,
+}
+
+impl Middle {
+    fn start(to: SocketAddr) -> Middle {
+        let listener = TcpListener::bind(loopback()).expect("bound");
+        let address = listener.local_addr().expect("an address");
+        let (connections, kept) = (Arc::default(), Arc::default());
+        let middle = Middle { address, kept, connections, over: Arc::default() };
+        let (connections, kept) = (Arc::clone(&middle.connections), Arc::clone(&middle.kept));
+        let over = Arc::clone(&middle.over);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let (one, held) = (stream.expect("accepted"), Arc::new(AtomicBool::new(false)));
+                let Ok(other) = TcpStream::connect(to) else { continue };
+                connections.lock().push(Arc::clone(&held));
+                for (from, to) in [(&one, &other), (&other, &one)] {
+                    let (from, to) =
+                        (from.try_clone().expect("same"), to.try_clone().expect("same"));
+                    let (held, over, kept) =
+                        (Arc::clone(&held), Arc::clone(&over), Arc::clone(&kept));
+                    thread::spawn(move || {
+                        let ends = pass(from, to, &held, &over);
+                        kept.lock().extend(ends);
+                    });
+                }
+            }
+        });
+        middle
+    }
+
+    /// How many connections it passes on, or did.
+    fn count(&self) -> usize {
+        self.connections.lock().len()
+    }
+
+    /// Holds back what is sent on the connections that there are, for good.
+    fn hold(&self) {
+        self.connections.lock().iter().for_each(|held| held.store(true, Ordering::SeqCst));
+    }
+}
+
+impl Drop for Middle {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+/// Passes on until the end of either side, or until it is to hold back: then it gives both ends.
+fn pass(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    held: &AtomicBool,
+    over: &AtomicBool,
+) -> Vec<TcpStream> {
+    let mut buffer = [0; 4096];
+    while !over.load(Ordering::SeqCst) {
+        let mut fds = [PollFd::new(from.as_fd(), PollFlags::POLLIN)];
+        let ready = poll(&mut fds, PollTimeout::from(5_u16)).expect("polled");
+        if held.load(Ordering::SeqCst) {
+            return vec![from, to];
+        }
+        if ready == 0 {
+            continue;
+        }
+        match from.read(&mut buffer) {
+            Ok(count) if count > 0 && to.write_all(&buffer[..count]).is_ok() => {}
+            _ => break,
+        }
+    }
+    let _ = (from.shutdown(std::net::Shutdown::Both), to.shutdown(std::net::Shutdown::Both));
+    Vec::new()
+}
+
+/// Sends a message until it arrives, as the protocol does.
+fn send_until_heard(a: &Running, b: &Running, sender: &PeerSender, number: u64) {
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < FOREVER, "in vain");
+        sender.send(peer_frame(number));
+        let heard = b.events.recv_timeout(Duration::from_millis(5));
+        if heard.is_ok_and(|event| event == frame_event(1, number)) {
+            break;
+        }
+    }
+    // The node is not told that a connection is lost.
+    for event in a.events.try_iter() {
+        assert!(matches!(event, Event::Connected { .. }), "{event:?}");
+    }
+}
+
+/// Has the connection of `a` to `b` fall silent, several times, and sees that another takes its place.
+fn replaced_when_silent(a: &Running, b: &Running) {
+    let middle = Middle::start(b.address());
+    let sender = a.transport.connect(middle.address).expect("a thread");
+    assert_eq!(a.event(), connected(middle.address, 2));
+    for number in 0..3 {
+        send_until_heard(a, b, &sender, number);
+        middle.hold();
+    }
+    send_until_heard(a, b, &sender, 9);
+    assert!(middle.count() >= 4, "each is another connection");
+    assert!(sender.is_connected());
+}
+
+#[test]
+fn a_new_connection_takes_the_place_of_a_silent_one() {
+    let (a, b) = (start_at(loopback(), 1, wary()), start_at(loopback(), 2, wary()));
+    replaced_when_silent(&a, &b);
+}
+
+#[test]
+fn so_it_does_with_tls_and_a_cluster_key() {
+    let authority = Authority::new();
+    let node = |id| {
+        let tls = NodeTls::read(&authority.node(loopback().ip())).expect("files");
+        let key = ClusterKey::new(&[1; 32]);
+        let security = Security { tls: Some(tls), cluster_key: Some(key), ..Security::default() };
+        start_with(loopback(), id, wary(), security)
+    };
+    let (a, b) = (node(1), node(2));
+    replaced_when_silent(&a, &b);
+}
+
+#[test]
+fn a_writer_that_waits_for_the_system_does_not_keep_a_silent_connection() {
+    let (a, b) = (start_at(loopback(), 1, wary()), start_at(loopback(), 2, wary()));
+    let middle = Middle::start(b.address());
+    let sender = a.transport.connect(middle.address).expect("a thread");
+    assert_eq!(a.event(), connected(middle.address, 2));
+    middle.hold();
+    // More than the buffers of the system take.
+    let frame = Bytes::from(vec![0; 1 << 20]);
+    while sender.send(frame.clone()) {}
+    send_until_heard(&a, &b, &sender, 1);
+}
+
+#[test]
+fn a_writer_that_waits_for_the_system_sees_that_the_peer_is_gone() {
+    let listener = TcpListener::bind(loopback()).expect("bound");
+    let short = Duration::from_millis(50);
+    let a = start_at(loopback(), 1, Settings { peer_silence_time: short, ..settings() });
+    let sender = a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    let _deaf = accept_peer(&listener);
+    assert!(matches!(a.event(), Event::Connected { .. }));
+    let frame = Bytes::from(vec![0; 1 << 20]);
+    while sender.send(frame.clone()) {}
+    assert!(matches!(a.event(), Event::Disconnected { .. }));
+}
+
+#[test]
+fn a_peer_whose_queue_is_full_is_not_taken_for_silent() {
+    let b = start_at(loopback(), 2, wary());
+    // It answers no question as long as a message before it waits for room.
+    let mut peer = Client::peer(b.address(), 3);
+    for number in 0..=b.events.capacity().expect("it is bounded") {
+        peer.send(&peer_frame(u64::try_from(number).expect("few")));
+    }
+    for _ in 0..10 {
+        assert_eq!(peer.frame().expect("a sign of life"), b"");
+    }
+}
+
+#[test]
+fn a_peer_that_reads_gives_signs_of_life_without_being_asked() {
+    let b = start_at(loopback(), 2, Settings { sign_time: Duration::ZERO, ..wary() });
+    let mut peer = Client::peer(b.address(), 3);
+    peer.send(&peer_frame(1));
+    assert_eq!(peer.frame().expect("a sign of life"), b"");
+    // In the middle of a frame, too.
+    let b = start_at(loopback(), 2, wary());
+    let mut peer = Client::peer(b.address(), 3);
+    let frame = peer_frame(1);
+    peer.send(&frame[..frame.len() - 1]);
+    assert_eq!(peer.frame().expect("a sign of life"), b"");
+    peer.send(&frame[frame.len() - 1..]);
+    assert_eq!(b.event(), frame_event(3, 1));
+}

@@ -1,0 +1,85 @@
+//! A history in a file is judged as it was when it was written, wherever it was cut off.
+
+use std::fs;
+
+use lattistore::history::Outcome;
+
+use crate::fleet::judge::{End, judge, judge_to};
+use crate::fleet::record::{read, read_from, write_to};
+use crate::legal::{Breach, Clients, Trouble};
+
+fn clients(seed: u64, steps: usize) -> Clients {
+    let mut clients = Clients::new(seed, Trouble { fault: 1, unknown: 10, lost: 10 });
+    (0..steps).for_each(|_| clients.step());
+    clients
+}
+
+#[test]
+fn a_kept_history_is_the_same_and_judged_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    for seed in 0..20 {
+        let mut clients = clients(seed, 150);
+        let breach = Breach::ALL[usize::try_from(seed).unwrap() % Breach::ALL.len()];
+        let mut tries = 0..40;
+        tries.find(|_| {
+            let (_, task) = clients.draw();
+            clients.store.breach(breach, task)
+        });
+        let history = clients.end();
+        let path = directory.path().join(seed.to_string());
+        write_to(&path, &history).unwrap();
+        let (again, end) = read_from(&path).unwrap();
+        assert_eq!((&again, end), (&history, End::Reads), "seed {seed}");
+        assert_eq!(judge(&again).to_string(), judge(&history).to_string(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_kept_history_may_be_cut_off_anywhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("history");
+    let history = clients(7, 40).end();
+    write_to(&path, &history).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let first_request = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let first_request =
+        first_request + whole[first_request..].iter().position(|byte| *byte == b'\n').unwrap();
+    for length in (first_request + 1..whole.len()).step_by(97) {
+        let (again, end) = read(&whole[..length]).unwrap();
+        assert_eq!(end, End::CutOff);
+        let known = |outcome: &Outcome<_>| *outcome != Outcome::MayHaveRun;
+        for (again, operation) in again.iter().zip(&history) {
+            assert_eq!(again.request, operation.request);
+            assert!(!known(&again.outcome) || again.outcome == operation.outcome);
+        }
+        let verdict = judge_to(&again, end);
+        let is_undecided = verdict.anomalies.iter().any(|told| told.contains("not decided"));
+        assert!(verdict.anomalies.is_empty() || is_undecided, "{length}: {verdict}");
+    }
+}
+
+#[test]
+fn what_is_no_history_is_refused_with_its_line() {
+    let refused = |text: &str| read(text.as_bytes()).unwrap_err();
+    assert_eq!(refused(""), "there is no request in it");
+    assert_eq!(refused("something else\n"), "line 1 is not of a history: something else");
+    let lines = [
+        "request\t5000000000\t0\t0\tscan",
+        "request\t0\t0\t0\tdance",
+        "request\t0\t0\t0\tscan\tmore",
+        "request\t0\t0\t0\ttransfer\t1\t2\t3",
+        "request\t0\t0\t0\tlists\tread",
+        "answer\t0\t0\t-\tran\t-",
+        "end\nend",
+    ];
+    for line in lines {
+        let error = refused(&format!("lattistore history 1\n{line}\n"));
+        assert!(error.starts_with("line "), "{line}: {error}");
+    }
+    let answers =
+        ["\t1\t1 1\tran\ttext \\x", "\t1\t1\tran\t-", "\t1\t1 1\tran\t-\tkey", "\t1\t-\tso"];
+    for answer in answers {
+        let text = format!("lattistore history 1\nrequest\t0\t0\t0\tscan\nanswer\t0{answer}\n");
+        assert!(refused(&text).starts_with("line 3 "), "{answer}");
+    }
+}

@@ -1,0 +1,58 @@
+//! Nodes that may have few files and connections open.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lattistore::transport::{FrameReader, Stream, greet};
+use lattistore::wire::Role;
+
+use crate::fleet::Fleet;
+use crate::support::{addresses, eventually};
+
+/// So many files: room for some clients, and fewer than ask.
+const FEW: u32 = 64;
+/// So many clients connect.
+const CLIENTS: usize = 80;
+
+/// A client that asks nothing; none if it is not let in.
+fn idle(address: SocketAddr) -> Option<(Stream, FrameReader<Stream>)> {
+    let time = Duration::from_secs(5);
+    let stream = Stream::connect(address, time).ok()?;
+    let (reader, _) = greet(&stream, &Role::Client { token: None }, time).ok()?;
+    Some((stream, reader))
+}
+
+#[test]
+fn idle_clients_do_not_keep_a_member_away_that_comes_back() {
+    let mut fleet = Fleet::new(addresses(3), vec![None; 3]);
+    fleet.open_files = Some(FEW);
+    fleet.start_all();
+    let leader = fleet.leader();
+    let follower = fleet.followers()[0];
+    fleet.client().put("k", "v").unwrap();
+    fleet.kill(follower);
+    fleet.client().put("k", "w").unwrap();
+    let goal = eventually("the leader's status", || fleet.status(leader)).complete;
+    let clients: Vec<_> = (0..CLIENTS).map_while(|_| idle(fleet.socket(leader))).collect();
+    assert!(!clients.is_empty() && clients.len() < CLIENTS, "{} are let in", clients.len());
+    fleet.start(follower);
+    eventually("the follower to be brought up", || {
+        let status = fleet.status(follower)?;
+        (status.leader.is_some() && status.complete >= goal).then_some(())
+    });
+    drop(clients);
+    assert!(fleet.process(leader).log().contains("clients fit at a time"));
+    fleet.client().put("k", "x").unwrap();
+}
+
+#[test]
+fn a_limit_that_leaves_no_room_for_a_client_is_an_error_at_the_start() {
+    let mut fleet = Fleet::new(addresses(3), vec![None; 3]);
+    fleet.open_files = Some(30);
+    fleet.start(0);
+    let ended = fleet.take(0).wait();
+    assert_eq!(ended.code, Some(3), "{}", ended.log);
+    let error = ended.error();
+    assert!(error.contains("may have 30 open files") && error.contains("ulimit -n"), "{error}");
+    assert!(!fleet.data(0).exists(), "nothing is left behind");
+}
