@@ -68,5 +68,6 @@ Exit codes:
   4  a program is not valid, failed or aborted; it had no effect
   5  a transaction ran, but its answer is too large to be had, or could not be written
   6  health: the cluster does not serve a strict read; --status, --nodes: no leader or no majority
-  7  --status, --nodes: there is a leader and a majority, but a node is not heard or does not answer
+  7  --status, --nodes: there is a leader and a majority, but a node is not heard,
+     does not hear, or does not answer
 In a session of several transactions the first that failed counts.";

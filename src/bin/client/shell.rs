@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use lattistore::Client;
-use lattistore::client::{Answer, Cause, Error, NodeId, NodeStatus, ProgramError, Value};
+use lattistore::client::{
+    Answer, Cause, Error, MemberStatus, NodeId, NodeStatus, ProgramError, Value,
+};
 use lattistore::lang::compile;
 use lattistore::lang::limits::PROGRAM_BYTES;
 
@@ -260,12 +262,17 @@ fn exit_of_nodes(nodes: &[(SocketAddr, Result<NodeStatus, Error>)]) -> Exit {
     }
 }
 
+/// Whether a member says that it does not hear the node that was asked.
+fn is_deaf(member: &MemberStatus) -> bool {
+    member.hears_this_node == Some(false)
+}
+
 /// What the answer of one node means for a script.
 pub(crate) fn exit_of_status(status: &NodeStatus) -> Exit {
     let heard = status.members.iter().filter(|member| member.reachable).count();
     if status.leader.is_none() || 2 * heard <= status.members.len() {
         Exit::NotHealthy
-    } else if heard < status.members.len() {
+    } else if heard < status.members.len() || status.members.iter().any(is_deaf) {
         Exit::NodeDown
     } else {
         Exit::Fine
