@@ -79,6 +79,8 @@ pub struct Heartbeat {
     pub round: u64,
     /// The sender's `complete`.
     pub complete: Slot,
+    /// The sender leads only where no other node can.
+    pub is_reluctant: bool,
 }
 
 /// P1.

@@ -233,6 +233,18 @@ impl<M: Machine> Node<M> {
         self.send_heartbeats();
     }
 
+    /// Sets whether the node leads only where no other can (Ω), as clients cannot connect to it. A
+    /// leader that becomes reluctant hands over at once.
+    pub fn set_reluctant(&mut self, now_ms: u64, is_reluctant: bool) {
+        self.at(now_ms);
+        if self.omega.set_reluctant(is_reluctant) {
+            self.settle();
+            self.decide();
+            // The others need not wait for the next period.
+            self.send_heartbeats();
+        }
+    }
+
     /// Lets time pass: heartbeats, elections, repeated messages, deadlines. To be called at least
     /// every [`Config::heartbeat_ms`].
     pub fn tick(&mut self, now_ms: u64) {
@@ -305,7 +317,9 @@ impl<M: Machine> Node<M> {
             }
             Decision::Follow(leader) => {
                 if own.is_some() {
-                    self.step_down(leader.map_or(Loss::NoQuorum, Loss::Other));
+                    let yields = self.omega.yields(self.now_ms);
+                    let without = if yields { Loss::Reluctant } else { Loss::NoQuorum };
+                    self.step_down(leader.map_or(without, Loss::Other));
                 }
                 self.follow(leader);
             }

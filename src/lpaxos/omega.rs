@@ -14,6 +14,9 @@
 //! - Nodes that are further ahead (a greater `complete`) are less patient, so they stand first; at
 //!   once where the leader said that it leads no more, or its connection ended. If two stand at the
 //!   same time, the higher ballot wins.
+//! - A reluctant node (one that clients cannot connect to) neither leads nor stands while it is
+//!   connected with a node that has a quorum and is not reluctant. Where there is no such node it
+//!   does as the others: a leader that few can use is better than none.
 //!
 //! `Rotating` names the members in turn by the node's time. Nodes that disagree about the time depose
 //! each other, which is slow but safe.
@@ -60,6 +63,8 @@ pub(super) struct Omega {
     gone: bool,
     /// Why the leader is gone.
     cause: ForLog<Cause>,
+    /// The own node leads only where no other can.
+    is_reluctant: bool,
     random: u64,
 }
 
@@ -75,8 +80,14 @@ impl Omega {
             jitter_ms: 0,
             gone: false,
             cause: ForLog(Cause::NoLeader),
+            is_reluctant: false,
             random: seed | 1,
         }
+    }
+
+    /// Sets whether the own node leads only where no other can; returns whether that is new.
+    pub(super) fn set_reluctant(&mut self, is_reluctant: bool) -> bool {
+        std::mem::replace(&mut self.is_reluctant, is_reluctant) != is_reluctant
     }
 
     /// Notes that a message of `from` came in.
@@ -133,6 +144,7 @@ impl Omega {
             follows: own.or_else(|| self.live_leader(now_ms)),
             round: self.round,
             complete,
+            is_reluctant: self.is_reluctant,
         }
     }
 
@@ -174,6 +186,12 @@ impl Omega {
         self.all_connected(now_ms).count() + 1 >= self.members.majority()
     }
 
+    /// Whether the own node leaves the lead to others: it is reluctant, and one of them can lead.
+    pub(super) fn yields(&self, now_ms: u64) -> bool {
+        let can_lead = |told: &Heartbeat| told.has_quorum && !told.is_reluctant;
+        self.is_reluctant && self.all_connected(now_ms).any(|(_, told)| can_lead(told))
+    }
+
     /// The highest ballot of a leader that is heard both ways and has a quorum.
     fn live_leader(&self, now_ms: u64) -> Option<Ballot> {
         self.all_connected(now_ms)
@@ -205,7 +223,7 @@ impl Omega {
     /// Decides; `own` is the ballot that the node leads or stands with.
     pub(super) fn decide(&mut self, own: Option<Ballot>, complete: Slot, now_ms: u64) -> Decision {
         if let Election::Rotating { term_ms } = self.config.election {
-            return match self.members.at(now_ms / term_ms.max(1)) {
+            return match self.in_turn(now_ms / term_ms.max(1), now_ms) {
                 Some(leader) if leader == self.me => Decision::Lead,
                 leader => Decision::Follow(leader),
             };
@@ -221,14 +239,35 @@ impl Omega {
             self.cause = ForLog(Cause::NoLeader);
             return Decision::Follow(Some(leader.node));
         }
-        if own.is_some() {
+        let yields = self.yields(now_ms);
+        if own.is_some() && !yields {
             return Decision::Lead;
         }
         if let Some(leader) = self.leader_of_majority(now_ms) {
             self.leaderless_since_ms = None;
             return Decision::Follow(Some(leader.node));
         }
+        if yields {
+            self.leaderless_since_ms = None;
+            return Decision::Follow(None);
+        }
         self.wait_or_stand(complete, now_ms)
+    }
+
+    /// The member that leads in this term: the next in turn, passing over a reluctant one where there
+    /// is another.
+    fn in_turn(&self, term: u64, now_ms: u64) -> Option<NodeId> {
+        let told_reluctant = |node| match node == self.me {
+            true => Some(self.is_reluctant),
+            false => self.connected(node, now_ms).map(|told| told.is_reluctant),
+        };
+        let first = self.members.at(term)?;
+        if told_reluctant(first) != Some(true) {
+            return Some(first);
+        }
+        let count = u64::try_from(self.members.count()).unwrap_or(u64::MAX);
+        let mut next = (1..count).filter_map(|ahead| self.members.at(term.saturating_add(ahead)));
+        next.find(|node| told_reluctant(*node) == Some(false)).or(Some(first))
     }
 
     fn wait_or_stand(&mut self, complete: Slot, now_ms: u64) -> Decision {
@@ -237,8 +276,10 @@ impl Omega {
         }
         let since_ms = *self.leaderless_since_ms.get_or_insert(now_ms);
         let me = (complete, self.me);
-        let ahead =
-            self.all_connected(now_ms).filter(|(n, t)| t.has_quorum && (t.complete, *n) > me);
+        // A reluctant one does not stand before this one, unless this one is reluctant too.
+        let stands =
+            |told: &Heartbeat| told.has_quorum && (self.is_reluctant || !told.is_reluctant);
+        let ahead = self.all_connected(now_ms).filter(|(n, t)| stands(t) && (t.complete, *n) > me);
         let rank = u64::try_from(ahead.count()).unwrap_or(u64::MAX);
         // Two periods a rank: the first to stand is heard before the next stands.
         let rank_ms = rank.saturating_mul(2 * self.config.heartbeat_ms);

@@ -28,6 +28,8 @@ pub enum Loss {
     Other(NodeId),
     /// A higher ballot was promised, by this node or by so many that no majority is left.
     HigherBallot,
+    /// The node is reluctant, and another can lead.
+    Reluctant,
     /// Its recovery made no progress.
     NoProgress,
     /// The node stops.

@@ -1,7 +1,7 @@
 //! The time by which certificates are judged. However wrong the machine's clock is, that is no
 //! panic.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
@@ -17,8 +17,13 @@ impl TimeProvider for WallClock {
 }
 
 /// The time by the machine's clock. Before 1970 it is 1970: no certificate is in force then.
-pub(super) fn now() -> UnixTime {
+fn now() -> UnixTime {
     unix_time(SystemTime::now())
+}
+
+/// Returns the same as the time since 1970.
+pub fn wall_clock() -> Duration {
+    Duration::from_secs(now().as_secs())
 }
 
 fn unix_time(time: SystemTime) -> UnixTime {
@@ -27,8 +32,6 @@ fn unix_time(time: SystemTime) -> UnixTime {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

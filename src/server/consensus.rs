@@ -65,6 +65,8 @@ pub(super) struct Consensus {
     events: Receiver<Event>,
     requests: Requests,
     stop: Arc<AtomicBool>,
+    /// Set while clients cannot connect to the node, or soon cannot.
+    is_reluctant: Arc<AtomicBool>,
     phase: Phase,
     replies: HashMap<Ticket, Reply>,
     next_ticket: u64,
@@ -90,6 +92,8 @@ pub(super) struct Start {
     pub(super) events: Receiver<Event>,
     pub(super) requests: Requests,
     pub(super) stop: Arc<AtomicBool>,
+    /// Set while the node is to leave the lead to others.
+    pub(super) is_reluctant: Arc<AtomicBool>,
 }
 
 /// The state in memory: millions of entries take seconds to be freed, which need not be waited for.
@@ -112,6 +116,7 @@ impl Consensus {
             events,
             requests,
             stop,
+            is_reluctant,
         } = start;
         let formation = Formation::new(links.address(), me, links.listed().clone());
         let now = Instant::now();
@@ -126,6 +131,7 @@ impl Consensus {
             events,
             requests,
             stop,
+            is_reluctant,
             phase: Phase::Forming(Box::new(Forming { formation, durable })),
             replies: HashMap::new(),
             next_ticket: 0,
@@ -331,7 +337,9 @@ impl Consensus {
             }
             Phase::Forming(_) => {}
             Phase::Member(member) => {
-                member.node.tick(self.clock.now_ms());
+                let now_ms = self.clock.now_ms();
+                member.node.set_reluctant(now_ms, self.is_reluctant.load(Ordering::Relaxed));
+                member.node.tick(now_ms);
                 member.log_news(self.me);
             }
         }

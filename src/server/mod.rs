@@ -10,7 +10,7 @@
 //!                    ├─> a queue per client ─> post thread, else client writer thread ─> TCP
 //!                    └─> a write beside which the core goes on ─> sync thread ─> disk
 //!
-//! word to read the files again ─> files thread
+//! files with keys, certificates, tokens ─> files thread ─> what is asked of who connects
 //! ```
 //!
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
@@ -45,7 +45,7 @@ use log::{info, warn};
 
 use crate::limits::{EVENTS_QUEUED, MAX_NODES, REQUESTS_QUEUED};
 use crate::lpaxos::{Config, Durable, NodeId, Slot};
-use crate::security::{Files, Security};
+use crate::security::{Files, Keeper, Security};
 use crate::storage::{self, Identity, Made, Membership, Memory, Opened, Storage};
 use crate::transport::{BoundAddress, Settings, Transport};
 use crate::wire::Severity;
@@ -56,7 +56,7 @@ use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
 use open_files::OpenFiles;
-use reload::Files as FilesThread;
+use reload::{Files as FilesThread, Watch};
 use syncer::Syncer;
 
 pub use error::ServerError;
@@ -163,10 +163,8 @@ impl Server {
         if !(insecure || my_ip.is_loopback() || security.keep_strangers_out()) {
             return Err(ServerError::Exposed(my_ip));
         }
-        let security = security.read().map_err(ServerError::Security)?;
-        if let Some(tls) = &security.tls {
-            tls.check_own(my_ip).map_err(ServerError::Security)?;
-        }
+        let keeper = Keeper::open(security, my_ip).map_err(ServerError::Security)?;
+        let security = keeper.security().clone();
         if !my_ip.is_loopback() {
             warn_of_exposure(&security);
         }
@@ -215,6 +213,15 @@ impl Server {
             senders.insert(*ip, transport.connect(peer).map_err(ServerError::Spawn)?);
         }
         let links = Links::new(my_ip, address.port(), node_ips, senders);
+        let is_reluctant = Arc::new(AtomicBool::new(false));
+        let watch = Watch {
+            keeper,
+            address: my_ip,
+            doorkeeper: transport.doorkeeper(),
+            notices: Arc::clone(&notices),
+            is_reluctant: Arc::clone(&is_reluctant),
+            period: settings.files_period,
+        };
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
         let start = Start {
@@ -230,9 +237,10 @@ impl Server {
             events,
             requests,
             stop,
+            is_reluctant,
         };
         let (reloader, told) = reload::reloads();
-        let files = FilesThread::start(told).map_err(ServerError::Spawn)?;
+        let files = FilesThread::start(watch, told).map_err(ServerError::Spawn)?;
         let (end, ended) = bounded(1);
         let run = move || {
             let (result, remains) = Consensus::new(start).run();

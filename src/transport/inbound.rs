@@ -150,14 +150,14 @@ fn hear(
     };
     match role {
         Role::Client { token } => {
-            let rights = checks::rights(shared, stream, token.as_ref())?;
+            let admission = checks::admit(shared, stream, token.as_ref())?;
             let seat = inbound.clients.take(stream).ok_or_else(|| too_many("clients"))?;
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
                 newcomer.ungreeted = None;
                 let Inbound { in_flight, coming, post, keepalive, .. } = inbound;
                 let keepalive = (minor_version >= KEEPALIVE_MINOR_VERSION).then_some(keepalive);
-                let client = Client { rights, seat, in_flight, coming, post, keepalive };
+                let client = Client { admission, seat, in_flight, coming, post, keepalive };
                 clients::serve(shared, stream, reader, &client);
             }
         }
@@ -170,10 +170,10 @@ fn hear(
             let key = checks::key(shared)?;
             checks::certificate(shared, stream, approach.address)?;
             let own = shared.handler.hello().address;
-            match keyed::hear(stream, &mut reader, key, own, approach, until) {
+            match keyed::hear(stream, &mut reader, &key, own, approach, until) {
                 Ok(believed) => {
                     let believed = believed?;
-                    let answer = |welcome: &Welcome| believed.answer(key, welcome);
+                    let answer = |welcome: &Welcome| believed.answer(&key, welcome);
                     admit_peer(shared, inbound, stream, reader, newcomer, &believed.hello, answer);
                 }
                 Err(error) => debug!("a node's connection ended in its greeting: {error}"),

@@ -343,7 +343,8 @@ fn greet_until(
     let Some(registered) = shared.register(&stream) else {
         return Err(End::Unreachable("stopping".to_owned()));
     };
-    let stream = match &shared.security.tls {
+    let security = shared.security();
+    let stream = match &security.tls {
         Some(tls) => {
             let session = tls.connect(link.address.ip()).map_err(io::Error::other);
             let secured = session.and_then(|session| stream.secured(session, until));
@@ -359,7 +360,7 @@ fn greet_until(
     };
     let hello = shared.handler.hello();
     let time = until.saturating_duration_since(Instant::now());
-    let greeted = match &shared.security.cluster_key {
+    let greeted = match &security.cluster_key {
         Some(key) => keyed::greet(&stream, key, &hello, link.address.ip(), time),
         None => greet(&stream, &Role::Peer(hello), time),
     };

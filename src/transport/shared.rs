@@ -20,6 +20,7 @@ use crossbeam_channel::{
 use log::error;
 use parking_lot::Mutex;
 
+use super::admitted::Admitted;
 use super::pace::Pace;
 use super::refusals::Refusals;
 use super::repeats::Repeats;
@@ -62,7 +63,8 @@ pub(super) struct Meanwhile<'a> {
 /// What all threads of the transport share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    pub(super) security: Security,
+    /// What is asked of who connects, and the clients who showed it.
+    pub(super) admitted: Admitted,
     pub(super) refusals: Refusals,
     /// Lines of the log about connections of nodes.
     pub(super) repeats: Repeats,
@@ -98,7 +100,7 @@ impl Shared {
         let stop = Stop(stop);
         Arc::new(Shared {
             settings,
-            security,
+            admitted: Admitted::new(security),
             refusals: Refusals::default(),
             repeats: Repeats::default(),
             pace: Pace::new(Instant::now()),
@@ -114,6 +116,11 @@ impl Shared {
                 next_socket: 0,
             }),
         })
+    }
+
+    /// What is asked of who connects now.
+    pub(super) fn security(&self) -> Arc<Security> {
+        self.admitted.security()
     }
 
     /// Gives the node an event; waits while its queue is full.

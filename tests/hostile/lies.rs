@@ -34,7 +34,8 @@ fn candidate(durable: Durable<Key, Value>) -> Node<Store> {
 
 fn heartbeat() -> Msg {
     let (hears, complete) = (vec![ME, OTHERS[0], OTHERS[1]], Slot(0));
-    Message::Heartbeat(Heartbeat { hears, has_quorum: false, follows: None, round: 0, complete })
+    let (has_quorum, follows, is_reluctant) = (false, None, false);
+    Message::Heartbeat(Heartbeat { hears, has_quorum, follows, round: 0, complete, is_reluctant })
 }
 
 fn promise(

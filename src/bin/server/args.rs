@@ -49,7 +49,8 @@ pub(crate) struct Args {
     #[arg(long)]
     in_memory: bool,
 
-    /// The file with the secret that all nodes share: who does not know it is no node
+    /// The file with the secret that all nodes share: who does not know it is no node. While it is
+    /// being changed it has two lines: the first is shown, and both are believed
     #[arg(long, value_name = "FILE", env = "LATTISTORE_CLUSTER_KEY")]
     cluster_key: Option<PathBuf>,
 

@@ -9,7 +9,6 @@
 
 mod line;
 mod queue;
-mod time;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, Write};

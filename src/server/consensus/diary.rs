@@ -190,6 +190,7 @@ fn of_loss(why: Loss, cluster: &Cluster) -> String {
     match why {
         Loss::NoQuorum => "no majority and this node hear each other".to_owned(),
         Loss::Other(node) => format!("the node at {} leads", Named(node, cluster)),
+        Loss::Reluctant => "its certificate ends, and that of another node does not".to_owned(),
         Loss::HigherBallot => "a higher ballot was promised".to_owned(),
         Loss::NoProgress => "a majority did not answer".to_owned(),
         Loss::Closing => "this node stops".to_owned(),

@@ -116,6 +116,7 @@ impl Live {
                 follows: None,
                 round: 0,
                 complete: Slot::ZERO,
+                is_reluctant: false,
             };
             self.node.message(self.clock_ms, other, Message::Heartbeat(heartbeat));
         }

@@ -96,13 +96,15 @@ fn proposal() -> impl Strategy<Value = Proposal<Key, Blob>> {
 }
 
 fn heartbeat() -> impl Strategy<Value = Heartbeat> {
-    (vec(node(), 0..6), any::<bool>(), option::of(ballot()), number(), slot_or_zero()).prop_map(
-        |(hears, has_quorum, follows, round, complete)| Heartbeat {
+    let told = (any::<bool>(), option::of(ballot()), any::<bool>());
+    (vec(node(), 0..6), told, number(), slot_or_zero()).prop_map(
+        |(hears, (has_quorum, follows, is_reluctant), round, complete)| Heartbeat {
             hears,
             has_quorum,
             follows,
             round,
             complete,
+            is_reluctant,
         },
     )
 }

@@ -8,7 +8,7 @@ use log::kv::{self, VisitSource};
 use log::{Level, Record};
 use serde::Deserialize;
 
-use super::time::Utc;
+use lattistore::utc::Utc;
 
 /// A line has at most so many bytes of text; longer ones are cut.
 pub(super) const MAX_LINE_BYTES: usize = 16 << 10;

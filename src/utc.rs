@@ -1,4 +1,4 @@
-//! A point in time as a line of the log gives it. No clock, however wrong, is an error here.
+//! A point in time as people read it. No clock, however wrong, is an error here.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,7 +9,8 @@ const DAYS_PER_ERA: i128 = 146_097;
 
 /// A point in time in UTC with milliseconds (RFC 3339). Years before 0 and after 9999, which that
 /// has not, have a sign (ISO 8601).
-pub(super) struct Utc(pub(super) SystemTime);
+#[derive(Clone, Copy, Debug)]
+pub struct Utc(pub SystemTime);
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
