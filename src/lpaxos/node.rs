@@ -19,6 +19,7 @@ use super::outbox::Output;
 use super::patch::Page;
 use super::recovery::Recovery;
 use super::requests::{Answer, Queue, Request, Ticket, Waiting};
+use super::story::{Cause, ForLog, Loss, Story};
 
 /// What a node does beside accepting.
 #[derive(Debug)]
@@ -65,6 +66,7 @@ pub struct Node<M: Machine> {
     pub(super) heartbeat_sent_ms: Option<u64>,
     pub(super) now_ms: u64,
     pub(super) closing: bool,
+    story: ForLog<Story>,
     /// Of the records that were handed out.
     writing: Writing,
     /// What was accepted when records were last handed out: durable once nothing is being written.
@@ -109,6 +111,7 @@ impl<M: Machine> Node<M> {
             heartbeat_sent_ms: None,
             now_ms,
             closing: false,
+            story: ForLog::default(),
             writing: Writing::Nothing,
             handed_out,
             flush: false,
@@ -150,6 +153,16 @@ impl<M: Machine> Node<M> {
             Role::Leader(leader) => Some(leader.ballot),
             _ => None,
         }
+    }
+
+    /// The ballot that the node stood with last, and why it stood.
+    pub fn stood(&self) -> Option<(Ballot, Cause)> {
+        self.story.0.stood
+    }
+
+    /// The ballot that the node gave up last, and why.
+    pub fn lost(&self) -> Option<(Ballot, Loss)> {
+        self.story.0.lost
     }
 
     /// Whether `node` and this one hear each other, and the `complete` it last told.
@@ -262,7 +275,7 @@ impl<M: Machine> Node<M> {
                 recovery.resend(others, resend_ms, self.now_ms, &mut self.out);
                 let idle_ms = self.now_ms.saturating_sub(recovery.progressed_ms());
                 if idle_ms > self.config.unreachable_ms.saturating_mul(2) {
-                    self.step_down();
+                    self.step_down(Loss::NoProgress);
                 }
             }
             Role::Leader(leader) => {
@@ -319,7 +332,9 @@ impl<M: Machine> Node<M> {
             }
             Decision::Follow(leader) => {
                 if own.is_some() {
-                    self.step_down();
+                    let yields = self.omega.yields(self.now_ms);
+                    let without = if yields { Loss::Reluctant } else { Loss::NoQuorum };
+                    self.step_down(leader.map_or(without, Loss::Other));
                 }
                 self.follow(leader);
             }
@@ -328,10 +343,13 @@ impl<M: Machine> Node<M> {
 
     /// P1: picks a ballot above everything seen and promises it; `Prepare` goes out after the write.
     fn stand(&mut self) {
+        let mut cause = self.omega.cause();
         if self.role.ballot().is_some() {
-            self.step_down();
+            cause = Cause::Refused;
+            self.step_down(Loss::HigherBallot);
         }
         let ballot = self.omega.next_ballot();
+        self.story.0.stood = Some((ballot, cause));
         self.acceptor.promise(ballot);
         let complete = self.acceptor.durable().replica.complete();
         let recovery = Recovery::new(ballot, complete, self.now_ms);
@@ -344,8 +362,9 @@ impl<M: Machine> Node<M> {
     }
 
     /// Gives up standing or leading.
-    pub(super) fn step_down(&mut self) {
+    pub(super) fn step_down(&mut self, why: Loss) {
         self.settle();
+        self.note_loss(why);
         let role = std::mem::replace(&mut self.role, Role::Follower);
         self.acceptor.keep_tombstones = false;
         self.leader = None;
@@ -354,6 +373,12 @@ impl<M: Machine> Node<M> {
                 let lost = Answer::LostLeadership { leader: None, may_have_run: true };
                 self.out.answers.push((ticket, lost));
             }
+        }
+    }
+
+    fn note_loss(&mut self, why: Loss) {
+        if let Some(ballot) = self.role.ballot() {
+            self.story.0.lost = Some((ballot, why));
         }
     }
 
@@ -395,6 +420,7 @@ impl<M: Machine> Node<M> {
         self.at(now_ms);
         self.settle();
         self.closing = true;
+        self.note_loss(Loss::Closing);
         if let Role::Leader(leader) = std::mem::replace(&mut self.role, Role::Follower) {
             for ticket in leader.give_up(&mut self.queue) {
                 self.out.answers.push((ticket, Answer::Closing { may_have_run: true }));

@@ -27,6 +27,7 @@ use super::ballot::{Ballot, NodeId, Slot};
 use super::config::{Config, Election};
 use super::members::Members;
 use super::message::{Heartbeat, Low};
+use super::story::{Cause, ForLog};
 
 /// What a node last heard of another.
 #[derive(Debug)]
@@ -60,6 +61,8 @@ pub(super) struct Omega {
     jitter_ms: u64,
     /// The leader is known to be gone, not just late: the first to stand need not wait.
     gone: bool,
+    /// Why the leader is gone.
+    cause: ForLog<Cause>,
     /// The own node leads only where no other can.
     is_reluctant: bool,
     /// What the own node has too little of.
@@ -78,6 +81,7 @@ impl Omega {
             leaderless_since_ms: None,
             jitter_ms: 0,
             gone: false,
+            cause: ForLog(Cause::NoLeader),
             is_reluctant: false,
             low: Low::default(),
             random: seed | 1,
@@ -110,19 +114,31 @@ impl Omega {
 
     pub(super) fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat, now_ms: u64) {
         self.see_round(heartbeat.round);
-        self.gone |= self.is_leader(from) && !heartbeat.leads(from);
+        if self.is_leader(from) && !heartbeat.leads(from) {
+            (self.gone, self.cause) = (true, ForLog(Cause::Farewell(from)));
+        }
         self.peers.insert(from, Peer { heard_ms: now_ms, told: Some(heartbeat) });
     }
 
     /// Notes that a node is gone, as far as one can see: it counts as not heard until it is heard.
     pub(super) fn unheard(&mut self, node: NodeId) {
-        self.gone |= self.is_leader(node);
+        if self.is_leader(node) {
+            (self.gone, self.cause) = (true, ForLog(Cause::ConnectionEnded(node)));
+        }
         self.peers.remove(&node);
     }
 
     /// Whether the node leads or stands, as it last told.
     fn is_leader(&self, node: NodeId) -> bool {
         self.peers.get(&node).and_then(|peer| peer.told.as_ref()).is_some_and(|h| h.leads(node))
+    }
+
+    /// Why the node stands, if it does so now.
+    pub(super) fn cause(&self) -> Cause {
+        match self.config.election {
+            Election::Heartbeats => self.cause.0,
+            Election::Rotating { .. } => Cause::Turn,
+        }
     }
 
     /// Notes a round, so that the next own ballot is above it.
@@ -188,7 +204,7 @@ impl Omega {
     }
 
     /// Whether the own node leaves the lead to others: it is reluctant, and one of them can lead.
-    fn yields(&self, now_ms: u64) -> bool {
+    pub(super) fn yields(&self, now_ms: u64) -> bool {
         let can_lead = |told: &Heartbeat| told.has_quorum && !told.is_reluctant;
         self.is_reluctant && self.all_connected(now_ms).any(|(_, told)| can_lead(told))
     }
@@ -237,6 +253,7 @@ impl Omega {
             self.live_leader(now_ms).filter(|ballot| own.is_none_or(|o| *ballot > o))
         {
             (self.leaderless_since_ms, self.gone) = (None, false);
+            self.cause = ForLog(Cause::NoLeader);
             return Decision::Follow(Some(leader.node));
         }
         let yields = self.yields(now_ms);

@@ -16,6 +16,7 @@ mod cluster_key;
 mod error;
 mod file;
 mod keeper;
+mod time;
 mod tls;
 mod tokens;
 
@@ -27,7 +28,8 @@ pub use cluster_key::{
 };
 pub use error::SecurityError;
 pub use keeper::{Keeper, Loaded, Part};
-pub use tls::{ClientTls, NodeTls, TlsFiles, Validity, names_address, wall_clock};
+pub use time::wall_clock;
+pub use tls::{ClientTls, NodeTls, TlsFiles, Validity, names_address};
 pub use tokens::{Rights, Token, Tokens};
 
 /// The files that say who may speak. They are read when the node starts, and

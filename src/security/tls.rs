@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
@@ -25,6 +25,7 @@ use rustls::{
 
 use super::error::SecurityError;
 use super::file::{read, warn_if_shared};
+use super::time::{WallClock, wall_clock};
 use crate::limits::MAX_CERTIFICATE_FILE_BYTES;
 
 /// The files that a node speaks TLS with, all in PEM.
@@ -66,25 +67,6 @@ impl Validity {
     /// Whether others take the certificate.
     pub fn is_in_force(&self) -> bool {
         matches!(self, Validity::Until(_))
-    }
-}
-
-/// Returns the time since 1970 by the clock of the machine; zero before that.
-pub fn wall_clock() -> Duration {
-    since_1970(SystemTime::now())
-}
-
-fn since_1970(time: SystemTime) -> Duration {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-/// The clock of the machine. The one that rustls comes with panics before 1970.
-#[derive(Debug)]
-struct WallClock;
-
-impl TimeProvider for WallClock {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(wall_clock()))
     }
 }
 
@@ -300,24 +282,5 @@ impl fmt::Debug for NodeTls {
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientTls")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clock_before_1970_shows_its_beginning() {
-        let day = Duration::from_secs(24 * 60 * 60);
-        for (time, shown) in [
-            (UNIX_EPOCH - day, Duration::ZERO),
-            (UNIX_EPOCH - day * 40_000, Duration::ZERO),
-            (UNIX_EPOCH, Duration::ZERO),
-            (UNIX_EPOCH + day * 4_000_000, day * 4_000_000),
-        ] {
-            assert_eq!(since_1970(time), shown);
-        }
-        assert!(WallClock.current_time().is_some());
     }
 }

@@ -5,6 +5,7 @@
 //! queued or dropped. It takes all events that are there, up to a bound, steps the core with each, and
 //! writes once; where the core goes on beside a write, the sync thread waits for the disk.
 
+mod diary;
 mod forming;
 mod member;
 
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use forming::Forming;
-use log::debug;
+use log::{debug, error, info};
 use member::Member;
 
 use super::answers::client_outcome;
@@ -160,6 +161,15 @@ impl Consensus {
     /// then.
     pub(super) fn run(mut self) -> (Result<(), ServerError>, Remains) {
         let mut result = self.serve();
+        match &result {
+            Ok(()) => {
+                let waiting = self.replies.len() + self.requests.len();
+                info!(event = "stopping", requests = waiting;
+                    "the node stops; {waiting} requests of clients wait and are told so");
+            }
+            // Why is said at the very end.
+            Err(_) => error!(event = "stopping"; "the node cannot go on, and stops"),
+        }
         // A node whose write failed holds more than is durable, and must not say another word of it.
         if !matches!(result, Err(ServerError::Storage(_))) {
             let handed_over = self.hand_over();
@@ -349,7 +359,7 @@ impl Consensus {
                 let is_reluctant = self.is_reluctant.load(Ordering::Relaxed) || low.any();
                 member.node.set_reluctant(now_ms, is_reluctant);
                 member.node.tick(now_ms);
-                member.log_leader(self.me);
+                member.log_news(self.me);
                 member.note_room(&self.notices);
             }
         }
@@ -432,7 +442,10 @@ impl Consensus {
         }
         let now_ms = self.clock.now_ms();
         if let Phase::Member(member) = &mut self.phase {
+            // What has changed since the last tick, before the end.
+            member.log_news(self.me);
             member.node.close(now_ms);
+            member.log_news(self.me);
         }
         self.do_output()
     }
@@ -455,7 +468,7 @@ impl Consensus {
 
 /// States what the node has too little of.
 fn note_low(notices: &Notices, space: &Space, low: Low) {
-    const LOW: &str = "low-space";
+    const LOW: &str = "low_space";
     if low.any() {
         // Without the figures, which would make a new notice of each look.
         let what = member::in_words(low);

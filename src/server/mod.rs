@@ -35,6 +35,7 @@ mod status;
 mod syncer;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,14 +46,14 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{info, warn};
 
 use crate::limits::{EVENTS_QUEUED, MAX_NODES, REQUESTS_QUEUED};
-use crate::lpaxos::{Config, Durable, NodeId};
+use crate::lpaxos::{Config, Durable, NodeId, Slot};
 use crate::security::{Files, Keeper, Security};
 use crate::storage::{self, Identity, Made, Membership, Memory, Opened, Storage};
 use crate::transport::{BoundAddress, Settings, Transport};
 use crate::wire::Severity;
 
 use consensus::{Consensus, Start};
-use formation::Roster;
+use formation::{Roster, cluster_id};
 use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
@@ -74,6 +75,19 @@ pub enum Place {
     Directory(PathBuf),
     /// In memory only: a node that stops is lost for the cluster.
     Memory,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Relative to a folder that whoever reads the log does not know.
+            Place::Directory(path) => match std::path::absolute(path) {
+                Ok(absolute) => write!(f, "in {}", absolute.display()),
+                Err(_) => write!(f, "in {}", path.display()),
+            },
+            Place::Memory => f.write_str("in memory only"),
+        }
+    }
 }
 
 /// What a server is started with.
@@ -162,6 +176,9 @@ impl Server {
         if !my_ip.is_loopback() {
             warn_of_exposure(&security);
         }
+        let version = env!("CARGO_PKG_VERSION");
+        info!(event = "starting", version = version, address:% = my_ip, state:% = place;
+            "lattistore {version} starts at {my_ip}, its state {place}");
         // All that can be wrong is found out before the state is touched: a start that fails leaves
         // nothing behind.
         let files = OpenFiles::raise();
@@ -170,6 +187,7 @@ impl Server {
         let listen = |error| ServerError::Listen { address, error };
         let bound = BoundAddress::take(address).map_err(listen)?;
         let State { made, me, roster, durable, storage } = open(&place, my_ip)?;
+        log_opened(me, roster.as_ref(), &node_ips, durable.replica.complete());
         let notices = Arc::new(Notices::default());
         // Once a cluster is formed its members are those of its data directories: a list that is
         // short or mistyped would leave this node without a connection to the others.
@@ -182,7 +200,7 @@ impl Server {
         };
         let wanted_clients = settings.max_clients;
         let settings = files.fit(node_ips.len(), settings)?;
-        files.tell(&settings, wanted_clients);
+        files.tell(&notices, &settings, wanted_clients);
         let (sender, events) = bounded(EVENTS_QUEUED);
         let (asking, requests) = requests::requests(REQUESTS_QUEUED);
         let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), asking));
@@ -195,7 +213,8 @@ impl Server {
             made.keep();
         }
         let address = transport.address();
-        info!("node {me} listens on {address}");
+        info!(event = "listening", node:% = me, address:% = address;
+            "node {me} listens on {address}");
         let mut senders = BTreeMap::new();
         for ip in node_ips.iter().filter(|ip| **ip != my_ip) {
             let peer = SocketAddr::new(*ip, address.port());
@@ -238,6 +257,7 @@ impl Server {
         let run = move || {
             let (result, remains) = Consensus::new(start).run();
             transport.stop();
+            info!(event = "stopped"; "the node has stopped");
             drop(files);
             let _ = end.send(result);
             drop(remains);
@@ -335,7 +355,7 @@ fn note_other_list(notices: &Notices, listed: &BTreeSet<IpAddr>, roster: &Roster
          list",
         parts.join(", and ")
     );
-    notices.set("node-list", Severity::Warning, message);
+    notices.set("node_list", Severity::Warning, message);
 }
 
 /// Says what is not asked of those who reach the node.
@@ -387,6 +407,30 @@ fn open(place: &Place, my_ip: IpAddr) -> Result<State, ServerError> {
     let roster =
         identity.membership.map(|membership| roster_of(&membership, me, my_ip)).transpose()?;
     Ok(State { made, me, roster, durable, storage })
+}
+
+/// Logs which cluster the node is of, and how far its state is.
+fn log_opened(me: NodeId, roster: Option<&Roster>, listed: &BTreeSet<IpAddr>, complete: Slot) {
+    let slot = complete.0;
+    match roster {
+        Some(roster) => {
+            let (id, members) = (format!("{:016x}", cluster_id(roster)), spaced(roster.keys()));
+            info!(event = "member", node:% = me, cluster = id.as_str(), members = members.as_str(),
+                slot = slot;
+                "node {me} is a member of the cluster {id}, whose members are {members}; its \
+                 state is as of slot {slot}");
+        }
+        None => {
+            let members = spaced(listed);
+            info!(event = "new", node:% = me, members = members.as_str();
+                "node {me} is of no cluster yet; it is to form one of {members}");
+        }
+    }
+}
+
+/// Addresses between blanks.
+fn spaced<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {
+    addresses.into_iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
 }
 
 fn roster_of(membership: &Membership, me: NodeId, my_ip: IpAddr) -> Result<Roster, ServerError> {

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use log::{debug, info};
@@ -25,6 +25,7 @@ use super::notices::Notices;
 use crate::limits::{CERTIFICATE_HANDOVER_TIME, CERTIFICATE_WARNING_TIME};
 use crate::security::{Keeper, Loaded, Part, Validity, wall_clock};
 use crate::transport::Doorkeeper;
+use crate::utc::Utc;
 use crate::wire::Severity;
 
 /// Files that changed are read again after so long, until they are the same twice.
@@ -135,7 +136,7 @@ impl Watcher {
             let is_asked = select! {
                 recv(told) -> word => match word {
                     Ok(()) => {
-                        info!("the files with keys, certificates and tokens are read again");
+                        info!("SIGHUP: the files are read again");
                         true
                     }
                     Err(_) => return,
@@ -270,11 +271,11 @@ fn notice(validity: &Validity, now: Duration) -> Option<(Severity, String)> {
 
 /// A time since 1970 in words.
 fn date(since_1970: Duration) -> String {
-    /// The end of the year 9999, the last that can be written.
+    /// The end of the year 9999: the last that certificates can name.
     const LAST_SECONDS: u64 = 253_402_300_799;
     let seconds = since_1970.as_secs().min(LAST_SECONDS);
-    let time = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
-    humantime::format_rfc3339_seconds(time).to_string()
+    let time = UNIX_EPOCH + Duration::from_secs(seconds);
+    Utc(time).to_string()
 }
 
 #[cfg(test)]
@@ -297,7 +298,7 @@ mod tests {
         let said = |now| notice(&Validity::Until(end), now).map(|(_, message)| message);
         assert_eq!(said(end - day * 31), None);
         let first = said(end - day * 30).expect("a warning");
-        assert!(first.contains("in 30 days, at 2024-10-04T00:00:00Z"), "{first}");
+        assert!(first.contains("in 30 days, at 2024-10-04T00:00:00.000Z"), "{first}");
         let texts: std::collections::BTreeSet<_> =
             (0..30 * 24).filter_map(|hour| said(end - day * 30 + day / 24 * hour)).collect();
         assert_eq!(texts.len(), 31, "30 days to 1 day, and less than a day");

@@ -42,6 +42,7 @@ mod pace;
 mod peers;
 mod post;
 mod refusals;
+mod repeats;
 mod seats;
 mod settings;
 mod shared;
@@ -75,6 +76,7 @@ use listener::Listener;
 use post::Post;
 use shared::Shared;
 
+pub(crate) use repeats::Repeats;
 pub(crate) use shared::panic_message;
 
 /// What the transport asks of the node. Called on the transport's threads, several at once; only

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, select, tick};
-use log::{debug, info, warn};
+use log::{debug, warn};
 use parking_lot::Mutex;
 
 use super::Event;
@@ -278,7 +278,7 @@ fn run(shared: &Arc<Shared>, link: &Link) {
                 Some(Event::Refused { address, refusal, by_peer })
             }
             End::Lost(reason) => {
-                info!("the connection to {address} is lost: {reason}");
+                debug!("the connection to {address} is lost: {reason}");
                 refused = None;
                 distrust.clear();
                 // One that is lost at once each time is as good as none.
@@ -377,7 +377,7 @@ fn greet_until(
 
 /// Uses a connection, and those that take its place, until one ends.
 fn stay(shared: &Arc<Shared>, link: &Link, first: Connection, waits: &mut Waits) -> End {
-    info!("connected to node {} at {}", first.accepted.node, link.address);
+    debug!("connected to node {} at {}", first.accepted.node, link.address);
     let mut connection = first;
     let error = loop {
         match converse(shared, link, connection, waits) {

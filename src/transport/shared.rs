@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use super::admitted::Admitted;
 use super::pace::Pace;
 use super::refusals::Refusals;
+use super::repeats::Repeats;
 use super::{Event, Handler, Settings, Stream};
 use crate::security::Security;
 
@@ -65,6 +66,8 @@ pub(super) struct Shared {
     /// What is asked of who connects, and the clients who showed it.
     pub(super) admitted: Admitted,
     pub(super) refusals: Refusals,
+    /// Lines of the log about connections of nodes.
+    pub(super) repeats: Repeats,
     /// Of answers that there are too many requests.
     pub(super) pace: Pace,
     pub(super) handler: Arc<dyn Handler>,
@@ -99,6 +102,7 @@ impl Shared {
             settings,
             admitted: Admitted::new(security),
             refusals: Refusals::default(),
+            repeats: Repeats::default(),
             pace: Pace::new(Instant::now()),
             handler,
             deliver: deliver_to(events, stop.clone()),

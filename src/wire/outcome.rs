@@ -259,7 +259,7 @@ pub struct NodeStatus {
 /// Something that holds of a node now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// What programs can match on: words in lower case, joined by hyphens.
+    /// What programs can match on: words in lower case, joined by underscores.
     pub kind: String,
     /// How bad it is.
     pub severity: Severity,

@@ -10,6 +10,7 @@ mod damage;
 #[path = "../fleet/mod.rs"]
 mod fleet;
 mod kills;
+mod log;
 #[path = "../torture/network.rs"]
 mod network;
 mod open_files;
@@ -20,5 +21,6 @@ mod signals;
 mod silence;
 mod space;
 mod startup;
+mod stderr;
 #[path = "../support/mod.rs"]
 mod support;

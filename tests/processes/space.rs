@@ -48,7 +48,7 @@ fn beyond_the_bound_on_memory_only_what_grows_is_refused() {
     let leader = fleet.leader();
     let notices = eventually("the leader's status", || fleet.status(leader)).notices;
     let kinds: Vec<&str> = notices.iter().map(|notice| notice.kind.as_str()).collect();
-    assert!(kinds.contains(&"out-of-space"), "{kinds:?}");
+    assert!(kinds.contains(&"out_of_space"), "{kinds:?}");
     fleet.check_alive();
     read_and_make_room(&client, written);
     fleet.check_alive();

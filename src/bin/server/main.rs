@@ -2,18 +2,21 @@
 
 mod args;
 mod config;
+mod logging;
 mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
 
 use args::Args;
 use clap::CommandFactory;
 use lattistore::cli;
 use lattistore::security::generate_key;
 use lattistore::server::{Options, Server, ServerError};
+use log::LevelFilter;
+use logging::{Format, Logger};
+use nix::sys::signal::SigSet;
 use signals::Running;
 
 /// The exit code of wrong options, as of clap's own errors.
@@ -29,15 +32,37 @@ fn main() -> ExitCode {
     if args.generate_key {
         return print_new_key();
     }
-    let settings = match args.settings() {
-        Ok(settings) => settings,
-        Err(error) => return fail(&error, USAGE),
+    run(args)
+}
+
+/// Runs the node. From here on nothing is written to standard error but by the thread of the log.
+fn run(args: Args) -> ExitCode {
+    let settings = args.settings();
+    let (level, format) = match &settings {
+        Ok(settings) => (settings.log, settings.log_format),
+        Err(_) => (LevelFilter::Off, Format::Text),
     };
-    log_to_stderr(settings.log);
-    match serve(settings.options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error.to_string(), error.exit_code()),
-    }
+    // Before the first thread is started.
+    let started = signals::block().and_then(|signals| {
+        let logger = Logger::start(level, format)?;
+        Ok((signals, logger))
+    });
+    let (signals, logger) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            let error = ServerError::Spawn(error);
+            return fail(&error.to_string(), error.exit_code());
+        }
+    };
+    let code = match settings {
+        Ok(settings) => match serve(settings.options, signals, &logger) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => logger.fail(&error.to_string(), error.exit_code()),
+        },
+        Err(error) => logger.fail(&error, USAGE),
+    };
+    logger.finish();
+    code
 }
 
 /// Prints a new secret.
@@ -52,27 +77,20 @@ fn print_new_key() -> ExitCode {
     }
 }
 
-/// One line per event, with the time in UTC.
-fn log_to_stderr(level: log::LevelFilter) {
-    let line = |to: &mut env_logger::fmt::Formatter, record: &log::Record<'_>| {
-        let time = humantime::format_rfc3339_millis(SystemTime::now());
-        writeln!(to, "{time} {:5} {}", record.level(), record.args())
-    };
-    env_logger::Builder::new().filter_level(level).format(line).init();
-}
-
 fn fail(message: &str, code: u8) -> ExitCode {
     eprintln!("error: {message}");
     ExitCode::from(code)
 }
 
 /// Serves until SIGINT or SIGTERM; a second signal ends the process at once.
-fn serve(options: Options) -> Result<(), ServerError> {
-    // Before the first thread is started.
-    let blocked = signals::block().map_err(ServerError::Spawn)?;
+fn serve(options: Options, signals: SigSet, logger: &Logger) -> Result<(), ServerError> {
     let running = Arc::new(OnceLock::<Running>::new());
-    let end = |code| std::process::exit(code);
-    signals::handle(blocked, Arc::clone(&running), end).map_err(ServerError::Spawn)?;
+    let rest = logger.clone();
+    let end = move |code| {
+        rest.finish();
+        std::process::exit(code)
+    };
+    signals::handle(signals, Arc::clone(&running), end).map_err(ServerError::Spawn)?;
     let server = Server::start(options)?;
     running.get_or_init(|| Running { stopper: server.stopper(), reloader: server.reloader() });
     server.wait()

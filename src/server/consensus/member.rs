@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use log::info;
-
+use super::diary::Diary;
 use crate::kv::{Command, Store};
 use crate::lpaxos::{Low, Node, NodeId, Output};
 use crate::server::gate::Cluster;
@@ -16,8 +15,7 @@ use crate::wire::{Severity, Shortage};
 pub(super) struct Member {
     pub(super) node: Node<Store>,
     pub(super) cluster: Arc<Cluster>,
-    /// What was last logged of who leads.
-    leader: Option<NodeId>,
+    diary: Diary,
     gathering: Gathering,
     /// Why programs that may make the state larger are refused, where they are.
     no_room: Option<String>,
@@ -25,7 +23,8 @@ pub(super) struct Member {
 
 impl Member {
     pub(super) fn new(node: Node<Store>, cluster: Arc<Cluster>) -> Member {
-        Member { node, cluster, leader: None, gathering: Gathering::default(), no_room: None }
+        let (diary, gathering) = (Diary::default(), Gathering::default());
+        Member { node, cluster, diary, gathering, no_room: None }
     }
 
     /// [`Node::output`], where `queued` requests wait that the node was not given.
@@ -74,7 +73,7 @@ impl Member {
     /// Looks whether a majority has room, this node included where it has; a state that grew without
     /// would end the nodes one after another.
     pub(super) fn note_room(&mut self, notices: &Notices) {
-        const NO_ROOM: &str = "out-of-space";
+        const NO_ROOM: &str = "out_of_space";
         let roster = &self.cluster.roster;
         let low = |node: &NodeId| self.node.low_of(*node);
         let with_room = roster.values().filter(|node| low(node).is_some_and(|low| !low.any()));
@@ -97,21 +96,9 @@ impl Member {
         }
     }
 
-    /// Logs who leads, where that is news.
-    pub(super) fn log_leader(&mut self, me: NodeId) {
-        let leader = self.node.leader();
-        if leader == self.leader {
-            return;
-        }
-        self.leader = leader;
-        match leader {
-            Some(leader) if leader == me => info!("this node leads"),
-            Some(leader) => match self.cluster.address_of(leader) {
-                Some(address) => info!("following the leader at {address}"),
-                None => info!("following the leader {leader}"),
-            },
-            None => info!("no leader is known"),
-        }
+    /// Logs what is news of the node's life.
+    pub(super) fn log_news(&mut self, me: NodeId) {
+        self.diary.write(me, &self.node, &self.cluster);
     }
 }
 
