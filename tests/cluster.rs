@@ -304,7 +304,7 @@ fn a_member_goes_by_the_members_it_knows_whatever_the_list_says() {
         cluster.stop(other);
         cluster.client().put("a", said).unwrap();
         let status = cluster.status(one).unwrap();
-        let notice = status.notices.iter().find(|notice| notice.kind == "node-list").unwrap();
+        let notice = status.notices.iter().find(|notice| notice.kind == "node_list").unwrap();
         assert!(notice.message.contains(said), "{}", notice.message);
         cluster.start(other);
         eventually("the stopped node to come back", || {

@@ -256,6 +256,9 @@ impl Call {
                 self.pause(Cause::Timeout { node, others: Vec::new() });
                 Verdict::Again
             }
+            ClientOutcome::OutOfSpace(why) => {
+                Verdict::Done(Err(self.fail(Cause::OutOfSpace { node, why })))
+            }
             ClientOutcome::TooManyRequests => {
                 self.pause(Cause::TooManyRequests { node });
                 Verdict::Again

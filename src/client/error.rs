@@ -179,6 +179,13 @@ pub enum Cause {
         /// The node.
         node: SocketAddr,
     },
+    /// The program could write more, and the cluster has no room.
+    OutOfSpace {
+        /// The node that says so.
+        node: SocketAddr,
+        /// Which member lacks what.
+        why: String,
+    },
     /// The request is larger than a node takes.
     TooLarge(WireError),
     /// The request breaks a rule, which the node names.
@@ -241,6 +248,7 @@ impl Cause {
             Cause::Closing { .. } => "closing",
             Cause::Timeout { .. } => "timeout",
             Cause::TooManyRequests { .. } => "too_many_requests",
+            Cause::OutOfSpace { .. } => "out_of_space",
             Cause::TooLarge(_) => "too_large",
             Cause::BadRequest(_) => "bad_request",
             Cause::PermissionDenied(_) => "permission_denied",
@@ -268,6 +276,7 @@ impl Cause {
             | Cause::Closing { node }
             | Cause::Timeout { node, .. }
             | Cause::TooManyRequests { node }
+            | Cause::OutOfSpace { node, .. }
             | Cause::SenselessAnswer { node } => Some(*node),
             Cause::NoAddress
             | Cause::NoTime
@@ -339,6 +348,9 @@ impl fmt::Display for Cause {
             Cause::Timeout { node, .. } => {
                 write!(f, "{node} could not finish it in time")?;
                 write_behind(f, "; ", self)
+            }
+            Cause::OutOfSpace { why, .. } => {
+                write!(f, "the cluster is out of space, so only programs without 'put' run: {why}")
             }
             Cause::TooManyRequests { node } => write!(f, "{node} has too many requests; try later"),
             Cause::TooLarge(error) => write!(f, "the request is too large: {error}"),

@@ -49,6 +49,13 @@ impl Command {
     }
 }
 
+impl Command {
+    /// Whether it can make the store larger for long. Sessions are few, small, and needed to delete.
+    pub fn can_grow(&self) -> bool {
+        matches!(self, Command::Execute { program, .. } if program.can_grow())
+    }
+}
+
 /// What a command came to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {

@@ -26,6 +26,8 @@ pub(crate) struct Builder<'t> {
     /// Where a literal 2^63 stands that no minus has claimed yet.
     too_large: Option<u32>,
     pub(super) writes: bool,
+    /// Whether a `put` is among what it writes.
+    pub(super) puts: bool,
 }
 
 /// Numbers names from 0 in the order in which they first appear, with their first place.
@@ -291,6 +293,7 @@ impl<'t> Builder<'t> {
 
     pub(crate) fn put(&mut self, at: usize, key: Expr, value: Expr) -> Statement {
         self.writes = true;
+        self.puts = true;
         let depth = key.depth.max(value.depth);
         Statement { at: offset(at), depth, kind: StatementKind::Put(Box::new(Put { key, value })) }
     }

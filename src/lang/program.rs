@@ -67,6 +67,7 @@ pub struct Program {
     pub(super) parameters: Vec<(Box<str>, u32)>,
     pub(super) constant_keys: Vec<Blob>,
     writes: bool,
+    puts: bool,
 }
 
 // Reader threads compile, the thread that owns the store runs.
@@ -94,6 +95,7 @@ pub fn compile(text: &str) -> Result<Program, CompileError> {
         initial: builder.variables().iter().map(|(name, _)| initial(name)).collect(),
         parameters: builder.parameters().iter().map(|(name, at)| ((*name).into(), *at)).collect(),
         writes: builder.writes,
+        puts: builder.puts,
     })
 }
 
@@ -106,6 +108,11 @@ impl Program {
     /// Whether no run can write: there is no `put` or `delete` in the program.
     pub fn is_read_only(&self) -> bool {
         !self.writes
+    }
+
+    /// Whether a run may make the store larger: there is a `put` in the program.
+    pub fn can_grow(&self) -> bool {
+        self.puts
     }
 
     /// The names of the parameters that a run needs, without the `$`, in order of appearance.

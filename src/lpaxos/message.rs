@@ -81,6 +81,24 @@ pub struct Heartbeat {
     pub complete: Slot,
     /// The sender leads only where no other node can.
     pub is_reluctant: bool,
+    /// What the sender has too little of.
+    pub low: Low,
+}
+
+/// What a node has too little of for a state that grows. The protocol only tells it to the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Low {
+    /// Memory.
+    pub memory: bool,
+    /// Disk space.
+    pub disk: bool,
+}
+
+impl Low {
+    /// Whether there is too little of anything.
+    pub fn any(self) -> bool {
+        self.memory || self.disk
+    }
 }
 
 /// P1.

@@ -13,7 +13,7 @@ use super::durable::Durable;
 use super::leader::Leader;
 use super::machine::Machine;
 use super::members::Members;
-use super::message::{Message, Promise};
+use super::message::{Low, Message, Promise};
 use super::omega::{Decision, Omega};
 use super::outbox::Output;
 use super::patch::Page;
@@ -243,6 +243,21 @@ impl<M: Machine> Node<M> {
             // The others need not wait for the next period.
             self.send_heartbeats();
         }
+    }
+
+    /// Sets what the node has too little of, which the others are told.
+    pub fn set_low(&mut self, now_ms: u64, low: Low) {
+        self.at(now_ms);
+        if self.omega.set_low(low) {
+            self.settle();
+            self.send_heartbeats();
+        }
+    }
+
+    /// What a member has too little of, the own node included; `None` while it and this node do not hear
+    /// each other.
+    pub fn low_of(&self, member: NodeId) -> Option<Low> {
+        self.omega.low_of(member, self.now_ms)
     }
 
     /// Lets time pass: heartbeats, elections, repeated messages, deadlines. To be called at least

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use super::ballot::{Ballot, NodeId, Slot};
 use super::config::{Config, Election};
 use super::members::Members;
-use super::message::Heartbeat;
+use super::message::{Heartbeat, Low};
 use super::story::{Cause, ForLog};
 
 /// What a node last heard of another.
@@ -65,6 +65,8 @@ pub(super) struct Omega {
     cause: ForLog<Cause>,
     /// The own node leads only where no other can.
     is_reluctant: bool,
+    /// What the own node has too little of.
+    low: Low,
     random: u64,
 }
 
@@ -81,6 +83,7 @@ impl Omega {
             gone: false,
             cause: ForLog(Cause::NoLeader),
             is_reluctant: false,
+            low: Low::default(),
             random: seed | 1,
         }
     }
@@ -88,6 +91,19 @@ impl Omega {
     /// Sets whether the own node leads only where no other can; returns whether that is new.
     pub(super) fn set_reluctant(&mut self, is_reluctant: bool) -> bool {
         std::mem::replace(&mut self.is_reluctant, is_reluctant) != is_reluctant
+    }
+
+    /// Sets what the own node has too little of; returns whether that is new.
+    pub(super) fn set_low(&mut self, low: Low) -> bool {
+        std::mem::replace(&mut self.low, low) != low
+    }
+
+    /// What a node has too little of, as far as it is heard.
+    pub(super) fn low_of(&self, node: NodeId, now_ms: u64) -> Option<Low> {
+        match node == self.me {
+            true => Some(self.low),
+            false => self.connected(node, now_ms).map(|told| told.low),
+        }
     }
 
     /// Notes that a message of `from` came in.
@@ -145,6 +161,7 @@ impl Omega {
             round: self.round,
             complete,
             is_reluctant: self.is_reluctant,
+            low: self.low,
         }
     }
 

@@ -27,14 +27,16 @@ use super::gate::{Event, Gate};
 use super::links::Links;
 use super::notices::Notices;
 use super::requests::{Asked, Requests};
+use super::resources::Meter;
+use super::space::Space;
 use super::status;
 use super::syncer::Syncer;
 use crate::kv::{self, Key, Value};
 use crate::limits::REQUESTS_CROWDED;
-use crate::lpaxos::{Answer, Config, Durable, NodeId, Output, Ready, Request, Ticket};
+use crate::lpaxos::{Answer, Config, Durable, Low, NodeId, Output, Ready, Request, Ticket};
 use crate::storage::{Storage, Unsynced};
 use crate::transport::{self, Answers, Reply};
-use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect, Shortage};
+use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect, Severity, Shortage};
 
 /// Events taken before the core is asked for its output, at most: a bound on how long the first of
 /// them waits.
@@ -67,6 +69,9 @@ pub(super) struct Consensus {
     stop: Arc<AtomicBool>,
     /// Set while clients cannot connect to the node, or soon cannot.
     is_reluctant: Arc<AtomicBool>,
+    space: Space,
+    /// Measures for `space`.
+    _meter: Meter,
     phase: Phase,
     replies: HashMap<Ticket, Reply>,
     next_ticket: u64,
@@ -94,6 +99,8 @@ pub(super) struct Start {
     pub(super) stop: Arc<AtomicBool>,
     /// Set while the node is to leave the lead to others.
     pub(super) is_reluctant: Arc<AtomicBool>,
+    pub(super) space: Space,
+    pub(super) meter: Meter,
 }
 
 /// The state in memory: millions of entries take seconds to be freed, which need not be waited for.
@@ -117,6 +124,8 @@ impl Consensus {
             requests,
             stop,
             is_reluctant,
+            space,
+            meter,
         } = start;
         let formation = Formation::new(links.address(), me, links.listed().clone());
         let now = Instant::now();
@@ -132,6 +141,8 @@ impl Consensus {
             requests,
             stop,
             is_reluctant,
+            space,
+            _meter: meter,
             phase: Phase::Forming(Box::new(Forming { formation, durable })),
             replies: HashMap::new(),
             next_ticket: 0,
@@ -316,6 +327,9 @@ impl Consensus {
             Phase::Forming(forming) => {
                 reply.send(ClientOutcome::NodesUnreachable(forming.shortage()));
             }
+            Phase::Member(member) if member.refuses(&command) => {
+                reply.send(ClientOutcome::OutOfSpace(member.why_no_room()));
+            }
             Phase::Member(member) => {
                 self.next_ticket += 1;
                 let ticket = Ticket(self.next_ticket);
@@ -338,9 +352,15 @@ impl Consensus {
             Phase::Forming(_) => {}
             Phase::Member(member) => {
                 let now_ms = self.clock.now_ms();
-                member.node.set_reluctant(now_ms, self.is_reluctant.load(Ordering::Relaxed));
+                let low = self.space.look(&member.node.durable().replica);
+                note_low(&self.notices, &self.space, low);
+                member.node.set_low(now_ms, low);
+                // A leader without room would refuse what another may take.
+                let is_reluctant = self.is_reluctant.load(Ordering::Relaxed) || low.any();
+                member.node.set_reluctant(now_ms, is_reluctant);
                 member.node.tick(now_ms);
                 member.log_news(self.me);
+                member.note_room(&self.notices);
             }
         }
     }
@@ -443,6 +463,22 @@ impl Consensus {
                 reply.send(ClientOutcome::Closing { could_handle: false });
             }
         }
+    }
+}
+
+/// States what the node has too little of.
+fn note_low(notices: &Notices, space: &Space, low: Low) {
+    const LOW: &str = "low_space";
+    if low.any() {
+        // Without the figures, which would make a new notice of each look.
+        let what = member::in_words(low);
+        let message = format!(
+            "this node is low on {what} ({}): delete what is not needed, or give it more",
+            space.bounds_in_words(low)
+        );
+        notices.set(LOW, Severity::Warning, message);
+    } else {
+        notices.clear(LOW, "this node has room again");
     }
 }
 

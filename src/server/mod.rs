@@ -29,6 +29,8 @@ mod open_files;
 mod programs;
 mod reload;
 mod requests;
+mod resources;
+mod space;
 mod status;
 mod syncer;
 
@@ -57,11 +59,14 @@ use links::Links;
 use notices::Notices;
 use open_files::OpenFiles;
 use reload::{Files as FilesThread, Watch};
+use resources::Meter;
+use space::Space;
 use syncer::Syncer;
 
 pub use error::ServerError;
 pub use formation::FormationError;
 pub use reload::Reloader;
+pub use resources::Bounds;
 
 /// Where a node keeps its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +110,8 @@ pub struct Options {
     pub config: Config,
     /// The transport's times and bounds.
     pub settings: Settings,
+    /// How much of its machine the node may take.
+    pub bounds: Bounds,
 }
 
 impl Options {
@@ -112,7 +119,8 @@ impl Options {
     pub fn new(my_ip: IpAddr, node_ips: BTreeSet<IpAddr>, port: u16, place: Place) -> Options {
         let (config, settings) = (Config::default(), Settings::default());
         let (security, insecure) = (Files::default(), false);
-        Options { my_ip, node_ips, port, place, security, insecure, config, settings }
+        let bounds = Bounds::default();
+        Options { my_ip, node_ips, port, place, security, insecure, config, settings, bounds }
     }
 }
 
@@ -149,7 +157,7 @@ impl Server {
     /// # Errors
     /// When the options make no node, or its state or address cannot be used.
     pub fn start(options: Options) -> Result<Server, ServerError> {
-        let Options { my_ip, node_ips, port, place, security, insecure, config, settings } =
+        let Options { my_ip, node_ips, port, place, security, insecure, config, settings, bounds } =
             options;
         if !node_ips.contains(&my_ip) {
             return Err(ServerError::NotListed(my_ip));
@@ -222,6 +230,8 @@ impl Server {
             is_reluctant: Arc::clone(&is_reluctant),
             period: settings.files_period,
         };
+        let meter = Meter::start(&place).map_err(ServerError::Spawn)?;
+        let space = Space::new(bounds, meter.measured());
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
         let start = Start {
@@ -238,6 +248,8 @@ impl Server {
             requests,
             stop,
             is_reluctant,
+            space,
+            meter,
         };
         let (reloader, told) = reload::reloads();
         let files = FilesThread::start(watch, told).map_err(ServerError::Spawn)?;
@@ -343,7 +355,7 @@ fn note_other_list(notices: &Notices, listed: &BTreeSet<IpAddr>, roster: &Roster
          list",
         parts.join(", and ")
     );
-    notices.set("node-list", Severity::Warning, message);
+    notices.set("node_list", Severity::Warning, message);
 }
 
 /// Says what is not asked of those who reach the node.

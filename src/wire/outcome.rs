@@ -78,6 +78,8 @@ pub enum ClientOutcome {
     },
     /// The request breaks the rule that is named.
     BadRequest(String),
+    /// The program could write more, and the cluster has no room. Says which node lacks what.
+    OutOfSpace(String),
     /// The client may not do that. Says what it may do.
     PermissionDenied(String),
 }
@@ -146,6 +148,7 @@ impl ClientOutcome {
             ClientOutcome::RedirectTo(_)
             | ClientOutcome::NodesUnreachable(_)
             | ClientOutcome::TooManyRequests
+            | ClientOutcome::OutOfSpace(_)
             | ClientOutcome::CompileError(_)
             | ClientOutcome::SessionExpired
             | ClientOutcome::NumberOutsideWindow(_)
@@ -256,7 +259,7 @@ pub struct NodeStatus {
 /// Something that holds of a node now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// What programs can match on: words in lower case, joined by hyphens.
+    /// What programs can match on: words in lower case, joined by underscores.
     pub kind: String,
     /// How bad it is.
     pub severity: Severity,

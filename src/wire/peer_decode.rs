@@ -16,9 +16,9 @@ use super::scan::{PEER_MESSAGE, fields_at_most};
 use crate::kv::{Key, Value};
 use crate::limits::{MAX_NODES, MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, NUMBERS_BELOW};
 use crate::lpaxos::{
-    Accept, Accepted, Commit, Confirm, CopyId, FetchPage, Heartbeat, Message, NeedPrevious, NodeId,
-    Page, PageMerged, Patch, Prepare, Previous, Progress, Promise, PromisePage, Proposal, Refused,
-    RepairPage, RepairPatches, Slot,
+    Accept, Accepted, Commit, Confirm, CopyId, FetchPage, Heartbeat, Low, Message, NeedPrevious,
+    NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress, Promise, PromisePage, Proposal,
+    Refused, RepairPage, RepairPatches, Slot,
 };
 
 /// Decodes a frame from a peer.
@@ -97,6 +97,7 @@ fn heartbeat(m: proto::Heartbeat) -> Result<Heartbeat, WireError> {
         round: number(m.round, "round")?,
         complete: slot_or_zero(m.complete, "complete")?,
         is_reluctant: m.is_reluctant,
+        low: Low { memory: m.low_memory, disk: m.low_disk },
     })
 }
 

@@ -44,6 +44,8 @@ fn body(message: &Message<Key, Value>) -> Body {
             round: m.round,
             complete: m.complete.0,
             is_reluctant: m.is_reluctant,
+            low_memory: m.low.memory,
+            low_disk: m.low.disk,
             ..Default::default()
         }),
         Message::Prepare(m) => Body::Prepare(proto::Prepare {

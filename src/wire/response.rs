@@ -90,6 +90,10 @@ fn outcome_to_proto(outcome: ClientOutcome) -> Wire {
         ClientOutcome::Timeout { could_handle } => {
             Wire::Timeout(proto::Timeout { could_handle, ..Default::default() })
         }
+        ClientOutcome::OutOfSpace(message) => Wire::OutOfSpace(proto::OutOfSpace {
+            message: fields::message(&message),
+            ..Default::default()
+        }),
         ClientOutcome::TooManyRequests => Wire::TooManyRequests(Default::default()),
         ClientOutcome::CompileError(error) => Wire::CompileError(error_to_proto(error)),
         ClientOutcome::RuntimeError(error) => Wire::RuntimeError(error_to_proto(error)),
@@ -237,6 +241,7 @@ fn outcome_from(outcome: Wire) -> Result<ClientOutcome, WireError> {
         },
         Wire::Closing(closing) => ClientOutcome::Closing { could_handle: closing.could_handle },
         Wire::Timeout(timeout) => ClientOutcome::Timeout { could_handle: timeout.could_handle },
+        Wire::OutOfSpace(out) => ClientOutcome::OutOfSpace(out.message),
         Wire::TooManyRequests(_) => ClientOutcome::TooManyRequests,
         Wire::CompileError(error) => ClientOutcome::CompileError(error_from(error)),
         Wire::RuntimeError(error) => ClientOutcome::RuntimeError(error_from(error)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lattistore::kv::{Command, Key, SessionNumber, Store, Value};
 use lattistore::lang::{Params, compile};
 use lattistore::lpaxos::{
-    Config, Durable, Heartbeat, Members, Message, Node, NodeId, PageLimits, Request, Ticket,
+    Config, Durable, Heartbeat, Low, Members, Message, Node, NodeId, PageLimits, Request, Ticket,
 };
 use lattistore::wire::{PeerFrame, decode_peer, encode_peer};
 
@@ -114,7 +114,15 @@ impl Host {
             let complete = self.node.durable().replica.complete();
             let (hears, has_quorum, follows) = (hears.clone(), true, None);
             let is_reluctant = false;
-            let heartbeat = Heartbeat { hears, has_quorum, follows, round, complete, is_reluctant };
+            let heartbeat = Heartbeat {
+                hears,
+                has_quorum,
+                follows,
+                round,
+                complete,
+                is_reluctant,
+                low: Low::default(),
+            };
             self.node.message(self.now_ms, from, Message::Heartbeat(heartbeat));
         }
         self.now_ms += 500;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lattistore::kv::{Key, Store, Value};
 use lattistore::lpaxos::{
-    Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Message,
+    Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Low, Message,
     NeedPrevious, Node, NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress, Promise,
     PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
 };
@@ -203,6 +203,6 @@ impl Liar<'_, '_> {
         let follows = self.chance.flip().then(|| self.any());
         let (has_quorum, round, complete) = (self.chance.flip(), self.round(), self.slot());
         let is_reluctant = self.chance.flip();
-        Heartbeat { hears, has_quorum, follows, round, complete, is_reluctant }
+        Heartbeat { hears, has_quorum, follows, round, complete, is_reluctant, low: Low::default() }
     }
 }

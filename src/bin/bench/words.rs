@@ -23,6 +23,7 @@ pub(super) fn words(outcome: &ClientOutcome) -> String {
         }
         ClientOutcome::Closing { .. } => "the node is stopping".to_owned(),
         ClientOutcome::Timeout { .. } => "the time was over".to_owned(),
+        ClientOutcome::OutOfSpace(why) => format!("the cluster is out of space: {why}"),
         ClientOutcome::TooManyRequests => "the node has too many requests".to_owned(),
         ClientOutcome::CompileError(error) | ClientOutcome::RuntimeError(error) => {
             format!("line {}, column {}: {}", error.line, error.column, error.message)

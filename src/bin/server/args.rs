@@ -9,7 +9,7 @@ use clap::{Parser, ValueEnum};
 use lattistore::cli::{Addresses, Generate};
 use lattistore::lpaxos::{Config, Election};
 use lattistore::security::{Files, TlsFiles};
-use lattistore::server::{Options, Place};
+use lattistore::server::{Bounds, Options, Place};
 use serde::Deserialize;
 
 use crate::config::File;
@@ -69,6 +69,15 @@ pub(crate) struct Args {
     /// The clients that are let in, and what each may do (TOML); without it all are
     #[arg(long, value_name = "FILE", env = "LATTISTORE_CLIENT_TOKENS")]
     client_tokens: Option<PathBuf>,
+
+    /// Refuse what makes the state larger while the process takes as much memory: 500MiB, 4GiB; 0 for
+    /// no bound [default: 80 % of the memory of the machine or the cgroup]
+    #[arg(long, value_name = "SIZE", env = "LATTISTORE_MAX_MEMORY", value_parser = size)]
+    max_memory: Option<u64>,
+
+    /// Refuse it too while the disk of --data-dir has less free space [default: 256MiB]
+    #[arg(long, value_name = "SIZE", env = "LATTISTORE_MIN_FREE_DISK", value_parser = size)]
+    min_free_disk: Option<u64>,
 
     /// Listen on an address that is no loopback address although nothing says who may speak
     #[arg(long, env = "LATTISTORE_INSECURE", value_parser = BoolishValueParser::new())]
@@ -189,6 +198,14 @@ impl Args {
         options.security = Files { cluster_key, tls, client_tokens };
         options.insecure = self.insecure || file.insecure;
         options.config = Config { election, ..Config::default() };
+        let standard = Bounds::default();
+        options.bounds = Bounds {
+            max_memory: self.max_memory.or(file.max_memory).unwrap_or(standard.max_memory),
+            min_free_disk: self
+                .min_free_disk
+                .or(file.min_free_disk)
+                .unwrap_or(standard.min_free_disk),
+        };
         let log = self.log.or(file.log.map(|level| level.0)).unwrap_or(log::LevelFilter::Info);
         let log_format = self.log_format.or(file.log_format).unwrap_or_default();
         Ok(Settings { options, log, log_format })
@@ -213,6 +230,19 @@ fn distinct(listed: &[IpAddr]) -> Result<BTreeSet<IpAddr>, String> {
         }
     }
     Ok(written.into_keys().collect())
+}
+
+/// A number of bytes: `268435456`, `256MiB`, `4GiB`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("", 1)];
+    let unit = units.into_iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, bytes)));
+    let bytes = unit.and_then(|(number, bytes): (&str, u64)| {
+        let number: u64 = number.trim_end().parse().ok()?;
+        number.checked_mul(bytes)
+    });
+    bytes.ok_or_else(|| {
+        format!("{text:?} is no size: a number of bytes, or with a unit: 512KiB, 256MiB, 4GiB")
+    })
 }
 
 /// A level of the log.

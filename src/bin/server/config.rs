@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use crate::args::{Leader, level};
+use crate::args::{Leader, level, size};
 use crate::logging::Format;
 
 /// The options in a file. The names are those of the flags.
@@ -26,6 +26,24 @@ pub(crate) struct File {
     pub(crate) leader: Option<Leader>,
     pub(crate) log: Option<Level>,
     pub(crate) log_format: Option<Format>,
+    #[serde(deserialize_with = "bytes")]
+    pub(crate) max_memory: Option<u64>,
+    #[serde(deserialize_with = "bytes")]
+    pub(crate) min_free_disk: Option<u64>,
+}
+
+/// A size, as a text with a unit or a number of bytes.
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Size {
+        Bytes(u64),
+        Text(String),
+    }
+    match Size::deserialize(deserializer)? {
+        Size::Bytes(bytes) => Ok(Some(bytes)),
+        Size::Text(text) => size(&text).map(Some).map_err(serde::de::Error::custom),
+    }
 }
 
 /// A level of the log.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::diary::Diary;
-use crate::kv::Store;
-use crate::lpaxos::{Node, NodeId, Output};
+use crate::kv::{Command, Store};
+use crate::lpaxos::{Low, Node, NodeId, Output};
 use crate::server::gate::Cluster;
 use crate::server::gathering::Gathering;
-use crate::wire::Shortage;
+use crate::server::notices::Notices;
+use crate::wire::{Severity, Shortage};
 
 /// The node, and what it goes by.
 pub(super) struct Member {
@@ -16,11 +17,14 @@ pub(super) struct Member {
     pub(super) cluster: Arc<Cluster>,
     diary: Diary,
     gathering: Gathering,
+    /// Why programs that may make the state larger are refused, where they are.
+    no_room: Option<String>,
 }
 
 impl Member {
     pub(super) fn new(node: Node<Store>, cluster: Arc<Cluster>) -> Member {
-        Member { node, cluster, diary: Diary::default(), gathering: Gathering::default() }
+        let (diary, gathering) = (Diary::default(), Gathering::default());
+        Member { node, cluster, diary, gathering, no_room: None }
     }
 
     /// [`Node::output`], where `queued` requests wait that the node was not given.
@@ -56,9 +60,55 @@ impl Member {
         Shortage { waiting_for: unheard.map(|(ip, _)| *ip).collect(), ..Shortage::default() }
     }
 
+    /// Whether the node, as leader, refuses a command since it may make the state larger.
+    pub(super) fn refuses(&self, command: &Command) -> bool {
+        self.no_room.is_some() && command.can_grow() && self.node.leads().is_some()
+    }
+
+    /// Which members lack what.
+    pub(super) fn why_no_room(&self) -> String {
+        self.no_room.clone().unwrap_or_default()
+    }
+
+    /// Looks whether a majority has room, this node included where it has; a state that grew without
+    /// would end the nodes one after another.
+    pub(super) fn note_room(&mut self, notices: &Notices) {
+        const NO_ROOM: &str = "out_of_space";
+        let roster = &self.cluster.roster;
+        let low = |node: &NodeId| self.node.low_of(*node);
+        let with_room = roster.values().filter(|node| low(node).is_some_and(|low| !low.any()));
+        let has_room = 2 * with_room.count() > roster.len();
+        let lacking: Vec<String> = roster
+            .iter()
+            .filter_map(|(address, node)| Some((address, low(node)?)))
+            .filter(|(_, low)| low.any())
+            .map(|(address, low)| format!("{address} is low on {}", in_words(low)))
+            .collect();
+        // Members that are merely away make no majority impossible: Ω judges that.
+        self.no_room = (!has_room && !lacking.is_empty()).then(|| lacking.join(", "));
+        match &self.no_room {
+            Some(why) if self.node.leads().is_some() => notices.set(
+                NO_ROOM,
+                Severity::Error,
+                format!("programs with 'put' are refused, as no majority has room: {why}"),
+            ),
+            _ => notices.clear(NO_ROOM, "programs with 'put' are no longer refused here"),
+        }
+    }
+
     /// Logs what is news of the node's life.
     pub(super) fn log_news(&mut self, me: NodeId) {
         self.diary.write(me, &self.node, &self.cluster);
+    }
+}
+
+/// What is lacking.
+pub(super) fn in_words(low: Low) -> &'static str {
+    match (low.memory, low.disk) {
+        (true, true) => "memory and disk space",
+        (true, false) => "memory",
+        (false, true) => "disk space",
+        (false, false) => "nothing",
     }
 }
 
@@ -67,7 +117,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::kv::Command;
     use crate::lpaxos::{Config, Durable, Members, Request, Ticket};
 
     const SLOT: Duration = Duration::from_millis(8);

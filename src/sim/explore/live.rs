@@ -5,7 +5,7 @@ use super::super::host::{node_id, place_of};
 use super::super::register::{Command, Outcome, Register, Registers};
 use super::scope::NODES;
 use crate::lpaxos::{
-    Answer, Config, Durable, Election, Heartbeat, Members, Message, Node, NodeId, Output,
+    Answer, Config, Durable, Election, Heartbeat, Low, Members, Message, Node, NodeId, Output,
     PageLimits, Record, Request, Slot, Ticket,
 };
 
@@ -117,6 +117,7 @@ impl Live {
                 round: 0,
                 complete: Slot::ZERO,
                 is_reluctant: false,
+                low: Low::default(),
             };
             self.node.message(self.clock_ms, other, Message::Heartbeat(heartbeat));
         }

@@ -13,7 +13,7 @@ use crate::kv::{Key, SessionNumber};
 use crate::lang::Value;
 use crate::limits::NUMBERS_BELOW;
 use crate::lpaxos::{
-    Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Message,
+    Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Low, Message,
     NeedPrevious, NodeId, Page, PageMerged, Patch, Position, Prepare, Previous, Progress, Promise,
     PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
 };
@@ -96,15 +96,16 @@ fn proposal() -> impl Strategy<Value = Proposal<Key, Blob>> {
 }
 
 fn heartbeat() -> impl Strategy<Value = Heartbeat> {
-    let told = (any::<bool>(), option::of(ballot()), any::<bool>());
+    let told = (any::<bool>(), option::of(ballot()), any::<bool>(), any::<bool>(), any::<bool>());
     (vec(node(), 0..6), told, number(), slot_or_zero()).prop_map(
-        |(hears, (has_quorum, follows, is_reluctant), round, complete)| Heartbeat {
+        |(hears, (has_quorum, follows, is_reluctant, memory, disk), round, complete)| Heartbeat {
             hears,
             has_quorum,
             follows,
             round,
             complete,
             is_reluctant,
+            low: Low { memory, disk },
         },
     )
 }
@@ -372,6 +373,7 @@ pub(super) fn outcome() -> impl Strategy<Value = ClientOutcome> {
         }),
         any::<bool>().prop_map(|could_handle| ClientOutcome::Closing { could_handle }),
         any::<bool>().prop_map(|could_handle| ClientOutcome::Timeout { could_handle }),
+        ".{0,40}".prop_map(ClientOutcome::OutOfSpace),
         Just(ClientOutcome::TooManyRequests),
         program_error().prop_map(ClientOutcome::CompileError),
         program_error().prop_map(ClientOutcome::RuntimeError),
