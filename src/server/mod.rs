@@ -9,6 +9,7 @@
 //! consensus thread ──┬─> small frames, else a queue per peer ─> peer writer thread ─> TCP
 //!                    ├─> a queue per client ─> post thread, else client writer thread ─> TCP
 //!                    └─> a write beside which the core goes on ─> sync thread ─> disk
+//! pulse thread ──> the last heartbeat once more, while the consensus thread waits for the disk
 //! ```
 //!
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
@@ -25,9 +26,11 @@ mod links;
 mod notices;
 mod open_files;
 mod programs;
+mod pulse;
 mod requests;
 mod status;
 mod syncer;
+mod syncs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -52,6 +55,7 @@ use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
 use open_files::OpenFiles;
+use pulse::Pulse;
 use syncer::Syncer;
 
 pub use error::ServerError;
@@ -190,6 +194,7 @@ impl Server {
             senders.insert(*ip, transport.connect(peer).map_err(ServerError::Spawn)?);
         }
         let links = Links::new(my_ip, address.port(), node_ips, senders);
+        let pulse = Pulse::start(config, sender.clone()).map_err(ServerError::Spawn)?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
         let start = Start {
@@ -198,6 +203,7 @@ impl Server {
             gate,
             links,
             syncer,
+            pulse,
             storage,
             notices,
             durable,

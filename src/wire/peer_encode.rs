@@ -43,6 +43,7 @@ fn body(message: &Message<Key, Value>) -> Body {
             follows: m.follows.map(ballot_value).into(),
             round: m.round,
             complete: m.complete.0,
+            sync_ms: m.sync_ms,
             ..Default::default()
         }),
         Message::Prepare(m) => Body::Prepare(proto::Prepare {

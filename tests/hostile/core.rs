@@ -113,7 +113,7 @@ impl Host {
             let round = self.node.durable().promised.round;
             let complete = self.node.durable().replica.complete();
             let (hears, has_quorum, follows) = (hears.clone(), true, None);
-            let heartbeat = Heartbeat { hears, has_quorum, follows, round, complete };
+            let heartbeat = Heartbeat { hears, has_quorum, follows, round, complete, sync_ms: 0 };
             self.node.message(self.now_ms, from, Message::Heartbeat(heartbeat));
         }
         self.now_ms += 500;

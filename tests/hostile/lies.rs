@@ -34,7 +34,8 @@ fn candidate(durable: Durable<Key, Value>) -> Node<Store> {
 
 fn heartbeat() -> Msg {
     let (hears, complete) = (vec![ME, OTHERS[0], OTHERS[1]], Slot(0));
-    Message::Heartbeat(Heartbeat { hears, has_quorum: false, follows: None, round: 0, complete })
+    let (follows, round, sync_ms) = (None, 0, 0);
+    Message::Heartbeat(Heartbeat { hears, has_quorum: false, follows, round, complete, sync_ms })
 }
 
 fn promise(

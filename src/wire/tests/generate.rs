@@ -96,13 +96,15 @@ fn proposal() -> impl Strategy<Value = Proposal<Key, Blob>> {
 }
 
 fn heartbeat() -> impl Strategy<Value = Heartbeat> {
-    (vec(node(), 0..6), any::<bool>(), option::of(ballot()), number(), slot_or_zero()).prop_map(
-        |(hears, has_quorum, follows, round, complete)| Heartbeat {
+    let quorum = (vec(node(), 0..6), any::<bool>(), option::of(ballot()));
+    (quorum, number(), slot_or_zero(), any::<u64>()).prop_map(
+        |((hears, has_quorum, follows), round, complete, sync_ms)| Heartbeat {
             hears,
             has_quorum,
             follows,
             round,
             complete,
+            sync_ms,
         },
     )
 }
@@ -315,10 +317,10 @@ fn status() -> impl Strategy<Value = NodeStatus> {
     (
         (node(), cluster(), ".{0,10}", any::<u64>(), option::of(redirect())),
         (ballot(), slot_or_zero(), two_slots(), any::<u64>(), vec(member(), 0..4)),
-        any::<[u64; 3]>(),
+        any::<[u64; 5]>(),
         vec(notice(), 0..3),
     )
-        .prop_map(|(who, state, [memory_bytes, disk_bytes, replay_bytes], notices)| {
+        .prop_map(|(who, state, sizes, notices)| {
             let (node, cluster, version, uptime_ms, leader) = who;
             let (promised, slot, (floor, complete), entries, members) = state;
             NodeStatus {
@@ -332,7 +334,13 @@ fn status() -> impl Strategy<Value = NodeStatus> {
                 complete,
                 floor,
                 entries,
-                sizes: Sizes { memory_bytes, disk_bytes, replay_bytes },
+                sizes: Sizes {
+                    memory_bytes: sizes[0],
+                    disk_bytes: sizes[1],
+                    replay_bytes: sizes[2],
+                    last_sync_us: sizes[3],
+                    longest_sync_us: sizes[4],
+                },
                 members,
                 notices,
             }
