@@ -17,6 +17,7 @@ mod partitions;
 #[path = "../reference/mod.rs"]
 mod reference;
 mod silence;
+mod slow_disks;
 mod startup;
 #[path = "../support/mod.rs"]
 mod support;
