@@ -14,6 +14,7 @@ pub mod server;
 pub mod sim;
 pub mod storage;
 pub mod transport;
+pub mod utc;
 pub mod wire;
 
 pub use client::Client;

@@ -63,6 +63,19 @@ pub const MAX_CERTIFICATE_FILE_BYTES: usize = MIB;
 /// What is asked of a socket at once for TLS: a record of the greatest size (RFC 8446, 5.2).
 pub const TLS_READ_BYTES: usize = 17 * KIB;
 
+/// How often a node looks whether its files with keys, certificates and tokens changed.
+pub const FILES_PERIOD: Duration = Duration::from_secs(10);
+
+/// A certificate that ends within this time is warned of.
+pub const CERTIFICATE_WARNING_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A node whose certificate ends within this time leaves the lead to others: before it does, also by
+/// the clocks of clients that are a little ahead, and with time to notice it.
+pub const CERTIFICATE_HANDOVER_TIME: Duration = Duration::from_secs(60);
+
+/// A client whose token is gone has this time to read the answers to what it asked before.
+pub const PUT_OUT_TIME: Duration = Duration::from_millis(500);
+
 /// Clients that a node knows by their tokens. Each is compared with the token of whoever connects,
 /// which takes about a microsecond.
 pub const MAX_CLIENT_TOKENS: usize = 1024;
@@ -348,6 +361,8 @@ const _: () = assert!(MAX_REQUEST_FRAME_BYTES <= MAX_COMING_BYTES);
 // The largest request is let in where nothing is under way.
 const _: () = assert!(2 * MAX_REQUEST_FRAME_BYTES <= MAX_CLIENT_IN_FLIGHT_BYTES);
 const _: () = assert!(2 * MAX_CLIENT_IN_FLIGHT_BYTES <= MAX_IN_FLIGHT_BYTES);
+// The end of a certificate is seen some looks before it.
+const _: () = assert!(3 * FILES_PERIOD.as_millis() < CERTIFICATE_HANDOVER_TIME.as_millis());
 // Lengths of frames are 32-bit numbers.
 const _: () = assert!(MAX_PEER_FRAME_BYTES <= u32::MAX as usize);
 // Peers ask more often than they give each other up, and nobody is cut off while he waits.

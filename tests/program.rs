@@ -6,11 +6,14 @@
 mod support;
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::Cluster;
 
 /// Runs the program with these arguments and this standard input.
@@ -171,8 +174,9 @@ fn nodes_and_status_are_tables() {
     let nodes = [cluster.socket(1)];
     let output = run(&nodes, &["--nodes"], "");
     let text = stdout(&output);
-    assert!(text.starts_with("address "), "{text}");
+    assert!(text.starts_with("state "), "{text}");
     assert_eq!(text.lines().count(), 4, "{text}");
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     assert_eq!(text.matches(" leader ").count(), 1, "{text}");
     let output = run(&nodes, &["--status"], "");
     let text = stdout(&output);
@@ -239,7 +243,7 @@ fn with_json_all_output_is_objects() {
     let output = run(&nodes, &["--output", "json"], input);
     let lines: Vec<&str> = stdout(&output).lines().collect();
     let begins = [
-        "{\"params\": {\"n\": 5}}",
+        "{\"params\": {\"n\": 5}, \"types\": {\"n\": \"int\"}}",
         "{\"address\": ",
         "{\"node\": ",
         "{\"error\": \"`.nothing` is no command",
@@ -360,4 +364,281 @@ fn the_program_describes_itself() {
         let output = describe(&["--generate-completions", shell]);
         assert!(stdout(&output).contains("server-ip"), "{shell}");
     }
+}
+
+/// An address where nothing listens.
+fn nowhere() -> SocketAddr {
+    "127.0.0.1:1".parse().unwrap()
+}
+
+#[test]
+fn health_is_a_strict_read_now() {
+    let mut cluster = Cluster::in_memory(3);
+    cluster.client().put("a", "b").unwrap();
+    let all = [cluster.socket(0), cluster.socket(1), cluster.socket(2)];
+    let output = run(&all, &["health"], "");
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert!(stdout(&output).starts_with("healthy: a strict read took "), "{}", stdout(&output));
+    let down = cluster.followers();
+    cluster.stop(down[0]);
+    // Two of three serve; the line names the third as soon as the leader misses it.
+    let name = cluster.addresses[down[0]].to_string();
+    support::eventually("the member is missed", || {
+        let output = run(&all, &["health"], "");
+        assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+        stdout(&output).contains(&format!("1 of 3 members is not heard: {name}")).then_some(())
+    });
+    cluster.stop(down[1]);
+    let output = run(&all, &["--timeout", "500ms", "health"], "");
+    assert_eq!(output.status.code(), Some(6), "{}", stdout(&output));
+    let line = stdout(&output);
+    assert!(line.starts_with("not healthy: ") && line.lines().count() == 1, "{line}");
+    assert!(line.contains("no status from 2 of 3 known nodes: "), "{line}");
+    let output = run(&all, &["--timeout", "500ms", "health", "--output", "json"], "");
+    assert!(stdout(&output).starts_with("{\"healthy\": false, \"message\": \"not healthy: "));
+    assert_eq!(output.status.code(), Some(6));
+    let output = run(&[nowhere()], &["--timeout", "50ms", "health"], "");
+    assert_eq!(output.status.code(), Some(6), "{}", stdout(&output));
+    assert!(stdout(&output).starts_with("not healthy: cannot connect to 127.0.0.1:1: "));
+}
+
+#[test]
+fn a_verb_stands_behind_several_addresses_and_options_on_both_sides_of_it() {
+    let cluster = Cluster::in_memory(1);
+    let node = cluster.socket(0).to_string();
+    let nowhere = nowhere().to_string();
+    let node = node.as_str();
+    for arguments in [
+        &["--server-ip", &nowhere, node, "health"][..],
+        &["--server-ip", &nowhere, node, "health", "--output", "json"],
+        &["health", "--server-ip", &nowhere, node],
+        &["--output", "json", "health", "--server-ip", node],
+        &["--server-ip", &nowhere, "health", "--server-ip", node],
+    ] {
+        let output = run(&[], arguments, "");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+        let is_json = arguments.contains(&"json");
+        assert_eq!(stdout(&output).starts_with("{\"healthy\": true"), is_json, "{output:?}");
+    }
+    for arguments in [
+        &["--execute", "get \"a\";", "health"][..],
+        &["--status", "health"],
+        &["health", "--execute", "get \"a\";"],
+        &["heath"],
+        &["health", "much"],
+    ] {
+        let output = run(&[], arguments, "");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
+    }
+    // What is the value of an option is no verb.
+    let output = run(&[cluster.socket(0)], &["--file", "health"], "");
+    assert!(stderr(&output).contains("cannot read health: "), "{}", stderr(&output));
+}
+
+#[test]
+fn nodes_are_found_from_any_and_exit_codes_tell_how_they_are() {
+    let mut cluster = Cluster::in_memory(3);
+    cluster.client().put("a", "b").unwrap();
+    let leader = cluster.leader();
+    let code = |arguments: &[&str]| run(&[cluster.socket(leader)], arguments, "").status.code();
+    // Just after the election a member may not have been heard yet.
+    support::eventually("all members are heard", || {
+        ([code(&["--nodes"]), code(&["--status"])] == [Some(0); 2]).then_some(())
+    });
+    // The first address is dead: the others are found by the second.
+    let output = run(&[nowhere(), cluster.socket(1)], &["--nodes"], "");
+    let rows = |state: &str| {
+        stdout(&output).lines().filter(|line| line.starts_with(&format!("{state} "))).count()
+    };
+    assert_eq!((rows("up"), rows("down")), (3, 1), "{}", stdout(&output));
+    assert_eq!(output.status.code(), Some(7));
+    let others: Vec<usize> = (0..3).filter(|node| *node != leader).collect();
+    let survivor = [cluster.socket(leader)];
+    cluster.stop(others[0]);
+    // A member that is down is known from the others.
+    assert_eq!(run(&survivor, &["--nodes"], "").status.code(), Some(7));
+    support::eventually("the member is missed", || {
+        (run(&survivor, &["--status"], "").status.code() == Some(7)).then_some(())
+    });
+    cluster.stop(others[1]);
+    assert_eq!(run(&survivor, &["--nodes"], "").status.code(), Some(6));
+    support::eventually("the quorum is missed", || {
+        (run(&survivor, &["--status"], "").status.code() == Some(6)).then_some(())
+    });
+    assert_eq!(run(&[nowhere()], &["--nodes", "--timeout", "1s"], "").status.code(), Some(1));
+}
+
+#[test]
+fn a_blank_line_sends_no_half_of_a_program() {
+    let cluster = Cluster::in_memory(1);
+    let nodes = [cluster.socket(0)];
+    let input = "if true {\n\nput \"a\" \"1\n\n2\";\n\n}\n\nget\n(\n\n\"a\"\n\n);\n\n";
+    let output = run(&nodes, &[], input);
+    let expected = "\
+> if true {
+.
+. put \"a\" \"1
+.
+. 2\";
+.
+. }
+.
+sending request...
+result: {}
+> get
+. (
+.
+. \"a\"
+.
+. );
+.
+sending request...
+result: {\"a\": \"1\\n\\n2\"}
+";
+    assert_eq!(stdout(&output), expected);
+    assert_eq!(output.status.code(), Some(0));
+    // What no further line can mend is sent, so that it does not swallow the programs behind it; and
+    // what is not closed at the end is an error.
+    let input = "put \"a\" (1;\n\nput \"b\" \"2\";\n\nif true {\n\nput \"b\" \"3\";\n";
+    let output = run(&nodes, &["--output", "json"], input);
+    let outcomes: Vec<_> = stdout(&output).lines().map(|line| &line[..25]).collect();
+    let [ran, wrong] = ["{\"outcome\": \"ran\", \"value", "{\"outcome\": \"compile_erro"];
+    assert_eq!(outcomes, [wrong, ran, wrong]);
+    assert_eq!(cluster.client().get("b").unwrap().as_deref(), Some("2"));
+}
+
+#[test]
+fn words_of_other_prompts_get_a_hint() {
+    let cluster = Cluster::in_memory(1);
+    let nodes = [cluster.socket(0)];
+    let output = run(&nodes, &[], "help\nEXIT;\nput \"a\" \"1\";\n\nSET a 1;\n\nput a \"1\";\n");
+    let text = stdout(&output);
+    for said in [
+        "> help\nerror: `help` is no statement and was not taken; .help shows the commands\n",
+        "> EXIT;\nerror: `EXIT` is no statement and was not taken; .exit ends the session\n",
+        "> put \"a\" \"1\";\n.\nsending request...\nresult: {}\n",
+        "a key gets a value by put \"key\" \"value\";\n",
+        "error: compile error at line 1, column 5: 'a' is never set; a text is written \"a\"\n",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    assert_eq!(output.status.code(), Some(2));
+    let output = run(&nodes, &["--execute", "put \"a\" \"1\""], "");
+    let said = "error: compile error at line 1, column 12: a ';' is missing here, ";
+    assert!(stderr(&output).starts_with(said), "{}", stderr(&output));
+}
+
+#[test]
+fn a_session_can_stop_at_the_first_error_and_be_quiet() {
+    let cluster = Cluster::in_memory(1);
+    let nodes = [cluster.socket(0)];
+    let input = "put \"a\" \"1\";\n\nabort \"no\";\n\nput \"a\" \"2\";\n\nget \"a\";\n";
+    let output = run(&nodes, &["--stop-on-error", "--quiet"], input);
+    assert_eq!(stdout(&output), "result: {}\n");
+    let said =
+        "error: aborted: no\nstopped: the rest of the input was not read, and does not run\n";
+    assert_eq!(stderr(&output), said);
+    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(cluster.client().get("a").unwrap().as_deref(), Some("1"));
+    let output = run(&nodes, &["--quiet"], input);
+    assert_eq!(stdout(&output), "result: {}\nresult: {}\nresult: {\"a\": \"2\"}\n");
+    assert_eq!((stderr(&output), output.status.code()), ("error: aborted: no\n", Some(4)));
+}
+
+#[test]
+fn what_cannot_be_seen_is_printed_escaped() {
+    let cluster = Cluster::in_memory(1);
+    let nodes = [cluster.socket(0)];
+    let hidden = "a\u{202e}b\u{200b}c\u{1b}[2J";
+    let bound = format!("v={hidden}");
+    let program = "put \"k\" $v; return get \"k\" + \"\";";
+    let output = run(&nodes, &["--execute", program, "--param", &bound], "");
+    assert_eq!(stdout(&output), "result: {}\nreturned: \"a\\u{202e}b\\u{200b}c\\u{1b}[2J\"\n");
+    let output = run(&nodes, &["--execute", "get \"k\";"], "");
+    assert_eq!(stdout(&output), "result: {\"k\": \"a\\u202eb\\u200bc\\u001b[2J\"}\n");
+    let output = run(&nodes, &["--execute", "abort $v;", "--param", &bound], "");
+    assert_eq!(stderr(&output), "error: aborted: a\\u{202e}b\\u{200b}c\\u{1b}[2J\n");
+}
+
+#[test]
+fn numbers_beyond_a_float_are_texts_in_json() {
+    let cluster = Cluster::in_memory(1);
+    let nodes = [cluster.socket(0)];
+    let program = ["--execute", "return 9007199254740993;", "--output"];
+    let output = run(&nodes, &[&program[..], &["json"]].concat(), "");
+    let said = "\"returned\": \"9007199254740993\", \"returned_type\": \"int\", \"slot\": ";
+    assert!(stdout(&output).contains(said), "{}", stdout(&output));
+    let output = run(&nodes, &[&program[..], &["json-v1"]].concat(), "");
+    let said = "\"returned\": 9007199254740993, \"slot\": ";
+    assert!(stdout(&output).contains(said), "{}", stdout(&output));
+}
+
+#[test]
+fn ctrl_c_during_a_request_says_that_it_may_have_run() {
+    // It takes connections, and says nothing.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let node = listener.local_addr().unwrap().to_string();
+    let interrupted = |arguments: &[&str], input: &str| {
+        let mut client = Command::new(env!("CARGO_BIN_EXE_client"))
+            .args(["--server-ip", &node, "--timeout", "60s"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        client.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        // The request waits for it.
+        let _connection = listener.accept().unwrap();
+        let pid = Pid::from_raw(i32::try_from(client.id()).unwrap());
+        kill(pid, Signal::SIGINT).unwrap();
+        client.wait_with_output().unwrap()
+    };
+    let output = interrupted(&["--execute", "put \"a\" \"1\";"], "");
+    let said = "may have run: interrupted before the answer came\n";
+    assert_eq!(stderr(&output), format!("error: {said}"));
+    assert_eq!(output.status.code(), Some(3));
+    let output = interrupted(&[], "put \"a\" \"1\";\n\nput \"a\" \"2\";\n\n");
+    assert!(stdout(&output).ends_with(&format!("sending request...\nerror: {said}")));
+    assert!(stderr(&output).starts_with("stopped: "), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(3));
+    // What cannot write has certainly done no harm.
+    let output = interrupted(&["--execute", "get \"a\";"], "");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+}
+
+#[test]
+fn ctrl_c_without_a_request_ends_the_program_by_the_signal() {
+    let mut client = Command::new(env!("CARGO_BIN_EXE_client"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut typed = client.stdin.take().unwrap();
+    typed.write_all(b".params\n").unwrap();
+    // Its answer shows that the session has begun.
+    let mut line = String::new();
+    BufReader::new(client.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "> .params\n");
+    kill(Pid::from_raw(i32::try_from(client.id()).unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(client.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
+}
+
+#[test]
+fn ctrl_c_that_was_ignored_stays_ignored() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let node = listener.local_addr().unwrap().to_string();
+    let mut client = Command::new("sh")
+        .args(["-c", "trap '' INT; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_client")])
+        .args(["--server-ip", &node, "--timeout", "1s", "--execute", "put \"a\" \"1\";"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _connection = listener.accept().unwrap();
+    kill(Pid::from_raw(i32::try_from(client.id()).unwrap()), Signal::SIGINT).unwrap();
+    let mut said = String::new();
+    client.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    // It went on until its own end, whatever that was.
+    assert!(client.wait().unwrap().code().is_some());
+    assert!(!said.contains("interrupted"), "{said}");
 }

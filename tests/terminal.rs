@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use nix::pty::openpty;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::{Cluster, eventually};
 use tempfile::TempDir;
 
@@ -96,4 +98,36 @@ fn a_program_that_is_not_sent_at_the_end_is_told_and_kept() {
     assert!(terminal.client.wait().unwrap().success());
     assert!(terminal.history().contains("put \"a\" \"1\";"));
     assert_eq!(cluster.client().get("a").unwrap(), None);
+}
+
+#[test]
+fn ctrl_c_during_a_request_leads_back_to_the_prompt() {
+    let mut cluster = Cluster::in_memory(3);
+    cluster.client().put("a", "0").unwrap();
+    let mut terminal = Terminal::open(&cluster);
+    for node in [1, 2] {
+        cluster.stop(node);
+    }
+    terminal.keys("put \"a\" \"1\";\r\r");
+    terminal.await_shown("sending request...");
+    // The terminal is not the one that controls the client, so the key would send no signal.
+    let pid = Pid::from_raw(i32::try_from(terminal.client.id()).unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    // The word before it has a colour.
+    terminal.await_shown(" may have run: interrupted before the answer came");
+    terminal.keys(".params\r");
+    terminal.await_shown("no parameter is bound");
+}
+
+#[test]
+fn an_empty_line_in_a_block_says_why_it_sends_nothing() {
+    let cluster = Cluster::in_memory(1);
+    let mut terminal = Terminal::open(&cluster);
+    terminal.keys("if true {\r\r");
+    terminal.await_shown("what begins at line 1, column 9 is not closed; Ctrl-C drops the program");
+    terminal.keys("put \"a\" \"1\"; }\r\r");
+    terminal.await_shown("result: {}");
+    assert_eq!(cluster.client().get("a").unwrap().as_deref(), Some("1"));
+    terminal.keys("exit\r");
+    terminal.await_shown("`exit` is no statement and was not taken; .exit ends the session");
 }

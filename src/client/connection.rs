@@ -231,7 +231,7 @@ impl Connection {
     /// When no answer came in `time`; whether the request was carried out is not known then, unless
     /// the cause is that it was too large.
     pub fn ask(&self, body: RequestBody, time: Duration) -> Result<ClientOutcome, Cause> {
-        let until = Instant::now() + time;
+        let until = Instant::now() + time.min(MOST_CLIENT_TIMEOUT);
         let answer = self.send(body, time)?.wait(until)?;
         answer.ok_or(Cause::NoAnswer { node: self.address(), others: Vec::new() })
     }

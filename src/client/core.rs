@@ -226,7 +226,8 @@ impl Core {
             Verdict::Done(_) | Verdict::Again => {}
             Verdict::Leave => self.route.leave(connection),
             Verdict::Follow(to) => {
-                let Some(cause) = self.route.redirect(connection, to.address) else { return None };
+                // Without a cause the leader is waited for, or used.
+                let cause = self.route.redirect(connection, to.address)?;
                 if cause.is_final() {
                     return Some(Err(call.fail(cause)));
                 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::Failure;
 use super::error::Cause;
+use crate::limits::MOST_CLIENT_TIMEOUT;
 use crate::security::{ClientTls, Token};
 use crate::transport::Stream;
 
@@ -35,7 +36,7 @@ impl Credentials {
         if self.token.is_some() && !is_safe && !self.token_in_clear {
             return Err(Failure::of(Cause::TokenInClear { node }));
         }
-        let until = Instant::now() + time;
+        let until = Instant::now() + time.min(MOST_CLIENT_TIMEOUT);
         let unreachable = |error: io::Error| Failure {
             is_refused: error.kind() == io::ErrorKind::ConnectionRefused,
             cause: Cause::Unreachable { node, why: error.to_string() },

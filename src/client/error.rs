@@ -121,6 +121,8 @@ pub enum Cause {
         /// What happened.
         why: String,
     },
+    /// The caller stopped to wait before the answer came.
+    Interrupted,
     /// The deadline passed before the answer came.
     NoAnswer {
         /// The node that was asked last.
@@ -230,6 +232,7 @@ impl Cause {
             Cause::Refused { .. } => "refused",
             Cause::TokenInClear { .. } => "token_in_clear",
             Cause::ConnectionLost { .. } => "connection_lost",
+            Cause::Interrupted => "interrupted",
             Cause::NoAnswer { .. } => "no_answer",
             Cause::Redirected { .. } => "redirected",
             Cause::NotHeard { .. } => "not_heard",
@@ -268,6 +271,7 @@ impl Cause {
             | Cause::SenselessAnswer { node } => Some(*node),
             Cause::NoAddress
             | Cause::NoTime
+            | Cause::Interrupted
             | Cause::TooLarge(_)
             | Cause::BadRequest(_)
             | Cause::PermissionDenied(_)
@@ -313,6 +317,7 @@ impl fmt::Display for Cause {
             Cause::ConnectionLost { node, why } => {
                 write!(f, "lost the connection to {node}: {why}")
             }
+            Cause::Interrupted => write!(f, "interrupted before the answer came"),
             Cause::NoAnswer { node, .. } => {
                 write!(f, "no answer from {node} in time")?;
                 write_behind(f, "; ", self)

@@ -47,8 +47,10 @@ mod route;
 mod search;
 mod session;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
@@ -227,23 +229,37 @@ impl Client {
     }
 
     /// How all nodes are that the client knows of, its own addresses and the members that any of
-    /// them names; in the order of addresses. They are asked at the same time.
+    /// them names; in the order of addresses. They are asked at the same time, and a member as soon
+    /// as a node has named it, so that one that does not answer hides no other.
     pub fn nodes(&self) -> Vec<(SocketAddr, Result<NodeStatus, Error>)> {
-        // Members may be known to nodes only.
-        let _ = self.status();
-        let mut addresses = self.0.route.known();
-        addresses.sort_unstable();
+        let mut answers = BTreeMap::new();
+        let mut asked = BTreeSet::new();
         thread::scope(|scope| {
-            let asked: Vec<_> = addresses
-                .into_iter()
-                .map(|address| (address, scope.spawn(move || self.status_of(address))))
-                .collect();
-            let answered = asked.into_iter().map(|(address, asked)| match asked.join() {
-                Ok(status) => (address, status),
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-            answered.collect()
-        })
+            let (told, answered) = mpsc::channel();
+            loop {
+                for address in self.0.route.known() {
+                    if asked.insert(address) {
+                        let told = told.clone();
+                        scope.spawn(move || {
+                            // A panic is an answer, too: without one the receiver would wait for ever.
+                            let ask = AssertUnwindSafe(|| self.status_of(address));
+                            let _ = told.send((address, catch_unwind(ask)));
+                        });
+                    }
+                }
+                if answers.len() == asked.len() {
+                    return;
+                }
+                // This thread has a sender, too.
+                let Ok((address, status)) = answered.recv() else { return };
+                let status = status.unwrap_or_else(|panic| resume_unwind(panic));
+                if let Ok(status) = &status {
+                    self.0.route.know(status.members.iter().map(|member| member.address));
+                }
+                answers.insert(address, status);
+            }
+        });
+        answers.into_iter().collect()
     }
 
     fn begin(&self, what: What) -> Pending {

@@ -210,3 +210,18 @@ fn an_answer_that_is_coming_is_no_silence() {
     node.write(tail);
     assert_eq!(ticket.wait(begun + LONG), Ok(Some(said(5))));
 }
+
+#[test]
+fn a_wait_for_ages_is_no_overflow() {
+    let (connection, mut node) = connected();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            node.frame();
+            node.answer(1, said(5));
+        });
+        assert_eq!(connection.ask(RequestBody::Status, Duration::MAX), Ok(said(5)));
+    });
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    Credentials::default().connect(address, Duration::MAX).expect("it is there");
+}

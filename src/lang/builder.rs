@@ -3,6 +3,7 @@
 //! Nothing here builds a node that nests deeper than the limit, so no later step, dropping the tree
 //! included, needs more than a bounded stack.
 
+use super::advice;
 use super::ast::{
     Block, Branch, Chain, Compare, Comparison, Expr, ExprKind, For, Get, Key, Link, Operator, Plus,
     Put, Scan, Statement, StatementKind,
@@ -13,12 +14,14 @@ use super::lexer::number_too_large;
 use super::limits::NESTING;
 use super::token::Function;
 use super::value::{Text, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Names seen so far, and what can only be judged once more of the text is read.
 #[derive(Default)]
 pub(crate) struct Builder<'t> {
     variables: Numbering<'t>,
+    /// Which of the variables are set anywhere in the program, by their numbers.
+    set: BTreeSet<u32>,
     parameters: Numbering<'t>,
     /// Where a literal 2^63 stands that no minus has claimed yet.
     too_large: Option<u32>,
@@ -69,7 +72,36 @@ impl<'t> Builder<'t> {
 
     /// What makes a text that fits the grammar no program.
     pub(super) fn fault(&self) -> Option<Fault> {
-        self.too_large.map(|at| number_too_large(at as usize))
+        let too_large = self.too_large.map(|at| number_too_large(at as usize));
+        too_large.or_else(|| self.never_set())
+    }
+
+    /// The first variable that no statement sets: a text without its quotes, or a slip.
+    fn never_set(&self) -> Option<Fault> {
+        let is_set = |number: usize| self.set.contains(&offset(number));
+        let names = || self.variables.names.iter().enumerate();
+        let (_, &(name, at)) = names()
+            .filter(|(number, (name, _))| !is_set(*number) && !matches!(*name, "true" | "false"))
+            .min_by_key(|(_, (_, at))| *at)?;
+        let mut message = format!("'{name}' is never set; a text is written \"{name}\"");
+        let near = names().find(|(number, (known, _))| {
+            is_set(*number) && (known.eq_ignore_ascii_case(name) || advice::is_near(name, known))
+        });
+        match (near, advice::on_word(name)) {
+            (Some((_, (known, _))), _) => {
+                message.push_str(&format!("; did you mean '{known}'?"));
+            }
+            (None, Some(advice)) => message.push_str(&format!("; {advice}")),
+            (None, None) => {}
+        }
+        Some(Fault::new(at as usize, message))
+    }
+
+    /// Numbers a variable that is given a value.
+    fn set(&mut self, name: &'t str, at: usize) -> u32 {
+        let number = self.variables.number(name, offset(at));
+        self.set.insert(number);
+        number
     }
 
     // Expressions
@@ -269,7 +301,7 @@ impl<'t> Builder<'t> {
     }
 
     pub(crate) fn assign(&mut self, at: usize, name: &'t str, value: Expr) -> Statement {
-        let variable = self.variables.number(name, offset(at));
+        let variable = self.set(name, at);
         let depth = value.depth;
         Statement { at: offset(at), depth, kind: StatementKind::Assign { variable, value } }
     }
@@ -315,8 +347,8 @@ impl<'t> Builder<'t> {
         scan: Box<Scan>,
         body: Block,
     ) -> Statement {
-        let key = self.variables.number(key, offset(at));
-        let value = self.variables.number(value, offset(at));
+        let key = self.set(key, at);
+        let value = self.set(value, at);
         let depth = scan.parts().map(|part| part.depth).fold(body.depth, u8::max);
         let kind = StatementKind::For(Box::new(For { key, value, scan, body }));
         Statement { at: offset(at), depth, kind }

@@ -91,6 +91,10 @@ pub enum Limit {
     WrittenKeys,
 }
 
+/// How to read more than one program may.
+const READ_IN_PIECES: &str = "read in pieces: scan with a 'limit', and begin the next scan after \
+                              the last key, from last + \"\\u{0}\"";
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -98,9 +102,13 @@ impl fmt::Display for Limit {
             Limit::KeyBytes => write!(f, "a key may have at most {} bytes", limits::KEY_BYTES),
             Limit::TextBytes => write!(f, "a text may have at most {} bytes", limits::TEXT_BYTES),
             Limit::ReadBytes => {
-                write!(f, "a program may read at most {} bytes", limits::READ_BYTES)
+                let most = limits::READ_BYTES;
+                write!(f, "a program may read at most {most} bytes; {READ_IN_PIECES}")
             }
-            Limit::ReadKeys => write!(f, "a program may read at most {} keys", limits::READ_KEYS),
+            Limit::ReadKeys => {
+                let most = limits::READ_KEYS;
+                write!(f, "a program may read at most {most} keys; {READ_IN_PIECES}")
+            }
             Limit::WrittenBytes => {
                 write!(f, "a program may write at most {} bytes", limits::WRITTEN_BYTES)
             }
@@ -116,11 +124,17 @@ impl fmt::Display for Limit {
 pub(super) struct Fault {
     pub(super) at: usize,
     pub(super) message: String,
+    /// Whether the text ends within what begins there, so that more text could mend it.
+    pub(super) unclosed: bool,
 }
 
 impl Fault {
     pub(super) fn new(at: usize, message: impl Into<String>) -> Fault {
-        Fault { at, message: message.into() }
+        Fault { at, message: message.into(), unclosed: false }
+    }
+
+    pub(super) fn unclosed(at: usize, message: impl Into<String>) -> Fault {
+        Fault { at, message: message.into(), unclosed: true }
     }
 
     pub(super) fn in_text(self, text: &str) -> CompileError {

@@ -133,7 +133,7 @@ impl<'t> Lexer<'t> {
         loop {
             let rest = self.rest();
             let Some(length) = rest.find(['"', '\\']) else {
-                return Err(Fault::new(start, "this text has no closing '\"'"));
+                return Err(Fault::unclosed(start, "this text has no closing '\"'"));
             };
             self.at += length + 1;
             if rest.as_bytes()[length] == b'"' {

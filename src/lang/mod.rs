@@ -12,6 +12,7 @@
 //! Whatever a client sends, compiling and running it is bounded in time, memory and stack; the
 //! bounds are in [`limits`]. This module uses nothing of the rest of the crate.
 
+mod advice;
 mod ast;
 mod builder;
 mod edge;
@@ -30,6 +31,7 @@ mod value;
 
 pub use error::{CompileError, Failure, FailureKind, Limit};
 pub use params::{Bindable, Params, ValueRef};
+pub use parse::unclosed;
 pub use place::Place;
 pub use program::{Cost, Execution, Program, Snapshot, compile};
-pub use value::{Text, Value};
+pub use value::{Text, Value, is_invisible};

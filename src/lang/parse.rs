@@ -1,10 +1,12 @@
 //! From text to tree, with the parser's errors put into words.
 
+use super::advice;
 use super::ast::Block;
 use super::builder::Builder;
 use super::error::{CompileError, Fault};
 use super::lexer::Lexer;
 use super::limits::PROGRAM_BYTES;
+use super::place::Place;
 use super::token::Token;
 use lalrpop_util::{ParseError, lalrpop_mod};
 use std::cell::OnceCell;
@@ -31,29 +33,69 @@ pub(super) fn parse(text: &str) -> Result<(Block, Builder<'_>), CompileError> {
         return Err(Fault::new(0, message).in_text(text));
     }
     let mut builder = Builder::default();
-    let body = PARSER
-        .with(|parser| {
-            let parser = parser.get_or_init(grammar::ProgramParser::new);
-            parser.parse(&mut builder, Lexer::new(text))
-        })
-        .map_err(|error| in_words(text, error).in_text(text))?;
+    let body = tree(text, &mut builder).map_err(|error| in_words(text, error).in_text(text))?;
     match builder.fault() {
         Some(fault) => Err(fault.in_text(text)),
         None => Ok((body, builder)),
     }
 }
 
-fn in_words(text: &str, error: ParseError<usize, Token<'_>, Fault>) -> Fault {
+fn tree<'t>(text: &'t str, builder: &mut Builder<'t>) -> Result<Block, Wrong<'t>> {
+    PARSER.with(|parser| {
+        let parser = parser.get_or_init(grammar::ProgramParser::new);
+        parser.parse(builder, Lexer::new(text))
+    })
+}
+
+/// What is wrong, in the parser's words.
+type Wrong<'t> = ParseError<usize, Token<'t>, Fault>;
+
+/// Where the text, the parenthesis or the block begins in which `text` ends, if more text can still
+/// make it a program: the innermost one. A text that is wrong before its end is never unclosed, as
+/// nothing that follows can mend it.
+pub fn unclosed(text: &str) -> Option<Place> {
+    if text.len() > PROGRAM_BYTES {
+        return None;
+    }
+    let at = match tree(text, &mut Builder::default()) {
+        Err(ParseError::User { error }) if error.unclosed => error.at,
+        Err(ParseError::UnrecognizedEof { .. }) => {
+            let mut open = Vec::new();
+            for (at, token, _) in Lexer::new(text).map_while(Result::ok) {
+                match token {
+                    Token::Open | Token::OpenBlock => open.push(at),
+                    Token::Close | Token::CloseBlock => drop(open.pop()),
+                    _ => {}
+                }
+            }
+            open.pop()?
+        }
+        _ => return None,
+    };
+    Some(Place::of(text, at))
+}
+
+fn in_words(text: &str, error: Wrong<'_>) -> Fault {
     match error {
         ParseError::User { error } => error,
         ParseError::InvalidToken { location } => Fault::new(location, "this is no program"),
         ParseError::UnrecognizedEof { expected, .. } => {
-            let expected = expectation(&expected);
-            let end = text.trim_end().len();
-            Fault::new(end, format!("expected {expected}, found the end of the program"))
+            let (end, word) = last_token(text);
+            let found = "the end of the program";
+            if let Some(Token::Name(word @ ("abort" | "delete" | "exists" | "return"))) = word {
+                let message = format!("expected an expression after '{word}', found {found}");
+                return Fault::new(end, message);
+            }
+            Fault::new(
+                end,
+                match advice_on(word) {
+                    None if ends_a_statement(&expected) => semicolon_is_missing(found),
+                    advice => with_advice(&expected, found, advice),
+                },
+            )
         }
         ParseError::UnrecognizedToken { token: (at, token, _), expected } => {
-            Fault::new(at, unexpected(&text[..at], &token, &expected))
+            unexpected(text, at, &token, &expected)
         }
         ParseError::ExtraToken { token: (at, token, _) } => {
             Fault::new(at, format!("expected the end of the program, found {}", token.in_words()))
@@ -61,30 +103,68 @@ fn in_words(text: &str, error: ParseError<usize, Token<'_>, Fault>) -> Fault {
     }
 }
 
-/// The message for a token that may not stand after `before`, with advice on common mistakes.
-fn unexpected(before: &str, token: &Token<'_>, expected: &[String]) -> String {
-    let expects = |sign: &str| expected.iter().any(|terminal| terminal.trim_matches('"') == sign);
-    let mut message = format!("expected {}, found {}", expectation(expected), token.in_words());
+/// The fault of a token that may not stand at `at`, with advice on common mistakes.
+fn unexpected(text: &str, at: usize, token: &Token<'_>, expected: &[String]) -> Fault {
+    let (end, word) = last_token(&text[..at]);
+    let found = token.in_words();
     let advice = match token {
-        Token::Assign if expects("&&") => Some("'==' compares".to_owned()),
+        Token::Assign if expects(expected, "&&") => Some("'==' compares".to_owned()),
         Token::Equal
         | Token::Unequal
         | Token::Less
         | Token::LessOrEqual
         | Token::Greater
         | Token::GreaterOrEqual
-            if expects("&&") =>
+            if expects(expected, "&&") =>
         {
             Some("comparisons do not chain, write 'a < b && b < c'".to_owned())
         }
-        Token::Open => unknown_function(before),
-        _ => None,
+        Token::Open => unknown_function(&text[..at]),
+        _ => advice_on(word),
     };
+    let begins_anew = token.begins_a_statement() || text[end..at].contains('\n');
+    if advice.is_none() && ends_a_statement(expected) && begins_anew {
+        return Fault::new(end, semicolon_is_missing(&found));
+    }
+    Fault::new(at, with_advice(expected, &found, advice))
+}
+
+fn with_advice(expected: &[String], found: &str, advice: Option<String>) -> String {
+    let mut message = format!("expected {}, found {found}", expectation(expected));
     if let Some(advice) = advice {
         message.push_str("; ");
         message.push_str(&advice);
     }
     message
+}
+
+/// Whether the parser would accept this sign.
+fn expects(expected: &[String], sign: &str) -> bool {
+    expected.iter().any(|terminal| terminal.trim_matches('"') == sign)
+}
+
+/// Whether a ';' would end the statement before it; where a statement may begin, it is an empty one.
+fn ends_a_statement(expected: &[String]) -> bool {
+    expects(expected, ";") && !expects(expected, "put")
+}
+
+fn semicolon_is_missing(found: &str) -> String {
+    format!("a ';' is missing here, before {found}")
+}
+
+/// Where the last token of `text` ends, and the token, if there is one.
+fn last_token(text: &str) -> (usize, Option<Token<'_>>) {
+    let last = Lexer::new(text).map_while(Result::ok).last();
+    last.map_or((text.trim_end().len(), None), |(_, token, end)| (end, Some(token)))
+}
+
+/// Advice where the token before the place of an error is a name that looks like a word of the
+/// language.
+fn advice_on(before: Option<Token<'_>>) -> Option<String> {
+    match before {
+        Some(Token::Name(word)) => advice::on_word(word),
+        _ => None,
+    }
 }
 
 /// Advice for `name(`, where the parser saw a variable and then a parenthesis.
@@ -130,5 +210,43 @@ fn expectation(expected: &[String]) -> String {
         None => "nothing more".to_owned(),
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} or {last}", others.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_more_text_can_close_is_unclosed() {
+        let at = |text: &str| unclosed(text).map(|place| (place.line, place.column));
+        for (text, place) in [
+            ("if true {", (1, 9)),
+            ("if true {\nput \"a\" (1", (2, 9)),
+            ("if true {\nput \"a\" (1);", (1, 9)),
+            ("put \"a\" \"one\n", (1, 9)),
+            ("if get (\"a\"", (1, 8)),
+            ("return len(", (1, 11)),
+            ("// {\nif true { // }", (2, 9)),
+        ] {
+            assert_eq!(at(text), Some(place), "{text}");
+        }
+        for text in [
+            "",
+            "put \"a\" \"1\";",
+            // Not a program yet, but nothing in it is open.
+            "put \"a\"",
+            "put \"a\" \"1\"",
+            "if true",
+            // Wrong before its end.
+            "put \"a\" (1;",
+            "if true { put ; ",
+            "} {",
+            "x = 'a' + (",
+            "x = \"\\q",
+        ] {
+            assert_eq!(at(text), None, "{text}");
+        }
+        assert_eq!(unclosed(&format!("{}(", " ".repeat(PROGRAM_BYTES))), None);
     }
 }

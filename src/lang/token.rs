@@ -133,6 +133,20 @@ impl Token<'_> {
         })
     }
 
+    /// Whether it begins a statement or ends a block, so that the statement before it has ended.
+    pub(super) fn begins_a_statement(&self) -> bool {
+        matches!(
+            self,
+            Token::Put
+                | Token::Delete
+                | Token::If
+                | Token::For
+                | Token::Abort
+                | Token::Return
+                | Token::CloseBlock
+        )
+    }
+
     /// What to call the token in a message.
     pub(super) fn in_words(&self) -> String {
         match self {

@@ -141,6 +141,33 @@ impl fmt::Debug for Text {
     }
 }
 
+/// Whether a character cannot be seen, or changes how others are shown: controls, line separators,
+/// marks that turn the direction of writing, and what Unicode says to ignore where it is not known.
+/// Printed as it is, it would hide a difference between two texts, or show one as another.
+pub fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
 /// Writes `text` as a literal: in quotes, with the language's escapes.
 pub(super) fn write_quoted(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
     f.write_char('"')?;
@@ -150,7 +177,7 @@ pub(super) fn write_quoted(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
             '\\' => f.write_str("\\\\")?,
             '\n' => f.write_str("\\n")?,
             '\t' => f.write_str("\\t")?,
-            other if other.is_control() => write!(f, "\\u{{{:x}}}", u32::from(other))?,
+            other if is_invisible(other) => write!(f, "\\u{{{:x}}}", u32::from(other))?,
             other => f.write_char(other)?,
         }
     }

@@ -8,6 +8,7 @@ use super::leader::Leader;
 use super::machine::Machine;
 use super::message::Message;
 use super::node::{Node, Role};
+use super::story::Loss;
 
 impl<M: Machine> Node<M> {
     /// Takes a message of another member. Messages of anybody else are ignored.
@@ -70,7 +71,7 @@ impl<M: Machine> Node<M> {
             self.out.late.push((from, reply));
         }
         if self.role.ballot().is_some_and(|own| own < self.acceptor.durable().promised) {
-            self.step_down();
+            self.step_down(Loss::HigherBallot);
         }
     }
 
@@ -143,7 +144,7 @@ impl<M: Machine> Node<M> {
             _ => false,
         };
         if lost {
-            self.step_down();
+            self.step_down(Loss::HigherBallot);
         }
     }
 }

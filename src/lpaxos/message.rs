@@ -82,6 +82,8 @@ pub struct Heartbeat {
     /// How long the sender's writes took lately, or take: the others are as patient with it. In
     /// milliseconds; 0 from a node that does not tell.
     pub sync_ms: u64,
+    /// The sender leads only where no other node can.
+    pub is_reluctant: bool,
 }
 
 /// P1.

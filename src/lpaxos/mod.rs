@@ -19,6 +19,7 @@
 //! | `reads.rs` | reads that need no slot | P8 |
 //! | `repair.rs` | bringing lagging nodes up | P10 |
 //! | `omega.rs` | the failure detector that names a leader | |
+//! | `story.rs` | why a node stands or gives up, for its log | |
 //! | `durable.rs`, `replica.rs`, `entries.rs`, `patch.rs` | the state, and how facts merge | P5, P11 |
 //! | `machine.rs`, `batch.rs` | what is asked of a store, and the state it runs commands on | |
 //!
@@ -51,6 +52,7 @@ mod recovery;
 mod repair;
 mod replica;
 mod requests;
+mod story;
 mod window;
 
 pub use ballot::{Ballot, NodeId, Slot};
@@ -66,3 +68,4 @@ pub use outbox::Output;
 pub use patch::{Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
 pub use replica::{PageLimits, Replica, may_drop};
 pub use requests::{Answer, Ready, Request, Ticket};
+pub use story::{Cause, Loss};

@@ -19,6 +19,7 @@ use super::outbox::Output;
 use super::patch::Page;
 use super::recovery::Recovery;
 use super::requests::{Answer, Queue, Request, Ticket, Waiting};
+use super::story::{Cause, ForLog, Loss, Story};
 
 /// What a node does beside accepting.
 #[derive(Debug)]
@@ -67,6 +68,7 @@ pub struct Node<M: Machine> {
     heartbeat: Option<Heartbeat>,
     pub(super) now_ms: u64,
     pub(super) closing: bool,
+    story: ForLog<Story>,
     /// Of the records that were handed out.
     writing: Writing,
     /// When records were last handed out.
@@ -128,6 +130,7 @@ impl<M: Machine> Node<M> {
             heartbeat: None,
             now_ms,
             closing: false,
+            story: ForLog::default(),
             writing: Writing::Nothing,
             handed_out_ms: now_ms,
             handed_out,
@@ -226,6 +229,16 @@ impl<M: Machine> Node<M> {
         }
     }
 
+    /// The ballot that the node stood with last, and why it stood.
+    pub fn stood(&self) -> Option<(Ballot, Cause)> {
+        self.story.0.stood
+    }
+
+    /// The ballot that the node gave up last, and why.
+    pub fn lost(&self) -> Option<(Ballot, Loss)> {
+        self.story.0.lost
+    }
+
     /// Whether `node` and this one hear each other, and the `complete` it last told.
     pub fn peer(&self, node: NodeId) -> (bool, Option<Slot>) {
         if node == self.me {
@@ -296,6 +309,18 @@ impl<M: Machine> Node<M> {
         self.announces = true;
     }
 
+    /// Sets whether the node leads only where no other can (Ω), as clients cannot connect to it. A
+    /// leader that becomes reluctant hands over at once.
+    pub fn set_reluctant(&mut self, now_ms: u64, is_reluctant: bool) {
+        self.at(now_ms);
+        if self.omega.set_reluctant(is_reluctant) {
+            self.settle();
+            self.decide();
+            // The others need not wait for the next period.
+            self.send_heartbeats();
+        }
+    }
+
     /// Lets time pass: heartbeats, elections, repeated messages, deadlines. To be called at least
     /// every [`Config::heartbeat_ms`].
     pub fn tick(&mut self, now_ms: u64) {
@@ -315,7 +340,7 @@ impl<M: Machine> Node<M> {
                 let patience_ms = self.sync_ms.max(slowest_ms).saturating_mul(3);
                 let patience_ms = patience_ms.saturating_add(self.config.unreachable_ms * 2);
                 if self.writing == Writing::Nothing && idle_ms > patience_ms {
-                    self.step_down();
+                    self.step_down(Loss::NoProgress);
                 }
             }
             Role::Leader(leader) => {
@@ -382,7 +407,9 @@ impl<M: Machine> Node<M> {
             }
             Decision::Follow(leader) => {
                 if ballot.is_some() {
-                    self.step_down();
+                    let yields = self.omega.yields();
+                    let without = if yields { Loss::Reluctant } else { Loss::NoQuorum };
+                    self.step_down(leader.map_or(without, Loss::Other));
                 }
                 self.follow(leader);
             }
@@ -391,10 +418,13 @@ impl<M: Machine> Node<M> {
 
     /// P1: picks a ballot above everything seen and promises it; `Prepare` goes out after the write.
     fn stand(&mut self) {
+        let mut cause = self.omega.cause();
         if self.role.ballot().is_some() {
-            self.step_down();
+            cause = Cause::Refused;
+            self.step_down(Loss::HigherBallot);
         }
         let ballot = self.omega.next_ballot();
+        self.story.0.stood = Some((ballot, cause));
         self.acceptor.promise(ballot);
         let complete = self.acceptor.durable().replica.complete();
         let recovery = Recovery::new(ballot, complete, self.now_ms);
@@ -407,8 +437,9 @@ impl<M: Machine> Node<M> {
     }
 
     /// Gives up standing or leading.
-    pub(super) fn step_down(&mut self) {
+    pub(super) fn step_down(&mut self, why: Loss) {
         self.settle();
+        self.note_loss(why);
         let role = std::mem::replace(&mut self.role, Role::Follower);
         self.acceptor.keep_tombstones = false;
         self.leader = None;
@@ -417,6 +448,12 @@ impl<M: Machine> Node<M> {
                 let lost = Answer::LostLeadership { leader: None, may_have_run: true };
                 self.out.answers.push((ticket, lost));
             }
+        }
+    }
+
+    fn note_loss(&mut self, why: Loss) {
+        if let Some(ballot) = self.role.ballot() {
+            self.story.0.lost = Some((ballot, why));
         }
     }
 
@@ -458,6 +495,7 @@ impl<M: Machine> Node<M> {
         self.at(now_ms);
         self.settle();
         self.closing = true;
+        self.note_loss(Loss::Closing);
         if let Role::Leader(leader) = std::mem::replace(&mut self.role, Role::Follower) {
             for ticket in leader.give_up(&mut self.queue) {
                 self.out.answers.push((ticket, Answer::Closing { may_have_run: true }));

@@ -14,6 +14,9 @@
 //! - Nodes that are further ahead (a greater `complete`) are less patient, so they stand first; at
 //!   once where the leader said that it leads no more, or its connection ended. If two stand at the
 //!   same time, the higher ballot wins.
+//! - A reluctant node (one that clients cannot connect to) neither leads nor stands while it is
+//!   connected with a node that has a quorum and is not reluctant. Where there is no such node it
+//!   does as the others: a leader that few can use is better than none.
 //!
 //! `Rotating` names the members in turn by the node's time, and passes over those that cannot lead as
 //! far as this node knows. Nodes that disagree about the time, or about which members can lead, depose
@@ -30,6 +33,7 @@ use super::ballot::{Ballot, NodeId, Slot};
 use super::config::{Config, Election};
 use super::members::Members;
 use super::message::Heartbeat;
+use super::story::{Cause, ForLog};
 
 /// A node that is at most this many slots ahead does not come first for that where its disk is much
 /// slower: to copy so few slots takes less time than the writes of an election.
@@ -85,6 +89,10 @@ pub(super) struct Omega {
     jitter_ms: u64,
     /// The leader is known to be gone, not just late: the first to stand need not wait.
     gone: bool,
+    /// Why the leader is gone.
+    cause: ForLog<Cause>,
+    /// The own node leads only where no other can.
+    is_reluctant: bool,
     random: u64,
 }
 
@@ -101,8 +109,15 @@ impl Omega {
             leaderless_since_ms: None,
             jitter_ms: 0,
             gone: false,
+            cause: ForLog(Cause::NoLeader),
+            is_reluctant: false,
             random: seed | 1,
         }
+    }
+
+    /// Sets whether the own node leads only where no other can; returns whether that is new.
+    pub(super) fn set_reluctant(&mut self, is_reluctant: bool) -> bool {
+        std::mem::replace(&mut self.is_reluctant, is_reluctant) != is_reluctant
     }
 
     /// Notes that so much time passed since the node was last called. It listened for one period of it
@@ -120,19 +135,31 @@ impl Omega {
 
     pub(super) fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat) {
         self.see_round(heartbeat.round);
-        self.gone |= self.is_leader(from) && !heartbeat.leads(from);
+        if self.is_leader(from) && !heartbeat.leads(from) {
+            (self.gone, self.cause) = (true, ForLog(Cause::Farewell(from)));
+        }
         self.peers.insert(from, Peer { heard_ms: self.listened_ms, told: Some(heartbeat) });
     }
 
     /// Notes that a node is gone, as far as one can see: it counts as not heard until it is heard.
     pub(super) fn unheard(&mut self, node: NodeId) {
-        self.gone |= self.is_leader(node);
+        if self.is_leader(node) {
+            (self.gone, self.cause) = (true, ForLog(Cause::ConnectionEnded(node)));
+        }
         self.peers.remove(&node);
     }
 
     /// Whether the node leads or stands, as it last told.
     fn is_leader(&self, node: NodeId) -> bool {
         self.peers.get(&node).and_then(|peer| peer.told.as_ref()).is_some_and(|h| h.leads(node))
+    }
+
+    /// Why the node stands, if it does so now.
+    pub(super) fn cause(&self) -> Cause {
+        match self.config.election {
+            Election::Heartbeats => self.cause.0,
+            Election::Rotating { .. } => Cause::Turn,
+        }
     }
 
     /// Notes a round, so that the next own ballot is above it.
@@ -155,6 +182,7 @@ impl Omega {
             round: self.round,
             complete: own.complete,
             sync_ms: own.sync_ms,
+            is_reluctant: self.is_reluctant,
         }
     }
 
@@ -212,6 +240,12 @@ impl Omega {
         self.all_connected().count() + 1 >= self.members.majority()
     }
 
+    /// Whether the own node leaves the lead to others: it is reluctant, and one of them can lead.
+    pub(super) fn yields(&self) -> bool {
+        let can_lead = |told: &Heartbeat| told.has_quorum && !told.is_reluctant;
+        self.is_reluctant && self.all_connected().any(|(_, told)| can_lead(told))
+    }
+
     /// The highest ballot of a leader that is heard both ways and has a quorum.
     fn live_leader(&self) -> Option<Ballot> {
         self.all_connected()
@@ -253,14 +287,20 @@ impl Omega {
             self.live_leader().filter(|ballot| own.ballot.is_none_or(|o| *ballot > o))
         {
             (self.leaderless_since_ms, self.gone) = (None, false);
+            self.cause = ForLog(Cause::NoLeader);
             return Decision::Follow(Some(leader.node));
         }
-        if own.ballot.is_some() {
+        let yields = self.yields();
+        if own.ballot.is_some() && !yields {
             return Decision::Lead;
         }
         if let Some(leader) = self.leader_of_majority() {
             self.leaderless_since_ms = None;
             return Decision::Follow(Some(leader.node));
+        }
+        if yields {
+            self.leaderless_since_ms = None;
+            return Decision::Follow(None);
         }
         self.wait_or_stand(own)
     }
@@ -277,15 +317,32 @@ impl Omega {
         let count = u64::try_from(self.members.count()).unwrap_or(u64::MAX);
         let from_turn = (0..count).filter_map(|passed| self.members.at(turn.wrapping_add(passed)));
         let has_quorum = self.has_quorum();
+        let mut reluctant = None;
         for member in from_turn {
-            if member == self.me {
-                return Decision::Lead;
-            }
-            if !has_quorum || !self.is_passed_over(member) {
-                return Decision::Follow(Some(member));
+            let is_able = !has_quorum || member == self.me || !self.is_passed_over(member);
+            match self.is_reluctant(member) {
+                _ if !is_able => {}
+                true => reluctant = reluctant.or(Some(member)),
+                false => return self.by_turn(Some(member)),
             }
         }
-        Decision::Follow(None)
+        // Where all that can lead are reluctant, one of them is better than none.
+        self.by_turn(reluctant)
+    }
+
+    fn by_turn(&self, member: Option<NodeId>) -> Decision {
+        match member {
+            Some(member) if member == self.me => Decision::Lead,
+            member => Decision::Follow(member),
+        }
+    }
+
+    /// Whether a member leads only where no other can, as it told.
+    fn is_reluctant(&self, member: NodeId) -> bool {
+        match member == self.me {
+            true => self.is_reluctant,
+            false => self.connected(member).is_some_and(|told| told.is_reluctant),
+        }
     }
 
     /// Whether another member could not lead for so long that it is no moment of its start.
@@ -310,8 +367,10 @@ impl Omega {
             self.jitter_ms = self.draw(self.config.heartbeat_ms);
         }
         let since_ms = *self.leaderless_since_ms.get_or_insert(self.listened_ms);
-        let ahead =
-            self.all_connected().filter(|(n, t)| t.has_quorum && self.comes_first(*n, t, own));
+        // A reluctant one does not stand before this one, unless this one is reluctant too.
+        let stands =
+            |told: &Heartbeat| told.has_quorum && (self.is_reluctant || !told.is_reluctant);
+        let ahead = self.all_connected().filter(|(n, t)| stands(t) && self.comes_first(*n, t, own));
         let rank = u64::try_from(ahead.count()).unwrap_or(u64::MAX);
         // Two periods a rank: the first to stand is heard before the next stands.
         let rank_ms = rank.saturating_mul(2 * self.config.heartbeat_ms);

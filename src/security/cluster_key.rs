@@ -6,6 +6,9 @@
 //! bytes of what it says. So a recorded proof is of no use in another greeting, one that was given in
 //! one direction none in the other, and a node cannot be made to give a proof that another node
 //! would take for somebody else's. The key itself is never sent.
+//!
+//! While a key is being changed a node knows two: it proves that it knows the first, and takes proofs
+//! of either.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,7 +17,7 @@ use std::path::Path;
 use ring::hmac;
 
 use super::error::SecurityError;
-use super::file::read_secret;
+use super::file::{secrets, warn_if_shared};
 
 /// Bytes of a [`Nonce`].
 pub const NONCE_BYTES: usize = 32;
@@ -28,9 +31,14 @@ const DOMAIN: &[u8] = b"lattistore cluster key, greeting of nodes, version 1";
 /// Bytes of a new key before they are written in hexadecimal digits.
 const NEW_KEY_BYTES: usize = 32;
 
-/// The secret that the nodes of a cluster share.
+/// The secret that the nodes of a cluster share; two while it is being changed.
 #[derive(Clone)]
-pub struct ClusterKey(hmac::Key);
+pub struct ClusterKey {
+    /// What is shown, and believed.
+    shown: hmac::Key,
+    /// What is believed as well.
+    other: Option<hmac::Key>,
+}
 
 /// A random number that is used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,22 +100,36 @@ pub fn generate_key() -> Option<String> {
 }
 
 impl ClusterKey {
-    /// The key in a file: one line of at least 32 characters.
+    /// Returns the key in the bytes of a file: one line of at least 32 characters, or two while the
+    /// key is being changed. Warns where others can read the file.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds no such key.
-    pub fn read(path: &Path) -> Result<ClusterKey, SecurityError> {
-        Ok(ClusterKey::new(&read_secret(path)?))
+    /// When they are no such key.
+    pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<ClusterKey, SecurityError> {
+        warn_if_shared(path);
+        let rule = "is one line, or two while it is being changed";
+        let found = secrets(path, bytes, 2, rule)?;
+        // There is one at least.
+        let key = ClusterKey::new(found[0]);
+        Ok(match found.get(1) {
+            Some(other) => key.and(other),
+            None => key,
+        })
     }
 
     /// The key of these bytes, which nobody can guess.
     pub fn new(secret: &[u8]) -> ClusterKey {
-        ClusterKey(hmac::Key::new(hmac::HMAC_SHA256, secret))
+        ClusterKey { shown: hmac::Key::new(hmac::HMAC_SHA256, secret), other: None }
+    }
+
+    /// The same, where another secret is believed as well.
+    pub fn and(self, other: &[u8]) -> ClusterKey {
+        ClusterKey { other: Some(hmac::Key::new(hmac::HMAC_SHA256, other)), ..self }
     }
 
     /// The proof of a claim about `words` in a meeting.
     pub fn prove(&self, claim: Claim, meeting: &Meeting, words: &[u8]) -> Proof {
-        let tag = hmac::sign(&self.0, &covered(claim, meeting, words));
+        let tag = hmac::sign(&self.shown, &covered(claim, meeting, words));
         let mut proof = [0; PROOF_BYTES];
         proof.copy_from_slice(tag.as_ref());
         Proof(proof)
@@ -115,7 +137,10 @@ impl ClusterKey {
 
     /// Whether who gave this proof knows the key. Takes the same time whatever is wrong.
     pub fn verify(&self, claim: Claim, meeting: &Meeting, words: &[u8], proof: &Proof) -> bool {
-        hmac::verify(&self.0, &covered(claim, meeting, words), &proof.0).is_ok()
+        let covered = covered(claim, meeting, words);
+        let is_of = |key: &hmac::Key| hmac::verify(key, &covered, &proof.0).is_ok();
+        // Both, whichever it is.
+        is_of(&self.shown) | self.other.as_ref().is_some_and(is_of)
     }
 }
 
@@ -190,6 +215,31 @@ mod tests {
         ];
         for other in &others {
             assert!(!holds(&key, Claim::ConnectorSays, other, b"words"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_keys_the_first_is_shown_and_both_are_believed() {
+        let (old, new) = (ClusterKey::new(&[7; 32]), ClusterKey::new(&[8; 32]));
+        let path = Path::new("key");
+        let line = |digit: u8| [digit; 32];
+        let file = [&line(b'7')[..], b"\n \r\n", &line(b'8'), b"\n"].concat();
+        let parsed = ClusterKey::parse(path, &file).expect("two keys");
+        let (seven, eight) = (ClusterKey::new(&line(b'7')), ClusterKey::new(&line(b'8')));
+        let believes = |believer: &ClusterKey, prover: &ClusterKey| {
+            let proof = prover.prove(Claim::AcceptorKnows, &meeting(), b"");
+            believer.verify(Claim::AcceptorKnows, &meeting(), b"", &proof)
+        };
+        assert!(believes(&seven, &parsed) && !believes(&eight, &parsed), "the first is shown");
+        assert!(believes(&parsed, &seven) && believes(&parsed, &eight));
+        // Each step of a change, beside the step before it.
+        let (both, turned) = (old.clone().and(&[8; 32]), new.clone().and(&[7; 32]));
+        for (one, other) in [(&old, &both), (&both, &turned), (&turned, &new)] {
+            assert!(believes(one, other) && believes(other, one));
+        }
+        let third = [&file[..], &line(b'9')].concat();
+        for bad in [&third[..], b"", b"\n\n", &[&line(b'7')[..], b"\nshort"].concat()] {
+            assert!(ClusterKey::parse(path, bad).is_err(), "{bad:?}");
         }
     }
 

@@ -3,19 +3,20 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What is wrong with a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SecurityError {
     path: PathBuf,
     what: What,
 }
 
 /// What is wrong.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum What {
     /// It cannot be read.
-    Read(io::Error),
+    Read(Arc<io::Error>),
     /// It is larger than such a file may be.
     TooLarge { limit: usize },
     /// What it holds is not what it should hold; says what that is.

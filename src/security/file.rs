@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use log::warn;
 
@@ -11,7 +12,7 @@ use crate::limits::{LEAST_SECRET_BYTES, MAX_SECRET_BYTES};
 
 /// The bytes of a file of at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, SecurityError> {
-    let wrong = |error| SecurityError::new(path, What::Read(error));
+    let wrong = |error| SecurityError::new(path, What::Read(Arc::new(error)));
     let file = File::open(path).map_err(wrong)?;
     let mut bytes = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX);
@@ -22,33 +23,41 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, SecurityError> 
     }
 }
 
-/// The text of a file that is not meant for others; warns where others can read it.
-pub(super) fn read_private(path: &Path, limit: usize) -> Result<Vec<u8>, SecurityError> {
-    let bytes = read(path, limit)?;
-    warn_if_shared(path);
-    Ok(bytes)
-}
-
-/// The one secret in a file, without the white space around it.
+/// Returns the one secret in a file, without the white space around it; warns where others can read
+/// the file.
 pub(super) fn read_secret(path: &Path) -> Result<Vec<u8>, SecurityError> {
-    let bytes = read_private(path, MAX_SECRET_BYTES)?;
-    let secret = bytes.trim_ascii();
-    let wrong = |rule: String| {
-        let makes = "`server --generate-key` makes one";
-        Err(SecurityError::content(path, format!("a secret {rule}: {makes}")))
-    };
-    // Several lines are another kind of file, such as a private key.
-    if secret.contains(&b'\n') {
-        return wrong("is one line".to_owned());
-    }
-    if secret.len() < LEAST_SECRET_BYTES {
-        return wrong(format!("has at least {LEAST_SECRET_BYTES} characters"));
-    }
-    Ok(secret.to_vec())
+    let bytes = read(path, MAX_SECRET_BYTES)?;
+    warn_if_shared(path);
+    let found = secrets(path, &bytes, 1, "is one line")?;
+    Ok(found.concat())
 }
 
+/// Returns the secrets in the bytes of a file, one a line, without the white space around them: at
+/// least one, and at most `most`; `rule` says so.
+pub(super) fn secrets<'a>(
+    path: &Path,
+    bytes: &'a [u8],
+    most: usize,
+    rule: &str,
+) -> Result<Vec<&'a [u8]>, SecurityError> {
+    let wrong = |rule: &str| {
+        SecurityError::content(path, format!("a secret {rule}: `server --generate-key` makes one"))
+    };
+    let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let secrets: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).take(most + 1).collect();
+    // More lines are another kind of file, such as a private key.
+    if secrets.len() > most {
+        return Err(wrong(rule));
+    }
+    if secrets.is_empty() || secrets.iter().any(|secret| secret.len() < LEAST_SECRET_BYTES) {
+        return Err(wrong(&format!("has at least {LEAST_SECRET_BYTES} characters")));
+    }
+    Ok(secrets)
+}
+
+/// Warns of a file with secrets that others can read.
 #[cfg(unix)]
-fn warn_if_shared(path: &Path) {
+pub(super) fn warn_if_shared(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let others = 0o077;
     if std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & others != 0) {
@@ -58,7 +67,7 @@ fn warn_if_shared(path: &Path) {
 }
 
 #[cfg(not(unix))]
-fn warn_if_shared(_: &Path) {}
+pub(super) fn warn_if_shared(_: &Path) {}
 
 #[cfg(test)]
 mod tests {

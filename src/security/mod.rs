@@ -5,6 +5,7 @@
 //! | `cluster_key` | the secret that the nodes of a cluster share, and what they prove with it |
 //! | `tls` | certificates, and whom to trust |
 //! | `tokens` | secrets that say who a client is, and what it may do |
+//! | `keeper` | the files and what of them is in use, so that they can be read again |
 //! | `file` | reading secrets, with a bound, and with a warning where others can read them too |
 //! | `error` | what can be wrong with the files |
 //!
@@ -14,6 +15,8 @@
 mod cluster_key;
 mod error;
 mod file;
+mod keeper;
+mod time;
 mod tls;
 mod tokens;
 
@@ -24,10 +27,13 @@ pub use cluster_key::{
     generate_key,
 };
 pub use error::SecurityError;
-pub use tls::{ClientTls, NodeTls, TlsFiles, names_address};
+pub use keeper::{Keeper, Loaded, Part};
+pub use time::wall_clock;
+pub use tls::{ClientTls, NodeTls, TlsFiles, Validity, names_address};
 pub use tokens::{Rights, Token, Tokens};
 
-/// The files that say who may speak. They are read once, when the node starts.
+/// The files that say who may speak. They are read when the node starts, and
+/// again when they change ([`Keeper`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
     /// The secret that the nodes of the cluster share.
@@ -39,7 +45,7 @@ pub struct Files {
 }
 
 /// What the files hold.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Security {
     /// The secret that the nodes of the cluster share.
     pub cluster_key: Option<ClusterKey>,
@@ -53,16 +59,5 @@ impl Files {
     /// Whether they keep strangers who reach the node from speaking as one of its cluster.
     pub fn keep_strangers_out(&self) -> bool {
         self.cluster_key.is_some() || self.tls.is_some()
-    }
-
-    /// Reads the files.
-    ///
-    /// # Errors
-    /// What is wrong with which of them.
-    pub fn read(&self) -> Result<Security, SecurityError> {
-        let cluster_key = self.cluster_key.as_deref().map(ClusterKey::read).transpose()?;
-        let tls = self.tls.as_ref().map(NodeTls::read).transpose()?;
-        let client_tokens = self.client_tokens.as_deref().map(Tokens::read).transpose()?;
-        Ok(Security { cluster_key, tls, client_tokens })
     }
 }

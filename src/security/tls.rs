@@ -9,6 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
@@ -16,12 +17,15 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::time_provider::TimeProvider;
 use rustls::{
-    ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
+    CertificateError, ClientConfig, ClientConnection, Connection, Error, RootCertStore,
+    ServerConfig, ServerConnection,
 };
 
 use super::error::SecurityError;
-use super::file::{read, read_private};
+use super::file::{read, warn_if_shared};
+use super::time::{WallClock, wall_clock};
 use crate::limits::MAX_CERTIFICATE_FILE_BYTES;
 
 /// The files that a node speaks TLS with, all in PEM.
@@ -45,6 +49,27 @@ pub struct NodeTls {
     path: PathBuf,
 }
 
+/// How a node's certificate, and those that lead from it to the CA's, stand at a time. All times are
+/// since 1970.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// In force until then.
+    Until(Duration),
+    /// Not any more, since then.
+    Ended(Duration),
+    /// Not before then.
+    NotBefore(Duration),
+    /// Not taken for another reason.
+    Refused(String),
+}
+
+impl Validity {
+    /// Whether others take the certificate.
+    pub fn is_in_force(&self) -> bool {
+        matches!(self, Validity::Until(_))
+    }
+}
+
 /// What a client speaks TLS with: it shows no certificate, and checks the node's.
 #[derive(Clone)]
 pub struct ClientTls(Arc<ClientConfig>);
@@ -55,10 +80,22 @@ impl NodeTls {
     /// # Errors
     /// When one cannot be read, or the key is not that of the certificate.
     pub fn read(files: &TlsFiles) -> Result<NodeTls, SecurityError> {
-        let roots = roots(&files.ca)?;
-        let chain = certificates(&files.cert)?;
-        let key = private_key(&files.key)?;
-        let wrong = |error: rustls::Error| SecurityError::content(&files.cert, error.to_string());
+        let read = |path: &Path| read(path, MAX_CERTIFICATE_FILE_BYTES);
+        let (cert, key, ca) = (read(&files.cert)?, read(&files.key)?, read(&files.ca)?);
+        NodeTls::parse(files, &cert, &key, &ca)
+    }
+
+    /// Takes the bytes of the files. Warns where others can read the key.
+    pub(super) fn parse(
+        files: &TlsFiles,
+        cert: &[u8],
+        key: &[u8],
+        ca: &[u8],
+    ) -> Result<NodeTls, SecurityError> {
+        let roots = roots(&files.ca, ca)?;
+        let chain = certificates(&files.cert, cert)?;
+        let key = private_key(&files.key, key)?;
+        let wrong = |error: Error| SecurityError::content(&files.cert, error.to_string());
         let bad_ca = |error: rustls::server::VerifierBuilderError| {
             SecurityError::content(&files.ca, error.to_string())
         };
@@ -67,14 +104,14 @@ impl NodeTls {
             .allow_unauthenticated()
             .build()
             .map_err(bad_ca)?;
-        let mut accepting = ServerConfig::builder_with_provider(provider.clone())
+        let mut accepting = ServerConfig::builder_with_details(provider.clone(), clock())
             .with_protocol_versions(&versions)
             .map_err(wrong)?
             .with_client_cert_verifier(clients)
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(wrong)?;
         accepting.send_tls13_tickets = 0;
-        let mut connecting = ClientConfig::builder_with_provider(provider.clone())
+        let mut connecting = ClientConfig::builder_with_details(provider.clone(), clock())
             .with_protocol_versions(&versions)
             .map_err(wrong)?
             .with_root_certificates(roots.clone())
@@ -92,12 +129,7 @@ impl NodeTls {
     /// # Errors
     /// What they would find wrong with it.
     pub fn check_own(&self, address: IpAddr) -> Result<(), SecurityError> {
-        let Some((own, others)) = self.chain.split_first() else {
-            return Err(SecurityError::content(&self.path, "there is no certificate in it"));
-        };
-        let name = ServerName::from(address);
-        let verified = self.verifier.verify_server_cert(own, others, &name, &[], UnixTime::now());
-        verified.map(drop).map_err(|error| {
+        self.verify(address, wall_clock()).map_err(|error| {
             let wrong = format!(
                 "{error}: a node's certificate is signed by the CA, in force, and names the node's \
                  address ({address}) as an IP address in its subject alternative name"
@@ -106,11 +138,59 @@ impl NodeTls {
         })
     }
 
+    /// Returns how the node's own certificate stands at a time since 1970.
+    pub fn validity(&self, address: IpAddr, at: Duration) -> Validity {
+        let since = |time: UnixTime| Duration::from_secs(time.as_secs());
+        match self.verify(address, at) {
+            Ok(()) => Validity::Until(self.end(address)),
+            Err(Error::InvalidCertificate(CertificateError::ExpiredContext {
+                not_after, ..
+            })) => Validity::Ended(since(not_after)),
+            Err(Error::InvalidCertificate(CertificateError::NotValidYetContext {
+                not_before,
+                ..
+            })) => Validity::NotBefore(since(not_before)),
+            Err(error) => Validity::Refused(error.to_string()),
+        }
+    }
+
+    /// Returns when the first of the certificates ends, since 1970. Verifying tells an end only after
+    /// it, so the first is asked for at the end of all times, and then at the end that was told, as
+    /// another certificate may end before.
+    fn end(&self, address: IpAddr) -> Duration {
+        let mut end = Duration::MAX;
+        for _ in 0..=self.chain.len() {
+            match self.verify(address, end) {
+                Err(Error::InvalidCertificate(CertificateError::ExpiredContext {
+                    not_after,
+                    ..
+                })) if not_after.as_secs() < end.as_secs() => {
+                    end = Duration::from_secs(not_after.as_secs());
+                }
+                _ => break,
+            }
+        }
+        end
+    }
+
+    fn verify(&self, address: IpAddr, at: Duration) -> Result<(), Error> {
+        let Some((own, others)) = self.chain.split_first() else {
+            return Err(Error::NoCertificatesPresented);
+        };
+        let (name, time) = (ServerName::from(address), UnixTime::since_unix_epoch(at));
+        self.verifier.verify_server_cert(own, others, &name, &[], time).map(drop)
+    }
+
+    /// The file with the node's certificate.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The node's side of a session on a connection that another opened.
     ///
     /// # Errors
     /// Not with what was read; TLS is not begun then.
-    pub fn accept(&self) -> Result<Connection, rustls::Error> {
+    pub fn accept(&self) -> Result<Connection, Error> {
         ServerConnection::new(self.accepting.clone()).map(Connection::Server)
     }
 
@@ -118,7 +198,7 @@ impl NodeTls {
     ///
     /// # Errors
     /// As [`accept`](NodeTls::accept).
-    pub fn connect(&self, address: IpAddr) -> Result<Connection, rustls::Error> {
+    pub fn connect(&self, address: IpAddr) -> Result<Connection, Error> {
         connect(&self.connecting, address)
     }
 }
@@ -129,11 +209,12 @@ impl ClientTls {
     /// # Errors
     /// When it cannot be read, or holds no certificate.
     pub fn read(ca: &Path) -> Result<ClientTls, SecurityError> {
-        let wrong = |error: rustls::Error| SecurityError::content(ca, error.to_string());
-        let mut config = ClientConfig::builder_with_provider(provider())
+        let wrong = |error: Error| SecurityError::content(ca, error.to_string());
+        let bytes = read(ca, MAX_CERTIFICATE_FILE_BYTES)?;
+        let mut config = ClientConfig::builder_with_details(provider(), clock())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(wrong)?
-            .with_root_certificates(roots(ca)?)
+            .with_root_certificates(roots(ca, &bytes)?)
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
         Ok(ClientTls(Arc::new(config)))
@@ -143,7 +224,7 @@ impl ClientTls {
     ///
     /// # Errors
     /// Not with what was read; TLS is not begun then.
-    pub fn connect(&self, address: IpAddr) -> Result<Connection, rustls::Error> {
+    pub fn connect(&self, address: IpAddr) -> Result<Connection, Error> {
         connect(&self.0, address)
     }
 }
@@ -155,7 +236,7 @@ pub fn names_address(certificate: &CertificateDer<'_>, address: IpAddr) -> bool 
         .is_ok()
 }
 
-fn connect(config: &Arc<ClientConfig>, address: IpAddr) -> Result<Connection, rustls::Error> {
+fn connect(config: &Arc<ClientConfig>, address: IpAddr) -> Result<Connection, Error> {
     ClientConnection::new(config.clone(), ServerName::from(address)).map(Connection::Client)
 }
 
@@ -163,9 +244,12 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SecurityError> {
-    let bytes = read(path, MAX_CERTIFICATE_FILE_BYTES)?;
-    let found = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+fn clock() -> Arc<dyn TimeProvider> {
+    Arc::new(WallClock)
+}
+
+fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, SecurityError> {
+    let found = CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(SecurityError::content(path, "there is no certificate in it (PEM)")),
@@ -173,15 +257,15 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SecurityErr
     }
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, SecurityError> {
-    let bytes = read_private(path, MAX_CERTIFICATE_FILE_BYTES)?;
-    PrivateKeyDer::from_pem_slice(&bytes)
+fn private_key(path: &Path, bytes: &[u8]) -> Result<PrivateKeyDer<'static>, SecurityError> {
+    warn_if_shared(path);
+    PrivateKeyDer::from_pem_slice(bytes)
         .map_err(|_| SecurityError::content(path, "there is no private key in it (PEM)"))
 }
 
-fn roots(path: &Path) -> Result<Arc<RootCertStore>, SecurityError> {
+fn roots(path: &Path, bytes: &[u8]) -> Result<Arc<RootCertStore>, SecurityError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
+    for certificate in certificates(path, bytes)? {
         let added = roots.add(certificate);
         added.map_err(|error| SecurityError::content(path, error.to_string()))?;
     }

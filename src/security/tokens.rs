@@ -11,8 +11,8 @@ use ring::{digest, hmac};
 use serde::Deserialize;
 
 use super::error::SecurityError;
-use super::file::{read_private, read_secret};
-use crate::limits::{MAX_CERTIFICATE_FILE_BYTES, MAX_CLIENT_TOKENS};
+use super::file::{read_secret, warn_if_shared};
+use crate::limits::MAX_CLIENT_TOKENS;
 
 /// Bytes of a SHA-256.
 const DIGEST_BYTES: usize = 32;
@@ -21,8 +21,8 @@ const DIGEST_BYTES: usize = 32;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(Vec<u8>);
 
-/// What a client may do.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+/// What a client may do; who may do more has the greater ones.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rights {
     /// Run programs that cannot write, and ask nodes how they are.
@@ -32,12 +32,14 @@ pub enum Rights {
 }
 
 /// The clients that a node knows.
+#[derive(Clone)]
 pub struct Tokens {
     clients: Vec<Known>,
     /// Of this process only: comparing keyed hashes of digests tells nothing of the digests.
     key: hmac::Key,
 }
 
+#[derive(Clone)]
 struct Known {
     name: String,
     rights: Rights,
@@ -81,14 +83,15 @@ impl Token {
 }
 
 impl Tokens {
-    /// Reads the file of clients (TOML): for each a table `[[client]]` with `name`, `role`
-    /// ("read-only" or "read-write") and `sha256`, the hash of the token in hexadecimal digits.
+    /// Takes the bytes of the file of clients (TOML): for each a table `[[client]]` with `name`, `role`
+    /// ("read-only" or "read-write") and `sha256`, the hash of the token in hexadecimal digits. Warns
+    /// where others can read the file.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn read(path: &Path) -> Result<Tokens, SecurityError> {
-        let bytes = read_private(path, MAX_CERTIFICATE_FILE_BYTES)?;
-        Tokens::parse(&bytes).map_err(|wrong| SecurityError::content(path, wrong))
+    pub(crate) fn parse_file(path: &Path, bytes: &[u8]) -> Result<Tokens, SecurityError> {
+        warn_if_shared(path);
+        Tokens::parse(bytes).map_err(|wrong| SecurityError::content(path, wrong))
     }
 
     fn parse(bytes: &[u8]) -> Result<Tokens, String> {

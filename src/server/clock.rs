@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// The end of the year 9999.
+const MAX_START_MS: u64 = 253_402_300_799_999;
+
 /// Milliseconds since 1970 as the machine's clock said at the start, counted on by a clock that never
 /// goes back: nodes need to agree on it only roughly, and only for rotating leaders and sweeps.
 pub(super) struct Clock {
@@ -11,8 +14,7 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new() -> Clock {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Clock { start: Instant::now(), start_ms: millis(since) }
+        Clock { start: Instant::now(), start_ms: start_ms(SystemTime::now()) }
     }
 
     /// How long the node runs, in milliseconds.
@@ -27,11 +29,40 @@ impl Clock {
 
     /// The time at an instant, in milliseconds.
     pub(super) fn ms_at(&self, now: Instant) -> u64 {
-        self.start_ms + millis(now.saturating_duration_since(self.start))
+        self.start_ms.saturating_add(millis(now.saturating_duration_since(self.start)))
     }
+}
+
+/// What the clock begins with. A time that no clock means is cut: one that could not be counted on from
+/// would stand still.
+fn start_ms(wall: SystemTime) -> u64 {
+    millis(wall.duration_since(UNIX_EPOCH).unwrap_or_default()).min(MAX_START_MS)
 }
 
 /// A duration in milliseconds.
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_quite_wrong_counts_on_all_the_same() {
+        let days = |count: u64| Duration::from_secs(count * 86_400);
+        for (wall, begins_with) in [
+            (UNIX_EPOCH.checked_sub(days(1)), 0),
+            (UNIX_EPOCH.checked_add(days(1)), 86_400_000),
+            (UNIX_EPOCH.checked_add(days(3_000_000)), MAX_START_MS),
+            (UNIX_EPOCH.checked_add(Duration::from_secs(i64::MAX.unsigned_abs())), MAX_START_MS),
+        ] {
+            // Some systems have no such times.
+            let Some(wall) = wall else { continue };
+            let start = Instant::now();
+            let clock = Clock { start, start_ms: start_ms(wall) };
+            assert_eq!(clock.ms_at(start), begins_with);
+            assert_eq!(clock.ms_at(start + Duration::from_secs(1)), begins_with + 1_000);
+        }
+    }
 }

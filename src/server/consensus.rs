@@ -5,6 +5,7 @@
 //! queued or dropped. It takes all events that are there, up to a bound, steps the core with each, and
 //! writes once; where the core goes on beside a write, the sync thread waits for the disk.
 
+mod diary;
 mod forming;
 mod member;
 
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use forming::Forming;
-use log::debug;
+use log::{debug, error, info};
 use member::Member;
 
 use super::answers::client_outcome;
@@ -68,6 +69,8 @@ pub(super) struct Consensus {
     events: Receiver<Event>,
     requests: Requests,
     stop: Arc<AtomicBool>,
+    /// Set while clients cannot connect to the node, or soon cannot.
+    is_reluctant: Arc<AtomicBool>,
     phase: Phase,
     replies: HashMap<Ticket, Reply>,
     next_ticket: u64,
@@ -94,6 +97,8 @@ pub(super) struct Start {
     pub(super) events: Receiver<Event>,
     pub(super) requests: Requests,
     pub(super) stop: Arc<AtomicBool>,
+    /// Set while the node is to leave the lead to others.
+    pub(super) is_reluctant: Arc<AtomicBool>,
 }
 
 /// The state in memory: millions of entries take seconds to be freed, which need not be waited for.
@@ -117,6 +122,7 @@ impl Consensus {
             events,
             requests,
             stop,
+            is_reluctant,
         } = start;
         let formation = Formation::new(links.address(), me, links.listed().clone());
         let now = Instant::now();
@@ -133,6 +139,7 @@ impl Consensus {
             events,
             requests,
             stop,
+            is_reluctant,
             phase: Phase::Forming(Box::new(Forming { formation, durable })),
             replies: HashMap::new(),
             next_ticket: 0,
@@ -151,6 +158,15 @@ impl Consensus {
     /// then.
     pub(super) fn run(mut self) -> (Result<(), ServerError>, Remains) {
         let mut result = self.serve();
+        match &result {
+            Ok(()) => {
+                let waiting = self.replies.len() + self.requests.len();
+                info!(event = "stopping", requests = waiting;
+                    "the node stops; {waiting} requests of clients wait and are told so");
+            }
+            // Why is said at the very end.
+            Err(_) => error!(event = "stopping"; "the node cannot go on, and stops"),
+        }
         // A node whose write failed holds more than is durable, and must not say another word of it.
         if !matches!(result, Err(ServerError::Storage(_))) {
             let handed_over = self.hand_over();
@@ -330,8 +346,10 @@ impl Consensus {
             }
             Phase::Forming(_) => {}
             Phase::Member(member) => {
-                member.node.tick(self.clock.now_ms());
-                member.log_leader(self.me);
+                let now_ms = self.clock.now_ms();
+                member.node.set_reluctant(now_ms, self.is_reluctant.load(Ordering::Relaxed));
+                member.node.tick(now_ms);
+                member.log_news(self.me);
             }
         }
     }
@@ -435,7 +453,10 @@ impl Consensus {
         }
         let now_ms = self.clock.now_ms();
         if let Phase::Member(member) = &mut self.phase {
+            // What has changed since the last tick, before the end.
+            member.log_news(self.me);
             member.node.close(now_ms);
+            member.log_news(self.me);
         }
         self.do_output()
     }

@@ -10,6 +10,8 @@
 //!                    ├─> a queue per client ─> post thread, else client writer thread ─> TCP
 //!                    └─> a write beside which the core goes on ─> sync thread ─> disk
 //! pulse thread ──> the last heartbeat once more, while the consensus thread waits for the disk
+//!
+//! files with keys, certificates, tokens ─> files thread ─> what is asked of who connects
 //! ```
 //!
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
@@ -27,12 +29,14 @@ mod notices;
 mod open_files;
 mod programs;
 mod pulse;
+mod reload;
 mod requests;
 mod status;
 mod syncer;
 mod syncs;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,23 +47,25 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{info, warn};
 
 use crate::limits::{EVENTS_QUEUED, MAX_NODES, REQUESTS_QUEUED};
-use crate::lpaxos::{Config, Durable, NodeId};
-use crate::security::{Files, Security};
+use crate::lpaxos::{Config, Durable, NodeId, Slot};
+use crate::security::{Files, Keeper, Security};
 use crate::storage::{self, Identity, Made, Membership, Memory, Opened, Storage};
 use crate::transport::{BoundAddress, Settings, Transport};
 use crate::wire::Severity;
 
 use consensus::{Consensus, Start};
-use formation::Roster;
+use formation::{Roster, cluster_id};
 use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
 use open_files::OpenFiles;
 use pulse::Pulse;
+use reload::{Files as FilesThread, Watch};
 use syncer::Syncer;
 
 pub use error::ServerError;
 pub use formation::FormationError;
+pub use reload::Reloader;
 
 /// Where a node keeps its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +74,19 @@ pub enum Place {
     Directory(PathBuf),
     /// In memory only: a node that stops is lost for the cluster.
     Memory,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // Relative to a folder that whoever reads the log does not know.
+            Place::Directory(path) => match std::path::absolute(path) {
+                Ok(absolute) => write!(f, "in {}", absolute.display()),
+                Err(_) => write!(f, "in {}", path.display()),
+            },
+            Place::Memory => f.write_str("in memory only"),
+        }
+    }
 }
 
 /// What a server is started with.
@@ -106,6 +125,7 @@ impl Options {
 pub struct Server {
     address: SocketAddr,
     stopper: Stopper,
+    reloader: Reloader,
     /// Tells why it ended.
     ended: Receiver<Result<(), ServerError>>,
     thread: Option<JoinHandle<()>>,
@@ -147,13 +167,14 @@ impl Server {
         if !(insecure || my_ip.is_loopback() || security.keep_strangers_out()) {
             return Err(ServerError::Exposed(my_ip));
         }
-        let security = security.read().map_err(ServerError::Security)?;
-        if let Some(tls) = &security.tls {
-            tls.check_own(my_ip).map_err(ServerError::Security)?;
-        }
+        let keeper = Keeper::open(security, my_ip).map_err(ServerError::Security)?;
+        let security = keeper.security().clone();
         if !my_ip.is_loopback() {
             warn_of_exposure(&security);
         }
+        let version = env!("CARGO_PKG_VERSION");
+        info!(event = "starting", version = version, address:% = my_ip, state:% = place;
+            "lattistore {version} starts at {my_ip}, its state {place}");
         // All that can be wrong is found out before the state is touched: a start that fails leaves
         // nothing behind.
         let files = OpenFiles::raise();
@@ -162,6 +183,7 @@ impl Server {
         let listen = |error| ServerError::Listen { address, error };
         let bound = BoundAddress::take(address).map_err(listen)?;
         let State { made, me, roster, durable, storage } = open(&place, my_ip)?;
+        log_opened(me, roster.as_ref(), &node_ips, durable.replica.complete());
         let notices = Arc::new(Notices::default());
         // Once a cluster is formed its members are those of its data directories: a list that is
         // short or mistyped would leave this node without a connection to the others.
@@ -174,7 +196,7 @@ impl Server {
         };
         let wanted_clients = settings.max_clients;
         let settings = files.fit(node_ips.len(), settings)?;
-        files.tell(&settings, wanted_clients);
+        files.tell(&notices, &settings, wanted_clients);
         let (sender, events) = bounded(EVENTS_QUEUED);
         let (asking, requests) = requests::requests(REQUESTS_QUEUED);
         let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), asking));
@@ -187,7 +209,8 @@ impl Server {
             made.keep();
         }
         let address = transport.address();
-        info!("node {me} listens on {address}");
+        info!(event = "listening", node:% = me, address:% = address;
+            "node {me} listens on {address}");
         let mut senders = BTreeMap::new();
         for ip in node_ips.iter().filter(|ip| **ip != my_ip) {
             let peer = SocketAddr::new(*ip, address.port());
@@ -195,6 +218,15 @@ impl Server {
         }
         let links = Links::new(my_ip, address.port(), node_ips, senders);
         let pulse = Pulse::start(config, sender.clone()).map_err(ServerError::Spawn)?;
+        let is_reluctant = Arc::new(AtomicBool::new(false));
+        let watch = Watch {
+            keeper,
+            address: my_ip,
+            doorkeeper: transport.doorkeeper(),
+            notices: Arc::clone(&notices),
+            is_reluctant: Arc::clone(&is_reluctant),
+            period: settings.files_period,
+        };
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
         let start = Start {
@@ -211,17 +243,22 @@ impl Server {
             events,
             requests,
             stop,
+            is_reluctant,
         };
+        let (reloader, told) = reload::reloads();
+        let files = FilesThread::start(watch, told).map_err(ServerError::Spawn)?;
         let (end, ended) = bounded(1);
         let run = move || {
             let (result, remains) = Consensus::new(start).run();
             transport.stop();
+            info!(event = "stopped"; "the node has stopped");
+            drop(files);
             let _ = end.send(result);
             drop(remains);
         };
         let thread = thread::Builder::new().name("consensus".into()).spawn(run);
         let thread = Some(thread.map_err(ServerError::Spawn)?);
-        Ok(Server { address, stopper, ended, thread })
+        Ok(Server { address, stopper, reloader, ended, thread })
     }
 
     /// Where the server listens.
@@ -232,6 +269,11 @@ impl Server {
     /// A way to stop the server from elsewhere.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+
+    /// A way to let the server read its files again.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
     }
 
     /// Waits for the server to end: its state closed, the port free. Memory may still be given back
@@ -359,6 +401,30 @@ fn open(place: &Place, my_ip: IpAddr) -> Result<State, ServerError> {
     let roster =
         identity.membership.map(|membership| roster_of(&membership, me, my_ip)).transpose()?;
     Ok(State { made, me, roster, durable, storage })
+}
+
+/// Logs which cluster the node is of, and how far its state is.
+fn log_opened(me: NodeId, roster: Option<&Roster>, listed: &BTreeSet<IpAddr>, complete: Slot) {
+    let slot = complete.0;
+    match roster {
+        Some(roster) => {
+            let (id, members) = (format!("{:016x}", cluster_id(roster)), spaced(roster.keys()));
+            info!(event = "member", node:% = me, cluster = id.as_str(), members = members.as_str(),
+                slot = slot;
+                "node {me} is a member of the cluster {id}, whose members are {members}; its \
+                 state is as of slot {slot}");
+        }
+        None => {
+            let members = spaced(listed);
+            info!(event = "new", node:% = me, members = members.as_str();
+                "node {me} is of no cluster yet; it is to form one of {members}");
+        }
+    }
+}
+
+/// Addresses between blanks.
+fn spaced<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {
+    addresses.into_iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
 }
 
 fn roster_of(membership: &Membership, me: NodeId, my_ip: IpAddr) -> Result<Roster, ServerError> {

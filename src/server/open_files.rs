@@ -5,12 +5,14 @@
 //! from its next file. So the bounds on connections are lowered at the start until all that may be
 //! open at once fits into the limit of the system, which is raised first as far as it goes.
 
-use log::{info, warn};
+use log::info;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::error::ServerError;
+use super::notices::Notices;
 use crate::limits::{LEAST_UNGREETED, MEMBER_DESCRIPTORS, OWN_DESCRIPTORS};
 use crate::transport::Settings;
+use crate::wire::Severity;
 
 /// What is open at the start where the system does not tell: the standard streams and some more.
 const USUALLY_OPEN: usize = 8;
@@ -59,14 +61,15 @@ impl OpenFiles {
         Ok(Settings { max_clients, max_ungreeted, max_ungreeted_per_address, ..settings })
     }
 
-    /// Logs how many clients fit; `wanted` is how many would without the limit.
-    pub(super) fn tell(self, settings: &Settings, wanted: usize) {
+    /// Says how many clients fit; `wanted` is how many would without the limit.
+    pub(super) fn tell(self, notices: &Notices, settings: &Settings, wanted: usize) {
         let (fit, limit) = (settings.max_clients, self.limit);
         if fit < wanted {
-            warn!(
+            let message = format!(
                 "at most {fit} clients fit at a time instead of {wanted}, as the process may have \
                  {limit} open files and connections: raise its limit (ulimit -n, or LimitNOFILE=)"
             );
+            notices.set("few_open_files", Severity::Warning, message);
         } else {
             info!("up to {fit} clients fit at a time");
         }

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::coverage::Path;
-use super::host::{Key, Msg, Value, ticket_of};
+use super::host::{Key, Msg, Value, place_of, ticket_of};
 use super::watch;
 use super::words;
 use super::workload::Workload;
@@ -34,6 +34,9 @@ impl<W: Workload> World<W> {
                     format!("slot {} was chosen with a decree that nobody made", proposal.slot)
                 })?;
                 self.batches.push(batch);
+                if self.hosts[place_of(proposal.ballot.node)].is_reluctant {
+                    self.coverage.reached(Path::ReluctantLed);
+                }
                 if self.refused.contains(&proposal.ballot) {
                     self.coverage.reached(Path::LedDespiteRefusal);
                 }

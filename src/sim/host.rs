@@ -132,6 +132,8 @@ pub(super) struct Host<W: Workload> {
     pub(super) ahead_ms: u64,
     /// Its clock's speed, in thousandths.
     pub(super) clock_rate: u64,
+    /// Whether the node is to lead only where no other can; it learns of it at its next tick.
+    pub(super) is_reluctant: bool,
     /// Whether the node led before its last step.
     pub(super) led: bool,
     /// So much may wait for it; more is dropped, as the protocol sends it again.
@@ -165,6 +167,7 @@ impl<W: Workload> Host<W> {
             step_us,
             ahead_ms,
             clock_rate,
+            is_reluctant: false,
             led: false,
             inbox_most: INBOX_MOST,
             is_woken: false,
@@ -241,7 +244,10 @@ impl<W: Workload> Host<W> {
         for _ in 0..most {
             match self.inbox.pop_front() {
                 None => return,
-                Some(Input::Tick) => node.tick(now_ms),
+                Some(Input::Tick) => {
+                    node.set_reluctant(now_ms, self.is_reluctant);
+                    node.tick(now_ms);
+                }
                 Some(Input::Message(from, message)) => {
                     node.message(now_ms, node_id(from), message);
                 }

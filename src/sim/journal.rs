@@ -109,8 +109,9 @@ impl Journal {
         let copy = self.disk.copy(1);
         let names = copy.process().list().map_err(|error| error.to_string())?;
         let is_identified = names.iter().any(|name| name == "identity");
-        let choice = self.disk.operations() as usize % names.len().max(1);
-        let Some(lost) = names.get(choice).filter(|_| is_identified) else { return Ok(()) };
+        let choice = self.disk.operations() % (names.len() as u64).max(1);
+        let lost = usize::try_from(choice).ok().and_then(|choice| names.get(choice));
+        let Some(lost) = lost.filter(|_| is_identified) else { return Ok(()) };
         copy.lose(lost);
         match open_disk(copy.process(), self.options.clone(), &mut |_| ()) {
             Ok(opened) if opened.durable != *found => Err(format!(

@@ -47,6 +47,10 @@ impl<W: Workload> World<W> {
                 self.hosts[node].ahead_ms += jump_ms;
                 self.note(&[8, node as u64], || format!("n{} jumps {jump_ms} ms", node + 1));
             }
+            Fault::Reluctance => {
+                self.coverage.reached(Path::Reluctant);
+                self.change_mind(node);
+            }
             _ => {}
         }
         Ok(())
@@ -83,7 +87,23 @@ impl<W: Workload> World<W> {
         Ok(())
     }
 
-    /// Ends all faults: every link carries, every node runs.
+    /// Makes a node, or all, or the leader, reluctant to lead, or willing again.
+    fn change_mind(&mut self, node: usize) {
+        let is_reluctant = self.random.flip();
+        let nodes = match (self.random.count(0, 3), self.leader()) {
+            (0, _) => 0..self.scenario.nodes,
+            (1, Some(leader)) => leader..leader + 1,
+            _ => node..node + 1,
+        };
+        for node in nodes {
+            self.hosts[node].is_reluctant = is_reluctant;
+            self.note(&[12, node as u64, u64::from(is_reluctant)], || {
+                format!("n{} is {}", node + 1, if is_reluctant { "reluctant" } else { "willing" })
+            });
+        }
+    }
+
+    /// Ends all faults but reluctance: every link carries, every node runs.
     ///
     /// # Errors
     /// When a node finds on its disk what cannot be there.

@@ -96,7 +96,7 @@ fn drive<W: Workload>(world: &mut World<W>) -> Result<(), String> {
         world.step()?;
     }
     let bound_us = world.now_us + RECOVERY_US;
-    while !(world.clients.are_served() && world.is_even()) {
+    while !(world.clients.are_served() && world.is_even() && world.is_led_willingly()) {
         world.step()?;
         if world.now_us > bound_us || world.trace.events() > EVENTS_MOST {
             return Err(format!("no recovery: {}", world.unfinished()));
@@ -119,6 +119,16 @@ impl<W: Workload> World<W> {
         self.hosts.iter().all(|host| complete(host) == Some(last))
     }
 
+    /// Whether a willing node leads, if some nodes are willing and others are not.
+    fn is_led_willingly(&self) -> bool {
+        let leads = |host: &super::host::Host<W>| {
+            host.node.as_ref().is_some_and(|node| node.leads().is_some())
+        };
+        let reluctant = self.hosts.iter().filter(|host| host.is_reluctant).count();
+        let is_mixed = (1..self.hosts.len()).contains(&reluctant);
+        !is_mixed || self.hosts.iter().any(|host| !host.is_reluctant && leads(host))
+    }
+
     fn unfinished(&self) -> String {
         let complete: Vec<_> = self
             .hosts
@@ -131,9 +141,11 @@ impl<W: Workload> World<W> {
             })
             .collect();
         format!(
-            "slot {} is the last; clients served: {}; nodes: {complete:?}",
+            "slot {} is the last; clients served: {}; led by a willing node: {}; nodes: \
+             {complete:?}",
             self.model.last(),
-            self.clients.are_served()
+            self.clients.are_served(),
+            self.is_led_willingly()
         )
     }
 }

@@ -36,11 +36,13 @@ pub enum Fault {
     Journal,
     /// Patches that were lost come after all, during a full copy.
     LatePatch,
+    /// Nodes become reluctant to lead, and willing again.
+    Reluctance,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 14] = [
+    pub const ALL: [Fault; 15] = [
         Fault::Loss,
         Fault::Repeat,
         Fault::Delay,
@@ -55,6 +57,7 @@ impl Fault {
         Fault::Absence,
         Fault::Journal,
         Fault::LatePatch,
+        Fault::Reluctance,
     ];
 
     fn bit(self) -> u32 {
@@ -134,7 +137,10 @@ impl Scenario {
         // One seed in eight has no fault at all, and in the others each is on with one chance.
         let chance = *random.pick(&[0, 1_000, 2_000, 3_000, 4_000, 6_000, 8_000, 9_500]);
         let mut faults = Faults(0);
+        // Drawn beside the others, which are what they were without it.
+        let mut aside = random.clone();
         for fault in Fault::ALL {
+            let random = if fault == Fault::Reluctance { &mut aside } else { &mut *random };
             if random.happens(chance) {
                 faults = faults.with(fault);
             }

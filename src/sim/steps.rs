@@ -71,6 +71,10 @@ impl<W: Workload> World<W> {
         let (host, audit) = (&mut self.hosts[node], &mut self.audit);
         host.led = host.node.as_ref().is_some_and(|node| node.leads().is_some());
         host.take_in(most, self.now_us, |ticket| audit.takes(node, ticket.0));
+        let leads = host.node.as_ref().is_some_and(|node| node.leads().is_some());
+        if host.led && !leads && host.is_reluctant {
+            self.coverage.reached(Path::HandedOver);
+        }
     }
 
     /// Does what a node wants done, in the order of the contract, until it must wait for its disk.

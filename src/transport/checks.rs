@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use log::debug;
 
+use super::admitted::Admission;
 use super::shared::Shared;
 use super::stream::Stream;
-use crate::security::{ClusterKey, NodeTls, Rights, Token};
+use crate::security::{ClusterKey, NodeTls, Token};
 use crate::wire::{Reason, Refusal};
 
 /// The first byte of who begins with TLS (RFC 8446, 5.1).
@@ -51,7 +52,8 @@ pub(super) fn secured(
     stream: &Stream,
     until: Instant,
 ) -> Result<Stream, Option<Refusal>> {
-    let Some(tls) = &shared.security.tls else { return Ok(stream.clone()) };
+    let security = shared.security();
+    let Some(tls) = &security.tls else { return Ok(stream.clone()) };
     let first = stream.peek(until);
     if let Ok(Some(byte)) = first
         && byte != TLS_HANDSHAKE
@@ -73,27 +75,30 @@ fn agree(shared: &Shared, tls: &NodeTls, stream: &Stream, until: Instant) -> io:
     Ok(secured)
 }
 
-/// What a client with this token may do.
-pub(super) fn rights(
+/// Lets in the client with this token, or says why not.
+pub(super) fn admit(
     shared: &Shared,
     stream: &Stream,
     token: Option<&Token>,
-) -> Result<Rights, Refusal> {
-    let Some(tokens) = &shared.security.client_tokens else { return Ok(Rights::ReadWrite) };
+) -> Result<Admission, Refusal> {
+    if shared.security().client_tokens.is_none() {
+        return Ok(Admission::free());
+    }
     let token = token.ok_or_else(|| not_authorized(TOKEN_IS_MISSING))?;
-    let (name, rights) = tokens.find(token).ok_or_else(|| not_authorized(TOKEN_IS_STRANGE))?;
-    debug!("{} is the client {name} ({rights:?})", stream.named());
-    Ok(rights)
+    let admitted = shared.admitted.admit(stream, token);
+    let (name, admission) = admitted.ok_or_else(|| not_authorized(TOKEN_IS_STRANGE))?;
+    debug!("{} is the client {name} ({:?})", stream.named(), admission.rights());
+    Ok(admission)
 }
 
 /// The key that the other node says it has, too.
-pub(super) fn key(shared: &Shared) -> Result<&ClusterKey, Refusal> {
-    shared.security.cluster_key.as_ref().ok_or_else(|| not_authorized(KEY_IS_STRANGE))
+pub(super) fn key(shared: &Shared) -> Result<ClusterKey, Refusal> {
+    shared.security().cluster_key.clone().ok_or_else(|| not_authorized(KEY_IS_STRANGE))
 }
 
 /// Whether a node may come without a key.
 pub(super) fn no_key(shared: &Shared) -> Result<(), Refusal> {
-    match &shared.security.cluster_key {
+    match &shared.security().cluster_key {
         None => Ok(()),
         Some(_) => Err(not_authorized(KEY_IS_MISSING)),
     }
@@ -105,7 +110,7 @@ pub(super) fn certificate(
     stream: &Stream,
     address: IpAddr,
 ) -> Result<(), Refusal> {
-    match shared.security.tls.is_none() || stream.is_node_at(address) {
+    match shared.security().tls.is_none() || stream.is_node_at(address) {
         true => Ok(()),
         false => Err(not_authorized(NO_CERTIFICATE)),
     }

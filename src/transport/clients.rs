@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded, select};
 use log::debug;
 
+use super::admitted::Admission;
 use super::answers::{self, Answer, Giving, Reply, Taking};
 use super::desk::Desk;
 use super::frame::{FrameError, FrameReader};
@@ -27,7 +28,6 @@ use super::seats::ClientSeat;
 use super::shared::{Shared, Stop};
 use super::stream::{CloseOnDrop, Stream};
 use crate::limits::{MAX_REQUEST_FRAME_BYTES, READ_BYTES};
-use crate::security::Rights;
 use crate::wire::{ClientOutcome, ClientResponse, RequestError, decode_request};
 
 /// The id of an answer that is about the connection.
@@ -40,7 +40,7 @@ fn answer(id: u64, outcome: ClientOutcome) -> Answer {
 
 /// A client that was let in, and what it shares with the others.
 pub(super) struct Client<'a> {
-    pub(super) rights: Rights,
+    pub(super) admission: Admission,
     pub(super) seat: ClientSeat,
     /// Bytes of requests and answers under way.
     pub(super) in_flight: &'a Arc<Meter>,
@@ -118,6 +118,10 @@ impl Requests<'_> {
             };
             let (bytes, _coming) =
                 reader.read_admitted(MAX_REQUEST_FRAME_BYTES, patience, admit)?;
+            // Its token is gone: what came meanwhile is not run.
+            if client.admission.is_out() {
+                break;
+            }
             client.seat.asks();
             let size = bytes.len();
             let request = match decode_request(bytes) {
@@ -133,7 +137,7 @@ impl Requests<'_> {
                 Ok(request) => match Share::take(meters.clone(), size) {
                     Some(share) => {
                         let reply = Reply::new(request.id, (*replies).clone(), share);
-                        shared.handler.request(client.rights, request, reply);
+                        shared.handler.request(client.admission.rights(), request, reply);
                     }
                     None => {
                         replies.give(answer(request.id, ClientOutcome::TooManyRequests));

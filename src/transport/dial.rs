@@ -145,8 +145,7 @@ fn look(
     let mut fds: Vec<PollFd<'_>> = tries.chain(beside).collect();
     // Rounded up, so that what is waited for is due then.
     let ms = time.as_micros().div_ceil(1_000).min(60_000);
-    let timeout =
-        PollTimeout::try_from(u16::try_from(ms).unwrap_or(u16::MAX)).unwrap_or(PollTimeout::ZERO);
+    let timeout = PollTimeout::from(u16::try_from(ms).unwrap_or(u16::MAX));
     match poll(&mut fds, timeout) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(error) => return Err(error.into()),

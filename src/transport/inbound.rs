@@ -150,14 +150,14 @@ fn hear(
     };
     match role {
         Role::Client { token } => {
-            let rights = checks::rights(shared, stream, token.as_ref())?;
+            let admission = checks::admit(shared, stream, token.as_ref())?;
             let seat = inbound.clients.take(stream).ok_or_else(|| too_many("clients"))?;
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
                 newcomer.ungreeted = None;
                 let Inbound { in_flight, coming, post, keepalive, .. } = inbound;
                 let keepalive = (minor_version >= KEEPALIVE_MINOR_VERSION).then_some(keepalive);
-                let client = Client { rights, seat, in_flight, coming, post, keepalive };
+                let client = Client { admission, seat, in_flight, coming, post, keepalive };
                 clients::serve(shared, stream, reader, &client);
             }
         }
@@ -170,10 +170,10 @@ fn hear(
             let key = checks::key(shared)?;
             checks::certificate(shared, stream, approach.address)?;
             let own = shared.handler.hello().address;
-            match keyed::hear(stream, &mut reader, key, own, approach, until) {
+            match keyed::hear(stream, &mut reader, &key, own, approach, until) {
                 Ok(believed) => {
                     let believed = believed?;
-                    let answer = |welcome: &Welcome| believed.answer(key, welcome);
+                    let answer = |welcome: &Welcome| believed.answer(&key, welcome);
                     admit_peer(shared, inbound, stream, reader, newcomer, &believed.hello, answer);
                 }
                 Err(error) => debug!("a node's connection ended in its greeting: {error}"),
@@ -245,29 +245,54 @@ fn serve_peer(
     replaced: &Stop,
 ) {
     let (node, address) = (peer.node, peer.address);
-    info!("node {node} at {address} is connected");
-    match read_peer(shared, node, stream, &mut reader, replaced) {
-        Ok(()) => {}
-        Err(error @ (FrameError::Closed | FrameError::Truncated)) => {
-            info!("node {node} at {address} is gone: {error}");
+    let mut is_told = false;
+    let ended = read_peer(shared, peer, stream, &mut reader, replaced, &mut is_told);
+    let Err(error) = ended else { return };
+    // Where it brought nothing, the other side did not want it; and one that is replaced is not gone.
+    if !is_told || replaced.is_set() {
+        return debug!("the connection from node {node} at {address} ended: {error}");
+    }
+    let Some(untold) = shared.repeats.due(&address.to_string()) else { return };
+    match error {
+        FrameError::Closed | FrameError::Truncated => {
+            info!(event = "gone", node:% = node, address:% = address;
+                "node {node} at {address} is gone: {error}{untold}");
         }
-        Err(error) => warn!("the connection from node {node} at {address} is closed: {error}"),
+        error => {
+            warn!(event = "gone", node:% = node, address:% = address;
+                "the connection from node {node} at {address} is closed: {error}{untold}");
+        }
+    }
+}
+
+/// Logs that a node brought its first frame on a connection.
+fn tell_connected(shared: &Shared, peer: &PeerHello) {
+    let (node, address) = (peer.node, peer.address);
+    if let Some(untold) = shared.repeats.due(&address.to_string()) {
+        info!(event = "connected", node:% = node, address:% = address;
+            "node {node} at {address} is connected{untold}");
     }
 }
 
 fn read_peer(
     shared: &Shared,
-    from: NodeId,
+    peer: &PeerHello,
     stream: &Stream,
     reader: &mut FrameReader<Stream>,
     replaced: &Stop,
+    is_told: &mut bool,
 ) -> Result<(), FrameError> {
+    let from = peer.node;
     let settings = &shared.settings;
     let mut signs = Signs::new(stream, settings);
     let mut idle_since = Instant::now();
     let mut begun = None;
     while !shared.stop.is_set() {
-        match reader.read(MAX_PEER_FRAME_BYTES, settings.for_peer()) {
+        let read = reader.read(MAX_PEER_FRAME_BYTES, settings.for_peer());
+        if read.is_ok() && !std::mem::replace(is_told, true) {
+            tell_connected(shared, peer);
+        }
+        match read {
             // The peer asks whether this node is there.
             Ok([]) => signs.give()?,
             Ok(bytes) => {

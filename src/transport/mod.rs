@@ -24,6 +24,7 @@
 //! What a message means is not known here: the node decides who is let in, and the protocol sends
 //! again what is lost.
 
+mod admitted;
 mod answers;
 mod backoff;
 mod checks;
@@ -41,6 +42,7 @@ mod pace;
 mod peers;
 mod post;
 mod refusals;
+mod repeats;
 mod seats;
 mod settings;
 mod shared;
@@ -52,6 +54,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
+use log::info;
 
 use crate::lpaxos::NodeId;
 use crate::security::{Rights, Security};
@@ -73,6 +76,7 @@ use listener::Listener;
 use post::Post;
 use shared::Shared;
 
+pub(crate) use repeats::Repeats;
 pub(crate) use shared::panic_message;
 
 /// What the transport asks of the node. Called on the transport's threads, several at once; only
@@ -189,6 +193,11 @@ impl Transport {
         self.listener.address()
     }
 
+    /// Returns what changes what is asked of those who connect.
+    pub fn doorkeeper(&self) -> Doorkeeper {
+        Doorkeeper(Arc::clone(&self.shared))
+    }
+
     /// Begins to connect to a peer, and goes on as long as the transport runs.
     ///
     /// # Errors
@@ -201,6 +210,33 @@ impl Transport {
     /// port. Dropping the transport does the same.
     pub fn stop(self) {
         drop(self);
+    }
+}
+
+/// Changes what is asked of those who connect, from any thread.
+#[derive(Clone)]
+pub struct Doorkeeper(Arc<Shared>);
+
+impl Doorkeeper {
+    /// Asks for this from now on, of all who connect and where this node connects. Connections that
+    /// are there stay, except those of clients whose token is not known any more, or may do less than
+    /// when they came: nothing more is read of them, and they are closed after
+    /// [`Settings::put_out_time`], for which this waits.
+    pub fn set(&self, security: Security) {
+        let shared = &self.0;
+        let out = shared.admitted.set(security);
+        if !out.is_empty() {
+            let count = out.len();
+            info!("{count} connections of clients end: their token is gone, or may do less");
+            shared.stop.wait(shared.settings.put_out_time);
+            shared.admitted.close(&out);
+        }
+    }
+}
+
+impl std::fmt::Debug for Doorkeeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Doorkeeper").finish_non_exhaustive()
     }
 }
 

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, select, tick};
-use log::{debug, info, warn};
+use log::{debug, warn};
 use parking_lot::Mutex;
 
 use super::Event;
@@ -278,7 +278,7 @@ fn run(shared: &Arc<Shared>, link: &Link) {
                 Some(Event::Refused { address, refusal, by_peer })
             }
             End::Lost(reason) => {
-                info!("the connection to {address} is lost: {reason}");
+                debug!("the connection to {address} is lost: {reason}");
                 refused = None;
                 distrust.clear();
                 // One that is lost at once each time is as good as none.
@@ -343,7 +343,8 @@ fn greet_until(
     let Some(registered) = shared.register(&stream) else {
         return Err(End::Unreachable("stopping".to_owned()));
     };
-    let stream = match &shared.security.tls {
+    let security = shared.security();
+    let stream = match &security.tls {
         Some(tls) => {
             let session = tls.connect(link.address.ip()).map_err(io::Error::other);
             let secured = session.and_then(|session| stream.secured(session, until));
@@ -359,7 +360,7 @@ fn greet_until(
     };
     let hello = shared.handler.hello();
     let time = until.saturating_duration_since(Instant::now());
-    let greeted = match &shared.security.cluster_key {
+    let greeted = match &security.cluster_key {
         Some(key) => keyed::greet(&stream, key, &hello, link.address.ip(), time),
         None => greet(&stream, &Role::Peer(hello), time),
     };
@@ -376,7 +377,7 @@ fn greet_until(
 
 /// Uses a connection, and those that take its place, until one ends.
 fn stay(shared: &Arc<Shared>, link: &Link, first: Connection, waits: &mut Waits) -> End {
-    info!("connected to node {} at {}", first.accepted.node, link.address);
+    debug!("connected to node {} at {}", first.accepted.node, link.address);
     let mut connection = first;
     let error = loop {
         match converse(shared, link, connection, waits) {

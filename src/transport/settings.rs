@@ -49,6 +49,10 @@ pub struct Settings {
     pub linger_time: Duration,
     /// [`limits::CLOSING_TIME`]
     pub closing_time: Duration,
+    /// [`limits::PUT_OUT_TIME`]
+    pub put_out_time: Duration,
+    /// [`limits::FILES_PERIOD`]
+    pub files_period: Duration,
     /// [`limits::MAX_CLIENTS`]
     pub max_clients: usize,
     /// [`limits::MAX_UNGREETED`]
@@ -92,6 +96,8 @@ impl Default for Settings {
             most_backoff: limits::MOST_BACKOFF,
             linger_time: limits::LINGER_TIME,
             closing_time: limits::CLOSING_TIME,
+            put_out_time: limits::PUT_OUT_TIME,
+            files_period: limits::FILES_PERIOD,
             max_clients: limits::MAX_CLIENTS,
             max_ungreeted: limits::MAX_UNGREETED,
             max_ungreeted_per_address: limits::MAX_UNGREETED_PER_ADDRESS,

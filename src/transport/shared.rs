@@ -20,8 +20,10 @@ use crossbeam_channel::{
 use log::error;
 use parking_lot::Mutex;
 
+use super::admitted::Admitted;
 use super::pace::Pace;
 use super::refusals::Refusals;
+use super::repeats::Repeats;
 use super::{Event, Handler, Settings, Stream};
 use crate::security::Security;
 
@@ -61,8 +63,11 @@ pub(super) struct Meanwhile<'a> {
 /// What all threads of the transport share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    pub(super) security: Security,
+    /// What is asked of who connects, and the clients who showed it.
+    pub(super) admitted: Admitted,
     pub(super) refusals: Refusals,
+    /// Lines of the log about connections of nodes.
+    pub(super) repeats: Repeats,
     /// Of answers that there are too many requests.
     pub(super) pace: Pace,
     pub(super) handler: Arc<dyn Handler>,
@@ -95,8 +100,9 @@ impl Shared {
         let stop = Stop(stop);
         Arc::new(Shared {
             settings,
-            security,
+            admitted: Admitted::new(security),
             refusals: Refusals::default(),
+            repeats: Repeats::default(),
             pace: Pace::new(Instant::now()),
             handler,
             deliver: deliver_to(events, stop.clone()),
@@ -110,6 +116,11 @@ impl Shared {
                 next_socket: 0,
             }),
         })
+    }
+
+    /// What is asked of who connects now.
+    pub(super) fn security(&self) -> Arc<Security> {
+        self.admitted.security()
     }
 
     /// Gives the node an event; waits while its queue is full.

@@ -97,6 +97,7 @@ fn heartbeat(m: proto::Heartbeat) -> Result<Heartbeat, WireError> {
         round: number(m.round, "round")?,
         complete: slot_or_zero(m.complete, "complete")?,
         sync_ms: m.sync_ms,
+        is_reluctant: m.is_reluctant,
     })
 }
 

@@ -44,6 +44,7 @@ fn body(message: &Message<Key, Value>) -> Body {
             round: m.round,
             complete: m.complete.0,
             sync_ms: m.sync_ms,
+            is_reluctant: m.is_reluctant,
             ..Default::default()
         }),
         Message::Prepare(m) => Body::Prepare(proto::Prepare {

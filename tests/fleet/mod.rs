@@ -49,16 +49,26 @@ impl Ended {
 /// A server process. It is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
-    log: PathBuf,
+    /// Where its standard error goes, if that is read at all.
+    log: Option<PathBuf>,
 }
 
 impl Process {
     /// Starts a command whose standard error goes to the file `log`.
     pub(crate) fn start(command: &mut Command, log: PathBuf) -> Process {
         let file = File::create(&log).unwrap();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        let mut process = Process::unread(command, file);
+        process.log = Some(log);
+        process
+    }
+
+    /// Starts a command whose standard error goes where it is not looked at.
+    pub(crate) fn unread(command: &mut Command, stderr: impl Into<Stdio>) -> Process {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Process { child, log }
+        // It would keep the other end open.
+        command.stderr(Stdio::null());
+        Process { child, log: None }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -80,9 +90,7 @@ impl Process {
     pub(crate) fn wait(mut self) -> Ended {
         // What it wrote until nobody waits any longer.
         let (id, path) = (self.id(), self.log.clone());
-        let what = fmt::from_fn(|f| {
-            write!(f, "the process {id} to end:\n{}", fs::read_to_string(&path).unwrap())
-        });
+        let what = fmt::from_fn(|f| write!(f, "the process {id} to end:\n{}", read(&path)));
         let status = eventually(what, || self.child.try_wait().unwrap());
         Ended { code: status.code(), log: self.log() }
     }
@@ -93,8 +101,12 @@ impl Process {
 
     /// What it wrote to standard error so far.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
+        read(&self.log)
     }
+}
+
+fn read(log: &Option<PathBuf>) -> String {
+    log.as_ref().map(|log| fs::read_to_string(log).unwrap()).unwrap_or_default()
 }
 
 impl Drop for Process {

@@ -26,8 +26,9 @@ use crate::reference::Value;
 const HEAD: &str = "lattistore history 1";
 /// The last line of a history that ends with reads of everything.
 const END: &str = "end";
-/// A run ends early when its history is so large. Thirty minutes make about 1 GiB.
-const MOST_BYTES: u64 = 8 << 30;
+/// A run ends early when its history is so large. Thirty minutes make about 600 MiB. Judging takes
+/// up to five times as many bytes of memory.
+const MOST_BYTES: u64 = 2 << 30;
 
 /// A file that a history is written to.
 pub(crate) struct Recorder {

@@ -283,7 +283,8 @@ pub(crate) fn register_key(key: u64) -> String {
 }
 
 fn lists(steps: &[Step]) -> (String, Vec<(String, Value)>) {
-    let mut program = String::from("seen = \"\"; ");
+    // Without a step that reads, nothing else sets it.
+    let mut program = "seen = \"\"; ".to_owned();
     let mut params = Vec::new();
     for (nth, step) in steps.iter().enumerate() {
         let key = match *step {

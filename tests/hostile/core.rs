@@ -113,7 +113,9 @@ impl Host {
             let round = self.node.durable().promised.round;
             let complete = self.node.durable().replica.complete();
             let (hears, has_quorum, follows) = (hears.clone(), true, None);
-            let heartbeat = Heartbeat { hears, has_quorum, follows, round, complete, sync_ms: 0 };
+            let (is_reluctant, sync_ms) = (false, 0);
+            let heartbeat =
+                Heartbeat { hears, has_quorum, follows, round, complete, sync_ms, is_reluctant };
             self.node.message(self.now_ms, from, Message::Heartbeat(heartbeat));
         }
         self.now_ms += 500;

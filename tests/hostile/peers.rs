@@ -128,8 +128,9 @@ pub(crate) const CASES: &[Case] = &[
         let mut raw = t.spoofed();
         let hears = vec![t.leader_id, NodeId(1), NodeId(u64::MAX)];
         let (follows, round) = (Some(t.ballot), t.ballot.round);
-        let (has_quorum, complete, sync_ms) = (false, Slot(0), 0);
-        let heartbeat = Heartbeat { hears, has_quorum, follows, round, complete, sync_ms };
+        let (has_quorum, complete, sync_ms, is_reluctant) = (false, Slot(0), 0, false);
+        let heartbeat =
+            Heartbeat { hears, has_quorum, follows, round, complete, sync_ms, is_reluctant };
         let bytes = encode_peer(&Message::Heartbeat(heartbeat));
         (0..1_000).for_each(|_| raw.send(&bytes));
         understood(raw);

@@ -102,7 +102,7 @@ impl Store {
         self.since.iter().any(|write| match (write, read) {
             (Task::Lists(write), Task::Lists(read)) => write.iter().any(|write| {
                 let Step::Append { key: written, .. } = *write else { return false };
-                read.iter().any(|read| *read == Step::Read { key: written })
+                read.contains(&Step::Read { key: written })
             }),
             (write, read) => write.area() == read.area(),
         })

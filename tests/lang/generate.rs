@@ -52,11 +52,16 @@ pub(crate) fn params(random: &mut Random) -> BTreeMap<String, Value> {
 
 pub(crate) fn program(random: &mut Random) -> String {
     let mut writer = Writer { random, text: String::new(), loops: 0 };
-    if !writer.random.one_in(20) {
+    let is_begun = !writer.random.one_in(20);
+    if is_begun {
         writer.write("i = 1; j = $n; ");
     }
     for _ in 0..1 + writer.random.below(6) {
         writer.statement(3);
+    }
+    if is_begun {
+        // Set on a path that is never taken: the variables are empty texts, and no compile error.
+        writer.write("if \"\" { s = \"\"; t = s; k = t; v = k; b = true; } ");
     }
     writer.text
 }

@@ -10,14 +10,17 @@ mod damage;
 #[path = "../fleet/mod.rs"]
 mod fleet;
 mod kills;
+mod log;
 #[path = "../torture/network.rs"]
 mod network;
 mod open_files;
 mod partitions;
 #[path = "../reference/mod.rs"]
 mod reference;
+mod signals;
 mod silence;
 mod slow_disks;
 mod startup;
+mod stderr;
 #[path = "../support/mod.rs"]
 mod support;

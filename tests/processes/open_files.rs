@@ -32,7 +32,9 @@ fn idle_clients_do_not_keep_a_member_away_that_comes_back() {
     fleet.client().put("k", "v").unwrap();
     fleet.kill(follower);
     fleet.client().put("k", "w").unwrap();
-    let goal = eventually("the leader's status", || fleet.status(leader)).complete;
+    let status = eventually("the leader's status", || fleet.status(leader));
+    assert!(status.notices.iter().any(|notice| notice.kind == "few_open_files"));
+    let goal = status.complete;
     let clients: Vec<_> = (0..CLIENTS).map_while(|_| idle(fleet.socket(leader))).collect();
     assert!(!clients.is_empty() && clients.len() < CLIENTS, "{} are let in", clients.len());
     fleet.start(follower);

@@ -275,6 +275,13 @@ impl Cluster {
     }
 
     /// Lets every node tick after so long a time.
+    /// Makes a node reluctant to lead, or willing again.
+    pub(crate) fn set_reluctant(&mut self, node: u64, is_reluctant: bool) {
+        let now_ms = self.clocks[&node];
+        self.nodes.get_mut(&node).unwrap().set_reluctant(now_ms, is_reluctant);
+        self.step(node);
+    }
+
     pub(crate) fn tick_all(&mut self, after_ms: u64) {
         for node in self.all() {
             self.tick(node, after_ms);

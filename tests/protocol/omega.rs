@@ -1,6 +1,6 @@
 //! Ω: who leads when links are cut. Every message that is not lost arrives at once.
 
-use lattistore::lpaxos::{Answer, Message, NodeId};
+use lattistore::lpaxos::{Answer, Cause, Loss, Message, NodeId};
 use lattistore::sim::Command;
 
 use crate::cluster::Cluster;
@@ -317,5 +317,137 @@ fn of_nodes_that_are_as_far_the_one_with_the_fastest_disk_stands_first() {
         cluster.crash(leader);
         cluster.live(LONG_MS);
         assert_eq!(only_leader(&cluster), fast);
+    }
+}
+
+/// Why each node that stands does so, as it says for its log.
+#[test]
+fn a_node_says_why_it_stands_and_why_it_gives_up() {
+    let why = |cluster: &Cluster, node| cluster.node(node).stood().map(|(_, why)| why);
+    let (mut cluster, first) = elected(3);
+    assert_eq!(why(&cluster, first), Some(Cause::NoLeader));
+    assert_eq!(cluster.node(first).lost(), None);
+
+    // It falls silent: its last word was that it leads.
+    cluster.isolate(first);
+    cluster.live(LONG_MS);
+    let lost = cluster.node(first).lost().map(|(_, why)| why);
+    assert_eq!(lost, Some(Loss::NoQuorum));
+    let second = cluster.leaders()[0];
+    assert_eq!(why(&cluster, second), Some(Cause::NoLeader));
+    cluster.cut.clear();
+    cluster.live(LONG_MS);
+    assert_eq!(only_leader(&cluster), second);
+
+    // It says that it goes.
+    cluster.nodes.get_mut(&second).unwrap().close(0);
+    cluster.step(second);
+    let closed = cluster.node(second).lost().map(|(_, why)| why);
+    assert_eq!(closed, Some(Loss::Closing));
+    cluster.live(LONG_MS);
+    let third = only_leader(&cluster);
+    assert_ne!(third, second);
+    assert_eq!(why(&cluster, third), Some(Cause::Farewell(NodeId(second))));
+}
+
+#[test]
+fn a_node_that_sees_the_connection_of_its_leader_end_says_so_when_it_stands() {
+    let (mut cluster, leader) = elected(3);
+    cluster.crash(leader);
+    for node in cluster.all().into_iter().filter(|node| *node != leader) {
+        cluster.nodes.get_mut(&node).unwrap().unheard(0, NodeId(leader));
+    }
+    cluster.live(LONG_MS);
+    let next = only_leader(&cluster);
+    let stood = cluster.node(next).stood().map(|(_, why)| why);
+    assert_eq!(stood, Some(Cause::ConnectionEnded(NodeId(leader))));
+}
+
+#[test]
+fn a_reluctant_leader_hands_over_and_does_not_come_back_while_another_can_lead() {
+    let (mut cluster, leader) = elected(3);
+    cluster.set_reluctant(leader, true);
+    assert!(cluster.leaders().is_empty(), "it gives way at once");
+    assert_eq!(cluster.node(leader).lost().map(|(_, why)| why), Some(Loss::Reluctant));
+    cluster.live(LONG_MS);
+    let next = only_leader(&cluster);
+    assert_ne!(next, leader);
+    serves(&mut cluster, next);
+    // The other follower stands when this one goes, although the reluctant one is as far.
+    cluster.crash(next);
+    cluster.live(LONG_MS);
+    let last = only_leader(&cluster);
+    assert!(![leader, next].contains(&last));
+    serves(&mut cluster, last);
+}
+
+#[test]
+fn reluctant_nodes_lead_where_no_other_can_and_nothing_changes_between_them() {
+    let (mut cluster, leader) = elected(3);
+    let (next, last) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    // All of them, the leader last: it stays.
+    for node in [next, last, leader] {
+        cluster.set_reluctant(node, true);
+        cluster.settle();
+    }
+    let ballots = cluster.ballots.len();
+    cluster.live(20 * LONG_MS);
+    assert_eq!((cluster.ballots.len(), only_leader(&cluster)), (ballots, leader));
+    serves(&mut cluster, leader);
+    // They elect one of them, too.
+    cluster.crash(leader);
+    cluster.live(LONG_MS);
+    let second = only_leader(&cluster);
+    serves(&mut cluster, second);
+    // One that is willing takes over as soon as it can.
+    cluster.restart(leader);
+    cluster.live(LONG_MS);
+    assert_eq!(only_leader(&cluster), leader, "a new node is willing");
+    serves(&mut cluster, leader);
+}
+
+#[test]
+fn a_reluctant_leader_stays_where_those_who_are_willing_have_no_quorum() {
+    let (mut cluster, leader) = elected(5);
+    let far = leader % 5 + 1;
+    // Only `far` is willing, and it hears the leader alone.
+    for node in cluster.all().into_iter().filter(|node| *node != far) {
+        if node != leader {
+            cluster.cut_both(far, node);
+        }
+    }
+    cluster.live(LONG_MS);
+    for node in cluster.all().into_iter().filter(|node| *node != far) {
+        cluster.set_reluctant(node, true);
+    }
+    cluster.live(LONG_MS);
+    let leads = only_leader(&cluster);
+    assert_ne!(leads, far);
+    serves(&mut cluster, leads);
+    // Once it has one, it leads.
+    cluster.cut.clear();
+    cluster.live(LONG_MS);
+    assert_eq!(only_leader(&cluster), far);
+    serves(&mut cluster, far);
+}
+
+#[test]
+fn the_turn_of_a_reluctant_node_passes_to_the_next() {
+    let mut cluster = Cluster::new(3);
+    let all = cluster.all();
+    for (reluctant, turns) in [
+        (&[2][..], [(1, 1), (2, 3), (3, 3)]),
+        (&[2, 3], [(1, 1), (2, 1), (3, 1)]),
+        (&[1, 2, 3], [(1, 1), (2, 2), (3, 3)]),
+    ] {
+        for node in reluctant {
+            cluster.set_reluctant(*node, true);
+            cluster.settle();
+        }
+        for (turn, leads) in turns {
+            all.iter().for_each(|node| cluster.turn(*node, turn));
+            cluster.settle();
+            assert_eq!(only_leader(&cluster), leads, "{reluctant:?} in the turn of {turn}");
+        }
     }
 }

@@ -279,6 +279,7 @@ impl Walker<'_> {
             }
             _ => {
                 let name = self.name()?;
+                self.read.insert(name.clone());
                 self.variables.get(&name).cloned().unwrap_or_else(|| match name.as_str() {
                     "true" => Value::Truth(true),
                     "false" => Value::Truth(false),

@@ -54,6 +54,8 @@ pub(crate) fn execute(
         awake: false,
         in_put_key: false,
         variables: BTreeMap::new(),
+        read: BTreeSet::new(),
+        set: BTreeSet::from(["true", "false"].map(str::to_owned)),
         params,
         before,
         constants: BTreeSet::new(),
@@ -61,6 +63,9 @@ pub(crate) fn execute(
     };
     // Once asleep, to find the constant keys and the parameters, and once awake.
     walker.program()?;
+    if !walker.read.is_subset(&walker.set) {
+        return Err(Wrong::Syntax);
+    }
     for key in std::mem::take(&mut walker.constants) {
         walker.note_read(&key);
     }
@@ -78,6 +83,9 @@ struct Walker<'a> {
     /// In the key of a `put`, outside of parentheses.
     in_put_key: bool,
     variables: BTreeMap<String, Value>,
+    /// Names of variables that stand somewhere as a value, and somewhere as what is set.
+    read: BTreeSet<String>,
+    set: BTreeSet<String>,
     params: &'a BTreeMap<String, Value>,
     before: &'a BTreeMap<String, String>,
     constants: BTreeSet<String>,
@@ -235,6 +243,7 @@ impl Walker<'_> {
         } else if assigns {
             let name = self.name()?;
             self.at += 1;
+            self.set.insert(name.clone());
             let value = self.expr()?;
             if self.awake {
                 self.variables.insert(name, value.value);
@@ -271,6 +280,7 @@ impl Walker<'_> {
         let comma = self.take_sign(",");
         self.expect(comma)?;
         let value_name = self.name()?;
+        self.set.extend([key_name.clone(), value_name.clone()]);
         let words = self.take_word("in") && self.take_word("scan");
         self.expect(words)?;
         let prefix = match self.is_word("from") || self.is_word("to") {

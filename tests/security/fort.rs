@@ -26,6 +26,13 @@ pub(crate) struct Fort {
     pub(crate) files: Vec<TlsFiles>,
 }
 
+/// What a file of tokens says of a client.
+pub(crate) fn entry(name: &str, role: &str, token: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, token.as_bytes());
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("[[client]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{hash}\"\n")
+}
+
 impl Fort {
     /// A cluster that is not started yet.
     pub(crate) fn new(count: u8) -> Fort {
@@ -33,11 +40,6 @@ impl Fort {
         let mut fleet = Fleet::new(addresses(count), vec![None; usize::from(count)]);
         fleet.share_key("cluster.key");
         let tokens = fleet.directory().join("clients.toml");
-        let entry = |name: &str, role: &str, token: &str| {
-            let hash = digest::digest(&digest::SHA256, token.as_bytes());
-            let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("[[client]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{hash}\"\n")
-        };
         let text = entry("app", "read-write", WRITER) + &entry("reports", "read-only", READER);
         fs::write(&tokens, text).unwrap();
         let files: Vec<TlsFiles> = fleet.addresses.iter().map(|ip| authority.node(*ip)).collect();

@@ -8,7 +8,8 @@
 //! | `strangers.rs` | who has another key, or none, while a cluster forms and after |
 //! | `clients.rs` | tokens and what they allow, as users of the client program see it |
 //! | `flood.rs` | handshakes that come to nothing, by the hundred |
-//! | `rotation.rs` | another authority and another key, under a running cluster |
+//! | `reread.rs` | files that change under a running cluster, and certificates that end |
+//! | `rotation.rs` | another authority and another key, by restarting one node after the other |
 //! | `startup.rs` | options and files that are wrong |
 
 #![allow(clippy::unwrap_used)]
@@ -22,6 +23,7 @@ mod flood;
 mod fort;
 #[path = "../reference/mod.rs"]
 mod reference;
+mod reread;
 mod rotation;
 mod startup;
 mod strangers;

@@ -25,9 +25,11 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use clap::Parser;
 use lattistore::sim::Random;
+use nix::sys::signal::{SigSet, Signal};
 
 use clocks::Clocks;
 use fleet::Fleet;
@@ -117,12 +119,17 @@ fn run_inside(network: &Network) -> ExitCode {
     let child = Arc::new(Mutex::new(Some(child)));
     let told = Arc::clone(&child);
     // Told to end, it ends what is inside, and then removes the network as ever.
-    ctrlc::set_handler(move || {
-        if told.lock().unwrap().is_some() {
-            fleet::signal(id, "KILL");
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals.add(Signal::SIGTERM);
+    signals.thread_block().unwrap();
+    thread::spawn(move || {
+        while signals.wait().is_ok() {
+            if told.lock().unwrap().is_some() {
+                fleet::signal(id, "KILL");
+            }
         }
-    })
-    .unwrap();
+    });
     let code = wait(&child);
     match code {
         Some(0) => ExitCode::SUCCESS,

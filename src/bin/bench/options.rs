@@ -316,9 +316,14 @@ pub(crate) enum Output {
     Json,
 }
 
+/// The longest time that a run can be told to take.
+const MAX_TIME: Duration = Duration::from_secs(366 * 86_400);
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    let time = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+    // No clock overflows by it.
+    (time <= MAX_TIME).then_some(time).ok_or("a year at most".to_owned())
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -370,6 +375,9 @@ mod tests {
         assert!(work(&["--writes", "4", "--workload", "mixed"]).is_ok());
         assert!(work(&["--writes", "4", "--workload", "get"]).is_err());
         assert!(work(&["--writes", "0"]).is_err());
+        // What no clock reaches.
+        assert!(work(&["--seconds", "1e19"]).is_err());
+        assert!(work(&["--warm-up", "1e19"]).is_err());
         assert!(work(&["--value-bytes", "1048576"]).is_ok());
         assert!(work(&["--value-bytes", "1048576", "--writes", "2"]).is_err());
     }

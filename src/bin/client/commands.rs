@@ -6,14 +6,15 @@ use std::net::SocketAddr;
 use lattistore::client::{Cause, Error, NodeStatus, Value};
 
 use crate::exit::Exit;
-use crate::options::{Output, addresses};
+use crate::options::addresses;
 use crate::report::{complain, no_answer, one_line};
 use crate::shell::Shell;
-use crate::{json, parameter, table};
+use crate::{health, json, parameter, table};
 
 /// All commands, for completion.
-pub(crate) const NAMES: [&str; 9] = [
+pub(crate) const NAMES: [&str; 10] = [
     ".exit",
+    ".health",
     ".help",
     ".nodes",
     ".param",
@@ -35,6 +36,7 @@ Commands:
   .help                     this
   .status [NODE[:PORT]]     how the node is, and what it knows of the others
   .nodes                    asks all nodes how they are
+  .health                   says whether the cluster serves
   .param NAME VALUE         binds $NAME to the text VALUE; NAME:int and NAME:bool bind others
   .params                   shows what is bound
   .unset NAME               unbinds $NAME
@@ -43,7 +45,9 @@ Commands:
   .exit                     ends the session, as Ctrl-D does
 
 Commands work while a program is being written, too. Ctrl-C cancels it, and so does the end of the
-session: what no empty line has sent does not run, but stays in the history.
+session: what no empty line has sent does not run, but stays in the history. While a request is on
+its way, Ctrl-C ends the wait for it: the transaction may have run then. Within a text, parentheses
+or braces an empty line sends nothing.
 ";
 
 /// Whether the session goes on.
@@ -77,7 +81,8 @@ pub(crate) fn run(shell: &mut Shell, line: &str, to: &mut impl Write) -> io::Res
                 return Ok(Next::GoOn);
             }
         },
-        (".nodes", "") => Ok(Said::Answer(shell.nodes())),
+        (".nodes", "") => Ok(Said::Answer(shell.nodes().0)),
+        (".health", "") => Ok(Said::Answer(health(shell))),
         (".param", "") | (".params", "") => Ok(params(shell)),
         (".param", _) => bind(shell, rest),
         (".unset", _) => unbind(shell, rest),
@@ -89,7 +94,7 @@ pub(crate) fn run(shell: &mut Shell, line: &str, to: &mut impl Write) -> io::Res
         _ => Err(format!("`{}` is no command; .help shows them all", one_line(line.trim()))),
     };
     match done {
-        Ok(Said::Note(note)) if shell.output == Output::Json => complain(&note),
+        Ok(Said::Note(note)) if !shell.shows_all() => complain(&note),
         Ok(Said::Answer(text) | Said::Note(text)) => write!(to, "{text}")?,
         Err(message) => shell.fail(Exit::Usage, &message, to)?,
     }
@@ -105,9 +110,9 @@ fn status(shell: &Shell, node: &str) -> Result<Said, (Exit, String)> {
             status_of_first(shell, &addresses)
         }
     };
-    match (status, shell.output) {
-        (Ok(status), Output::Text) => Ok(Said::Answer(table::status(&status, shell.style))),
-        (Ok(status), Output::Json) => Ok(Said::Answer(json::status(&status) + "\n")),
+    match (status, shell.output.form()) {
+        (Ok(status), None) => Ok(Said::Answer(table::status(&status, shell.style))),
+        (Ok(status), Some(form)) => Ok(Said::Answer(json::status(&status, form) + "\n")),
         (Err(error), _) => Err((Exit::DidNotRun, no_answer(&error))),
     }
 }
@@ -124,6 +129,14 @@ fn status_of_first(shell: &Shell, addresses: &[SocketAddr]) -> Result<NodeStatus
     Err(failed)
 }
 
+fn health(shell: &mut Shell) -> String {
+    let health = health::check(shell);
+    if !health.serves {
+        shell.note(Exit::NotHealthy);
+    }
+    health::show(&health, shell)
+}
+
 fn params(shell: &Shell) -> Said {
     let kind = |value: &Value| match value {
         Value::Text(_) => "",
@@ -131,10 +144,10 @@ fn params(shell: &Shell) -> Said {
         Value::Truth(_) => ":bool",
     };
     let line = |(name, value): (&String, &Value)| format!("${name}{} = {value}\n", kind(value));
-    Said::Answer(match shell.output {
-        Output::Json => json::params(&shell.params) + "\n",
-        Output::Text if shell.params.is_empty() => "no parameter is bound\n".to_owned(),
-        Output::Text => shell.params.iter().map(line).collect(),
+    Said::Answer(match shell.output.form() {
+        Some(form) => json::params(&shell.params, form) + "\n",
+        None if shell.params.is_empty() => "no parameter is bound\n".to_owned(),
+        None => shell.params.iter().map(line).collect(),
     })
 }
 

@@ -19,6 +19,10 @@ pub(crate) enum Exit {
     Program,
     /// A transaction ran, but its answer is not to be had.
     NoAnswer,
+    /// The cluster does not serve, as far as can be told.
+    NotHealthy,
+    /// The cluster serves, but a node is down.
+    NodeDown,
 }
 
 impl From<Exit> for ExitCode {
@@ -30,6 +34,8 @@ impl From<Exit> for ExitCode {
             Exit::MayHaveRun => 3,
             Exit::Program => 4,
             Exit::NoAnswer => 5,
+            Exit::NotHealthy => 6,
+            Exit::NodeDown => 7,
         })
     }
 }
@@ -61,4 +67,7 @@ Exit codes:
   3  a transaction may have run: no answer came, or not in time
   4  a program is not valid, failed or aborted; it had no effect
   5  a transaction ran, but its answer is too large to be had, or could not be written
+  6  health: the cluster does not serve a strict read; --status, --nodes: no leader or no majority
+  7  --status, --nodes: there is a leader and a majority, but a node is not heard,
+     does not hear, or does not answer
 In a session of several transactions the first that failed counts.";

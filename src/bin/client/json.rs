@@ -1,31 +1,52 @@
 //! JSON output: one object on one line for each transaction.
+//!
+//! Many readers take every number for a 64-bit float, which holds integers up to 2^53 exactly. A number
+//! beyond that is written as a text, so that no digit is lost; ids are texts whatever their size. The
+//! members `returned_type` and `types` tell such a text from one that the program gave as a text.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::net::SocketAddr;
 
-use lattistore::client::{Answer, Cause, Error, NodeStatus, Value};
+use lattistore::client::{Answer, Cause, Error, NodeStatus, Redirect, Value};
+use lattistore::lang::is_invisible;
 
+use crate::health::Health;
 use crate::report::{complete_of, no_answer, severity};
 
+/// The largest number that every reader takes exactly: 2^53 is what 2^53 + 1 is rounded to.
+const MAX_EXACT: u64 = (1 << 53) - 1;
+
+/// How numbers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Beyond [`MAX_EXACT`] as texts.
+    Exact,
+    /// Always as numbers.
+    V1,
+}
+
 /// A JSON value, made piece by piece.
-#[derive(Debug, Default)]
-pub(crate) struct Object(String);
+#[derive(Debug)]
+pub(crate) struct Object {
+    text: String,
+    form: Form,
+}
 
 impl Object {
     /// An empty object.
-    pub(crate) fn new() -> Object {
-        Object("{".to_owned())
+    pub(crate) fn new(form: Form) -> Object {
+        Object { text: "{".to_owned(), form }
     }
 
     /// Adds a member whose value is JSON already.
     pub(crate) fn raw(mut self, name: &str, json: &str) -> Object {
-        if self.0.len() > 1 {
-            self.0.push_str(", ");
+        if self.text.len() > 1 {
+            self.text.push_str(", ");
         }
-        self.0.push_str(&text(name));
-        self.0.push_str(": ");
-        self.0.push_str(json);
+        self.text.push_str(&text(name));
+        self.text.push_str(": ");
+        self.text.push_str(json);
         self
     }
 
@@ -36,17 +57,35 @@ impl Object {
 
     /// Adds a number.
     pub(crate) fn number(self, name: &str, value: impl Into<u64>) -> Object {
-        self.raw(name, &value.into().to_string())
+        let (value, form) = (value.into(), self.form);
+        self.raw(name, &number(value, value, form))
+    }
+
+    /// Adds what only the present form has.
+    fn since_exact(self, add: impl FnOnce(Object) -> Object) -> Object {
+        match self.form {
+            Form::Exact => add(self),
+            Form::V1 => self,
+        }
     }
 
     /// The whole.
     pub(crate) fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
+        self.text.push('}');
+        self.text
     }
 }
 
-/// A text in quotes. Control characters are escaped, so that it is one line.
+/// A number; `magnitude` is how far it is from 0.
+fn number(value: impl Display, magnitude: u64, form: Form) -> String {
+    match form {
+        Form::Exact if magnitude > MAX_EXACT => text(&value.to_string()),
+        Form::Exact | Form::V1 => value.to_string(),
+    }
+}
+
+/// A text in quotes. Control characters are escaped, so that it is one line, and others that cannot be
+/// seen, so that two texts that differ look different.
 pub(crate) fn text(value: &str) -> String {
     let mut quoted = String::with_capacity(value.len() + 2);
     quoted.push('"');
@@ -57,9 +96,11 @@ pub(crate) fn text(value: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            control if control.is_control() => {
-                // Writing to a string does not fail; control characters have 16 bits.
-                let _ = write!(quoted, "\\u{:04x}", u32::from(control));
+            invisible if is_invisible(invisible) => {
+                for unit in invisible.encode_utf16(&mut [0; 2]) {
+                    // Writing to a string does not fail.
+                    let _ = write!(quoted, "\\u{unit:04x}");
+                }
             }
             other => quoted.push(other),
         }
@@ -71,32 +112,46 @@ pub(crate) fn text(value: &str) -> String {
 /// A map of texts, in order of its keys.
 pub(crate) fn map<'a>(pairs: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
     let pairs = pairs.into_iter();
-    pairs.fold(Object::new(), |object, (key, value)| object.text(key, value)).end()
+    // There are no numbers in it.
+    pairs.fold(Object::new(Form::Exact), |object, (key, value)| object.text(key, value)).end()
 }
 
-fn value(value: Option<&Value>) -> String {
+fn value(value: Option<&Value>, form: Form) -> String {
     match value {
         None => "null".to_owned(),
         Some(Value::Text(value)) => text(value.as_str()),
-        Some(Value::Number(number)) => number.to_string(),
+        Some(Value::Number(value)) => number(value, value.unsigned_abs(), form),
         Some(Value::Truth(truth)) => truth.to_string(),
     }
 }
 
-/// What a transaction came to.
-pub(crate) fn result(result: &Result<Answer, Error>) -> Object {
-    match result {
-        Ok(answer) => Object::new()
-            .text("outcome", "ran")
-            .raw("values", &map(&answer.values))
-            .raw("returned", &value(answer.returned.as_ref()))
-            .number("slot", answer.position.slot.0)
-            .number("place", answer.position.place),
-        Err(error) => failure(error),
+/// The name of a value's type, as parameters are typed.
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Text(_) => "text",
+        Value::Number(_) => "int",
+        Value::Truth(_) => "bool",
     }
 }
 
-fn failure(error: &Error) -> Object {
+/// What a transaction came to.
+pub(crate) fn result(result: &Result<Answer, Error>, form: Form) -> Object {
+    match result {
+        Ok(answer) => Object::new(form)
+            .text("outcome", "ran")
+            .raw("values", &map(&answer.values))
+            .raw("returned", &value(answer.returned.as_ref(), form))
+            .since_exact(|object| match &answer.returned {
+                Some(returned) => object.text("returned_type", type_of(returned)),
+                None => object,
+            })
+            .number("slot", answer.position.slot.0)
+            .number("place", answer.position.place),
+        Err(error) => failure(error, form),
+    }
+}
+
+fn failure(error: &Error, form: Form) -> Object {
     let (outcome, place) = match error {
         Error::DidNotRun { .. } => ("did_not_run", None),
         Error::MayHaveRun { .. } => ("may_have_run", None),
@@ -105,7 +160,7 @@ fn failure(error: &Error) -> Object {
         Error::Runtime(at) => ("runtime_error", Some(at)),
         Error::Aborted { .. } => ("aborted", None),
     };
-    let object = Object::new().text("outcome", outcome);
+    let object = Object::new(form).text("outcome", outcome);
     match (error, place) {
         (Error::Aborted { message, .. }, _) => object.text("message", message),
         (_, Some(at)) => {
@@ -118,14 +173,17 @@ fn failure(error: &Error) -> Object {
 /// Adds the cause of an error, if it has one.
 fn with_cause(object: Object, error: &Error) -> Object {
     match error.cause() {
-        Some(error) => object.raw("cause", &cause(error)),
+        Some(error) => {
+            let form = object.form;
+            object.raw("cause", &cause(error, form))
+        }
         None => object,
     }
 }
 
 /// What was wrong, and what lies behind that.
-fn cause(of: &Cause) -> String {
-    let mut object = Object::new().text("kind", of.kind());
+fn cause(of: &Cause, form: Form) -> String {
+    let mut object = Object::new(form).text("kind", of.kind());
     if let Some(node) = of.node() {
         object = object.text("node", &node.to_string());
     }
@@ -143,7 +201,7 @@ fn cause(of: &Cause) -> String {
         _ => {}
     }
     let object = object.text("message", &of.to_string());
-    let behind: Vec<_> = of.behind().into_iter().map(cause).collect();
+    let behind: Vec<_> = of.behind().into_iter().map(|behind| cause(behind, form)).collect();
     match behind.is_empty() {
         true => object.end(),
         false => object.raw("causes", &format!("[{}]", behind.join(", "))).end(),
@@ -151,41 +209,64 @@ fn cause(of: &Cause) -> String {
 }
 
 /// What is wrong besides a transaction.
-pub(crate) fn error(message: &str) -> String {
-    Object::new().text("error", message).end()
+pub(crate) fn error(message: &str, form: Form) -> String {
+    Object::new(form).text("error", message).end()
 }
 
 /// Why a node gave no answer.
-pub(crate) fn unanswered(error: &Error) -> String {
-    with_cause(Object::new().text("error", &no_answer(error)), error).end()
+pub(crate) fn unanswered(error: &Error, form: Form) -> String {
+    with_cause(Object::new(form).text("error", &no_answer(error)), error).end()
 }
 
 /// What is bound to the parameters of programs.
-pub(crate) fn params(params: &BTreeMap<String, Value>) -> String {
-    let add =
-        |object: Object, (name, bound): (&String, &Value)| object.raw(name, &value(Some(bound)));
-    Object::new().raw("params", &params.iter().fold(Object::new(), add).end()).end()
+pub(crate) fn params(params: &BTreeMap<String, Value>, form: Form) -> String {
+    let all = |add: &dyn Fn(Object, &str, &Value) -> Object| {
+        let add = |object, (name, bound): (&String, &Value)| add(object, name, bound);
+        params.iter().fold(Object::new(form), add).end()
+    };
+    let values = all(&|object, name, bound| object.raw(name, &value(Some(bound), form)));
+    let types = || all(&|object, name, bound| object.text(name, type_of(bound)));
+    let object = Object::new(form).raw("params", &values);
+    object.since_exact(|object| object.raw("types", &types())).end()
+}
+
+/// Whether the cluster serves.
+pub(crate) fn health(health: &Health, form: Form) -> String {
+    let leader = health.leader.map_or("null".to_owned(), |leader| node_at(leader, form));
+    Object::new(form)
+        .raw("healthy", &health.serves.to_string())
+        .text("message", &health.message)
+        .raw("leader", &leader)
+        .number("taken_us", u64::try_from(health.taken.as_micros()).unwrap_or(u64::MAX))
+        .end()
+}
+
+fn node_at(node: Redirect, form: Form) -> String {
+    Object::new(form)
+        .text("node", &node.leader.to_string())
+        .text("address", &node.address.to_string())
+        .end()
 }
 
 /// How a node is that was asked with others.
-pub(crate) fn node(address: SocketAddr, answer: &Result<NodeStatus, Error>) -> String {
-    let object = Object::new().text("address", &address.to_string());
+pub(crate) fn node(address: SocketAddr, answer: &Result<NodeStatus, Error>, form: Form) -> String {
+    let object = Object::new(form).text("address", &address.to_string());
     match answer {
-        Ok(answer) => object.raw("status", &status(answer)).end(),
+        Ok(answer) => object.raw("status", &status(answer, form)).end(),
         Err(error) => with_cause(object.text("error", &no_answer(error)), error).end(),
     }
 }
 
 /// How a node is. What was told by a member that is not heard any more is not known.
-pub(crate) fn status(status: &NodeStatus) -> String {
+pub(crate) fn status(status: &NodeStatus, form: Form) -> String {
     let members = status.members.iter().map(|member| {
-        Object::new()
+        Object::new(form)
             .text("node", &member.node.to_string())
             .text("address", &member.address.to_string())
             .raw("reachable", &member.reachable.to_string())
             .raw(
                 "complete",
-                &complete_of(member).map_or("null".to_owned(), |slot| slot.to_string()),
+                &complete_of(member).map_or("null".to_owned(), |slot| number(slot, slot.0, form)),
             )
             .raw(
                 "hears_this_node",
@@ -194,24 +275,19 @@ pub(crate) fn status(status: &NodeStatus) -> String {
             .end()
     });
     let members = members.collect::<Vec<_>>().join(", ");
-    let leader = status.leader.map_or("null".to_owned(), |leader| {
-        Object::new()
-            .text("node", &leader.leader.to_string())
-            .text("address", &leader.address.to_string())
-            .end()
-    });
+    let leader = status.leader.map_or("null".to_owned(), |leader| node_at(leader, form));
     let notices: Vec<String> = status
         .notices
         .iter()
         .map(|notice| {
-            Object::new()
+            Object::new(form)
                 .text("kind", &notice.kind)
                 .text("severity", severity(notice.severity))
                 .text("message", &notice.message)
                 .end()
         })
         .collect();
-    Object::new()
+    Object::new(form)
         .text("node", &status.node.to_string())
         .raw("cluster", &status.cluster.map_or("null".to_owned(), |id| text(&format!("{id:016x}"))))
         .text("version", &status.version)
@@ -235,11 +311,46 @@ pub(crate) fn status(status: &NodeStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lattistore::client::{Position, Slot};
 
     #[test]
     fn texts_are_escaped_to_one_unambiguous_line() {
         assert_eq!(text("a\"b\\c\nd\te\u{1}\u{85}"), r#""a\"b\\c\nd\te\u0001\u0085""#);
         assert_eq!(text("zażółć 🙂"), "\"zażółć 🙂\"");
+        let invisible = "a\u{202e}b\u{200b}c\u{feff}d\u{e0041}";
+        assert_eq!(text(invisible), r#""a\u202eb\u200bc\ufeffd\udb40\udc41""#);
+    }
+
+    #[test]
+    fn numbers_that_a_float_does_not_hold_are_texts() {
+        let answer = |returned: Value| Answer {
+            values: BTreeMap::new(),
+            returned: Some(returned),
+            position: Position { slot: Slot(1 << 53), place: 0 },
+        };
+        let json = |returned, form| result(&Ok(answer(returned)), form).end();
+        let max = i64::MAX;
+        let exact = json(Value::Number(max), Form::Exact);
+        let said =
+            format!(r#""returned": "{max}", "returned_type": "int", "slot": "9007199254740992", "#);
+        assert!(exact.contains(&said), "{exact}");
+        let v1 = json(Value::Number(max), Form::V1);
+        assert!(v1.contains(&format!(r#""returned": {max}, "slot": 9007199254740992, "#)), "{v1}");
+        for (number, written) in [
+            (9_007_199_254_740_991, "9007199254740991"),
+            (-9_007_199_254_740_991, "-9007199254740991"),
+            (9_007_199_254_740_992, "\"9007199254740992\""),
+            (i64::MIN, "\"-9223372036854775808\""),
+            (0, "0"),
+        ] {
+            assert_eq!(value(Some(&Value::Number(number)), Form::Exact), written);
+        }
+        let text = json(Value::from("5"), Form::Exact);
+        assert!(text.contains(r#""returned": "5", "returned_type": "text""#), "{text}");
+        let bound = BTreeMap::from([("n".to_owned(), Value::Number(max))]);
+        let expected = format!(r#"{{"params": {{"n": "{max}"}}, "types": {{"n": "int"}}}}"#);
+        assert_eq!(params(&bound, Form::Exact), expected);
+        assert_eq!(params(&bound, Form::V1), format!(r#"{{"params": {{"n": {max}}}}}"#));
     }
 
     #[test]

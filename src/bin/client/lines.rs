@@ -2,16 +2,19 @@
 
 use std::io::{self, Write};
 
-use lattistore::lang::compile;
+use lattistore::lang::{compile, unclosed};
 
 use crate::commands::{self, Next};
 use crate::completion::open_quote;
+use crate::exit::Exit;
 use crate::shell::Shell;
 
 /// The lines of a program that is not sent yet.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     program: String,
+    /// Whether it was said of this program why an empty line does not send it.
+    told: bool,
 }
 
 impl Lines {
@@ -20,8 +23,9 @@ impl Lines {
         if self.program.is_empty() { "> " } else { ". " }
     }
 
-    /// Takes a line: an empty one sends the program, one that begins with a dot is a command, which
-    /// leaves the program that is being written as it is.
+    /// Takes a line: an empty one sends the program, unless it stands in a text, parentheses or a
+    /// block that more lines can close. One that begins with a dot is a command, which leaves the
+    /// program that is being written as it is.
     pub(crate) fn take(
         &mut self,
         shell: &mut Shell,
@@ -29,13 +33,25 @@ impl Lines {
         to: &mut impl Write,
     ) -> io::Result<Next> {
         if line.trim().is_empty() {
-            return self.end(shell, to).map(|()| Next::GoOn);
+            let Some(place) = unclosed(&self.program) else {
+                return self.end(shell, to).map(|()| Next::GoOn);
+            };
+            if shell.is_interactive && !self.told {
+                let (line, column) = (place.line, place.column);
+                let open = format!("what begins at line {line}, column {column} is not closed");
+                writeln!(to, "{}", shell.style.faint(open + "; Ctrl-C drops the program"))?;
+                self.told = true;
+            }
         }
         // A text may go on over several lines, and a line of it begin with anything.
         if line.starts_with('.') && open_quote(&self.program).is_none() {
             return commands::run(shell, line, to);
         }
         let first = self.program.is_empty();
+        if let Some(hint) = meant_as_command(line).filter(|_| first) {
+            shell.fail(Exit::Usage, &hint, to)?;
+            return Ok(Next::GoOn);
+        }
         if !first {
             self.program.push('\n');
         }
@@ -56,6 +72,7 @@ impl Lines {
 
     /// Forgets the program, and gives it.
     pub(crate) fn cancel(&mut self) -> String {
+        self.told = false;
         std::mem::take(&mut self.program)
     }
 
@@ -63,4 +80,19 @@ impl Lines {
     pub(crate) fn program(&self) -> &str {
         &self.program
     }
+}
+
+/// What to write instead of a first line that other prompts take for a command, and that is no
+/// statement.
+fn meant_as_command(line: &str) -> Option<String> {
+    let word = line.trim().trim_end_matches(';').trim_end();
+    let (command, does) = match word.to_ascii_lowercase().as_str() {
+        "help" | "?" | "\\h" | "\\?" => (".help", "shows the commands"),
+        "exit" | "quit" | "\\q" | "bye" | "logout" => (".exit", "ends the session"),
+        "status" => (".status", "shows how the node is"),
+        "nodes" => (".nodes", "shows how all nodes are"),
+        "health" => (".health", "says whether the cluster serves"),
+        _ => return None,
+    };
+    Some(format!("`{word}` is no statement and was not taken; {command} {does}"))
 }

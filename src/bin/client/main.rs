@@ -1,9 +1,12 @@
 //! The client program: a prompt for transactions, and a command for scripts.
 
+mod arguments;
 mod commands;
 mod completion;
 mod duration;
 mod exit;
+mod health;
+mod interrupt;
 mod json;
 mod lines;
 mod once;
@@ -15,12 +18,12 @@ mod shell;
 mod style;
 mod table;
 mod terminal;
+mod verb;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::CommandFactory;
-use lattistore::cli;
 
 use exit::Exit;
 use options::Options;
@@ -28,7 +31,7 @@ use report::complain;
 use shell::Shell;
 
 fn main() -> ExitCode {
-    ExitCode::from(run(&cli::parse()))
+    ExitCode::from(run(&Options::parse_line()))
 }
 
 fn run(options: &Options) -> Exit {
@@ -37,15 +40,16 @@ fn run(options: &Options) -> Exit {
         Ok(true) => return Exit::Fine,
         Err(error) => return cut_short(&error, None),
     }
-    let client = match options.client() {
-        Ok(client) => client,
-        Err(message) => {
+    let mut shell = match Shell::new(options) {
+        Ok(shell) => shell,
+        Err((exit, message)) => {
             complain(&format!("error: {message}\n"));
-            return Exit::Usage;
+            return exit;
         }
     };
-    let mut shell = Shell::new(client, options);
-    let ended = if options.is_one_request() {
+    let ended = if let Some(verb) = &options.verb {
+        verb::run(verb, &mut shell, options)
+    } else if options.is_one_request() {
         once::run(&mut shell, options)
     } else if io::stdin().is_terminal() && io::stdout().is_terminal() {
         terminal::run(&mut shell)

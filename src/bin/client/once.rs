@@ -8,9 +8,9 @@ use lattistore::client::{Answer, Error};
 use lattistore::lang::limits::PROGRAM_BYTES;
 
 use crate::exit::Exit;
-use crate::options::{Options, Output};
+use crate::options::Options;
 use crate::report::{complain, no_answer};
-use crate::shell::{Shell, too_large};
+use crate::shell::{Shell, exit_of_status, too_large};
 use crate::style::Style;
 use crate::{json, report, table};
 
@@ -18,11 +18,15 @@ use crate::{json, report, table};
 pub(crate) fn run(shell: &mut Shell, options: &Options) -> io::Result<Exit> {
     let errors = Style::of(&io::stderr(), options.color);
     if options.status {
-        return status(shell, errors);
+        return status(shell, options, errors);
     }
     if options.nodes {
-        print(&shell.nodes())?;
-        return Ok(shell.exit());
+        let (nodes, exit) = shell.nodes();
+        print(&nodes)?;
+        if exit == Exit::DidNotRun {
+            options.advise_on_default();
+        }
+        return Ok(exit);
     }
     let program = match (&options.execute, &options.file) {
         (Some(program), _) => program.clone(),
@@ -52,10 +56,10 @@ fn finish(
     program: &str,
     errors: Style,
 ) -> io::Result<Exit> {
-    match (&result, shell.output) {
-        (_, Output::Json) => print(&(json::result(&result).end() + "\n"))?,
-        (Ok(answer), Output::Text) => print(&report::answer(answer))?,
-        (Err(error), Output::Text) => complain(&report::error(error, program, errors)),
+    match (&result, shell.output.form()) {
+        (_, Some(form)) => print(&(json::result(&result, form).end() + "\n"))?,
+        (Ok(answer), None) => print(&report::answer(answer))?,
+        (Err(error), None) => complain(&report::error(error, program, errors)),
     }
     Ok(shell.exit())
 }
@@ -93,21 +97,24 @@ fn read(path: &Path) -> io::Result<Read> {
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-fn status(shell: &Shell, errors: Style) -> io::Result<Exit> {
-    match (shell.client.status(), shell.output) {
-        (Ok(status), Output::Text) => print(&table::status(&status, shell.style))?,
-        (Ok(status), Output::Json) => print(&(json::status(&status) + "\n"))?,
-        (Err(error), output) => {
-            match output {
-                Output::Text => {
-                    complain(&format!("{} {}\n", errors.error("error:"), no_answer(&error)))
-                }
-                Output::Json => print(&(json::unanswered(&error) + "\n"))?,
+fn status(shell: &Shell, options: &Options, errors: Style) -> io::Result<Exit> {
+    match (shell.client.status(), shell.output.form()) {
+        (Ok(status), form) => {
+            print(&match form {
+                None => table::status(&status, shell.style),
+                Some(form) => json::status(&status, form) + "\n",
+            })?;
+            Ok(exit_of_status(&status))
+        }
+        (Err(error), form) => {
+            match form {
+                None => complain(&format!("{} {}\n", errors.error("error:"), no_answer(&error))),
+                Some(form) => print(&(json::unanswered(&error, form) + "\n"))?,
             }
-            return Ok(Exit::DidNotRun);
+            options.advise_on_default();
+            Ok(Exit::DidNotRun)
         }
     }
-    Ok(Exit::Fine)
 }
 
 fn print(text: &str) -> io::Result<()> {

@@ -5,14 +5,20 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Parser, ValueEnum};
-use lattistore::Client;
+use clap::error::ErrorKind;
+use clap::{ArgGroup, CommandFactory, Parser, ValueEnum};
 use lattistore::client::{ClientTls, Token, Value};
 use lattistore::limits::DEFAULT_PORT;
+use lattistore::{Client, cli};
 
+use crate::json::Form;
 use crate::parameter::Parameter;
 use crate::report::complain;
-use crate::{duration, exit, parameter};
+use crate::verb::Verb;
+use crate::{arguments, duration, exit, parameter};
+
+/// The node that is asked if none is named.
+const DEFAULT_NODE: &str = "127.0.0.1";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,9 +30,11 @@ Examples:
       Values as parameters can hold anything.
   client --server-ip 10.0.0.1 10.0.0.2 --file transfer.txt --param amount:int=100 --output json
       A program from a file, the result for another program to read.
-  client --status
-      How the cluster is.
-  client < session.txt
+  client --server-ip 10.0.0.1 10.0.0.2 health
+      Whether the cluster serves: exit code 0 only if it does.
+  client --nodes
+      How all nodes are.
+  client --quiet --stop-on-error < session.txt
       Several programs, each ended by an empty line or the end of the input.
 ";
 
@@ -35,20 +43,27 @@ Examples:
 /// A transaction is a small program, such as `put "b" get "a";`, that runs on its own and whole. With
 /// neither --execute nor --file, programs are read from standard input; an empty line, or the end
 /// of a file or pipe, sends one. From a terminal there is a prompt; `.help` there says more.
+///
+/// A verb, such as `health`, does one thing and exits; `client VERB --help` says more of it.
 #[derive(Debug, Parser)]
 #[command(name = "client", version, after_help = EXAMPLES, after_long_help = [EXAMPLES, "\n", exit::HELP].concat())]
 #[command(group = ArgGroup::new("what").multiple(false))]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+
     /// Nodes to ask: IP addresses or names, each with a port of its own if need be.
     ///
-    /// One is enough to find the others; more help while that one is down. They are separated by
-    /// spaces or commas. An IPv6 address with a port is written `[::1]:50051`.
-    #[arg(long, value_name = "IP", num_args = 1.., default_value = "127.0.0.1")]
+    /// One is enough to find the others; more help while that one is down. Without any it is
+    /// 127.0.0.1. They are separated by spaces or commas. An IPv6 address with a port is written
+    /// `[::1]:50051`. The list ends at the next option or verb.
+    #[arg(long, value_name = "IP", num_args = 1.., global = true)]
     #[arg(env = "LATTISTORE_SERVER_IP")]
     server_ip: Vec<String>,
 
     /// The port of nodes that are named without one.
-    #[arg(long, default_value_t = DEFAULT_PORT, env = "LATTISTORE_PORT")]
+    #[arg(long, default_value_t = DEFAULT_PORT, env = "LATTISTORE_PORT", global = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: u16,
 
@@ -61,10 +76,14 @@ pub(crate) struct Options {
     pub(crate) file: Option<PathBuf>,
 
     /// Show how the node is, and what it knows of the others.
+    ///
+    /// The exit code is 6 if it knows no leader or hears no majority, 7 if it does not hear a member.
     #[arg(long, group = "what")]
     pub(crate) status: bool,
 
-    /// Ask all nodes how they are.
+    /// Ask all nodes how they are: those that are named, and the members that any of them names.
+    ///
+    /// The exit code is 6 if no leader is known or no majority answers, 7 if a node does not answer.
     #[arg(long, group = "what")]
     pub(crate) nodes: bool,
 
@@ -76,37 +95,46 @@ pub(crate) struct Options {
 
     /// How long a transaction may take, retries included: 5s, 250ms, 2m.
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    #[arg(default_value = "5s", env = "LATTISTORE_TIMEOUT")]
+    #[arg(default_value = "5s", env = "LATTISTORE_TIMEOUT", global = true)]
     timeout: Duration,
 
     /// Wait for the nodes to be started: keep trying until the timeout although none listens.
     ///
     /// Without it the client tries three times in half a second before its first connection.
-    #[arg(long)]
+    #[arg(long, global = true)]
     wait: bool,
 
     /// Send each request once, to the first node, and report redirects instead of following them.
-    #[arg(long)]
+    #[arg(long, global = true)]
     no_follow: bool,
 
     /// Speak TLS, and trust nodes whose certificates one of those in this file signed (PEM).
-    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CA")]
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CA", global = true)]
     tls_ca: Option<PathBuf>,
 
     /// The file with the token that says who the client is.
-    #[arg(long, value_name = "FILE", env = "LATTISTORE_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TOKEN_FILE", global = true)]
     token_file: Option<PathBuf>,
 
     /// Send the token over a network without TLS, too: who listens in learns it.
-    #[arg(long)]
+    #[arg(long, global = true)]
     insecure: bool,
 
+    /// End a session from a file or pipe at the first error; what follows in the input does not run.
+    #[arg(long, conflicts_with = "what")]
+    pub(crate) stop_on_error: bool,
+
+    /// In a session print results only: no prompts, no lines of the input; errors go to standard
+    /// error.
+    #[arg(long, short, conflicts_with = "what")]
+    pub(crate) quiet: bool,
+
     /// How to print results.
-    #[arg(long, short, value_enum, default_value_t = Output::Text)]
+    #[arg(long, short, value_enum, default_value_t = Output::Text, global = true)]
     pub(crate) output: Output,
 
     /// When to use colours.
-    #[arg(long, value_enum, default_value_t = Colour::Auto)]
+    #[arg(long, value_enum, default_value_t = Colour::Auto, global = true)]
     pub(crate) color: Colour,
 
     #[command(flatten)]
@@ -118,8 +146,21 @@ pub(crate) struct Options {
 pub(crate) enum Output {
     /// As at the prompt: `result: {"a": "AAA"}`.
     Text,
-    /// One JSON object on a line for each transaction, failures too.
+    /// One JSON object on a line for each transaction, failures too; a number beyond 2^53 is a text.
     Json,
+    /// The same with every number as a number, as version 0.1.0 printed it.
+    JsonV1,
+}
+
+impl Output {
+    /// The form of JSON, unless it is text.
+    pub(crate) fn form(self) -> Option<Form> {
+        match self {
+            Output::Text => None,
+            Output::Json => Some(Form::Exact),
+            Output::JsonV1 => Some(Form::V1),
+        }
+    }
 }
 
 /// When there are colours.
@@ -134,9 +175,43 @@ pub(crate) enum Colour {
 }
 
 impl Options {
+    /// Reads the command line and the environment; ends the program when they make no sense.
+    pub(crate) fn parse_line() -> Options {
+        let command = Options::command();
+        let arguments = arguments::spread(&command, std::env::args_os());
+        let options = cli::parse_from(arguments).and_then(Options::checked);
+        options.unwrap_or_else(|error| error.exit())
+    }
+
+    /// The options, if they go together: a verb is all that there is to do.
+    fn checked(self) -> Result<Options, clap::Error> {
+        let others = [
+            (self.execute.is_some(), "--execute"),
+            (self.file.is_some(), "--file"),
+            (self.status, "--status"),
+            (self.nodes, "--nodes"),
+            (!self.params.is_empty(), "--param"),
+            (self.stop_on_error, "--stop-on-error"),
+            (self.quiet, "--quiet"),
+        ];
+        match others.into_iter().find(|(given, _)| *given && self.verb.is_some()) {
+            Some((_, option)) => {
+                let message = format!("{option} does not go together with a verb");
+                Err(Options::command().error(ErrorKind::ArgumentConflict, message))
+            }
+            None => Ok(self),
+        }
+    }
+
     /// The client that the arguments ask for.
     pub(crate) fn client(&self) -> Result<Client, String> {
-        let builder = Client::builder().timeout(self.timeout).follow(!self.no_follow);
+        self.client_within(self.timeout)
+    }
+
+    /// The same, with at most this time for each call.
+    pub(crate) fn client_within(&self, time: Duration) -> Result<Client, String> {
+        let timeout = self.timeout.min(time);
+        let builder = Client::builder().timeout(timeout).follow(!self.no_follow);
         let mut builder = builder.wait(self.wait);
         if let Some(ca) = &self.tls_ca {
             builder = builder.tls(ClientTls::read(ca).map_err(|error| error.to_string())?);
@@ -162,13 +237,24 @@ impl Options {
         let (mut found, mut unknown) = (Vec::new(), Vec::new());
         let separates = |c: char| c.is_whitespace() || c == ',';
         let nodes = self.server_ip.iter().flat_map(|nodes| nodes.split(separates));
-        for node in nodes.filter(|node| !node.is_empty()) {
+        let default = self.server_ip.is_empty().then_some(DEFAULT_NODE);
+        for node in nodes.filter(|node| !node.is_empty()).chain(default) {
             match addresses(node, self.port) {
                 Ok(addresses) => found.extend(addresses),
                 Err(message) => unknown.push(message),
             }
         }
         (found, unknown)
+    }
+
+    /// Where no node was named, says that one can be: at the default address there may be none.
+    pub(crate) fn advise_on_default(&self) {
+        if self.server_ip.is_empty() {
+            complain(&format!(
+                "hint: only {DEFAULT_NODE} was asked, as no node was named: --server-ip or \
+                 LATTISTORE_SERVER_IP names others\n"
+            ));
+        }
     }
 
     /// The parameters of programs.
@@ -206,7 +292,6 @@ pub(crate) fn addresses(node: &str, port: u16) -> Result<Vec<SocketAddr>, String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_arguments_are_consistent() {
@@ -236,10 +321,20 @@ mod tests {
 
     #[test]
     fn server_ips_may_be_given_together_or_one_by_one() {
-        let given = |args: &[&str]| Options::parse_from(args).server_ip;
+        let parse = |args: &[&str]| {
+            let spread = arguments::spread(&Options::command(), args.iter().map(Into::into));
+            Options::try_parse_from(spread).and_then(Options::checked)
+        };
+        let given = |args: &[&str]| parse(args).expect("they make sense").server_ip;
         let both = ["127.0.0.1", "127.0.0.2"];
         assert_eq!(given(&["client", "--server-ip", "127.0.0.1", "127.0.0.2"]), both);
         let repeated = ["client", "--server-ip", "127.0.0.1", "--server-ip", "127.0.0.2"];
         assert_eq!(given(&repeated), both);
+        let around = ["client", "--server-ip", "127.0.0.1", "health", "--server-ip", "127.0.0.2"];
+        assert_eq!(given(&around), both);
+        for conflict in [["--execute", "x"], ["--file", "x"], ["--param", "x=y"]] {
+            let error = parse(&[&["client"], &conflict[..], &["health"]].concat());
+            assert_eq!(error.expect_err("a conflict").kind(), ErrorKind::ArgumentConflict);
+        }
     }
 }

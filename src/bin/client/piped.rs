@@ -1,14 +1,14 @@
 //! A session from a file or a pipe.
 //!
 //! The output is the transcript that a terminal would show: the prompts, the lines that were read,
-//! and the results. With `--output json` it is the results only.
+//! and the results. With `--output json` or `--quiet` it is the results only.
 
 use std::io::{self, BufRead, Write};
 
 use crate::commands::Next;
 use crate::exit::Exit;
 use crate::lines::Lines;
-use crate::options::Output;
+use crate::report::complain;
 use crate::shell::Shell;
 
 /// Runs all programs that `input` has, each ended by an empty line or by the end of the input.
@@ -33,13 +33,17 @@ pub(crate) fn run(
             }
         };
         let line = line.trim_end_matches(['\n', '\r']);
-        if shell.output == Output::Text {
+        if shell.shows_all() {
             writeln!(output, "{}", echo(lines.prompt(), line))?;
         }
         if lines.take(shell, line, output)? == Next::End {
             if !lines.program().is_empty() {
                 shell.fail(Exit::Usage, "the program before .exit was not sent", output)?;
             }
+            return Ok(shell.exit());
+        }
+        if shell.stops() {
+            complain("stopped: the rest of the input was not read, and does not run\n");
             return Ok(shell.exit());
         }
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use lattistore::client::{Answer, Error, MemberStatus, ProgramError, Severity, Slot};
+use lattistore::lang::is_invisible;
 
 use crate::json;
 use crate::style::Style;
@@ -59,7 +60,7 @@ pub(crate) fn complain(text: &str) {
 
 /// What is said in one line: a message may quote what has line breaks.
 pub(crate) fn one_line(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    let escape = |c: char| if is_invisible(c) { c.escape_default().to_string() } else { c.into() };
     text.chars().map(escape).collect()
 }
 
@@ -78,7 +79,7 @@ fn excerpt(at: &ProgramError, program: &str, style: Style) -> Option<String> {
     let shown: String = line[begin..]
         .iter()
         .take(SHOWN_COLUMNS)
-        .map(|c| if c.is_control() { ' ' } else { *c })
+        .map(|c| if is_invisible(*c) { ' ' } else { *c })
         .collect();
     let number = at.line.to_string();
     let margin = " ".repeat(number.len());

@@ -1,5 +1,6 @@
 //! Tables of nodes.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -66,7 +67,8 @@ pub(crate) fn status(status: &NodeStatus, style: Style) -> String {
     text + &table(["member", "node", "role", "complete", "lag", "state"], rows.collect(), style)
 }
 
-/// How several nodes are.
+/// How several nodes are, and below that why some give no answer. It fits 80 columns with IPv4
+/// addresses and up to a thousand million slots; JSON has all the rest.
 pub(crate) fn nodes(nodes: &[(SocketAddr, Result<NodeStatus, Error>)], style: Style) -> String {
     let answered = || nodes.iter().filter_map(|(_, status)| status.as_ref().ok());
     let newest = answered().map(|status| status.complete.0).max().unwrap_or(0);
@@ -74,34 +76,43 @@ pub(crate) fn nodes(nodes: &[(SocketAddr, Result<NodeStatus, Error>)], style: St
         Ok(status) => {
             let leads = status.leader.is_some_and(|leader| leader.leader == status.node);
             [
+                "up".to_owned(),
                 address.to_string(),
-                status.node.to_string(),
                 if leads { "leader" } else { "" }.to_owned(),
-                status.promised.round.to_string(),
-                status.slot.to_string(),
                 status.complete.to_string(),
                 (newest - status.complete.0).to_string(),
-                status.entries.to_string(),
-                show_bytes(status.sizes.memory_bytes),
-                show_bytes(status.sizes.disk_bytes),
+                show_bytes_short(status.sizes.memory_bytes),
+                show_bytes_short(status.sizes.disk_bytes),
                 show_uptime(Duration::from_millis(status.uptime_ms)),
-                one_line(&status.version),
-                style.good("up"),
             ]
         }
-        Err(error) => {
-            let mut row: [String; 13] = std::array::from_fn(|_| "-".to_owned());
-            row[0] = address.to_string();
-            let cause = error.cause().map_or_else(|| error.to_string(), ToString::to_string);
-            row[12] = style.bad(one_line(&cause));
+        Err(_) => {
+            let mut row: [String; 8] = std::array::from_fn(|_| "-".to_owned());
+            row[0] = "down".to_owned();
+            row[1] = address.to_string();
             row
         }
     });
-    let heads = [
-        "address", "node", "role", "ballot", "slot", "complete", "lag", "entries", "memory",
-        "disk", "uptime", "version", "state",
-    ];
-    table(heads, rows.collect(), style)
+    let heads = ["state", "address", "role", "complete", "lag", "memory", "disk", "uptime"];
+    let mut text = table(heads, rows.collect(), style);
+    for (address, status) in nodes {
+        if let Err(error) = status {
+            let cause = error.cause().map_or_else(|| error.to_string(), ToString::to_string);
+            let cause = one_line(&cause);
+            // Most causes name the node themselves.
+            let line = match cause.contains(&address.to_string()) {
+                true => cause,
+                false => format!("{address}: {cause}"),
+            };
+            text.push_str(&format!("{} {line}\n", style.bad("down:")));
+        }
+    }
+    let versions: BTreeSet<&str> = answered().map(|status| &*status.version).collect();
+    if versions.len() > 1 {
+        let versions: Vec<String> = versions.into_iter().map(one_line).collect();
+        text.push_str(&format!("versions: {}\n", versions.join(", ")));
+    }
+    text
 }
 
 fn disk(sizes: &Sizes) -> String {
@@ -127,6 +138,22 @@ fn show_bytes(bytes: u64) -> String {
         KIB..MIB => tenths(KIB) + " KiB",
         MIB..GIB => tenths(MIB) + " MiB",
         GIB.. => tenths(GIB) + " GiB",
+    }
+}
+
+/// The same in at most five characters, up to a thousand tebibytes.
+fn show_bytes_short(bytes: u64) -> String {
+    const UNITS: [(u32, char); 4] = [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
+    if bytes == 0 {
+        return "-".to_owned();
+    }
+    let unit = UNITS.into_iter().find(|(bits, _)| bytes >> bits > 0);
+    let Some((bits, unit)) = unit else { return format!("{bytes}B") };
+    let whole = bytes >> bits;
+    match whole {
+        // One digit after the point, cut off.
+        0..100 => format!("{whole}.{}{unit}", (bytes >> (bits - 10)) % 1024 * 10 / 1024),
+        _ => format!("{whole}{unit}"),
     }
 }
 
@@ -158,10 +185,10 @@ fn table<const COLUMNS: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lattistore::client::{MemberStatus, NodeId, Slot};
+    use lattistore::client::{Cause, MemberStatus, NodeId, Redirect, Slot};
     use lattistore::lpaxos::Ballot;
 
-    use crate::json;
+    use crate::json::{self, Form};
 
     #[test]
     fn of_members_that_are_not_heard_nothing_is_claimed() {
@@ -213,8 +240,50 @@ mod tests {
             r#""reachable": false, "complete": null, "hears_this_node": null}"#,
             r#""reachable": false, "complete": null, "hears_this_node": false}"#,
         ] {
-            assert!(json::status(&answer).contains(known), "{}", json::status(&answer));
+            let json = json::status(&answer, Form::Exact);
+            assert!(json.contains(known), "{json}");
         }
+    }
+
+    #[test]
+    fn the_table_of_nodes_fits_80_columns_with_the_state_first() {
+        let address = |last| SocketAddr::from(([255, 255, 255, last], 65535));
+        let node = NodeId(u64::MAX);
+        let up = NodeStatus {
+            node,
+            cluster: Some(1),
+            version: "0.1.0".to_owned(),
+            uptime_ms: 999 * 86_400_000 + 23 * 3_600_000,
+            leader: Some(Redirect { leader: node, address: address(254) }),
+            promised: Ballot { round: u64::MAX, node },
+            slot: Slot(999_999_999),
+            complete: Slot(999_999_999),
+            floor: Slot(0),
+            entries: u64::MAX,
+            sizes: Sizes {
+                memory_bytes: 1_023 << 30,
+                disk_bytes: (100 << 40) - 1,
+                ..Sizes::default()
+            },
+            notices: Vec::new(),
+            members: Vec::new(),
+        };
+        let behind = NodeStatus { complete: Slot(999_900_000), leader: None, ..up.clone() };
+        let why = "Connection refused".to_owned();
+        let down = Error::DidNotRun { cause: Cause::Unreachable { node: address(252), why } };
+        let rows = [(address(254), Ok(up)), (address(253), Ok(behind)), (address(252), Err(down))];
+        let text = nodes(&rows, Style::PLAIN);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let first: Vec<_> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(first, ["state", "up", "up", "down", "down:"], "{text}");
+    }
+
+    #[test]
+    fn short_sizes_have_at_most_five_characters() {
+        let shown = [0, 1_023, 1_024, 1_535, 102_399, 102_400, 73_400_320, 1 << 49, 1 << 50];
+        let shown = shown.map(show_bytes_short);
+        let expected = ["-", "1023B", "1.0K", "1.4K", "99.9K", "100K", "70.0M", "512T", "1024T"];
+        assert_eq!(shown, expected);
     }
 
     #[test]

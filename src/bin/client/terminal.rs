@@ -24,6 +24,7 @@ type Input = Editor<Completion, FileHistory>;
 
 /// Runs a session until the user ends it.
 pub(crate) fn run(shell: &mut Shell) -> io::Result<Exit> {
+    shell.is_interactive = true;
     let mut input = input(shell).map_err(io_error)?;
     let history = history_file();
     if let Some(file) = &history {

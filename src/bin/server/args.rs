@@ -13,6 +13,7 @@ use lattistore::server::{Options, Place};
 use serde::Deserialize;
 
 use crate::config::File;
+use crate::logging::Format;
 
 /// The port that nodes listen on unless told otherwise.
 const DEFAULT_PORT: u16 = 50051;
@@ -48,7 +49,8 @@ pub(crate) struct Args {
     #[arg(long)]
     in_memory: bool,
 
-    /// The file with the secret that all nodes share: who does not know it is no node
+    /// The file with the secret that all nodes share: who does not know it is no node. While it is
+    /// being changed it has two lines: the first is shown, and both are believed
     #[arg(long, value_name = "FILE", env = "LATTISTORE_CLUSTER_KEY")]
     cluster_key: Option<PathBuf>,
 
@@ -79,6 +81,10 @@ pub(crate) struct Args {
     /// What is logged to standard error: off, error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL", env = "LATTISTORE_LOG", value_parser = level)]
     log: Option<log::LevelFilter>,
+
+    /// What the lines of the log are [default: text]
+    #[arg(long, value_enum, value_name = "FORMAT", env = "LATTISTORE_LOG_FORMAT")]
+    log_format: Option<Format>,
 
     /// Read what is not said by flags or environment variables from this TOML file
     #[arg(long, value_name = "FILE", env = "LATTISTORE_CONFIG")]
@@ -126,13 +132,15 @@ Exit codes:
   3  the address cannot be listened on, or the system lacks threads or open files
   4  the state cannot be read or written: what failed is said on standard error
   5  the nodes do not agree on the cluster
-  6  a part of the server failed; please report it";
+  6  a part of the server failed; please report it
+  130  ended at once by a second SIGINT or SIGTERM";
 
 /// What the server is to do.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) options: Options,
     pub(crate) log: log::LevelFilter,
+    pub(crate) log_format: Format,
 }
 
 impl Args {
@@ -182,7 +190,8 @@ impl Args {
         options.insecure = self.insecure || file.insecure;
         options.config = Config { election, ..Config::default() };
         let log = self.log.or(file.log.map(|level| level.0)).unwrap_or(log::LevelFilter::Info);
-        Ok(Settings { options, log })
+        let log_format = self.log_format.or(file.log_format).unwrap_or_default();
+        Ok(Settings { options, log, log_format })
     }
 }
 
@@ -304,12 +313,15 @@ mod tests {
     fn flags_outweigh_the_file() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("node.toml");
-        let text =
-            "my-ip = \"::1\"\nnode-ips = [\"::1\"]\nport = 7\nin-memory = true\nlog = \"warn\"";
+        let text = "my-ip = \"::1\"\nnode-ips = [\"::1\"]\nport = 7\nin-memory = true\nlog = \"warn\"\n\
+             log-format = \"json\"";
         std::fs::write(&path, text).expect("a file");
         let line = format!("server --config {}", path.display());
         let said = settings(&line).expect("settings");
         assert_eq!((said.options.port, said.log), (7, log::LevelFilter::Warn));
+        assert_eq!(said.log_format, Format::Json);
+        let text = settings(&format!("{line} --log-format text")).expect("settings");
+        assert_eq!(text.log_format, Format::Text);
         assert_eq!(said.options.place, Place::Memory);
         let said = settings(&format!("{line} --port 8 --data-dir d")).expect("settings").options;
         assert_eq!((said.port, said.place), (8, Place::Directory("d".into())));

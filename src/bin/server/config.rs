@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer};
 
 use crate::args::{Leader, level};
+use crate::logging::Format;
 
 /// The options in a file. The names are those of the flags.
 #[derive(Debug, Default, Deserialize)]
@@ -24,6 +25,7 @@ pub(crate) struct File {
     pub(crate) insecure: bool,
     pub(crate) leader: Option<Leader>,
     pub(crate) log: Option<Level>,
+    pub(crate) log_format: Option<Format>,
 }
 
 /// A level of the log.

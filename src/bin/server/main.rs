@@ -2,17 +2,22 @@
 
 mod args;
 mod config;
+mod logging;
+mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
 
 use args::Args;
 use clap::CommandFactory;
 use lattistore::cli;
 use lattistore::security::generate_key;
-use lattistore::server::{Options, Server, ServerError, Stopper};
+use lattistore::server::{Options, Server, ServerError};
+use log::LevelFilter;
+use logging::{Format, Logger};
+use nix::sys::signal::SigSet;
+use signals::Running;
 
 /// The exit code of wrong options, as of clap's own errors.
 const USAGE: u8 = 2;
@@ -27,15 +32,37 @@ fn main() -> ExitCode {
     if args.generate_key {
         return print_new_key();
     }
-    let settings = match args.settings() {
-        Ok(settings) => settings,
-        Err(error) => return fail(&error, USAGE),
+    run(args)
+}
+
+/// Runs the node. From here on nothing is written to standard error but by the thread of the log.
+fn run(args: Args) -> ExitCode {
+    let settings = args.settings();
+    let (level, format) = match &settings {
+        Ok(settings) => (settings.log, settings.log_format),
+        Err(_) => (LevelFilter::Off, Format::Text),
     };
-    log_to_stderr(settings.log);
-    match serve(settings.options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error.to_string(), error.exit_code()),
-    }
+    // Before the first thread is started.
+    let started = signals::block().and_then(|signals| {
+        let logger = Logger::start(level, format)?;
+        Ok((signals, logger))
+    });
+    let (signals, logger) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            let error = ServerError::Spawn(error);
+            return fail(&error.to_string(), error.exit_code());
+        }
+    };
+    let code = match settings {
+        Ok(settings) => match serve(settings.options, signals, &logger) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => logger.fail(&error.to_string(), error.exit_code()),
+        },
+        Err(error) => logger.fail(&error, USAGE),
+    };
+    logger.finish();
+    code
 }
 
 /// Prints a new secret.
@@ -50,36 +77,21 @@ fn print_new_key() -> ExitCode {
     }
 }
 
-/// One line per event, with the time in UTC.
-fn log_to_stderr(level: log::LevelFilter) {
-    let line = |to: &mut env_logger::fmt::Formatter, record: &log::Record<'_>| {
-        let time = humantime::format_rfc3339_millis(SystemTime::now());
-        writeln!(to, "{time} {:5} {}", record.level(), record.args())
-    };
-    env_logger::Builder::new().filter_level(level).format(line).init();
-}
-
 fn fail(message: &str, code: u8) -> ExitCode {
     eprintln!("error: {message}");
     ExitCode::from(code)
 }
 
 /// Serves until SIGINT or SIGTERM; a second signal ends the process at once.
-fn serve(options: Options) -> Result<(), ServerError> {
-    let stopper = Arc::new(OnceLock::<Stopper>::new());
-    let started = Arc::clone(&stopper);
-    let mut stopping = false;
-    ctrlc::set_handler(move || match started.get() {
-        // Whoever sees the node listen may stop it at once: a start that is cut off loses nothing.
-        None => std::process::exit(0),
-        Some(_) if stopping => std::process::exit(130),
-        Some(stopper) => {
-            stopping = true;
-            stopper.stop();
-        }
-    })
-    .map_err(|error| ServerError::Spawn(io::Error::other(error)))?;
+fn serve(options: Options, signals: SigSet, logger: &Logger) -> Result<(), ServerError> {
+    let running = Arc::new(OnceLock::<Running>::new());
+    let rest = logger.clone();
+    let end = move |code| {
+        rest.finish();
+        std::process::exit(code)
+    };
+    signals::handle(signals, Arc::clone(&running), end).map_err(ServerError::Spawn)?;
     let server = Server::start(options)?;
-    stopper.get_or_init(|| server.stopper());
+    running.get_or_init(|| Running { stopper: server.stopper(), reloader: server.reloader() });
     server.wait()
 }

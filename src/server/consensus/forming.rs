@@ -95,8 +95,10 @@ impl Consensus {
         };
         self.storage.save_identity(&Identity { node: self.me, membership: Some(membership) })?;
         self.notices.end(FORMING);
-        let addresses: Vec<String> = roster.keys().map(ToString::to_string).collect();
-        info!("cluster {:016x} formed: {}", cluster_id(&roster), addresses.join(" "));
+        let members: Vec<String> = roster.keys().map(ToString::to_string).collect();
+        let (id, members) = (format!("{:016x}", cluster_id(&roster)), members.join(" "));
+        info!(event = "formed", cluster = id.as_str(), members = members.as_str();
+            "cluster {id} formed: {members}");
         // The others may wait for this node's word that it is formed.
         self.become_member(roster);
         let introduction = self.introduction();

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use log::info;
-
+use super::diary::Diary;
 use crate::kv::Store;
 use crate::lpaxos::{Node, NodeId, Output};
 use crate::server::gate::Cluster;
@@ -15,14 +14,13 @@ use crate::wire::Shortage;
 pub(super) struct Member {
     pub(super) node: Node<Store>,
     pub(super) cluster: Arc<Cluster>,
-    /// What was last logged of who leads.
-    leader: Option<NodeId>,
+    diary: Diary,
     gathering: Gathering,
 }
 
 impl Member {
     pub(super) fn new(node: Node<Store>, cluster: Arc<Cluster>) -> Member {
-        Member { node, cluster, leader: None, gathering: Gathering::default() }
+        Member { node, cluster, diary: Diary::default(), gathering: Gathering::default() }
     }
 
     /// [`Node::output`], where `queued` requests wait that the node was not given.
@@ -58,21 +56,9 @@ impl Member {
         Shortage { waiting_for: unheard.map(|(ip, _)| *ip).collect(), ..Shortage::default() }
     }
 
-    /// Logs who leads, where that is news.
-    pub(super) fn log_leader(&mut self, me: NodeId) {
-        let leader = self.node.leader();
-        if leader == self.leader {
-            return;
-        }
-        self.leader = leader;
-        match leader {
-            Some(leader) if leader == me => info!("this node leads"),
-            Some(leader) => match self.cluster.address_of(leader) {
-                Some(address) => info!("following the leader at {address}"),
-                None => info!("following the leader {leader}"),
-            },
-            None => info!("no leader is known"),
-        }
+    /// Logs what is news of the node's life.
+    pub(super) fn log_news(&mut self, me: NodeId) {
+        self.diary.write(me, &self.node, &self.cluster);
     }
 }
 

@@ -118,6 +118,7 @@ impl Live {
                 round: 0,
                 complete: Slot::ZERO,
                 sync_ms: 0,
+                is_reluctant: false,
             };
             self.node.message(self.clock_ms, other, Message::Heartbeat(heartbeat));
         }

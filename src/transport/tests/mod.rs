@@ -4,6 +4,7 @@
 #[path = "../../../tests/support/authority.rs"]
 mod authority;
 mod clients;
+mod files;
 mod greetings;
 mod keepalive;
 mod keyed;

@@ -96,15 +96,16 @@ fn proposal() -> impl Strategy<Value = Proposal<Key, Blob>> {
 }
 
 fn heartbeat() -> impl Strategy<Value = Heartbeat> {
-    let quorum = (vec(node(), 0..6), any::<bool>(), option::of(ballot()));
-    (quorum, number(), slot_or_zero(), any::<u64>()).prop_map(
-        |((hears, has_quorum, follows), round, complete, sync_ms)| Heartbeat {
+    let told = (any::<bool>(), option::of(ballot()), any::<bool>(), any::<u64>());
+    (vec(node(), 0..6), told, number(), slot_or_zero()).prop_map(
+        |(hears, (has_quorum, follows, is_reluctant, sync_ms), round, complete)| Heartbeat {
             hears,
             has_quorum,
             follows,
             round,
             complete,
             sync_ms,
+            is_reluctant,
         },
     )
 }

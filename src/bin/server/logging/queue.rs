@@ -1,0 +1,128 @@
+//! The lines of the log that are not written yet. Putting one in never waits.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+/// Lines that may wait. With the longest line, [`super::line::MAX_LINE_BYTES`], that is 16 MiB.
+const MAX_LINES: usize = 1024;
+
+/// Errors may fill so much more: they say why a node ends.
+const MAX_IMPORTANT_LINES: usize = MAX_LINES + 64;
+
+/// What the thread that writes takes next.
+pub(super) struct Taken {
+    /// Lines before this one that were dropped since that was last said.
+    pub(super) dropped: u64,
+    pub(super) line: String,
+}
+
+/// A bounded queue of lines.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// Told when there is a line.
+    filled: Condvar,
+    /// Told when all that was there is written.
+    emptied: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: VecDeque<String>,
+    /// Whether a line was taken that is not written yet.
+    is_writing: bool,
+    dropped: u64,
+}
+
+impl Queue {
+    /// Puts a line in, or drops it where there are too many.
+    pub(super) fn push(&self, line: String) {
+        self.push_below(MAX_LINES, line);
+    }
+
+    /// The same for lines that there is some room for where others are dropped.
+    pub(super) fn push_important(&self, line: String) {
+        self.push_below(MAX_IMPORTANT_LINES, line);
+    }
+
+    fn push_below(&self, most: usize, line: String) {
+        let mut state = self.state.lock();
+        if state.lines.len() < most {
+            state.lines.push_back(line);
+            drop(state);
+            self.filled.notify_one();
+        } else {
+            state.dropped = state.dropped.saturating_add(1);
+        }
+    }
+
+    /// Waits for a line and takes it. [`written`](Queue::written) follows.
+    pub(super) fn take(&self) -> Taken {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(line) = state.lines.pop_front() {
+                state.is_writing = true;
+                return Taken { dropped: std::mem::take(&mut state.dropped), line };
+            }
+            self.filled.wait(&mut state);
+        }
+    }
+
+    /// Notes that so many lines could not be written.
+    pub(super) fn count_lost(&self, lines: u64) {
+        let mut state = self.state.lock();
+        state.dropped = state.dropped.saturating_add(lines);
+    }
+
+    /// Notes that what was taken is written, or lost.
+    pub(super) fn written(&self) {
+        let mut state = self.state.lock();
+        state.is_writing = false;
+        if state.lines.is_empty() {
+            self.emptied.notify_all();
+        }
+    }
+
+    /// Waits until all lines are written, but not longer than this.
+    pub(super) fn wait_until_written(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut state = self.state.lock();
+        while !state.lines.is_empty() || state.is_writing {
+            if self.emptied.wait_until(&mut state, until).timed_out() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_no_room_for_is_counted_and_errors_have_some_more() {
+        let queue = Queue::default();
+        (0..MAX_LINES + 7).for_each(|line| queue.push(line.to_string()));
+        queue.push_important("why".to_owned());
+        let Taken { dropped, line } = queue.take();
+        assert_eq!((dropped, line.as_str()), (7, "0"));
+        let lines: Vec<String> = (0..MAX_LINES).map(|_| queue.take().line).collect();
+        assert_eq!(lines.last().map(String::as_str), Some("why"));
+        (0..2 * MAX_LINES).for_each(|line| queue.push_important(line.to_string()));
+        assert_eq!(queue.take().dropped, (2 * MAX_LINES - MAX_IMPORTANT_LINES) as u64);
+    }
+
+    #[test]
+    fn waiting_for_the_rest_ends_when_it_is_written_or_the_time_is_over() {
+        let queue = Queue::default();
+        queue.wait_until_written(Duration::from_secs(3600));
+        queue.push("line".to_owned());
+        queue.wait_until_written(Duration::from_millis(1));
+        queue.take();
+        queue.wait_until_written(Duration::from_millis(1));
+        queue.written();
+        queue.wait_until_written(Duration::from_secs(3600));
+    }
+}

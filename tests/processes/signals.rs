@@ -1,0 +1,58 @@
+//! What signals mean to a server: SIGINT and SIGTERM end it, SIGHUP never does.
+
+use std::process::Command;
+
+use crate::fleet::{Process, server};
+use crate::support::{addresses, client_of, eventually};
+
+/// The command, run by a shell that ignores a signal: what is ignored stays so for what it runs.
+fn ignoring(signal: &str, command: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("trap '' {signal}; exec \"$0\" \"$@\"")]);
+    shell.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
+#[test]
+fn a_hangup_means_to_read_the_files_again_and_does_not_end_a_node() {
+    let directory = tempfile::tempdir().unwrap();
+    let ip = addresses(1)[0];
+    let command = &mut server(ip, &[ip]);
+    command.arg("--in-memory");
+    let process = Process::start(command, directory.path().join("log"));
+    client_of(&[ip]).put("a", "1").unwrap();
+    for times in 1..=2 {
+        process.signal("HUP");
+        eventually("the files to be read again", || {
+            (process.log().matches("SIGHUP: the files are read again").count() == times)
+                .then_some(())
+        });
+    }
+    client_of(&[ip]).put("a", "2").unwrap();
+    process.signal("TERM");
+    let ended = process.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+}
+
+#[test]
+fn a_hangup_that_was_ignored_at_the_start_stays_ignored() {
+    let directory = tempfile::tempdir().unwrap();
+    let ip = addresses(1)[0];
+    let command = &mut server(ip, &[ip]);
+    command.arg("--in-memory");
+    let process = Process::start(&mut ignoring("HUP", command), directory.path().join("log"));
+    client_of(&[ip]).put("a", "1").unwrap();
+    process.signal("HUP");
+    client_of(&[ip]).put("a", "2").unwrap();
+    // The lower number would be taken first.
+    process.signal("TERM");
+    let ended = process.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert!(!ended.log.contains("SIGHUP"), "{}", ended.log);
+}
