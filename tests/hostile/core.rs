@@ -113,13 +113,14 @@ impl Host {
             let round = self.node.durable().promised.round;
             let complete = self.node.durable().replica.complete();
             let (hears, has_quorum, follows) = (hears.clone(), true, None);
-            let is_reluctant = false;
+            let (is_reluctant, sync_ms) = (false, 0);
             let heartbeat = Heartbeat {
                 hears,
                 has_quorum,
                 follows,
                 round,
                 complete,
+                sync_ms,
                 is_reluctant,
                 low: Low::default(),
             };

@@ -35,12 +35,14 @@ fn candidate(durable: Durable<Key, Value>) -> Node<Store> {
 fn heartbeat() -> Msg {
     let (hears, complete) = (vec![ME, OTHERS[0], OTHERS[1]], Slot(0));
     let (has_quorum, follows, is_reluctant) = (false, None, false);
+    let (round, sync_ms) = (0, 0);
     Message::Heartbeat(Heartbeat {
         hears,
         has_quorum,
         follows,
-        round: 0,
+        round,
         complete,
+        sync_ms,
         is_reluctant,
         low: Low::default(),
     })

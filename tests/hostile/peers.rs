@@ -128,13 +128,14 @@ pub(crate) const CASES: &[Case] = &[
         let mut raw = t.spoofed();
         let hears = vec![t.leader_id, NodeId(1), NodeId(u64::MAX)];
         let (follows, round) = (Some(t.ballot), t.ballot.round);
-        let (has_quorum, complete, is_reluctant) = (false, Slot(0), false);
+        let (has_quorum, complete, sync_ms, is_reluctant) = (false, Slot(0), 0, false);
         let heartbeat = Heartbeat {
             hears,
             has_quorum,
             follows,
             round,
             complete,
+            sync_ms,
             is_reluctant,
             low: Low::default(),
         };

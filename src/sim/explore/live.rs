@@ -94,6 +94,7 @@ impl Live {
             window_bytes: 1,
             busy_batch: 1,
             overlapping_batch: 1,
+            slow_write_ms: 0,
             ..Config::default()
         };
         let term = clock_ms / TERM_MS;
@@ -116,6 +117,7 @@ impl Live {
                 follows: None,
                 round: 0,
                 complete: Slot::ZERO,
+                sync_ms: 0,
                 is_reluctant: false,
                 low: Low::default(),
             };
