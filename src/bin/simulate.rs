@@ -268,7 +268,7 @@ fn many(args: &Args) -> ExitCode {
                         if seed >= end {
                             return;
                         }
-                        if seed % SEEDS_PER_SLOW_DISKS == 0
+                        if seed.is_multiple_of(SEEDS_PER_SLOW_DISKS)
                             && let Some(why) = slow_disks_of(args, seed)
                             && !failed.swap(true, Ordering::Relaxed)
                         {
