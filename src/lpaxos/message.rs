@@ -67,7 +67,7 @@ impl<K, V> Message<K, V> {
 }
 
 /// What a node tells of itself each period, for Ω.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heartbeat {
     /// The nodes that the sender heard lately.
     pub hears: Vec<NodeId>,
