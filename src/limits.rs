@@ -258,8 +258,9 @@ pub const LINGER_TIME: Duration = Duration::from_secs(1);
 /// When the node stops, the answers that are queued for clients are sent within this.
 pub const CLOSING_TIME: Duration = Duration::from_secs(1);
 
-/// The deadline of a request that names none.
-pub const DEFAULT_REQUEST_TIME: Duration = Duration::from_secs(5);
+/// The deadline of a request that names none. A client's first transaction opens a session too, and may
+/// come while a write is under way: where disks need 2 s for a sync, that is some 6 s.
+pub const DEFAULT_REQUEST_TIME: Duration = Duration::from_secs(10);
 
 /// The latest deadline; a longer one is cut to this.
 pub const MAX_REQUEST_TIME: Duration = Duration::from_secs(120);

@@ -93,9 +93,10 @@ pub(crate) struct Options {
     #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parameter::parse)]
     params: Vec<Parameter>,
 
-    /// How long a transaction may take, retries included: 5s, 250ms, 2m.
+    /// How long a transaction may take, retries included: 5s, 250ms, 2m. The first one opens a session
+    /// too, which takes as long again: where a disk needs 2 s for a write, some 6 s in all.
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    #[arg(default_value = "5s", env = "LATTISTORE_TIMEOUT", global = true)]
+    #[arg(default_value = "10s", env = "LATTISTORE_TIMEOUT", global = true)]
     timeout: Duration,
 
     /// Wait for the nodes to be started: keep trying until the timeout although none listens.
