@@ -53,7 +53,7 @@ impl Builder {
         self
     }
 
-    /// How long each call may take, retries included; 5 seconds unless said otherwise, and at most a
+    /// How long each call may take, retries included; 10 seconds unless said otherwise, and at most a
     /// day.
     pub fn timeout(mut self, timeout: Duration) -> Builder {
         self.timeout = timeout.min(MOST_CLIENT_TIMEOUT);
