@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use lattistore::sim::{
-    Coverage, Explored, Faults, KvLoad, Options, REQUESTS_MOST, RegisterLoad, Report, Scope,
-    explore, run,
+    Coverage, DiskReport, Explored, Faults, KvLoad, Options, REQUESTS_MOST, RegisterLoad, Report,
+    Scope, explore, run, slow_disks,
 };
 
 /// From so many seeds on, every fault and every rare path must have been reached.
@@ -21,6 +21,9 @@ const SEEDS_FOR_COVERAGE: u64 = 1_000;
 
 /// So many lines of the trace of a failing run are shown; `--seed` shows all.
 const LINES_SHOWN: usize = 40;
+
+/// One seed in so many runs a cluster with slow disks as well, which takes as long as so many others.
+const SEEDS_PER_SLOW_DISKS: u64 = 16;
 
 /// Simulates clusters under faults, one for each seed, and checks every invariant and every answer.
 #[derive(Parser)]
@@ -47,6 +50,9 @@ struct Args {
     /// Run each seed twice and compare
     #[arg(long)]
     twice: bool,
+    /// Instead, run clusters whose disks are slow or hang, and print how long nothing was chosen
+    #[arg(long, conflicts_with_all = ["threads", "faults", "chaos_ms", "twice", "quiet", "explore"])]
+    slow_disks: bool,
     /// Instead, explore every order of events of a small scope, up to so many states: how often a node
     /// may stand, a client ask, time pass at a leader, and a node crash
     #[arg(long, num_args = 4, value_names = ["STANDS", "REQUESTS", "TICKS", "CRASHES"])]
@@ -127,6 +133,9 @@ fn refuse(why: impl Display) -> ExitCode {
 fn main() -> ExitCode {
     let args = Args::parse();
     hush_findings();
+    if args.slow_disks {
+        return disks(&args);
+    }
     match (&args.explore, args.seed) {
         (Some(scope), _) => exhaust(&args, scope),
         (None, Some(seed)) => one(&args, seed),
@@ -171,6 +180,58 @@ fn covered(explored: &Explored, begun: Instant) -> String {
     )
 }
 
+/// Runs seeds with slow disks, and prints the worst of what was seen.
+fn disks(args: &Args) -> ExitCode {
+    let simulate = |seed| with_panics_as_findings(|| slow_disks(seed, args.seed.is_some()));
+    let ms = |us: u64| us / 1_000;
+    if let Some(seed) = args.seed {
+        let DiskReport { phases, hang_us, kill_us, trace, failure } = simulate(seed);
+        say(trace.unwrap_or_default());
+        phases.iter().for_each(|phase| say(format_args!("{phase:?}")));
+        say(format_args!("hang {} ms, kill {} ms", ms(hang_us), ms(kill_us)));
+        return match failure {
+            None => ExitCode::SUCCESS,
+            Some(why) => {
+                say(format_args!("FAILED: {why}"));
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let mut failed = 0;
+    let (mut slots, mut changes, mut stood, mut gap) = (0, 0, 0, 0.0_f64);
+    let (mut hang_us, mut kill_us) = (0, 0);
+    for seed in args.start..args.start.saturating_add(args.seeds.get()) {
+        let report = simulate(seed);
+        for (place, phase) in report.phases.iter().enumerate() {
+            slots += phase.slots;
+            changes += usize::from(place > 0);
+            stood += if place > 0 { phase.ballots } else { 0 };
+            let unit_us = phase.majority_us.max(20_000);
+            let [gap_us, unit_us] =
+                [phase.gap_us, unit_us].map(|us| f64::from(u32::try_from(us).unwrap_or(u32::MAX)));
+            gap = gap.max(gap_us / unit_us);
+        }
+        (hang_us, kill_us) = (hang_us.max(report.hang_us), kill_us.max(report.kill_us));
+        if let Some(why) = report.failure {
+            failed += 1;
+            say(format_args!("FAILED: seed {seed}: {why}"));
+        }
+    }
+    say(format_args!(
+        "{} seeds, {slots} slots chosen; {changes} changes of the disks, {stood} ballots after them",
+        args.seeds
+    ));
+    say(format_args!(
+        "the longest time without a slot was {gap:.2} times the slower write of the fastest majority"
+    ));
+    say(format_args!(
+        "a leader was replaced after at most {} ms where its disk hung, {} ms where it was killed",
+        ms(hang_us),
+        ms(kill_us)
+    ));
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn one(args: &Args, seed: u64) -> ExitCode {
     let report = simulate(Options { keeps_trace: true, ..args.options(seed) });
     say(report.trace.unwrap_or_default());
@@ -207,6 +268,13 @@ fn many(args: &Args) -> ExitCode {
                         if seed >= end {
                             return;
                         }
+                        if seed.is_multiple_of(SEEDS_PER_SLOW_DISKS)
+                            && let Some(why) = slow_disks_of(args, seed)
+                            && !failed.swap(true, Ordering::Relaxed)
+                        {
+                            say(format_args!("FAILED: seed {seed}: slow disks: {why}"));
+                            say(format_args!("to see it: simulate --slow-disks --seed {seed}"));
+                        }
                         let report = simulate(args.options(seed));
                         if args.twice && simulate(args.options(seed)).hash != report.hash {
                             failed.store(true, Ordering::Relaxed);
@@ -239,6 +307,12 @@ fn many(args: &Args) -> ExitCode {
     }
     let Ok(sums) = sum.into_inner() else { return ExitCode::FAILURE };
     summary(args, &sums, begun)
+}
+
+/// What is wrong with a seed's cluster with slow disks, if the run is one with all faults.
+fn slow_disks_of(args: &Args, seed: u64) -> Option<String> {
+    let has_all = args.faults.is_none() && args.chaos_ms.is_none();
+    has_all.then(|| with_panics_as_findings(|| slow_disks(seed, false)).failure)?
 }
 
 /// What the runs came to together, in whatever order they ended.

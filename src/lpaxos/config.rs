@@ -23,7 +23,17 @@ pub struct Config {
     pub heartbeat_ms: u64,
     /// A node not heard for so long counts as unreachable, in milliseconds.
     pub unreachable_ms: u64,
-    /// An unanswered message is sent again after so long, in milliseconds.
+    /// A node whose write takes this long sends no heartbeat until the write is over, so that a
+    /// leader whose disk hangs is replaced, in milliseconds.
+    pub stalled_ms: u64,
+    /// A leader whose writes take at least this long goes on during all of them, and proposes further
+    /// slots that the others choose without it, in milliseconds.
+    pub slow_write_ms: u64,
+    /// A leader with slow writes proposes further slots until the decrees that its next write will
+    /// take have this many bytes.
+    pub ahead_bytes: u64,
+    /// An unanswered message is sent again after so long, in milliseconds, and as much later as the
+    /// receiver's writes take.
     pub resend_ms: u64,
     /// Requests wait so long for a leader to be known, in milliseconds.
     pub hold_ms: u64,
@@ -58,6 +68,9 @@ impl Default for Config {
             election: Election::Heartbeats,
             heartbeat_ms: 50,
             unreachable_ms: 300,
+            stalled_ms: 2_250,
+            slow_write_ms: 20,
+            ahead_bytes: 4 << 20,
             resend_ms: 100,
             hold_ms: 1_000,
             queue_most: 1_024,

@@ -17,7 +17,7 @@ impl<M: Machine> Node<M> {
         if from == self.me || !self.members.contains(from) {
             return;
         }
-        self.omega.heard(from, self.now_ms);
+        self.omega.heard(from);
         // These change nothing that a leader owes, and are what it waits for.
         let votes = matches!(&message, Message::Accepted(_) | Message::Confirmed(_));
         if !votes && !matches!(&message, Message::Heartbeat(_)) {
@@ -26,13 +26,13 @@ impl<M: Machine> Node<M> {
         match message {
             Message::Heartbeat(heartbeat) => {
                 let complete = heartbeat.complete;
-                self.omega.on_heartbeat(from, heartbeat, self.now_ms);
+                self.omega.on_heartbeat(from, heartbeat);
                 if let Role::Leader(leader) = &mut self.role
                     && let Some(peer) = leader.peers.get_mut(&from)
                 {
                     peer.told_complete(complete);
                 }
-                self.decide();
+                self.undecided = true;
             }
             Message::Promise(_) | Message::PromisePage(_) => {
                 self.on_recovery_message(from, message)

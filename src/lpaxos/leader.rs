@@ -248,6 +248,9 @@ impl<M: Machine> Leader<M> {
         let in_flight =
             InFlight { slot, patch, votes, batch, reads, since_ms, accepted_here: false };
         for (node, peer) in &mut self.peers {
+            if peer.sync_ms >= self.config.slow_write_ms && peer.is_behind(slot) {
+                continue;
+            }
             peer.sent_ms = now_ms;
             let lacks = peer.complete < Some(slot.previous()) && peer.accepted_at.1 < slot;
             let before = self.window.get(slot.previous()).filter(|_| lacks);
@@ -389,8 +392,10 @@ impl<M: Machine> Leader<M> {
 
     /// Whether a minority refuses this ballot, so that it is time to stand again with a higher one: at
     /// once when nothing is in flight, else when those who do not refuse seem to be no majority.
-    pub(super) fn wants_higher_ballot(&self, now_ms: u64) -> bool {
-        let since = |since_ms: u64| now_ms.saturating_sub(since_ms) >= self.config.unreachable_ms;
+    /// `slowest_ms` is how long the slowest writes take that a majority may need.
+    pub(super) fn wants_higher_ballot(&self, now_ms: u64, slowest_ms: u64) -> bool {
+        let patience_ms = self.config.unreachable_ms.saturating_add(slowest_ms.saturating_mul(3));
+        let since = |since_ms: u64| now_ms.saturating_sub(since_ms) >= patience_ms;
         self.outbid.is_some()
             && self.in_flight.as_ref().is_none_or(|in_flight| since(in_flight.since_ms))
             && self.confirm.as_ref().is_none_or(|confirm| since(confirm.since_ms))
@@ -404,11 +409,11 @@ impl<M: Machine> Leader<M> {
         out: &mut Output<M>,
         now_ms: u64,
     ) {
-        let resend_ms = self.config.resend_ms;
         let chosen = acceptor.durable().replica.complete();
         for (node, peer) in &mut self.peers {
+            let resend_ms = self.config.resend_ms.saturating_add(omega.sync_ms_of(*node));
             let due = now_ms.saturating_sub(peer.sent_ms) >= resend_ms;
-            if !due || !omega.is_connected(*node, now_ms) {
+            if !due || !omega.is_connected(*node) {
                 continue;
             }
             if let Some(in_flight) = &self.in_flight {
@@ -424,7 +429,7 @@ impl<M: Machine> Leader<M> {
                 // While a copy is under way, how far the node is says whether it goes on with it.
                 peer.sent_ms = now_ms;
                 let commit = Commit { ballot: self.ballot, slot: chosen };
-                out.late.push((*node, Message::Commit(commit)));
+                out.early.push((*node, Message::Commit(commit)));
             }
         }
         self.resend_confirm(out, now_ms);

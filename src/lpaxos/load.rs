@@ -17,7 +17,7 @@ impl<M: Machine> Node<M> {
     pub fn ready(&self) -> Ready {
         match &self.role {
             _ if !self.has_room() => Ready { reads: false, writes: false },
-            Role::Leader(leader) => leader.could_begin(!self.is_ahead()),
+            Role::Leader(leader) => leader.could_begin(self.may_propose()),
             Role::Follower | Role::Candidate(_) => Ready { reads: true, writes: true },
         }
     }

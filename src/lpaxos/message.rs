@@ -67,7 +67,7 @@ impl<K, V> Message<K, V> {
 }
 
 /// What a node tells of itself each period, for Ω.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heartbeat {
     /// The nodes that the sender heard lately.
     pub hears: Vec<NodeId>,
@@ -77,8 +77,11 @@ pub struct Heartbeat {
     pub follows: Option<Ballot>,
     /// The highest round that the sender knows of.
     pub round: u64,
-    /// The sender's `complete`.
+    /// The sender's `complete`, as far as it is durable: a heartbeat waits for no write.
     pub complete: Slot,
+    /// How long the sender's writes took lately, or take: the others are as patient with it. In
+    /// milliseconds; 0 from a node that does not tell.
+    pub sync_ms: u64,
     /// The sender leads only where no other node can.
     pub is_reluctant: bool,
     /// What the sender has too little of.

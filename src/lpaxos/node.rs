@@ -13,8 +13,8 @@ use super::durable::Durable;
 use super::leader::Leader;
 use super::machine::Machine;
 use super::members::Members;
-use super::message::{Low, Message, Promise};
-use super::omega::{Decision, Omega};
+use super::message::{Heartbeat, Low, Message, Promise};
+use super::omega::{Decision, Omega, Own};
 use super::outbox::Output;
 use super::patch::Page;
 use super::recovery::Recovery;
@@ -64,16 +64,33 @@ pub struct Node<M: Machine> {
     pub(super) queue: Queue<M::Command>,
     pub(super) out: Output<M>,
     pub(super) heartbeat_sent_ms: Option<u64>,
+    /// The last heartbeat that was sent.
+    heartbeat: Option<Heartbeat>,
     pub(super) now_ms: u64,
     pub(super) closing: bool,
     story: ForLog<Story>,
     /// Of the records that were handed out.
     writing: Writing,
+    /// When records were last handed out.
+    handed_out_ms: u64,
     /// What was accepted when records were last handed out: durable once nothing is being written.
     handed_out: (Ballot, Slot),
-    /// Records go with the next output although nothing waits for them. Who is alone sends no heartbeats
-    /// that would take them along, and no checkpoint is taken of what is not written.
+    /// The `complete` when records were last handed out.
+    handed_out_complete: Slot,
+    /// The `complete` that is durable.
+    durable_complete: Slot,
+    /// The size of all decrees that the leader had chosen when records were last handed out, in bytes.
+    handed_out_bytes: u64,
+    /// How long writes take: the longest of the last ones, and less with each that takes less.
+    sync_ms: u64,
+    /// Records go with the next output although nothing waits for them: no checkpoint is taken of what
+    /// is not written, and the others are told only of what is.
     flush: bool,
+    /// Something was heard since Ω last decided. It does when all that is there was taken in: a message
+    /// may be old, and the next one say otherwise.
+    pub(super) undecided: bool,
+    /// The others are told with the next output whom the node hears.
+    announces: bool,
 }
 
 impl<M: Machine> Node<M> {
@@ -97,6 +114,7 @@ impl<M: Machine> Node<M> {
         let mut omega = Omega::new(me, members.clone(), config, seed);
         omega.see_round(durable.promised.round);
         let handed_out = durable.accepted_at();
+        let complete = durable.replica.complete();
         Node {
             me,
             members,
@@ -109,12 +127,20 @@ impl<M: Machine> Node<M> {
             queue: Queue::new(),
             out: Output::default(),
             heartbeat_sent_ms: None,
+            heartbeat: None,
             now_ms,
             closing: false,
             story: ForLog::default(),
             writing: Writing::Nothing,
+            handed_out_ms: now_ms,
             handed_out,
+            handed_out_complete: complete,
+            durable_complete: complete,
+            handed_out_bytes: 0,
+            sync_ms: 0,
             flush: false,
+            undecided: false,
+            announces: false,
         }
     }
 
@@ -128,18 +154,66 @@ impl<M: Machine> Node<M> {
         self.writing == Writing::Nothing && !self.acceptor.has_records()
     }
 
-    /// Whether nothing more should be given to the node before the write under way is over. It goes on beside
-    /// one only as long as nothing that wants to leave depends on it: not even a heartbeat, so that a
-    /// leader whose disk hangs falls silent and another takes its place; and who does not lead any more
-    /// gathers nothing that its disk does not take.
+    /// Whether nothing more should be given to the node before the write under way is over. It goes on
+    /// during one only as long as nothing that wants to leave depends on it, so that a node that leads no
+    /// more gathers nothing that its disk does not take; and no longer than a write may take, so that a
+    /// leader whose disk hangs falls silent and another takes its place.
     pub fn must_wait(&self) -> bool {
-        self.writing == Writing::Overlapped && !self.out.late.is_empty()
+        self.writing == Writing::Overlapped && (!self.out.late.is_empty() || self.is_stalled())
     }
 
-    /// Whether a proposal was accepted here while an earlier one is still being written. A leader goes
-    /// no further ahead of its own disk.
-    pub(super) fn is_ahead(&self) -> bool {
+    /// Whether the write under way takes so long that the disk may hang.
+    fn is_stalled(&self) -> bool {
+        self.write_age_ms() >= self.config.stalled_ms
+    }
+
+    /// For how long a write has been under way, in milliseconds; 0 if none is.
+    fn write_age_ms(&self) -> u64 {
+        match self.writing {
+            Writing::Nothing => 0,
+            _ => self.now_ms.saturating_sub(self.handed_out_ms),
+        }
+    }
+
+    /// How long writes take, the one under way included, in milliseconds.
+    fn sync_ms(&self) -> u64 {
+        self.sync_ms.max(self.write_age_ms())
+    }
+
+    /// Notes how long a write took until it was durable, in milliseconds. To be called before
+    /// [`Node::written`]. The others are told, and are as patient; a leader with slow writes waits for
+    /// them less.
+    pub fn note_sync(&mut self, sync_ms: u64) {
+        // So much later it is: the next write may begin before the node is told the time.
+        self.at(self.handed_out_ms.saturating_add(sync_ms));
+        self.sync_ms = sync_ms.max(self.sync_ms - self.sync_ms.div_ceil(8));
+    }
+
+    /// The last heartbeat that was sent, and when. A caller that waits for a write repeats it to the
+    /// others each period, at most for [`Config::stalled_ms`], so that they know that the node is there:
+    /// nothing in it depends on the write.
+    pub fn heartbeat(&self) -> Option<(&Heartbeat, u64)> {
+        Some((self.heartbeat.as_ref()?, self.heartbeat_sent_ms?))
+    }
+
+    /// Whether a proposal was accepted here while an earlier one is still being written.
+    fn is_ahead(&self) -> bool {
         self.writing != Writing::Nothing && self.durable().accepted_at() != self.handed_out
+    }
+
+    /// Whether a leader may propose the next slot: it goes one slot ahead of its own disk, and further
+    /// only where that is slow and what gathers for the next write is bounded.
+    pub(super) fn may_propose(&self) -> bool {
+        if !self.is_ahead() {
+            return true;
+        }
+        let Role::Leader(leader) = &self.role else { return false };
+        let ahead_bytes = leader.window.pushed_bytes().saturating_sub(self.handed_out_bytes);
+        self.is_slow() && ahead_bytes < self.config.ahead_bytes
+    }
+
+    fn is_slow(&self) -> bool {
+        self.sync_ms() >= self.config.slow_write_ms
     }
 
     /// The leader that the node knows of, itself included.
@@ -170,16 +244,18 @@ impl<M: Machine> Node<M> {
         if node == self.me {
             return (true, Some(self.durable().replica.complete()));
         }
-        (self.omega.is_connected(node, self.now_ms), self.omega.complete_of(node))
+        (self.omega.is_connected(node), self.omega.complete_of(node))
     }
 
     /// Whether `node` hears this one, as it says itself; unknown where it is not heard.
     pub fn is_heard_by(&self, node: NodeId) -> Option<bool> {
-        if node == self.me { Some(true) } else { self.omega.is_heard_by(node, self.now_ms) }
+        if node == self.me { Some(true) } else { self.omega.is_heard_by(node) }
     }
 
     pub(super) fn at(&mut self, now_ms: u64) {
-        self.now_ms = self.now_ms.max(now_ms);
+        let passed_ms = now_ms.saturating_sub(self.now_ms);
+        self.omega.passed(passed_ms);
+        self.now_ms += passed_ms;
     }
 
     /// Does what a leader owes.
@@ -228,9 +304,9 @@ impl<M: Machine> Node<M> {
         self.at(now_ms);
         self.settle();
         self.omega.unheard(node);
-        self.decide();
+        self.undecided = true;
         // The others wait for this node's word that it does not hear the leader either.
-        self.send_heartbeats();
+        self.announces = true;
     }
 
     /// Sets whether the node leads only where no other can (Ω), as clients cannot connect to it. A
@@ -257,7 +333,7 @@ impl<M: Machine> Node<M> {
     /// What a member has too little of, the own node included; `None` while it and this node do not hear
     /// each other.
     pub fn low_of(&self, member: NodeId) -> Option<Low> {
-        self.omega.low_of(member, self.now_ms)
+        self.omega.low_of(member)
     }
 
     /// Lets time pass: heartbeats, elections, repeated messages, deadlines. To be called at least
@@ -270,11 +346,15 @@ impl<M: Machine> Node<M> {
         match &mut self.role {
             Role::Follower => {}
             Role::Candidate(recovery) => {
-                let resend_ms = self.config.resend_ms;
+                let slowest_ms = self.omega.slowest_sync_ms();
+                let resend_ms = self.config.resend_ms.saturating_add(slowest_ms);
                 let others = self.members.others(self.me);
                 recovery.resend(others, resend_ms, self.now_ms, &mut self.out);
                 let idle_ms = self.now_ms.saturating_sub(recovery.progressed_ms());
-                if idle_ms > self.config.unreachable_ms.saturating_mul(2) {
+                // The write that a node is in, the one that it is asked for, and as much again.
+                let patience_ms = self.sync_ms.max(slowest_ms).saturating_mul(3);
+                let patience_ms = patience_ms.saturating_add(self.config.unreachable_ms * 2);
+                if self.writing == Writing::Nothing && idle_ms > patience_ms {
                     self.step_down(Loss::NoProgress);
                 }
             }
@@ -302,37 +382,47 @@ impl<M: Machine> Node<M> {
     }
 
     fn send_heartbeats(&mut self) {
+        if self.is_stalled() {
+            return;
+        }
         self.heartbeat_sent_ms = Some(self.now_ms);
-        let own = self.role.ballot().filter(|_| !self.closing);
-        let complete = self.acceptor.durable().replica.complete();
-        let mut heartbeat = self.omega.heartbeat(own, complete, self.now_ms);
+        let ballot = self.role.ballot().filter(|_| !self.closing);
+        let (complete, sync_ms) = (self.durable_complete, self.sync_ms());
+        let mut heartbeat = self.omega.heartbeat(Own { ballot, complete, sync_ms });
         // Who goes is no candidate that others should wait for.
         heartbeat.has_quorum &= !self.closing;
+        // It promises nothing and tells of nothing that is not durable, so it waits for no write.
         for node in self.members.others(self.me) {
-            self.out.late.push((node, Message::Heartbeat(heartbeat.clone())));
+            self.out.early.push((node, Message::Heartbeat(heartbeat.clone())));
         }
-        self.flush = self.members.count() == 1;
+        self.heartbeat = Some(heartbeat);
+        self.flush = self.acceptor.has_records();
     }
 
     /// Does what Ω wants.
     pub(super) fn decide(&mut self) {
-        let own = self.role.ballot();
+        self.undecided = false;
+        let ballot = self.role.ballot();
         let complete = self.acceptor.durable().replica.complete();
-        match self.omega.decide(own, complete, self.now_ms) {
+        let own = Own { ballot, complete, sync_ms: self.sync_ms() };
+        match self.omega.decide(own, self.now_ms) {
             Decision::Lead if self.closing => self.follow(None),
             Decision::Lead => {
                 let outbid = match &self.role {
                     Role::Follower => true,
                     Role::Candidate(_) => false,
-                    Role::Leader(leader) => leader.wants_higher_ballot(self.now_ms),
+                    Role::Leader(leader) => {
+                        let slowest_ms = self.sync_ms().max(self.omega.slowest_sync_ms());
+                        leader.wants_higher_ballot(self.now_ms, slowest_ms)
+                    }
                 };
                 if outbid {
                     self.stand();
                 }
             }
             Decision::Follow(leader) => {
-                if own.is_some() {
-                    let yields = self.omega.yields(self.now_ms);
+                if ballot.is_some() {
+                    let yields = self.omega.yields();
                     let without = if yields { Loss::Reluctant } else { Loss::NoQuorum };
                     self.step_down(leader.map_or(without, Loss::Other));
                 }
@@ -396,14 +486,14 @@ impl<M: Machine> Node<M> {
     fn expire(&mut self) {
         let (now_ms, hold_ms) = (self.now_ms, self.config.hold_ms);
         for ticket in self.queue.take_if(|waiting| waiting.deadline_ms <= now_ms) {
-            let answer = if self.omega.has_quorum(now_ms) {
+            let answer = if self.omega.has_quorum() {
                 Answer::Timeout { may_have_run: false }
             } else {
                 Answer::Unreachable
             };
             self.out.answers.push((ticket, answer));
         }
-        if !self.omega.has_quorum(now_ms) {
+        if !self.omega.has_quorum() {
             let held = |waiting: &Waiting<_>| now_ms.saturating_sub(waiting.since_ms) >= hold_ms;
             for ticket in self.queue.take_if(held) {
                 self.out.answers.push((ticket, Answer::Unreachable));
@@ -444,9 +534,15 @@ impl<M: Machine> Node<M> {
             self.writing != Writing::Awaited,
             "nothing leaves a node whose last write is not durable"
         );
+        if self.undecided {
+            self.decide();
+        }
+        if take(&mut self.announces) {
+            self.send_heartbeats();
+        }
         let mut awaits_write = matches!(&self.role, Role::Candidate(_));
-        let may_propose = !self.is_ahead();
-        let mut overlaps = false;
+        let may_propose = self.may_propose();
+        let (mut overlaps, is_slow) = (false, self.is_slow());
         if let Role::Leader(leader) = &mut self.role {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);
             let (machine, queue) = (&mut self.machine, &mut self.queue);
@@ -462,18 +558,24 @@ impl<M: Machine> Node<M> {
             leader.settle(acceptor);
             leader.answer_reads(&mut self.machine, acceptor, out);
             awaits_write = leader.awaits_write();
-            overlaps = leader.overlaps();
+            overlaps = leader.overlaps() || is_slow;
         }
         if self.writing == Writing::Overlapped {
             return self.out.take_independent();
         }
         let mut out = take(&mut self.out);
         let lingers = !awaits_write && out.late.is_empty();
-        if !lingers || (self.acceptor.has_records() && take(&mut self.flush)) {
+        if !lingers || self.flush {
             out.records = self.acceptor.take_records();
+            self.flush = false;
         }
         if !out.records.is_empty() {
+            self.handed_out_ms = self.now_ms;
             self.handed_out = self.durable().accepted_at();
+            self.handed_out_complete = self.durable().replica.complete();
+            if let Role::Leader(leader) = &self.role {
+                self.handed_out_bytes = leader.window.pushed_bytes();
+            }
             // Nothing waits for it but the own vote, while there is more to do.
             out.overlaps = overlaps && out.late.is_empty();
             self.writing = if out.overlaps { Writing::Overlapped } else { Writing::Awaited };
@@ -484,6 +586,7 @@ impl<M: Machine> Node<M> {
     /// Notes that the records that were handed out last are durable. May give rise to another output.
     pub fn written(&mut self) {
         self.writing = Writing::Nothing;
+        self.durable_complete = self.handed_out_complete;
         match &mut self.role {
             Role::Follower => {}
             Role::Candidate(recovery) if !self.acceptor.has_records() => {

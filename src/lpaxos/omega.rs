@@ -18,8 +18,14 @@
 //!   connected with a node that has a quorum and is not reluctant. Where there is no such node it
 //!   does as the others: a leader that few can use is better than none.
 //!
-//! `Rotating` names the members in turn by the node's time. Nodes that disagree about the time depose
+//! `Rotating` names the members in turn by the node's time, and passes over those that cannot lead as
+//! far as this node knows. Nodes that disagree about the time, or about which members can lead, depose
 //! each other, which is slow but safe.
+//!
+//! Silence is counted on a clock of its own, by which at most one period passes between two calls of
+//! the node: a node that waits for its disk hears nothing meanwhile, and what it finds afterwards says
+//! nothing about the others. For the same reason nothing is decided before all messages that are there
+//! were taken in.
 
 use std::collections::BTreeMap;
 
@@ -29,9 +35,17 @@ use super::members::Members;
 use super::message::{Heartbeat, Low};
 use super::story::{Cause, ForLog};
 
+/// A node that is at most this many slots ahead does not come first for that where its disk is much
+/// slower: to copy so few slots takes less time than the writes of an election.
+const NEAR_SLOTS: u64 = 1_000;
+
+/// A disk is much slower than another when its writes take more than this many times as long.
+const MUCH_SLOWER: u64 = 4;
+
 /// What a node last heard of another.
 #[derive(Debug)]
 struct Peer {
+    /// By the listening clock.
     heard_ms: u64,
     /// The last heartbeat.
     told: Option<Heartbeat>,
@@ -46,15 +60,29 @@ pub(super) enum Decision {
     Follow(Option<NodeId>),
 }
 
+/// What Ω needs to know of its own node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    /// The ballot that the node leads or stands with.
+    pub(super) ballot: Option<Ballot>,
+    pub(super) complete: Slot,
+    /// How long its writes take.
+    pub(super) sync_ms: u64,
+}
+
 /// Ω of one node.
 #[derive(Debug)]
 pub(super) struct Omega {
     me: NodeId,
+    /// The listening clock: how long the node has listened to the others.
+    listened_ms: u64,
     members: Members,
     config: Config,
     peers: BTreeMap<NodeId, Peer>,
     /// The highest round that was seen anywhere.
     round: u64,
+    /// Where leaders take turns: the members that cannot lead, and since when.
+    unable_since_ms: BTreeMap<NodeId, u64>,
     /// Since when there is no leader to follow.
     leaderless_since_ms: Option<u64>,
     /// The patience beyond the rank's, drawn anew each time.
@@ -74,10 +102,12 @@ impl Omega {
     pub(super) fn new(me: NodeId, members: Members, config: Config, seed: u64) -> Omega {
         Omega {
             me,
+            listened_ms: 0,
             members,
             config,
             peers: BTreeMap::new(),
             round: 0,
+            unable_since_ms: BTreeMap::new(),
             leaderless_since_ms: None,
             jitter_ms: 0,
             gone: false,
@@ -99,25 +129,32 @@ impl Omega {
     }
 
     /// What a node has too little of, as far as it is heard.
-    pub(super) fn low_of(&self, node: NodeId, now_ms: u64) -> Option<Low> {
+    pub(super) fn low_of(&self, node: NodeId) -> Option<Low> {
         match node == self.me {
             true => Some(self.low),
-            false => self.connected(node, now_ms).map(|told| told.low),
+            false => self.connected(node).map(|told| told.low),
         }
     }
 
-    /// Notes that a message of `from` came in.
-    pub(super) fn heard(&mut self, from: NodeId, now_ms: u64) {
-        let peer = self.peers.entry(from).or_insert(Peer { heard_ms: now_ms, told: None });
-        peer.heard_ms = now_ms;
+    /// Notes that so much time passed since the node was last called. It listened for one period of it
+    /// at most: it wants to be called that often.
+    pub(super) fn passed(&mut self, passed_ms: u64) {
+        self.listened_ms += passed_ms.min(self.config.heartbeat_ms);
     }
 
-    pub(super) fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat, now_ms: u64) {
+    /// Notes that a message of `from` came in.
+    pub(super) fn heard(&mut self, from: NodeId) {
+        let heard_ms = self.listened_ms;
+        let peer = self.peers.entry(from).or_insert(Peer { heard_ms, told: None });
+        peer.heard_ms = heard_ms;
+    }
+
+    pub(super) fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat) {
         self.see_round(heartbeat.round);
         if self.is_leader(from) && !heartbeat.leads(from) {
             (self.gone, self.cause) = (true, ForLog(Cause::Farewell(from)));
         }
-        self.peers.insert(from, Peer { heard_ms: now_ms, told: Some(heartbeat) });
+        self.peers.insert(from, Peer { heard_ms: self.listened_ms, told: Some(heartbeat) });
     }
 
     /// Notes that a node is gone, as far as one can see: it counts as not heard until it is heard.
@@ -153,44 +190,61 @@ impl Omega {
     }
 
     /// What to tell the others; `follows` is the own ballot while the node leads or stands.
-    pub(super) fn heartbeat(&self, own: Option<Ballot>, complete: Slot, now_ms: u64) -> Heartbeat {
+    pub(super) fn heartbeat(&self, own: Own) -> Heartbeat {
         Heartbeat {
-            hears: self.members.others(self.me).filter(|n| self.hears(*n, now_ms)).collect(),
-            has_quorum: self.has_quorum(now_ms),
-            follows: own.or_else(|| self.live_leader(now_ms)),
+            hears: self.members.others(self.me).filter(|node| self.hears(*node)).collect(),
+            has_quorum: self.has_quorum(),
+            follows: own.ballot.or_else(|| self.live_leader()),
             round: self.round,
-            complete,
+            complete: own.complete,
+            sync_ms: own.sync_ms,
             is_reluctant: self.is_reluctant,
             low: self.low,
         }
     }
 
-    fn hears(&self, node: NodeId, now_ms: u64) -> bool {
+    /// What `node` told last, if it is heard.
+    fn told(&self, node: NodeId) -> Option<&Heartbeat> {
+        self.peers.get(&node)?.told.as_ref().filter(|_| self.hears(node))
+    }
+
+    fn hears(&self, node: NodeId) -> bool {
+        let unreachable_ms = self.config.unreachable_ms;
         self.peers
             .get(&node)
-            .is_some_and(|p| now_ms.saturating_sub(p.heard_ms) < self.config.unreachable_ms)
+            .is_some_and(|p| self.listened_ms.saturating_sub(p.heard_ms) < unreachable_ms)
     }
 
     /// The heartbeat of `node`, if it and this node hear each other.
-    fn connected(&self, node: NodeId, now_ms: u64) -> Option<&Heartbeat> {
-        let told = self.peers.get(&node)?.told.as_ref()?;
-        (self.hears(node, now_ms) && told.hears.contains(&self.me)).then_some(told)
+    fn connected(&self, node: NodeId) -> Option<&Heartbeat> {
+        self.told(node).filter(|told| told.hears.contains(&self.me))
     }
 
-    fn all_connected(&self, now_ms: u64) -> impl Iterator<Item = (NodeId, &Heartbeat)> {
+    fn all_connected(&self) -> impl Iterator<Item = (NodeId, &Heartbeat)> {
         let others = self.members.others(self.me);
-        others.filter_map(move |node| Some((node, self.connected(node, now_ms)?)))
+        others.filter_map(move |node| Some((node, self.connected(node)?)))
     }
 
     /// Whether `node` and this node hear each other.
-    pub(super) fn is_connected(&self, node: NodeId, now_ms: u64) -> bool {
-        node == self.me || self.connected(node, now_ms).is_some()
+    pub(super) fn is_connected(&self, node: NodeId) -> bool {
+        node == self.me || self.connected(node).is_some()
+    }
+
+    /// How long the writes of `node` take, as far as it has told, in milliseconds.
+    pub(super) fn sync_ms_of(&self, node: NodeId) -> u64 {
+        let told = self.peers.get(&node).and_then(|peer| peer.told.as_ref());
+        told.map_or(0, |told| told.sync_ms.min(self.config.stalled_ms))
+    }
+
+    /// How long the slowest writes of the nodes that are heard take, in milliseconds.
+    pub(super) fn slowest_sync_ms(&self) -> u64 {
+        let connected = self.all_connected().map(|(node, _)| self.sync_ms_of(node));
+        connected.max().unwrap_or(0)
     }
 
     /// Whether `node` hears this node, as it last told; unknown where it is not heard.
-    pub(super) fn is_heard_by(&self, node: NodeId, now_ms: u64) -> Option<bool> {
-        let told = self.peers.get(&node)?.told.as_ref()?;
-        self.hears(node, now_ms).then(|| told.hears.contains(&self.me))
+    pub(super) fn is_heard_by(&self, node: NodeId) -> Option<bool> {
+        self.told(node).map(|told| told.hears.contains(&self.me))
     }
 
     /// The `complete` that `node` last told.
@@ -199,31 +253,31 @@ impl Omega {
     }
 
     /// Whether a majority and this node hear each other.
-    pub(super) fn has_quorum(&self, now_ms: u64) -> bool {
-        self.all_connected(now_ms).count() + 1 >= self.members.majority()
+    pub(super) fn has_quorum(&self) -> bool {
+        self.all_connected().count() + 1 >= self.members.majority()
     }
 
     /// Whether the own node leaves the lead to others: it is reluctant, and one of them can lead.
-    pub(super) fn yields(&self, now_ms: u64) -> bool {
+    pub(super) fn yields(&self) -> bool {
         let can_lead = |told: &Heartbeat| told.has_quorum && !told.is_reluctant;
-        self.is_reluctant && self.all_connected(now_ms).any(|(_, told)| can_lead(told))
+        self.is_reluctant && self.all_connected().any(|(_, told)| can_lead(told))
     }
 
     /// The highest ballot of a leader that is heard both ways and has a quorum.
-    fn live_leader(&self, now_ms: u64) -> Option<Ballot> {
-        self.all_connected(now_ms)
+    fn live_leader(&self) -> Option<Ballot> {
+        self.all_connected()
             .filter(|(node, told)| told.has_quorum && told.leads(*node))
             .filter_map(|(_, told)| told.follows)
             .max()
     }
 
     /// A leader that a majority follows, although this node may not hear it.
-    fn leader_of_majority(&self, now_ms: u64) -> Option<Ballot> {
+    fn leader_of_majority(&self) -> Option<Ballot> {
         let mut followers: BTreeMap<Ballot, usize> = BTreeMap::new();
-        for (node, told) in self.all_connected(now_ms) {
+        for (node, told) in self.all_connected() {
             // A leader counts by its followers' word only: without them it may have lost its quorum.
             let follows = told.follows.filter(|ballot| ballot.node != node);
-            if let Some(ballot) = follows.filter(|ballot| !self.denies(*ballot, now_ms)) {
+            if let Some(ballot) = follows.filter(|ballot| !self.denies(*ballot)) {
                 *followers.entry(ballot).or_insert(1) += 1;
             }
         }
@@ -233,34 +287,31 @@ impl Omega {
     }
 
     /// Whether the ballot's owner, heard both ways, says that it leads with it no more.
-    fn denies(&self, ballot: Ballot, now_ms: u64) -> bool {
-        self.connected(ballot.node, now_ms).is_some_and(|told| told.follows != Some(ballot))
+    fn denies(&self, ballot: Ballot) -> bool {
+        self.connected(ballot.node).is_some_and(|told| told.follows != Some(ballot))
     }
 
-    /// Decides; `own` is the ballot that the node leads or stands with.
-    pub(super) fn decide(&mut self, own: Option<Ballot>, complete: Slot, now_ms: u64) -> Decision {
+    /// Decides. `now_ms` is the node's time, which counts where leaders take turns.
+    pub(super) fn decide(&mut self, own: Own, now_ms: u64) -> Decision {
         if let Election::Rotating { term_ms } = self.config.election {
-            return match self.in_turn(now_ms / term_ms.max(1), now_ms) {
-                Some(leader) if leader == self.me => Decision::Lead,
-                leader => Decision::Follow(leader),
-            };
+            return self.decide_by_turns(now_ms / term_ms.max(1));
         }
-        if !self.has_quorum(now_ms) {
+        if !self.has_quorum() {
             self.leaderless_since_ms = None;
             return Decision::Follow(None);
         }
         if let Some(leader) =
-            self.live_leader(now_ms).filter(|ballot| own.is_none_or(|o| *ballot > o))
+            self.live_leader().filter(|ballot| own.ballot.is_none_or(|o| *ballot > o))
         {
             (self.leaderless_since_ms, self.gone) = (None, false);
             self.cause = ForLog(Cause::NoLeader);
             return Decision::Follow(Some(leader.node));
         }
-        let yields = self.yields(now_ms);
-        if own.is_some() && !yields {
+        let yields = self.yields();
+        if own.ballot.is_some() && !yields {
             return Decision::Lead;
         }
-        if let Some(leader) = self.leader_of_majority(now_ms) {
+        if let Some(leader) = self.leader_of_majority() {
             self.leaderless_since_ms = None;
             return Decision::Follow(Some(leader.node));
         }
@@ -268,46 +319,100 @@ impl Omega {
             self.leaderless_since_ms = None;
             return Decision::Follow(None);
         }
-        self.wait_or_stand(complete, now_ms)
+        self.wait_or_stand(own)
     }
 
-    /// The member that leads in this term: the next in turn, passing over a reluctant one where there
-    /// is another.
-    fn in_turn(&self, term: u64, now_ms: u64) -> Option<NodeId> {
-        let told_reluctant = |node| match node == self.me {
-            true => Some(self.is_reluctant),
-            false => self.connected(node, now_ms).map(|told| told.is_reluctant),
-        };
-        let first = self.members.at(term)?;
-        if told_reluctant(first) != Some(true) {
-            return Some(first);
+    /// Names the member whose turn it is, or the first one after it that can lead as far as this node
+    /// knows. A node without a majority passes nobody over: it does not know.
+    fn decide_by_turns(&mut self, turn: u64) -> Decision {
+        let unable: Vec<_> =
+            self.members.others(self.me).filter(|member| !self.may_lead(*member)).collect();
+        self.unable_since_ms.retain(|member, _| unable.contains(member));
+        for member in unable {
+            self.unable_since_ms.entry(member).or_insert(self.listened_ms);
         }
         let count = u64::try_from(self.members.count()).unwrap_or(u64::MAX);
-        let mut next = (1..count).filter_map(|ahead| self.members.at(term.saturating_add(ahead)));
-        next.find(|node| told_reluctant(*node) == Some(false)).or(Some(first))
+        let from_turn = (0..count).filter_map(|passed| self.members.at(turn.wrapping_add(passed)));
+        let has_quorum = self.has_quorum();
+        let mut reluctant = None;
+        for member in from_turn {
+            let is_able = !has_quorum || member == self.me || !self.is_passed_over(member);
+            match self.is_reluctant(member) {
+                _ if !is_able => {}
+                true => reluctant = reluctant.or(Some(member)),
+                false => return self.by_turn(Some(member)),
+            }
+        }
+        // Where all that can lead are reluctant, one of them is better than none.
+        self.by_turn(reluctant)
     }
 
-    fn wait_or_stand(&mut self, complete: Slot, now_ms: u64) -> Decision {
+    fn by_turn(&self, member: Option<NodeId>) -> Decision {
+        match member {
+            Some(member) if member == self.me => Decision::Lead,
+            member => Decision::Follow(member),
+        }
+    }
+
+    /// Whether a member leads only where no other can, as it told.
+    fn is_reluctant(&self, member: NodeId) -> bool {
+        match member == self.me {
+            true => self.is_reluctant,
+            false => self.connected(member).is_some_and(|told| told.is_reluctant),
+        }
+    }
+
+    /// Whether another member could not lead for so long that it is no moment of its start.
+    fn is_passed_over(&self, member: NodeId) -> bool {
+        let unable_ms = |since_ms: &u64| self.listened_ms.saturating_sub(*since_ms);
+        let since_ms = self.unable_since_ms.get(&member);
+        since_ms.map(unable_ms).is_some_and(|for_ms| for_ms >= self.config.unreachable_ms)
+    }
+
+    /// Whether another member has a majority: it says so itself where it is heard, else as many others
+    /// say that they hear it.
+    fn may_lead(&self, member: NodeId) -> bool {
+        if let Some(told) = self.told(member) {
+            return told.has_quorum;
+        }
+        let hear_it = self.all_connected().filter(|(_, told)| told.hears.contains(&member));
+        hear_it.count() + 1 >= self.members.majority()
+    }
+
+    fn wait_or_stand(&mut self, own: Own) -> Decision {
         if self.leaderless_since_ms.is_none() {
             self.jitter_ms = self.draw(self.config.heartbeat_ms);
         }
-        let since_ms = *self.leaderless_since_ms.get_or_insert(now_ms);
-        let me = (complete, self.me);
+        let since_ms = *self.leaderless_since_ms.get_or_insert(self.listened_ms);
         // A reluctant one does not stand before this one, unless this one is reluctant too.
         let stands =
             |told: &Heartbeat| told.has_quorum && (self.is_reluctant || !told.is_reluctant);
-        let ahead = self.all_connected(now_ms).filter(|(n, t)| stands(t) && (t.complete, *n) > me);
+        let ahead = self.all_connected().filter(|(n, t)| stands(t) && self.comes_first(*n, t, own));
         let rank = u64::try_from(ahead.count()).unwrap_or(u64::MAX);
         // Two periods a rank: the first to stand is heard before the next stands.
         let rank_ms = rank.saturating_mul(2 * self.config.heartbeat_ms);
         let jitter_ms = if self.gone { 0 } else { self.jitter_ms };
-        let waited_ms = now_ms.saturating_sub(since_ms);
+        let waited_ms = self.listened_ms.saturating_sub(since_ms);
         let first_time = waited_ms == 0 && !self.gone;
         if first_time || waited_ms < rank_ms.saturating_add(jitter_ms) {
             return Decision::Follow(None);
         }
         (self.leaderless_since_ms, self.gone) = (None, false);
         Decision::Lead
+    }
+
+    /// Whether another node is to stand before this one: its disk is much faster, or it is further.
+    fn comes_first(&self, node: NodeId, told: &Heartbeat, own: Own) -> bool {
+        let is_near = told.complete.0.abs_diff(own.complete.0) <= NEAR_SLOTS;
+        let other_ms = self.sync_ms_of(node);
+        let slow_ms = self.config.slow_write_ms;
+        let is_slower = |one_ms: u64, other_ms: u64| {
+            is_near && one_ms >= slow_ms && one_ms > other_ms.saturating_mul(MUCH_SLOWER)
+        };
+        if is_slower(own.sync_ms, other_ms) || is_slower(other_ms, own.sync_ms) {
+            return other_ms < own.sync_ms;
+        }
+        (told.complete, node) > (own.complete, self.me)
     }
 
     /// A number below `below` (xorshift; the seed came in as an argument).

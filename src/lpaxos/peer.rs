@@ -3,6 +3,9 @@
 use super::ballot::{Ballot, Slot};
 use super::repair::Repair;
 
+/// A peer with slow writes is sent no further proposals once it has not answered so many.
+const MOST_UNANSWERED: u64 = 64;
+
 /// What the leader knows of another node.
 #[derive(Debug)]
 pub(super) struct PeerState<K> {
@@ -15,6 +18,8 @@ pub(super) struct PeerState<K> {
     /// How far it was at the last tick at which it had come forward, and when that was.
     moved_to: (Option<Slot>, Slot),
     pub(super) moved_ms: u64,
+    /// How long its writes take, as it told, in milliseconds.
+    pub(super) sync_ms: u64,
 }
 
 impl<K> PeerState<K> {
@@ -31,7 +36,15 @@ impl<K> PeerState<K> {
             repair: None,
             moved_to: (complete, accepted_at.1),
             moved_ms: now_ms,
+            sync_ms: 0,
         }
+    }
+
+    /// Whether so many proposals before this slot's are unanswered that a peer with slow writes would
+    /// only get a backlog of them, behind which it hears nothing else. It gets what it lacks by repair.
+    pub(super) fn is_behind(&self, slot: Slot) -> bool {
+        let reached = self.complete.unwrap_or_default().max(self.accepted_at.1);
+        reached.0.saturating_add(MOST_UNANSWERED) < slot.0
     }
 
     /// Notes how far the peer says it is; messages may come in another order than they were sent.

@@ -64,7 +64,8 @@ impl<M: Machine> Leader<M> {
         for node in nodes {
             let Some(peer) = self.peers.get_mut(&node) else { continue };
             peer.note_movement(now_ms);
-            if omega.is_connected(node, now_ms) {
+            peer.sync_ms = omega.sync_ms_of(node);
+            if omega.is_connected(node) {
                 self.repair_node(node, acceptor, out, now_ms);
             } else {
                 peer.repair = None;
@@ -82,9 +83,10 @@ impl<M: Machine> Leader<M> {
         out: &mut Output<M>,
         now_ms: u64,
     ) {
-        let resend_ms = self.config.resend_ms.saturating_mul(RESEND_FACTOR);
         let lagging = self.lagging(node, acceptor, now_ms);
         let Some(peer) = self.peers.get_mut(&node) else { return };
+        let resend_ms = self.config.resend_ms.saturating_mul(RESEND_FACTOR);
+        let resend_ms = resend_ms.saturating_add(peer.sync_ms);
         match &mut peer.repair {
             None => {
                 if let Some(complete) = lagging {
@@ -107,13 +109,14 @@ impl<M: Machine> Leader<M> {
         let (ballot, voted) = peer.accepted_at;
         let has_gap = complete.next() < voted;
         let chosen = acceptor.durable().replica.complete();
+        let resend_ms = self.config.resend_ms.saturating_add(peer.sync_ms);
         // A vote for the last slot may be on its way as long as it is not due again.
         let idle = self.in_flight.is_none()
             && complete < chosen
             && (ballot, voted) != (self.ballot, chosen)
-            && now_ms.saturating_sub(peer.sent_ms) >= self.config.resend_ms;
+            && now_ms.saturating_sub(peer.sent_ms) >= resend_ms;
         // Under load something is always in flight, and votes may come too late to be of use.
-        let stuck_ms = self.config.resend_ms.saturating_mul(STUCK_FACTOR);
+        let stuck_ms = resend_ms.saturating_mul(STUCK_FACTOR);
         let stuck =
             complete.max(voted) < chosen && now_ms.saturating_sub(peer.moved_ms) >= stuck_ms;
         (has_gap || idle || stuck).then_some(complete)

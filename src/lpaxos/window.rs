@@ -19,12 +19,19 @@ pub(super) struct Window<M: Machine> {
     patches: VecDeque<(Arc<PatchOf<M>>, usize)>,
     bytes: usize,
     most_bytes: usize,
+    /// Of all patches that were ever pushed.
+    pushed_bytes: u64,
 }
 
 impl<M: Machine> Window<M> {
     /// An empty window; the first patch pushed will be that of `first`.
     pub(super) fn new(first: Slot, most_bytes: usize) -> Window<M> {
-        Window { first, patches: VecDeque::new(), bytes: 0, most_bytes }
+        Window { first, patches: VecDeque::new(), bytes: 0, most_bytes, pushed_bytes: 0 }
+    }
+
+    /// Returns the size of all patches that were ever pushed, in bytes.
+    pub(super) fn pushed_bytes(&self) -> u64 {
+        self.pushed_bytes
     }
 
     /// Adds the patch of the next slot; old ones go, but never the last.
@@ -32,6 +39,8 @@ impl<M: Machine> Window<M> {
         let writes = patch.writes().iter();
         let bytes = PATCH_BYTES + writes.map(|(k, v)| M::size(k, v.as_ref())).sum::<usize>();
         self.bytes += bytes;
+        let more = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.pushed_bytes = self.pushed_bytes.saturating_add(more);
         self.patches.push_back((patch, bytes));
         while self.bytes > self.most_bytes && self.patches.len() > 1 {
             if let Some((_, bytes)) = self.patches.pop_front() {

@@ -26,11 +26,13 @@ use super::formation::{Formation, Roster};
 use super::gate::{Event, Gate};
 use super::links::Links;
 use super::notices::Notices;
+use super::pulse::Pulse;
 use super::requests::{Asked, Requests};
 use super::resources::Meter;
 use super::space::Space;
 use super::status;
 use super::syncer::Syncer;
+use super::syncs::Syncs;
 use crate::kv::{self, Key, Value};
 use crate::limits::REQUESTS_CROWDED;
 use crate::lpaxos::{Answer, Config, Durable, Low, NodeId, Output, Ready, Request, Ticket};
@@ -62,6 +64,8 @@ pub(super) struct Consensus {
     links: Links,
     /// Before the storage, as it ends first.
     syncer: Syncer,
+    pulse: Pulse,
+    syncs: Syncs,
     storage: Box<dyn Storage>,
     notices: Arc<Notices>,
     events: Receiver<Event>,
@@ -89,6 +93,7 @@ pub(super) struct Start {
     pub(super) gate: Arc<Gate>,
     pub(super) links: Links,
     pub(super) syncer: Syncer,
+    pub(super) pulse: Pulse,
     pub(super) storage: Box<dyn Storage>,
     pub(super) notices: Arc<Notices>,
     pub(super) durable: Durable<Key, Value>,
@@ -116,6 +121,7 @@ impl Consensus {
             gate,
             links,
             syncer,
+            pulse,
             storage,
             notices,
             durable,
@@ -135,6 +141,8 @@ impl Consensus {
             gate,
             links,
             syncer,
+            pulse,
+            syncs: Syncs::default(),
             storage,
             notices,
             events,
@@ -215,8 +223,9 @@ impl Consensus {
                 self.tick();
             }
             self.do_output()?;
-            if self.must_wait() && self.syncer.wait()? || self.syncer.poll()? {
-                self.written()?;
+            let took = if self.must_wait() { self.wait_for_sync()? } else { self.syncer.poll()? };
+            if let Some(took) = took {
+                self.written(took)?;
                 // Votes may have come meanwhile, and what they bring leaves before the next write.
                 let first = self.events.try_recv().ok();
                 self.take_events(first)?;
@@ -382,13 +391,20 @@ impl Consensus {
             let locate = |node| member.cluster.locate(node, self.links.port());
             give(&mut self.replies, answers, locate, || member.shortage());
             if !records.is_empty() {
-                match self.storage.begin(&records)? {
+                self.pulse.note(member.node.heartbeat());
+                let begun = Instant::now();
+                let begin = || self.storage.begin(&records);
+                match self.pulse.during(begun, begin)? {
                     // Where much waits to be maintained, that needs a moment without a write.
                     Some(unsynced) if overlaps && !self.storage.is_behind() => {
                         self.syncer.give(unsynced);
                     }
                     unsynced => {
-                        unsynced.map_or(Ok(()), Unsynced::sync)?;
+                        let sync = || unsynced.map_or(Ok(()), Unsynced::sync);
+                        self.pulse.during(begun, sync)?;
+                        let took = begun.elapsed();
+                        self.syncs.note(took);
+                        member.node.note_sync(millis(took));
                         member.node.written();
                     }
                 }
@@ -401,9 +417,21 @@ impl Consensus {
         }
     }
 
+    /// Waits for the overlapped write, if there is one; tells how long it took.
+    fn wait_for_sync(&mut self) -> Result<Option<Duration>, ServerError> {
+        let Some(since) = self.syncer.since() else { return Ok(None) };
+        if let Phase::Member(member) = &self.phase {
+            self.pulse.note(member.node.heartbeat());
+        }
+        let syncer = &mut self.syncer;
+        Ok(self.pulse.during(since, || syncer.wait())?)
+    }
+
     /// An overlapped write is over.
-    fn written(&mut self) -> Result<(), ServerError> {
+    fn written(&mut self, took: Duration) -> Result<(), ServerError> {
+        self.syncs.note(took);
         if let Phase::Member(member) = &mut self.phase {
+            member.node.note_sync(millis(took));
             member.node.written();
         }
         self.maintain()
@@ -414,14 +442,17 @@ impl Consensus {
         if let Phase::Member(member) = &self.phase
             && member.node.is_written()
         {
-            self.storage.maintain(member.node.durable())?;
+            let (storage, durable) = (&mut self.storage, member.node.durable());
+            self.pulse.note(member.node.heartbeat());
+            // It may sync as well, now and then.
+            self.pulse.during(Instant::now(), || storage.maintain(durable))?;
         }
         Ok(())
     }
 
     fn status(&self, memory_bytes: u64) -> NodeStatus {
         let uptime_ms = self.clock.uptime_ms();
-        let sizes = status::sizes(memory_bytes, &self.storage.status());
+        let sizes = status::sizes(memory_bytes, &self.storage.status(), &self.syncs);
         let notices = self.notices.all();
         match &self.phase {
             Phase::Forming(forming) => {
@@ -437,8 +468,8 @@ impl Consensus {
 
     /// Takes no more requests, hands over the lead, and writes what is not yet written.
     fn hand_over(&mut self) -> Result<(), ServerError> {
-        if self.syncer.wait()? {
-            self.written()?;
+        if let Some(took) = self.wait_for_sync()? {
+            self.written(took)?;
         }
         let now_ms = self.clock.now_ms();
         if let Phase::Member(member) = &mut self.phase {

@@ -65,6 +65,11 @@ impl Links {
         2 * (self.listed.len() - self.refused_by.len()) <= self.listed.len()
     }
 
+    /// The connections to the other members.
+    pub(super) fn members(&self) -> Vec<PeerSender> {
+        self.by_node.values().cloned().collect()
+    }
+
     /// Sends messages of the protocol. What does not fit into a peer's queue is dropped: the protocol
     /// sends it again.
     pub(super) fn send(&self, messages: &[(NodeId, Message<Key, Value>)]) {

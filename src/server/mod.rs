@@ -9,6 +9,7 @@
 //! consensus thread ──┬─> small frames, else a queue per peer ─> peer writer thread ─> TCP
 //!                    ├─> a queue per client ─> post thread, else client writer thread ─> TCP
 //!                    └─> a write beside which the core goes on ─> sync thread ─> disk
+//! pulse thread ──> the last heartbeat once more, while the consensus thread waits for the disk
 //!
 //! files with keys, certificates, tokens ─> files thread ─> what is asked of who connects
 //! ```
@@ -27,12 +28,14 @@ mod links;
 mod notices;
 mod open_files;
 mod programs;
+mod pulse;
 mod reload;
 mod requests;
 mod resources;
 mod space;
 mod status;
 mod syncer;
+mod syncs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -58,6 +61,7 @@ use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
 use open_files::OpenFiles;
+use pulse::Pulse;
 use reload::{Files as FilesThread, Watch};
 use resources::Meter;
 use space::Space;
@@ -221,6 +225,7 @@ impl Server {
             senders.insert(*ip, transport.connect(peer).map_err(ServerError::Spawn)?);
         }
         let links = Links::new(my_ip, address.port(), node_ips, senders);
+        let pulse = Pulse::start(config, sender.clone()).map_err(ServerError::Spawn)?;
         let is_reluctant = Arc::new(AtomicBool::new(false));
         let watch = Watch {
             keeper,
@@ -240,6 +245,7 @@ impl Server {
             gate,
             links,
             syncer,
+            pulse,
             storage,
             notices,
             durable,

@@ -1,6 +1,9 @@
 //! How a node says it is.
 
+use std::time::Duration;
+
 use super::gate::Cluster;
+use super::syncs::Syncs;
 use crate::kv::{Key, Store, Value};
 use crate::lpaxos::{Durable, Node, NodeId};
 use crate::storage;
@@ -57,9 +60,12 @@ pub(super) fn of_member(
 }
 
 /// What the node takes of its machine.
-pub(super) fn sizes(memory_bytes: u64, storage: &storage::Status) -> Sizes {
+pub(super) fn sizes(memory_bytes: u64, storage: &storage::Status, syncs: &Syncs) -> Sizes {
     let storage::Status { disk_bytes, uncovered_bytes, .. } = *storage;
-    Sizes { memory_bytes, disk_bytes, replay_bytes: uncovered_bytes }
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let (last_sync_us, longest_sync_us) = (micros(syncs.last), micros(syncs.longest));
+    let replay_bytes = uncovered_bytes;
+    Sizes { memory_bytes, disk_bytes, replay_bytes, last_sync_us, longest_sync_us }
 }
 
 /// The resident memory of this process, where the system tells as Linux does.

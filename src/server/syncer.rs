@@ -2,6 +2,7 @@
 //! runs what comes next.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
@@ -10,40 +11,51 @@ use crate::storage::{StorageError, Unsynced, Worker};
 
 /// The thread, which has one write at a time.
 pub(super) struct Syncer {
-    worker: Worker<Unsynced, ()>,
-    is_busy: bool,
+    worker: Worker<Unsynced, Duration>,
+    /// Since when a write is under way.
+    since: Option<Instant>,
 }
 
 impl Syncer {
     /// Starts the thread, which wakes the consensus thread after each write.
     pub(super) fn start(events: Sender<Event>) -> io::Result<Syncer> {
-        let sync = |unsynced: Unsynced| unsynced.sync().map(Some);
+        let sync = |unsynced: Unsynced| {
+            let begun = Instant::now();
+            unsynced.sync().map(|()| Some(begun.elapsed()))
+        };
         // A full queue wakes it as well.
         let wake = move || drop(events.try_send(Event::Wake));
         let worker = Worker::spawn("sync", 1, sync, wake)?;
-        Ok(Syncer { worker, is_busy: false })
+        Ok(Syncer { worker, since: None })
     }
 
     /// Has a write made durable. The last one has to be over.
     pub(super) fn give(&mut self, unsynced: Unsynced) {
-        assert!(!self.is_busy, "one write at a time");
-        self.is_busy = true;
+        assert!(self.since.is_none(), "one write at a time");
+        self.since = Some(Instant::now());
         self.worker.give(unsynced);
     }
 
-    /// Whether a write that was given is durable since this was last asked.
-    pub(super) fn poll(&mut self) -> Result<bool, StorageError> {
-        let is_over = self.is_busy && self.worker.poll()?.is_some();
-        self.is_busy &= !is_over;
-        Ok(is_over)
+    /// Since when a write is under way.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since
     }
 
-    /// Waits for the write that was given; false if there is none.
-    pub(super) fn wait(&mut self) -> Result<bool, StorageError> {
-        if self.is_busy {
-            self.worker.wait()?;
+    /// How long the write took that was given, once it is durable; told once.
+    pub(super) fn poll(&mut self) -> Result<Option<Duration>, StorageError> {
+        if self.since.is_none() {
+            return Ok(None);
         }
-        Ok(std::mem::take(&mut self.is_busy))
+        let took = self.worker.poll()?;
+        self.since = self.since.filter(|_| took.is_none());
+        Ok(took)
+    }
+
+    /// Waits for the write that was given, and tells how long it took; none if there is none.
+    pub(super) fn wait(&mut self) -> Result<Option<Duration>, StorageError> {
+        let took = self.since.map(|_| self.worker.wait()).transpose()?;
+        self.since = None;
+        Ok(took)
     }
 }
 
@@ -66,15 +78,15 @@ mod tests {
         storage.save_identity(&Identity { node: NodeId(1), membership: None }).expect("it writes");
         let (events, woken) = bounded(1);
         let mut syncer = Syncer::start(events).expect("it starts");
-        assert!(!syncer.wait().expect("nothing was given"));
+        assert!(syncer.wait().expect("nothing was given").is_none());
         let mut begin = |round| {
             let ballot = Ballot { round, node: NodeId(1) };
             storage.begin(&[Record::Promise(ballot)]).expect("it writes").expect("there is a sync")
         };
         syncer.give(begin(1));
         assert!(matches!(woken.recv(), Ok(Event::Wake)));
-        assert!(syncer.poll().expect("it is durable"));
-        assert!(!syncer.poll().expect("that was told"));
+        assert!(syncer.poll().expect("it is durable").is_some());
+        assert!(syncer.poll().expect("that was told").is_none() && syncer.since().is_none());
         let kind = FaultKind::Error(ErrorKind::Other);
         let unsynced = begin(2);
         disk.fail(Fault { operation: disk.operations() + 1, kind });

@@ -16,6 +16,8 @@ pub(super) enum Event<W: Workload> {
     Wake { node: usize, life: u64 },
     /// A write is over.
     Written { node: usize, life: u64 },
+    /// A node that waits for a write repeats its last heartbeat.
+    Pulse { node: usize, life: u64, write: u64 },
     /// A node's clock ticks.
     Tick { node: usize, life: u64 },
     /// A node comes back.

@@ -22,7 +22,7 @@ pub(super) type Command<W> = <<W as Workload>::Machine as Machine>::Command;
 /// Messages between nodes.
 pub(super) type Msg<W> = Message<Key<W>, Value<W>>;
 
-/// So much may wait at a node; more is dropped, as the protocol sends it again.
+/// So much may wait at a node.
 const INBOX_MOST: usize = 200;
 
 /// What a node takes in.
@@ -114,6 +114,18 @@ pub(super) struct Host<W: Workload> {
     pub(super) paused_until_us: u64,
     /// Its disk is slow until then, in microseconds.
     pub(super) slow_until_us: u64,
+    /// How much longer its writes take then, in microseconds, at the least and at the most.
+    pub(super) slow_us: (u64, u64),
+    /// How long its writes take, in microseconds, at the least and at the most, in place of the usual.
+    pub(super) write_us: Option<(u64, u64)>,
+    /// Its writes do not end.
+    pub(super) hangs: bool,
+    /// How many writes it has begun.
+    pub(super) writes: u64,
+    /// How often it proposed since it began the last one.
+    pub(super) proposed: u64,
+    /// When it began the last one, in microseconds.
+    pub(super) write_began_us: u64,
     /// One step takes so long, in microseconds.
     pub(super) step_us: u64,
     /// How far its clock is ahead, in milliseconds.
@@ -124,6 +136,8 @@ pub(super) struct Host<W: Workload> {
     pub(super) is_reluctant: bool,
     /// Whether the node led before its last step.
     pub(super) led: bool,
+    /// So much may wait for it; more is dropped, as the protocol sends it again.
+    pub(super) inbox_most: usize,
     /// Whether it will take in what waits.
     pub(super) is_woken: bool,
     inbox: VecDeque<Input<W>>,
@@ -144,11 +158,18 @@ impl<W: Workload> Host<W> {
             life: 0,
             paused_until_us: 0,
             slow_until_us: 0,
+            slow_us: (0, 0),
+            write_us: None,
+            hangs: false,
+            writes: 0,
+            proposed: 0,
+            write_began_us: 0,
             step_us,
             ahead_ms,
             clock_rate,
             is_reluctant: false,
             led: false,
+            inbox_most: INBOX_MOST,
             is_woken: false,
             inbox: VecDeque::new(),
         }
@@ -190,7 +211,7 @@ impl<W: Workload> Host<W> {
 
     /// Whether the node runs and one more input may wait for it.
     pub(super) fn has_room(&self) -> bool {
-        self.node.is_some() && self.inbox.len() < INBOX_MOST
+        self.node.is_some() && self.inbox.len() < self.inbox_most
     }
 
     /// Puts an input where the node will find it, if there is room.

@@ -14,6 +14,7 @@
 //! | `journal.rs` | the storage that ships, on a disk that loses and tears |
 //! | `network.rs`, `sending.rs` | the links, and what gets over them |
 //! | `nemesis.rs`, `absence.rs`, `late.rs` | the big faults |
+//! | `disks.rs` | slow and hanging disks: what is served nevertheless, and in which time |
 //! | `clients.rs`, `workload.rs`, `register_load.rs`, `kv_load.rs` | who asks for what |
 //! | `kv_reference.rs` | what the store must answer, in few words |
 //! | `model.rs`, `checks.rs` | invariants of what is durable, and who asks for them |
@@ -32,6 +33,7 @@ mod checks;
 mod clients;
 mod copies;
 mod coverage;
+mod disks;
 mod events;
 mod explore;
 mod history;
@@ -61,6 +63,7 @@ mod workload;
 mod world;
 
 pub use coverage::{Coverage, Path};
+pub use disks::{DiskReport, Phase, slow_disks};
 pub use explore::{Explored, REQUESTS_MOST, Scope, explore};
 pub use journal::Journaled;
 pub use kv_load::KvLoad;

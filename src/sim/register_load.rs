@@ -29,6 +29,17 @@ impl RegisterLoad {
         }
     }
 
+    /// A workload of writes alone.
+    pub(super) fn of_writes() -> RegisterLoad {
+        RegisterLoad {
+            registers: 8,
+            reads_per_10_000: 0,
+            deletes_per_10_000: 2_000,
+            last_value: 0,
+            last_seen: BTreeMap::new(),
+        }
+    }
+
     fn register(&self, random: &mut Random) -> Register {
         Register(u8::try_from(random.between(0, self.registers - 1)).unwrap_or(0))
     }

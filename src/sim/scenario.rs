@@ -116,6 +116,10 @@ pub struct Scenario {
     pub message_us: (u64, u64),
     /// The usual time of a write, in microseconds, at the least and at the most.
     pub write_us: (u64, u64),
+    /// A node takes in at most so much before its output is asked for.
+    pub inputs_most: usize,
+    /// How often a proposal is held for more requests, in ten thousandths.
+    pub hold: u64,
     /// Between two requests of a client, in microseconds, at the most.
     pub think_us: u64,
     /// How long a client waits for an answer, in milliseconds.
@@ -164,6 +168,8 @@ impl Scenario {
             answer_loss,
             message_us: (message_us, message_us * random.between(1, 4)),
             write_us: (write_us, write_us * random.between(1, 6)),
+            inputs_most: 8,
+            hold: 1_000,
             think_us: *random.pick(&[1_000, 10_000, 50_000]),
             patience_ms: *random.pick(&[100, 500, 2_000]),
             skew_ms: *random.pick(&[0, 100, 100_000]),
@@ -188,6 +194,9 @@ fn draw_config(random: &mut Random) -> Config {
         election: if rotating { Election::Rotating { term_ms } } else { Election::Heartbeats },
         heartbeat_ms,
         unreachable_ms: heartbeat_ms * random.between(4, 8),
+        stalled_ms: heartbeat_ms * random.between(8, 40),
+        slow_write_ms: *random.pick(&[0, 1, 20, u64::MAX]),
+        ahead_bytes: *random.pick(&[0, 200, 1 << 20]),
         resend_ms: heartbeat_ms * random.between(1, 3),
         hold_ms: random.between(100, 1_000),
         queue_most: *random.pick(&[2, 8, 1_000]),

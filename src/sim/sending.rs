@@ -29,8 +29,14 @@ impl<W: Workload> World<W> {
                 .and_then(|()| self.copies.leaves(from, &message, &mut self.coverage))
                 .map_err(|why| format!("n{}: {why}", from + 1))?;
             self.recoveries.leaves(from, &message);
+            if let Message::Prepare(prepare) = &message {
+                self.ballots.insert(prepare.ballot);
+            }
             match &message {
                 Message::Accept(accept) => self.proposes(from, accept)?,
+                Message::Heartbeat(_) if self.hosts[from].writing.is_some() => {
+                    self.coverage.reached(Path::HeartbeatDuringWrite);
+                }
                 Message::Prepare(_) if self.hosts[from].led => {
                     self.coverage.reached(Path::LeaderStoodAgain);
                 }

@@ -2,12 +2,12 @@
 
 use super::coverage::Path;
 use super::events::Event;
-use super::host::{Input, Msg, Unsure, Write};
+use super::host::{Input, Msg, Unsure, Write, node_id};
 use super::watch;
 use super::words;
 use super::workload::Workload;
 use super::world::World;
-use crate::lpaxos::{Message, NodeId, Output, Record};
+use crate::lpaxos::{Config, Heartbeat, Message, NodeId, Output, Record};
 
 impl<W: Workload> World<W> {
     /// A message gets to a node that runs.
@@ -67,7 +67,7 @@ impl<W: Workload> World<W> {
     }
 
     fn take_in(&mut self, node: usize) {
-        let most = self.random.count(1, 8);
+        let most = self.random.count(1, self.scenario.inputs_most);
         let (host, audit) = (&mut self.hosts[node], &mut self.audit);
         host.led = host.node.as_ref().is_some_and(|node| node.leads().is_some());
         host.take_in(most, self.now_us, |ticket| audit.takes(node, ticket.0));
@@ -80,7 +80,7 @@ impl<W: Workload> World<W> {
     /// Does what a node wants done, in the order of the contract, until it must wait for its disk.
     fn pump(&mut self, node: usize) -> Result<(), String> {
         loop {
-            let held = self.random.happens(1_000);
+            let held = self.random.happens(self.scenario.hold);
             let Some(running) = &mut self.hosts[node].node else { return Ok(()) };
             // A server waits for more requests when it finds that they come soon.
             running.hold(held);
@@ -95,6 +95,11 @@ impl<W: Workload> World<W> {
             let proposes = out.early.iter().any(|(_, early)| matches!(early, Message::Accept(_)));
             if proposes && self.hosts[node].writing.is_some() {
                 self.coverage.reached(Path::WriteOverlapped);
+                let host = &mut self.hosts[node];
+                host.proposed += 1;
+                if host.proposed > 1 {
+                    self.coverage.reached(Path::FarAhead);
+                }
             }
             let Output { early, answers, records, overlaps, late } = out;
             self.send_all(node, early)?;
@@ -128,10 +133,49 @@ impl<W: Workload> World<W> {
         }
         let host = &mut self.hosts[node];
         host.writing = Some(write);
-        let (life, is_slow) = (host.life, host.slow_until_us > self.now_us);
-        let slow_us = if is_slow { self.random.between(10_000, 400_000) } else { 0 };
-        let after_us = self.random.between(low, high) + slow_us;
-        self.plan(after_us, Event::Written { node, life });
+        host.writes += 1;
+        host.write_began_us = self.now_us;
+        host.proposed = 0;
+        let (life, write) = (host.life, host.writes);
+        let (low, high) = host.write_us.unwrap_or((low, high));
+        let slow_us = if host.slow_until_us > self.now_us { host.slow_us } else { (0, 0) };
+        let hangs = host.hangs;
+        let after_us = self.random.between(low, high) + self.random.between(slow_us.0, slow_us.1);
+        let period_us = self.scenario.config.heartbeat_ms * 1_000;
+        if !hangs {
+            self.plan(after_us, Event::Written { node, life });
+        }
+        if hangs || after_us > period_us {
+            self.plan(period_us, Event::Pulse { node, life, write });
+        }
+    }
+
+    /// As a server does: a node that waits for a write tells the others that it is there, for as long as
+    /// a write may take.
+    pub(super) fn pulse(&mut self, node: usize, write: u64) -> Result<(), String> {
+        let host = &self.hosts[node];
+        if host.writes != write || host.writing.is_none() {
+            return Ok(());
+        }
+        let Config { heartbeat_ms, stalled_ms, .. } = self.scenario.config;
+        let age_ms = (self.now_us - host.write_began_us) / 1_000;
+        if age_ms >= stalled_ms {
+            self.coverage.reached(Path::WriteStalled);
+            return Ok(());
+        }
+        let life = host.life;
+        let running = host.node.as_ref().filter(|_| host.waits_for_disk());
+        if let Some((heartbeat, _)) = running.and_then(|running| running.heartbeat())
+            && host.paused_until_us <= self.now_us
+        {
+            let sync_ms = heartbeat.sync_ms.max(age_ms);
+            let heartbeat = Message::Heartbeat(Heartbeat { sync_ms, ..heartbeat.clone() });
+            let others = (0..self.scenario.nodes).filter(|other| *other != node);
+            let pulses = others.map(|other| (node_id(other), heartbeat.clone())).collect();
+            self.send_all(node, pulses)?;
+        }
+        self.plan(heartbeat_ms * 1_000, Event::Pulse { node, life, write });
+        Ok(())
     }
 
     /// A write is over.
@@ -160,7 +204,10 @@ impl<W: Workload> World<W> {
             }
         }
         self.durable(node, &records)?;
-        if let Some(running) = &mut self.hosts[node].node {
+        let host = &mut self.hosts[node];
+        let sync_ms = (self.now_us - host.write_began_us) / 1_000;
+        if let Some(running) = &mut host.node {
+            running.note_sync(sync_ms);
             running.written();
         }
         self.send_late(node, late)?;

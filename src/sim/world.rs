@@ -48,6 +48,8 @@ pub(super) struct World<W: Workload> {
     pub(super) made: BTreeMap<usize, Batch<W>>,
     /// Ballots that a node refused.
     pub(super) refused: BTreeSet<Ballot>,
+    /// Every ballot that asked for promises.
+    pub(super) ballots: BTreeSet<Ballot>,
     /// Lost messages that may come after all.
     pub(super) late: Vec<Late<W>>,
     pub(super) audit: Audit,
@@ -73,6 +75,7 @@ impl<W: Workload> World<W> {
             recovered: BTreeSet::new(),
             made: BTreeMap::new(),
             refused: BTreeSet::new(),
+            ballots: BTreeSet::new(),
             late: Vec::new(),
             audit: Audit::new(nodes),
             pages: Pages::new(),
@@ -141,7 +144,13 @@ impl<W: Workload> World<W> {
                 let after_us = self.random.between(period_us / 2, period_us);
                 self.plan(after_us, Event::Tick { node, life });
             }
-            Event::Wake { .. } | Event::Written { .. } | Event::Tick { .. } => {}
+            Event::Pulse { node, life, write } if self.hosts[node].life == life => {
+                self.pulse(node, write)?;
+            }
+            Event::Wake { .. }
+            | Event::Written { .. }
+            | Event::Tick { .. }
+            | Event::Pulse { .. } => {}
             Event::Restart { node } => self.start(node)?,
             Event::Client { client, sent } => self.client(client, sent),
             Event::Fault => self.fault()?,

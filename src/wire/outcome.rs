@@ -287,6 +287,10 @@ pub struct Sizes {
     pub disk_bytes: u64,
     /// Of the journal, what a start would have to replay.
     pub replay_bytes: u64,
+    /// How long the last sync of its journal took, in microseconds; 0 before the first.
+    pub last_sync_us: u64,
+    /// How long the longest one took since the node started, in microseconds.
+    pub longest_sync_us: u64,
 }
 
 /// What a node knows of a member.

@@ -96,6 +96,7 @@ fn heartbeat(m: proto::Heartbeat) -> Result<Heartbeat, WireError> {
         follows: m.follows.as_ref().map(|b| ballot_value(b, "follows")).transpose()?,
         round: number(m.round, "round")?,
         complete: slot_or_zero(m.complete, "complete")?,
+        sync_ms: m.sync_ms,
         is_reluctant: m.is_reluctant,
         low: Low { memory: m.low_memory, disk: m.low_disk },
     })

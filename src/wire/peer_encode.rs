@@ -43,6 +43,7 @@ fn body(message: &Message<Key, Value>) -> Body {
             follows: m.follows.map(ballot_value).into(),
             round: m.round,
             complete: m.complete.0,
+            sync_ms: m.sync_ms,
             is_reluctant: m.is_reluctant,
             low_memory: m.low.memory,
             low_disk: m.low.disk,

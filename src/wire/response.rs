@@ -186,6 +186,8 @@ fn status_to_proto(status: NodeStatus) -> proto::NodeStatus {
         memory_bytes: status.sizes.memory_bytes,
         disk_bytes: status.sizes.disk_bytes,
         replay_bytes: status.sizes.replay_bytes,
+        last_sync_us: status.sizes.last_sync_us,
+        longest_sync_us: status.sizes.longest_sync_us,
         notices: status.notices.into_iter().map(notice_to_proto).collect(),
         ..Default::default()
     }
@@ -321,6 +323,8 @@ fn status_from(status: proto::NodeStatus) -> Result<NodeStatus, WireError> {
             memory_bytes: status.memory_bytes,
             disk_bytes: status.disk_bytes,
             replay_bytes: status.replay_bytes,
+            last_sync_us: status.last_sync_us,
+            longest_sync_us: status.longest_sync_us,
         },
         notices: status.notices.into_iter().map(notice_from).collect(),
     })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lattistore::kv::{Command, Key, SessionNumber, Store, Value};
 use lattistore::lang::{Params, compile};
 use lattistore::lpaxos::{
-    Config, Durable, Heartbeat, Low, Members, Message, Node, NodeId, PageLimits, Request, Ticket,
+    Config, Durable, Heartbeat, Members, Message, Node, NodeId, PageLimits, Request, Ticket,
 };
 use lattistore::wire::{PeerFrame, decode_peer, encode_peer};
 
@@ -112,17 +112,9 @@ impl Host {
         for from in self.others() {
             let round = self.node.durable().promised.round;
             let complete = self.node.durable().replica.complete();
-            let (hears, has_quorum, follows) = (hears.clone(), true, None);
-            let is_reluctant = false;
-            let heartbeat = Heartbeat {
-                hears,
-                has_quorum,
-                follows,
-                round,
-                complete,
-                is_reluctant,
-                low: Low::default(),
-            };
+            let (hears, has_quorum) = (hears.clone(), true);
+            let heartbeat =
+                Heartbeat { hears, has_quorum, round, complete, ..Heartbeat::default() };
             self.node.message(self.now_ms, from, Message::Heartbeat(heartbeat));
         }
         self.now_ms += 500;

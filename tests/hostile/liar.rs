@@ -202,7 +202,17 @@ impl Liar<'_, '_> {
         };
         let follows = self.chance.flip().then(|| self.any());
         let (has_quorum, round, complete) = (self.chance.flip(), self.round(), self.slot());
+        let sync_ms = if self.chance.flip() { 0 } else { u64::MAX };
         let is_reluctant = self.chance.flip();
-        Heartbeat { hears, has_quorum, follows, round, complete, is_reluctant, low: Low::default() }
+        Heartbeat {
+            hears,
+            has_quorum,
+            follows,
+            round,
+            complete,
+            sync_ms,
+            is_reluctant,
+            low: Low::default(),
+        }
     }
 }

@@ -8,7 +8,7 @@ use lattistore::kv::{Command, Key, Outcome, Store, Value};
 use lattistore::lang::{Params, compile};
 use lattistore::limits::MAX_PEER_FRAME_BYTES;
 use lattistore::lpaxos::{
-    Accept, Answer, Ballot, Config, Durable, Entry, Heartbeat, Low, Members, Message, Node, NodeId,
+    Accept, Answer, Ballot, Config, Durable, Entry, Heartbeat, Members, Message, Node, NodeId,
     Page, Patch, Previous, Promise, Proposal, Replica, Request, Slot, Ticket,
 };
 use lattistore::wire::encode_peer;
@@ -33,17 +33,8 @@ fn candidate(durable: Durable<Key, Value>) -> Node<Store> {
 }
 
 fn heartbeat() -> Msg {
-    let (hears, complete) = (vec![ME, OTHERS[0], OTHERS[1]], Slot(0));
-    let (has_quorum, follows, is_reluctant) = (false, None, false);
-    Message::Heartbeat(Heartbeat {
-        hears,
-        has_quorum,
-        follows,
-        round: 0,
-        complete,
-        is_reluctant,
-        low: Low::default(),
-    })
+    let hears = vec![ME, OTHERS[0], OTHERS[1]];
+    Message::Heartbeat(Heartbeat { hears, ..Heartbeat::default() })
 }
 
 fn promise(

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lattistore::kv::{Key, Value};
 use lattistore::limits::{MAX_ENTRY_KEY_BYTES, MAX_PATCH_BYTES, MAX_PEER_FRAME_BYTES};
 use lattistore::lpaxos::{
-    Accept, Ballot, Confirm, Heartbeat, Low, Message, NodeId, Patch, Prepare, Previous, Slot,
+    Accept, Ballot, Confirm, Heartbeat, Message, NodeId, Patch, Prepare, Previous, Slot,
 };
 use lattistore::wire::{Introduction, RequestBody, encode_introduction, encode_peer};
 
@@ -128,16 +128,7 @@ pub(crate) const CASES: &[Case] = &[
         let mut raw = t.spoofed();
         let hears = vec![t.leader_id, NodeId(1), NodeId(u64::MAX)];
         let (follows, round) = (Some(t.ballot), t.ballot.round);
-        let (has_quorum, complete, is_reluctant) = (false, Slot(0), false);
-        let heartbeat = Heartbeat {
-            hears,
-            has_quorum,
-            follows,
-            round,
-            complete,
-            is_reluctant,
-            low: Low::default(),
-        };
+        let heartbeat = Heartbeat { hears, follows, round, ..Heartbeat::default() };
         let bytes = encode_peer(&Message::Heartbeat(heartbeat));
         (0..1_000).for_each(|_| raw.send(&bytes));
         understood(raw);

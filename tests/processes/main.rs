@@ -19,6 +19,7 @@ mod partitions;
 mod reference;
 mod signals;
 mod silence;
+mod slow_disks;
 mod space;
 mod startup;
 mod stderr;

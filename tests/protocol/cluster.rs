@@ -109,7 +109,13 @@ impl Cluster {
         Cluster::start(count, Config::default())
     }
 
-    /// The same, and leaders go on beside each write.
+    /// Nodes that lead in turn, by clocks that agree.
+    pub(crate) fn rotating(count: u64, term_ms: u64) -> Cluster {
+        let election = Election::Rotating { term_ms };
+        Cluster::start(count, Config { election, ..Config::default() })
+    }
+
+    /// Nodes that elect their leader by heartbeats, and leaders that go on beside each write.
     pub(crate) fn elected_and_overlapping(count: u64) -> Cluster {
         Cluster::start(count, Config { overlapping_batch: 1, ..Config::default() })
     }
@@ -135,8 +141,8 @@ impl Cluster {
             tickets: 0,
         };
         for node in cluster.all() {
-            let is_rotating = config.election != Election::Heartbeats;
-            let idle = if is_rotating && node == 1 { TERM_MS } else { 0 };
+            let is_told = config.election == Election::Rotating { term_ms: TERM_MS };
+            let idle = if is_told && node == 1 { TERM_MS } else { 0 };
             cluster.clocks.insert(node, idle);
             cluster.restart(node);
         }

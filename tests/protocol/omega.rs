@@ -1,6 +1,6 @@
 //! Ω: who leads when links are cut. Every message that is not lost arrives at once.
 
-use lattistore::lpaxos::{Answer, Cause, Loss, NodeId};
+use lattistore::lpaxos::{Answer, Cause, Loss, Message, NodeId};
 use lattistore::sim::Command;
 
 use crate::cluster::Cluster;
@@ -227,6 +227,96 @@ fn two_candidates_of_one_ballot_round_come_to_one_leader() {
         cluster.live(LONG_MS);
         let leader = only_leader(&cluster);
         serves(&mut cluster, leader);
+    }
+}
+
+/// The longest time without a leader in some terms, in milliseconds.
+fn longest_gap_ms(cluster: &mut Cluster, for_ms: u64) -> u64 {
+    let (mut gap_ms, mut longest_ms) = (0, 0);
+    for _ in 0..for_ms / 10 {
+        cluster.live(10);
+        gap_ms = if cluster.leaders().is_empty() { gap_ms + 10 } else { 0 };
+        longest_ms = longest_ms.max(gap_ms);
+    }
+    longest_ms
+}
+
+#[test]
+fn whose_turn_it_is_and_is_not_heard_is_passed_over() {
+    let mut cluster = Cluster::rotating(3, 2_000);
+    cluster.live(13_000);
+    cluster.crash(2);
+    let gap_ms = longest_gap_ms(&mut cluster, 2_000);
+    assert!(gap_ms < 800, "it is missed once: {gap_ms} ms");
+    let gap_ms = longest_gap_ms(&mut cluster, 12_000);
+    assert!(gap_ms < 100, "nobody waits for it any more: {gap_ms} ms");
+    let leader = only_leader(&cluster);
+    serves(&mut cluster, leader);
+    cluster.restart(2);
+    let mut led = false;
+    for _ in 0..700 {
+        cluster.live(10);
+        led |= cluster.leaders() == [2];
+    }
+    assert!(led, "it is back, and its turn comes");
+}
+
+#[test]
+fn whose_turn_it_is_and_a_majority_hears_is_not_passed_over_by_who_does_not() {
+    let mut cluster = Cluster::rotating(3, 2_000);
+    cluster.live(3_000);
+    cluster.cut_both(1, 3);
+    cluster.live(6_000);
+    let ballots = cluster.ballots.len();
+    cluster.live(12_000);
+    let terms = 6;
+    assert!(cluster.ballots.len() <= ballots + terms + 1, "one ballot a term, no duel");
+}
+
+#[test]
+fn a_node_that_waited_for_its_disk_takes_nobody_for_gone() {
+    let (mut cluster, leader) = elected(5);
+    let ballots = cluster.ballots.len();
+    for waits in cluster.all() {
+        // Two seconds pass at one node alone; then it hears what was sent meanwhile, bit by bit.
+        for _ in 0..200 {
+            cluster
+                .all()
+                .into_iter()
+                .filter(|node| *node != waits)
+                .for_each(|n| cluster.tick(n, 10));
+            cluster.settle_if(|e| e.to != waits && e.from != waits);
+            // Its heartbeats are repeated.
+            let told: Vec<_> =
+                cluster.node(waits).heartbeat().into_iter().map(|h| h.0.clone()).collect();
+            let others: Vec<_> = cluster.all().into_iter().filter(|node| *node != waits).collect();
+            for heartbeat in told {
+                let to_all =
+                    others.iter().map(|to| (NodeId(*to), Message::Heartbeat(heartbeat.clone())));
+                cluster.send(waits, to_all.collect());
+            }
+            cluster.settle_if(|e| e.to != waits);
+        }
+        cluster.tick(waits, 2_000);
+        cluster.live(500);
+        assert_eq!((cluster.ballots.len(), only_leader(&cluster)), (ballots, leader), "{waits}");
+    }
+}
+
+#[test]
+fn of_nodes_that_are_as_far_the_one_with_the_fastest_disk_stands_first() {
+    for place in 0..4 {
+        let (mut cluster, leader) = elected(5);
+        let others = cluster.all().into_iter().filter(|node| *node != leader);
+        let fast = others.clone().nth(place).unwrap();
+        for node in others {
+            let sync_ms = if node == fast { 2 } else { 900 };
+            cluster.nodes.get_mut(&node).unwrap().note_sync(sync_ms);
+        }
+        cluster.live(200);
+        cluster.crash(leader);
+        cluster.live(LONG_MS);
+        assert_eq!(only_leader(&cluster), fast);
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lattistore::lpaxos::{
-    Accept, Answer, Ballot, Durable, Entry, Message, NodeId, Patch, Prepare, Previous, Proposal,
-    Record, Slot, Ticket,
+    Accept, Answer, Ballot, Config, Durable, Entry, Message, NodeId, Patch, Prepare, Previous,
+    Proposal, Record, Slot, Ticket,
 };
 use lattistore::sim::{Command, Register};
 
@@ -372,6 +372,80 @@ fn p6_a_leader_goes_one_slot_ahead_of_its_own_disk() {
 }
 
 #[test]
+fn p6_a_leader_with_a_slow_disk_goes_further_ahead_of_it() {
+    let (mut cluster, _) = one_chosen_beside_the_write();
+    cluster.nodes.get_mut(&1).unwrap().note_sync(500);
+    let more: Vec<_> = (20..25).map(|n| cluster.request(1, Command::put(0, n))).collect();
+    cluster.settle();
+    let last = cluster.request(1, Command::put(0, 30));
+    cluster.settle();
+    assert!(more.iter().all(|ticket| cluster.is_answered(*ticket)));
+    assert!(cluster.is_answered(last), "others chose them");
+    assert_eq!(accepted_slot(&cluster.disks[&1]), 0, "its write is still under way");
+    cluster.finish_write(1);
+    cluster.tick(1, 100);
+    cluster.finish_write(1);
+    assert_eq!(cluster.disks[&1].accepted_at(), cluster.durable(1).accepted_at());
+}
+
+#[test]
+fn p6_what_waits_for_a_slow_disk_is_bounded() {
+    let change = |config: &mut Config| {
+        (config.overlapping_batch, config.ahead_bytes) = (1, 300);
+    };
+    let mut cluster = Cluster::with(3, change);
+    cluster.elect(1);
+    cluster.slow.insert(1, None);
+    cluster.nodes.get_mut(&1).unwrap().note_sync(500);
+    for value in 0..100 {
+        cluster.request(1, Command::put(0, value));
+        cluster.settle();
+    }
+    let ahead = accepted_slot(cluster.durable(1)) - accepted_slot(&cluster.disks[&1]);
+    assert!((3..10).contains(&ahead), "{ahead} slots");
+    assert!(!cluster.node(1).ready().writes, "nobody need wake it for another request");
+}
+
+#[test]
+fn p4_a_heartbeat_waits_for_no_write_and_tells_what_is_durable() {
+    let (mut cluster, _) = one_chosen_beside_the_write();
+    cluster.deliver(|e| e.is("accept"));
+    cluster.deliver(|e| e.is("accepted"));
+    assert_eq!((cluster.complete(1), cluster.disks[&1].replica.complete().0), (2, 0));
+    cluster.tick(1, 100);
+    let heartbeats = cluster.take(|e| e.is("heartbeat"));
+    assert_eq!(heartbeats.len(), 2, "{:?}", cluster.wire);
+    for heartbeat in heartbeats {
+        let Message::Heartbeat(told) = heartbeat.message else { panic!("a heartbeat") };
+        assert_eq!((told.complete, told.sync_ms), (Slot(0), 100));
+        assert_eq!(told.follows, Some(cluster.ballot(1)));
+    }
+    assert!(!cluster.node(1).must_wait());
+    cluster.tick(1, 3_000);
+    assert!(cluster.node(1).must_wait(), "its disk may hang");
+    assert_eq!(cluster.take(|e| e.is("heartbeat")).len(), 0, "it falls silent");
+}
+
+#[test]
+fn p1_a_candidate_waits_for_promises_as_long_as_disks_take() {
+    for (sync_ms, waits) in [(0, false), (2_000, true)] {
+        let mut cluster = Cluster::with(3, |config| config.unreachable_ms = 300);
+        cluster.nodes.values_mut().for_each(|node| node.note_sync(sync_ms));
+        cluster.live(200);
+        cluster.stand(1);
+        let ballot = *cluster.ballots.last().unwrap();
+        cluster.lose(|e| e.is("promise"));
+        for _ in 0..60 {
+            cluster.tick_all(25);
+            cluster.settle_if(|e| e.is("heartbeat"));
+            cluster.lose(|_| true);
+        }
+        let last = *cluster.ballots.last().unwrap();
+        assert_eq!(last == ballot, waits, "{sync_ms} ms: {ballot} and {last}");
+    }
+}
+
+#[test]
 fn p4_what_depends_on_a_later_write_waits_for_it() {
     let (mut cluster, [_, second]) = one_chosen_beside_the_write();
     cluster.lose(|_| true);
@@ -403,8 +477,8 @@ fn p6_a_leader_whose_disk_hangs_is_replaced() {
         cluster.request(leader, Command::put(0, value));
         cluster.settle();
     }
-    // Neither reads nor anything else may keep it where it is.
-    for _ in 0..40 {
+    // Neither reads nor anything else may keep it where it is. It is replaced within 3 s.
+    for _ in 0..120 {
         if !cluster.node(leader).must_wait() {
             cluster.request(leader, Command::get([0]));
         }

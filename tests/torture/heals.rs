@@ -249,20 +249,20 @@ fn heal(
 
 fn report(mut times: Vec<(Duration, String)>) -> ExitCode {
     times.sort();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].0;
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100].0;
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     println!(
         "{} heals to the first write served: median {:.0} ms, p90 {:.0} ms, p99 {:.0} ms",
         times.len(),
-        ms(at(0.5)),
-        ms(at(0.9)),
-        ms(at(0.99))
+        ms(at(50)),
+        ms(at(90)),
+        ms(at(99))
     );
     println!("the slowest:");
     for (time, case) in times.iter().rev().take(5) {
         println!("{:7.0} ms  {case}", ms(*time));
     }
     let late = times.iter().filter(|(time, _)| *time > Duration::from_secs(1)).count();
-    println!("maximum {:.0} ms; above 1 s: {late} of {}", ms(at(1.0)), times.len());
+    println!("maximum {:.0} ms; above 1 s: {late} of {}", ms(at(100)), times.len());
     ExitCode::SUCCESS
 }

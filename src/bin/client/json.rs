@@ -301,6 +301,8 @@ pub(crate) fn status(status: &NodeStatus, form: Form) -> String {
         .number("memory_bytes", status.sizes.memory_bytes)
         .number("disk_bytes", status.sizes.disk_bytes)
         .number("replay_bytes", status.sizes.replay_bytes)
+        .number("last_sync_us", status.sizes.last_sync_us)
+        .number("longest_sync_us", status.sizes.longest_sync_us)
         .raw("members", &format!("[{members}]"))
         .raw("notices", &format!("[{}]", notices.join(", ")))
         .end()

@@ -113,6 +113,7 @@ impl Consensus {
         let cluster = Arc::new(Cluster { id: cluster_id(&roster), roster });
         self.gate.form(Arc::clone(&cluster));
         self.links.form(&cluster.roster);
+        self.pulse.form(self.links.members());
         let now_ms = self.clock.now_ms();
         let (config, store, seed) = (self.config, Store::default(), self.me.0);
         let node = Node::new(self.me, members, config, store, durable, seed, now_ms);

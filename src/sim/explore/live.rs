@@ -5,7 +5,7 @@ use super::super::host::{node_id, place_of};
 use super::super::register::{Command, Outcome, Register, Registers};
 use super::scope::NODES;
 use crate::lpaxos::{
-    Answer, Config, Durable, Election, Heartbeat, Low, Members, Message, Node, NodeId, Output,
+    Answer, Config, Durable, Election, Heartbeat, Members, Message, Node, NodeId, Output,
     PageLimits, Record, Request, Slot, Ticket,
 };
 
@@ -94,6 +94,7 @@ impl Live {
             window_bytes: 1,
             busy_batch: 1,
             overlapping_batch: 1,
+            slow_write_ms: 0,
             ..Config::default()
         };
         let term = clock_ms / TERM_MS;
@@ -113,11 +114,7 @@ impl Live {
             let heartbeat = Heartbeat {
                 hears: members().iter().collect(),
                 has_quorum: true,
-                follows: None,
-                round: 0,
-                complete: Slot::ZERO,
-                is_reluctant: false,
-                low: Low::default(),
+                ..Heartbeat::default()
             };
             self.node.message(self.clock_ms, other, Message::Heartbeat(heartbeat));
         }

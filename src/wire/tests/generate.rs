@@ -96,16 +96,18 @@ fn proposal() -> impl Strategy<Value = Proposal<Key, Blob>> {
 }
 
 fn heartbeat() -> impl Strategy<Value = Heartbeat> {
-    let told = (any::<bool>(), option::of(ballot()), any::<bool>(), any::<bool>(), any::<bool>());
-    (vec(node(), 0..6), told, number(), slot_or_zero()).prop_map(
-        |(hears, (has_quorum, follows, is_reluctant, memory, disk), round, complete)| Heartbeat {
+    let told = (any::<bool>(), option::of(ballot()), any::<bool>(), any::<u64>());
+    let low = (any::<bool>(), any::<bool>()).prop_map(|(memory, disk)| Low { memory, disk });
+    (vec(node(), 0..6), told, number(), slot_or_zero(), low).prop_map(
+        |(hears, (has_quorum, follows, is_reluctant, sync_ms), round, complete, low)| Heartbeat {
             hears,
             has_quorum,
             follows,
             round,
             complete,
+            sync_ms,
             is_reluctant,
-            low: Low { memory, disk },
+            low,
         },
     )
 }
@@ -318,10 +320,10 @@ fn status() -> impl Strategy<Value = NodeStatus> {
     (
         (node(), cluster(), ".{0,10}", any::<u64>(), option::of(redirect())),
         (ballot(), slot_or_zero(), two_slots(), any::<u64>(), vec(member(), 0..4)),
-        any::<[u64; 3]>(),
+        any::<[u64; 5]>(),
         vec(notice(), 0..3),
     )
-        .prop_map(|(who, state, [memory_bytes, disk_bytes, replay_bytes], notices)| {
+        .prop_map(|(who, state, sizes, notices)| {
             let (node, cluster, version, uptime_ms, leader) = who;
             let (promised, slot, (floor, complete), entries, members) = state;
             NodeStatus {
@@ -335,7 +337,13 @@ fn status() -> impl Strategy<Value = NodeStatus> {
                 complete,
                 floor,
                 entries,
-                sizes: Sizes { memory_bytes, disk_bytes, replay_bytes },
+                sizes: Sizes {
+                    memory_bytes: sizes[0],
+                    disk_bytes: sizes[1],
+                    replay_bytes: sizes[2],
+                    last_sync_us: sizes[3],
+                    longest_sync_us: sizes[4],
+                },
                 members,
                 notices,
             }
