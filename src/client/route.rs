@@ -157,14 +157,23 @@ impl Route {
                 return Err(state.failure.clone());
             }
             if now >= deadline {
-                return Err(state.so_far());
+                let failure = state.so_far();
+                if joined.is_some() {
+                    state.quit_search();
+                }
+                return Err(failure);
             }
             if state.search.is_none() {
                 let candidates = state.candidates();
                 state.search = Some(Search::new(candidates, shared.follows, now, deadline - now));
             }
-            joined.get_or_insert(state.searches);
-            let State { search: Some(search), attempts, .. } = &mut *state else { continue };
+            let State { search: Some(search), attempts, searches, .. } = &mut *state else {
+                continue;
+            };
+            joined.get_or_insert_with(|| {
+                search.join();
+                *searches
+            });
             match search.step(now, attempts) {
                 Step::Start(address, time) if search.is_last() => {
                     state.attempts.push(address);
@@ -296,14 +305,20 @@ impl Route {
 
     /// Asks the node on `connection` how it is, without waiting, so that an error can tell what it knows
     /// of the others.
+    ///
+    /// The question may have to wait for the system to take it, and for requests of other threads that
+    /// this one writes then. So it is sent without the lock, which every call needs.
     pub(super) fn inquire(&self, connection: &Connection) {
         let mut state = self.0.state.lock();
         state.learn();
-        if state.uses(connection)
-            && let Some(current) = &mut state.current
-            && current.asked.elapsed() >= CLIENT_INQUIRY_TIME
-        {
-            current.ask();
+        let Some(current) = state.current_on(connection) else { return };
+        if current.asked.elapsed() < CLIENT_INQUIRY_TIME {
+            return;
+        }
+        current.asked = Instant::now();
+        let status = MutexGuard::unlocked(&mut state, || ask(connection));
+        if let Some(current) = state.current_on(connection) {
+            current.status = status;
         }
     }
 }
@@ -399,6 +414,11 @@ impl State {
         self.current.as_ref().is_some_and(|current| current.connection.is(connection))
     }
 
+    /// What is known of this connection, if it is the present one.
+    fn current_on(&mut self, connection: &Connection) -> Option<&mut Current> {
+        self.current.as_mut().filter(|current| current.connection.is(connection))
+    }
+
     /// The present connection, if it is not lost.
     fn usable(&mut self) -> Option<Connection> {
         let current = self.current.as_ref()?;
@@ -443,7 +463,8 @@ impl State {
         let mut current =
             Current { connection, status: None, asked: Instant::now(), unheard: Vec::new() };
         if discovers {
-            current.ask();
+            // Nothing was written there before, so that this does not wait.
+            current.status = ask(&current.connection);
         }
         self.current = Some(current);
         self.search = None;
@@ -460,6 +481,15 @@ impl State {
         };
         self.failure = search.failure().cloned().unwrap_or(Cause::NoAddress);
         self.searches += 1;
+    }
+
+    /// A caller has no more time for the search. One that no caller works on any more ends: what it
+    /// met would be told to a later call as if that had tried.
+    fn quit_search(&mut self) {
+        if self.search.as_mut().is_some_and(Search::quit) {
+            self.search = None;
+            self.searches += 1;
+        }
     }
 
     /// Why there is no connection yet.
@@ -515,12 +545,9 @@ impl State {
     }
 }
 
-impl Current {
-    /// Asks for the members, without waiting.
-    fn ask(&mut self) {
-        self.asked = Instant::now();
-        self.status = self.connection.send(RequestBody::Status, DEFAULT_REQUEST_TIME).ok();
-    }
+/// Asks for the members, without waiting for the answer.
+fn ask(connection: &Connection) -> Option<Ticket> {
+    connection.send(RequestBody::Status, DEFAULT_REQUEST_TIME).ok()
 }
 
 /// What is wrong with a node that has not let the client in yet.

@@ -27,6 +27,8 @@ pub(super) struct Search {
     failure: Option<Cause>,
     /// Whether nothing listens at any address that failed.
     is_refused: bool,
+    /// How many callers work on it.
+    callers: usize,
 }
 
 /// What to do next.
@@ -63,7 +65,19 @@ impl Search {
             time: part,
             failure: None,
             is_refused: true,
+            callers: 0,
         }
+    }
+
+    /// Notes that one more caller works on it.
+    pub(super) fn join(&mut self) {
+        self.callers += 1;
+    }
+
+    /// Notes that a caller has no more time for it; returns whether no other caller works on it.
+    pub(super) fn quit(&mut self) -> bool {
+        self.callers = self.callers.saturating_sub(1);
+        self.callers == 0
     }
 
     /// What to do next, where `running` are the attempts under way, of this search or not.

@@ -178,6 +178,19 @@ fn a_search_that_succeeds_forgets_why_the_one_before_failed() {
 }
 
 #[test]
+fn what_a_search_met_that_ran_out_of_time_is_not_told_to_a_later_call() {
+    let listener = TcpListener::bind((Ipv4Addr::new(127, 72, 0, 1), 0)).expect("bound");
+    let address = listener.local_addr().expect("an address");
+    let route = Route::new(vec![address], false, Credentials::default());
+    // The system takes the connection, and no node greets on it.
+    route.connection(Instant::now() + Duration::from_millis(5)).expect_err("no node greets");
+    drop(listener.accept().expect("the attempt"));
+    let accepting = thread::spawn(move || greeted(&listener));
+    route.connection(Instant::now() + LONG).expect("a new attempt, which the node answers");
+    accepting.join().expect("greeted");
+}
+
+#[test]
 fn what_one_writer_leaves_is_written_by_the_next() {
     let (connection, node) = connected_in_turns(Duration::ZERO);
     let (threads, rounds) = (4, 20);

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::blob::Blob;
+use super::sessions;
+use crate::blob::{self, Blob, Key};
 use crate::lang::{Failure, Params, Program, Value};
-use crate::lpaxos::Position;
+use crate::lpaxos::{Position, Replica};
 
 /// A transaction's number in its session: it runs at most once however often it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,16 @@ impl Command {
     /// Whether it can make the store larger for long. Sessions are few, small, and needed to delete.
     pub fn can_grow(&self) -> bool {
         matches!(self, Command::Execute { program, .. } if program.can_grow())
+    }
+
+    /// Whether it was sent before and ran, so that a state like this one only gives its answer again.
+    pub fn is_answered(&self, replica: &Replica<Key, blob::Value>) -> bool {
+        match self {
+            Command::Execute { session: Some(number), .. } => {
+                sessions::is_answered(*number, replica)
+            }
+            _ => false,
+        }
     }
 }
 

@@ -84,6 +84,17 @@ pub(super) fn admit(numbered: SessionNumber, batch: &StoreBatch<'_>) -> Admissio
     }
 }
 
+/// Whether the state keeps the answer of a numbered transaction, so that it would not run again.
+pub(super) fn is_answered(numbered: SessionNumber, replica: &Replica<Key, Value>) -> bool {
+    let SessionNumber { session, number, .. } = numbered;
+    let window = replica.get(&*keys::session(session)).and_then(window_of);
+    let kept = window.and_then(|window| {
+        let place = u32::try_from(number % u64::from(window.max(1))).unwrap_or(0);
+        answers::number(replica.get(&*keys::answer(session, place))?)
+    });
+    kept == Some(number)
+}
+
 fn window_of(entry: &Value) -> Option<u32> {
     (&**entry).try_get_u32().ok()
 }

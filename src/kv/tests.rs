@@ -168,6 +168,27 @@ fn a_number_runs_once_and_a_retry_gets_the_same_answer() {
 }
 
 #[test]
+fn what_ran_is_known_before_it_is_sent_again() {
+    let mut one = One::new();
+    let (session, other) = (one.open(4), one.open(4));
+    let is_answered =
+        |one: &One, command: &Command| command.is_answered(&one.node.durable().replica);
+    let command = numbered(APPEND, session, 1, 1);
+    assert!(!is_answered(&one, &command));
+    one.run(command.clone());
+    assert!(is_answered(&one, &command));
+    for never_sent in [
+        numbered(APPEND, session, 2, 1),
+        numbered(APPEND, session, 5, 1),
+        numbered(APPEND, other, 1, 1),
+        numbered(APPEND, other + 1, 1, 1),
+        program(APPEND),
+    ] {
+        assert!(!is_answered(&one, &never_sent), "{never_sent:?}");
+    }
+}
+
+#[test]
 fn a_failure_is_an_answer_too() {
     let mut one = One::new();
     let session = one.open(1);

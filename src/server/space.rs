@@ -17,6 +17,9 @@ use crate::lpaxos::{Low, Replica};
 const ENTRIES_PER_TICK: usize = 8_192;
 /// The state must shrink to as much of what it was, in percent, before it may grow again.
 const ROOM_PERCENT: u64 = 90;
+/// The process must take as much of its bound, in percent, before it is no longer beyond it. What it
+/// takes always goes up and down a little, and each time it crossed the bound a leader would go.
+const BELOW_PERCENT: u64 = 95;
 /// Free disk space must exceed its bound by as much, in percent, before the state may grow again.
 const DISK_ROOM_PERCENT: u64 = 110;
 
@@ -32,6 +35,8 @@ pub(super) struct Space {
 /// Where the node stands with its memory.
 #[derive(Debug, Default)]
 struct Memory {
+    /// Whether the process took its bound, and not much less since.
+    is_beyond: bool,
     is_low: bool,
     /// The most that the state may weigh while the process is beyond its bound, once that is known.
     most: Option<u64>,
@@ -68,12 +73,14 @@ impl Scale {
 }
 
 impl Memory {
-    /// Takes what was measured.
-    fn look(&mut self, is_beyond: bool, replica: &Replica<Key, Value>) {
-        if !is_beyond {
+    /// Takes what was measured, and the bound on it.
+    fn look(&mut self, bytes: u64, most: u64, replica: &Replica<Key, Value>) {
+        let most = if self.is_beyond { most / 100 * BELOW_PERCENT } else { most };
+        if bytes < most {
             *self = Memory::default();
             return;
         }
+        self.is_beyond = true;
         let Some(most) = self.most else {
             // Nothing grows until it is known how large the state is that reached the bound.
             self.is_low = true;
@@ -95,8 +102,9 @@ impl Space {
     /// Looks at what was measured last. To be called at each tick.
     pub(super) fn look(&mut self, replica: &Replica<Key, Value>) -> Low {
         let Bounds { max_memory, min_free_disk } = self.bounds;
-        let is_beyond = max_memory > 0 && self.measured.memory() >= max_memory;
-        self.memory.look(is_beyond, replica);
+        if max_memory > 0 {
+            self.memory.look(self.measured.memory(), max_memory, replica);
+        }
         let free = self.measured.free_disk();
         let room = match self.low_disk {
             true => min_free_disk.saturating_mul(DISK_ROOM_PERCENT) / 100,
@@ -130,24 +138,40 @@ mod tests {
         Replica::restore(entries.collect::<Entries<_, _>>(), Slot(1), Slot(0))
     }
 
+    /// A bound on memory.
+    const MOST: u64 = 1 << 30;
+
     fn settle(memory: &mut Memory, replica: &Replica<Key, Value>) -> bool {
         // More ticks than two weighings of any state here take.
-        (0..20).for_each(|_| memory.look(true, replica));
+        (0..20).for_each(|_| memory.look(MOST, MOST, replica));
         memory.is_low
     }
 
     #[test]
     fn beyond_the_bound_a_state_must_shrink_before_it_may_grow() {
         let mut memory = Memory::default();
-        memory.look(true, &state(30_000));
+        memory.look(MOST, MOST, &state(30_000));
         assert!(memory.is_low, "before it is weighed");
         assert!(settle(&mut memory, &state(30_000)));
         assert!(settle(&mut memory, &state(28_000)), "too little has gone");
         assert!(!settle(&mut memory, &state(20_000)));
         assert!(!settle(&mut memory, &state(29_000)), "it grows into what was freed");
         assert!(settle(&mut memory, &state(30_000)), "and no further");
-        memory.look(false, &state(30_000));
+        memory.look(MOST / 2, MOST, &state(30_000));
         assert!(!memory.is_low, "the process is below its bound again");
+    }
+
+    #[test]
+    fn a_process_just_below_the_bound_that_it_took_is_beyond_it_still() {
+        let (mut memory, state) = (Memory::default(), state(10));
+        memory.look(MOST - 1, MOST, &state);
+        assert!(!memory.is_low);
+        for (bytes, is_low) in [(MOST, true), (MOST - 1, true), (MOST / 100 * 94, false)] {
+            memory.look(bytes, MOST, &state);
+            assert_eq!(memory.is_low, is_low, "{bytes}");
+        }
+        memory.look(MOST - 1, MOST, &state);
+        assert!(!memory.is_low);
     }
 
     #[test]

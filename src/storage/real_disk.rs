@@ -6,9 +6,10 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, Folder};
 use super::error::StorageError;
-use super::format::{self, FORMAT_FILE, LOCK_FILE};
+use super::format::{self, FORMAT_FILE, IDENTITY_FILE, LOCK_FILE};
+use super::inventory::{self, Catalog, Inventory};
 
 /// A directory of the operating system, locked for as long as this value lives.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl RealDisk {
         let found = list(directory).map_err(failed("list the directory"))?;
         if !found.iter().any(|name| name == FORMAT_FILE) {
             let had_lock = names.iter().any(|name| name == LOCK_FILE);
-            made.files = Some(MadeFiles { had_lock, _lock: Arc::clone(&lock) });
+            made.files = Some(MadeFiles { had_lock, lock: Arc::clone(&lock) });
         }
         Ok((RealDisk { directory: directory.to_path_buf(), _lock: lock }, made))
     }
@@ -89,7 +90,7 @@ struct MadeFiles {
     /// Whether the lock file was there.
     had_lock: bool,
     /// Keeps other servers off until all is removed.
-    _lock: Arc<File>,
+    lock: Arc<File>,
 }
 
 impl Made {
@@ -106,9 +107,31 @@ impl Made {
         self.files = None;
     }
 
+    /// Returns the files to remove, in order. The removal may be cut off at any point, and what is
+    /// left then can still be opened: the inventory names none of them any more, a node with an
+    /// identity has a journal, and all have the file `FORMAT` beside them.
+    fn prepare_removal(&self, made: &MadeFiles) -> io::Result<Vec<String>> {
+        let (directory, _lock) = (self.directory.clone(), Arc::clone(&made.lock));
+        let folder = Folder::new(Arc::new(RealDisk { directory, _lock }));
+        let emptied = inventory::read(&folder)
+            .and_then(|read| Catalog::new(&folder, read).replace(Inventory::default()));
+        if let Err(error) = emptied {
+            // It may not be there yet, or the disk may be full, which the removal changes.
+            log::debug!("what is to be removed is still named: {error}");
+        }
+        let mut names = list(&self.directory)?;
+        names.retain(|name| format::is_own(name));
+        names.sort_by_key(|name| match name.as_str() {
+            IDENTITY_FILE => 0,
+            FORMAT_FILE => 2,
+            _ => 1,
+        });
+        Ok(names)
+    }
+
     fn remove(&self) -> io::Result<()> {
         if let Some(made) = &self.files {
-            for name in list(&self.directory)?.iter().filter(|name| format::is_own(name)) {
+            for name in self.prepare_removal(made)? {
                 fs::remove_file(self.directory.join(name))?;
             }
             if !made.had_lock {
@@ -210,5 +233,42 @@ impl DiskFile for RealFile {
     fn sync(&self) -> io::Result<()> {
         // fdatasync: it writes the length too where a file has grown, and no times.
         self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Identity, Opened, Options, open_directory, open_for_a_start};
+    use super::*;
+    use crate::lpaxos::NodeId;
+
+    /// What a start has made in a new directory before it failed.
+    fn failed_start(directory: &Path) -> Made {
+        let opened = open_for_a_start(directory, Options::default(), &mut |_| {});
+        let (Opened { mut storage, .. }, made) = opened.expect("a new directory");
+        let identity = Identity { node: NodeId(1), membership: None };
+        storage.save_identity(&identity).expect("saved");
+        made
+    }
+
+    #[test]
+    fn a_removal_that_is_cut_off_leaves_what_can_be_opened() {
+        for removed in 0.. {
+            let directory = tempfile::tempdir().expect("a directory");
+            let made = failed_start(directory.path());
+            let names = made.prepare_removal(made.files.as_ref().expect("it was new"));
+            let names = names.expect("names");
+            assert!(names.len() >= 3, "an identity, a segment and FORMAT: {names:?}");
+            for name in names.iter().take(removed) {
+                fs::remove_file(directory.path().join(name)).expect("removed");
+            }
+            made.keep();
+            let opened = open_directory(directory.path(), Options::default(), &mut |_| {});
+            let left = &names[removed.min(names.len())..];
+            opened.unwrap_or_else(|error| panic!("with {left:?}: {error}"));
+            if removed >= names.len() {
+                break;
+            }
+        }
     }
 }

@@ -110,9 +110,9 @@ pub(super) fn dial(
             tries += 1;
             next = now + pace.space;
         }
-        let ends = waiting.iter().map(|a_try| a_try.end).chain(until);
-        let wake = ends.chain([now + STOP_STEP, next.max(now)]).min().unwrap_or(now);
-        let ready = look(&waiting, beside, wake.saturating_duration_since(now))?;
+        let ends = waiting.iter().map(|a_try| a_try.end);
+        let time = time_to_wait(now, next, ends, until);
+        let ready = look(&waiting, beside, time)?;
         if ready.beside {
             return Ok(Dialed::Heard);
         }
@@ -126,6 +126,19 @@ pub(super) fn dial(
             }
         }
     }
+}
+
+/// Returns how long to wait until there is something to do, where the tries that wait have these
+/// `ends` and the next one is due at `next`. Where as many wait as may, it begins once one ends.
+fn time_to_wait(
+    now: Instant,
+    next: Instant,
+    ends: impl ExactSizeIterator<Item = Instant>,
+    until: Option<Instant>,
+) -> Duration {
+    let next = (ends.len() < MAX_TRIES).then_some(next);
+    let times = ends.chain(until).chain(next).map(|time| time.saturating_duration_since(now));
+    times.fold(STOP_STEP, Duration::min)
 }
 
 /// Which tries are over, and whether there is something to read beside them.
@@ -230,6 +243,18 @@ mod tests {
             let Dialed::Connected { tries, .. } = dialed else { panic!("nothing else is heard") };
             assert!((1..=MAX_TRIES).contains(&usize::try_from(tries).expect("few")), "{tries}");
         });
+    }
+
+    #[test]
+    fn while_as_many_tries_wait_as_may_there_is_nothing_to_do() {
+        let now = Instant::now() + FOREVER;
+        let ms = Duration::from_millis;
+        let wait =
+            |tries| time_to_wait(now, now - ms(1), vec![now + ms(20); tries].into_iter(), None);
+        assert_eq!(wait(MAX_TRIES - 1), Duration::ZERO, "the next one is due");
+        assert_eq!(wait(MAX_TRIES), ms(20), "until one ends");
+        let none = std::iter::empty();
+        assert_eq!(time_to_wait(now, now + FOREVER, none, Some(now + ms(7))), ms(7));
     }
 
     #[test]

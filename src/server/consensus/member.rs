@@ -60,9 +60,13 @@ impl Member {
         Shortage { waiting_for: unheard.map(|(ip, _)| *ip).collect(), ..Shortage::default() }
     }
 
-    /// Whether the node, as leader, refuses a command since it may make the state larger.
+    /// Whether the node, as leader, refuses a command since it may make the state larger. One that ran
+    /// is not: a client that lost its answer gets it.
     pub(super) fn refuses(&self, command: &Command) -> bool {
-        self.no_room.is_some() && command.can_grow() && self.node.leads().is_some()
+        self.no_room.is_some()
+            && command.can_grow()
+            && self.node.leads().is_some()
+            && !command.is_answered(&self.node.durable().replica)
     }
 
     /// Which members lack what.
@@ -117,6 +121,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::kv::SessionNumber;
+    use crate::lang::compile;
     use crate::lpaxos::{Config, Durable, Members, Request, Ticket};
 
     const SLOT: Duration = Duration::from_millis(8);
@@ -169,6 +175,26 @@ mod tests {
                 self.0.node.written();
             }
         }
+    }
+
+    #[test]
+    fn without_room_what_ran_is_answered_and_nothing_else_that_grows() {
+        let mut alone = Alone::new();
+        let put = |number| {
+            let program = Arc::new(compile("put \"k\" \"v\";").expect("a program"));
+            let session = Some(SessionNumber { session: 1, number, answered_below: 1 });
+            Command::Execute { program, params: Default::default(), session }
+        };
+        alone.ask(1);
+        assert_eq!(alone.slot(), 1, "the first session");
+        let (ticket, deadline_ms) = (Ticket(2), u64::MAX);
+        alone.0.node.request(1_000, Request { ticket, command: put(1), deadline_ms });
+        // The state has it after the answer.
+        assert_eq!((alone.slot(), alone.slot()), (1, 0));
+        assert!(!alone.0.refuses(&put(1)) && !alone.0.refuses(&put(2)), "there is room");
+        alone.0.no_room = Some("it is low".to_owned());
+        assert!(!alone.0.refuses(&put(1)), "it ran");
+        assert!(alone.0.refuses(&put(2)));
     }
 
     #[test]
