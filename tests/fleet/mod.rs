@@ -123,9 +123,25 @@ pub(crate) fn signal(process: u32, name: &str) {
     assert!(status.unwrap().success(), "cannot send {name} to {process}");
 }
 
+/// The server binary. Where SIGHUP is ignored here, as under `nohup`, the server would ignore it too:
+/// `env` makes it as usual again, and becomes the server.
+fn binary() -> Command {
+    let binary = env!("CARGO_BIN_EXE_server");
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Signal 1 is the lowest bit.
+    if ignored.is_some_and(|mask| mask & 1 == 1) {
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP", binary]);
+        return command;
+    }
+    Command::new(binary)
+}
+
 /// The server binary with the options of one node.
 pub(crate) fn server(my_ip: IpAddr, node_ips: &[IpAddr]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
+    let mut command = binary();
     options(&mut command, my_ip, node_ips);
     command
 }
@@ -247,7 +263,7 @@ impl Fleet {
                     command.args(["-c", &script, binary]);
                     command
                 }
-                None => Command::new(binary),
+                None => self::binary(),
             },
         };
         options(&mut command, self.addresses[node], &self.addresses);

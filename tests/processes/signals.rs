@@ -5,11 +5,15 @@ use std::process::Command;
 use crate::fleet::{Process, server};
 use crate::support::{addresses, client_of, eventually};
 
-/// The command, run by a shell that ignores a signal: what is ignored stays so for what it runs.
+/// The server with the arguments of the command, run by a shell that ignores a signal: what is ignored
+/// stays so for what it runs.
 fn ignoring(signal: &str, command: &Command) -> Command {
+    let server = env!("CARGO_BIN_EXE_server");
     let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("trap '' {signal}; exec \"$0\" \"$@\"")]);
-    shell.arg(command.get_program()).args(command.get_args());
+    shell.args(["-c", &format!("trap '' {signal}; exec \"$0\" \"$@\"")]).arg(server);
+    // What stands before the server is only there to hear the signal.
+    let before = command.get_args().position(|argument| argument == server);
+    shell.args(command.get_args().skip(before.map_or(0, |at| at + 1)));
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => shell.env(name, value),
