@@ -113,9 +113,21 @@ impl Diary {
         }
     }
 
-    /// Logs that the node stood, or gave up, and why.
+    /// Logs that the node stood, or gave up, and why: in the order in which it did.
     fn write_elections(&mut self, node: &Node<Store>, cluster: &Cluster) {
         let (lost, stood) = (node.lost(), node.stood());
+        let ballots = (lost.map(|(ballot, _)| ballot), stood.map(|(ballot, _)| ballot));
+        // It gave up one ballot before it stood with the next, but stood with that one before.
+        if ballots.0 == ballots.1 {
+            self.write_stood(stood, cluster);
+            self.write_lost(lost, cluster);
+        } else {
+            self.write_lost(lost, cluster);
+            self.write_stood(stood, cluster);
+        }
+    }
+
+    fn write_lost(&mut self, lost: Option<(Ballot, Loss)>, cluster: &Cluster) {
         if lost != self.lost
             && let Some((ballot, why)) = lost
             && let Some(untold) = self.repeats.due("election")
@@ -126,6 +138,10 @@ impl Diary {
             info!(event = "gave_up", led = led, ballot = ballot.as_str(), reason = reason.as_str();
                 "{what}, its ballot {ballot}: {reason}{untold}");
         }
+        self.lost = lost;
+    }
+
+    fn write_stood(&mut self, stood: Option<(Ballot, Cause)>, cluster: &Cluster) {
         if stood != self.stood
             && let Some((ballot, why)) = stood
             && let Some(untold) = self.repeats.due("election")
@@ -134,7 +150,7 @@ impl Diary {
             info!(event = "stands", ballot = ballot.as_str(), reason = reason.as_str();
                 "this node stands for the lead with the ballot {ballot}: {reason}{untold}");
         }
-        (self.lost, self.stood) = (lost, stood);
+        self.stood = stood;
     }
 
     fn write_level(&mut self, own: Slot, leader: Slot) {
