@@ -79,7 +79,8 @@ impl fmt::Display for FormationError {
 
 impl std::error::Error for FormationError {}
 
-fn join(addresses: &BTreeSet<IpAddr>) -> String {
+/// The addresses in a row.
+pub(super) fn join(addresses: &BTreeSet<IpAddr>) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }
 

@@ -348,13 +348,13 @@ fn note_other_list(notices: &Notices, listed: &BTreeSet<IpAddr>, roster: &Roster
         return;
     }
     let mut parts = Vec::new();
-    let missing: Vec<String> = members.difference(listed).map(IpAddr::to_string).collect();
+    let missing: BTreeSet<IpAddr> = members.difference(listed).copied().collect();
     if !missing.is_empty() {
-        parts.push(format!("{} is a member and not listed", missing.join(", ")));
+        parts.push(format!("{} is a member and not listed", formation::join(&missing)));
     }
-    let surplus: Vec<String> = listed.difference(&members).map(IpAddr::to_string).collect();
+    let surplus: BTreeSet<IpAddr> = listed.difference(&members).copied().collect();
     if !surplus.is_empty() {
-        parts.push(format!("{} is listed and no member", surplus.join(", ")));
+        parts.push(format!("{} is listed and no member", formation::join(&surplus)));
     }
     let message = format!(
         "--node-ips differs from the members in the data directory, which count: {}; correct the \
