@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use super::ballot::{Ballot, Slot};
+use super::ballot::{Ballot, ProposalId, Slot};
 use super::config::Config;
 use super::copying::Copying;
 use super::durable::{Durable, Record};
@@ -136,15 +136,15 @@ impl<M: Machine> Acceptor<M> {
         if ballot < self.durable.promised {
             return self.refusal(ballot);
         }
-        let held = self.durable.accepted_at();
-        if held.1 > slot {
+        let held = self.durable.accepted_id();
+        if held.slot > slot {
             return None;
         }
         // Whoever accepted this slot once has applied the patch before it then.
-        if self.complete() < slot.previous() && held.1 < slot {
+        if self.complete() < slot.previous() && held.slot < slot {
             match previous {
                 Previous::Patch(before) => self.apply(slot.previous(), &before),
-                Previous::Held(chosen_in) if held == (chosen_in, slot.previous()) => {
+                Previous::Held(ballot) if held == (ProposalId { ballot, slot: slot.previous() }) => {
                     self.apply_accepted();
                 }
                 Previous::Held(_) => {
@@ -153,7 +153,7 @@ impl<M: Machine> Acceptor<M> {
                 }
             }
         }
-        if held != (ballot, slot) {
+        if held != (ProposalId { ballot, slot }) {
             self.promise(ballot);
             self.change(Record::Accept(Proposal { ballot, slot, patch }));
             self.drop_old_tombstones();
@@ -200,7 +200,7 @@ impl<M: Machine> Acceptor<M> {
         if commit.ballot < self.durable.promised {
             return self.refusal(commit.ballot);
         }
-        if self.durable.accepted_at() == (commit.ballot, commit.slot) {
+        if self.durable.accepted_id() == commit.id() {
             self.apply_accepted();
         }
         self.progress(commit.ballot)

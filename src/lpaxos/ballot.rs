@@ -41,6 +41,22 @@ impl Slot {
     }
 }
 
+/// Names a proposal: only one is made in a ballot for a slot.
+///
+/// Ordered by ballot, then slot. An acceptor's accepted proposals only rise in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProposalId {
+    /// Whose owner proposes it.
+    pub ballot: Ballot,
+    /// The place that it is proposed for.
+    pub slot: Slot,
+}
+
+impl ProposalId {
+    /// Below every proposal: "nothing accepted yet".
+    pub const ZERO: ProposalId = ProposalId { ballot: Ballot::ZERO, slot: Slot::ZERO };
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)

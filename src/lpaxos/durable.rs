@@ -6,7 +6,7 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::ballot::{Ballot, Slot};
+use super::ballot::{Ballot, ProposalId, Slot};
 use super::patch::{Entry, Patch, Proposal};
 use super::replica::Replica;
 
@@ -56,9 +56,9 @@ impl<K: Ord + Hash + Clone, V: Clone> Durable<K, V> {
         self.accepted.as_ref().map_or(Slot::ZERO, |proposal| proposal.slot)
     }
 
-    /// Ballot and slot of the accepted proposal; zeros without one.
-    pub fn accepted_at(&self) -> (Ballot, Slot) {
-        self.accepted.as_ref().map_or((Ballot::ZERO, Slot::ZERO), |p| (p.ballot, p.slot))
+    /// Names the accepted proposal; [`ProposalId::ZERO`] without one.
+    pub fn accepted_id(&self) -> ProposalId {
+        self.accepted.as_ref().map_or(ProposalId::ZERO, Proposal::id)
     }
 
     /// Applies one record.

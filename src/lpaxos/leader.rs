@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::acceptor::Acceptor;
-use super::ballot::{Ballot, NodeId, Slot};
+use super::ballot::{Ballot, NodeId, ProposalId, Slot};
 use super::batch::Before;
 use super::config::Config;
 use super::machine::Machine;
@@ -98,8 +98,8 @@ impl<M: Machine> Leader<M> {
             .map(|node| {
                 let known = recovered.known.get(&node).copied();
                 let complete = known.map(|(complete, _)| complete);
-                let accepted_at = known.map_or((Ballot::ZERO, Slot::ZERO), |(_, at)| at);
-                let peer = PeerState::new(complete, accepted_at, now_ms);
+                let accepted = known.map_or(ProposalId::ZERO, |(_, accepted)| accepted);
+                let peer = PeerState::new(complete, accepted, now_ms);
                 (node, peer)
             })
             .collect();
@@ -127,8 +127,9 @@ impl<M: Machine> Leader<M> {
         if let Some(proposal) = recovered.proposal {
             // Only a member of Q that lacks the patch before is sent it; who did not answer can ask.
             let before = proposal.slot.previous();
-            let lacks =
-                |known: &(Slot, (Ballot, Slot))| known.0 < before && known.1.1 < proposal.slot;
+            let lacks = |(complete, accepted): &(Slot, ProposalId)| {
+                *complete < before && accepted.slot < proposal.slot
+            };
             if recovered.known.values().any(lacks) {
                 leader.keep_patch_before_first(acceptor);
             }
@@ -252,7 +253,7 @@ impl<M: Machine> Leader<M> {
                 continue;
             }
             peer.sent_ms = now_ms;
-            let lacks = peer.complete < Some(slot.previous()) && peer.accepted_at.1 < slot;
+            let lacks = peer.complete < Some(slot.previous()) && peer.accepted.slot < slot;
             let before = self.window.get(slot.previous()).filter(|_| lacks);
             // Before the first slot nothing was accepted in this ballot; later the peer that voted
             // for the slot before holds it.
@@ -275,7 +276,7 @@ impl<M: Machine> Leader<M> {
     pub(super) fn settle(&mut self, acceptor: &mut Acceptor<M>) {
         if let Some((slot, patch)) = self.chosen.take() {
             assert!(
-                acceptor.durable().accepted_at() == (self.ballot, slot),
+                acceptor.durable().accepted_id() == (ProposalId { ballot: self.ballot, slot }),
                 "the leader holds what it proposed"
             );
             acceptor.apply_accepted();
@@ -287,7 +288,7 @@ impl<M: Machine> Leader<M> {
             let patch = Arc::clone(&in_flight.patch);
             acceptor.on_accept(Accept { ballot, slot, patch, previous: Previous::Held(ballot) });
             assert!(
-                acceptor.durable().accepted_at() == (ballot, slot),
+                acceptor.durable().accepted_id() == (ProposalId { ballot, slot }),
                 "the leader accepts what it proposes"
             );
         }
@@ -301,12 +302,13 @@ impl<M: Machine> Leader<M> {
     /// Counts the own vote if that is what is durable now.
     pub(super) fn written(
         &mut self,
-        accepted_at: (Ballot, Slot),
+        accepted: ProposalId,
         acceptor: &mut Acceptor<M>,
         out: &mut Output<M>,
     ) {
         let ballot = self.ballot;
-        let in_flight = self.in_flight.as_mut().filter(|f| (ballot, f.slot) == accepted_at);
+        let is_accepted = |f: &&mut InFlight<M>| ProposalId { ballot, slot: f.slot } == accepted;
+        let in_flight = self.in_flight.as_mut().filter(is_accepted);
         if let Some(in_flight) = in_flight {
             in_flight.votes.insert(self.me);
             self.choose(acceptor, out);
@@ -326,7 +328,7 @@ impl<M: Machine> Leader<M> {
         }
         let Some(peer) = self.peers.get_mut(&from) else { return };
         peer.told_complete(accepted.complete);
-        peer.accepted_at = peer.accepted_at.max((accepted.ballot, accepted.slot));
+        peer.accepted = peer.accepted.max(accepted.id());
         let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.slot == accepted.slot);
         if let Some(in_flight) = in_flight {
             in_flight.votes.insert(from);
@@ -423,7 +425,7 @@ impl<M: Machine> Leader<M> {
                     out.early.push((*node, accept(self.ballot, in_flight, held)));
                 }
             } else if peer.complete < Some(chosen)
-                && peer.accepted_at == (self.ballot, chosen)
+                && peer.accepted == (ProposalId { ballot: self.ballot, slot: chosen })
                 && !peer.repair.as_ref().is_some_and(Repair::is_copy)
             {
                 // While a copy is under way, how far the node is says whether it goes on with it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ballot::{Ballot, NodeId, Slot};
+use super::ballot::{Ballot, NodeId, ProposalId, Slot};
 use super::patch::{Page, Patch, Proposal};
 
 /// A message between two nodes; the sender is known from the connection.
@@ -222,6 +222,27 @@ pub struct Commit {
     pub ballot: Ballot,
     /// Its slot.
     pub slot: Slot,
+}
+
+impl<K, V> Accept<K, V> {
+    /// Names the proposal.
+    pub fn id(&self) -> ProposalId {
+        ProposalId { ballot: self.ballot, slot: self.slot }
+    }
+}
+
+impl Accepted {
+    /// Names the proposal that is voted for.
+    pub fn id(&self) -> ProposalId {
+        ProposalId { ballot: self.ballot, slot: self.slot }
+    }
+}
+
+impl Commit {
+    /// Names the proposal that is chosen.
+    pub fn id(&self) -> ProposalId {
+        ProposalId { ballot: self.ballot, slot: self.slot }
+    }
 }
 
 /// P10.

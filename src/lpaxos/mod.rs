@@ -55,7 +55,7 @@ mod requests;
 mod story;
 mod window;
 
-pub use ballot::{Ballot, NodeId, Slot};
+pub use ballot::{Ballot, NodeId, ProposalId, Slot};
 pub use batch::{Batch, Row};
 pub use config::{Config, Election};
 pub use durable::{Durable, Record};

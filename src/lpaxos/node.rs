@@ -7,7 +7,7 @@
 use std::mem::take;
 
 use super::acceptor::Acceptor;
-use super::ballot::{Ballot, NodeId, Slot};
+use super::ballot::{Ballot, NodeId, ProposalId, Slot};
 use super::config::Config;
 use super::durable::Durable;
 use super::leader::Leader;
@@ -74,7 +74,7 @@ pub struct Node<M: Machine> {
     /// When records were last handed out.
     handed_out_ms: u64,
     /// What was accepted when records were last handed out: durable once nothing is being written.
-    handed_out: (Ballot, Slot),
+    handed_out: ProposalId,
     /// The `complete` when records were last handed out.
     handed_out_complete: Slot,
     /// The `complete` that is durable.
@@ -113,7 +113,7 @@ impl<M: Machine> Node<M> {
         assert!(members.contains(me), "{me} is a member");
         let mut omega = Omega::new(me, members.clone(), config, seed);
         omega.see_round(durable.promised.round);
-        let handed_out = durable.accepted_at();
+        let handed_out = durable.accepted_id();
         let complete = durable.replica.complete();
         Node {
             me,
@@ -198,7 +198,7 @@ impl<M: Machine> Node<M> {
 
     /// Whether a proposal was accepted here while an earlier one is still being written.
     fn is_ahead(&self) -> bool {
-        self.writing != Writing::Nothing && self.durable().accepted_at() != self.handed_out
+        self.writing != Writing::Nothing && self.durable().accepted_id() != self.handed_out
     }
 
     /// Whether a leader may propose the next slot: it goes one slot ahead of its own disk, and further
@@ -571,7 +571,7 @@ impl<M: Machine> Node<M> {
         }
         if !out.records.is_empty() {
             self.handed_out_ms = self.now_ms;
-            self.handed_out = self.durable().accepted_at();
+            self.handed_out = self.durable().accepted_id();
             self.handed_out_complete = self.durable().replica.complete();
             if let Role::Leader(leader) = &self.role {
                 self.handed_out_bytes = leader.window.pushed_bytes();

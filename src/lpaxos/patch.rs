@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::ballot::{Ballot, Slot};
+use super::ballot::{Ballot, ProposalId, Slot};
 
 /// A patch that is put together from entries has at most so many bytes, counted as the machine does;
 /// decrees have less.
@@ -96,6 +96,13 @@ pub struct Proposal<K, V> {
     pub slot: Slot,
     /// The decree.
     pub patch: Arc<Patch<K, V>>,
+}
+
+impl<K, V> Proposal<K, V> {
+    /// Names the proposal.
+    pub fn id(&self) -> ProposalId {
+        ProposalId { ballot: self.ballot, slot: self.slot }
+    }
 }
 
 /// A run of versioned entries in ascending order of keys.

@@ -1,6 +1,6 @@
 //! What a leader knows of each other node.
 
-use super::ballot::{Ballot, Slot};
+use super::ballot::{ProposalId, Slot};
 use super::repair::Repair;
 
 /// A peer with slow writes is sent no further proposals once it has not answered so many.
@@ -11,7 +11,8 @@ const MOST_UNANSWERED: u64 = 64;
 pub(super) struct PeerState<K> {
     /// Its `complete` as it last told; `None` before it told anything.
     pub(super) complete: Option<Slot>,
-    pub(super) accepted_at: (Ballot, Slot),
+    /// The last proposal that it accepted, as far as it told.
+    pub(super) accepted: ProposalId,
     /// When the proposal in flight, or the last `Commit`, was sent to it.
     pub(super) sent_ms: u64,
     pub(super) repair: Option<Repair<K>>,
@@ -26,15 +27,15 @@ impl<K> PeerState<K> {
     /// A peer of a new leader, as far as its promise told.
     pub(super) fn new(
         complete: Option<Slot>,
-        accepted_at: (Ballot, Slot),
+        accepted: ProposalId,
         now_ms: u64,
     ) -> PeerState<K> {
         PeerState {
             complete,
-            accepted_at,
+            accepted,
             sent_ms: now_ms,
             repair: None,
-            moved_to: (complete, accepted_at.1),
+            moved_to: (complete, accepted.slot),
             moved_ms: now_ms,
             sync_ms: 0,
         }
@@ -43,7 +44,7 @@ impl<K> PeerState<K> {
     /// Whether so many proposals before this slot's are unanswered that a peer with slow writes would
     /// only get a backlog of them, behind which it hears nothing else. It gets what it lacks by repair.
     pub(super) fn is_behind(&self, slot: Slot) -> bool {
-        let reached = self.complete.unwrap_or_default().max(self.accepted_at.1);
+        let reached = self.complete.unwrap_or_default().max(self.accepted.slot);
         reached.0.saturating_add(MOST_UNANSWERED) < slot.0
     }
 
@@ -54,7 +55,7 @@ impl<K> PeerState<K> {
 
     /// Notes whether the peer came forward since the last tick.
     pub(super) fn note_movement(&mut self, now_ms: u64) {
-        let reached = (self.complete, self.accepted_at.1);
+        let reached = (self.complete, self.accepted.slot);
         if reached != self.moved_to {
             (self.moved_to, self.moved_ms) = (reached, now_ms);
         }

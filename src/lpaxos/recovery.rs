@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::acceptor::Acceptor;
-use super::ballot::{Ballot, NodeId, Slot};
+use super::ballot::{Ballot, NodeId, ProposalId, Slot};
 use super::machine::Machine;
 use super::members::Members;
 use super::message::{FetchPage, Message, Prepare, Promise, PromisePage};
@@ -24,8 +24,8 @@ use super::replica::may_have_dropped;
 pub(super) struct Recovered<K, V> {
     /// The proposal to make again, if Q accepted any.
     pub(super) proposal: Option<Proposal<K, V>>,
-    /// How far each other member of Q is: its `complete` and its accepted ballot and slot.
-    pub(super) known: BTreeMap<NodeId, (Slot, (Ballot, Slot))>,
+    /// How far each other member of Q is: its `complete` and the proposal that it accepted.
+    pub(super) known: BTreeMap<NodeId, (Slot, ProposalId)>,
 }
 
 /// A member of Q whose entries are still to be merged.
@@ -49,7 +49,7 @@ pub(super) struct Recovery<M: Machine> {
     /// `None` until a majority promised.
     sources: Option<VecDeque<Source<M>>>,
     proposal: Option<Proposal<M::Key, M::Value>>,
-    known: BTreeMap<NodeId, (Slot, (Ballot, Slot))>,
+    known: BTreeMap<NodeId, (Slot, ProposalId)>,
     refused_by: BTreeSet<NodeId>,
     progressed_ms: u64,
     sent_ms: u64,
@@ -122,9 +122,8 @@ impl<M: Machine> Recovery<M> {
             .map(|(node, _)| *node);
         let mut sources = VecDeque::new();
         for (node, promise) in promises {
-            let accepted = promise.accepted.as_ref();
-            let accepted_at = accepted.map_or((Ballot::ZERO, Slot::ZERO), |p| (p.ballot, p.slot));
-            self.known.insert(node, (promise.complete, accepted_at));
+            let accepted = promise.accepted.as_ref().map_or(ProposalId::ZERO, Proposal::id);
+            self.known.insert(node, (promise.complete, accepted));
             let is_best = best == Some(node);
             let source = Source {
                 node,

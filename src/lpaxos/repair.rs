@@ -9,7 +9,7 @@
 //! (P5); no key of the snapshot can vanish, because tombstones are kept as long as a copy is under way.
 
 use super::acceptor::Acceptor;
-use super::ballot::{NodeId, Slot};
+use super::ballot::{NodeId, ProposalId, Slot};
 use super::leader::Leader;
 use super::machine::Machine;
 use super::message::{CopyId, Message, PageMerged, Progress, RepairPage, RepairPatches};
@@ -106,19 +106,19 @@ impl<M: Machine> Leader<M> {
     fn lagging(&self, node: NodeId, acceptor: &Acceptor<M>, now_ms: u64) -> Option<Slot> {
         let peer = self.peers.get(&node)?;
         let complete = peer.complete?;
-        let (ballot, voted) = peer.accepted_at;
-        let has_gap = complete.next() < voted;
+        let voted = peer.accepted;
+        let has_gap = complete.next() < voted.slot;
         let chosen = acceptor.durable().replica.complete();
         let resend_ms = self.config.resend_ms.saturating_add(peer.sync_ms);
         // A vote for the last slot may be on its way as long as it is not due again.
         let idle = self.in_flight.is_none()
             && complete < chosen
-            && (ballot, voted) != (self.ballot, chosen)
+            && voted != (ProposalId { ballot: self.ballot, slot: chosen })
             && now_ms.saturating_sub(peer.sent_ms) >= resend_ms;
         // Under load something is always in flight, and votes may come too late to be of use.
         let stuck_ms = resend_ms.saturating_mul(STUCK_FACTOR);
         let stuck =
-            complete.max(voted) < chosen && now_ms.saturating_sub(peer.moved_ms) >= stuck_ms;
+            complete.max(voted.slot) < chosen && now_ms.saturating_sub(peer.moved_ms) >= stuck_ms;
         (has_gap || idle || stuck).then_some(complete)
     }
 
@@ -199,7 +199,7 @@ impl<M: Machine> Leader<M> {
         peer.told_complete(progress.complete);
         if peer.repair.as_ref().is_some_and(|repair| progress.complete >= repair.until) {
             peer.repair = None;
-            let reached = progress.complete.max(peer.accepted_at.1);
+            let reached = progress.complete.max(peer.accepted.slot);
             let chosen = acceptor.durable().replica.complete();
             if reached.0 + SLOTS_BEHIND < chosen.0 {
                 self.begin(from, progress.complete, acceptor, out, now_ms);

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::hash::Hash;
 
-use crate::lpaxos::{Ballot, Durable, Message, Slot};
+use crate::lpaxos::{Ballot, Durable, Message, ProposalId, Slot};
 
 /// What a leader asks that tells, by its answers, whether its ballot still stands (P8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +15,7 @@ enum Question {
     /// A round of `Confirm`.
     Round(Ballot, u64),
     /// A proposal.
-    Slot(Ballot, Slot),
+    Proposal(ProposalId),
 }
 
 /// The reads that a node has, and what it asked since it has them.
@@ -35,7 +35,7 @@ impl Reads {
     fn asks(&mut self, question: Question) {
         let last = match question {
             Question::Round(..) => &mut self.last_round,
-            Question::Slot(..) => &mut self.last_slot,
+            Question::Proposal(_) => &mut self.last_slot,
         };
         if *last >= Some(question) {
             return;
@@ -112,7 +112,7 @@ impl Audit {
             Message::Promise(promise) => promise.accepted.as_ref().map(|p| (p.slot, p.ballot)),
             _ => None,
         };
-        let (ballot, slot) = disk.accepted_at();
+        let ProposalId { ballot, slot } = disk.accepted_id();
         if accepted.is_some_and(|accepted| accepted > (slot, ballot)) {
             return Err("a vote leaves before it is durable".into());
         }
@@ -124,7 +124,7 @@ impl Audit {
                 self.reads[from].asks(Question::Round(confirm.ballot, confirm.round));
             }
             Message::Accept(accept) => {
-                self.reads[from].asks(Question::Slot(accept.ballot, accept.slot));
+                self.reads[from].asks(Question::Proposal(accept.id()));
             }
             _ => {}
         }
@@ -135,7 +135,7 @@ impl Audit {
     pub(super) fn arrives<K, V>(&mut self, from: usize, to: usize, message: &Message<K, V>) {
         let question = match message {
             Message::Confirmed(confirmed) => Question::Round(confirmed.ballot, confirmed.round),
-            Message::Accepted(vote) => Question::Slot(vote.ballot, vote.slot),
+            Message::Accepted(vote) => Question::Proposal(vote.id()),
             _ => return,
         };
         if let Some((_, answered)) = self.reads[to].asked.get_mut(&question) {
@@ -161,7 +161,7 @@ impl Audit {
             let why = format!("P8: a read ran with {confirmations} confirmations");
             return Err(format!("n{}: {why}", node + 1));
         }
-        Ok(matches!(most, Some((Question::Slot(..), _))))
+        Ok(matches!(most, Some((Question::Proposal(_), _))))
     }
 }
 

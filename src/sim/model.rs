@@ -6,7 +6,9 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::lpaxos::{Ballot, Durable, Entry, Machine, Patch, Proposal, Record, Replica, Slot};
+use crate::lpaxos::{
+    Ballot, Durable, Entry, Machine, Patch, Proposal, ProposalId, Record, Replica, Slot,
+};
 
 type PatchOf<M> = Patch<<M as Machine>::Key, <M as Machine>::Value>;
 type ProposalOf<M> = Proposal<<M as Machine>::Key, <M as Machine>::Value>;
@@ -176,11 +178,12 @@ impl<M: Machine> Model<M> {
         disk: &DurableOf<M>,
         records: &[Record<M::Key, M::Value>],
     ) -> Result<(), String> {
-        let (mut ballot, mut slot) = disk.accepted_at();
+        let mut accepted = disk.accepted_id();
         for record in records {
             match record {
-                Record::Accept(proposal) => (ballot, slot) = (proposal.ballot, proposal.slot),
+                Record::Accept(proposal) => accepted = proposal.id(),
                 Record::ApplyAccepted(applied) => {
+                    let ProposalId { ballot, slot } = accepted;
                     let votes = self.votes.get(&(slot, ballot)).map_or(0, |v| v.nodes.count_ones());
                     if *applied != slot || votes < self.majority {
                         return Err(format!(

@@ -9,7 +9,7 @@ use lattistore::lang::{Params, compile};
 use lattistore::limits::MAX_PEER_FRAME_BYTES;
 use lattistore::lpaxos::{
     Accept, Answer, Ballot, Config, Durable, Entry, Heartbeat, Members, Message, Node, NodeId,
-    Page, Patch, Previous, Promise, Proposal, Replica, Request, Slot, Ticket,
+    Page, Patch, Previous, Promise, Proposal, ProposalId, Replica, Request, Slot, Ticket,
 };
 use lattistore::wire::encode_peer;
 
@@ -222,7 +222,7 @@ fn ask(node: &mut Node<Store>, program: &str) -> Vec<Answer<Outcome>> {
 
 /// The other members vote for what is proposed.
 fn vote(node: &mut Node<Store>) -> Vec<Answer<Outcome>> {
-    let (ballot, slot) = node.durable().accepted_at();
+    let ProposalId { ballot, slot } = node.durable().accepted_id();
     let complete = slot.previous();
     let vote = lattistore::lpaxos::Accepted { ballot, slot, complete };
     node.message(200, OTHERS[0], Message::Accepted(vote));

@@ -385,7 +385,7 @@ fn p6_a_leader_with_a_slow_disk_goes_further_ahead_of_it() {
     cluster.finish_write(1);
     cluster.tick(1, 100);
     cluster.finish_write(1);
-    assert_eq!(cluster.disks[&1].accepted_at(), cluster.durable(1).accepted_at());
+    assert_eq!(cluster.disks[&1].accepted_id(), cluster.durable(1).accepted_id());
 }
 
 #[test]
