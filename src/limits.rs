@@ -95,8 +95,11 @@ pub const MAX_REQUEST_PARAMETERS: usize = 2 * KIB;
 /// Fields of what one node tells another: as many entries as bytes allow, four fields each.
 pub const MAX_PEER_FIELDS: usize = 2 * MIB;
 
+/// The address of a member, as a member set holds it: a host name of 253 bytes, and a port.
+pub const MAX_MEMBER_ADDRESS_BYTES: usize = 264;
+
 /// Besides keys, values and their overhead, what a message to a peer takes.
-const PEER_FRAME_OVERHEAD_BYTES: usize = 4 * KIB;
+const PEER_FRAME_OVERHEAD_BYTES: usize = 64 * KIB;
 
 /// What a reader asks of the socket at once. Its buffer grows by no more than this before the bytes
 /// arrive, whatever length the frame claims.
@@ -331,6 +334,11 @@ pub const MAX_CLIENT_ADDRESSES: usize = 2 * MAX_NODES;
 
 // --- What depends on what --------------------------------------------------------------------
 
+// A set of all members that there can be can be counted.
+const _: () = assert!(MAX_NODES <= crate::lpaxos::MAX_MEMBERS);
+// Two decrees and what came with a page may each hold a member set.
+const _: () =
+    assert!(3 * MAX_NODES * (MAX_MEMBER_ADDRESS_BYTES + 24) + 4 * KIB <= PEER_FRAME_OVERHEAD_BYTES);
 // Whatever the core may send fits into a frame.
 const _: () = assert!(2 * MAX_PATCH_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
 const _: () =

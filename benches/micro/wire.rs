@@ -3,7 +3,7 @@
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use lattistore::kv::{Key, Value};
-use lattistore::lpaxos::{Accept, Message, Previous, Slot};
+use lattistore::lpaxos::{Accept, Message, Previous, Slot, ToAcceptor};
 use lattistore::wire::{decode_peer, encode_peer};
 
 use super::data::{BALLOT, Random};
@@ -14,12 +14,12 @@ const LENGTH_BYTES: usize = 4;
 
 fn accept(writes: usize) -> Message<Key, Value> {
     let patch = Random::new().patch(writes, 1_000_000);
-    Message::Accept(Accept {
+    Message::Acceptor(ToAcceptor::Accept(Accept {
         ballot: BALLOT,
         slot: Slot(1_000_000),
         patch,
         previous: Previous::Held(BALLOT),
-    })
+    }))
 }
 
 #[divan::bench(args = WRITES)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::lang::{Failure, FailureKind, Limit, compile};
-use crate::lpaxos::{Answer, Config, Durable, Members, Node, NodeId, Request, Ticket};
+use crate::lpaxos::{Answer, Config, Durable, MemberSet, Node, NodeId, Request, Ticket};
 
 struct One {
     node: Node<Store>,
@@ -15,7 +15,7 @@ struct One {
 impl One {
     fn new() -> One {
         let (me, now_ms) = (NodeId(1), 1_000_000);
-        let members = Members::new(vec![me]);
+        let members = MemberSet::of_voters(vec![me]);
         let durable = Durable::default();
         let node = Node::new(me, members, Config::default(), Store::default(), durable, 1, now_ms);
         let mut one = One { node, now_ms, tickets: 0 };

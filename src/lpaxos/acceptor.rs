@@ -9,34 +9,41 @@
 //! is why the pages of one promise agree with each other, also over a restart, and why tombstones
 //! are dropped only where a proposal is accepted, or a full copy ends, which only that owner gives.
 
-use std::sync::Arc;
-
 use super::ballot::{Ballot, ProposalId, Slot};
 use super::config::Config;
 use super::copying::Copying;
 use super::durable::{Durable, Record};
 use super::machine::Machine;
+use super::members::{MemberEntry, MemberSet};
 use super::message::{
-    Accept, Accepted, Commit, Confirm, FetchPage, Message, NeedPrevious, PageMerged, Prepare,
-    Previous, Progress, Promise, PromisePage, Refused, RepairPage, RepairPatches,
+    Accept, Accepted, Commit, Confirm, Confirmed, FetchPage, Message, NeedPrevious, PageMerged,
+    Prepare, Previous, Progress, Promise, PromisePage, Refused, RepairPage, RepairPatches,
 };
-use super::patch::{Page, Patch, Proposal};
+use super::output::{Applied, MessageOf};
+use super::patch::{Decree, Page, Proposal};
 use super::replica::{TOMBSTONE_DISTANCE, may_have_dropped};
 
-pub(super) type MessageOf<M> = Message<<M as Machine>::Key, <M as Machine>::Value>;
 type Reply<M> = Option<MessageOf<M>>;
-type PatchOf<M> = Arc<Patch<<M as Machine>::Key, <M as Machine>::Value>>;
+
+fn reply<K, V>(message: impl Into<Message<K, V>>) -> Option<Message<K, V>> {
+    Some(message.into())
+}
+
+pub(super) type DecreeOf<M> = Decree<<M as Machine>::Key, <M as Machine>::Value>;
 
 /// The durable state, and the records not yet handed out to be made durable.
 #[derive(Debug)]
 pub(super) struct Acceptor<M: Machine> {
     durable: Durable<M::Key, M::Value>,
+    /// The members as long as no decree has set others.
+    founders: MemberSet,
     records: Vec<Record<M::Key, M::Value>>,
+    applied: Vec<Applied<M::Key, M::Value>>,
     /// The last run of consecutive slots, first and last, that were applied above a gap. Not durable:
     /// it only saves repairing what is there.
     beyond: Option<(Slot, Slot)>,
-    /// The patch applied last, so that a new leader need not look for it among all entries.
-    last: Option<(Slot, PatchOf<M>)>,
+    /// The decree applied last, so that a new leader need not look for it among all entries.
+    last: Option<(Slot, DecreeOf<M>)>,
     /// The full copy that is being taken in (P10).
     copying: Option<Copying<M::Key>>,
     /// A copy for a lagging node is under way: it would miss tombstones that are dropped now (P10).
@@ -45,10 +52,16 @@ pub(super) struct Acceptor<M: Machine> {
 }
 
 impl<M: Machine> Acceptor<M> {
-    pub(super) fn new(durable: Durable<M::Key, M::Value>, config: Config) -> Acceptor<M> {
+    pub(super) fn new(
+        durable: Durable<M::Key, M::Value>,
+        founders: MemberSet,
+        config: Config,
+    ) -> Acceptor<M> {
         Acceptor {
             durable,
+            founders,
             records: Vec::new(),
+            applied: Vec::new(),
             beyond: None,
             last: None,
             copying: None,
@@ -61,6 +74,11 @@ impl<M: Machine> Acceptor<M> {
         &self.durable
     }
 
+    /// Returns the members after the decrees that are applied here: those that decide the next slot.
+    pub(super) fn members(&self) -> &MemberSet {
+        self.durable.replica.members().map_or(&self.founders, |entry| &entry.members)
+    }
+
     pub(super) fn has_records(&self) -> bool {
         !self.records.is_empty()
     }
@@ -69,9 +87,33 @@ impl<M: Machine> Acceptor<M> {
         std::mem::take(&mut self.records)
     }
 
+    /// Takes out what was applied since the last time.
+    pub(super) fn take_applied(&mut self) -> Vec<Applied<M::Key, M::Value>> {
+        std::mem::take(&mut self.applied)
+    }
+
     fn change(&mut self, record: Record<M::Key, M::Value>) {
+        let before = self.complete();
         self.durable.change(&record);
+        if self.complete() > before {
+            self.note_completed(before.next(), &record);
+        }
         self.records.push(record);
+    }
+
+    /// Notes what a record did that raised `complete`, which was the slot before `next`.
+    fn note_completed(&mut self, next: Slot, record: &Record<M::Key, M::Value>) {
+        let decree = match record {
+            Record::Apply(slot, decree) if *slot == next => Some(decree.clone()),
+            Record::ApplyAccepted(slot) if *slot == next => {
+                self.durable.accepted.as_ref().map(|accepted| accepted.decree.clone())
+            }
+            _ => None,
+        };
+        self.applied.push(match decree {
+            Some(decree) => Applied::Decree(next, decree),
+            None => Applied::Copy(self.complete()),
+        });
     }
 
     fn complete(&self) -> Slot {
@@ -79,11 +121,11 @@ impl<M: Machine> Acceptor<M> {
     }
 
     fn refusal(&self, ballot: Ballot) -> Reply<M> {
-        Some(Message::Refused(Refused { ballot, promised: self.durable.promised }))
+        reply(Refused { ballot, promised: self.durable.promised })
     }
 
     fn progress(&self, ballot: Ballot) -> Reply<M> {
-        Some(Message::Progress(Progress { ballot, complete: self.complete() }))
+        reply(Progress { ballot, complete: self.complete() })
     }
 
     /// P1: promises its own new ballot.
@@ -99,14 +141,15 @@ impl<M: Machine> Acceptor<M> {
             return self.refusal(prepare.ballot);
         }
         self.promise(prepare.ballot);
-        Some(Message::Promise(Promise {
+        reply(Promise {
             ballot: prepare.ballot,
             accepted: self.durable.accepted.clone(),
             complete: self.complete(),
             floor: self.durable.replica.floor(),
             full: prepare.complete < self.durable.replica.floor(),
+            members: self.durable.replica.members().cloned(),
             page: self.promised_page(prepare.complete, None),
-        }))
+        })
     }
 
     /// P2: a further page, as long as the promise stands.
@@ -115,7 +158,7 @@ impl<M: Machine> Acceptor<M> {
             return self.refusal(fetch.ballot);
         }
         let page = self.promised_page(fetch.complete, Some(&fetch.after));
-        Some(Message::PromisePage(PromisePage { ballot: fetch.ballot, after: fetch.after, page }))
+        reply(PromisePage { ballot: fetch.ballot, after: fetch.after, page })
     }
 
     fn promised_page(&self, complete: Slot, after: Option<&M::Key>) -> Page<M::Key, M::Value> {
@@ -132,7 +175,10 @@ impl<M: Machine> Acceptor<M> {
     /// P4: applies the patch before, promises and accepts, all in one write. `None`: it accepted a
     /// later slot already.
     pub(super) fn on_accept(&mut self, accept: Accept<M::Key, M::Value>) -> Reply<M> {
-        let Accept { ballot, slot, patch, previous } = accept;
+        let Accept { ballot, slot, decree, previous } = accept;
+        if slot == Slot::ZERO {
+            return None;
+        }
         if ballot < self.durable.promised {
             return self.refusal(ballot);
         }
@@ -143,22 +189,24 @@ impl<M: Machine> Acceptor<M> {
         // Whoever accepted this slot once has applied the patch before it then.
         if self.complete() < slot.previous() && held.slot < slot {
             match previous {
-                Previous::Patch(before) => self.apply(slot.previous(), &before),
-                Previous::Held(ballot) if held == (ProposalId { ballot, slot: slot.previous() }) => {
+                Previous::Decree(before) => self.apply(slot.previous(), before),
+                Previous::Held(ballot)
+                    if held == (ProposalId { ballot, slot: slot.previous() }) =>
+                {
                     self.apply_accepted();
                 }
                 Previous::Held(_) => {
                     let complete = self.complete();
-                    return Some(Message::NeedPrevious(NeedPrevious { ballot, slot, complete }));
+                    return reply(NeedPrevious { ballot, slot, complete });
                 }
             }
         }
         if held != (ProposalId { ballot, slot }) {
             self.promise(ballot);
-            self.change(Record::Accept(Proposal { ballot, slot, patch }));
+            self.change(Record::Accept(Proposal { ballot, slot, decree }));
             self.drop_old_tombstones();
         }
-        Some(Message::Accepted(Accepted { ballot, slot, complete: self.complete() }))
+        reply(Accepted { ballot, slot, complete: self.complete() })
     }
 
     /// P11, with a margin of slots, unless there are too many. Waits until twice the margin is there, so
@@ -187,12 +235,13 @@ impl<M: Machine> Acceptor<M> {
 
     /// P8: whether the ballot is still the highest promised. Who promised less promises it now, or
     /// a leader could not read with the help of nodes that were away when it was elected.
-    pub(super) fn on_confirm(&mut self, confirm: Confirm) -> Reply<M> {
+    pub(super) fn on_confirm(&mut self, confirm: &Confirm) -> Reply<M> {
         if confirm.ballot < self.durable.promised {
             return self.refusal(confirm.ballot);
         }
         self.promise(confirm.ballot);
-        Some(Message::Confirmed(confirm))
+        let Confirm { ballot, round } = *confirm;
+        reply(Confirmed { ballot, round })
     }
 
     /// P9: applies the accepted proposal if it is the chosen one.
@@ -209,22 +258,22 @@ impl<M: Machine> Acceptor<M> {
     /// Applies the accepted proposal, which is chosen.
     pub(super) fn apply_accepted(&mut self) {
         let Some(accepted) = self.durable.accepted.as_ref() else { return };
-        let (slot, patch) = (accepted.slot, Arc::clone(&accepted.patch));
+        let (slot, decree) = (accepted.slot, accepted.decree.clone());
         if slot > self.complete() {
             self.change(Record::ApplyAccepted(slot));
-            self.note_applied(slot, patch);
+            self.note_applied(slot, decree);
         }
     }
 
-    fn apply(&mut self, slot: Slot, patch: &PatchOf<M>) {
+    fn apply(&mut self, slot: Slot, decree: DecreeOf<M>) {
         if slot > self.complete() {
-            self.change(Record::Apply(slot, Arc::clone(patch)));
-            self.note_applied(slot, Arc::clone(patch));
+            self.change(Record::Apply(slot, decree.clone()));
+            self.note_applied(slot, decree);
         }
     }
 
-    fn note_applied(&mut self, slot: Slot, patch: PatchOf<M>) {
-        self.last = Some((slot, patch));
+    fn note_applied(&mut self, slot: Slot, decree: DecreeOf<M>) {
+        self.last = Some((slot, decree));
         self.copying.take_if(|copying| copying.is_void_by(slot));
         if slot > self.complete() {
             self.beyond = match self.beyond {
@@ -245,10 +294,10 @@ impl<M: Machine> Acceptor<M> {
     }
 
     /// The decree of a slot that is reflected here and of which nothing was overwritten yet (P3).
-    pub(super) fn patch_of(&self, slot: Slot) -> PatchOf<M> {
+    pub(super) fn decree_of(&self, slot: Slot) -> DecreeOf<M> {
         match &self.last {
-            Some((last, patch)) if *last == slot => Arc::clone(patch),
-            _ => Arc::new(self.durable.replica.patch_of(slot)),
+            Some((last, decree)) if *last == slot => decree.clone(),
+            _ => self.durable.replica.decree_of(slot),
         }
     }
 
@@ -256,15 +305,15 @@ impl<M: Machine> Acceptor<M> {
     /// of a lower one stay as they were promised.
     pub(super) fn on_repair_patches(
         &mut self,
-        repair: &RepairPatches<M::Key, M::Value>,
+        repair: RepairPatches<M::Key, M::Value>,
     ) -> Reply<M> {
         if repair.ballot < self.durable.promised {
             return self.refusal(repair.ballot);
         }
         self.promise(repair.ballot);
         let mut slot = repair.first;
-        for patch in &repair.patches {
-            self.apply(slot, patch);
+        for decree in repair.decrees {
+            self.apply(slot, decree);
             slot = slot.next();
         }
         self.raise_complete(self.complete());
@@ -278,7 +327,7 @@ impl<M: Machine> Acceptor<M> {
     /// below the leader's floor nor a page of another copy may be taken in meanwhile ([`Copying`]); else
     /// the answer, which is how far the node is, makes the leader begin anew.
     pub(super) fn on_repair_page(&mut self, repair: RepairPage<M::Key, M::Value>) -> Reply<M> {
-        let RepairPage { ballot, copy, after, page } = repair;
+        let RepairPage { ballot, copy, after, members, page } = repair;
         if ballot < self.durable.promised {
             return self.refusal(ballot);
         }
@@ -297,11 +346,14 @@ impl<M: Machine> Acceptor<M> {
             // and forgotten since.
             self.copying = None;
         }
+        if let Some(members) = members {
+            self.merge_members(members);
+        }
         if let Some(after) = self.merge_page(after.as_ref(), page, silent_at) {
             if copy.is_full() {
                 Copying::note(&mut self.copying, ballot, &copy, after.clone());
             }
-            return Some(Message::PageMerged(PageMerged { ballot, number: copy.number, after }));
+            return reply(PageMerged { ballot, number: copy.number, after });
         }
         self.raise_complete(copy.target);
         if copy.is_full() {
@@ -309,6 +361,14 @@ impl<M: Machine> Acceptor<M> {
             self.copying = None;
         }
         self.progress(ballot)
+    }
+
+    /// Takes in a member set, if it is news (P3, P10).
+    pub(super) fn merge_members(&mut self, entry: MemberEntry) {
+        let own = self.durable.replica.members().map_or(Slot::ZERO, |own| own.version);
+        if entry.version > self.complete().max(own) {
+            self.change(Record::Members(entry));
+        }
     }
 
     /// Merges the entries of a page that are news. With `silent_at`, the page is one of a full copy as

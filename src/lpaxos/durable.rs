@@ -4,10 +4,10 @@
 //! a journal apply records by the same function, so they cannot come to different states.
 
 use std::hash::Hash;
-use std::sync::Arc;
 
 use super::ballot::{Ballot, ProposalId, Slot};
-use super::patch::{Entry, Patch, Proposal};
+use super::members::MemberEntry;
+use super::patch::{Decree, Entry, Proposal};
 use super::replica::Replica;
 
 /// The durable state of a node, its identity aside.
@@ -31,13 +31,15 @@ pub enum Record<K, V> {
     Promise(Ballot),
     /// Accept the proposal (P4).
     Accept(Proposal<K, V>),
-    /// The accepted proposal, which is for this slot, is chosen: apply it (P4, P9). A mark: the patch
+    /// The accepted proposal, which is for this slot, is chosen: apply it (P4, P9). A mark: the decree
     /// itself is in the record that accepted it.
     ApplyAccepted(Slot),
-    /// Apply this chosen patch (P4, P10).
-    Apply(Slot, Arc<Patch<K, V>>),
+    /// Apply this chosen decree (P4, P10).
+    Apply(Slot, Decree<K, V>),
     /// Merge these facts (P3, P10).
     Merge(Vec<(K, Entry<V>)>),
+    /// Merge this member set (P3, P10).
+    Members(MemberEntry),
     /// Every decree up to the slot is reflected (P3, P10).
     RaiseComplete(Slot),
     /// Drop tombstones up to the slot (P11; after a full copy, P3 and P10).
@@ -78,15 +80,16 @@ impl<K: Ord + Hash + Clone, V: Clone> Durable<K, V> {
             }
             Record::ApplyAccepted(slot) => {
                 let accepted = self.accepted.as_ref().filter(|proposal| proposal.slot == *slot);
-                let patch = Arc::clone(&accepted.expect("the applied proposal is accepted").patch);
-                self.replica.apply(*slot, &patch);
+                let accepted = accepted.expect("the applied proposal is accepted");
+                self.replica.apply(*slot, &accepted.decree);
             }
-            Record::Apply(slot, patch) => self.replica.apply(*slot, patch),
+            Record::Apply(slot, decree) => self.replica.apply(*slot, decree),
             Record::Merge(entries) => {
                 for (key, entry) in entries {
                     self.replica.merge(key, entry);
                 }
             }
+            Record::Members(entry) => self.replica.merge_members(entry),
             Record::RaiseComplete(slot) => self.replica.raise_complete(*slot),
             Record::DropTombstones(floor) => self.replica.drop_tombstones(*floor),
         }

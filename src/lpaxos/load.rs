@@ -27,7 +27,7 @@ impl<M: Machine> Node<M> {
     /// taken back soon.
     pub fn hold(&mut self, held: bool) {
         if let Role::Leader(leader) = &mut self.role {
-            leader.held = held;
+            leader.hold(held);
         }
     }
 

@@ -1,49 +1,171 @@
-//! The nodes whose majorities decide.
+//! The member set: the nodes of a cluster, and which of them decide.
+//!
+//! It is a value that the protocol reads, and an entry of the replicated state beside all others: its
+//! version is the slot of the decree that set it, and it merges as every entry does (P5). No decree
+//! changes it yet; the founders' set holds until one does.
 
-use super::ballot::NodeId;
+use std::sync::Arc;
 
-/// The member set: a value the protocol reads, so that a later version can change it by decree (P12).
+use super::ballot::{NodeId, Slot};
+
+/// A member set has at most this many nodes.
+pub const MAX_MEMBERS: usize = 64;
+
+/// What a member is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberRole {
+    /// Its vote counts.
+    Voter,
+    /// It is brought up to date and told everything, and its vote does not count.
+    Learner,
+}
+
+/// A node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Members(Vec<NodeId>);
+pub struct Member {
+    /// Its identity.
+    pub node: NodeId,
+    /// Where it was last known to listen. The core hands it on and does not look into it.
+    pub address: String,
+    /// What it is for.
+    pub role: MemberRole,
+}
 
-impl Members {
-    /// A set of members; repeated ids count once.
-    pub fn new(mut nodes: Vec<NodeId>) -> Members {
+/// The nodes of a cluster in ascending order of their ids. A clone costs a reference count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberSet(Arc<Inner>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Inner {
+    members: Vec<Member>,
+    voters: Vec<NodeId>,
+}
+
+impl MemberSet {
+    /// Returns the set of these members; `None` if an id is there twice, or there are more than
+    /// [`MAX_MEMBERS`], or no voter.
+    pub fn new(mut members: Vec<Member>) -> Option<MemberSet> {
+        members.sort_by_key(|member| member.node);
+        let is_voter = |member: &&Member| member.role == MemberRole::Voter;
+        let voters: Vec<_> = members.iter().filter(is_voter).map(|member| member.node).collect();
+        let is_sound = members.is_sorted_by(|a, b| a.node < b.node)
+            && members.len() <= MAX_MEMBERS
+            && !voters.is_empty();
+        is_sound.then(|| MemberSet(Arc::new(Inner { members, voters })))
+    }
+
+    /// Returns the set of voters of which only the ids are known; repeated ids count once.
+    ///
+    /// # Panics
+    /// When there are none, or more than [`MAX_MEMBERS`].
+    pub fn of_voters(nodes: impl IntoIterator<Item = NodeId>) -> MemberSet {
+        let mut nodes: Vec<NodeId> = nodes.into_iter().collect();
         nodes.sort_unstable();
         nodes.dedup();
-        Members(nodes)
+        let voter = |node| Member { node, address: String::new(), role: MemberRole::Voter };
+        let members = nodes.into_iter().map(voter).collect();
+        MemberSet::new(members).expect("a cluster has between 1 and 64 voters")
     }
 
-    /// All members in ascending order.
-    pub fn iter(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.0.iter().copied()
+    /// Returns all members in ascending order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Member> {
+        self.0.members.iter()
     }
 
-    /// All members but `node`.
-    pub fn others(&self, node: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-        self.iter().filter(move |other| *other != node)
+    /// Returns the ids of all members except `node`, in ascending order.
+    pub fn others(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+        self.iter().map(|member| member.node).filter(move |other| *other != node)
     }
 
     /// Whether `node` is a member.
     pub fn contains(&self, node: NodeId) -> bool {
-        self.0.binary_search(&node).is_ok()
+        self.0.members.binary_search_by_key(&node, |member| member.node).is_ok()
     }
 
-    /// How many members there are.
-    pub fn count(&self) -> usize {
-        self.0.len()
+    /// Returns the voters in ascending order.
+    pub fn voters(&self) -> &[NodeId] {
+        &self.0.voters
     }
 
-    /// How many members a majority needs: any two majorities share a member.
+    /// Returns how many voters a majority needs: any two majorities share a voter.
     pub fn majority(&self) -> usize {
-        self.0.len() / 2 + 1
+        self.0.voters.len() / 2 + 1
     }
 
-    /// The member at `index` in ascending order, counted round and round.
-    pub fn at(&self, index: u64) -> Option<NodeId> {
-        let count = u64::try_from(self.0.len()).ok()?;
-        let place = usize::try_from(index.checked_rem(count)?).ok()?;
-        self.0.get(place).copied()
+    /// Whether the voters among `nodes` are a majority. Each node may be there once.
+    pub fn is_majority(&self, nodes: impl IntoIterator<Item = NodeId>) -> bool {
+        let votes = nodes.into_iter().filter(|node| self.place(*node).is_some()).count();
+        votes >= self.majority()
+    }
+
+    /// Returns the voter at `index` in ascending order, counted round and round.
+    pub fn voter_at(&self, index: u64) -> NodeId {
+        let count = u64::try_from(self.0.voters.len()).unwrap_or(u64::MAX);
+        self.0.voters[usize::try_from(index % count).unwrap_or(0)]
+    }
+
+    fn place(&self, voter: NodeId) -> Option<usize> {
+        self.0.voters.binary_search(&voter).ok()
+    }
+}
+
+/// The member set as an entry of the replicated state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberEntry {
+    /// The set.
+    pub members: MemberSet,
+    /// The slot of the decree that set it; not zero, which stands for the founders' set.
+    pub version: Slot,
+}
+
+/// The votes for one proposal, or in one round of questions, counted by the voters of the member set
+/// that it was begun with: that set is never read again for it (P12).
+#[derive(Clone, Debug)]
+pub(super) struct VoteSet {
+    members: MemberSet,
+    /// A bit for each voter, by its place.
+    voted: u64,
+}
+
+const _: () = assert!(MAX_MEMBERS <= u64::BITS as usize, "a voter has a bit");
+
+impl VoteSet {
+    /// Returns the set without a vote.
+    pub(super) fn new(members: MemberSet) -> VoteSet {
+        VoteSet { members, voted: 0 }
+    }
+
+    /// Counts the vote of a node; that of another than a voter does not count.
+    pub(super) fn insert(&mut self, node: NodeId) {
+        self.voted |= self.bit(node);
+    }
+
+    /// Whether the vote of this node was counted.
+    pub(super) fn contains(&self, node: NodeId) -> bool {
+        self.voted & self.bit(node) != 0
+    }
+
+    /// Returns the voters that did not vote, in ascending order.
+    pub(super) fn missing(&self) -> impl Iterator<Item = NodeId> {
+        self.members.voters().iter().copied().filter(|voter| !self.contains(*voter))
+    }
+
+    /// Whether a majority voted.
+    pub(super) fn has_majority(&self) -> bool {
+        self.count() >= self.members.majority()
+    }
+
+    /// Whether those that did not vote are no majority: votes against something end it only then.
+    pub(super) fn leaves_no_majority(&self) -> bool {
+        self.members.voters().len() - self.count() < self.members.majority()
+    }
+
+    fn count(&self) -> usize {
+        self.voted.count_ones() as usize
+    }
+
+    fn bit(&self, node: NodeId) -> u64 {
+        self.members.place(node).map_or(0, |place| 1 << place)
     }
 }
 
@@ -51,12 +173,43 @@ impl Members {
 mod tests {
     use super::*;
 
+    fn member(node: u64, role: MemberRole) -> Member {
+        Member { node: NodeId(node), address: String::new(), role }
+    }
+
     #[test]
     fn two_majorities_always_intersect() {
         for count in 1..=9 {
-            let members = Members::new((1..=count).map(NodeId).collect());
-            assert!(2 * members.majority() > members.count());
-            assert!(2 * (members.majority() - 1) <= members.count());
+            let members = MemberSet::of_voters((1..=count).map(NodeId));
+            let voters = members.voters().len();
+            assert!(2 * members.majority() > voters);
+            assert!(2 * (members.majority() - 1) <= voters);
         }
+    }
+
+    #[test]
+    fn a_set_is_sound_or_none() {
+        let (voter, learner) = (MemberRole::Voter, MemberRole::Learner);
+        assert!(MemberSet::new(vec![member(2, voter), member(1, learner)]).is_some());
+        assert_eq!(MemberSet::new(vec![member(1, voter), member(1, learner)]), None);
+        assert_eq!(MemberSet::new(vec![member(1, learner)]), None);
+        assert_eq!(MemberSet::new((0..65).map(|node| member(node, voter)).collect()), None);
+    }
+
+    #[test]
+    fn only_voters_are_counted() {
+        let (voter, learner) = (MemberRole::Voter, MemberRole::Learner);
+        let all = vec![member(4, learner), member(3, voter), member(2, voter), member(1, voter)];
+        let members = MemberSet::new(all).expect("it is sound");
+        let mut votes = VoteSet::new(members.clone());
+        for (node, is_chosen) in [(1, false), (4, false), (1, false), (9, false), (3, true)] {
+            votes.insert(NodeId(node));
+            assert_eq!(votes.has_majority(), is_chosen, "after {node}");
+        }
+        assert!(votes.contains(NodeId(3)) && !votes.contains(NodeId(4)));
+        assert!(votes.leaves_no_majority());
+        assert!(!members.is_majority([1, 4, 9].map(NodeId)));
+        assert!(members.is_majority([1, 2].map(NodeId)));
+        assert!(members.contains(NodeId(4)) && members.others(NodeId(4)).count() == 3);
     }
 }

@@ -1,68 +1,144 @@
 //! What nodes tell each other. Every message may be lost, repeated, delayed and reordered.
 
-use std::sync::Arc;
-
 use super::ballot::{Ballot, NodeId, ProposalId, Slot};
-use super::patch::{Page, Patch, Proposal};
+use super::members::MemberEntry;
+use super::patch::{Decree, Page, Proposal};
 
-/// A message between two nodes; the sender is known from the connection.
+/// A message between two nodes, by the role that it is for; the sender is known from the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message<K, V> {
     /// Every node → every other, each period: what Ω needs to name a leader.
     Heartbeat(Heartbeat),
-    /// Candidate → all (P1). Answered by `Promise` or `Refused` (P2).
-    Prepare(Prepare),
-    /// Acceptor → candidate (P2): the promise, and the first page of what the candidate lacks.
-    Promise(Promise<K, V>),
-    /// Candidate → acceptor (P3): asks for the next page. Answered by `PromisePage` or `Refused`.
-    FetchPage(FetchPage<K>),
-    /// Acceptor → candidate (P2): a further page of the promise.
-    PromisePage(PromisePage<K, V>),
+    /// Candidate or leader → acceptor.
+    Acceptor(ToAcceptor<K, V>),
+    /// Acceptor → candidate.
+    Candidate(ToCandidate<K, V>),
+    /// Acceptor → leader.
+    Leader(ToLeader<K>),
     /// Acceptor → candidate or leader (P2, P4, P8, P10): a higher ballot was promised.
     Refused(Refused),
+}
+
+/// What the owner of a ballot asks of an acceptor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToAcceptor<K, V> {
+    /// Candidate → all (P1). Answered by `Promise` or `Refused` (P2).
+    Prepare(Prepare),
+    /// Candidate → acceptor (P3): asks for the next page. Answered by `PromisePage` or `Refused`.
+    FetchPage(FetchPage<K>),
     /// Leader → all (P4, P6). Answered by `Accepted`, `NeedPrevious` or `Refused`.
     Accept(Accept<K, V>),
-    /// Acceptor → leader (P4): a vote.
-    Accepted(Accepted),
-    /// Acceptor → leader (P4): it cannot tell what the patch of the slot before is.
-    NeedPrevious(NeedPrevious),
     /// Leader → all (P8): is the ballot still the highest promised? Answered by `Confirmed`.
     Confirm(Confirm),
-    /// Acceptor → leader (P8): it is.
-    Confirmed(Confirm),
     /// Leader → acceptors of the proposal (P9): it is chosen. Answered by `Progress`.
     Commit(Commit),
-    /// Leader → lagging node (P10): patches in order. Answered by `Progress`.
+    /// Leader → lagging node (P10): decrees in order. Answered by `Progress`.
     RepairPatches(RepairPatches<K, V>),
     /// Leader → lagging node (P10): one page of a copy. Answered by `PageMerged` or `Progress`.
     RepairPage(RepairPage<K, V>),
-    /// Lagging node → leader (P10): the page is durable; send the next.
+}
+
+/// What an acceptor answers a candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToCandidate<K, V> {
+    /// P2: the promise, and the first page of what the candidate lacks.
+    Promise(Promise<K, V>),
+    /// P2: a further page of the promise.
+    PromisePage(PromisePage<K, V>),
+}
+
+/// What an acceptor answers a leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToLeader<K> {
+    /// P4: a vote.
+    Accepted(Accepted),
+    /// P4: the acceptor cannot tell what the decree of the slot before is.
+    NeedPrevious(NeedPrevious),
+    /// P8: the ballot is still the highest promised.
+    Confirmed(Confirmed),
+    /// P10, from a lagging node: the page is durable; send the next.
     PageMerged(PageMerged<K>),
-    /// Acceptor → leader (P9, P10): how far it is.
+    /// P9, P10: how far the acceptor is.
     Progress(Progress),
 }
 
 impl<K, V> Message<K, V> {
     /// The ballot in which the message was sent; heartbeats have none.
     pub fn ballot(&self) -> Option<Ballot> {
-        let ballot = match self {
-            Message::Heartbeat(_) => return None,
-            Message::Prepare(message) => message.ballot,
-            Message::Promise(message) => message.ballot,
-            Message::FetchPage(message) => message.ballot,
-            Message::PromisePage(message) => message.ballot,
-            Message::Refused(message) => message.ballot,
-            Message::Accept(message) => message.ballot,
-            Message::Accepted(message) => message.ballot,
-            Message::NeedPrevious(message) => message.ballot,
-            Message::Confirm(message) | Message::Confirmed(message) => message.ballot,
-            Message::Commit(message) => message.ballot,
-            Message::RepairPatches(message) => message.ballot,
-            Message::RepairPage(message) => message.ballot,
-            Message::PageMerged(message) => message.ballot,
-            Message::Progress(message) => message.ballot,
-        };
-        Some(ballot)
+        match self {
+            Message::Heartbeat(_) => None,
+            Message::Acceptor(message) => Some(message.ballot()),
+            Message::Candidate(message) => Some(message.ballot()),
+            Message::Leader(message) => Some(message.ballot()),
+            Message::Refused(message) => Some(message.ballot),
+        }
+    }
+}
+
+impl<K, V> ToAcceptor<K, V> {
+    /// The ballot in which the message was sent.
+    pub fn ballot(&self) -> Ballot {
+        match self {
+            ToAcceptor::Prepare(message) => message.ballot,
+            ToAcceptor::FetchPage(message) => message.ballot,
+            ToAcceptor::Accept(message) => message.ballot,
+            ToAcceptor::Confirm(message) => message.ballot,
+            ToAcceptor::Commit(message) => message.ballot,
+            ToAcceptor::RepairPatches(message) => message.ballot,
+            ToAcceptor::RepairPage(message) => message.ballot,
+        }
+    }
+}
+
+impl<K, V> ToCandidate<K, V> {
+    /// The ballot that the message answers.
+    pub fn ballot(&self) -> Ballot {
+        match self {
+            ToCandidate::Promise(message) => message.ballot,
+            ToCandidate::PromisePage(message) => message.ballot,
+        }
+    }
+}
+
+impl<K> ToLeader<K> {
+    /// The ballot that the message answers.
+    pub fn ballot(&self) -> Ballot {
+        match self {
+            ToLeader::Accepted(message) => message.ballot,
+            ToLeader::NeedPrevious(message) => message.ballot,
+            ToLeader::Confirmed(message) => message.ballot,
+            ToLeader::PageMerged(message) => message.ballot,
+            ToLeader::Progress(message) => message.ballot,
+        }
+    }
+}
+
+/// Makes messages of what they carry, by the role that it is for.
+macro_rules! messages {
+    ($($role:ident: $kinds:ident { $($kind:ident($body:ty)),+ })+) => {$($(
+        impl<K, V> From<$body> for Message<K, V> {
+            fn from(body: $body) -> Message<K, V> {
+                Message::$role($kinds::$kind(body))
+            }
+        }
+    )+)+};
+}
+
+messages! {
+    Acceptor: ToAcceptor {
+        Prepare(Prepare), FetchPage(FetchPage<K>), Accept(Accept<K, V>), Confirm(Confirm),
+        Commit(Commit), RepairPatches(RepairPatches<K, V>), RepairPage(RepairPage<K, V>)
+    }
+    Candidate: ToCandidate { Promise(Promise<K, V>), PromisePage(PromisePage<K, V>) }
+    Leader: ToLeader {
+        Accepted(Accepted), NeedPrevious(NeedPrevious), Confirmed(Confirmed),
+        PageMerged(PageMerged<K>), Progress(Progress)
+    }
+}
+
+impl<K, V> From<Refused> for Message<K, V> {
+    fn from(refused: Refused) -> Message<K, V> {
+        Message::Refused(refused)
     }
 }
 
@@ -127,6 +203,8 @@ pub struct Promise<K, V> {
     /// The pages hold all entries, because the candidate's `complete` is below the floor; else
     /// those with a version above the candidate's `complete`.
     pub full: bool,
+    /// The acceptor's member set, if a decree has set it.
+    pub members: Option<MemberEntry>,
     /// The first page.
     pub page: Page<K, V>,
 }
@@ -170,18 +248,18 @@ pub struct Accept<K, V> {
     /// The proposal's slot.
     pub slot: Slot,
     /// The proposal's decree.
-    pub patch: Arc<Patch<K, V>>,
-    /// The patch of the slot before, which is chosen.
+    pub decree: Decree<K, V>,
+    /// The decree of the slot before, which is chosen.
     pub previous: Previous<K, V>,
 }
 
-/// How an acceptor can know the patch of the slot before (P4).
+/// How an acceptor can know the decree of the slot before (P4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Previous<K, V> {
     /// It is the one that the acceptor accepted in this ballot.
     Held(Ballot),
     /// It is this one.
-    Patch(Arc<Patch<K, V>>),
+    Decree(Decree<K, V>),
 }
 
 /// P4.
@@ -212,6 +290,15 @@ pub struct Confirm {
     /// The leader's ballot.
     pub ballot: Ballot,
     /// Counts the leader's rounds, so that an answer to an earlier one does not count.
+    pub round: u64,
+}
+
+/// P8.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// The leader's ballot.
+    pub ballot: Ballot,
+    /// That of the question.
     pub round: u64,
 }
 
@@ -250,10 +337,10 @@ impl Commit {
 pub struct RepairPatches<K, V> {
     /// The leader's ballot.
     pub ballot: Ballot,
-    /// The slot of the first patch.
+    /// The slot of the first decree.
     pub first: Slot,
-    /// Chosen patches of consecutive slots.
-    pub patches: Vec<Arc<Patch<K, V>>>,
+    /// Chosen decrees of consecutive slots.
+    pub decrees: Vec<Decree<K, V>>,
 }
 
 /// Which copy a page belongs to (P10); the same on every page of one copy.
@@ -285,6 +372,8 @@ pub struct RepairPage<K, V> {
     pub copy: CopyId,
     /// The last key of the page before; `None` on the first page.
     pub after: Option<K>,
+    /// On the first page the leader's member set, if a decree has set it.
+    pub members: Option<MemberEntry>,
     /// The entries that follow.
     pub page: Page<K, V>,
 }

@@ -10,17 +10,20 @@
 //!
 //! | file | what | rules |
 //! | --- | --- | --- |
-//! | `node.rs` | the node as its caller sees it; roles; `outbox.rs` is the contract with the caller | |
+//! | `node.rs` | the node as its caller sees it; roles | |
+//! | `output.rs` | the contract with the caller, with an example; `outbox.rs` gathers it | |
 //! | `inbox.rs` | which role each message is for | |
 //! | `acceptor.rs` | promises, votes, what is learned; the only one to change the durable state | P2, P4, P8 to P11 |
 //! | `recovery.rs` | the candidate, from its ballot to the state it leads from | P1, P3 |
-//! | `leader.rs` | proposals and commits; `peer.rs` and `window.rs` hold what it remembers | P4, P6, P7, P9 |
+//! | `leader.rs` | the leader; `peer.rs` and `window.rs` hold what its parts share | |
+//! | `proposals.rs` | its proposals and commits | P4, P6, P7, P9 |
 //! | `open_batch.rs` | the next batch, run while the last is in flight | P6 |
 //! | `reads.rs` | reads that need no slot | P8 |
 //! | `repair.rs` | bringing lagging nodes up | P10 |
 //! | `omega.rs` | the failure detector that names a leader | |
 //! | `story.rs` | why a node stands or gives up, for its log | |
 //! | `durable.rs`, `replica.rs`, `entries.rs`, `patch.rs` | the state, and how facts merge | P5, P11 |
+//! | `members.rs` | the member set, and how votes are counted by it | P12 |
 //! | `machine.rs`, `batch.rs` | what is asked of a store, and the state it runs commands on | |
 //!
 //! Invariant: nothing here reads a clock, a socket, a file or a global random number, and nothing
@@ -45,8 +48,10 @@ mod node;
 mod omega;
 mod open_batch;
 mod outbox;
+mod output;
 mod patch;
 mod peer;
+mod proposals;
 mod reads;
 mod recovery;
 mod repair;
@@ -61,11 +66,11 @@ pub use config::{Config, Election};
 pub use durable::{Durable, Record};
 pub use entries::Entries;
 pub use machine::{Machine, Position};
-pub use members::Members;
+pub use members::{MAX_MEMBERS, Member, MemberEntry, MemberRole, MemberSet};
 pub use message::*;
 pub use node::Node;
-pub use outbox::Output;
-pub use patch::{Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
+pub use output::{Applied, Output, Write, WriteToken};
+pub use patch::{Decree, Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
 pub use replica::{PageLimits, Replica, may_drop};
 pub use requests::{Answer, Ready, Request, Ticket};
 pub use story::{Cause, Loss};

@@ -9,13 +9,14 @@ use std::mem::take;
 use super::acceptor::Acceptor;
 use super::ballot::{Ballot, NodeId, ProposalId, Slot};
 use super::config::Config;
-use super::durable::Durable;
+use super::durable::{Durable, Record};
 use super::leader::Leader;
 use super::machine::Machine;
-use super::members::Members;
+use super::members::MemberSet;
 use super::message::{Heartbeat, Low, Message, Promise};
 use super::omega::{Decision, Omega, Own};
-use super::outbox::Output;
+use super::outbox::Outbox;
+use super::output::{Output, Write, WriteToken};
 use super::patch::Page;
 use super::recovery::Recovery;
 use super::requests::{Answer, Queue, Request, Ticket, Waiting};
@@ -53,7 +54,6 @@ enum Writing {
 #[derive(Debug)]
 pub struct Node<M: Machine> {
     pub(super) me: NodeId,
-    pub(super) members: Members,
     pub(super) config: Config,
     pub(super) machine: M,
     pub(super) acceptor: Acceptor<M>,
@@ -62,7 +62,7 @@ pub struct Node<M: Machine> {
     /// Whom requests are redirected to.
     pub(super) leader: Option<NodeId>,
     pub(super) queue: Queue<M::Command>,
-    pub(super) out: Output<M>,
+    pub(super) out: Outbox<M>,
     pub(super) heartbeat_sent_ms: Option<u64>,
     /// The last heartbeat that was sent.
     heartbeat: Option<Heartbeat>,
@@ -79,6 +79,8 @@ pub struct Node<M: Machine> {
     handed_out_complete: Slot,
     /// The `complete` that is durable.
     durable_complete: Slot,
+    /// How many writes were handed out.
+    writes: u64,
     /// The size of all decrees that the leader had chosen when records were last handed out, in bytes.
     handed_out_bytes: u64,
     /// How long writes take: the longest of the last ones, and less with each that takes less.
@@ -94,7 +96,8 @@ pub struct Node<M: Machine> {
 }
 
 impl<M: Machine> Node<M> {
-    /// A node `me` of `members` that starts from what is durable.
+    /// A node `me` that starts from what is durable. The `founders` are the members as long as no
+    /// decree has set others.
     ///
     /// `seed` feeds the jitter of elections; `now_ms` is the time, which never goes back between
     /// calls. It is used for waiting only, never for safety.
@@ -103,29 +106,28 @@ impl<M: Machine> Node<M> {
     /// When `me` is no member: the caller checks its identity first.
     pub fn new(
         me: NodeId,
-        members: Members,
+        founders: MemberSet,
         config: Config,
         machine: M,
         durable: Durable<M::Key, M::Value>,
         seed: u64,
         now_ms: u64,
     ) -> Node<M> {
-        assert!(members.contains(me), "{me} is a member");
-        let mut omega = Omega::new(me, members.clone(), config, seed);
+        assert!(founders.contains(me), "{me} is a member");
+        let mut omega = Omega::new(me, config, seed);
         omega.see_round(durable.promised.round);
         let handed_out = durable.accepted_id();
         let complete = durable.replica.complete();
         Node {
             me,
-            members,
             config,
             machine,
-            acceptor: Acceptor::new(durable, config),
+            acceptor: Acceptor::new(durable, founders, config),
             omega,
             role: Role::Follower,
             leader: None,
             queue: Queue::new(),
-            out: Output::default(),
+            out: Outbox::default(),
             heartbeat_sent_ms: None,
             heartbeat: None,
             now_ms,
@@ -136,6 +138,7 @@ impl<M: Machine> Node<M> {
             handed_out,
             handed_out_complete: complete,
             durable_complete: complete,
+            writes: 0,
             handed_out_bytes: 0,
             sync_ms: 0,
             flush: false,
@@ -159,7 +162,8 @@ impl<M: Machine> Node<M> {
     /// more gathers nothing that its disk does not take; and no longer than a write may take, so that a
     /// leader whose disk hangs falls silent and another takes its place.
     pub fn must_wait(&self) -> bool {
-        self.writing == Writing::Overlapped && (!self.out.late.is_empty() || self.is_stalled())
+        self.writing == Writing::Overlapped
+            && (!self.out.after_write.is_empty() || self.is_stalled())
     }
 
     /// Whether the write under way takes so long that the disk may hang.
@@ -180,10 +184,9 @@ impl<M: Machine> Node<M> {
         self.sync_ms.max(self.write_age_ms())
     }
 
-    /// Notes how long a write took until it was durable, in milliseconds. To be called before
-    /// [`Node::written`]. The others are told, and are as patient; a leader with slow writes waits for
-    /// them less.
-    pub fn note_sync(&mut self, sync_ms: u64) {
+    /// Notes how long a write took. The others are told, and are as patient; a leader with slow writes
+    /// waits for them less.
+    fn note_sync(&mut self, sync_ms: u64) {
         // So much later it is: the next write may begin before the node is told the time.
         self.at(self.handed_out_ms.saturating_add(sync_ms));
         self.sync_ms = sync_ms.max(self.sync_ms - self.sync_ms.div_ceil(8));
@@ -208,7 +211,7 @@ impl<M: Machine> Node<M> {
             return true;
         }
         let Role::Leader(leader) = &self.role else { return false };
-        let ahead_bytes = leader.window.pushed_bytes().saturating_sub(self.handed_out_bytes);
+        let ahead_bytes = leader.applied_bytes().saturating_sub(self.handed_out_bytes);
         self.is_slow() && ahead_bytes < self.config.ahead_bytes
     }
 
@@ -280,7 +283,7 @@ impl<M: Machine> Node<M> {
             }
         };
         match refused {
-            Some(answer) => self.out.answers.push((ticket, answer)),
+            Some(answer) => self.out.answer(ticket, answer),
             None => self.enqueue(Waiting {
                 ticket: Some(ticket),
                 command,
@@ -346,9 +349,10 @@ impl<M: Machine> Node<M> {
         match &mut self.role {
             Role::Follower => {}
             Role::Candidate(recovery) => {
-                let slowest_ms = self.omega.slowest_sync_ms();
+                let members = self.acceptor.members();
+                let slowest_ms = self.omega.slowest_sync_ms(members);
                 let resend_ms = self.config.resend_ms.saturating_add(slowest_ms);
-                let others = self.members.others(self.me);
+                let others = members.others(self.me);
                 recovery.resend(others, resend_ms, self.now_ms, &mut self.out);
                 let idle_ms = self.now_ms.saturating_sub(recovery.progressed_ms());
                 // The write that a node is in, the one that it is asked for, and as much again.
@@ -388,12 +392,13 @@ impl<M: Machine> Node<M> {
         self.heartbeat_sent_ms = Some(self.now_ms);
         let ballot = self.role.ballot().filter(|_| !self.closing);
         let (complete, sync_ms) = (self.durable_complete, self.sync_ms());
-        let mut heartbeat = self.omega.heartbeat(Own { ballot, complete, sync_ms });
+        let members = self.acceptor.members();
+        let mut heartbeat = self.omega.heartbeat(members, Own { ballot, complete, sync_ms });
         // Who goes is no candidate that others should wait for.
         heartbeat.has_quorum &= !self.closing;
         // It promises nothing and tells of nothing that is not durable, so it waits for no write.
-        for node in self.members.others(self.me) {
-            self.out.early.push((node, Message::Heartbeat(heartbeat.clone())));
+        for node in members.others(self.me) {
+            self.out.send(node, Message::Heartbeat(heartbeat.clone()));
         }
         self.heartbeat = Some(heartbeat);
         self.flush = self.acceptor.has_records();
@@ -405,14 +410,15 @@ impl<M: Machine> Node<M> {
         let ballot = self.role.ballot();
         let complete = self.acceptor.durable().replica.complete();
         let own = Own { ballot, complete, sync_ms: self.sync_ms() };
-        match self.omega.decide(own, self.now_ms) {
+        match self.omega.decide(self.acceptor.members(), own, self.now_ms) {
             Decision::Lead if self.closing => self.follow(None),
             Decision::Lead => {
                 let outbid = match &self.role {
                     Role::Follower => true,
                     Role::Candidate(_) => false,
                     Role::Leader(leader) => {
-                        let slowest_ms = self.sync_ms().max(self.omega.slowest_sync_ms());
+                        let slowest_ms = self.omega.slowest_sync_ms(self.acceptor.members());
+                        let slowest_ms = self.sync_ms().max(slowest_ms);
                         leader.wants_higher_ballot(self.now_ms, slowest_ms)
                     }
                 };
@@ -422,7 +428,7 @@ impl<M: Machine> Node<M> {
             }
             Decision::Follow(leader) => {
                 if ballot.is_some() {
-                    let yields = self.omega.yields();
+                    let yields = self.omega.yields(self.acceptor.members());
                     let without = if yields { Loss::Reluctant } else { Loss::NoQuorum };
                     self.step_down(leader.map_or(without, Loss::Other));
                 }
@@ -442,33 +448,33 @@ impl<M: Machine> Node<M> {
         self.story.0.stood = Some((ballot, cause));
         self.acceptor.promise(ballot);
         let complete = self.acceptor.durable().replica.complete();
-        let recovery = Recovery::new(ballot, complete, self.now_ms);
-        for node in self.members.others(self.me) {
-            self.out.late.push((node, Message::Prepare(recovery.prepare())));
+        let recovery = Recovery::new(ballot, complete, self.acceptor.members(), self.now_ms);
+        for node in self.acceptor.members().others(self.me) {
+            self.out.send_after_write(node, recovery.prepare());
         }
         self.role = Role::Candidate(recovery);
         self.leader = Some(self.me);
         self.send_heartbeats();
     }
 
-    /// Gives up standing or leading.
+    /// Gives up standing or leading: the one way to leave a role.
     pub(super) fn step_down(&mut self, why: Loss) {
         self.settle();
-        self.note_loss(why);
+        if let Some(ballot) = self.role.ballot() {
+            self.story.0.lost = Some((ballot, why));
+        }
         let role = std::mem::replace(&mut self.role, Role::Follower);
         self.acceptor.keep_tombstones = false;
         self.leader = None;
         if let Role::Leader(leader) = role {
+            let may_have_run = true;
+            let lost = || match self.closing {
+                true => Answer::Closing { may_have_run },
+                false => Answer::LostLeadership { leader: None, may_have_run },
+            };
             for ticket in leader.give_up(&mut self.queue) {
-                let lost = Answer::LostLeadership { leader: None, may_have_run: true };
-                self.out.answers.push((ticket, lost));
+                self.out.answer(ticket, lost());
             }
-        }
-    }
-
-    fn note_loss(&mut self, why: Loss) {
-        if let Some(ballot) = self.role.ballot() {
-            self.story.0.lost = Some((ballot, why));
         }
     }
 
@@ -477,7 +483,7 @@ impl<M: Machine> Node<M> {
         self.leader = leader;
         if let Some(leader) = leader.filter(|leader| *leader != self.me) {
             for ticket in self.queue.take_if(|_| true) {
-                self.out.answers.push((ticket, Answer::Redirect(leader)));
+                self.out.answer(ticket, Answer::Redirect(leader));
             }
         }
     }
@@ -485,18 +491,19 @@ impl<M: Machine> Node<M> {
     /// Answers requests whose time is over.
     fn expire(&mut self) {
         let (now_ms, hold_ms) = (self.now_ms, self.config.hold_ms);
+        let has_quorum = self.omega.has_quorum(self.acceptor.members());
         for ticket in self.queue.take_if(|waiting| waiting.deadline_ms <= now_ms) {
-            let answer = if self.omega.has_quorum() {
+            let answer = if has_quorum {
                 Answer::Timeout { may_have_run: false }
             } else {
                 Answer::Unreachable
             };
-            self.out.answers.push((ticket, answer));
+            self.out.answer(ticket, answer);
         }
-        if !self.omega.has_quorum() {
+        if !has_quorum {
             let held = |waiting: &Waiting<_>| now_ms.saturating_sub(waiting.since_ms) >= hold_ms;
             for ticket in self.queue.take_if(held) {
-                self.out.answers.push((ticket, Answer::Unreachable));
+                self.out.answer(ticket, Answer::Unreachable);
             }
         }
         if let Role::Leader(leader) = &mut self.role {
@@ -508,18 +515,11 @@ impl<M: Machine> Node<M> {
     /// stands at once. The output that follows still has to be done.
     pub fn close(&mut self, now_ms: u64) {
         self.at(now_ms);
-        self.settle();
         self.closing = true;
-        self.note_loss(Loss::Closing);
-        if let Role::Leader(leader) = std::mem::replace(&mut self.role, Role::Follower) {
-            for ticket in leader.give_up(&mut self.queue) {
-                self.out.answers.push((ticket, Answer::Closing { may_have_run: true }));
-            }
-        }
+        self.step_down(Loss::Closing);
         for ticket in self.queue.take_if(|_| true) {
-            self.out.answers.push((ticket, Answer::Closing { may_have_run: false }));
+            self.out.answer(ticket, Answer::Closing { may_have_run: false });
         }
-        self.leader = None;
         self.send_heartbeats();
     }
 
@@ -547,44 +547,75 @@ impl<M: Machine> Node<M> {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);
             let (machine, queue) = (&mut self.machine, &mut self.queue);
             leader.run_ahead(machine, queue, acceptor);
-            let proposed = may_propose && leader.propose(acceptor, out, self.now_ms);
-            leader.confirm_reads(queue, proposed, out, self.now_ms);
+            leader.begin(may_propose, queue, acceptor, out, self.now_ms);
             // Others wait for these; what is owed comes with the next output. Where reads may run by
             // then, their answers leave with those that are there: one message for a client of both.
             let may_read = leader.may_read();
-            if leader.owes() && !(out.early.is_empty() && (may_read || out.answers.is_empty())) {
-                return if may_read { out.take_early() } else { out.take_independent() };
+            let has_messages = !out.before_write.is_empty();
+            if leader.owes() && (has_messages || !may_read && !out.answers.is_empty()) {
+                let out = if may_read { out.take_messages() } else { out.take_independent() };
+                return self.without_write(out);
             }
             leader.settle(acceptor);
-            leader.answer_reads(&mut self.machine, acceptor, out);
+            leader.answer_reads(machine, acceptor, out);
             awaits_write = leader.awaits_write();
             overlaps = leader.overlaps() || is_slow;
         }
         if self.writing == Writing::Overlapped {
-            return self.out.take_independent();
+            let out = self.out.take_independent();
+            return self.without_write(out);
         }
-        let mut out = take(&mut self.out);
-        let lingers = !awaits_write && out.late.is_empty();
-        if !lingers || self.flush {
-            out.records = self.acceptor.take_records();
-            self.flush = false;
+        let lingers = !awaits_write && self.out.after_write.is_empty();
+        let flushes = take(&mut self.flush);
+        let records = match !lingers || flushes {
+            true => self.acceptor.take_records(),
+            false => Vec::new(),
+        };
+        let out = take(&mut self.out);
+        if records.is_empty() {
+            self.without_write(out)
+        } else {
+            self.write(records, overlaps, out)
         }
-        if !out.records.is_empty() {
-            self.handed_out_ms = self.now_ms;
-            self.handed_out = self.durable().accepted_id();
-            self.handed_out_complete = self.durable().replica.complete();
-            if let Role::Leader(leader) = &self.role {
-                self.handed_out_bytes = leader.window.pushed_bytes();
-            }
-            // Nothing waits for it but the own vote, while there is more to do.
-            out.overlaps = overlaps && out.late.is_empty();
-            self.writing = if out.overlaps { Writing::Overlapped } else { Writing::Awaited };
-        }
-        out
     }
 
-    /// Notes that the records that were handed out last are durable. May give rise to another output.
-    pub fn written(&mut self) {
+    /// The output of which nothing depends on what is not durable.
+    fn without_write(&mut self, out: Outbox<M>) -> Output<M> {
+        let Outbox { mut before_write, answers, after_write } = out;
+        before_write.extend(after_write);
+        Output { applied: self.acceptor.take_applied(), before_write, answers, write: None }
+    }
+
+    /// The output with these records.
+    fn write(
+        &mut self,
+        records: Vec<Record<M::Key, M::Value>>,
+        overlaps: bool,
+        out: Outbox<M>,
+    ) -> Output<M> {
+        let Outbox { before_write, answers, after_write } = out;
+        self.handed_out_ms = self.now_ms;
+        self.handed_out = self.durable().accepted_id();
+        self.handed_out_complete = self.durable().replica.complete();
+        if let Role::Leader(leader) = &self.role {
+            self.handed_out_bytes = leader.applied_bytes();
+        }
+        // Nothing waits for it but the own vote, while there is more to do.
+        let overlaps = overlaps && after_write.is_empty();
+        self.writing = if overlaps { Writing::Overlapped } else { Writing::Awaited };
+        self.writes += 1;
+        let write = Some(Write { records, overlaps, after_write, token: WriteToken(self.writes) });
+        Output { applied: self.acceptor.take_applied(), before_write, answers, write }
+    }
+
+    /// Notes that the records of a write are durable, and how long that took, in milliseconds. May give
+    /// rise to another output.
+    ///
+    /// # Panics
+    /// When the token is of another write than the last.
+    pub fn written(&mut self, token: WriteToken, took_ms: u64) {
+        assert!(token == WriteToken(self.writes), "the write under way is another");
+        self.note_sync(took_ms);
         self.writing = Writing::Nothing;
         self.durable_complete = self.handed_out_complete;
         match &mut self.role {
@@ -598,9 +629,10 @@ impl<M: Machine> Node<M> {
                     complete: durable.replica.complete(),
                     floor: durable.replica.floor(),
                     full: false,
+                    members: None,
                     page: Page { entries: Vec::new(), next: None },
                 };
-                recovery.on_promise(self.me, promise, self.members.majority(), self.now_ms);
+                recovery.on_promise(self.me, promise, self.acceptor.members(), self.now_ms);
                 self.advance_recovery();
             }
             Role::Candidate(_) => {}

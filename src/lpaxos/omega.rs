@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 
 use super::ballot::{Ballot, NodeId, Slot};
 use super::config::{Config, Election};
-use super::members::Members;
+use super::members::{MemberSet, VoteSet};
 use super::message::{Heartbeat, Low};
 use super::story::{Cause, ForLog};
 
@@ -76,7 +76,6 @@ pub(super) struct Omega {
     me: NodeId,
     /// The listening clock: how long the node has listened to the others.
     listened_ms: u64,
-    members: Members,
     config: Config,
     peers: BTreeMap<NodeId, Peer>,
     /// The highest round that was seen anywhere.
@@ -99,11 +98,10 @@ pub(super) struct Omega {
 }
 
 impl Omega {
-    pub(super) fn new(me: NodeId, members: Members, config: Config, seed: u64) -> Omega {
+    pub(super) fn new(me: NodeId, config: Config, seed: u64) -> Omega {
         Omega {
             me,
             listened_ms: 0,
-            members,
             config,
             peers: BTreeMap::new(),
             round: 0,
@@ -190,11 +188,11 @@ impl Omega {
     }
 
     /// What to tell the others; `follows` is the own ballot while the node leads or stands.
-    pub(super) fn heartbeat(&self, own: Own) -> Heartbeat {
+    pub(super) fn heartbeat(&self, members: &MemberSet, own: Own) -> Heartbeat {
         Heartbeat {
-            hears: self.members.others(self.me).filter(|node| self.hears(*node)).collect(),
-            has_quorum: self.has_quorum(),
-            follows: own.ballot.or_else(|| self.live_leader()),
+            hears: members.others(self.me).filter(|node| self.hears(*node)).collect(),
+            has_quorum: self.has_quorum(members),
+            follows: own.ballot.or_else(|| self.live_leader(members)),
             round: self.round,
             complete: own.complete,
             sync_ms: own.sync_ms,
@@ -220,8 +218,11 @@ impl Omega {
         self.told(node).filter(|told| told.hears.contains(&self.me))
     }
 
-    fn all_connected(&self) -> impl Iterator<Item = (NodeId, &Heartbeat)> {
-        let others = self.members.others(self.me);
+    fn all_connected<'a>(
+        &'a self,
+        members: &'a MemberSet,
+    ) -> impl Iterator<Item = (NodeId, &'a Heartbeat)> {
+        let others = members.others(self.me);
         others.filter_map(move |node| Some((node, self.connected(node)?)))
     }
 
@@ -237,8 +238,8 @@ impl Omega {
     }
 
     /// How long the slowest writes of the nodes that are heard take, in milliseconds.
-    pub(super) fn slowest_sync_ms(&self) -> u64 {
-        let connected = self.all_connected().map(|(node, _)| self.sync_ms_of(node));
+    pub(super) fn slowest_sync_ms(&self, members: &MemberSet) -> u64 {
+        let connected = self.all_connected(members).map(|(node, _)| self.sync_ms_of(node));
         connected.max().unwrap_or(0)
     }
 
@@ -253,36 +254,41 @@ impl Omega {
     }
 
     /// Whether a majority and this node hear each other.
-    pub(super) fn has_quorum(&self) -> bool {
-        self.all_connected().count() + 1 >= self.members.majority()
+    pub(super) fn has_quorum(&self, members: &MemberSet) -> bool {
+        let connected = self.all_connected(members).map(|(node, _)| node);
+        members.is_majority(connected.chain([self.me]))
     }
 
     /// Whether the own node leaves the lead to others: it is reluctant, and one of them can lead.
-    pub(super) fn yields(&self) -> bool {
+    pub(super) fn yields(&self, members: &MemberSet) -> bool {
         let can_lead = |told: &Heartbeat| told.has_quorum && !told.is_reluctant;
-        self.is_reluctant && self.all_connected().any(|(_, told)| can_lead(told))
+        self.is_reluctant && self.all_connected(members).any(|(_, told)| can_lead(told))
     }
 
     /// The highest ballot of a leader that is heard both ways and has a quorum.
-    fn live_leader(&self) -> Option<Ballot> {
-        self.all_connected()
+    fn live_leader(&self, members: &MemberSet) -> Option<Ballot> {
+        self.all_connected(members)
             .filter(|(node, told)| told.has_quorum && told.leads(*node))
             .filter_map(|(_, told)| told.follows)
             .max()
     }
 
     /// A leader that a majority follows, although this node may not hear it.
-    fn leader_of_majority(&self) -> Option<Ballot> {
-        let mut followers: BTreeMap<Ballot, usize> = BTreeMap::new();
-        for (node, told) in self.all_connected() {
+    fn leader_of_majority(&self, members: &MemberSet) -> Option<Ballot> {
+        let mut followers: BTreeMap<Ballot, VoteSet> = BTreeMap::new();
+        for (node, told) in self.all_connected(members) {
             // A leader counts by its followers' word only: without them it may have lost its quorum.
             let follows = told.follows.filter(|ballot| ballot.node != node);
             if let Some(ballot) = follows.filter(|ballot| !self.denies(*ballot)) {
-                *followers.entry(ballot).or_insert(1) += 1;
+                let none = || VoteSet::new(members.clone());
+                let followers = followers.entry(ballot).or_insert_with(none);
+                followers.insert(ballot.node);
+                followers.insert(node);
             }
         }
-        let majority = self.members.majority();
-        let followed = followers.into_iter().filter(|(b, n)| b.node != self.me && *n >= majority);
+        let followed = followers
+            .into_iter()
+            .filter(|(ballot, by)| ballot.node != self.me && by.has_majority());
         followed.map(|(ballot, _)| ballot).max()
     }
 
@@ -292,26 +298,26 @@ impl Omega {
     }
 
     /// Decides. `now_ms` is the node's time, which counts where leaders take turns.
-    pub(super) fn decide(&mut self, own: Own, now_ms: u64) -> Decision {
+    pub(super) fn decide(&mut self, members: &MemberSet, own: Own, now_ms: u64) -> Decision {
         if let Election::Rotating { term_ms } = self.config.election {
-            return self.decide_by_turns(now_ms / term_ms.max(1));
+            return self.decide_by_turns(members, now_ms / term_ms.max(1));
         }
-        if !self.has_quorum() {
+        if !self.has_quorum(members) {
             self.leaderless_since_ms = None;
             return Decision::Follow(None);
         }
         if let Some(leader) =
-            self.live_leader().filter(|ballot| own.ballot.is_none_or(|o| *ballot > o))
+            self.live_leader(members).filter(|ballot| own.ballot.is_none_or(|o| *ballot > o))
         {
             (self.leaderless_since_ms, self.gone) = (None, false);
             self.cause = ForLog(Cause::NoLeader);
             return Decision::Follow(Some(leader.node));
         }
-        let yields = self.yields();
+        let yields = self.yields(members);
         if own.ballot.is_some() && !yields {
             return Decision::Lead;
         }
-        if let Some(leader) = self.leader_of_majority() {
+        if let Some(leader) = self.leader_of_majority(members) {
             self.leaderless_since_ms = None;
             return Decision::Follow(Some(leader.node));
         }
@@ -319,21 +325,21 @@ impl Omega {
             self.leaderless_since_ms = None;
             return Decision::Follow(None);
         }
-        self.wait_or_stand(own)
+        self.wait_or_stand(members, own)
     }
 
     /// Names the member whose turn it is, or the first one after it that can lead as far as this node
     /// knows. A node without a majority passes nobody over: it does not know.
-    fn decide_by_turns(&mut self, turn: u64) -> Decision {
+    fn decide_by_turns(&mut self, members: &MemberSet, turn: u64) -> Decision {
         let unable: Vec<_> =
-            self.members.others(self.me).filter(|member| !self.may_lead(*member)).collect();
+            members.others(self.me).filter(|member| !self.may_lead(members, *member)).collect();
         self.unable_since_ms.retain(|member, _| unable.contains(member));
         for member in unable {
             self.unable_since_ms.entry(member).or_insert(self.listened_ms);
         }
-        let count = u64::try_from(self.members.count()).unwrap_or(u64::MAX);
-        let from_turn = (0..count).filter_map(|passed| self.members.at(turn.wrapping_add(passed)));
-        let has_quorum = self.has_quorum();
+        let count = u64::try_from(members.voters().len()).unwrap_or(u64::MAX);
+        let from_turn = (0..count).map(|passed| members.voter_at(turn.wrapping_add(passed)));
+        let has_quorum = self.has_quorum(members);
         let mut reluctant = None;
         for member in from_turn {
             let is_able = !has_quorum || member == self.me || !self.is_passed_over(member);
@@ -371,15 +377,15 @@ impl Omega {
 
     /// Whether another member has a majority: it says so itself where it is heard, else as many others
     /// say that they hear it.
-    fn may_lead(&self, member: NodeId) -> bool {
+    fn may_lead(&self, members: &MemberSet, member: NodeId) -> bool {
         if let Some(told) = self.told(member) {
             return told.has_quorum;
         }
-        let hear_it = self.all_connected().filter(|(_, told)| told.hears.contains(&member));
-        hear_it.count() + 1 >= self.members.majority()
+        let hear_it = self.all_connected(members).filter(|(_, told)| told.hears.contains(&member));
+        members.is_majority(hear_it.map(|(node, _)| node).chain([member]))
     }
 
-    fn wait_or_stand(&mut self, own: Own) -> Decision {
+    fn wait_or_stand(&mut self, members: &MemberSet, own: Own) -> Decision {
         if self.leaderless_since_ms.is_none() {
             self.jitter_ms = self.draw(self.config.heartbeat_ms);
         }
@@ -387,7 +393,8 @@ impl Omega {
         // A reluctant one does not stand before this one, unless this one is reluctant too.
         let stands =
             |told: &Heartbeat| told.has_quorum && (self.is_reluctant || !told.is_reluctant);
-        let ahead = self.all_connected().filter(|(n, t)| stands(t) && self.comes_first(*n, t, own));
+        let ahead =
+            self.all_connected(members).filter(|(n, t)| stands(t) && self.comes_first(*n, t, own));
         let rank = u64::try_from(ahead.count()).unwrap_or(u64::MAX);
         // Two periods a rank: the first to stand is heard before the next stands.
         let rank_ms = rank.saturating_mul(2 * self.config.heartbeat_ms);

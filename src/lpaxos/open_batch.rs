@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::batch::{Batch, Before, Draft};
 use super::config::Config;
 use super::machine::{Machine, Position};
-use super::outbox::Output;
+use super::outbox::Outbox;
 use super::patch::Patch;
 use super::replica::Replica;
 use super::requests::{Answer, Queue, Ticket, Waiting};
@@ -26,9 +26,9 @@ pub(super) struct Ran<O> {
 
 impl<O> Ran<O> {
     /// The answer, now that the batch is chosen.
-    pub(super) fn answer<M: Machine<Outcome = O>>(self, out: &mut Output<M>) {
+    pub(super) fn answer<M: Machine<Outcome = O>>(self, out: &mut Outbox<M>) {
         if let Some(ticket) = self.ticket {
-            out.answers.push((ticket, Answer::Done(self.outcome)));
+            out.answer(ticket, Answer::Done(self.outcome));
         }
     }
 
@@ -38,9 +38,9 @@ impl<O> Ran<O> {
     }
 
     /// Tells the client if its time is over. The batch may be chosen all the same.
-    pub(super) fn expire<M: Machine>(&mut self, now_ms: u64, out: &mut Output<M>) {
+    pub(super) fn expire<M: Machine>(&mut self, now_ms: u64, out: &mut Outbox<M>) {
         if let Some(ticket) = self.ticket.take_if(|_| self.deadline_ms <= now_ms) {
-            out.answers.push((ticket, Answer::Timeout { may_have_run: true }));
+            out.answer(ticket, Answer::Timeout { may_have_run: true });
         }
     }
 }
@@ -127,7 +127,7 @@ impl<M: Machine> OpenBatch<M> {
     }
 
     /// Answers those whose time is over.
-    pub(super) fn expire(&mut self, now_ms: u64, out: &mut Output<M>) {
+    pub(super) fn expire(&mut self, now_ms: u64, out: &mut Outbox<M>) {
         for run in &mut self.ran {
             run.ran.expire(now_ms, out);
             run.command.take_if(|_| run.ran.ticket.is_none());

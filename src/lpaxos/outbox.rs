@@ -1,65 +1,50 @@
-//! What one step of the node wants done, in the order in which it must be done.
+//! What gathers in a node until its caller takes it as an [`Output`](super::output::Output).
 
 use std::mem::take;
 
-use super::acceptor::MessageOf;
 use super::ballot::NodeId;
-use super::durable::Record;
 use super::machine::Machine;
+use super::output::MessageOf;
 use super::requests::{Answer, Ticket};
 
-/// What the caller of a node must do, in this order:
-///
-/// 1. send `early` and give out `answers`: they depend only on what is durable already;
-/// 2. if there are `records`, make them durable in one atomic write; if that fails, stop for good;
-///    once they are, call [`Node::written`](super::Node::written);
-/// 3. send `late`.
-///
-/// While a write is under way that `overlaps`, more may be given to the node, unless it
-/// [must wait](super::Node::must_wait), and further outputs be taken and done: they have neither records
-/// nor `late`.
+/// Messages and answers that wait for the next output.
 #[derive(Debug)]
-pub struct Output<M: Machine> {
-    /// To send before the write.
-    pub early: Vec<(NodeId, MessageOf<M>)>,
-    /// Answers to clients.
-    pub answers: Vec<(Ticket, Answer<M::Outcome>)>,
-    /// To be made durable. Empty where nothing that leaves depends on it yet.
-    pub records: Vec<Record<M::Key, M::Value>>,
-    /// Whether the node can do with more before the records are durable.
-    pub overlaps: bool,
-    /// To send after the write.
-    pub late: Vec<(NodeId, MessageOf<M>)>,
+pub(super) struct Outbox<M: Machine> {
+    /// Depend only on what is durable already.
+    pub(super) before_write: Vec<(NodeId, MessageOf<M>)>,
+    pub(super) answers: Vec<(Ticket, Answer<M::Outcome>)>,
+    /// Depend on records that are not durable yet.
+    pub(super) after_write: Vec<(NodeId, MessageOf<M>)>,
 }
 
-impl<M: Machine> Output<M> {
-    /// Takes out what depends on no write.
-    pub(super) fn take_independent(&mut self) -> Output<M> {
-        Output { answers: take(&mut self.answers), ..self.take_early() }
+impl<M: Machine> Outbox<M> {
+    /// Sends what depends on no record that is not durable.
+    pub(super) fn send(&mut self, to: NodeId, message: impl Into<MessageOf<M>>) {
+        self.before_write.push((to, message.into()));
     }
 
-    /// Takes out what is to be sent before the write.
-    pub(super) fn take_early(&mut self) -> Output<M> {
-        Output { early: take(&mut self.early), ..Output::default() }
+    /// Sends once the records that gathered are durable.
+    pub(super) fn send_after_write(&mut self, to: NodeId, message: impl Into<MessageOf<M>>) {
+        self.after_write.push((to, message.into()));
     }
 
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.early.is_empty()
-            && self.answers.is_empty()
-            && self.records.is_empty()
-            && self.late.is_empty()
+    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer<M::Outcome>) {
+        self.answers.push((ticket, answer));
+    }
+
+    /// Takes out the messages that are to be sent before the write.
+    pub(super) fn take_messages(&mut self) -> Outbox<M> {
+        Outbox { before_write: take(&mut self.before_write), ..Outbox::default() }
+    }
+
+    /// Takes out all that depends on no write.
+    pub(super) fn take_independent(&mut self) -> Outbox<M> {
+        Outbox { answers: take(&mut self.answers), ..self.take_messages() }
     }
 }
 
-impl<M: Machine> Default for Output<M> {
+impl<M: Machine> Default for Outbox<M> {
     fn default() -> Self {
-        Output {
-            early: Vec::new(),
-            answers: Vec::new(),
-            records: Vec::new(),
-            overlaps: false,
-            late: Vec::new(),
-        }
+        Outbox { before_write: Vec::new(), answers: Vec::new(), after_write: Vec::new() }
     }
 }

@@ -1,4 +1,4 @@
-//! What a decree does to the state: keys it writes, and the versioned entries that remain of it.
+//! Decrees, what they do to the state, and the versioned entries that remain of them.
 //!
 //! The version of an entry is the slot of the decree that wrote it. Merging keeps, key by key, the
 //! higher version, so it is associative, commutative and idempotent, and replicas need not apply
@@ -10,6 +10,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::ballot::{Ballot, ProposalId, Slot};
+use super::members::MemberSet;
 
 /// A patch that is put together from entries has at most so many bytes, counted as the machine does;
 /// decrees have less.
@@ -87,6 +88,23 @@ pub struct Entry<V> {
     pub version: Slot,
 }
 
+/// What is decided for a slot: the keys that are written, and the member set where that changes. A
+/// clone shares both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decree<K, V> {
+    /// The writes.
+    pub patch: Arc<Patch<K, V>>,
+    /// The members from the next slot on; `None` leaves them as they are.
+    pub members: Option<MemberSet>,
+}
+
+impl<K, V> From<Arc<Patch<K, V>>> for Decree<K, V> {
+    /// Returns the decree that writes this and leaves the members as they are.
+    fn from(patch: Arc<Patch<K, V>>) -> Decree<K, V> {
+        Decree { patch, members: None }
+    }
+}
+
 /// A decree proposed in a ballot for a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal<K, V> {
@@ -95,7 +113,7 @@ pub struct Proposal<K, V> {
     /// The place it is proposed for.
     pub slot: Slot,
     /// The decree.
-    pub patch: Arc<Patch<K, V>>,
+    pub decree: Decree<K, V>,
 }
 
 impl<K, V> Proposal<K, V> {

@@ -1,21 +1,24 @@
 //! What a leader knows of each other node.
 
-use super::ballot::{ProposalId, Slot};
-use super::repair::Repair;
+use std::collections::BTreeMap;
+
+use super::ballot::{NodeId, ProposalId, Slot};
 
 /// A peer with slow writes is sent no further proposals once it has not answered so many.
 const MOST_UNANSWERED: u64 = 64;
 
+/// What a leader knows of each other node.
+pub(super) type Peers = BTreeMap<NodeId, PeerState>;
+
 /// What the leader knows of another node.
 #[derive(Debug)]
-pub(super) struct PeerState<K> {
+pub(super) struct PeerState {
     /// Its `complete` as it last told; `None` before it told anything.
     pub(super) complete: Option<Slot>,
     /// The last proposal that it accepted, as far as it told.
     pub(super) accepted: ProposalId,
     /// When the proposal in flight, or the last `Commit`, was sent to it.
     pub(super) sent_ms: u64,
-    pub(super) repair: Option<Repair<K>>,
     /// How far it was at the last tick at which it had come forward, and when that was.
     moved_to: (Option<Slot>, Slot),
     pub(super) moved_ms: u64,
@@ -23,18 +26,18 @@ pub(super) struct PeerState<K> {
     pub(super) sync_ms: u64,
 }
 
-impl<K> PeerState<K> {
+impl PeerState {
     /// A peer of a new leader, as far as its promise told.
     pub(super) fn new(
         complete: Option<Slot>,
-        accepted: ProposalId,
+        accepted: Option<ProposalId>,
         now_ms: u64,
-    ) -> PeerState<K> {
+    ) -> PeerState {
+        let accepted = accepted.unwrap_or(ProposalId::ZERO);
         PeerState {
             complete,
             accepted,
             sent_ms: now_ms,
-            repair: None,
             moved_to: (complete, accepted.slot),
             moved_ms: now_ms,
             sync_ms: 0,

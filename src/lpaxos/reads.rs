@@ -9,65 +9,108 @@
 //! writes are in flight, reads wait for the next proposal, which is sent when this one is chosen or soon after.
 //! They cost no message, and are answered with its writes.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::acceptor::Acceptor;
-use super::ballot::NodeId;
+use super::ballot::{Ballot, NodeId};
 use super::batch::Batch;
-use super::leader::Leader;
+use super::config::Config;
 use super::machine::{Machine, Position};
-use super::message::{Confirm, Message};
-use super::outbox::Output;
+use super::members::{MemberSet, VoteSet};
+use super::message::{Confirm, Confirmed};
+use super::outbox::Outbox;
 use super::requests::{Answer, Queue, Waiting, take_if};
 
 /// A round that asks whether the ballot still stands (P8), with the reads that wait for it.
 #[derive(Debug)]
-pub(super) struct ConfirmRound<C> {
+struct Round<C> {
     number: u64,
-    answered: BTreeSet<NodeId>,
+    answered: VoteSet,
     reads: VecDeque<Waiting<C>>,
-    pub(super) since_ms: u64,
+    since_ms: u64,
     sent_ms: u64,
 }
 
-impl<M: Machine> Leader<M> {
+impl<C> Round<C> {
+    /// Asks all that did not answer.
+    fn ask<M: Machine>(&self, ballot: Ballot, out: &mut Outbox<M>) {
+        for node in self.answered.missing() {
+            out.send(node, Confirm { ballot, round: self.number });
+        }
+    }
+}
+
+/// The reads of one ballot that began.
+#[derive(Debug)]
+pub(super) struct Reads<C> {
+    ballot: Ballot,
+    config: Config,
+    round: Option<Round<C>>,
+    rounds: u64,
+    /// The reads that waited when the proposal in flight was first sent: its votes confirm them (P8).
+    /// Those of a majority with the own node, which need not be durable for this, would do; but then the
+    /// writes were answered after the reads, and a client of both would be written to twice.
+    riding: VecDeque<Waiting<C>>,
+    /// Reads that may run.
+    confirmed: VecDeque<Waiting<C>>,
+}
+
+impl<C> Reads<C> {
+    pub(super) fn new(ballot: Ballot, config: Config) -> Reads<C> {
+        let (riding, confirmed) = (VecDeque::new(), VecDeque::new());
+        Reads { ballot, config, round: None, rounds: 0, riding, confirmed }
+    }
+
+    /// Whether a round could begin.
+    pub(super) fn could_begin(&self) -> bool {
+        self.round.is_none()
+    }
+
+    /// How many reads ride the proposal in flight.
+    pub(super) fn riding(&self) -> usize {
+        self.riding.len()
+    }
+
+    /// Since when a round is under way.
+    pub(super) fn asking_since_ms(&self) -> Option<u64> {
+        self.round.as_ref().map(|round| round.since_ms)
+    }
+
     /// P8: begins a round for the reads that wait, if none is under way. A large proposal that goes out
-    /// just now asks for them too; while one is in flight, they wait.
-    pub(super) fn confirm_reads(
+    /// just now (`proposed`) asks for them too; while one is in flight (`is_busy`), they wait.
+    pub(super) fn begin<M: Machine<Command = C>>(
         &mut self,
-        queue: &mut Queue<M::Command>,
+        queue: &mut Queue<C>,
+        is_busy: bool,
         proposed: bool,
-        out: &mut Output<M>,
+        members: impl FnOnce() -> MemberSet,
+        out: &mut Outbox<M>,
         now_ms: u64,
     ) {
         // Those of the round before run after this, as the next proposal does not wait for them.
         let has_room = self.confirmed.len() <= self.config.queue_most;
-        if self.confirm.is_some() || queue.reads.is_empty() || !self.ready || !has_room {
+        if self.round.is_some() || queue.reads.is_empty() || !has_room {
             return;
         }
-        if self.is_busy() {
-            if proposed && let Some(in_flight) = &mut self.in_flight {
-                in_flight.reads.append(&mut queue.reads);
+        if is_busy {
+            if proposed {
+                self.riding.append(&mut queue.reads);
             }
             return;
         }
-        self.confirm_rounds += 1;
-        let (ballot, number) = (self.ballot, self.confirm_rounds);
-        for node in self.members.others(self.me) {
-            out.early.push((node, Message::Confirm(Confirm { ballot, round: number })));
-        }
-        let (answered, reads) = (BTreeSet::from([self.me]), queue.reads.drain(..).collect());
-        let (since_ms, sent_ms) = (now_ms, now_ms);
-        self.confirm = Some(ConfirmRound { number, answered, reads, since_ms, sent_ms });
+        self.rounds += 1;
+        let mut answered = VoteSet::new(members());
+        answered.insert(self.ballot.node);
+        let (number, reads) = (self.rounds, queue.reads.drain(..).collect());
+        let round = Round { number, answered, reads, since_ms: now_ms, sent_ms: now_ms };
+        round.ask(self.ballot, out);
+        self.round = Some(round);
         self.end_confirmed_round();
     }
 
     /// P8: counts an answer to `Confirm`.
-    pub(super) fn on_confirmed(&mut self, from: NodeId, confirmed: &Confirm) {
-        if confirmed.ballot == self.ballot
-            && let Some(round) = &mut self.confirm
-            && round.number == confirmed.round
-        {
+    pub(super) fn on_confirmed(&mut self, from: NodeId, confirmed: &Confirmed) {
+        if let Some(round) = self.round.as_mut().filter(|r| r.number == confirmed.round) {
             round.answered.insert(from);
             self.end_confirmed_round();
         }
@@ -75,24 +118,28 @@ impl<M: Machine> Leader<M> {
 
     /// P8: with a majority the reads of the round may run, and the next round may begin.
     fn end_confirmed_round(&mut self) {
-        let majority = self.members.majority();
-        if let Some(round) = self.confirm.take_if(|round| round.answered.len() >= majority) {
+        if let Some(round) = self.round.take_if(|round| round.answered.has_majority()) {
             self.confirmed.extend(round.reads);
         }
     }
 
+    /// P8: the proposal in flight is chosen, so the reads that ride it may run.
+    pub(super) fn confirm_riding(&mut self) {
+        self.confirmed.append(&mut self.riding);
+    }
+
     /// Whether there are confirmed reads that did not run yet.
-    pub(super) fn may_read(&self) -> bool {
+    pub(super) fn may_run(&self) -> bool {
         !self.confirmed.is_empty()
     }
 
     /// P8: runs confirmed reads on the chosen state: as many as make a batch, the rest with the next
-    /// output. The state is a later one then, as good for whoever still waits.
-    pub(super) fn answer_reads(
+    /// output. The state is a later one then, as good for a read that still waits.
+    pub(super) fn run<M: Machine<Command = C>>(
         &mut self,
         machine: &mut M,
         acceptor: &Acceptor<M>,
-        out: &mut Output<M>,
+        out: &mut Outbox<M>,
     ) {
         let replica = &acceptor.durable().replica;
         let position = Position { slot: replica.complete(), place: 0 };
@@ -104,40 +151,39 @@ impl<M: Machine> Leader<M> {
             assert!(batch.is_empty(), "a read-only command wrote");
             charged_bytes = charged_bytes.saturating_add(batch.charged_bytes());
             if let Some(ticket) = read.ticket {
-                out.answers.push((ticket, Answer::Done(outcome)));
+                out.answer(ticket, Answer::Done(outcome));
             }
         }
     }
 
-    /// Answers the reads that began and whose deadline passed.
-    pub(super) fn expire_reads(&mut self, now_ms: u64, out: &mut Output<M>) {
-        let riding = self.in_flight.as_mut().map(|in_flight| &mut in_flight.reads);
-        let asked = self.confirm.as_mut().map(|round| &mut round.reads);
-        for reads in riding.into_iter().chain(asked).chain([&mut self.confirmed]) {
+    /// Answers the reads whose deadline passed.
+    pub(super) fn expire<M: Machine<Command = C>>(&mut self, now_ms: u64, out: &mut Outbox<M>) {
+        let asked = self.round.as_mut().map(|round| &mut round.reads);
+        let all = [&mut self.riding].into_iter().chain(asked).chain([&mut self.confirmed]);
+        for reads in all {
             for ticket in take_if(reads, |read| read.deadline_ms <= now_ms) {
-                out.answers.push((ticket, Answer::Timeout { may_have_run: false }));
+                out.answer(ticket, Answer::Timeout { may_have_run: false });
             }
         }
     }
 
-    /// Takes the reads back that began, oldest first.
-    pub(super) fn take_reads(&mut self) -> VecDeque<Waiting<M::Command>> {
-        let mut reads = std::mem::take(&mut self.confirmed);
-        reads.extend(self.in_flight.iter_mut().flat_map(|in_flight| in_flight.reads.drain(..)));
-        reads.extend(self.confirm.take().into_iter().flat_map(|round| round.reads));
-        reads
+    /// Lets the reads wait again, oldest first, before those that came after them.
+    pub(super) fn give_back(self, queue: &mut Queue<C>) {
+        let mut reads = self.confirmed;
+        reads.extend(self.riding);
+        reads.extend(self.round.into_iter().flat_map(|round| round.reads));
+        for read in reads.into_iter().rev() {
+            queue.reads.push_front(read);
+        }
     }
 
-    /// Asks those again who did not answer.
-    pub(super) fn resend_confirm(&mut self, out: &mut Output<M>, now_ms: u64) {
-        let Some(round) = &mut self.confirm else { return };
+    /// Asks those again that did not answer.
+    pub(super) fn resend<M: Machine<Command = C>>(&mut self, out: &mut Outbox<M>, now_ms: u64) {
+        let Some(round) = &mut self.round else { return };
         if now_ms.saturating_sub(round.sent_ms) < self.config.resend_ms {
             return;
         }
         round.sent_ms = now_ms;
-        for node in self.members.others(self.me).filter(|node| !round.answered.contains(node)) {
-            let confirm = Confirm { ballot: self.ballot, round: round.number };
-            out.early.push((node, Message::Confirm(confirm)));
-        }
+        round.ask(self.ballot, out);
     }
 }

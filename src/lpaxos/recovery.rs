@@ -8,14 +8,14 @@
 //! Q, what is newer than that. Everything it merges is a fact, so a recovery that is left unfinished
 //! does no harm.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::acceptor::Acceptor;
 use super::ballot::{Ballot, NodeId, ProposalId, Slot};
 use super::machine::Machine;
-use super::members::Members;
-use super::message::{FetchPage, Message, Prepare, Promise, PromisePage};
-use super::outbox::Output;
+use super::members::{MemberEntry, MemberSet, VoteSet};
+use super::message::{FetchPage, Prepare, Promise, PromisePage};
+use super::outbox::Outbox;
 use super::patch::{Page, Proposal};
 use super::replica::may_have_dropped;
 
@@ -24,8 +24,16 @@ use super::replica::may_have_dropped;
 pub(super) struct Recovered<K, V> {
     /// The proposal to make again, if Q accepted any.
     pub(super) proposal: Option<Proposal<K, V>>,
-    /// How far each other member of Q is: its `complete` and the proposal that it accepted.
-    pub(super) known: BTreeMap<NodeId, (Slot, ProposalId)>,
+    /// How far each member of Q is.
+    pub(super) known: BTreeMap<NodeId, Known>,
+}
+
+/// How far a member of Q is, by its promise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) complete: Slot,
+    /// The proposal that it accepted last.
+    pub(super) accepted: ProposalId,
 }
 
 /// A member of Q whose entries are still to be merged.
@@ -35,6 +43,8 @@ struct Source<M: Machine> {
     /// Of the best member only: its `complete`, its `floor`, and whether its pages are a full copy.
     best: Option<(Slot, Slot, bool)>,
     after: Option<M::Key>,
+    /// The member set that came with the promise, until it is merged.
+    members: Option<MemberEntry>,
     /// The page after `after`; `None` while it is asked for.
     page: Option<Page<M::Key, M::Value>>,
 }
@@ -49,15 +59,20 @@ pub(super) struct Recovery<M: Machine> {
     /// `None` until a majority promised.
     sources: Option<VecDeque<Source<M>>>,
     proposal: Option<Proposal<M::Key, M::Value>>,
-    known: BTreeMap<NodeId, (Slot, ProposalId)>,
-    refused_by: BTreeSet<NodeId>,
+    known: BTreeMap<NodeId, Known>,
+    refused_by: VoteSet,
     progressed_ms: u64,
     sent_ms: u64,
 }
 
 impl<M: Machine> Recovery<M> {
     /// Begins a recovery; the caller sends [`Recovery::prepare`] once the own promise is durable.
-    pub(super) fn new(ballot: Ballot, complete: Slot, now_ms: u64) -> Recovery<M> {
+    pub(super) fn new(
+        ballot: Ballot,
+        complete: Slot,
+        members: &MemberSet,
+        now_ms: u64,
+    ) -> Recovery<M> {
         Recovery {
             ballot,
             complete,
@@ -65,7 +80,7 @@ impl<M: Machine> Recovery<M> {
             sources: None,
             proposal: None,
             known: BTreeMap::new(),
-            refused_by: BTreeSet::new(),
+            refused_by: VoteSet::new(members.clone()),
             progressed_ms: now_ms,
             sent_ms: now_ms,
         }
@@ -92,7 +107,7 @@ impl<M: Machine> Recovery<M> {
         &mut self,
         from: NodeId,
         promise: Promise<M::Key, M::Value>,
-        majority: usize,
+        members: &MemberSet,
         now_ms: u64,
     ) {
         let sound = promise.page.follows(None) && may_have_dropped(promise.floor, promise.complete);
@@ -102,7 +117,8 @@ impl<M: Machine> Recovery<M> {
         }
         self.promises.insert(from, promise);
         self.progressed_ms = now_ms;
-        if self.promises.len() >= majority && self.promises.contains_key(&self.ballot.node) {
+        let promised = self.promises.keys().copied();
+        if members.is_majority(promised) && self.promises.contains_key(&self.ballot.node) {
             self.begin_merging();
         }
     }
@@ -123,12 +139,13 @@ impl<M: Machine> Recovery<M> {
         let mut sources = VecDeque::new();
         for (node, promise) in promises {
             let accepted = promise.accepted.as_ref().map_or(ProposalId::ZERO, Proposal::id);
-            self.known.insert(node, (promise.complete, accepted));
+            self.known.insert(node, Known { complete: promise.complete, accepted });
             let is_best = best == Some(node);
             let source = Source {
                 node,
                 best: is_best.then_some((promise.complete, promise.floor, promise.full)),
                 after: None,
+                members: promise.members,
                 page: Some(promise.page),
             };
             if is_best {
@@ -142,11 +159,11 @@ impl<M: Machine> Recovery<M> {
 
     /// Notes a refusal. True when those who refused leave no majority: a single acceptor that promised
     /// more must not stop a candidate that the others accept.
-    pub(super) fn on_refused(&mut self, from: NodeId, promised: Ballot, members: &Members) -> bool {
+    pub(super) fn on_refused(&mut self, from: NodeId, promised: Ballot) -> bool {
         if promised > self.ballot {
             self.refused_by.insert(from);
         }
-        members.count() - self.refused_by.len() < members.majority()
+        self.refused_by.leaves_no_majority()
     }
 
     /// Takes a further page of the member that is being merged.
@@ -172,12 +189,15 @@ impl<M: Machine> Recovery<M> {
     pub(super) fn advance(
         &mut self,
         acceptor: &mut Acceptor<M>,
-        out: &mut Output<M>,
+        out: &mut Outbox<M>,
         now_ms: u64,
     ) -> Option<Recovered<M::Key, M::Value>> {
         let sources = self.sources.as_mut()?;
         while let Some(source) = sources.front_mut() {
             let page = source.page.take()?;
+            if let Some(members) = source.members.take() {
+                acceptor.merge_members(members);
+            }
             let silent_at = source.best.and_then(|(complete, _, full)| full.then_some(complete));
             if let Some(after) = acceptor.merge_page(source.after.as_ref(), page, silent_at) {
                 source.after = Some(after);
@@ -202,12 +222,12 @@ impl<M: Machine> Recovery<M> {
 
     /// Asks for the page that is missing. After the write: so a long copy is durable page by page and
     /// the records that wait stay bounded.
-    fn fetch(&self, out: &mut Output<M>) {
+    fn fetch(&self, out: &mut Outbox<M>) {
         let Some(source) = self.sources.as_ref().and_then(VecDeque::front) else { return };
         if let (Some(after), None) = (&source.after, &source.page) {
             let (ballot, complete) = (self.ballot, self.complete);
             let fetch = FetchPage { ballot, complete, after: after.clone() };
-            out.late.push((source.node, Message::FetchPage(fetch)));
+            out.send_after_write(source.node, fetch);
         }
     }
 
@@ -217,7 +237,7 @@ impl<M: Machine> Recovery<M> {
         others: impl Iterator<Item = NodeId>,
         resend_ms: u64,
         now_ms: u64,
-        out: &mut Output<M>,
+        out: &mut Outbox<M>,
     ) {
         if now_ms.saturating_sub(self.sent_ms) < resend_ms {
             return;
@@ -228,7 +248,7 @@ impl<M: Machine> Recovery<M> {
             return;
         }
         for node in others.filter(|node| !self.promises.contains_key(node)) {
-            out.late.push((node, Message::Prepare(self.prepare())));
+            out.send_after_write(node, self.prepare());
         }
     }
 }

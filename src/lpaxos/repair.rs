@@ -8,13 +8,17 @@
 //! version, and that too is the effect of a chosen decree, a fact that may be merged at any time
 //! (P5); no key of the snapshot can vanish, because tombstones are kept as long as a copy is under way.
 
+use std::collections::BTreeMap;
+use std::hash::Hash;
+
 use super::acceptor::Acceptor;
-use super::ballot::{NodeId, ProposalId, Slot};
-use super::leader::Leader;
+use super::ballot::{Ballot, NodeId, ProposalId, Slot};
+use super::config::Config;
 use super::machine::Machine;
-use super::message::{CopyId, Message, PageMerged, Progress, RepairPage, RepairPatches};
-use super::omega::Omega;
-use super::outbox::Output;
+use super::message::{CopyId, PageMerged, RepairPage, RepairPatches};
+use super::outbox::Outbox;
+use super::peer::PeerState;
+use super::window::Window;
 
 /// An unanswered repair message is sent again after so many times the usual time: merging a page
 /// takes a node that was away longer than a vote.
@@ -29,7 +33,7 @@ const SLOTS_BEHIND: u64 = 4;
 
 /// A repair under way.
 #[derive(Debug)]
-pub(super) struct Repair<K> {
+struct Repair<K> {
     /// `None` while patches from the window are under way.
     copy: Option<(CopyId, Option<K>)>,
     /// It is over when the node has told this `complete`; an answer to an earlier message, of which
@@ -39,11 +43,6 @@ pub(super) struct Repair<K> {
 }
 
 impl<K> Repair<K> {
-    /// Whether a copy is under way.
-    pub(super) fn is_copy(&self) -> bool {
-        self.copy.is_some()
-    }
-
     /// Whether the node may answer a page by how far it is, because it cannot go on with the copy: it
     /// has restarted since the first page, or applied what the copy was to overwrite.
     fn may_be_void(&self) -> bool {
@@ -51,50 +50,65 @@ impl<K> Repair<K> {
     }
 }
 
-impl<M: Machine> Leader<M> {
-    /// Begins or goes on with the repair of every node that needs it.
-    pub(super) fn repair(
-        &mut self,
-        omega: &Omega,
-        acceptor: &mut Acceptor<M>,
-        out: &mut Output<M>,
-        now_ms: u64,
-    ) {
-        let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
-        for node in nodes {
-            let Some(peer) = self.peers.get_mut(&node) else { continue };
-            peer.note_movement(now_ms);
-            peer.sync_ms = omega.sync_ms_of(node);
-            if omega.is_connected(node) {
-                self.repair_node(node, acceptor, out, now_ms);
-            } else {
-                peer.repair = None;
-            }
-        }
-        let has_copy =
-            |repair: &Option<Repair<_>>| repair.as_ref().is_some_and(|r| r.copy.is_some());
-        acceptor.keep_tombstones = self.peers.values().any(|peer| has_copy(&peer.repair));
+/// A node that may lag, and what the leader has to judge that and to help.
+#[derive(Clone, Copy)]
+pub(super) struct Lagging<'a, M: Machine> {
+    pub(super) node: NodeId,
+    pub(super) peer: &'a PeerState,
+    /// Whether no proposal is in flight.
+    pub(super) is_idle: bool,
+    pub(super) window: &'a Window<M>,
+}
+
+/// The repairs of one ballot.
+#[derive(Debug)]
+pub(super) struct Repairs<K> {
+    ballot: Ballot,
+    config: Config,
+    under_way: BTreeMap<NodeId, Repair<K>>,
+    /// How many copies were begun.
+    copies: u64,
+}
+
+impl<K: Ord + Hash + Clone> Repairs<K> {
+    pub(super) fn new(ballot: Ballot, config: Config) -> Repairs<K> {
+        Repairs { ballot, config, under_way: BTreeMap::new(), copies: 0 }
     }
 
-    fn repair_node(
+    /// Whether a copy for this node is under way.
+    pub(super) fn copies_to(&self, node: NodeId) -> bool {
+        self.under_way.get(&node).is_some_and(|repair| repair.copy.is_some())
+    }
+
+    /// Whether any copy is under way.
+    pub(super) fn has_copy(&self) -> bool {
+        self.under_way.values().any(|repair| repair.copy.is_some())
+    }
+
+    /// Ends the repair of a node that is not reached.
+    pub(super) fn end(&mut self, node: NodeId) {
+        self.under_way.remove(&node);
+    }
+
+    /// Begins or goes on with the repair of a node, if it needs it.
+    pub(super) fn repair<M: Machine<Key = K>>(
         &mut self,
-        node: NodeId,
+        lagging: Lagging<'_, M>,
         acceptor: &mut Acceptor<M>,
-        out: &mut Output<M>,
+        out: &mut Outbox<M>,
         now_ms: u64,
     ) {
-        let lagging = self.lagging(node, acceptor, now_ms);
-        let Some(peer) = self.peers.get_mut(&node) else { return };
+        let node = lagging.node;
         let resend_ms = self.config.resend_ms.saturating_mul(RESEND_FACTOR);
-        let resend_ms = resend_ms.saturating_add(peer.sync_ms);
-        match &mut peer.repair {
+        let resend_ms = resend_ms.saturating_add(lagging.peer.sync_ms);
+        match self.under_way.get_mut(&node) {
             None => {
-                if let Some(complete) = lagging {
-                    self.begin(node, complete, acceptor, out, now_ms);
+                if let Some(complete) = self.behind(&lagging, acceptor, now_ms) {
+                    self.begin(&lagging, complete, acceptor, out, now_ms);
                 }
             }
             Some(repair) if now_ms.saturating_sub(repair.sent_ms) < resend_ms => {}
-            Some(Repair { copy: None, .. }) => peer.repair = None,
+            Some(Repair { copy: None, .. }) => self.end(node),
             Some(repair @ Repair { copy: Some(_), .. }) => {
                 repair.sent_ms = now_ms;
                 self.send_page(node, acceptor, out);
@@ -103,15 +117,20 @@ impl<M: Machine> Leader<M> {
     }
 
     /// The `complete` of a node that will not catch up by voting and `Commit` alone.
-    fn lagging(&self, node: NodeId, acceptor: &Acceptor<M>, now_ms: u64) -> Option<Slot> {
-        let peer = self.peers.get(&node)?;
+    fn behind<M: Machine<Key = K>>(
+        &self,
+        lagging: &Lagging<'_, M>,
+        acceptor: &Acceptor<M>,
+        now_ms: u64,
+    ) -> Option<Slot> {
+        let peer = lagging.peer;
         let complete = peer.complete?;
         let voted = peer.accepted;
         let has_gap = complete.next() < voted.slot;
         let chosen = acceptor.durable().replica.complete();
         let resend_ms = self.config.resend_ms.saturating_add(peer.sync_ms);
         // A vote for the last slot may be on its way as long as it is not due again.
-        let idle = self.in_flight.is_none()
+        let idle = lagging.is_idle
             && complete < chosen
             && voted != (ProposalId { ballot: self.ballot, slot: chosen })
             && now_ms.saturating_sub(peer.sent_ms) >= resend_ms;
@@ -122,92 +141,93 @@ impl<M: Machine> Leader<M> {
         (has_gap || idle || stuck).then_some(complete)
     }
 
-    fn begin(
+    fn begin<M: Machine<Key = K>>(
         &mut self,
-        node: NodeId,
+        lagging: &Lagging<'_, M>,
         complete: Slot,
         acceptor: &mut Acceptor<M>,
-        out: &mut Output<M>,
+        out: &mut Outbox<M>,
         now_ms: u64,
     ) {
+        let node = lagging.node;
         let first = complete.next();
-        let patches = self.window.from(first, self.config.page.bytes);
-        let replica = &acceptor.durable().replica;
-        let Some(peer) = self.peers.get_mut(&node) else { return };
-        if !patches.is_empty() {
-            let count = u64::try_from(patches.len()).unwrap_or(u64::MAX);
+        let decrees = lagging.window.from(first, self.config.page.bytes);
+        if !decrees.is_empty() {
+            let count = u64::try_from(decrees.len()).unwrap_or(u64::MAX);
             let until = Slot(complete.0.saturating_add(count));
-            peer.repair = Some(Repair { copy: None, until, sent_ms: now_ms });
-            let repair = RepairPatches { ballot: self.ballot, first, patches };
-            out.early.push((node, Message::RepairPatches(repair)));
+            self.under_way.insert(node, Repair { copy: None, until, sent_ms: now_ms });
+            out.send(node, RepairPatches { ballot: self.ballot, first, decrees });
             return;
         }
         self.copies += 1;
+        let replica = &acceptor.durable().replica;
         let copy = CopyId {
             number: self.copies,
             base: complete,
             target: replica.complete(),
             floor: replica.floor(),
         };
-        let until = copy.target;
-        peer.repair = Some(Repair { copy: Some((copy, None)), until, sent_ms: now_ms });
+        let (until, copy) = (copy.target, Some((copy, None)));
+        self.under_way.insert(node, Repair { copy, until, sent_ms: now_ms });
         acceptor.keep_tombstones = true;
         self.send_page(node, acceptor, out);
     }
 
-    fn send_page(&self, node: NodeId, acceptor: &Acceptor<M>, out: &mut Output<M>) {
-        let repair = self.peers.get(&node).and_then(|peer| peer.repair.as_ref());
+    fn send_page<M: Machine<Key = K>>(
+        &self,
+        node: NodeId,
+        acceptor: &Acceptor<M>,
+        out: &mut Outbox<M>,
+    ) {
+        let repair = self.under_way.get(&node);
         let Some((copy, after)) = repair.and_then(|repair| repair.copy.as_ref()) else { return };
         let above = if copy.is_full() { Slot::ZERO } else { copy.base };
         let page = acceptor.page(after.as_ref(), above);
+        let members = acceptor.durable().replica.members().filter(|_| after.is_none()).cloned();
         let (ballot, copy, after) = (self.ballot, *copy, after.clone());
-        out.early.push((node, Message::RepairPage(RepairPage { ballot, copy, after, page })));
+        out.send(node, RepairPage { ballot, copy, after, members, page });
     }
 
     /// P10: the next page, once the one before is durable.
-    pub(super) fn on_page_merged(
+    pub(super) fn on_page_merged<M: Machine<Key = K>>(
         &mut self,
         from: NodeId,
-        merged: PageMerged<M::Key>,
+        merged: PageMerged<K>,
         acceptor: &Acceptor<M>,
-        out: &mut Output<M>,
+        out: &mut Outbox<M>,
         now_ms: u64,
     ) {
-        let repair = self.peers.get_mut(&from).and_then(|peer| peer.repair.as_mut());
+        let repair = self.under_way.get_mut(&from);
         let Some(Repair { copy: Some((copy, after)), sent_ms, .. }) = repair else { return };
         let is_news = after.as_ref().is_none_or(|after| merged.after > *after);
-        if merged.ballot == self.ballot && merged.number == copy.number && is_news {
+        if merged.number == copy.number && is_news {
             *after = Some(merged.after);
             *sent_ms = now_ms;
             self.send_page(from, acceptor, out);
         }
     }
 
-    /// P9, P10: notes how far a node is.
-    pub(super) fn on_progress(
+    /// P9, P10: a node told how far it is.
+    pub(super) fn on_progress<M: Machine<Key = K>>(
         &mut self,
-        from: NodeId,
-        progress: &Progress,
+        lagging: Lagging<'_, M>,
+        complete: Slot,
         acceptor: &mut Acceptor<M>,
-        out: &mut Output<M>,
+        out: &mut Outbox<M>,
         now_ms: u64,
     ) {
-        let Some(peer) = self.peers.get_mut(&from).filter(|_| progress.ballot == self.ballot)
-        else {
-            return;
-        };
-        peer.told_complete(progress.complete);
-        if peer.repair.as_ref().is_some_and(|repair| progress.complete >= repair.until) {
-            peer.repair = None;
-            let reached = progress.complete.max(peer.accepted.slot);
+        let Some(repair) = self.under_way.get(&lagging.node) else { return };
+        if complete >= repair.until {
+            self.end(lagging.node);
+            let reached = complete.max(lagging.peer.accepted.slot);
             let chosen = acceptor.durable().replica.complete();
             if reached.0 + SLOTS_BEHIND < chosen.0 {
-                self.begin(from, progress.complete, acceptor, out, now_ms);
+                self.begin(&lagging, complete, acceptor, out, now_ms);
             } else {
-                self.repair_node(from, acceptor, out, now_ms);
+                self.repair(lagging, acceptor, out, now_ms);
             }
-        } else if peer.repair.as_ref().is_some_and(Repair::may_be_void) {
-            self.begin(from, progress.complete, acceptor, out, now_ms);
+        } else if repair.may_be_void() {
+            self.begin(&lagging, complete, acceptor, out, now_ms);
         }
     }
 }

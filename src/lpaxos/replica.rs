@@ -8,10 +8,12 @@
 use std::borrow::Borrow;
 use std::hash::Hash;
 use std::ops::Bound;
+use std::sync::Arc;
 
 use super::ballot::Slot;
 use super::entries::Entries;
-use super::patch::{Entry, Page, Patch};
+use super::members::MemberEntry;
+use super::patch::{Decree, Entry, Page, Patch};
 
 /// How many slots below `complete` a tombstone must be to be dropped (P11; one less is not safe).
 pub(super) const TOMBSTONE_DISTANCE: u64 = 2;
@@ -39,13 +41,20 @@ pub struct PageLimits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replica<K, V> {
     entries: Entries<K, V>,
+    /// `None` until a decree sets the members.
+    members: Option<MemberEntry>,
     complete: Slot,
     floor: Slot,
 }
 
 impl<K: Ord + Hash + Clone, V: Clone> Default for Replica<K, V> {
     fn default() -> Self {
-        Replica { entries: Entries::default(), complete: Slot::ZERO, floor: Slot::ZERO }
+        Replica {
+            entries: Entries::default(),
+            members: None,
+            complete: Slot::ZERO,
+            floor: Slot::ZERO,
+        }
     }
 }
 
@@ -55,10 +64,15 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
     ///
     /// # Panics
     /// When `floor` is above `complete`.
-    pub fn restore(mut entries: Entries<K, V>, complete: Slot, floor: Slot) -> Replica<K, V> {
+    pub fn restore(
+        mut entries: Entries<K, V>,
+        members: Option<MemberEntry>,
+        complete: Slot,
+        floor: Slot,
+    ) -> Replica<K, V> {
         assert!(floor <= complete, "floor {floor} above complete {complete}");
         entries.drop_tombstones(floor);
-        Replica { entries, complete, floor }
+        Replica { entries, members, complete, floor }
     }
 
     /// The highest slot c such that every decree up to c is reflected here.
@@ -69,6 +83,11 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
     /// Tombstones of this version and below may have been dropped here.
     pub fn floor(&self) -> Slot {
         self.floor
+    }
+
+    /// The member set, if a decree has set it.
+    pub fn members(&self) -> Option<&MemberEntry> {
+        self.members.as_ref()
     }
 
     /// The value of `key`, if it has one.
@@ -130,12 +149,15 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
     }
 
     /// P5: reflects the decree of `slot`; nothing happens when it is reflected already.
-    pub(super) fn apply(&mut self, slot: Slot, patch: &Patch<K, V>) {
+    pub(super) fn apply(&mut self, slot: Slot, decree: &Decree<K, V>) {
         if slot <= self.complete {
             return;
         }
-        for (key, value) in patch.writes() {
+        for (key, value) in decree.patch.writes() {
             self.entries.keep_higher(key, Entry { value: value.clone(), version: slot });
+        }
+        if let Some(members) = &decree.members {
+            self.merge_members(&MemberEntry { members: members.clone(), version: slot });
         }
         if self.complete.next() == slot {
             self.complete = slot;
@@ -146,6 +168,14 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
     pub(super) fn merge(&mut self, key: &K, entry: &Entry<V>) {
         if entry.version > self.complete {
             self.entries.keep_higher(key, entry.clone());
+        }
+    }
+
+    /// P5: takes in a member set; the one with the higher version stays.
+    pub(super) fn merge_members(&mut self, entry: &MemberEntry) {
+        let version = self.members.as_ref().map_or(Slot::ZERO, |own| own.version);
+        if entry.version > self.complete.max(version) {
+            self.members = Some(entry.clone());
         }
     }
 
@@ -237,13 +267,17 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
     }
 
     /// The decree of `slot` as far as it is still visible: the entries of that very version.
-    pub(super) fn patch_of(&self, slot: Slot) -> Patch<K, V> {
+    pub(super) fn decree_of(&self, slot: Slot) -> Decree<K, V> {
         let writes = self
             .entries
             .iter()
             .filter(|(_, entry)| entry.version == slot)
             .map(|(key, entry)| (key.clone(), entry.value.clone()))
             .collect();
-        Patch::new(writes)
+        let members = self.members.as_ref().filter(|entry| entry.version == slot);
+        Decree {
+            patch: Arc::new(Patch::new(writes)),
+            members: members.map(|entry| entry.members.clone()),
+        }
     }
 }

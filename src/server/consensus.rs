@@ -33,9 +33,11 @@ use super::space::Space;
 use super::status;
 use super::syncer::Syncer;
 use super::syncs::Syncs;
-use crate::kv::{self, Key, Value};
+use crate::kv::{self, Key, Store, Value};
 use crate::limits::REQUESTS_CROWDED;
-use crate::lpaxos::{Answer, Config, Durable, Low, NodeId, Output, Ready, Request, Ticket};
+use crate::lpaxos::{
+    Answer, Config, Durable, Low, NodeId, Output, Ready, Request, Ticket, Write, WriteToken,
+};
 use crate::storage::{Storage, Unsynced};
 use crate::transport::{self, Answers, Reply};
 use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect, Severity, Shortage};
@@ -64,6 +66,8 @@ pub(super) struct Consensus {
     links: Links,
     /// Before the storage, as it ends first.
     syncer: Syncer,
+    /// Of the write that the sync thread makes durable.
+    overlapped: Option<WriteToken>,
     pulse: Pulse,
     syncs: Syncs,
     storage: Box<dyn Storage>,
@@ -141,6 +145,7 @@ impl Consensus {
             gate,
             links,
             syncer,
+            overlapped: None,
             pulse,
             syncs: Syncs::default(),
             storage,
@@ -384,37 +389,45 @@ impl Consensus {
             if output.is_empty() {
                 return self.maintain();
             }
-            let Output { early, answers, records, overlaps, late } = output;
-            // Then the answers are in the next one, which nobody may keep them waiting for.
-            let only_early = answers.is_empty() && records.is_empty() && late.is_empty();
-            self.links.send(&early);
+            let Output { applied: _, before_write, answers, write } = output;
+            // Then the answers are in the next one, which nothing may keep them waiting for.
+            let only_messages = answers.is_empty() && write.is_none();
+            self.links.send(&before_write);
             let locate = |node| member.cluster.locate(node, self.links.port());
             give(&mut self.replies, answers, locate, || member.shortage());
-            if !records.is_empty() {
-                self.pulse.note(member.node.heartbeat());
-                let begun = Instant::now();
-                let begin = || self.storage.begin(&records);
-                match self.pulse.during(begun, begin)? {
-                    // Where much waits to be maintained, that needs a moment without a write.
-                    Some(unsynced) if overlaps && !self.storage.is_behind() => {
-                        self.syncer.give(unsynced);
-                    }
-                    unsynced => {
-                        let sync = || unsynced.map_or(Ok(()), Unsynced::sync);
-                        self.pulse.during(begun, sync)?;
-                        let took = begun.elapsed();
-                        self.syncs.note(took);
-                        member.node.note_sync(millis(took));
-                        member.node.written();
-                    }
-                }
+            if let Some(write) = write {
+                self.write(write)?;
             }
-            self.links.send(&late);
             let is_late = Instant::now() >= self.next_tick && !self.stop.load(Ordering::Acquire);
-            if is_late && !only_early {
+            if is_late && !only_messages {
                 return self.maintain();
             }
         }
+    }
+
+    /// Makes a write of the node durable, or, where the node goes on meanwhile, has the sync thread do it.
+    fn write(&mut self, write: Write<Store>) -> Result<(), ServerError> {
+        let Phase::Member(member) = &mut self.phase else { return Ok(()) };
+        let Write { records, overlaps, after_write, token } = write;
+        self.pulse.note(member.node.heartbeat());
+        let begun = Instant::now();
+        let begin = || self.storage.begin(&records);
+        match self.pulse.during(begun, begin)? {
+            // Where much waits to be maintained, that needs a moment without a write.
+            Some(unsynced) if overlaps && !self.storage.is_behind() => {
+                self.syncer.give(unsynced);
+                self.overlapped = Some(token);
+            }
+            unsynced => {
+                let sync = || unsynced.map_or(Ok(()), Unsynced::sync);
+                self.pulse.during(begun, sync)?;
+                let took = begun.elapsed();
+                self.syncs.note(took);
+                member.node.written(token, millis(took));
+            }
+        }
+        self.links.send(&after_write);
+        Ok(())
     }
 
     /// Waits for the overlapped write, if there is one; tells how long it took.
@@ -430,9 +443,8 @@ impl Consensus {
     /// An overlapped write is over.
     fn written(&mut self, took: Duration) -> Result<(), ServerError> {
         self.syncs.note(took);
-        if let Phase::Member(member) = &mut self.phase {
-            member.node.note_sync(millis(took));
-            member.node.written();
+        if let (Phase::Member(member), Some(token)) = (&mut self.phase, self.overlapped.take()) {
+            member.node.written(token, millis(took));
         }
         self.maintain()
     }

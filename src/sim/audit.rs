@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 use std::hash::Hash;
 
-use crate::lpaxos::{Ballot, Durable, Message, ProposalId, Slot};
+use crate::lpaxos::{
+    Ballot, Durable, Message, ProposalId, Slot, ToAcceptor, ToCandidate, ToLeader,
+};
 
 /// What a leader asks that tells, by its answers, whether its ballot still stands (P8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -97,19 +99,21 @@ impl Audit {
         disk: &Durable<K, V>,
     ) -> Result<(), String> {
         let promised = match message {
-            Message::Prepare(prepare) => Some(prepare.ballot),
-            Message::Promise(promise) => Some(promise.ballot),
-            Message::PromisePage(page) => Some(page.ballot),
-            Message::Accepted(vote) => Some(vote.ballot),
-            Message::Confirmed(confirmed) => Some(confirmed.ballot),
+            Message::Acceptor(ToAcceptor::Prepare(prepare)) => Some(prepare.ballot),
+            Message::Candidate(ToCandidate::Promise(promise)) => Some(promise.ballot),
+            Message::Candidate(ToCandidate::PromisePage(page)) => Some(page.ballot),
+            Message::Leader(ToLeader::Accepted(vote)) => Some(vote.ballot),
+            Message::Leader(ToLeader::Confirmed(confirmed)) => Some(confirmed.ballot),
             _ => None,
         };
         if promised.is_some_and(|ballot| ballot > disk.promised) {
             return Err("a promise leaves before it is durable".into());
         }
         let accepted = match message {
-            Message::Accepted(vote) => Some((vote.slot, vote.ballot)),
-            Message::Promise(promise) => promise.accepted.as_ref().map(|p| (p.slot, p.ballot)),
+            Message::Leader(ToLeader::Accepted(vote)) => Some((vote.slot, vote.ballot)),
+            Message::Candidate(ToCandidate::Promise(promise)) => {
+                promise.accepted.as_ref().map(|p| (p.slot, p.ballot))
+            }
             _ => None,
         };
         let ProposalId { ballot, slot } = disk.accepted_id();
@@ -120,10 +124,10 @@ impl Audit {
             return Err("a node tells how far it is before that is durable".into());
         }
         match message {
-            Message::Confirm(confirm) => {
+            Message::Acceptor(ToAcceptor::Confirm(confirm)) => {
                 self.reads[from].asks(Question::Round(confirm.ballot, confirm.round));
             }
-            Message::Accept(accept) => {
+            Message::Acceptor(ToAcceptor::Accept(accept)) => {
                 self.reads[from].asks(Question::Proposal(accept.id()));
             }
             _ => {}
@@ -134,8 +138,10 @@ impl Audit {
     /// A message gets to a node.
     pub(super) fn arrives<K, V>(&mut self, from: usize, to: usize, message: &Message<K, V>) {
         let question = match message {
-            Message::Confirmed(confirmed) => Question::Round(confirmed.ballot, confirmed.round),
-            Message::Accepted(vote) => Question::Proposal(vote.id()),
+            Message::Leader(ToLeader::Confirmed(confirmed)) => {
+                Question::Round(confirmed.ballot, confirmed.round)
+            }
+            Message::Leader(ToLeader::Accepted(vote)) => Question::Proposal(vote.id()),
             _ => return,
         };
         if let Some((_, answered)) = self.reads[to].asked.get_mut(&question) {
@@ -168,10 +174,10 @@ impl Audit {
 /// How far its sender says that it is.
 fn complete<K, V>(message: &Message<K, V>) -> Option<Slot> {
     match message {
-        Message::Promise(promise) => Some(promise.complete),
-        Message::Accepted(vote) => Some(vote.complete),
-        Message::NeedPrevious(need) => Some(need.complete),
-        Message::Progress(progress) => Some(progress.complete),
+        Message::Candidate(ToCandidate::Promise(promise)) => Some(promise.complete),
+        Message::Leader(ToLeader::Accepted(vote)) => Some(vote.complete),
+        Message::Leader(ToLeader::NeedPrevious(need)) => Some(need.complete),
+        Message::Leader(ToLeader::Progress(progress)) => Some(progress.complete),
         Message::Heartbeat(heartbeat) => Some(heartbeat.complete),
         _ => None,
     }

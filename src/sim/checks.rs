@@ -9,7 +9,7 @@ use super::watch;
 use super::words;
 use super::workload::Workload;
 use super::world::World;
-use crate::lpaxos::{Message, NodeId, Record};
+use crate::lpaxos::{Applied, Message, NodeId, Record, ToAcceptor};
 
 impl<W: Workload> World<W> {
     /// Notes that records are on a disk, and what is chosen by it.
@@ -28,7 +28,7 @@ impl<W: Workload> World<W> {
             self.hosts[node].disk.change(record);
             let Record::Accept(proposal) = record else { continue };
             if self.model.voted(node, proposal)? {
-                let address = Arc::as_ptr(&proposal.patch) as usize;
+                let address = Arc::as_ptr(&proposal.decree.patch) as usize;
                 let batch = self.made.get(&address).map(|(_, _, runs)| Rc::clone(runs));
                 let batch = batch.ok_or_else(|| {
                     format!("slot {} was chosen with a decree that nobody made", proposal.slot)
@@ -54,7 +54,7 @@ impl<W: Workload> World<W> {
     pub(super) fn take_runs(
         &mut self,
         node: usize,
-        early: &[(NodeId, Msg<W>)],
+        messages: &[(NodeId, Msg<W>)],
     ) -> Result<(), String> {
         let host = &mut self.hosts[node];
         let runs = std::mem::take(&mut *host.runs.borrow_mut());
@@ -66,12 +66,13 @@ impl<W: Workload> World<W> {
                 self.coverage.reached(Path::BatchThrownAway);
             }
         }
-        let proposed = early.iter().filter_map(|(_, message)| match message {
-            Message::Accept(a) => Some((a.ballot, a.slot, &a.patch)),
+        let proposed = messages.iter().filter_map(|(_, message)| match message {
+            Message::Acceptor(ToAcceptor::Accept(a)) => Some((a.ballot, a.slot, &a.decree.patch)),
             _ => None,
         });
         let accepted = running.durable().accepted.as_ref();
-        let accepted = accepted.map(|proposal| (proposal.ballot, proposal.slot, &proposal.patch));
+        let accepted =
+            accepted.map(|proposal| (proposal.ballot, proposal.slot, &proposal.decree.patch));
         for (ballot, slot, patch) in proposed.chain(accepted) {
             if let Some(batch) = host.open.close(ballot, slot) {
                 let made = (Arc::clone(patch), ballot, Rc::new(batch));
@@ -87,6 +88,38 @@ impl<W: Workload> World<W> {
             }
         }
         self.reads.extend(reads);
+        Ok(())
+    }
+
+    /// Checks what a node tells to be applied: every decree in its turn, or that it was passed over.
+    ///
+    /// # Errors
+    /// When a watcher that goes by it would miss a change, or see one that was not chosen.
+    pub(super) fn note_applied(
+        &mut self,
+        node: usize,
+        applied: &[Applied<Key<W>, Value<W>>],
+    ) -> Result<(), String> {
+        let host = &mut self.hosts[node];
+        for step in applied {
+            let (slot, follows) = match step {
+                Applied::Decree(slot, decree) => {
+                    let is_next = *slot == host.applied.next();
+                    (*slot, is_next && self.model.decree(*slot) == Some(decree))
+                }
+                Applied::Copy(slot) => (*slot, *slot > host.applied),
+            };
+            if !follows {
+                let (last, place) = (host.applied, node + 1);
+                return Err(format!("n{place}: {step:?} is told to be applied after slot {last}"));
+            }
+            host.applied = slot;
+        }
+        let complete = host.node.as_ref().map(|node| node.durable().replica.complete());
+        if complete.is_some_and(|complete| complete != host.applied) {
+            let (last, place) = (host.applied, node + 1);
+            return Err(format!("n{place}: {complete:?} is reached, and only slot {last} told"));
+        }
         Ok(())
     }
 

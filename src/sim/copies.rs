@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::coverage::{Coverage, Path};
-use crate::lpaxos::{Ballot, Message, Record, Slot};
+use crate::lpaxos::{Ballot, Message, Record, Slot, ToAcceptor, ToLeader};
 
 /// Names a copy: the leader's ballot, and how many it began before.
 type Name = (Ballot, u64);
@@ -101,7 +101,7 @@ impl<K: Ord + Clone> Copies<K> {
         coverage: &mut Coverage,
     ) -> Result<(), String> {
         match message {
-            Message::RepairPage(repair) if repair.copy.is_full() => {
+            Message::Acceptor(ToAcceptor::RepairPage(repair)) if repair.copy.is_full() => {
                 let (target, floor) = (repair.copy.target, repair.copy.floor);
                 let name = (repair.ballot, repair.copy.number);
                 let (first_ends, other_ends) = (Vec::new(), Vec::new());
@@ -113,7 +113,7 @@ impl<K: Ord + Clone> Copies<K> {
                     Some(_) => begun.other_ends.extend(end),
                 }
             }
-            Message::PageMerged(merged) => {
+            Message::Leader(ToLeader::PageMerged(merged)) => {
                 let name = (merged.ballot, merged.number);
                 let Some(begun) = self.begun.get(&name) else {
                     // Of a copy that is not full: it may tell of what was deleted since.

@@ -132,7 +132,7 @@ fn replay<'a, W: Workload>(
                     return Err(format!("{} ran twice", words::<W>(run)));
                 }
             }
-            for (key, value) in decree.writes() {
+            for (key, value) in decree.patch.writes() {
                 match value {
                     Some(value) => live.insert(key.clone(), value.clone()),
                     None => live.remove(key),

@@ -8,7 +8,8 @@ use super::journal::Journaled;
 use super::observed::{Numbered, Observed, Runs};
 use super::workload::Workload;
 use crate::lpaxos::{
-    Ballot, Config, Durable, Machine, Members, Message, Node, NodeId, Record, Request, Slot, Ticket,
+    Ballot, Config, Durable, Machine, MemberSet, Message, Node, NodeId, Record, Request, Slot,
+    Ticket, Write,
 };
 
 /// A node's machine, seen through glass.
@@ -34,17 +35,6 @@ pub(super) enum Input<W: Workload> {
     Request(usize, Rc<Command<W>>, u64),
     /// Time passed.
     Tick,
-}
-
-/// A write under way, and what is to be sent after it.
-#[derive(Debug)]
-pub(super) struct Write<W: Workload> {
-    /// What is written.
-    pub(super) records: Vec<Record<Key<W>, Value<W>>>,
-    /// Whether the node goes on meanwhile.
-    pub(super) overlaps: bool,
-    /// What leaves once it is durable.
-    pub(super) late: Vec<(NodeId, Msg<W>)>,
 }
 
 /// A write that was under way when the node stopped.
@@ -105,7 +95,7 @@ pub(super) struct Host<W: Workload> {
     /// Records that a crash interrupted: the next start shows whether they are durable.
     pub(super) unsure: Option<Unsure<W>>,
     /// The write under way.
-    pub(super) writing: Option<Write<W>>,
+    pub(super) writing: Option<Write<Seen<W>>>,
     /// The next write fails.
     pub(super) fails_next: bool,
     /// Counts starts, so that events of an earlier life do not count.
@@ -134,6 +124,8 @@ pub(super) struct Host<W: Workload> {
     pub(super) clock_rate: u64,
     /// Whether the node is to lead only where no other can; it learns of it at its next tick.
     pub(super) is_reluctant: bool,
+    /// The last slot that the node told to be applied.
+    pub(super) applied: Slot,
     /// Whether the node led before its last step.
     pub(super) led: bool,
     /// So much may wait for it; more is dropped, as the protocol sends it again.
@@ -168,6 +160,7 @@ impl<W: Workload> Host<W> {
             ahead_ms,
             clock_rate,
             is_reluctant: false,
+            applied: Slot::ZERO,
             led: false,
             inbox_most: INBOX_MOST,
             is_woken: false,
@@ -184,7 +177,7 @@ impl<W: Workload> Host<W> {
     pub(super) fn start(
         &mut self,
         me: NodeId,
-        members: Members,
+        members: MemberSet,
         config: Config,
         machine: W::Machine,
         seed: u64,
@@ -194,13 +187,14 @@ impl<W: Workload> Host<W> {
         let (disk, now_ms) = (self.disk.clone(), self.clock_ms(now_us));
         self.runs = runs;
         self.open = Open::new();
+        self.applied = disk.replica.complete();
         self.life += 1;
         self.is_woken = false;
         self.node = Some(Node::new(me, members, config, machine, disk, seed, now_ms));
     }
 
     /// Stops the node: what is not on the disk is gone.
-    pub(super) fn stop(&mut self) -> Option<Write<W>> {
+    pub(super) fn stop(&mut self) -> Option<Write<Seen<W>>> {
         self.node = None;
         self.life += 1;
         self.fails_next = false;

@@ -9,7 +9,7 @@ use super::host::Msg;
 use super::scenario::Fault;
 use super::workload::Workload;
 use super::world::World;
-use crate::lpaxos::Message;
+use crate::lpaxos::{Message, ToAcceptor};
 
 /// So many are kept for each node: the oldest, as those are what a copy makes up for.
 const KEPT_MOST: usize = 4;
@@ -26,7 +26,7 @@ impl<W: Workload> World<W> {
     /// Whether a message is lost because it is such a patch: those of repairs, as a node that got them
     /// would need no copy.
     pub(super) fn is_held_back(&mut self, message: &Msg<W>) -> bool {
-        let repairs = matches!(message, Message::RepairPatches(_));
+        let repairs = matches!(message, Message::Acceptor(ToAcceptor::RepairPatches(_)));
         repairs && self.delays_patches() && self.random.flip()
     }
 
@@ -38,8 +38,10 @@ impl<W: Workload> World<W> {
     pub(super) fn lose(&mut self, from: usize, to: usize, message: Msg<W>, path: Path) {
         self.coverage.reached(path);
         let tells = match &message {
-            Message::Accept(_) | Message::RepairPatches(_) | Message::Commit(_) => true,
-            Message::RepairPage(repair) => !repair.copy.is_full(),
+            Message::Acceptor(ToAcceptor::Accept(_))
+            | Message::Acceptor(ToAcceptor::RepairPatches(_))
+            | Message::Acceptor(ToAcceptor::Commit(_)) => true,
+            Message::Acceptor(ToAcceptor::RepairPage(repair)) => !repair.copy.is_full(),
             _ => false,
         };
         if !tells || !self.delays_patches() {
@@ -56,7 +58,7 @@ impl<W: Workload> World<W> {
 
     /// Once a node has the first page of a full copy, what was kept for it gets there.
     pub(super) fn release(&mut self, to: usize, message: &Msg<W>) {
-        let Message::RepairPage(repair) = message else { return };
+        let Message::Acceptor(ToAcceptor::RepairPage(repair)) = message else { return };
         if self.is_healed || repair.after.is_none() || !repair.copy.is_full() {
             return;
         }

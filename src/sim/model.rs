@@ -4,13 +4,12 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::lpaxos::{
-    Ballot, Durable, Entry, Machine, Patch, Proposal, ProposalId, Record, Replica, Slot,
+    Ballot, Decree, Durable, Entry, Machine, Proposal, ProposalId, Record, Replica, Slot,
 };
 
-type PatchOf<M> = Patch<<M as Machine>::Key, <M as Machine>::Value>;
+type DecreeOf<M> = Decree<<M as Machine>::Key, <M as Machine>::Value>;
 type ProposalOf<M> = Proposal<<M as Machine>::Key, <M as Machine>::Value>;
 type DurableOf<M> = Durable<<M as Machine>::Key, <M as Machine>::Value>;
 
@@ -26,7 +25,7 @@ struct Marks {
 /// Durable votes for one proposal; a bit for each node.
 #[derive(Clone, Debug)]
 struct Votes<M: Machine> {
-    patch: Arc<PatchOf<M>>,
+    decree: DecreeOf<M>,
     nodes: u64,
 }
 
@@ -38,7 +37,7 @@ type Writes<M> = Vec<(Slot, Option<<M as Machine>::Value>)>;
 pub(super) struct Model<M: Machine> {
     majority: u32,
     votes: BTreeMap<(Slot, Ballot), Votes<M>>,
-    chosen: Vec<Arc<PatchOf<M>>>,
+    chosen: Vec<DecreeOf<M>>,
     /// Each key's values, with the slots that wrote them.
     written: BTreeMap<M::Key, Writes<M>>,
     marks: Vec<Marks>,
@@ -62,7 +61,7 @@ impl<M: Machine> Model<M> {
     }
 
     /// The decree of a slot.
-    pub(super) fn decree(&self, slot: Slot) -> Option<&Arc<PatchOf<M>>> {
+    pub(super) fn decree(&self, slot: Slot) -> Option<&DecreeOf<M>> {
         let place = usize::try_from(slot.0.checked_sub(1)?).ok()?;
         self.chosen.get(place)
     }
@@ -73,18 +72,18 @@ impl<M: Machine> Model<M> {
     /// When two decrees are chosen for a slot (1), or a slot before the one before it (2).
     pub(super) fn voted(&mut self, node: usize, proposal: &ProposalOf<M>) -> Result<bool, String> {
         let at = (proposal.slot, proposal.ballot);
-        let patch = &proposal.patch;
-        let fresh = || Votes { patch: Arc::clone(patch), nodes: 0 };
+        let decree = &proposal.decree;
+        let fresh = || Votes { decree: decree.clone(), nodes: 0 };
         let votes = self.votes.entry(at).or_insert_with(fresh);
-        if *votes.patch != **patch {
+        if votes.decree != *decree {
             return Err(format!("two decrees in ballot {} for slot {}", at.1, at.0));
         }
         votes.nodes |= 1 << node;
         if votes.nodes.count_ones() < self.majority {
             return Ok(false);
         }
-        if let Some(decree) = self.decree(at.0) {
-            if **decree == **patch {
+        if let Some(chosen) = self.decree(at.0) {
+            if chosen == decree {
                 return Ok(false);
             }
             return Err(format!("1: slot {} has two chosen decrees", at.0));
@@ -92,10 +91,10 @@ impl<M: Machine> Model<M> {
         if at.0 != self.last().next() {
             return Err(format!("2: slot {} is chosen after slot {}", at.0, self.last()));
         }
-        for (key, value) in patch.writes() {
+        for (key, value) in decree.patch.writes() {
             self.written.entry(key.clone()).or_default().push((at.0, value.clone()));
         }
-        self.chosen.push(Arc::clone(patch));
+        self.chosen.push(decree.clone());
         Ok(true)
     }
 
@@ -151,7 +150,7 @@ impl<M: Machine> Model<M> {
             let Record::Accept(proposal) = record else { continue };
             let before = proposal.slot.previous();
             let Some(decree) = self.decree(before) else { continue };
-            for (key, value) in decree.writes() {
+            for (key, value) in decree.patch.writes() {
                 let entry = durable.replica.entry(key);
                 let knows = before <= durable.replica.complete()
                     || entry.is_some_and(|entry| entry.version >= before)
@@ -221,7 +220,7 @@ impl<M: Machine> Model<M> {
     /// Whether the slot after writes the key. A leader that knows that slot already cannot tell what
     /// the slot before wrote there, and nobody will ask: it proposes that slot again, or is done.
     fn overwritten_after(&self, slot: Slot, key: &M::Key) -> bool {
-        let writes = self.decree(slot.next()).map_or(&[][..], |decree| decree.writes());
+        let writes = self.decree(slot.next()).map_or(&[][..], |decree| decree.patch.writes());
         writes.binary_search_by(|(other, _)| other.cmp(key)).is_ok()
     }
 

@@ -7,7 +7,7 @@ use std::ops::Bound;
 
 use crate::lpaxos::{
     Accept, Ballot, Commit, Confirm, Durable, Entry, Message, Page, RepairPage, RepairPatches,
-    Replica, Slot,
+    Replica, Slot, ToAcceptor, ToCandidate,
 };
 
 /// What a promise is about.
@@ -46,12 +46,12 @@ impl<K: Ord + Hash + Clone, V: Clone + PartialEq> Pages<K, V> {
         disk: &Durable<K, V>,
     ) -> Result<(), String> {
         match message {
-            Message::Prepare(prepare) => {
+            Message::Acceptor(ToAcceptor::Prepare(prepare)) => {
                 self.asked.insert(prepare.ballot, prepare.complete);
             }
             // One that a higher promise has overtaken on its way to the disk is of no use any more, and
             // the disk holds more than it tells.
-            Message::Promise(promise)
+            Message::Candidate(ToCandidate::Promise(promise))
                 if promise.ballot == disk.promised && !self.over.contains(&promise.ballot) =>
             {
                 let asked = self.asked.get(&promise.ballot).copied().unwrap_or(Slot::ZERO);
@@ -62,14 +62,14 @@ impl<K: Ord + Hash + Clone, V: Clone + PartialEq> Pages<K, V> {
                 self.promised.entry(place).or_insert_with(fresh);
                 self.compare(place, None, &promise.page)?;
             }
-            Message::PromisePage(page) => {
+            Message::Candidate(ToCandidate::PromisePage(page)) => {
                 self.compare((from, page.ballot), Some(&page.after), &page.page)?;
             }
-            Message::Accept(Accept { ballot, .. })
-            | Message::Confirm(Confirm { ballot, .. })
-            | Message::Commit(Commit { ballot, .. })
-            | Message::RepairPatches(RepairPatches { ballot, .. })
-            | Message::RepairPage(RepairPage { ballot, .. }) => {
+            Message::Acceptor(ToAcceptor::Accept(Accept { ballot, .. }))
+            | Message::Acceptor(ToAcceptor::Confirm(Confirm { ballot, .. }))
+            | Message::Acceptor(ToAcceptor::Commit(Commit { ballot, .. }))
+            | Message::Acceptor(ToAcceptor::RepairPatches(RepairPatches { ballot, .. }))
+            | Message::Acceptor(ToAcceptor::RepairPage(RepairPage { ballot, .. })) => {
                 self.end(*ballot);
             }
             _ => {}

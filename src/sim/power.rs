@@ -6,7 +6,7 @@ use super::host::{Unsure, node_id};
 use super::scenario::Fault;
 use super::workload::Workload;
 use super::world::World;
-use crate::lpaxos::Members;
+use crate::lpaxos::MemberSet;
 
 impl<W: Workload> World<W> {
     /// Starts a node that is down.
@@ -18,7 +18,7 @@ impl<W: Workload> World<W> {
             return Ok(());
         }
         self.open_journal(node).map_err(|why| format!("n{}: {why}", node + 1))?;
-        let members = Members::new((0..self.scenario.nodes).map(node_id).collect());
+        let members = MemberSet::of_voters((0..self.scenario.nodes).map(node_id));
         let machine = self.clients.workload.machine();
         let seed = self.random.next();
         let (config, now_us) = (self.scenario.config, self.now_us);

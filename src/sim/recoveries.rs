@@ -5,7 +5,7 @@
 //! tombstone is gone and nobody writes the key again, so this looks at the rule: what a candidate
 //! merges at or below that slot is the state after it.
 
-use crate::lpaxos::{Ballot, Machine, Message, Record, Slot};
+use crate::lpaxos::{Ballot, Machine, Message, Record, Slot, ToAcceptor, ToCandidate};
 
 use super::host::node_id;
 use super::model::Model;
@@ -39,7 +39,7 @@ impl Recoveries {
 
     /// A message leaves a node.
     pub(super) fn leaves<K, V>(&mut self, from: usize, message: &Message<K, V>) {
-        let Message::Prepare(prepare) = message else { return };
+        let Message::Acceptor(ToAcceptor::Prepare(prepare)) = message else { return };
         let running = &mut self.running[from];
         if running.as_ref().is_none_or(|recovery| recovery.ballot != prepare.ballot) {
             let promised = vec![(from, prepare.complete)];
@@ -49,7 +49,7 @@ impl Recoveries {
 
     /// A message is put before a node, which takes in one after the other.
     pub(super) fn arrives<K, V>(&mut self, from: usize, to: usize, message: &Message<K, V>) {
-        let Message::Promise(promise) = message else { return };
+        let Message::Candidate(ToCandidate::Promise(promise)) = message else { return };
         let Some(recovery) = &mut self.running[to] else { return };
         let is_known = recovery.promised.iter().any(|(node, _)| *node == from);
         if recovery.ballot == promise.ballot && !is_known {

@@ -9,7 +9,7 @@ use super::host::{Key, Msg, Value, place_of};
 use super::watch;
 use super::workload::Workload;
 use super::world::World;
-use crate::lpaxos::{Accept, Answer, Message, NodeId};
+use crate::lpaxos::{Accept, Answer, Message, NodeId, ToAcceptor};
 
 impl<W: Workload> World<W> {
     /// Sends messages of a node.
@@ -29,15 +29,15 @@ impl<W: Workload> World<W> {
                 .and_then(|()| self.copies.leaves(from, &message, &mut self.coverage))
                 .map_err(|why| format!("n{}: {why}", from + 1))?;
             self.recoveries.leaves(from, &message);
-            if let Message::Prepare(prepare) = &message {
+            if let Message::Acceptor(ToAcceptor::Prepare(prepare)) = &message {
                 self.ballots.insert(prepare.ballot);
             }
             match &message {
-                Message::Accept(accept) => self.proposes(from, accept)?,
+                Message::Acceptor(ToAcceptor::Accept(accept)) => self.proposes(from, accept)?,
                 Message::Heartbeat(_) if self.hosts[from].writing.is_some() => {
                     self.coverage.reached(Path::HeartbeatDuringWrite);
                 }
-                Message::Prepare(_) if self.hosts[from].led => {
+                Message::Acceptor(ToAcceptor::Prepare(_)) if self.hosts[from].led => {
                     self.coverage.reached(Path::LeaderStoodAgain);
                 }
                 Message::Refused(refused) if refused.promised > refused.ballot => {
@@ -52,9 +52,9 @@ impl<W: Workload> World<W> {
     }
 
     fn proposes(&mut self, from: usize, accept: &Accept<Key<W>, Value<W>>) -> Result<(), String> {
-        let Accept { ballot, slot, patch, .. } = accept;
+        let Accept { ballot, slot, decree, .. } = accept;
         self.model.proposed(*slot).map_err(|why| format!("n{}: {why}", from + 1))?;
-        let made = self.made.get(&(Arc::as_ptr(patch) as usize));
+        let made = self.made.get(&(Arc::as_ptr(&decree.patch) as usize));
         if made.is_some_and(|(_, made_in, _)| made_in != ballot) && self.recovered.insert(*slot) {
             self.coverage.reached(Path::Recovered);
             let is_news = *slot > self.model.last();

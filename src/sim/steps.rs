@@ -2,12 +2,12 @@
 
 use super::coverage::Path;
 use super::events::Event;
-use super::host::{Input, Msg, Unsure, Write, node_id};
+use super::host::{Input, Msg, Seen, Unsure, node_id};
 use super::watch;
 use super::words;
 use super::workload::Workload;
 use super::world::World;
-use crate::lpaxos::{Config, Heartbeat, Message, NodeId, Output, Record};
+use crate::lpaxos::{Config, Heartbeat, Message, Output, Record, ToAcceptor, ToLeader, Write};
 
 impl<W: Workload> World<W> {
     /// A message gets to a node that runs.
@@ -87,12 +87,17 @@ impl<W: Workload> World<W> {
             if held && !running.must_wait() && running.in_flight() == 0 && running.waiting() > 0 {
                 self.coverage.reached(Path::ProposalHeld);
             }
-            let out = running.output();
-            self.take_runs(node, &out.early)?;
+            let mut out = running.output();
+            let applied = std::mem::take(&mut out.applied);
+            self.note_applied(node, &applied)?;
+            self.take_runs(node, &out.before_write)?;
             if out.is_empty() {
                 return Ok(());
             }
-            let proposes = out.early.iter().any(|(_, early)| matches!(early, Message::Accept(_)));
+            let proposes = out
+                .before_write
+                .iter()
+                .any(|(_, early)| matches!(early, Message::Acceptor(ToAcceptor::Accept(_))));
             if proposes && self.hosts[node].writing.is_some() {
                 self.coverage.reached(Path::WriteOverlapped);
                 let host = &mut self.hosts[node];
@@ -101,33 +106,40 @@ impl<W: Workload> World<W> {
                     self.coverage.reached(Path::FarAhead);
                 }
             }
-            let Output { early, answers, records, overlaps, late } = out;
-            self.send_all(node, early)?;
+            let Output { applied: _, before_write, answers, write } = out;
+            self.send_all(node, before_write)?;
+            self.copies.told(node, &mut self.coverage);
             for (ticket, answer) in answers {
                 self.audit.answers(node, ticket.0);
                 self.answer(node, usize::try_from(ticket.0).unwrap_or(usize::MAX), answer)?;
             }
-            self.check(node, &records)?;
-            if records.is_empty() {
-                self.send_late(node, late)?;
+            let records = write.as_ref().map_or(&[][..], |write| &write.records);
+            self.check(node, records)?;
+            match write {
                 // A server whose tick is due looks at that first, whatever its node still wants.
-                if self.random.happens(500) {
+                None if self.random.happens(500) => {
                     self.wake_soon(node);
                     return Ok(());
                 }
-            } else {
-                self.begin_write(node, Write { records, overlaps, late });
-                if !overlaps {
-                    return Ok(());
+                None => {}
+                Some(write) => {
+                    let overlaps = write.overlaps;
+                    self.begin_write(node, write);
+                    if !overlaps {
+                        return Ok(());
+                    }
                 }
             }
         }
     }
 
-    fn begin_write(&mut self, node: usize, write: Write<W>) {
+    fn begin_write(&mut self, node: usize, write: Write<Seen<W>>) {
         let (low, high) = self.scenario.write_us;
         let promises = write.records.iter().any(|record| matches!(record, Record::Promise(_)));
-        let confirms = write.late.iter().any(|(_, late)| matches!(late, Message::Confirmed(_)));
+        let confirms = write
+            .after_write
+            .iter()
+            .any(|(_, after)| matches!(after, Message::Leader(ToLeader::Confirmed(_))));
         if promises && confirms {
             self.coverage.reached(Path::PromisedByConfirm);
         }
@@ -191,7 +203,7 @@ impl<W: Workload> World<W> {
         if fails && host.journal.is_none() {
             return self.fail(node, Path::WriteFailed);
         }
-        let Some(Write { records, overlaps, late }) = host.writing.take() else {
+        let Some(Write { records, overlaps, after_write, token }) = host.writing.take() else {
             return Ok(());
         };
         if let Some(journal) = &mut host.journal {
@@ -207,10 +219,10 @@ impl<W: Workload> World<W> {
         let host = &mut self.hosts[node];
         let sync_ms = (self.now_us - host.write_began_us) / 1_000;
         if let Some(running) = &mut host.node {
-            running.note_sync(sync_ms);
-            running.written();
+            running.written(token, sync_ms);
         }
-        self.send_late(node, late)?;
+        self.send_all(node, after_write)?;
+        self.copies.told(node, &mut self.coverage);
         self.maintain(node)?;
         if overlaps && self.random.happens(500) {
             // As a server does: what came meanwhile comes first.
@@ -246,12 +258,6 @@ impl<W: Workload> World<W> {
         self.crash(node)?;
         let after_us = self.random.between(50_000, 1_000_000);
         self.plan(after_us, Event::Restart { node });
-        Ok(())
-    }
-
-    fn send_late(&mut self, node: usize, late: Vec<(NodeId, Msg<W>)>) -> Result<(), String> {
-        self.send_all(node, late)?;
-        self.copies.told(node, &mut self.coverage);
         Ok(())
     }
 }

@@ -1,14 +1,16 @@
 //! What can be seen of the protocol from outside: messages, records and answers, counted.
 
 use super::coverage::{Coverage, Path};
-use crate::lpaxos::{Answer, Durable, Message, Previous, Record};
+use crate::lpaxos::{
+    Answer, Durable, Message, Previous, Record, ToAcceptor, ToCandidate, ToLeader,
+};
 use std::hash::Hash;
 
 /// Counts what a message shows.
 pub(super) fn message<K, V>(message: &Message<K, V>, coverage: &mut Coverage) {
     let path = match message {
-        Message::Prepare(_) => Path::Ballot,
-        Message::Promise(promise) => {
+        Message::Acceptor(ToAcceptor::Prepare(_)) => Path::Ballot,
+        Message::Candidate(ToCandidate::Promise(promise)) => {
             if promise.full {
                 coverage.reached(Path::PromiseFull);
             }
@@ -17,17 +19,17 @@ pub(super) fn message<K, V>(message: &Message<K, V>, coverage: &mut Coverage) {
             }
             Path::PromisePaged
         }
-        Message::FetchPage(_) => Path::PromisePageFetched,
+        Message::Acceptor(ToAcceptor::FetchPage(_)) => Path::PromisePageFetched,
         Message::Refused(refused) if refused.promised > refused.ballot => Path::Refused,
-        Message::Accept(accept) => match accept.previous {
-            Previous::Patch(_) => Path::PreviousSent,
+        Message::Acceptor(ToAcceptor::Accept(accept)) => match accept.previous {
+            Previous::Decree(_) => Path::PreviousSent,
             Previous::Held(_) => return,
         },
-        Message::NeedPrevious(_) => Path::NeedPrevious,
-        Message::Confirm(_) => Path::ReadRound,
-        Message::Commit(_) => Path::Commit,
-        Message::RepairPatches(_) => Path::WindowRepair,
-        Message::RepairPage(page) => {
+        Message::Leader(ToLeader::NeedPrevious(_)) => Path::NeedPrevious,
+        Message::Acceptor(ToAcceptor::Confirm(_)) => Path::ReadRound,
+        Message::Acceptor(ToAcceptor::Commit(_)) => Path::Commit,
+        Message::Acceptor(ToAcceptor::RepairPatches(_)) => Path::WindowRepair,
+        Message::Acceptor(ToAcceptor::RepairPage(page)) => {
             if page.after.is_some() {
                 Path::CopyOfPages
             } else if page.copy.is_full() {
@@ -85,21 +87,21 @@ pub(super) fn answer<O>(answer: &Answer<O>, coverage: &mut Coverage) {
 pub(super) fn number<K, V>(message: &Message<K, V>) -> u64 {
     let (kind, slot) = match message {
         Message::Heartbeat(heartbeat) => (1, heartbeat.complete.0),
-        Message::Prepare(prepare) => (2, prepare.complete.0),
-        Message::Promise(promise) => (3, promise.complete.0),
-        Message::FetchPage(fetch) => (4, fetch.complete.0),
-        Message::PromisePage(page) => (5, page.page.entries.len() as u64),
+        Message::Acceptor(ToAcceptor::Prepare(prepare)) => (2, prepare.complete.0),
+        Message::Candidate(ToCandidate::Promise(promise)) => (3, promise.complete.0),
+        Message::Acceptor(ToAcceptor::FetchPage(fetch)) => (4, fetch.complete.0),
+        Message::Candidate(ToCandidate::PromisePage(page)) => (5, page.page.entries.len() as u64),
         Message::Refused(refused) => (6, refused.promised.round),
-        Message::Accept(accept) => (7, accept.slot.0),
-        Message::Accepted(accepted) => (8, accepted.slot.0),
-        Message::NeedPrevious(need) => (9, need.slot.0),
-        Message::Confirm(confirm) => (10, confirm.round),
-        Message::Confirmed(confirm) => (11, confirm.round),
-        Message::Commit(commit) => (12, commit.slot.0),
-        Message::RepairPatches(repair) => (13, repair.first.0),
-        Message::RepairPage(page) => (14, page.page.entries.len() as u64),
-        Message::PageMerged(merged) => (15, merged.number),
-        Message::Progress(progress) => (16, progress.complete.0),
+        Message::Acceptor(ToAcceptor::Accept(accept)) => (7, accept.slot.0),
+        Message::Leader(ToLeader::Accepted(accepted)) => (8, accepted.slot.0),
+        Message::Leader(ToLeader::NeedPrevious(need)) => (9, need.slot.0),
+        Message::Acceptor(ToAcceptor::Confirm(confirm)) => (10, confirm.round),
+        Message::Leader(ToLeader::Confirmed(confirm)) => (11, confirm.round),
+        Message::Acceptor(ToAcceptor::Commit(commit)) => (12, commit.slot.0),
+        Message::Acceptor(ToAcceptor::RepairPatches(repair)) => (13, repair.first.0),
+        Message::Acceptor(ToAcceptor::RepairPage(page)) => (14, page.page.entries.len() as u64),
+        Message::Leader(ToLeader::PageMerged(merged)) => (15, merged.number),
+        Message::Leader(ToLeader::Progress(progress)) => (16, progress.complete.0),
     };
     let round = message.ballot().map_or(0, |ballot| ballot.round);
     (kind << 56) ^ (round << 32) ^ slot

@@ -3,7 +3,8 @@
 //! The head, wrapped by [`seal`](super::format::seal): the data directory's id (8 bytes), where the
 //! journal goes on (segment, offset and sequence of a round, 8 each), and the state just before that
 //! round, its entries aside: `promised` (16), `complete` (8), `floor` (8), the number of entries,
-//! about (8), and 0 or 1 and after 1 the accepted proposal.
+//! about (8), the accepted proposal, and the member set. Before the proposal is 0 if there is none, 2 if
+//! its decree has a member set, else 1. The member set, if there is one, is to the end of the head.
 //!
 //! Pages follow in the order of keys, and together cover every key. The frame of a page:
 //!
@@ -20,11 +21,11 @@
 
 use bytes::{Buf, BufMut};
 
-use crate::lpaxos::{Ballot, Entry, Proposal, Slot};
+use crate::lpaxos::{Ballot, Entry, MemberEntry, Proposal, Slot};
 
 use super::codec::{
-    Input, put_ballot, put_bytes, put_entry, put_proposal, take_ballot, take_entry, take_key,
-    take_list, take_proposal, take_slot, take_u64,
+    Input, put_ballot, put_bytes, put_entry, put_member_entry, put_proposal, take_ballot,
+    take_entry, take_key, take_list, take_member_entry, take_proposal, take_slot, take_u64,
 };
 use super::format::{StoreId, checksum};
 use super::journal::Position;
@@ -44,6 +45,7 @@ pub(super) struct Head {
     /// How many entries there were when it was begun.
     pub(super) entries: u64,
     pub(super) accepted: Option<Proposal<Key, Value>>,
+    pub(super) members: Option<MemberEntry>,
 }
 
 impl Head {
@@ -57,9 +59,16 @@ impl Head {
         content.put_u64(self.complete.0);
         content.put_u64(self.floor.0);
         content.put_u64(self.entries);
-        content.put_u8(u8::from(self.accepted.is_some()));
+        content.put_u8(match &self.accepted {
+            None => 0,
+            Some(accepted) if accepted.decree.members.is_none() => 1,
+            Some(_) => 2,
+        });
         if let Some(accepted) = &self.accepted {
             put_proposal(&mut content, accepted);
+        }
+        if let Some(members) = &self.members {
+            put_member_entry(&mut content, members);
         }
         content
     }
@@ -76,12 +85,14 @@ impl Head {
         let entries = take_u64(input)?;
         let accepted = match input.try_get_u8().ok()? {
             0 => None,
-            1 => Some(take_proposal(input)?),
+            1 => Some(take_proposal(input, false)?),
+            2 => Some(take_proposal(input, true)?),
             _ => return None,
         };
+        let members = if input.is_empty() { None } else { Some(take_member_entry(input)?) };
         let kept = accepted.as_ref().is_none_or(|accepted| accepted.ballot <= promised);
         let placed = start.sequence < u64::MAX / 2 && start.offset.is_multiple_of(BLOCK as u64);
-        let head = Head { start, promised, complete, floor, entries, accepted };
+        let head = Head { start, promised, complete, floor, entries, accepted, members };
         (kept && placed && floor <= complete && content.is_empty()).then_some((store, head))
     }
 }

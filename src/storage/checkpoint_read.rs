@@ -55,7 +55,7 @@ pub(super) fn read(
     let durable = Durable {
         promised: head.promised,
         accepted: head.accepted.clone(),
-        replica: Replica::restore(entries, head.complete, head.floor),
+        replica: Replica::restore(entries, head.members.clone(), head.complete, head.floor),
     };
     Ok(Checkpoint { head, durable, coverage, bytes: reader.length })
 }

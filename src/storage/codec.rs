@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut};
 
-use crate::lpaxos::{Ballot, Entry, NodeId, Patch, Proposal, Record, Slot};
+use crate::lpaxos::{
+    Ballot, Decree, Entry, Member, MemberEntry, MemberRole, MemberSet, NodeId, Patch, Proposal,
+    Record, Slot,
+};
 
 use super::{Key, Value};
 
@@ -24,6 +27,10 @@ mod tag {
     /// Older versions wrote it after a full copy, and left old tombstones behind.
     pub(super) const RAISE_FLOOR: u8 = 7;
     pub(super) const DROP_TOMBSTONES: u8 = 8;
+    /// As `ACCEPT` and `APPLY`, with a member set after the patch.
+    pub(super) const ACCEPT_MEMBERS: u8 = 9;
+    pub(super) const APPLY_MEMBERS: u8 = 10;
+    pub(super) const MEMBERS: u8 = 11;
 }
 
 /// Bytes that are being taken apart; `None` from a reader says that they are not what was written.
@@ -40,18 +47,24 @@ pub(super) fn put_record(out: &mut Vec<u8>, record: &Record<Key, Value>) {
             put_ballot(out, *ballot);
         }
         Record::Accept(proposal) => {
-            out.put_u8(tag::ACCEPT);
+            let has_members = proposal.decree.members.is_some();
+            out.put_u8(if has_members { tag::ACCEPT_MEMBERS } else { tag::ACCEPT });
             put_proposal(out, proposal);
         }
         Record::ApplyAccepted(slot) => put_slot(out, tag::APPLY_ACCEPTED, *slot),
-        Record::Apply(slot, patch) => {
-            put_slot(out, tag::APPLY, *slot);
-            put_patch(out, patch);
+        Record::Apply(slot, decree) => {
+            let has_members = decree.members.is_some();
+            put_slot(out, if has_members { tag::APPLY_MEMBERS } else { tag::APPLY }, *slot);
+            put_decree(out, decree);
         }
         Record::Merge(entries) => {
             out.put_u8(tag::MERGE);
             put_length(out, entries.len());
             entries.iter().for_each(|(key, entry)| put_entry(out, key, entry));
+        }
+        Record::Members(entry) => {
+            out.put_u8(tag::MEMBERS);
+            put_member_entry(out, entry);
         }
         Record::RaiseComplete(slot) => put_slot(out, tag::RAISE_COMPLETE, *slot),
         Record::DropTombstones(slot) => put_slot(out, tag::DROP_TOMBSTONES, *slot),
@@ -61,10 +74,13 @@ pub(super) fn put_record(out: &mut Vec<u8>, record: &Record<Key, Value>) {
 pub(super) fn take_record(input: Input) -> Option<Record<Key, Value>> {
     Some(match input.try_get_u8().ok()? {
         tag::PROMISE => Record::Promise(take_ballot(input)?),
-        tag::ACCEPT => Record::Accept(take_proposal(input)?),
+        tag::ACCEPT => Record::Accept(take_proposal(input, false)?),
+        tag::ACCEPT_MEMBERS => Record::Accept(take_proposal(input, true)?),
         tag::APPLY_ACCEPTED => Record::ApplyAccepted(take_slot(input)?),
-        tag::APPLY => Record::Apply(take_slot(input)?, Arc::new(take_patch(input)?)),
+        tag::APPLY => Record::Apply(take_slot(input)?, take_decree(input, false)?),
+        tag::APPLY_MEMBERS => Record::Apply(take_slot(input)?, take_decree(input, true)?),
         tag::MERGE => Record::Merge(take_list(input, take_entry)?),
+        tag::MEMBERS => Record::Members(take_member_entry(input)?),
         tag::RAISE_COMPLETE => Record::RaiseComplete(take_slot(input)?),
         tag::RAISE_FLOOR | tag::DROP_TOMBSTONES => Record::DropTombstones(take_slot(input)?),
         _ => return None,
@@ -84,13 +100,69 @@ pub(super) fn take_ballot(input: Input) -> Option<Ballot> {
 pub(super) fn put_proposal(out: &mut Vec<u8>, proposal: &Proposal<Key, Value>) {
     put_ballot(out, proposal.ballot);
     out.put_u64(proposal.slot.0);
-    put_patch(out, &proposal.patch);
+    put_decree(out, &proposal.decree);
 }
 
-pub(super) fn take_proposal(input: Input) -> Option<Proposal<Key, Value>> {
+/// A proposal, whose decree has a member set or not.
+pub(super) fn take_proposal(input: Input, has_members: bool) -> Option<Proposal<Key, Value>> {
     let ballot = take_ballot(input)?;
     let slot = take_slot(input)?;
-    Some(Proposal { ballot, slot, patch: Arc::new(take_patch(input)?) })
+    Some(Proposal { ballot, slot, decree: take_decree(input, has_members)? })
+}
+
+/// The patch, and after it the member set if there is one: what holds the decree says whether.
+fn put_decree(out: &mut Vec<u8>, decree: &Decree<Key, Value>) {
+    put_patch(out, &decree.patch);
+    if let Some(members) = &decree.members {
+        put_members(out, members);
+    }
+}
+
+fn take_decree(input: Input, has_members: bool) -> Option<Decree<Key, Value>> {
+    let patch = Arc::new(take_patch(input)?);
+    let members = if has_members { Some(take_members(input)?) } else { None };
+    Some(Decree { patch, members })
+}
+
+/// A version (8 bytes) and a member set.
+pub(super) fn put_member_entry(out: &mut Vec<u8>, entry: &MemberEntry) {
+    out.put_u64(entry.version.0);
+    put_members(out, &entry.members);
+}
+
+pub(super) fn take_member_entry(input: Input) -> Option<MemberEntry> {
+    let version = take_slot(input).filter(|version| *version > Slot::ZERO)?;
+    Some(MemberEntry { version, members: take_members(input)? })
+}
+
+/// A list of members, each an id (8 bytes), 0 for a voter or 1 for a learner (1 byte), and an address.
+fn put_members(out: &mut Vec<u8>, members: &MemberSet) {
+    put_length(out, members.iter().count());
+    for Member { node, address, role } in members.iter() {
+        out.put_u64(node.0);
+        out.put_u8(match role {
+            MemberRole::Voter => 0,
+            MemberRole::Learner => 1,
+        });
+        put_bytes(out, address.as_bytes());
+    }
+}
+
+fn take_members(input: Input) -> Option<MemberSet> {
+    let members = take_list(input, |input| {
+        let node = NodeId(take_u64(input)?);
+        let role = match input.try_get_u8().ok()? {
+            0 => MemberRole::Voter,
+            1 => MemberRole::Learner,
+            _ => return None,
+        };
+        Some(Member { node, address: take_string(input)?, role })
+    })?;
+    MemberSet::new(members)
+}
+
+pub(super) fn take_string(input: Input) -> Option<String> {
+    String::from_utf8(take_bytes(input)?.to_vec()).ok()
 }
 
 fn put_patch(out: &mut Vec<u8>, patch: &Patch<Key, Value>) {
@@ -191,11 +263,22 @@ mod tests {
         let writes = [(key("a"), Some(value("1"))), (key("b"), None), (key("c"), Some(value("")))];
         let patch = Arc::new(Patch::new(writes.into_iter().collect()));
         let entry = |value| Entry { value, version: Slot(9) };
+        let member = |node, role| Member {
+            node: NodeId(node),
+            address: format!("10.0.0.{node}:50051"),
+            role,
+        };
+        let members = vec![member(1, MemberRole::Voter), member(2, MemberRole::Learner)];
+        let members = MemberSet::new(members).expect("it is sound");
+        let decree = Decree { patch: Arc::clone(&patch), members: Some(members.clone()) };
         vec![
             Record::Promise(ballot),
-            Record::Accept(Proposal { ballot, slot: Slot(3), patch: Arc::clone(&patch) }),
+            Record::Accept(Proposal { ballot, slot: Slot(3), decree: Arc::clone(&patch).into() }),
+            Record::Accept(Proposal { ballot, slot: Slot(5), decree: decree.clone() }),
             Record::ApplyAccepted(Slot(3)),
-            Record::Apply(Slot(4), patch),
+            Record::Apply(Slot(4), patch.into()),
+            Record::Apply(Slot(5), decree),
+            Record::Members(MemberEntry { members, version: Slot(5) }),
             Record::Merge(vec![(key("x"), entry(Some(value("y")))), (key(""), entry(None))]),
             Record::RaiseComplete(Slot(11)),
             Record::DropTombstones(Slot(6)),

@@ -154,6 +154,7 @@ impl DirectoryStorage {
                 floor: durable.replica.floor(),
                 entries: durable.replica.entry_count() as u64,
                 accepted: durable.accepted.clone(),
+                members: durable.replica.members().cloned(),
             };
             self.checkpointer.begin(head, self.journal.bytes());
         }

@@ -8,7 +8,7 @@ use bytes::{Buf, BufMut};
 
 use crate::lpaxos::NodeId;
 
-use super::codec::{Input, put_bytes, put_length, take_bytes, take_list, take_u64};
+use super::codec::{Input, put_bytes, put_length, take_list, take_string, take_u64};
 use super::disk::Folder;
 use super::error::StorageError;
 use super::format::{IDENTITY_FILE, IDENTITY_MAGIC, SEAL_BYTES, StoreId, seal, unseal};
@@ -68,8 +68,4 @@ fn take(input: Input) -> Option<Identity> {
         _ => return None,
     };
     Some(Identity { node, membership })
-}
-
-fn take_string(input: Input) -> Option<String> {
-    String::from_utf8(take_bytes(input)?.to_vec()).ok()
 }

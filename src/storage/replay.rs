@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use crate::lpaxos::{Durable, Patch, Record, Slot, may_drop};
+use crate::lpaxos::{Decree, Durable, Patch, Record, Slot, may_drop};
 
 use super::{Key, Value};
 
@@ -66,15 +66,17 @@ pub(super) fn replay(
         durable.change(&record);
         return Ok(());
     }
-    let missing = |patch: &Patch<Key, Value>| {
-        let writes = patch.writes().iter();
+    // The member set is in the head, and so gets all rounds.
+    let missing = |decree: &Decree<Key, Value>| {
+        let writes = decree.patch.writes().iter();
         let writes = writes.filter(|(key, _)| !coverage.reflects(key, round));
-        Arc::new(Patch::new(writes.cloned().collect()))
+        let patch = Arc::new(Patch::new(writes.cloned().collect()));
+        Decree { patch, members: decree.members.clone() }
     };
     let record = match record {
-        Record::Apply(slot, patch) => Record::Apply(slot, missing(&patch)),
+        Record::Apply(slot, decree) => Record::Apply(slot, missing(&decree)),
         Record::ApplyAccepted(slot) => match &durable.accepted {
-            Some(accepted) => Record::Apply(slot, missing(&accepted.patch)),
+            Some(accepted) => Record::Apply(slot, missing(&accepted.decree)),
             None => return Err("it applies a proposal that is not accepted"),
         },
         Record::Merge(mut entries) => {
@@ -103,7 +105,9 @@ fn check(durable: &Durable<Key, Value>, record: &Record<Key, Value>) -> Result<(
         Record::DropTombstones(slot) => {
             (may_drop(*slot, complete), "it drops tombstones that are needed")
         }
-        Record::Apply(..) | Record::Merge(_) | Record::RaiseComplete(_) => (true, ""),
+        Record::Apply(..) | Record::Merge(_) | Record::Members(_) | Record::RaiseComplete(_) => {
+            (true, "")
+        }
     };
     if kept { Ok(()) } else { Err(what) }
 }

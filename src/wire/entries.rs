@@ -1,4 +1,4 @@
-//! Patches and pages, to and from the wire, by hand: they are nearly all of what nodes send, and a
+//! Decrees and pages, to and from the wire, by hand: they are nearly all of what nodes send, and a
 //! message made for each write would be several pieces of memory each.
 //!
 //! Keys and values are copies of their own: they may stay in the store for years, and a slice of the
@@ -10,20 +10,22 @@ use bytes::Bytes;
 
 use super::error::WireError;
 use super::fields::{at_most, slot};
+use super::members::{decode_members, encode_members};
 use super::raw::{Broken, Field, Fields};
 use super::raw::{put_bytes, put_head, put_number, size_of_bytes, size_of_number};
 use crate::kv::{Key, Value};
 use crate::limits::{
     ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_PATCH_BYTES,
 };
-use crate::lpaxos::{Entry, Page, Patch, Slot};
+use crate::lpaxos::{Decree, Entry, Page, Patch, Slot};
 
-/// The fields of `Write` and `Entry`; those of `Patch` and `Page` are a list of them, and `next`.
+/// The fields of `Write` and `Entry`; those of `Decree` and `Page` are a list of them, and one more.
 const KEY: u64 = 1;
 const VALUE: u64 = 2;
 const VERSION: u64 = 3;
 const ROW: u64 = 1;
 const NEXT: u64 = 2;
+const MEMBERS: u64 = 3;
 
 /// One write or entry, as it is on the wire.
 #[derive(Default)]
@@ -88,52 +90,57 @@ pub(super) fn key(bytes: &[u8], field: &'static str) -> Result<Key, WireError> {
 }
 
 /// A list of rows, and the field after it.
-fn encode<'a>(rows: impl Iterator<Item = Row<'a>> + Clone, next: Option<&Key>) -> Bytes {
+fn encode<'a>(rows: impl Iterator<Item = Row<'a>> + Clone, last: Option<(u64, &[u8])>) -> Bytes {
     let rows_size: usize = rows.clone().map(|row| size_of_bytes(ROW, row.size())).sum();
-    let size = rows_size + next.map_or(0, |next| size_of_bytes(NEXT, next.len()));
+    let size = rows_size + last.map_or(0, |(field, bytes)| size_of_bytes(field, bytes.len()));
     let mut out = Vec::with_capacity(size);
     rows.for_each(|row| row.put(&mut out));
-    if let Some(next) = next {
-        put_bytes(&mut out, NEXT, next);
+    if let Some((field, bytes)) = last {
+        put_bytes(&mut out, field, bytes);
     }
     debug_assert_eq!(out.len(), size);
     Bytes::from(out)
 }
 
-/// The rows of a list, and the field after it.
+/// The rows of a list, and the field `last` after it.
 fn decode<'a, T>(
     bytes: &'a [u8],
+    last: u64,
     take: impl Fn(&Row<'a>) -> Result<T, WireError>,
 ) -> Result<(Vec<T>, Option<&'a [u8]>), WireError> {
     let is_row = |field: &Result<_, _>| matches!(field, Ok((ROW, Field::Bytes(_))));
     // As many as there are and no more: a patch is kept as long as it is the last.
     let mut rows = Vec::with_capacity(Fields(bytes).filter(is_row).count());
-    let mut next = None;
+    let mut found = None;
     for field in Fields(bytes) {
         match field? {
             (ROW, Field::Bytes(row)) => rows.push(take(&Row::take(row)?)?),
-            (NEXT, Field::Bytes(last)) => next = Some(last),
+            (number, Field::Bytes(bytes)) if number == last => found = Some(bytes),
             _ => {}
         }
     }
-    Ok((rows, next))
+    Ok((rows, found))
 }
 
-/// A `Patch`.
-pub(super) fn encode_patch(patch: &Patch<Key, Value>) -> Bytes {
-    let rows = patch.writes().iter();
-    encode(rows.map(|(key, value)| Row { key, value: value.as_deref(), version: 0 }), None)
+/// A `Decree`.
+pub(super) fn encode_decree(decree: &Decree<Key, Value>) -> Bytes {
+    let rows = decree.patch.writes().iter();
+    let rows = rows.map(|(key, value)| Row { key, value: value.as_deref(), version: 0 });
+    let members = decree.members.as_ref().map(encode_members);
+    encode(rows, members.as_ref().map(|members| (MEMBERS, &members[..])))
 }
 
-/// A `Patch`: its bounds and its order are checked.
-pub(super) fn decode_patch(bytes: &[u8]) -> Result<Arc<Patch<Key, Value>>, WireError> {
-    let (writes, _) = decode(bytes, |row| Ok((key(row.key, "key")?, row.value()?)))?;
+/// A `Decree`: its bounds and its order are checked.
+pub(super) fn decode_decree(bytes: &[u8]) -> Result<Decree<Key, Value>, WireError> {
+    let (writes, members) = decode(bytes, MEMBERS, |row| Ok((key(row.key, "key")?, row.value()?)))?;
     let size = |(key, value): &(Key, Option<Value>)| {
         ENTRY_OVERHEAD_BYTES + key.len() + value.as_ref().map_or(0, |value| value.len())
     };
     // An accepted patch is sent on, with another or with a page: it must leave room for them.
     at_most(writes.iter().map(size).sum(), MAX_PATCH_BYTES, "patch")?;
-    Patch::from_sorted(writes).map(Arc::new).ok_or(WireError::OutOfOrder("patch"))
+    let patch = Patch::from_sorted(writes).ok_or(WireError::OutOfOrder("patch"))?;
+    let members = members.map(decode_members).transpose()?;
+    Ok(Decree { patch: Arc::new(patch), members })
 }
 
 /// A `Page`.
@@ -143,7 +150,7 @@ pub(super) fn encode_page(page: &Page<Key, Value>) -> Bytes {
         value: entry.value.as_deref(),
         version: entry.version.0,
     });
-    encode(rows, page.next.as_ref())
+    encode(rows, page.next.as_ref().map(|next| (NEXT, &next[..])))
 }
 
 /// A `Page`, the one after `after`.
@@ -151,7 +158,7 @@ pub(super) fn decode_page(
     bytes: &[u8],
     after: Option<&Key>,
 ) -> Result<Page<Key, Value>, WireError> {
-    let (entries, next) = decode(bytes, |row| {
+    let (entries, next) = decode(bytes, NEXT, |row| {
         let version: Slot = slot(row.version, "version")?;
         Ok((key(row.key, "key")?, Entry { value: row.value()?, version }))
     })?;

@@ -15,6 +15,7 @@ mod error;
 mod fields;
 mod frame;
 mod hello;
+mod members;
 mod outcome;
 mod peer;
 mod peer_decode;

@@ -1,14 +1,13 @@
 //! Messages between nodes, from the wire.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use protobuf::Message as _;
 
-use super::entries::{decode_page, decode_patch, key};
+use super::entries::{decode_decree, decode_page, key};
 use super::error::WireError;
 use super::fields::{at_most, ballot, ballot_value, cluster, ip, ips, node, number, required};
 use super::fields::{slot, slot_or_zero};
+use super::members::entry_from_proto;
 use super::peer::{Introduction, PeerFrame};
 use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
@@ -16,9 +15,10 @@ use super::scan::{PEER_MESSAGE, fields_at_most};
 use crate::kv::{Key, Value};
 use crate::limits::{MAX_NODES, MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, NUMBERS_BELOW};
 use crate::lpaxos::{
-    Accept, Accepted, Commit, Confirm, CopyId, FetchPage, Heartbeat, Low, Message, NeedPrevious,
-    NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress, Promise, PromisePage, Proposal,
-    Refused, RepairPage, RepairPatches, Slot,
+    Accept, Accepted, Commit, Confirm, Confirmed, CopyId, Decree, FetchPage, Heartbeat, Low,
+    Message, NeedPrevious, NodeId, Page, PageMerged, Prepare, Previous, Progress, Promise,
+    PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot, ToAcceptor, ToCandidate,
+    ToLeader,
 };
 
 /// Decodes a frame from a peer.
@@ -28,49 +28,49 @@ pub fn decode_peer(bytes: &[u8]) -> Result<PeerFrame, WireError> {
     let core = match message.body.ok_or(WireError::Missing("body"))? {
         Body::Introduction(m) => return introduction(m).map(PeerFrame::Introduction),
         Body::Heartbeat(m) => Message::Heartbeat(heartbeat(m)?),
-        Body::Prepare(m) => Message::Prepare(Prepare {
+        Body::Prepare(m) => Message::Acceptor(ToAcceptor::Prepare(Prepare {
             ballot: ballot(m.ballot, "ballot")?,
             complete: slot_or_zero(m.complete, "complete")?,
-        }),
-        Body::Promise(m) => Message::Promise(promise(m)?),
-        Body::FetchPage(m) => Message::FetchPage(FetchPage {
+        })),
+        Body::Promise(m) => Message::Candidate(ToCandidate::Promise(promise(m)?)),
+        Body::FetchPage(m) => Message::Acceptor(ToAcceptor::FetchPage(FetchPage {
             ballot: ballot(m.ballot, "ballot")?,
             complete: slot_or_zero(m.complete, "complete")?,
             after: key(&m.after, "after")?,
-        }),
-        Body::PromisePage(m) => Message::PromisePage(promise_page(m)?),
+        })),
+        Body::PromisePage(m) => Message::Candidate(ToCandidate::PromisePage(promise_page(m)?)),
         Body::Refused(m) => Message::Refused(Refused {
             ballot: ballot(m.ballot, "ballot")?,
             promised: ballot(m.promised, "promised")?,
         }),
-        Body::Accept(m) => Message::Accept(accept(m)?),
-        Body::Accepted(m) => Message::Accepted(Accepted {
+        Body::Accept(m) => Message::Acceptor(ToAcceptor::Accept(accept(m)?)),
+        Body::Accepted(m) => Message::Leader(ToLeader::Accepted(Accepted {
             ballot: ballot(m.ballot, "ballot")?,
             slot: slot(m.slot, "slot")?,
             complete: slot_or_zero(m.complete, "complete")?,
-        }),
-        Body::NeedPrevious(m) => Message::NeedPrevious(NeedPrevious {
+        })),
+        Body::NeedPrevious(m) => Message::Leader(ToLeader::NeedPrevious(NeedPrevious {
             ballot: ballot(m.ballot, "ballot")?,
             slot: slot(m.slot, "slot")?,
             complete: slot_or_zero(m.complete, "complete")?,
-        }),
-        Body::Confirm(m) => Message::Confirm(confirm(m)?),
-        Body::Confirmed(m) => Message::Confirmed(confirm(m)?),
-        Body::Commit(m) => Message::Commit(Commit {
+        })),
+        Body::Confirm(m) => Message::Acceptor(ToAcceptor::Confirm(confirm(m)?)),
+        Body::Confirmed(m) => confirmed(confirm(m)?),
+        Body::Commit(m) => Message::Acceptor(ToAcceptor::Commit(Commit {
             ballot: ballot(m.ballot, "ballot")?,
             slot: slot(m.slot, "slot")?,
-        }),
-        Body::RepairPatches(m) => Message::RepairPatches(repair_patches(m)?),
-        Body::RepairPage(m) => Message::RepairPage(repair_page(m)?),
-        Body::PageMerged(m) => Message::PageMerged(PageMerged {
+        })),
+        Body::RepairPatches(m) => Message::Acceptor(ToAcceptor::RepairPatches(repair_patches(m)?)),
+        Body::RepairPage(m) => Message::Acceptor(ToAcceptor::RepairPage(repair_page(m)?)),
+        Body::PageMerged(m) => Message::Leader(ToLeader::PageMerged(PageMerged {
             ballot: ballot(m.ballot, "ballot")?,
             number: number(m.number, "number")?,
             after: key(&m.after, "after")?,
-        }),
-        Body::Progress(m) => Message::Progress(Progress {
+        })),
+        Body::Progress(m) => Message::Leader(ToLeader::Progress(Progress {
             ballot: ballot(m.ballot, "ballot")?,
             complete: slot_or_zero(m.complete, "complete")?,
-        }),
+        })),
     };
     Ok(PeerFrame::Core(core))
 }
@@ -110,6 +110,7 @@ fn promise(m: proto::Promise) -> Result<Promise<Key, Value>, WireError> {
         complete,
         floor: floor(m.floor, complete)?,
         full: m.full,
+        members: entry_from_proto(m.members)?,
         page: page(m.page, None)?,
     })
 }
@@ -126,14 +127,19 @@ fn promise_page(m: proto::PromisePage) -> Result<PromisePage<Key, Value>, WireEr
 fn accept(m: proto::Accept) -> Result<Accept<Key, Value>, WireError> {
     let previous = match m.previous.ok_or(WireError::Missing("previous"))? {
         proto::accept::Previous::Held(held) => Previous::Held(ballot_value(&held, "held")?),
-        proto::accept::Previous::PreviousPatch(p) => Previous::Patch(decode_patch(&p)?),
+        proto::accept::Previous::PreviousDecree(p) => Previous::Decree(decode_decree(&p)?),
     };
     Ok(Accept {
         ballot: ballot(m.ballot, "ballot")?,
         slot: slot(m.slot, "slot")?,
-        patch: patch(m.patch, "patch")?,
+        decree: decree(m.decree, "decree")?,
         previous,
     })
+}
+
+fn confirmed(question: Confirm) -> Message<Key, Value> {
+    let Confirm { ballot, round } = question;
+    Confirmed { ballot, round }.into()
 }
 
 fn confirm(m: proto::Confirm) -> Result<Confirm, WireError> {
@@ -141,15 +147,15 @@ fn confirm(m: proto::Confirm) -> Result<Confirm, WireError> {
 }
 
 fn repair_patches(m: proto::RepairPatches) -> Result<RepairPatches<Key, Value>, WireError> {
-    at_most(m.patches.len(), MAX_PATCHES_PER_REPAIR, "patches")?;
+    at_most(m.decrees.len(), MAX_PATCHES_PER_REPAIR, "decrees")?;
     let first = slot(m.first, "first")?;
-    // The slot of the last patch is in range too; the sum cannot overflow, as both parts are small.
-    let count = u64::try_from(m.patches.len()).unwrap_or(NUMBERS_BELOW);
+    // The slot of the last decree is in range too; the sum cannot overflow, as both parts are small.
+    let count = u64::try_from(m.decrees.len()).unwrap_or(NUMBERS_BELOW);
     slot(first.0.saturating_add(count), "first")?;
     Ok(RepairPatches {
         ballot: ballot(m.ballot, "ballot")?,
         first,
-        patches: m.patches.iter().map(|patch| decode_patch(patch)).collect::<Result<_, _>>()?,
+        decrees: m.decrees.iter().map(|d| decode_decree(d)).collect::<Result<_, _>>()?,
     })
 }
 
@@ -170,6 +176,7 @@ fn repair_page(m: proto::RepairPage) -> Result<RepairPage<Key, Value>, WireError
     Ok(RepairPage {
         ballot: ballot(m.ballot, "ballot")?,
         copy,
+        members: entry_from_proto(m.members)?,
         page: page(m.page, after.as_ref())?,
         after,
     })
@@ -188,12 +195,12 @@ fn proposal(m: proto::Proposal) -> Result<Proposal<Key, Value>, WireError> {
     Ok(Proposal {
         ballot: ballot(m.ballot, "accepted.ballot")?,
         slot: slot(m.slot, "accepted.slot")?,
-        patch: patch(m.patch, "accepted.patch")?,
+        decree: decree(m.decree, "accepted.decree")?,
     })
 }
 
-fn patch(bytes: Option<Bytes>, field: &'static str) -> Result<Arc<Patch<Key, Value>>, WireError> {
-    decode_patch(&bytes.ok_or(WireError::Missing(field))?)
+fn decree(bytes: Option<Bytes>, field: &'static str) -> Result<Decree<Key, Value>, WireError> {
+    decode_decree(&bytes.ok_or(WireError::Missing(field))?)
 }
 
 fn page(bytes: Option<Bytes>, after: Option<&Key>) -> Result<Page<Key, Value>, WireError> {

@@ -2,12 +2,13 @@
 
 use protobuf::MessageField;
 
-use super::entries::{encode_page, encode_patch};
+use super::entries::{encode_decree, encode_page};
+use super::members::entry_to_proto;
 use super::peer::Introduction;
 use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
 use crate::kv::{Key, Value};
-use crate::lpaxos::{Ballot, Message, Previous, Proposal};
+use crate::lpaxos::{Ballot, Message, Previous, Proposal, ToAcceptor, ToCandidate, ToLeader};
 
 /// An introduction.
 pub(super) fn introduction(introduction: &Introduction) -> proto::PeerMessage {
@@ -49,27 +50,28 @@ fn body(message: &Message<Key, Value>) -> Body {
             low_disk: m.low.disk,
             ..Default::default()
         }),
-        Message::Prepare(m) => Body::Prepare(proto::Prepare {
+        Message::Acceptor(ToAcceptor::Prepare(m)) => Body::Prepare(proto::Prepare {
             ballot: ballot(m.ballot),
             complete: m.complete.0,
             ..Default::default()
         }),
-        Message::Promise(m) => Body::Promise(proto::Promise {
+        Message::Candidate(ToCandidate::Promise(m)) => Body::Promise(proto::Promise {
             ballot: ballot(m.ballot),
             accepted: m.accepted.as_ref().map(proposal).into(),
             complete: m.complete.0,
             floor: m.floor.0,
             full: m.full,
             page: Some(encode_page(&m.page)),
+            members: entry_to_proto(m.members.as_ref()),
             ..Default::default()
         }),
-        Message::FetchPage(m) => Body::FetchPage(proto::FetchPage {
+        Message::Acceptor(ToAcceptor::FetchPage(m)) => Body::FetchPage(proto::FetchPage {
             ballot: ballot(m.ballot),
             complete: m.complete.0,
             after: m.after.to_bytes(),
             ..Default::default()
         }),
-        Message::PromisePage(m) => Body::PromisePage(proto::PromisePage {
+        Message::Candidate(ToCandidate::PromisePage(m)) => Body::PromisePage(proto::PromisePage {
             ballot: ballot(m.ballot),
             after: m.after.to_bytes(),
             page: Some(encode_page(&m.page)),
@@ -80,47 +82,49 @@ fn body(message: &Message<Key, Value>) -> Body {
             promised: ballot(m.promised),
             ..Default::default()
         }),
-        Message::Accept(m) => Body::Accept(proto::Accept {
+        Message::Acceptor(ToAcceptor::Accept(m)) => Body::Accept(proto::Accept {
             ballot: ballot(m.ballot),
             slot: m.slot.0,
-            patch: Some(encode_patch(&m.patch)),
+            decree: Some(encode_decree(&m.decree)),
             previous: Some(previous(&m.previous)),
             ..Default::default()
         }),
-        Message::Accepted(m) => Body::Accepted(proto::Accepted {
+        Message::Leader(ToLeader::Accepted(m)) => Body::Accepted(proto::Accepted {
             ballot: ballot(m.ballot),
             slot: m.slot.0,
             complete: m.complete.0,
             ..Default::default()
         }),
-        Message::NeedPrevious(m) => Body::NeedPrevious(proto::NeedPrevious {
+        Message::Leader(ToLeader::NeedPrevious(m)) => Body::NeedPrevious(proto::NeedPrevious {
             ballot: ballot(m.ballot),
             slot: m.slot.0,
             complete: m.complete.0,
             ..Default::default()
         }),
-        Message::Confirm(m) => Body::Confirm(proto::Confirm {
+        Message::Acceptor(ToAcceptor::Confirm(m)) => Body::Confirm(proto::Confirm {
             ballot: ballot(m.ballot),
             round: m.round,
             ..Default::default()
         }),
-        Message::Confirmed(m) => Body::Confirmed(proto::Confirm {
+        Message::Leader(ToLeader::Confirmed(m)) => Body::Confirmed(proto::Confirm {
             ballot: ballot(m.ballot),
             round: m.round,
             ..Default::default()
         }),
-        Message::Commit(m) => Body::Commit(proto::Commit {
+        Message::Acceptor(ToAcceptor::Commit(m)) => Body::Commit(proto::Commit {
             ballot: ballot(m.ballot),
             slot: m.slot.0,
             ..Default::default()
         }),
-        Message::RepairPatches(m) => Body::RepairPatches(proto::RepairPatches {
-            ballot: ballot(m.ballot),
-            first: m.first.0,
-            patches: m.patches.iter().map(|patch| encode_patch(patch)).collect(),
-            ..Default::default()
-        }),
-        Message::RepairPage(m) => Body::RepairPage(proto::RepairPage {
+        Message::Acceptor(ToAcceptor::RepairPatches(m)) => {
+            Body::RepairPatches(proto::RepairPatches {
+                ballot: ballot(m.ballot),
+                first: m.first.0,
+                decrees: m.decrees.iter().map(encode_decree).collect(),
+                ..Default::default()
+            })
+        }
+        Message::Acceptor(ToAcceptor::RepairPage(m)) => Body::RepairPage(proto::RepairPage {
             ballot: ballot(m.ballot),
             copy: MessageField::some(proto::CopyId {
                 number: m.copy.number,
@@ -130,16 +134,17 @@ fn body(message: &Message<Key, Value>) -> Body {
                 ..Default::default()
             }),
             after: m.after.as_ref().map(Key::to_bytes),
+            members: entry_to_proto(m.members.as_ref()),
             page: Some(encode_page(&m.page)),
             ..Default::default()
         }),
-        Message::PageMerged(m) => Body::PageMerged(proto::PageMerged {
+        Message::Leader(ToLeader::PageMerged(m)) => Body::PageMerged(proto::PageMerged {
             ballot: ballot(m.ballot),
             number: m.number,
             after: m.after.to_bytes(),
             ..Default::default()
         }),
-        Message::Progress(m) => Body::Progress(proto::Progress {
+        Message::Leader(ToLeader::Progress(m)) => Body::Progress(proto::Progress {
             ballot: ballot(m.ballot),
             complete: m.complete.0,
             ..Default::default()
@@ -158,7 +163,7 @@ fn ballot(ballot: Ballot) -> MessageField<proto::Ballot> {
 fn previous(previous: &Previous<Key, Value>) -> proto::accept::Previous {
     match previous {
         Previous::Held(ballot) => proto::accept::Previous::Held(ballot_value(*ballot)),
-        Previous::Patch(p) => proto::accept::Previous::PreviousPatch(encode_patch(p)),
+        Previous::Decree(decree) => proto::accept::Previous::PreviousDecree(encode_decree(decree)),
     }
 }
 
@@ -166,7 +171,7 @@ fn proposal(proposal: &Proposal<Key, Value>) -> proto::Proposal {
     proto::Proposal {
         ballot: ballot(proposal.ballot),
         slot: proposal.slot.0,
-        patch: Some(encode_patch(&proposal.patch)),
+        decree: Some(encode_decree(&proposal.decree)),
         ..Default::default()
     }
 }

@@ -14,16 +14,18 @@ pub(super) struct Shape(pub(super) &'static [(u64, &'static Shape)]);
 /// No field holds a message.
 const FLAT: Shape = Shape(&[]);
 
-/// A patch of writes, or a page of entries.
+/// A list of messages: a page of entries, a member set.
 const LIST: Shape = Shape(&[(1, &FLAT)]);
+const DECREE: Shape = Shape(&[(1, &FLAT), (3, &LIST)]);
+const MEMBER_ENTRY: Shape = Shape(&[(1, &LIST)]);
 const INTRODUCTION: Shape = Shape(&[(4, &FLAT)]);
-const PROPOSAL: Shape = Shape(&[(1, &FLAT), (3, &LIST)]);
+const PROPOSAL: Shape = Shape(&[(1, &FLAT), (3, &DECREE)]);
 const HEARTBEAT: Shape = Shape(&[(3, &FLAT)]);
-const PROMISE: Shape = Shape(&[(1, &FLAT), (2, &PROPOSAL), (6, &LIST)]);
+const PROMISE: Shape = Shape(&[(1, &FLAT), (2, &PROPOSAL), (6, &LIST), (7, &MEMBER_ENTRY)]);
 const PROMISE_PAGE: Shape = Shape(&[(1, &FLAT), (3, &LIST)]);
-const ACCEPT: Shape = Shape(&[(1, &FLAT), (3, &LIST), (4, &FLAT), (5, &LIST)]);
-const REPAIR_PATCHES: Shape = Shape(&[(1, &FLAT), (3, &LIST)]);
-const REPAIR_PAGE: Shape = Shape(&[(1, &FLAT), (2, &FLAT), (4, &LIST)]);
+const ACCEPT: Shape = Shape(&[(1, &FLAT), (3, &DECREE), (4, &FLAT), (5, &DECREE)]);
+const REPAIR_PATCHES: Shape = Shape(&[(1, &FLAT), (3, &DECREE)]);
+const REPAIR_PAGE: Shape = Shape(&[(1, &FLAT), (2, &FLAT), (4, &LIST), (5, &MEMBER_ENTRY)]);
 /// A message that begins with a ballot, and has no other message in it.
 const BALLOT_FIRST: Shape = Shape(&[(1, &FLAT)]);
 /// A message with nothing but ballots in it.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use lattistore::kv::{Command, Key, SessionNumber, Store, Value};
 use lattistore::lang::{Params, compile};
 use lattistore::lpaxos::{
-    Config, Durable, Heartbeat, Members, Message, Node, NodeId, PageLimits, Request, Ticket,
+    Config, Durable, Heartbeat, MemberSet, Message, Node, NodeId, PageLimits, Request, Ticket,
+    ToCandidate,
 };
 use lattistore::wire::{PeerFrame, decode_peer, encode_peer};
 
@@ -128,12 +129,13 @@ impl Host {
             self.output();
         }
         for from in self.others() {
-            let Message::Promise(mut promise) = (Liar { chance, node: &self.node, from }).promise()
+            let Message::Candidate(ToCandidate::Promise(mut promise)) =
+                (Liar { chance, node: &self.node, from }).promise()
             else {
                 continue;
             };
             promise.ballot = self.node.durable().promised;
-            self.hear(from, Message::Promise(promise));
+            self.hear(from, Message::Candidate(ToCandidate::Promise(promise)));
         }
     }
 
@@ -185,7 +187,7 @@ fn start(
     disk: &Durable<Key, Value>,
     now_ms: u64,
 ) -> Node<Store> {
-    let members = Members::new(members.to_vec());
+    let members = MemberSet::of_voters(members.to_vec());
     Node::new(ME, members, config, Store::default(), disk.clone(), 7, now_ms)
 }
 

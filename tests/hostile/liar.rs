@@ -7,7 +7,8 @@ use lattistore::kv::{Key, Store, Value};
 use lattistore::lpaxos::{
     Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Low, Message,
     NeedPrevious, Node, NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress, Promise,
-    PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
+    PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot, ToAcceptor, ToCandidate,
+    ToLeader,
 };
 
 use crate::chance::Chance;
@@ -130,52 +131,81 @@ impl Liar<'_, '_> {
         let (floor, complete) = self.slots();
         let (accepted, full) = (self.proposal(), self.chance.flip());
         let (ballot, page) = (self.answered(), self.page(None));
-        Message::Promise(Promise { ballot, accepted, complete, floor, full, page })
+        Message::Candidate(ToCandidate::Promise(Promise {
+            ballot,
+            accepted,
+            complete,
+            floor,
+            full,
+            page,
+        }))
     }
 
     pub(crate) fn message(&mut self) -> Msg {
         match self.chance.below(16) {
             0 => Message::Heartbeat(self.heartbeat()),
-            1 => Message::Prepare(Prepare { ballot: self.own(), complete: self.slot() }),
+            1 => Message::Acceptor(ToAcceptor::Prepare(Prepare {
+                ballot: self.own(),
+                complete: self.slot(),
+            })),
             2 | 3 => self.promise(),
-            4 => Message::FetchPage(FetchPage {
+            4 => Message::Acceptor(ToAcceptor::FetchPage(FetchPage {
                 ballot: self.own(),
                 complete: self.slot(),
                 after: self.key(),
-            }),
+            })),
             5 => {
                 let after = self.key();
                 let (ballot, page) = (self.answered(), self.page(Some(&after)));
-                Message::PromisePage(PromisePage { ballot, after, page })
+                Message::Candidate(ToCandidate::PromisePage(PromisePage { ballot, after, page }))
             }
             6 => Message::Refused(Refused { ballot: self.answered(), promised: self.any() }),
             7 | 8 => {
                 let previous = match self.chance.flip() {
                     true => Previous::Held(self.any()),
-                    false => Previous::Patch(self.patch()),
+                    false => Previous::Decree(self.patch()),
                 };
                 let (ballot, slot, patch) = (self.own(), self.slot(), self.patch());
-                Message::Accept(Accept { ballot, slot, patch, previous })
+                Message::Acceptor(ToAcceptor::Accept(Accept { ballot, slot, patch, previous }))
             }
             9 => {
                 let (ballot, slot, complete) = (self.answered(), self.slot(), self.slot());
                 match self.chance.flip() {
-                    true => Message::Accepted(Accepted { ballot, slot, complete }),
-                    false => Message::NeedPrevious(NeedPrevious { ballot, slot, complete }),
+                    true => {
+                        Message::Leader(ToLeader::Accepted(Accepted { ballot, slot, complete }))
+                    }
+                    false => Message::Leader(ToLeader::NeedPrevious(NeedPrevious {
+                        ballot,
+                        slot,
+                        complete,
+                    })),
                 }
             }
             10 => {
                 let round = self.chance.pick(&[0, 1, 2, LAST]);
                 match self.chance.flip() {
-                    true => Message::Confirm(Confirm { ballot: self.own(), round }),
-                    false => Message::Confirmed(Confirm { ballot: self.answered(), round }),
+                    true => Message::Acceptor(ToAcceptor::Confirm(Confirm {
+                        ballot: self.own(),
+                        round,
+                    })),
+                    false => Message::Leader(ToLeader::Confirmed(Confirm {
+                        ballot: self.answered(),
+                        round,
+                    })),
                 }
             }
-            11 => Message::Commit(Commit { ballot: self.own(), slot: self.slot() }),
+            11 => Message::Acceptor(ToAcceptor::Commit(Commit {
+                ballot: self.own(),
+                slot: self.slot(),
+            })),
             12 => {
                 let (ballot, first) = (self.own(), self.slot());
                 let patches = (0..self.chance.below(5)).map(|_| self.patch()).collect();
-                Message::RepairPatches(RepairPatches { ballot, first, patches })
+                Message::Acceptor(ToAcceptor::RepairPatches(RepairPatches {
+                    ballot,
+                    first,
+                    patches,
+                }))
             }
             13 => {
                 let (base, target) = self.slots();
@@ -184,14 +214,17 @@ impl Liar<'_, '_> {
                 let after = self.chance.flip().then(|| self.key());
                 let (ballot, page) = (self.own(), self.page(after.as_ref()));
                 let copy = CopyId { number, base, target, floor };
-                Message::RepairPage(RepairPage { ballot, copy, after, page })
+                Message::Acceptor(ToAcceptor::RepairPage(RepairPage { ballot, copy, after, page }))
             }
             14 => {
                 let (ballot, number, after) =
                     (self.answered(), self.chance.pick(&[1, 2, LAST]), self.key());
-                Message::PageMerged(PageMerged { ballot, number, after })
+                Message::Leader(ToLeader::PageMerged(PageMerged { ballot, number, after }))
             }
-            _ => Message::Progress(Progress { ballot: self.answered(), complete: self.slot() }),
+            _ => Message::Leader(ToLeader::Progress(Progress {
+                ballot: self.answered(),
+                complete: self.slot(),
+            })),
         }
     }
 

@@ -8,8 +8,9 @@ use lattistore::kv::{Command, Key, Outcome, Store, Value};
 use lattistore::lang::{Params, compile};
 use lattistore::limits::MAX_PEER_FRAME_BYTES;
 use lattistore::lpaxos::{
-    Accept, Answer, Ballot, Config, Durable, Entry, Heartbeat, Members, Message, Node, NodeId,
+    Accept, Answer, Ballot, Config, Durable, Entry, Heartbeat, MemberSet, Message, Node, NodeId,
     Page, Patch, Previous, Promise, Proposal, ProposalId, Replica, Request, Slot, Ticket,
+    ToAcceptor, ToCandidate, ToLeader,
 };
 use lattistore::wire::encode_peer;
 
@@ -20,7 +21,7 @@ const OTHERS: [NodeId; 2] = [NodeId(2), NodeId(3)];
 
 /// A node that stands: it has promised its own ballot, which is not yet written.
 fn candidate(durable: Durable<Key, Value>) -> Node<Store> {
-    let members = Members::new(vec![ME, OTHERS[0], OTHERS[1]]);
+    let members = MemberSet::of_voters(vec![ME, OTHERS[0], OTHERS[1]]);
     let mut node = Node::new(ME, members, Config::default(), Store::default(), durable, 1, 0);
     for now_ms in [10, 200] {
         for from in OTHERS {
@@ -49,7 +50,14 @@ fn promise(
     let page = Page { entries, next: None };
     let ballot = node.durable().promised;
     let floor = Slot::ZERO;
-    Message::Promise(Promise { ballot, accepted, complete, floor, full: floor < complete, page })
+    Message::Candidate(ToCandidate::Promise(Promise {
+        ballot,
+        accepted,
+        complete,
+        floor,
+        full: floor < complete,
+        page,
+    }))
 }
 
 /// Does what the node wants; gives what it sent.
@@ -137,7 +145,10 @@ fn the_patch_of_a_slot_with_very_many_deletions_is_not_sent_whole() {
     let lack = promise(&node, Slot(5), accepted, vec![]);
     node.message(200, OTHERS[0], lack);
     let (sent, _) = run(&mut node);
-    let accepts = sent.iter().filter(|message| matches!(message, Message::Accept(_))).count();
+    let accepts = sent
+        .iter()
+        .filter(|message| matches!(message, Message::Acceptor(ToAcceptor::Accept(_))))
+        .count();
     assert!(accepts > 0, "it leads: {sent:?}");
     for message in &sent {
         encode_peer(message);
@@ -148,7 +159,7 @@ fn the_patch_of_a_slot_with_very_many_deletions_is_not_sent_whole() {
         slot: Slot(6),
         complete: Slot(0),
     };
-    node.message(200, OTHERS[1], Message::NeedPrevious(need));
+    node.message(200, OTHERS[1], Message::Leader(ToLeader::NeedPrevious(need)));
     for now_ms in (300..3_000).step_by(50) {
         for from in OTHERS {
             node.message(now_ms, from, heartbeat());
@@ -156,7 +167,10 @@ fn the_patch_of_a_slot_with_very_many_deletions_is_not_sent_whole() {
         node.tick(now_ms);
         let (sent, _) = run(&mut node);
         sent.iter().for_each(|message| drop(encode_peer(message)));
-        if sent.iter().any(|message| matches!(message, Message::RepairPage(_))) {
+        if sent
+            .iter()
+            .any(|message| matches!(message, Message::Acceptor(ToAcceptor::RepairPage(_))))
+        {
             return;
         }
     }
@@ -201,7 +215,7 @@ fn takes_few_at_once(program: &str) {
 
 /// A cluster of one that leads.
 fn alone() -> Node<Store> {
-    let (members, store) = (Members::new(vec![ME]), Store::default());
+    let (members, store) = (MemberSet::of_voters(vec![ME]), Store::default());
     let mut node = Node::new(ME, members, Config::default(), store, Durable::default(), 1, 0);
     for now_ms in [10, 500, 1_000] {
         node.tick(now_ms);
@@ -225,7 +239,7 @@ fn vote(node: &mut Node<Store>) -> Vec<Answer<Outcome>> {
     let ProposalId { ballot, slot } = node.durable().accepted_id();
     let complete = slot.previous();
     let vote = lattistore::lpaxos::Accepted { ballot, slot, complete };
-    node.message(200, OTHERS[0], Message::Accepted(vote));
+    node.message(200, OTHERS[0], Message::Leader(ToLeader::Accepted(vote)));
     run(node).1
 }
 
@@ -235,7 +249,7 @@ fn a_vote_before_the_proposal_makes_no_difference() {
     run(&mut node);
     let (ballot, slot) = (node.durable().promised, Slot(1));
     let vote = lattistore::lpaxos::Accepted { ballot, slot, complete: Slot((1 << 62) - 1) };
-    node.message(200, OTHERS[0], Message::Accepted(vote));
+    node.message(200, OTHERS[0], Message::Leader(ToLeader::Accepted(vote)));
     let honest = promise(&node, Slot(0), None, vec![]);
     node.message(200, OTHERS[0], honest);
     run(&mut node);
@@ -245,7 +259,7 @@ fn a_vote_before_the_proposal_makes_no_difference() {
         patch: Arc::new(Patch::default()),
         previous: Previous::Held(Ballot::ZERO),
     };
-    node.message(200, OTHERS[0], Message::Accept(stale));
+    node.message(200, OTHERS[0], Message::Acceptor(ToAcceptor::Accept(stale)));
     let answers = ask(&mut node, "put \"a\" \"1\";");
     assert!(matches!(answers[..], [Answer::Done(_)]), "{answers:?}");
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lattistore::kv::{Key, Value};
 use lattistore::limits::{MAX_ENTRY_KEY_BYTES, MAX_PATCH_BYTES, MAX_PEER_FRAME_BYTES};
 use lattistore::lpaxos::{
-    Accept, Ballot, Confirm, Heartbeat, Message, NodeId, Patch, Prepare, Previous, Slot,
+    Accept, Ballot, Confirm, Heartbeat, Message, NodeId, Patch, Prepare, Previous, Slot, ToAcceptor,
 };
 use lattistore::wire::{Introduction, RequestBody, encode_introduction, encode_peer};
 
@@ -102,21 +102,29 @@ pub(crate) const CASES: &[Case] = &[
         let stale = Ballot { round: 0, node: t.leader_id };
         let accept = accept_message(stale, Slot(1));
         raw.send(&encode_peer(&accept));
-        raw.send(&encode_peer(&Message::Prepare(Prepare { ballot: stale, complete: Slot(0) })));
+        raw.send(&encode_peer(&Message::Acceptor(ToAcceptor::Prepare(Prepare {
+            ballot: stale,
+            complete: Slot(0),
+        }))));
         understood(raw);
     }),
     ("another node's ballot", |t| {
         let mut raw = t.spoofed();
         let ballot = Ballot { round: t.ballot.round + 1, node: NodeId(t.leader_id.0 ^ 1) };
-        raw.send(&encode_peer(&Message::Prepare(Prepare { ballot, complete: Slot(0) })));
+        raw.send(&encode_peer(&Message::Acceptor(ToAcceptor::Prepare(Prepare {
+            ballot,
+            complete: Slot(0),
+        }))));
         raw.send(&encode_peer(&accept_message(ballot, Slot(1 << 40))));
         understood(raw);
     }),
     ("messages of the leader, replayed", |t| {
         let mut raw = t.spoofed();
         // As they were when the first slot was chosen.
-        let prepare = Message::Prepare(Prepare { ballot: t.ballot, complete: Slot(0) });
-        let confirm = Message::Confirm(Confirm { ballot: t.ballot, round: 1 });
+        let prepare =
+            Message::Acceptor(ToAcceptor::Prepare(Prepare { ballot: t.ballot, complete: Slot(0) }));
+        let confirm =
+            Message::Acceptor(ToAcceptor::Confirm(Confirm { ballot: t.ballot, round: 1 }));
         for _ in 0..200 {
             raw.send(&encode_peer(&accept_message(t.ballot, Slot(1))));
             raw.send(&encode_peer(&prepare));
@@ -186,5 +194,10 @@ fn accept_of(ballot: Ballot, slot: u64, patch: &[u8]) -> Vec<u8> {
 
 fn accept_message(ballot: Ballot, slot: Slot) -> Message<Key, Value> {
     let patch = Arc::new(Patch::default());
-    Message::Accept(Accept { ballot, slot, patch, previous: Previous::Held(ballot) })
+    Message::Acceptor(ToAcceptor::Accept(Accept {
+        ballot,
+        slot,
+        patch,
+        previous: Previous::Held(ballot),
+    }))
 }

@@ -3,7 +3,7 @@
 use lattistore::kv::SessionNumber;
 use lattistore::lang::Params;
 use lattistore::limits::MAX_REQUEST_FRAME_BYTES;
-use lattistore::lpaxos::{Message, Progress, Slot};
+use lattistore::lpaxos::{Message, Progress, Slot, ToLeader};
 use lattistore::wire::{ClientOutcome, RequestBody, encode_peer};
 
 use crate::raw::{Raw, Target, execute, number, part, request, varint};
@@ -163,7 +163,8 @@ pub(crate) const CASES: &[Case] = &[
         assert!(matches!(outcome, ClientOutcome::NumberOutsideWindow(_)), "{outcome:?}");
     }),
     ("a peer's message from a client", |t| {
-        let message = Message::Progress(Progress { ballot: t.ballot, complete: Slot(9) });
+        let message =
+            Message::Leader(ToLeader::Progress(Progress { ballot: t.ballot, complete: Slot(9) }));
         let mut raw = t.client();
         raw.send(&encode_peer(&message));
         raw.wait_for_end();

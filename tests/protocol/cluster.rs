@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lattistore::lpaxos::{
-    Answer, Ballot, Config, Durable, Election, Members, Message, Node, NodeId, Output, PageLimits,
-    Record, Request, Slot, Ticket,
+    Answer, Ballot, Config, Durable, Election, MemberSet, Message, Node, NodeId, Output,
+    PageLimits, Record, Request, Slot, Ticket, ToAcceptor, ToCandidate, ToLeader,
 };
 use lattistore::sim::{Command, Outcome, Register, Registers};
 
@@ -35,21 +35,21 @@ impl Envelope {
 pub(crate) fn kind(message: &Msg) -> &'static str {
     match message {
         Message::Heartbeat(_) => "heartbeat",
-        Message::Prepare(_) => "prepare",
-        Message::Promise(_) => "promise",
-        Message::FetchPage(_) => "fetch-page",
-        Message::PromisePage(_) => "promise-page",
+        Message::Acceptor(ToAcceptor::Prepare(_)) => "prepare",
+        Message::Candidate(ToCandidate::Promise(_)) => "promise",
+        Message::Acceptor(ToAcceptor::FetchPage(_)) => "fetch-page",
+        Message::Candidate(ToCandidate::PromisePage(_)) => "promise-page",
         Message::Refused(_) => "refused",
-        Message::Accept(_) => "accept",
-        Message::Accepted(_) => "accepted",
-        Message::NeedPrevious(_) => "need-previous",
-        Message::Confirm(_) => "confirm",
-        Message::Confirmed(_) => "confirmed",
-        Message::Commit(_) => "commit",
-        Message::RepairPatches(_) => "repair-patches",
-        Message::RepairPage(_) => "repair-page",
-        Message::PageMerged(_) => "page-merged",
-        Message::Progress(_) => "progress",
+        Message::Acceptor(ToAcceptor::Accept(_)) => "accept",
+        Message::Leader(ToLeader::Accepted(_)) => "accepted",
+        Message::Leader(ToLeader::NeedPrevious(_)) => "need-previous",
+        Message::Acceptor(ToAcceptor::Confirm(_)) => "confirm",
+        Message::Leader(ToLeader::Confirmed(_)) => "confirmed",
+        Message::Acceptor(ToAcceptor::Commit(_)) => "commit",
+        Message::Acceptor(ToAcceptor::RepairPatches(_)) => "repair-patches",
+        Message::Acceptor(ToAcceptor::RepairPage(_)) => "repair-page",
+        Message::Leader(ToLeader::PageMerged(_)) => "page-merged",
+        Message::Leader(ToLeader::Progress(_)) => "progress",
     }
 }
 
@@ -171,7 +171,7 @@ impl Cluster {
 
     /// Starts a node from what is on its disk.
     pub(crate) fn restart(&mut self, node: u64) {
-        let members = Members::new(self.all().into_iter().map(NodeId).collect());
+        let members = MemberSet::of_voters(self.all().into_iter().map(NodeId));
         let disk = self.disks[&node].clone();
         let now_ms = self.clocks[&node];
         let node_id = NodeId(node);
@@ -194,7 +194,7 @@ impl Cluster {
 
     pub(crate) fn send(&mut self, from: u64, messages: Vec<(NodeId, Msg)>) {
         for (to, message) in messages {
-            if let Message::Prepare(prepare) = &message {
+            if let Message::Acceptor(ToAcceptor::Prepare(prepare)) = &message {
                 self.ballots.insert(prepare.ballot);
             }
             if !self.cut.contains(&(from, to.0)) {
@@ -215,7 +215,7 @@ impl Cluster {
             if out.is_empty() {
                 return;
             }
-            self.send(node, out.early);
+            self.send(node, out.before_write);
             if !out.answers.is_empty() {
                 self.together.push(out.answers.iter().map(|(ticket, _)| *ticket).collect());
             }
@@ -249,7 +249,7 @@ impl Cluster {
         loop {
             let out = self.output(node);
             let is_last = !out.records.is_empty() || out.is_empty();
-            self.send(node, out.early);
+            self.send(node, out.before_write);
             if is_last {
                 self.crash(node);
                 return out.records;

@@ -1,6 +1,8 @@
 //! P1 prepare, P2 promise, P3 recover.
 
-use lattistore::lpaxos::{Ballot, FetchPage, Message, NodeId, Prepare, Record, Slot};
+use lattistore::lpaxos::{
+    Ballot, FetchPage, Message, NodeId, Prepare, Record, Slot, ToAcceptor, ToCandidate,
+};
 use lattistore::sim::{Command, Register};
 
 use crate::cluster::{Cluster, accepted_slot, page_of};
@@ -14,7 +16,7 @@ fn p1_a_candidate_promises_its_ballot_durably_before_it_asks() {
     let mut cluster = Cluster::new(3);
     cluster.stand(1);
     let asked = cluster.wire.iter().find_map(|e| match &e.message {
-        Message::Prepare(prepare) => Some(prepare.ballot),
+        Message::Acceptor(ToAcceptor::Prepare(prepare)) => Some(prepare.ballot),
         _ => None,
     });
     assert_eq!(asked, Some(cluster.disks[&1].promised));
@@ -55,9 +57,13 @@ fn p2_a_promise_is_durable_before_it_is_told() {
     let prepare = cluster.take(|e| e.is("prepare") && e.to == 2).remove(0);
     cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(1), prepare.message);
     let out = cluster.output(2);
-    assert!(out.early.is_empty());
+    assert!(out.before_write.is_empty());
     assert!(matches!(out.records[..], [Record::Promise(_)]), "{:?}", out.records);
-    assert!(out.late.iter().any(|(_, message)| matches!(message, Message::Promise(_))));
+    assert!(
+        out.late
+            .iter()
+            .any(|(_, message)| matches!(message, Message::Candidate(ToCandidate::Promise(_))))
+    );
 }
 
 #[test]
@@ -92,8 +98,8 @@ fn p2_only_the_owner_of_a_ballot_may_speak_for_it() {
     let prepare = Prepare { ballot: ballot(9, 1), complete: Slot::ZERO };
     let now_ms = 0;
     let node = cluster.nodes.get_mut(&2).unwrap();
-    node.message(now_ms, NodeId(3), Message::Prepare(prepare.clone()));
-    node.message(now_ms, NodeId(77), Message::Prepare(prepare));
+    node.message(now_ms, NodeId(3), Message::Acceptor(ToAcceptor::Prepare(prepare.clone())));
+    node.message(now_ms, NodeId(77), Message::Acceptor(ToAcceptor::Prepare(prepare)));
     assert_eq!(node.durable().promised, Ballot::ZERO);
 }
 
@@ -142,7 +148,7 @@ fn p2_a_promise_holds_only_what_the_candidate_lacks() {
     cluster.stand(3);
     cluster.deliver(|e| e.is("prepare") && e.to == 2);
     let promise = cluster.take(|e| e.is("promise")).remove(0).message;
-    let Message::Promise(promise) = promise else { panic!("{promise:?}") };
+    let Message::Candidate(ToCandidate::Promise(promise)) = promise else { panic!("{promise:?}") };
     assert!(!promise.full);
     assert_eq!(promise.page.entries.len(), 1);
     assert!(promise.page.entries[0].1.version > Slot(complete));
@@ -317,7 +323,11 @@ fn p3_one_refusal_does_not_stop_a_candidate_that_a_majority_accepts() {
     let mut cluster = Cluster::new(5);
     // Node 5 promised a higher ballot to node 4, which nobody else heard of.
     let higher = Prepare { ballot: ballot(50, 4), complete: Slot::ZERO };
-    cluster.nodes.get_mut(&5).unwrap().message(0, NodeId(4), Message::Prepare(higher));
+    cluster.nodes.get_mut(&5).unwrap().message(
+        0,
+        NodeId(4),
+        Message::Acceptor(ToAcceptor::Prepare(higher)),
+    );
     cluster.step(5);
     cluster.lose(|_| true);
     cluster.stand(1);
@@ -337,11 +347,17 @@ fn p3_hostile_pages_are_ignored() {
         cluster.deliver(|e| e.is("prepare") && e.to == 2);
         cluster.take(|e| e.is("promise")).remove(0)
     };
-    let Message::Promise(told) = &mut promise.message else { panic!("a promise") };
+    let Message::Candidate(ToCandidate::Promise(told)) = &mut promise.message else {
+        panic!("a promise")
+    };
     told.page.entries.reverse();
     cluster.deliver_one(promise);
     assert!(cluster.node(3).leads().is_none());
     let fetch = FetchPage { ballot: ballot(1, 1), complete: Slot(9), after: Register(3) };
-    cluster.nodes.get_mut(&3).unwrap().message(0, NodeId(1), Message::FetchPage(fetch));
+    cluster.nodes.get_mut(&3).unwrap().message(
+        0,
+        NodeId(1),
+        Message::Acceptor(ToAcceptor::FetchPage(fetch)),
+    );
     cluster.step(3);
 }

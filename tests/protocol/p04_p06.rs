@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lattistore::lpaxos::{
     Accept, Answer, Ballot, Config, Durable, Entry, Message, NodeId, Patch, Prepare, Previous,
-    Proposal, Record, Slot, Ticket,
+    Proposal, Record, Slot, Ticket, ToAcceptor, ToLeader,
 };
 use lattistore::sim::{Command, Register};
 
@@ -32,7 +32,7 @@ fn p4_accept_applies_the_slot_before_in_the_same_write() {
     assert_eq!(cluster.value(2, 0), None, "slot 1 is accepted, not known to be chosen");
     cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(1), accept.message);
     let out = cluster.output(2);
-    assert!(out.early.is_empty(), "a vote leaves after the write");
+    assert!(out.before_write.is_empty(), "a vote leaves after the write");
     assert!(
         matches!(out.records[..], [Record::ApplyAccepted(Slot(1)), Record::Accept(_)]),
         "{:?}",
@@ -139,7 +139,7 @@ fn p4_a_repeated_accept_is_voted_for_again_and_written_once() {
     cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(1), accept.message);
     let out = cluster.output(2);
     assert!(out.records.is_empty());
-    assert!(matches!(out.late[..], [(NodeId(1), Message::Accepted(_))]));
+    assert!(matches!(out.late[..], [(NodeId(1), Message::Leader(ToLeader::Accepted(_)))]));
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn p6_the_next_slot_is_proposed_only_when_this_one_is_chosen() {
     let second = cluster.request(1, Command::put(0, 11));
     let slots = |cluster: &Cluster| -> Vec<Slot> {
         let accept = |message: &Message<_, _>| match message {
-            Message::Accept(accept) => Some(accept.slot),
+            Message::Acceptor(ToAcceptor::Accept(accept)) => Some(accept.slot),
             _ => None,
         };
         cluster.wire.iter().filter_map(|e| accept(&e.message)).collect()
@@ -257,7 +257,7 @@ fn one_chosen_and_one_waiting() -> (Cluster, [Ticket; 2]) {
 fn p6_the_next_proposal_goes_out_before_the_chosen_one_is_applied() {
     let (mut cluster, [first, _]) = one_chosen_and_one_waiting();
     let out = cluster.output(1);
-    assert_eq!(out.early.len(), 2, "the next proposal: {out:?}");
+    assert_eq!(out.before_write.len(), 2, "the next proposal: {out:?}");
     assert!(matches!(out.answers[..], [(ticket, _)] if ticket == first), "{out:?}");
     assert!(out.records.is_empty() && out.late.is_empty(), "{out:?}");
     cluster.nodes.get_mut(&1).unwrap().written();
@@ -294,10 +294,14 @@ fn p6_a_proposal_that_is_held_takes_what_comes_meanwhile() {
 fn p6_what_is_owed_is_done_before_a_higher_ballot_is_promised() {
     let (mut cluster, _) = one_chosen_and_one_waiting();
     let leader = cluster.nodes.get_mut(&1).unwrap();
-    assert_eq!(leader.output().early.len(), 2, "slot 2 is proposed");
+    assert_eq!(leader.output().before_write.len(), 2, "slot 2 is proposed");
     leader.written();
     let ballot = Ballot { round: 99, node: NodeId(3) };
-    leader.message(0, NodeId(3), Message::Prepare(Prepare { ballot, complete: Slot(0) }));
+    leader.message(
+        0,
+        NodeId(3),
+        Message::Acceptor(ToAcceptor::Prepare(Prepare { ballot, complete: Slot(0) })),
+    );
     assert_eq!(leader.durable().accepted_slot(), Slot(2));
     assert_eq!(leader.durable().replica.complete(), Slot(1));
     assert_eq!(leader.durable().promised, ballot);
@@ -309,7 +313,7 @@ fn p6_others_may_choose_what_its_proposer_has_not_written() {
     let leader = cluster.nodes.get_mut(&1).unwrap();
     let out = leader.output();
     leader.written();
-    cluster.send(1, out.early);
+    cluster.send(1, out.before_write);
     cluster.deliver(|e| e.is("accept"));
     let leader = cluster.nodes.get_mut(&1).unwrap();
     assert_eq!(leader.durable().accepted_slot(), Slot(1), "it has not taken its next output");
@@ -451,7 +455,11 @@ fn p4_what_depends_on_a_later_write_waits_for_it() {
     cluster.lose(|_| true);
     let ballot = Ballot { round: 99, node: NodeId(3) };
     let leader = cluster.nodes.get_mut(&1).unwrap();
-    leader.message(0, NodeId(3), Message::Prepare(Prepare { ballot, complete: Slot(0) }));
+    leader.message(
+        0,
+        NodeId(3),
+        Message::Acceptor(ToAcceptor::Prepare(Prepare { ballot, complete: Slot(0) })),
+    );
     cluster.step(1);
     let lost = Answer::LostLeadership { leader: None, may_have_run: true };
     assert_eq!(cluster.answers[&second], lost);
@@ -592,14 +600,22 @@ fn a_message_never_panics_a_node() {
     for (slot, previous) in [
         (Slot::ZERO, Previous::Held(ballot)),
         (Slot(1 << 60), Previous::Held(ballot)),
-        (Slot(1 << 60), Previous::Patch(patch(&[(0, Some(1))]))),
+        (Slot(1 << 60), Previous::Decree(patch(&[(0, Some(1))]))),
     ] {
         let accept = Accept { ballot, slot, patch: patch(&[]), previous };
-        cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(3), Message::Accept(accept));
+        cluster.nodes.get_mut(&2).unwrap().message(
+            0,
+            NodeId(3),
+            Message::Acceptor(ToAcceptor::Accept(accept)),
+        );
         cluster.step(2);
     }
     let prepare = Prepare { ballot, complete: Slot(1 << 60) };
-    cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(3), Message::Prepare(prepare));
+    cluster.nodes.get_mut(&2).unwrap().message(
+        0,
+        NodeId(3),
+        Message::Acceptor(ToAcceptor::Prepare(prepare)),
+    );
     cluster.step(2);
     cluster.stand(2);
     assert!(cluster.durable(2).promised > ballot);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lattistore::lpaxos::{Answer, Config, Message, Slot};
+use lattistore::lpaxos::{Answer, Config, Message, Slot, ToAcceptor};
 use lattistore::sim::Command;
 
 use crate::cluster::{Cluster, Envelope};
@@ -205,7 +205,7 @@ fn p8_a_read_is_answered_together_with_the_writes_of_its_proposal() {
     cluster.deliver(|e| e.is("accept") && e.to == 3);
     cluster.deliver(|e| e.is("accepted"));
     assert_eq!(cluster.together, [BTreeSet::from([before]), BTreeSet::from(waiting)]);
-    let is_third = |e: &Envelope| matches!(&e.message, Message::Accept(a) if a.slot == Slot(3));
+    let is_third = |e: &Envelope| matches!(&e.message, Message::Acceptor(ToAcceptor::Accept(a)) if a.slot == Slot(3));
     assert!(cluster.wire.iter().any(is_third), "the next one is under way");
     assert!(!cluster.is_answered(last));
 }

@@ -1,6 +1,6 @@
 //! P10 repair, P11 tombstones.
 
-use lattistore::lpaxos::{Message, Record, Slot};
+use lattistore::lpaxos::{Message, Record, Slot, ToAcceptor};
 use lattistore::sim::{Command, Register};
 
 use crate::cluster::{Cluster, Envelope, page_of};
@@ -56,7 +56,7 @@ fn p10_one_that_lags_more_gets_the_newer_entries_page_by_page() {
     cluster.tick(1, 200);
     cluster.settle_if(|e| !e.is("repair-page"));
     let page = cluster.take(|e| e.is("repair-page")).remove(0);
-    let Message::RepairPage(told) = &page.message else { panic!("a page") };
+    let Message::Acceptor(ToAcceptor::RepairPage(told)) = &page.message else { panic!("a page") };
     assert!(!told.copy.is_full());
     assert!(told.page.entries.iter().all(|(_, entry)| entry.version > Slot(6)));
     cluster.deliver_one(page);
@@ -70,7 +70,9 @@ fn p10_one_below_the_floor_gets_a_full_copy_and_what_it_lacks_was_deleted() {
     cluster.tick(1, 200);
     cluster.settle_if(|e| !e.is("repair-page"));
     let page = cluster.take(|e| e.is("repair-page")).remove(0);
-    assert!(matches!(&page.message, Message::RepairPage(page) if page.copy.is_full()));
+    assert!(
+        matches!(&page.message, Message::Acceptor(ToAcceptor::RepairPage(page)) if page.copy.is_full())
+    );
     cluster.deliver_one(page);
     converge(&mut cluster);
     assert!(cluster.durable(3).replica.floor() >= Slot(8));
@@ -84,7 +86,9 @@ fn p10_only_the_last_page_raises_complete_and_with_it_the_floor() {
     loop {
         cluster.settle_if(|e| !e.is("repair-page"));
         let page = cluster.take(|e| e.is("repair-page")).remove(0);
-        let Message::RepairPage(told) = &page.message else { panic!("a page") };
+        let Message::Acceptor(ToAcceptor::RepairPage(told)) = &page.message else {
+            panic!("a page")
+        };
         let is_last = told.page.next.is_none();
         assert_eq!((cluster.complete(3), cluster.durable(3).replica.floor()), (6, Slot(0)));
         pages += 1;
@@ -104,7 +108,9 @@ fn p10_a_full_copy_forgets_nothing_page_by_page() {
     cluster.tick(1, 200);
     cluster.settle_if(|e| !e.is("repair-page"));
     let page = cluster.take(|e| e.is("repair-page")).remove(0);
-    let Message::RepairPage(told) = page.message.clone() else { panic!("a page") };
+    let Message::Acceptor(ToAcceptor::RepairPage(told)) = page.message.clone() else {
+        panic!("a page")
+    };
     cluster.deliver_one(page);
     let entry = cluster.durable(3).replica.entry(&Register(0)).cloned().unwrap();
     assert_eq!((entry.value, entry.version), (None, told.copy.target));
@@ -205,7 +211,7 @@ fn p10_a_page_of_an_older_copy_brings_nothing_back_either() {
     cluster.settle_if(|e| !e.is("repair-page"));
     cluster.tick(1, 200);
     let first = next_page(&mut cluster);
-    let Message::RepairPage(told) = &first.message else { panic!("a page") };
+    let Message::Acceptor(ToAcceptor::RepairPage(told)) = &first.message else { panic!("a page") };
     assert!(told.copy.is_full() && told.page.next.is_some());
     cluster.deliver_one(first);
     cluster.deliver_one(late);
@@ -487,7 +493,9 @@ fn p10_what_a_short_page_is_silent_of_is_taken_in_bit_by_bit() {
         cluster.tick(1, 200);
         cluster.settle_if(|e| !e.is("repair-page"));
         for page in cluster.take(|e| e.is("repair-page")) {
-            let Message::RepairPage(told) = &page.message else { panic!("a page") };
+            let Message::Acceptor(ToAcceptor::RepairPage(told)) = &page.message else {
+                panic!("a page")
+            };
             assert!(told.copy.is_full());
             let before = living(&cluster);
             cluster.deliver_one(page);

@@ -9,7 +9,7 @@ use log::info;
 use super::member::Member;
 use super::{Consensus, Phase};
 use crate::kv::{Key, Store, Value};
-use crate::lpaxos::{Durable, Members, Node};
+use crate::lpaxos::{Durable, MemberSet, Node};
 use crate::server::error::ServerError;
 use crate::server::formation::{self, Formation, Roster, cluster_id};
 use crate::server::gate::Cluster;
@@ -109,7 +109,7 @@ impl Consensus {
     pub(super) fn become_member(&mut self, roster: Roster) {
         let Phase::Forming(forming) = &mut self.phase else { return };
         let durable = std::mem::take(&mut forming.durable);
-        let members = Members::new(roster.values().copied().collect());
+        let members = MemberSet::of_voters(roster.values().copied());
         let cluster = Arc::new(Cluster { id: cluster_id(&roster), roster });
         self.gate.form(Arc::clone(&cluster));
         self.links.form(&cluster.roster);

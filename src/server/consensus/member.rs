@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use crate::kv::SessionNumber;
     use crate::lang::compile;
-    use crate::lpaxos::{Config, Durable, Members, Request, Ticket};
+    use crate::lpaxos::{Config, Durable, MemberSet, Request, Ticket};
 
     const SLOT: Duration = Duration::from_millis(8);
 
@@ -133,7 +133,7 @@ mod tests {
     impl Alone {
         fn new() -> Alone {
             let (me, now) = (NodeId(1), Instant::now());
-            let (members, durable) = (Members::new(vec![me]), Durable::default());
+            let (members, durable) = (MemberSet::of_voters(vec![me]), Durable::default());
             let (config, store) = (Config::default(), Store::default());
             let node = Node::new(me, members, config, store, durable, 1, 0);
             let cluster = Arc::new(Cluster { id: 1, roster: [].into() });

@@ -5,8 +5,8 @@ use super::super::host::{node_id, place_of};
 use super::super::register::{Command, Outcome, Register, Registers};
 use super::scope::NODES;
 use crate::lpaxos::{
-    Answer, Config, Durable, Election, Heartbeat, Members, Message, Node, NodeId, Output,
-    PageLimits, Record, Request, Slot, Ticket,
+    self, Answer, Config, Durable, Election, Heartbeat, MemberSet, Message, Node, NodeId, Output,
+    PageLimits, Record, Request, Slot, Ticket, WriteToken,
 };
 
 /// With terms this long a node stands when its clock is set to its turn, and at no other time.
@@ -78,7 +78,7 @@ pub(super) struct Live {
     pub(super) node: Node<Registers>,
     pub(super) disk: Disk,
     /// The write that the node goes on beside.
-    pub(super) writing: Option<Write>,
+    pub(super) writing: Option<(Write, WriteToken)>,
     pub(super) clock_ms: u64,
     pub(super) audit: Audit,
 }
@@ -112,7 +112,7 @@ impl Live {
     fn hear_all(&mut self) {
         for other in members().others(NodeId(self.id)) {
             let heartbeat = Heartbeat {
-                hears: members().iter().collect(),
+                hears: members().voters().to_vec(),
                 has_quorum: true,
                 ..Heartbeat::default()
             };
@@ -171,20 +171,20 @@ impl Live {
             Input::DeliverAndCrash(message) => {
                 self.deliver(&messages[usize::from(message)]);
                 let out = self.node.output();
-                self.send(out.early, seen)?;
+                self.send(out.before_write, seen)?;
                 *self = Live::start(self.id, self.disk.clone(), self.clock_ms);
                 return Ok(());
             }
             Input::Written => {
-                if let Some(write) = self.writing.take() {
-                    self.write(write, seen);
+                if let Some((write, token)) = self.writing.take() {
+                    self.write(write, token, seen);
                 }
             }
         }
         self.act(seen)?;
         match self.writing.take_if(|_| self.node.must_wait()) {
-            Some(write) => {
-                self.write(write, seen);
+            Some((write, token)) => {
+                self.write(write, token, seen);
                 self.act(seen)
             }
             None => Ok(()),
@@ -198,32 +198,37 @@ impl Live {
             if out.is_empty() {
                 return Ok(());
             }
-            let Output { early, answers, records, overlaps, late } = out;
-            self.send(early, seen)?;
+            let Output { applied: _, before_write, answers, write } = out;
+            self.send(before_write, seen)?;
             for (ticket, answer) in answers {
                 self.answer(ticket, &answer, seen)?;
             }
-            let state = self.node.durable();
-            if !records.is_empty() || *state != self.disk {
-                let (before, state) = (self.disk.clone(), state.clone());
-                let write = Write { place: self.place(), records, before, state };
-                if overlaps {
-                    self.writing = Some(write);
-                } else if write.records.is_empty() {
+            let (before, state) = (self.disk.clone(), self.node.durable().clone());
+            let place = self.place();
+            match write {
+                None if state == before => {}
+                None => {
                     // Nothing of it is durable, and it is checked all the same.
+                    let write = Write { place, records: Vec::new(), before, state };
                     seen.push(Seen::Write(Box::new(write)));
-                } else {
-                    self.write(write, seen);
+                }
+                Some(lpaxos::Write { records, overlaps, after_write, token }) => {
+                    let write = Write { place, records, before, state };
+                    if overlaps {
+                        self.writing = Some((write, token));
+                    } else {
+                        self.write(write, token, seen);
+                    }
+                    self.send(after_write, seen)?;
                 }
             }
-            self.send(late, seen)?;
         }
     }
 
-    fn write(&mut self, write: Write, seen: &mut Vec<Seen>) {
+    fn write(&mut self, write: Write, token: WriteToken, seen: &mut Vec<Seen>) {
         write.records.iter().for_each(|record| self.disk.change(record));
         seen.push(Seen::Write(Box::new(write)));
-        self.node.written();
+        self.node.written(token, 0);
     }
 
     fn send(&mut self, messages: Vec<(NodeId, Msg)>, seen: &mut Vec<Seen>) -> Result<(), String> {
@@ -259,6 +264,6 @@ fn count() -> u64 {
     u64::try_from(NODES).unwrap_or(u64::MAX)
 }
 
-fn members() -> Members {
-    Members::new((0..NODES).map(node_id).collect())
+fn members() -> MemberSet {
+    MemberSet::of_voters((0..NODES).map(node_id))
 }

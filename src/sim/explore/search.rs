@@ -8,7 +8,7 @@ use super::ledger::Ledgers;
 use super::live::Input;
 use super::local::{Effect, Nodes};
 use super::scope::{Explored, NODES, Scope};
-use crate::lpaxos::{Message, Slot};
+use crate::lpaxos::{Message, Slot, ToAcceptor};
 
 /// The most requests that a scope may allow.
 pub const REQUESTS_MOST: usize = 8;
@@ -193,7 +193,9 @@ impl Search {
         for effect in &step.effects {
             match *effect {
                 Effect::Send(message) => {
-                    if let Message::Accept(accept) = &nodes.messages[usize::from(message)].message {
+                    if let Message::Acceptor(ToAcceptor::Accept(accept)) =
+                        &nodes.messages[usize::from(message)].message
+                    {
                         ledgers.proposed(next.ledger, accept.slot)?;
                     }
                     if sent.binary_search(&message).is_err() && !leaving.contains(&message) {

@@ -29,7 +29,7 @@ use super::{
 use super::{greet, write_frames};
 use crate::kv::{Key, Value};
 use crate::limits::MAX_RESPONSE_FRAME_BYTES;
-use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot};
+use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot, ToLeader};
 use crate::security::{Rights, Security, TlsFiles};
 use crate::wire::{
     Accepted, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, PeerHello, Refusal,
@@ -182,7 +182,7 @@ fn peer_hello(node: NodeId) -> PeerHello {
 
 /// A message that says `number`.
 fn progress(number: u64) -> Message<Key, Value> {
-    Message::Progress(Progress { ballot: Ballot::ZERO, complete: Slot(number) })
+    Message::Leader(ToLeader::Progress(Progress { ballot: Ballot::ZERO, complete: Slot(number) }))
 }
 
 fn frame_event(from: u64, number: u64) -> Event {

@@ -15,7 +15,8 @@ use crate::limits::NUMBERS_BELOW;
 use crate::lpaxos::{
     Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Low, Message,
     NeedPrevious, NodeId, Page, PageMerged, Patch, Position, Prepare, Previous, Progress, Promise,
-    PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
+    PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot, ToAcceptor, ToCandidate,
+    ToLeader,
 };
 use crate::security::{Nonce, Proof, Token};
 use crate::wire::{
@@ -149,40 +150,46 @@ pub(super) fn message() -> impl Strategy<Value = Message<Key, Blob>> {
     let small_slot = (1..NUMBERS_BELOW / 2).prop_map(Slot);
     prop_oneof![
         heartbeat().prop_map(Message::Heartbeat),
-        (ballot(), slot_or_zero())
-            .prop_map(|(ballot, complete)| Message::Prepare(Prepare { ballot, complete })),
+        (ballot(), slot_or_zero()).prop_map(|(ballot, complete)| Message::Acceptor(
+            ToAcceptor::Prepare(Prepare { ballot, complete })
+        )),
         promise().prop_map(Message::Promise),
         (ballot(), slot_or_zero(), key()).prop_map(|(ballot, complete, after)| {
-            Message::FetchPage(FetchPage { ballot, complete, after })
+            Message::Acceptor(ToAcceptor::FetchPage(FetchPage { ballot, complete, after }))
         }),
         (ballot(), page()).prop_map(|(ballot, (after, page))| {
-            Message::PromisePage(PromisePage { ballot, after, page })
+            Message::Candidate(ToCandidate::PromisePage(PromisePage { ballot, after, page }))
         }),
         (ballot(), ballot())
             .prop_map(|(ballot, promised)| Message::Refused(Refused { ballot, promised })),
         (ballot(), slot(), patch(), previous()).prop_map(|(ballot, slot, patch, previous)| {
-            Message::Accept(Accept { ballot, slot, patch, previous })
+            Message::Acceptor(ToAcceptor::Accept(Accept { ballot, slot, patch, previous }))
         }),
         (ballot(), slot(), slot_or_zero()).prop_map(|(ballot, slot, complete)| {
-            Message::Accepted(Accepted { ballot, slot, complete })
+            Message::Leader(ToLeader::Accepted(Accepted { ballot, slot, complete }))
         }),
         (ballot(), slot(), slot_or_zero()).prop_map(|(ballot, slot, complete)| {
-            Message::NeedPrevious(NeedPrevious { ballot, slot, complete })
+            Message::Leader(ToLeader::NeedPrevious(NeedPrevious { ballot, slot, complete }))
         }),
-        (ballot(), number())
-            .prop_map(|(ballot, round)| Message::Confirm(Confirm { ballot, round })),
-        (ballot(), number())
-            .prop_map(|(ballot, round)| Message::Confirmed(Confirm { ballot, round })),
-        (ballot(), slot()).prop_map(|(ballot, slot)| Message::Commit(Commit { ballot, slot })),
+        (ballot(), number()).prop_map(|(ballot, round)| Message::Acceptor(ToAcceptor::Confirm(
+            Confirm { ballot, round }
+        ))),
+        (ballot(), number()).prop_map(|(ballot, round)| Message::Leader(ToLeader::Confirmed(
+            Confirm { ballot, round }
+        ))),
+        (ballot(), slot()).prop_map(|(ballot, slot)| Message::Acceptor(ToAcceptor::Commit(
+            Commit { ballot, slot }
+        ))),
         (ballot(), small_slot, vec(patch(), 0..4)).prop_map(|(ballot, first, patches)| {
-            Message::RepairPatches(RepairPatches { ballot, first, patches })
+            Message::Acceptor(ToAcceptor::RepairPatches(RepairPatches { ballot, first, patches }))
         }),
         repair_page().prop_map(Message::RepairPage),
         (ballot(), number(), key()).prop_map(|(ballot, number, after)| {
-            Message::PageMerged(PageMerged { ballot, number, after })
+            Message::Leader(ToLeader::PageMerged(PageMerged { ballot, number, after }))
         }),
-        (ballot(), slot_or_zero())
-            .prop_map(|(ballot, complete)| Message::Progress(Progress { ballot, complete })),
+        (ballot(), slot_or_zero()).prop_map(|(ballot, complete)| Message::Leader(
+            ToLeader::Progress(Progress { ballot, complete })
+        )),
     ]
 }
 

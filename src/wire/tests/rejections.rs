@@ -14,6 +14,7 @@ use crate::limits::{
 };
 use crate::lpaxos::{
     Ballot, Entry, Message, NodeId, Page, Patch, Position, PromisePage, RepairPatches, Slot,
+    ToAcceptor, ToCandidate,
 };
 use crate::wire::proto::peer::peer_message::Body;
 use crate::wire::proto::{client, hello, peer};
@@ -339,11 +340,11 @@ fn an_answer_above_the_frame_says_that_it_ran() {
 fn the_overhead_of_an_entry_is_within_its_bound() {
     let page = |entries| {
         let (ballot, after) = (Ballot { round: 1, node: NodeId(1) }, Key::from(""));
-        encode_peer(&Message::PromisePage(PromisePage {
+        encode_peer(&Message::Candidate(ToCandidate::PromisePage(PromisePage {
             ballot,
             after,
             page: Page { entries, next: None },
-        }))
+        })))
     };
     let key = Key::new(&[1; MAX_ENTRY_KEY_BYTES]);
     let value = Value::from(vec![2; MAX_ENTRY_VALUE_BYTES]);
@@ -361,7 +362,11 @@ fn a_message_above_the_frame_is_an_error_of_this_node() {
     let patch = Arc::new(patch);
     let patches = vec![patch; 9];
     let ballot = Ballot { round: 1, node: NodeId(1) };
-    encode_peer(&Message::RepairPatches(RepairPatches { ballot, first: Slot(1), patches }));
+    encode_peer(&Message::Acceptor(ToAcceptor::RepairPatches(RepairPatches {
+        ballot,
+        first: Slot(1),
+        patches,
+    })));
 }
 
 #[test]

@@ -1,0 +1,367 @@
+//! The leader's proposals: one at a time, and the batch that will be the next (P4, P6, P7, P9).
+//!
+//! Invariant: a proposal of slot s+1 is made only when slot s is chosen, and its decree was computed on
+//! exactly the chosen decrees 1..s.
+//! Invariant: nobody is answered before the proposal that was recovered is chosen in this ballot.
+
+use super::acceptor::{Acceptor, DecreeOf};
+use super::ballot::{Ballot, NodeId, ProposalId, Slot};
+use super::batch::Before;
+use super::config::Config;
+use super::machine::Machine;
+use super::members::{MemberSet, VoteSet};
+use super::message::{Accept, Commit, Previous};
+use super::open_batch::{OpenBatch, Ran};
+use super::outbox::Outbox;
+use super::patch::{MOST_PATCH_BYTES, Proposal};
+use super::peer::{PeerState, Peers};
+use super::requests::{Queue, Ticket};
+use super::window::Window;
+
+/// The one proposal under way.
+#[derive(Debug)]
+struct InFlight<M: Machine> {
+    slot: Slot,
+    decree: DecreeOf<M>,
+    votes: VoteSet,
+    batch: Vec<Ran<M::Outcome>>,
+    since_ms: u64,
+    /// Whether it was accepted here, if only in memory.
+    accepted_here: bool,
+}
+
+impl<M: Machine> InFlight<M> {
+    fn new(
+        slot: Slot,
+        decree: DecreeOf<M>,
+        members: MemberSet,
+        batch: Vec<Ran<M::Outcome>>,
+        since_ms: u64,
+    ) -> InFlight<M> {
+        let votes = VoteSet::new(members);
+        InFlight { slot, decree, votes, batch, since_ms, accepted_here: false }
+    }
+}
+
+/// The proposals of one ballot.
+#[derive(Debug)]
+pub(super) struct Proposals<M: Machine> {
+    ballot: Ballot,
+    config: Config,
+    /// The first slot proposed in this ballot. The decree before it was chosen in another.
+    first_slot: Slot,
+    /// Nothing was recovered, or it is chosen, so that clients may be answered.
+    ready: bool,
+    in_flight: Option<InFlight<M>>,
+    /// The slot that is chosen and not yet applied here, with its decree.
+    chosen: Option<(Slot, DecreeOf<M>)>,
+    next: OpenBatch<M>,
+    /// The next proposal waits for more requests.
+    held: bool,
+    /// Whether so much was in flight last that reads waited for the next proposal.
+    was_busy: bool,
+}
+
+impl<M: Machine> Proposals<M> {
+    pub(super) fn new(ballot: Ballot, config: Config, first_slot: Slot) -> Proposals<M> {
+        Proposals {
+            ballot,
+            config,
+            first_slot,
+            ready: true,
+            in_flight: None,
+            chosen: None,
+            next: OpenBatch::default(),
+            held: false,
+            was_busy: false,
+        }
+    }
+
+    /// Proposes again what was recovered (P3, end); nothing is ready before that is chosen.
+    pub(super) fn propose_recovered(
+        &mut self,
+        proposal: Proposal<M::Key, M::Value>,
+        members: MemberSet,
+        peers: &mut Peers,
+        window: &Window<M>,
+        out: &mut Outbox<M>,
+        now_ms: u64,
+    ) {
+        self.ready = false;
+        let (slot, decree) = (proposal.slot, proposal.decree);
+        self.send(InFlight::new(slot, decree, members, Vec::new(), now_ms), peers, window, out);
+    }
+
+    /// Puts the decree of the slot before the first one into the window, from the own entries (P3). What
+    /// the first slot overwrites may be missing of it, where its entries are here already; a node that
+    /// lacks that never serves it, as that slot is chosen then and writes the same keys.
+    ///
+    /// After a full copy that slot may be the version of every key that was deleted meanwhile, more
+    /// than a message takes. Then it is not kept: a node that lacks it is brought up by a copy (P10).
+    pub(super) fn keep_decree_before_first(&self, acceptor: &Acceptor<M>, window: &mut Window<M>) {
+        let before = self.first_slot.previous();
+        if before > Slot::ZERO && window.is_empty() {
+            let decree = acceptor.decree_of(before);
+            let writes = decree.patch.writes().iter();
+            let bytes: usize = writes.map(|(k, v)| M::size(k, v.as_ref())).sum();
+            if bytes <= MOST_PATCH_BYTES {
+                *window = Window::new(before, self.config.window_bytes);
+                window.push(decree);
+            }
+        }
+    }
+
+    /// Whether clients may be answered.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Whether nothing is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_none()
+    }
+
+    /// Since when a proposal is in flight.
+    pub(super) fn in_flight_since_ms(&self) -> Option<u64> {
+        self.in_flight.as_ref().map(|in_flight| in_flight.since_ms)
+    }
+
+    /// Whether a batch could be proposed at once.
+    pub(super) fn could_begin(&self, may_propose: bool) -> bool {
+        self.in_flight.is_none() && may_propose && !self.held
+    }
+
+    pub(super) fn hold(&mut self, is_held: bool) {
+        self.held = is_held;
+    }
+
+    /// Whether so much is in flight that reads do better to wait for the next proposal (P8); where that is
+    /// held, whether so much was.
+    pub(super) fn is_busy(&self) -> bool {
+        self.has_in_flight(self.config.busy_batch)
+            || self.in_flight.is_none() && self.held && self.was_busy
+    }
+
+    pub(super) fn overlaps(&self) -> bool {
+        self.has_in_flight(self.config.overlapping_batch)
+    }
+
+    fn has_in_flight(&self, least: usize) -> bool {
+        self.requests_in_flight() >= least && self.in_flight.is_some()
+    }
+
+    /// How many requests the proposal in flight is for.
+    pub(super) fn requests_in_flight(&self) -> usize {
+        self.in_flight.as_ref().map_or(0, |in_flight| in_flight.batch.len())
+    }
+
+    pub(super) fn waiting(&self, queue: &Queue<M::Command>) -> usize {
+        let reads = if self.was_busy { queue.reads.len() } else { 0 };
+        self.next.len() + queue.writes.len() + reads
+    }
+
+    pub(super) fn next_is_full(&self) -> bool {
+        self.next.is_full(&self.config)
+    }
+
+    /// P6: runs what waits, for the slot after the one that is in flight or chosen.
+    pub(super) fn run_ahead(
+        &mut self,
+        machine: &mut M,
+        queue: &mut Queue<M::Command>,
+        acceptor: &Acceptor<M>,
+    ) {
+        let in_flight = self.in_flight.as_ref().map(|f| (f.slot, &f.decree.patch));
+        let chosen = self.chosen.as_ref().map(|(slot, decree)| (*slot, &decree.patch));
+        // With both, the replica is two decrees behind.
+        if in_flight.is_some() && chosen.is_some() {
+            return;
+        }
+        let before = in_flight.or(chosen).map(|(slot, patch)| Before { slot, patch });
+        self.next.run(machine, queue, &acceptor.durable().replica, before, &self.config);
+    }
+
+    /// P6: proposes what ran, if nothing is in flight and it is not held; returns whether it did.
+    pub(super) fn propose(
+        &mut self,
+        acceptor: &Acceptor<M>,
+        peers: &mut Peers,
+        window: &Window<M>,
+        out: &mut Outbox<M>,
+        now_ms: u64,
+    ) -> bool {
+        let waits = self.held && !self.next_is_full();
+        if self.in_flight.is_some() || self.next.is_empty() || waits {
+            return false;
+        }
+        let replica = &acceptor.durable().replica;
+        let chosen = self.chosen.as_ref();
+        let before = chosen.map(|(slot, decree)| Before { slot: *slot, patch: &decree.patch });
+        let slot = before.as_ref().map_or(replica.complete(), |before| before.slot).next();
+        let (patch, batch) = self.next.close(replica, before);
+        let members = self.members_of_next(acceptor);
+        let in_flight = InFlight::new(slot, patch.into(), members, batch, now_ms);
+        self.send(in_flight, peers, window, out);
+        true
+    }
+
+    /// Returns the members that decide the slot after the last one chosen, applied here or not.
+    pub(super) fn members_of_next(&self, acceptor: &Acceptor<M>) -> MemberSet {
+        let chosen = self.chosen.as_ref().and_then(|(_, decree)| decree.members.as_ref());
+        chosen.unwrap_or_else(|| acceptor.members()).clone()
+    }
+
+    /// Sends the proposal to all; that it is accepted here as well is owed.
+    ///
+    /// The others are asked before the own write: they may vote first, but the leader of this ballot
+    /// never proposes anything else for the slot, even if it restarts, so nothing depends on it.
+    fn send(
+        &mut self,
+        in_flight: InFlight<M>,
+        peers: &mut Peers,
+        window: &Window<M>,
+        out: &mut Outbox<M>,
+    ) {
+        let slot = in_flight.slot;
+        for (node, peer) in peers {
+            if peer.sync_ms >= self.config.slow_write_ms && peer.is_behind(slot) {
+                continue;
+            }
+            peer.sent_ms = in_flight.since_ms;
+            let lacks = peer.complete < Some(slot.previous()) && peer.accepted.slot < slot;
+            let before = window.get(slot.previous()).filter(|_| lacks);
+            // Before the first slot nothing was accepted in this ballot; later the peer that voted
+            // for the slot before holds it.
+            let previous = match before {
+                Some(decree) if slot == self.first_slot => Previous::Decree(decree.clone()),
+                _ => Previous::Held(self.ballot),
+            };
+            out.send(*node, accept(self.ballot, &in_flight, previous));
+        }
+        self.in_flight = Some(in_flight);
+    }
+
+    pub(super) fn owes(&self) -> bool {
+        let in_flight = self.in_flight.as_ref();
+        self.chosen.is_some() || in_flight.is_some_and(|in_flight| !in_flight.accepted_here)
+    }
+
+    /// Does what is owed (P5, P4).
+    pub(super) fn settle(&mut self, acceptor: &mut Acceptor<M>, window: &mut Window<M>) {
+        let ballot = self.ballot;
+        if let Some((slot, decree)) = self.chosen.take() {
+            assert!(
+                acceptor.durable().accepted_id() == (ProposalId { ballot, slot }),
+                "the leader holds what it proposed"
+            );
+            acceptor.apply_accepted();
+            window.push(decree);
+        }
+        if let Some(in_flight) = self.in_flight.as_mut().filter(|f| !f.accepted_here) {
+            in_flight.accepted_here = true;
+            let (slot, decree) = (in_flight.slot, in_flight.decree.clone());
+            acceptor.on_accept(Accept { ballot, slot, decree, previous: Previous::Held(ballot) });
+            assert!(
+                acceptor.durable().accepted_id() == (ProposalId { ballot, slot }),
+                "the leader accepts what it proposes"
+            );
+        }
+    }
+
+    /// Whether an own vote waits for the write.
+    pub(super) fn awaits_write(&self) -> bool {
+        let me = self.ballot.node;
+        self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.votes.contains(me))
+    }
+
+    /// Counts the own vote, if what is durable now is the proposal in flight; returns whether that makes
+    /// it chosen.
+    pub(super) fn on_own_vote(&mut self, durable: ProposalId) -> bool {
+        durable.ballot == self.ballot && self.on_vote(self.ballot.node, durable.slot)
+    }
+
+    /// P4: counts a vote for the proposal of this slot; returns whether that makes it chosen.
+    pub(super) fn on_vote(&mut self, from: NodeId, slot: Slot) -> bool {
+        let Some(in_flight) = self.in_flight.as_mut().filter(|f| f.slot == slot) else {
+            return false;
+        };
+        in_flight.votes.insert(from);
+        in_flight.votes.has_majority()
+    }
+
+    /// P7: the proposal in flight is chosen: answers. That it is applied here is owed.
+    pub(super) fn choose(&mut self, out: &mut Outbox<M>) {
+        self.was_busy = self.is_busy();
+        let Some(InFlight { slot, decree, batch, .. }) = self.in_flight.take() else { return };
+        self.chosen = Some((slot, decree));
+        self.ready = true;
+        batch.into_iter().for_each(|ran| ran.answer(out));
+    }
+
+    /// P4: sends the proposal of this slot once more, with the decree before it.
+    pub(super) fn send_with_previous(
+        &mut self,
+        to: NodeId,
+        slot: Slot,
+        acceptor: &Acceptor<M>,
+        window: &mut Window<M>,
+        out: &mut Outbox<M>,
+    ) {
+        let Some(in_flight) = self.in_flight.as_ref().filter(|f| f.slot == slot) else { return };
+        if slot == self.first_slot {
+            self.keep_decree_before_first(acceptor, window);
+        }
+        if let Some(before) = window.get(slot.previous()) {
+            let previous = Previous::Decree(before.clone());
+            out.send(to, accept(self.ballot, in_flight, previous));
+        }
+    }
+
+    /// Sends the proposal in flight again to a node that did not vote, or, where there is none,
+    /// `Commit` to one that holds the last slot `chosen` (P9).
+    pub(super) fn resend(
+        &self,
+        to: NodeId,
+        peer: &mut PeerState,
+        chosen: Slot,
+        may_commit: bool,
+        out: &mut Outbox<M>,
+        now_ms: u64,
+    ) {
+        let ballot = self.ballot;
+        if let Some(in_flight) = &self.in_flight {
+            if !in_flight.votes.contains(to) {
+                peer.sent_ms = now_ms;
+                out.send(to, accept(ballot, in_flight, Previous::Held(ballot)));
+            }
+        } else if may_commit
+            && peer.complete < Some(chosen)
+            && peer.accepted == (ProposalId { ballot, slot: chosen })
+        {
+            peer.sent_ms = now_ms;
+            out.send(to, Commit { ballot, slot: chosen });
+        }
+    }
+
+    pub(super) fn expire(&mut self, now_ms: u64, out: &mut Outbox<M>) {
+        for ran in self.in_flight.iter_mut().flat_map(|in_flight| &mut in_flight.batch) {
+            ran.expire(now_ms, out);
+        }
+        self.next.expire(now_ms, out);
+    }
+
+    /// Lets the next batch wait again, and returns the requests in flight.
+    pub(super) fn give_up(self, queue: &mut Queue<M::Command>) -> Vec<Ticket> {
+        self.next.give_back(queue);
+        let batch = self.in_flight.into_iter().flat_map(|in_flight| in_flight.batch);
+        batch.filter_map(Ran::ticket).collect()
+    }
+}
+
+fn accept<M: Machine>(
+    ballot: Ballot,
+    in_flight: &InFlight<M>,
+    previous: Previous<M::Key, M::Value>,
+) -> Accept<M::Key, M::Value> {
+    Accept { ballot, slot: in_flight.slot, decree: in_flight.decree.clone(), previous }
+}
