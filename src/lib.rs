@@ -3,7 +3,6 @@
 pub mod blob;
 pub mod cli;
 pub mod client;
-pub mod history;
 pub mod kv;
 pub mod lang;
 mod leaf_map;
@@ -11,7 +10,6 @@ pub mod limits;
 pub mod lpaxos;
 pub mod security;
 pub mod server;
-pub mod sim;
 pub mod storage;
 pub mod transport;
 pub mod utc;
