@@ -1,4 +1,5 @@
-//! The numbers of the protocol, each a type of its own so that none can be taken for another.
+//! The numbers that nodes and clients speak of, each a type of its own so that none can be taken for
+//! another.
 
 use std::fmt;
 
@@ -41,6 +42,29 @@ impl Slot {
     }
 }
 
+/// Where a command took effect in the order of all commands.
+///
+/// Slots in order; within a slot first the commands of its batch by place, from 1; after them the
+/// reads of that state, which all have place 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Position {
+    /// The slot of the batch, or the slot whose state was read.
+    pub slot: Slot,
+    /// Place in the batch from 1, or 0 for a read.
+    pub place: u32,
+}
+
+/// A transaction's number in its session: it runs at most once however often it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionNumber {
+    /// The session.
+    pub session: u64,
+    /// Counts from 1.
+    pub number: u64,
+    /// The client has the answers of all transactions with lower numbers.
+    pub answered_below: u64,
+}
+
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
@@ -56,5 +80,14 @@ impl fmt::Display for Ballot {
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            0 => write!(f, "slot {}", self.slot),
+            place => write!(f, "slot {}, place {place}", self.slot),
+        }
     }
 }

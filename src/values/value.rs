@@ -16,10 +16,10 @@ pub enum Value {
 
 impl Value {
     /// What every variable is until it is set.
-    pub(super) const EMPTY: Value = Value::Text(Text(Blob::EMPTY));
+    pub(crate) const EMPTY: Value = Value::Text(Text(Blob::EMPTY));
 
     /// The value's type with its article, for messages.
-    pub(super) fn type_name(&self) -> &'static str {
+    pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Value::Text(_) => "a text",
             Value::Number(_) => "a number",
@@ -28,7 +28,7 @@ impl Value {
     }
 
     /// The value as `str` gives it.
-    pub(super) fn to_text(&self) -> Text {
+    pub(crate) fn to_text(&self) -> Text {
         match self {
             Value::Text(text) => text.clone(),
             Value::Number(number) => Text::from(number.to_string()),
@@ -80,13 +80,13 @@ impl fmt::Display for Value {
 pub struct Text(Blob);
 
 impl Text {
-    /// Takes what a [`Snapshot`](super::Snapshot) holds, which is UTF-8 by its contract.
-    pub(super) fn from_store(bytes: Blob) -> Text {
+    /// Takes what the store holds, which is UTF-8 by its contract.
+    pub(crate) fn from_store(bytes: Blob) -> Text {
         Text(bytes)
     }
 
     /// Takes concatenated texts: UTF-8 as its parts are.
-    pub(super) fn from_parts(bytes: Vec<u8>) -> Text {
+    pub(crate) fn from_parts(bytes: Vec<u8>) -> Text {
         Text(Blob::from(bytes))
     }
 
@@ -169,7 +169,7 @@ pub fn is_invisible(character: char) -> bool {
 }
 
 /// Writes `text` as a literal: in quotes, with the language's escapes.
-pub(super) fn write_quoted(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
+pub(crate) fn write_quoted(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
     f.write_char('"')?;
     for character in text.chars() {
         match character {
