@@ -74,7 +74,8 @@ fn rounds(directory: &Path, batch: u64) -> Result<(), StorageError> {
                 (key((random >> 33) % KEYS), Some(value(slot)))
             })
             .collect();
-        let proposal = Proposal { ballot, slot: Slot(slot), patch: Arc::new(Patch::new(patch)) };
+        let proposal =
+            Proposal { ballot, slot: Slot(slot), decree: Arc::new(Patch::new(patch)).into() };
         let mut records = Vec::new();
         if slot > 2 {
             records.push(Record::ApplyAccepted(Slot(slot - 1)));

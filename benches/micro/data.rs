@@ -40,7 +40,7 @@ fn value(number: u64) -> Value {
 pub(crate) fn state(keys: u64) -> Durable<Key, Value> {
     let entry = |number| Entry { value: Some(value(number)), version: Slot(1) };
     let entries = (0..keys).map(|number| (key(number), entry(number)));
-    let replica = Replica::restore(entries.collect(), Slot(1), Slot::ZERO);
+    let replica = Replica::restore(entries.collect(), None, Slot(1), Slot::ZERO);
     let mut durable = Durable { replica, ..Durable::default() };
     durable.change(&Record::Promise(BALLOT));
     durable

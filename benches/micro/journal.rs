@@ -31,8 +31,8 @@ fn append_and_sync(bencher: Bencher<'_, '_>, bytes: usize) {
             // What a node does after each round, beside the measured time.
             storage.borrow_mut().maintain(&durable).expect("the storage can be maintained");
             let slot = durable.accepted_slot();
-            let patch = random.patch(bytes / (KEY_BYTES + VALUE_BYTES), KEYS);
-            let accept = Record::Accept(Proposal { ballot: BALLOT, slot: slot.next(), patch });
+            let decree = random.patch(bytes / (KEY_BYTES + VALUE_BYTES), KEYS).into();
+            let accept = Record::Accept(Proposal { ballot: BALLOT, slot: slot.next(), decree });
             let apply = (slot > durable.replica.complete()).then_some(Record::ApplyAccepted(slot));
             let round: Vec<_> = apply.into_iter().chain([accept]).collect();
             round.iter().for_each(|record| durable.change(record));

@@ -18,6 +18,6 @@ fn merge_patch<const WRITES: usize>(bencher: Bencher<'_, '_>, keys: u64) {
         .with_inputs(|| random.patch(WRITES, keys))
         .bench_local_values(|patch| {
             let slot = durable.replica.complete().next();
-            durable.change(&Record::Apply(slot, patch));
+            durable.change(&Record::Apply(slot, patch.into()));
         });
 }

@@ -87,7 +87,7 @@ fn choose(
         .map(|(place, command)| store.run(&command, Position { slot, place }, &mut batch))
         .last();
     let patch = Arc::new(batch.into_patch());
-    durable.change(&Record::Apply(slot, patch));
+    durable.change(&Record::Apply(slot, patch.into()));
     outcome
 }
 

@@ -13,11 +13,11 @@ const WRITES: [usize; 2] = [32, 256];
 const LENGTH_BYTES: usize = 4;
 
 fn accept(writes: usize) -> Message<Key, Value> {
-    let patch = Random::new().patch(writes, 1_000_000);
+    let decree = Random::new().patch(writes, 1_000_000).into();
     Message::Acceptor(ToAcceptor::Accept(Accept {
         ballot: BALLOT,
         slot: Slot(1_000_000),
-        patch,
+        decree,
         previous: Previous::Held(BALLOT),
     }))
 }

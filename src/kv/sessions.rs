@@ -13,10 +13,11 @@ use std::ops::Bound;
 use bytes::{Buf, BufMut};
 
 use super::answers;
-use super::command::{Outcome, SessionNumber};
+use super::command::Outcome;
 use super::{Key, Value, keys};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Position, Replica, Slot};
+use crate::numbers::SessionNumber;
 
 /// How many sessions there may be. Each takes some hundred bytes and its kept answers.
 pub const SESSIONS_MOST: u64 = 65_536;
@@ -258,7 +259,7 @@ mod tests {
                 (0..).zip(slots).map(|(place, slot)| (keys::answer(session, place), entry(slot))),
             );
         }
-        Replica::restore(entries.into_iter().collect(), Slot(100), Slot(0))
+        Replica::restore(entries.into_iter().collect(), None, Slot(100), Slot(0))
     }
 
     /// Sweeps, and gives the sessions that are left, and how many entries of answers.

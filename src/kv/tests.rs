@@ -40,7 +40,9 @@ impl One {
                 return answers;
             }
             answers.extend(output.answers);
-            self.node.written();
+            if let Some(write) = output.write {
+                self.node.written(write.token, 0);
+            }
         }
     }
 

@@ -9,7 +9,6 @@
 //! is why the pages of one promise agree with each other, also over a restart, and why tombstones
 //! are dropped only where a proposal is accepted, or a full copy ends, which only that owner gives.
 
-use super::ballot::{Ballot, ProposalId, Slot};
 use super::config::Config;
 use super::copying::Copying;
 use super::durable::{Durable, Record};
@@ -22,6 +21,7 @@ use super::message::{
 use super::output::{Applied, MessageOf};
 use super::patch::{Decree, Page, Proposal};
 use super::replica::{TOMBSTONE_DISTANCE, may_have_dropped};
+use crate::numbers::{Ballot, ProposalId, Slot};
 
 type Reply<M> = Option<MessageOf<M>>;
 

@@ -9,9 +9,9 @@ use std::hash::Hash;
 use std::iter::Peekable;
 use std::ops::Bound;
 
-use super::ballot::Slot;
 use super::patch::{Entry, Patch};
 use super::replica::Replica;
+use crate::numbers::Slot;
 
 /// What the commands of a batch came to so far, apart from the state that they ran on: so it can wait
 /// for more of them.
@@ -208,12 +208,19 @@ where
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::lpaxos::Decree;
 
     type Shown = Vec<(u32, Option<u32>, u64)>;
 
     fn patch(writes: &[(u32, Option<u32>)]) -> Patch<u32, u32> {
         Patch::new(writes.iter().copied().collect())
+    }
+
+    fn decree(writes: &[(u32, Option<u32>)]) -> Decree<u32, u32> {
+        Arc::new(patch(writes)).into()
     }
 
     fn shown(batch: &Batch<'_, u32, u32>, bounds: (Bound<&u32>, Bound<&u32>)) -> [Shown; 2] {
@@ -227,7 +234,7 @@ mod tests {
     fn a_batch_shows_its_writes_over_the_decree_before_it_over_the_replica() {
         let mut replica = Replica::default();
         replica
-            .apply(Slot(1), &patch(&[(1, Some(10)), (2, Some(10)), (3, Some(10)), (5, Some(10))]));
+            .apply(Slot(1), &decree(&[(1, Some(10)), (2, Some(10)), (3, Some(10)), (5, Some(10))]));
         let before =
             patch(&[(2, Some(20)), (3, Some(20)), (4, Some(20)), (5, None), (9, Some(20))]);
         let before = Before { slot: Slot(2), patch: &before };
@@ -266,8 +273,8 @@ mod tests {
     #[test]
     fn what_was_deleted_before_is_not_passed_by() {
         let mut replica = Replica::default();
-        replica.apply(Slot(1), &patch(&[(1, Some(10)), (2, Some(10)), (3, Some(10))]));
-        replica.apply(Slot(2), &patch(&[(1, None), (2, None)]));
+        replica.apply(Slot(1), &decree(&[(1, Some(10)), (2, Some(10)), (3, Some(10))]));
+        replica.apply(Slot(2), &decree(&[(1, None), (2, None)]));
         let batch = Batch::new(&replica);
         let [forward, backward] = shown(&batch, (Bound::Unbounded, Bound::Unbounded));
         assert_eq!((forward, backward), (vec![(3, Some(10), 1)], vec![(3, Some(10), 1)]));

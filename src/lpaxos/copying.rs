@@ -4,8 +4,8 @@
 //! patch, or a late page of another copy, brings back after the page that was silent of it stays. Not
 //! durable: after a restart nobody knows what was applied since the first page.
 
-use super::ballot::{Ballot, Slot};
 use super::message::CopyId;
+use crate::numbers::{Ballot, Slot};
 
 /// How far a node has taken in a full copy, without a gap and without an old patch in between.
 #[derive(Debug)]

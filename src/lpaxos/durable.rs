@@ -5,10 +5,10 @@
 
 use std::hash::Hash;
 
-use super::ballot::{Ballot, ProposalId, Slot};
 use super::members::MemberEntry;
 use super::patch::{Decree, Entry, Proposal};
 use super::replica::Replica;
+use crate::numbers::{Ballot, ProposalId, Slot};
 
 /// The durable state of a node, its identity aside.
 ///

@@ -9,9 +9,9 @@ use std::hash::Hash;
 use std::iter::Peekable;
 use std::ops::Bound;
 
-use super::ballot::Slot;
 use super::patch::Entry;
 use crate::leaf_map::LeafMap;
+use crate::numbers::Slot;
 
 /// A map of entries. Invariant: no key is in two of the maps; those of tombstones hold the same.
 #[derive(Clone, Debug, PartialEq, Eq)]

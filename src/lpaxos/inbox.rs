@@ -2,13 +2,13 @@
 //!
 //! Invariant: no message panics here, whatever it says.
 
-use super::ballot::NodeId;
 use super::leader::Leader;
 use super::machine::Machine;
 use super::message::{Heartbeat, Message, Refused, ToAcceptor, ToCandidate, ToLeader};
 use super::node::{Node, Role};
 use super::output::MessageOf;
 use super::story::Loss;
+use crate::numbers::NodeId;
 
 impl<M: Machine> Node<M> {
     /// Takes a message of another member. Messages of anybody else are ignored.

@@ -8,7 +8,6 @@
 //! looked at that could tell the difference.
 
 use super::acceptor::Acceptor;
-use super::ballot::{Ballot, NodeId, ProposalId, Slot};
 use super::config::Config;
 use super::machine::Machine;
 use super::members::VoteSet;
@@ -22,6 +21,7 @@ use super::recovery::{Known, Recovered};
 use super::repair::{Lagging, Repairs};
 use super::requests::{Queue, Ready, Ticket};
 use super::window::Window;
+use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 
 /// The leadership of one ballot.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::ballot::{NodeId, Slot};
+use crate::numbers::{NodeId, Slot};
 
 /// A member set has at most this many nodes.
 pub const MAX_MEMBERS: usize = 64;

@@ -1,8 +1,8 @@
 //! What nodes tell each other. Every message may be lost, repeated, delayed and reordered.
 
-use super::ballot::{Ballot, NodeId, ProposalId, Slot};
 use super::members::MemberEntry;
 use super::patch::{Decree, Page, Proposal};
+use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 
 /// A message between two nodes, by the role that it is for; the sender is known from the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -32,7 +32,6 @@
 //! release builds too.
 
 mod acceptor;
-mod ballot;
 mod batch;
 mod config;
 mod copying;
@@ -60,12 +59,12 @@ mod requests;
 mod story;
 mod window;
 
-pub use ballot::{Ballot, NodeId, ProposalId, Slot};
+pub use crate::numbers::{Ballot, NodeId, Position, ProposalId, Slot};
 pub use batch::{Batch, Row};
 pub use config::{Config, Election};
 pub use durable::{Durable, Record};
 pub use entries::Entries;
-pub use machine::{Machine, Position};
+pub use machine::Machine;
 pub use members::{MAX_MEMBERS, Member, MemberEntry, MemberRole, MemberSet};
 pub use message::*;
 pub use node::Node;

@@ -7,7 +7,6 @@
 use std::mem::take;
 
 use super::acceptor::Acceptor;
-use super::ballot::{Ballot, NodeId, ProposalId, Slot};
 use super::config::Config;
 use super::durable::{Durable, Record};
 use super::leader::Leader;
@@ -21,6 +20,7 @@ use super::patch::Page;
 use super::recovery::Recovery;
 use super::requests::{Answer, Queue, Request, Ticket, Waiting};
 use super::story::{Cause, ForLog, Loss, Story};
+use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 
 /// What a node does beside accepting.
 #[derive(Debug)]

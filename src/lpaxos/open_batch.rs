@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Before, Draft};
 use super::config::Config;
-use super::machine::{Machine, Position};
+use super::machine::Machine;
 use super::outbox::Outbox;
 use super::patch::Patch;
 use super::replica::Replica;
 use super::requests::{Answer, Queue, Ticket, Waiting};
+use crate::numbers::Position;
 
 type PatchOf<M> = Arc<Patch<<M as Machine>::Key, <M as Machine>::Value>>;
 type BeforeOf<'a, M> = Option<Before<'a, <M as Machine>::Key, <M as Machine>::Value>>;

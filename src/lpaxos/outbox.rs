@@ -2,10 +2,10 @@
 
 use std::mem::take;
 
-use super::ballot::NodeId;
 use super::machine::Machine;
 use super::output::MessageOf;
 use super::requests::{Answer, Ticket};
+use crate::numbers::NodeId;
 
 /// Messages and answers that wait for the next output.
 #[derive(Debug)]

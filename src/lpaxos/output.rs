@@ -52,12 +52,12 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
-use super::ballot::{NodeId, Slot};
 use super::durable::Record;
 use super::machine::Machine;
 use super::message::Message;
 use super::patch::Decree;
 use super::requests::{Answer, Ticket};
+use crate::numbers::{NodeId, Slot};
 
 /// A message between nodes that run this machine.
 pub(super) type MessageOf<M> = Message<<M as Machine>::Key, <M as Machine>::Value>;

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::ballot::{Ballot, ProposalId, Slot};
 use super::members::MemberSet;
+use crate::numbers::{Ballot, ProposalId, Slot};
 
 /// A patch that is put together from entries has at most so many bytes, counted as the machine does;
 /// decrees have less.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ballot::{NodeId, ProposalId, Slot};
+use crate::numbers::{NodeId, ProposalId, Slot};
 
 /// A peer with slow writes is sent no further proposals once it has not answered so many.
 const MOST_UNANSWERED: u64 = 64;

@@ -5,7 +5,6 @@
 //! Invariant: nobody is answered before the proposal that was recovered is chosen in this ballot.
 
 use super::acceptor::{Acceptor, DecreeOf};
-use super::ballot::{Ballot, NodeId, ProposalId, Slot};
 use super::batch::Before;
 use super::config::Config;
 use super::machine::Machine;
@@ -17,6 +16,7 @@ use super::patch::{MOST_PATCH_BYTES, Proposal};
 use super::peer::{PeerState, Peers};
 use super::requests::{Queue, Ticket};
 use super::window::Window;
+use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 
 /// The one proposal under way.
 #[derive(Debug)]

@@ -12,14 +12,14 @@
 use std::collections::VecDeque;
 
 use super::acceptor::Acceptor;
-use super::ballot::{Ballot, NodeId};
 use super::batch::Batch;
 use super::config::Config;
-use super::machine::{Machine, Position};
+use super::machine::Machine;
 use super::members::{MemberSet, VoteSet};
 use super::message::{Confirm, Confirmed};
 use super::outbox::Outbox;
 use super::requests::{Answer, Queue, Waiting, take_if};
+use crate::numbers::{Ballot, NodeId, Position};
 
 /// A round that asks whether the ballot still stands (P8), with the reads that wait for it.
 #[derive(Debug)]

@@ -11,13 +11,13 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::acceptor::Acceptor;
-use super::ballot::{Ballot, NodeId, ProposalId, Slot};
 use super::machine::Machine;
 use super::members::{MemberEntry, MemberSet, VoteSet};
 use super::message::{FetchPage, Prepare, Promise, PromisePage};
 use super::outbox::Outbox;
 use super::patch::{Page, Proposal};
 use super::replica::may_have_dropped;
+use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 
 /// What a candidate knows at the end of its recovery.
 #[derive(Debug)]

@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 use std::hash::Hash;
 
 use super::acceptor::Acceptor;
-use super::ballot::{Ballot, NodeId, ProposalId, Slot};
 use super::config::Config;
 use super::machine::Machine;
 use super::message::{CopyId, PageMerged, RepairPage, RepairPatches};
 use super::outbox::Outbox;
 use super::peer::PeerState;
 use super::window::Window;
+use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 
 /// An unanswered repair message is sent again after so many times the usual time: merging a page
 /// takes a node that was away longer than a vote.

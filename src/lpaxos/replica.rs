@@ -10,10 +10,10 @@ use std::hash::Hash;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::ballot::Slot;
 use super::entries::Entries;
 use super::members::MemberEntry;
 use super::patch::{Decree, Entry, Page, Patch};
+use crate::numbers::Slot;
 
 /// How many slots below `complete` a tombstone must be to be dropped (P11; one less is not safe).
 pub(super) const TOMBSTONE_DISTANCE: u64 = 2;

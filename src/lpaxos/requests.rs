@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::ballot::NodeId;
+use crate::numbers::NodeId;
 
 /// Names a request between the node and its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ballot::{Ballot, NodeId};
+use crate::numbers::{Ballot, NodeId};
 
 /// Why a node stands for the lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

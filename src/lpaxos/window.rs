@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::acceptor::DecreeOf;
-use super::ballot::Slot;
 use super::machine::Machine;
+use crate::numbers::Slot;
 
 /// What a decree takes besides its writes, about: bounds the number of empty ones.
 const DECREE_BYTES: usize = 64;

@@ -135,7 +135,7 @@ mod tests {
             let value = Some(Blob::new(&[b'v'; 50]));
             (Blob::new(&number.to_be_bytes()), Entry { value, version: Slot(1) })
         });
-        Replica::restore(entries.collect::<Entries<_, _>>(), Slot(1), Slot(0))
+        Replica::restore(entries.collect::<Entries<_, _>>(), None, Slot(1), Slot(0))
     }
 
     /// A bound on memory.

@@ -7,7 +7,7 @@ use super::members::entry_to_proto;
 use super::peer::Introduction;
 use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::lpaxos::{Ballot, Message, Previous, Proposal, ToAcceptor, ToCandidate, ToLeader};
 
 /// An introduction.

@@ -123,8 +123,8 @@ fn describe_identity(identity: &Identity) -> String {
 }
 
 fn describe_proposal(proposal: &Proposal<Key, Value>) -> String {
-    let Proposal { ballot, slot, patch } = proposal;
-    format!("{}/{}/{}/{:08x}", ballot.round, ballot.node.0, slot.0, checksum(patch))
+    let Proposal { ballot, slot, decree } = proposal;
+    format!("{}/{}/{}/{:08x}", ballot.round, ballot.node.0, slot.0, checksum(&decree.patch))
 }
 
 fn checksum(patch: &Patch<Key, Value>) -> u32 {

@@ -8,7 +8,7 @@ use lattistore::kv::{Command, Key, SessionNumber, Store, Value};
 use lattistore::lang::{Params, compile};
 use lattistore::lpaxos::{
     Config, Durable, Heartbeat, MemberSet, Message, Node, NodeId, PageLimits, Request, Ticket,
-    ToCandidate,
+    ToCandidate, Write,
 };
 use lattistore::wire::{PeerFrame, decode_peer, encode_peer};
 
@@ -167,13 +167,15 @@ impl Host {
             if output.is_empty() {
                 break;
             }
-            for (_, message) in output.early.iter().chain(&output.late) {
+            for (_, message) in &output.before_write {
                 let _ = encode_peer(message);
             }
-            for record in &output.records {
-                self.disk.change(record);
+            let Some(Write { records, after_write, token, .. }) = output.write else { continue };
+            records.iter().for_each(|record| self.disk.change(record));
+            self.node.written(token, 0);
+            for (_, message) in &after_write {
+                let _ = encode_peer(message);
             }
-            self.node.written();
         }
         if self.node.is_written() {
             assert_eq!(&self.disk, self.node.durable(), "the disk holds what the node believes");
@@ -196,7 +198,7 @@ pub(crate) fn sample(count: u64) -> Vec<Vec<u8>> {
     let node = start(&[NodeId(1), ME, NodeId(3)], Config::default(), &Durable::default(), 0);
     let message = |seed| {
         let bytes: Vec<u8> = std::iter::repeat_with({
-            let mut random = lattistore::sim::Random::new(seed, 1);
+            let mut random = lattistore_sim::simulator::Random::new(seed, 1);
             move || random.next().to_le_bytes()[0]
         })
         .take(300)

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use lattistore::kv::{Key, Store, Value};
 use lattistore::lpaxos::{
-    Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Low, Message,
-    NeedPrevious, Node, NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress, Promise,
-    PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot, ToAcceptor, ToCandidate,
-    ToLeader,
+    Accept, Accepted, Ballot, Commit, Confirm, Confirmed, CopyId, Decree, Entry, FetchPage,
+    Heartbeat, Low, MemberEntry, MemberSet, Message, NeedPrevious, Node, NodeId, Page, PageMerged,
+    Patch, Prepare, Previous, Progress, Promise, PromisePage, Proposal, Refused, RepairPage,
+    RepairPatches, Slot, ToAcceptor, ToCandidate, ToLeader,
 };
 
 use crate::chance::Chance;
@@ -97,10 +97,22 @@ impl Liar<'_, '_> {
         (self.chance.below(3) > 0).then(|| Value::new(value))
     }
 
-    fn patch(&mut self) -> Arc<Patch<Key, Value>> {
+    fn decree(&mut self) -> Decree<Key, Value> {
         let count = self.chance.below(4);
         let writes: BTreeMap<_, _> = (0..count).map(|_| (self.key(), self.value())).collect();
-        Arc::new(Patch::new(writes))
+        let members = self.chance.flip().then(|| self.member_set());
+        Decree { patch: Arc::new(Patch::new(writes)), members }
+    }
+
+    /// Any nodes, the one that is told or not.
+    fn member_set(&mut self) -> MemberSet {
+        let count = 1 + self.chance.below(4);
+        MemberSet::of_voters((0..count).map(|_| NodeId(1 + self.chance.below(6) as u64)))
+    }
+
+    fn members(&mut self) -> Option<MemberEntry> {
+        let (members, version) = (self.member_set(), self.slot().max(Slot(1)));
+        self.chance.flip().then_some(MemberEntry { members, version })
     }
 
     fn page(&mut self, after: Option<&Key>) -> Page<Key, Value> {
@@ -117,8 +129,8 @@ impl Liar<'_, '_> {
     }
 
     fn proposal(&mut self) -> Option<Proposal<Key, Value>> {
-        let (ballot, slot, patch) = (self.any(), self.slot(), self.patch());
-        self.chance.flip().then_some(Proposal { ballot, slot, patch })
+        let (ballot, slot, decree) = (self.any(), self.slot(), self.decree());
+        self.chance.flip().then_some(Proposal { ballot, slot, decree })
     }
 
     /// Two slots, the lower first.
@@ -130,13 +142,14 @@ impl Liar<'_, '_> {
     pub(crate) fn promise(&mut self) -> Msg {
         let (floor, complete) = self.slots();
         let (accepted, full) = (self.proposal(), self.chance.flip());
-        let (ballot, page) = (self.answered(), self.page(None));
+        let (ballot, members, page) = (self.answered(), self.members(), self.page(None));
         Message::Candidate(ToCandidate::Promise(Promise {
             ballot,
             accepted,
             complete,
             floor,
             full,
+            members,
             page,
         }))
     }
@@ -163,10 +176,10 @@ impl Liar<'_, '_> {
             7 | 8 => {
                 let previous = match self.chance.flip() {
                     true => Previous::Held(self.any()),
-                    false => Previous::Decree(self.patch()),
+                    false => Previous::Decree(self.decree()),
                 };
-                let (ballot, slot, patch) = (self.own(), self.slot(), self.patch());
-                Message::Acceptor(ToAcceptor::Accept(Accept { ballot, slot, patch, previous }))
+                let (ballot, slot, decree) = (self.own(), self.slot(), self.decree());
+                Message::Acceptor(ToAcceptor::Accept(Accept { ballot, slot, decree, previous }))
             }
             9 => {
                 let (ballot, slot, complete) = (self.answered(), self.slot(), self.slot());
@@ -188,7 +201,7 @@ impl Liar<'_, '_> {
                         ballot: self.own(),
                         round,
                     })),
-                    false => Message::Leader(ToLeader::Confirmed(Confirm {
+                    false => Message::Leader(ToLeader::Confirmed(Confirmed {
                         ballot: self.answered(),
                         round,
                     })),
@@ -200,11 +213,11 @@ impl Liar<'_, '_> {
             })),
             12 => {
                 let (ballot, first) = (self.own(), self.slot());
-                let patches = (0..self.chance.below(5)).map(|_| self.patch()).collect();
+                let decrees = (0..self.chance.below(5)).map(|_| self.decree()).collect();
                 Message::Acceptor(ToAcceptor::RepairPatches(RepairPatches {
                     ballot,
                     first,
-                    patches,
+                    decrees,
                 }))
             }
             13 => {
@@ -214,7 +227,14 @@ impl Liar<'_, '_> {
                 let after = self.chance.flip().then(|| self.key());
                 let (ballot, page) = (self.own(), self.page(after.as_ref()));
                 let copy = CopyId { number, base, target, floor };
-                Message::Acceptor(ToAcceptor::RepairPage(RepairPage { ballot, copy, after, page }))
+                let members = self.members();
+                Message::Acceptor(ToAcceptor::RepairPage(RepairPage {
+                    ballot,
+                    copy,
+                    after,
+                    members,
+                    page,
+                }))
             }
             14 => {
                 let (ballot, number, after) =

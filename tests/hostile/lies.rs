@@ -10,7 +10,7 @@ use lattistore::limits::MAX_PEER_FRAME_BYTES;
 use lattistore::lpaxos::{
     Accept, Answer, Ballot, Config, Durable, Entry, Heartbeat, MemberSet, Message, Node, NodeId,
     Page, Patch, Previous, Promise, Proposal, ProposalId, Replica, Request, Slot, Ticket,
-    ToAcceptor, ToCandidate, ToLeader,
+    ToAcceptor, ToCandidate, ToLeader, Write,
 };
 use lattistore::wire::encode_peer;
 
@@ -45,8 +45,11 @@ fn promise(
     entries: Vec<(Key, Entry<Value>)>,
 ) -> Msg {
     let below = Ballot { round: 0, node: OTHERS[0] };
-    let accepted =
-        accepted.map(|(slot, patch)| Proposal { ballot: below, slot, patch: Arc::new(patch) });
+    let accepted = accepted.map(|(slot, patch)| Proposal {
+        ballot: below,
+        slot,
+        decree: Arc::new(patch).into(),
+    });
     let page = Page { entries, next: None };
     let ballot = node.durable().promised;
     let floor = Slot::ZERO;
@@ -56,6 +59,7 @@ fn promise(
         complete,
         floor,
         full: floor < complete,
+        members: None,
         page,
     }))
 }
@@ -68,8 +72,11 @@ fn run(node: &mut Node<Store>) -> (Vec<Msg>, Vec<Answer<Outcome>>) {
         if output.is_empty() {
             return (sent, answers);
         }
-        node.written();
-        sent.extend(output.early.into_iter().chain(output.late).map(|(_, message)| message));
+        sent.extend(output.before_write.into_iter().map(|(_, message)| message));
+        if let Some(Write { after_write, token, .. }) = output.write {
+            node.written(token, 0);
+            sent.extend(after_write.into_iter().map(|(_, message)| message));
+        }
         answers.extend(output.answers.into_iter().map(|(_, answer)| answer));
     }
 }
@@ -79,7 +86,7 @@ fn promises_that_come_before_the_own_one_is_written_make_no_leader() {
     let accepted = Some(Proposal {
         ballot: Ballot { round: 1, node: OTHERS[0] },
         slot: Slot(9),
-        patch: Arc::new(Patch::default()),
+        decree: Arc::new(Patch::default()).into(),
     });
     let promised = Ballot { round: 1, node: OTHERS[0] };
     let mut node = candidate(Durable { promised, accepted, replica: Replica::default() });
@@ -138,7 +145,7 @@ fn the_patch_of_a_slot_with_very_many_deletions_is_not_sent_whole() {
     let key = |n: u32| Key::from(&*format!("u{n:06}{}", "k".repeat(4_000)));
     let count = u32::try_from(MAX_PEER_FRAME_BYTES / 4_000).unwrap() + 100;
     let entry = |n| (key(n), Entry { value: Some(Blob::EMPTY), version: Slot(1) });
-    let replica = Replica::restore((0..count).map(entry).collect(), Slot(1), Slot(0));
+    let replica = Replica::restore((0..count).map(entry).collect(), None, Slot(1), Slot(0));
     let mut node = candidate(Durable { replica, ..Durable::default() });
     run(&mut node);
     let accepted = Some((Slot(6), Patch::default()));
@@ -207,7 +214,9 @@ fn takes_few_at_once(program: &str) {
         let output = node.output();
         assert!(output.answers.len() <= 8, "{} at once", output.answers.len());
         answered += output.answers.len();
-        node.written();
+        if let Some(write) = output.write {
+            node.written(write.token, 0);
+        }
         steps += 1;
         assert!(steps < 1_000);
     }
@@ -256,7 +265,7 @@ fn a_vote_before_the_proposal_makes_no_difference() {
     let stale = Accept {
         ballot: Ballot { round: 0, node: OTHERS[0] },
         slot,
-        patch: Arc::new(Patch::default()),
+        decree: Arc::new(Patch::default()).into(),
         previous: Previous::Held(Ballot::ZERO),
     };
     node.message(200, OTHERS[0], Message::Acceptor(ToAcceptor::Accept(stale)));

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lattistore::lpaxos::{
     Answer, Ballot, Config, Durable, Election, MemberSet, Message, Node, NodeId, Output,
-    PageLimits, Record, Request, Slot, Ticket, ToAcceptor, ToCandidate, ToLeader,
+    PageLimits, Record, Request, Slot, Ticket, ToAcceptor, ToCandidate, ToLeader, Write,
 };
-use lattistore::sim::{Command, Outcome, Register, Registers};
+use lattistore_sim::simulator::{Command, Outcome, Register, Registers};
 
 pub(crate) type Msg = Message<Register, u64>;
 pub(crate) type Records = Vec<Record<Register, u64>>;
@@ -68,7 +68,9 @@ pub(crate) struct Cluster {
     /// Pairs (from, to) between which every message is lost.
     pub(crate) cut: BTreeSet<(u64, u64)>,
     /// Who has a slow disk, with the write that it goes on beside.
-    pub(crate) slow: BTreeMap<u64, Option<Records>>,
+    pub(crate) slow: BTreeMap<u64, Option<Write<Registers>>>,
+    /// How long each node's writes take, in milliseconds; 0 where nothing is said.
+    pub(crate) writes_take_ms: BTreeMap<u64, u64>,
     /// Every ballot that asked for promises.
     pub(crate) ballots: BTreeSet<Ballot>,
     clocks: BTreeMap<u64, u64>,
@@ -134,6 +136,7 @@ impl Cluster {
             together: Vec::new(),
             cut: BTreeSet::new(),
             slow: BTreeMap::new(),
+            writes_take_ms: BTreeMap::new(),
             ballots: BTreeSet::new(),
             clocks: BTreeMap::new(),
             config,
@@ -203,9 +206,13 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn write(&mut self, node: u64, records: &Records) {
+    /// Makes a write durable, and sends what waits for it.
+    pub(crate) fn write(&mut self, node: u64, write: Write<Registers>) {
         let disk = self.disks.get_mut(&node).unwrap();
-        records.iter().for_each(|record| disk.change(record));
+        write.records.iter().for_each(|record| disk.change(record));
+        let took_ms = self.writes_take_ms.get(&node).copied().unwrap_or(0);
+        self.nodes.get_mut(&node).unwrap().written(write.token, took_ms);
+        self.send(node, write.after_write);
     }
 
     /// Does what a node wants done until it wants no more, in the order of the contract.
@@ -222,25 +229,20 @@ impl Cluster {
             for (ticket, answer) in out.answers {
                 assert!(self.answers.insert(ticket, answer).is_none(), "{ticket:?} answered twice");
             }
-            match self.slow.get_mut(&node) {
-                Some(writing) if out.overlaps => {
-                    assert!(writing.replace(out.records).is_none(), "one write at a time");
+            match (self.slow.get_mut(&node), out.write) {
+                (_, None) => {}
+                (Some(writing), Some(write)) if write.overlaps => {
+                    assert!(writing.replace(write).is_none(), "one write at a time");
                 }
-                _ if out.records.is_empty() => {}
-                _ => {
-                    self.write(node, &out.records);
-                    self.nodes.get_mut(&node).unwrap().written();
-                }
+                (_, Some(write)) => self.write(node, write),
             }
-            self.send(node, out.late);
         }
     }
 
     /// Lets a write come to its end that a node with a slow disk goes on beside.
     pub(crate) fn finish_write(&mut self, node: u64) {
-        let records = self.slow.get_mut(&node).and_then(Option::take).expect("a write under way");
-        self.write(node, &records);
-        self.nodes.get_mut(&node).unwrap().written();
+        let write = self.slow.get_mut(&node).and_then(Option::take).expect("a write under way");
+        self.write(node, write);
         self.step(node);
     }
 
@@ -248,14 +250,12 @@ impl Cluster {
     pub(crate) fn crash_before_write(&mut self, node: u64) -> Records {
         loop {
             let out = self.output(node);
-            let is_last = !out.records.is_empty() || out.is_empty();
+            let is_last = out.write.is_some() || out.is_empty();
             self.send(node, out.before_write);
             if is_last {
                 self.crash(node);
-                return out.records;
+                return out.write.map(|write| write.records).unwrap_or_default();
             }
-            self.nodes.get_mut(&node).unwrap().written();
-            self.send(node, out.late);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Ω: who leads when links are cut. Every message that is not lost arrives at once.
 
 use lattistore::lpaxos::{Answer, Cause, Loss, Message, NodeId};
-use lattistore::sim::Command;
+use lattistore_sim::simulator::Command;
 
 use crate::cluster::Cluster;
 
@@ -311,9 +311,10 @@ fn of_nodes_that_are_as_far_the_one_with_the_fastest_disk_stands_first() {
         let fast = others.clone().nth(place).unwrap();
         for node in others {
             let sync_ms = if node == fast { 2 } else { 900 };
-            cluster.nodes.get_mut(&node).unwrap().note_sync(sync_ms);
+            cluster.writes_take_ms.insert(node, sync_ms);
         }
-        cluster.live(200);
+        cluster.run(leader, Command::put(0, 10));
+        cluster.live(1_200);
         cluster.crash(leader);
         cluster.live(LONG_MS);
         assert_eq!(only_leader(&cluster), fast);

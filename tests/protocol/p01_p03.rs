@@ -3,7 +3,7 @@
 use lattistore::lpaxos::{
     Ballot, FetchPage, Message, NodeId, Prepare, Record, Slot, ToAcceptor, ToCandidate,
 };
-use lattistore::sim::{Command, Register};
+use lattistore_sim::simulator::{Command, Register};
 
 use crate::cluster::{Cluster, accepted_slot, page_of};
 
@@ -58,9 +58,11 @@ fn p2_a_promise_is_durable_before_it_is_told() {
     cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(1), prepare.message);
     let out = cluster.output(2);
     assert!(out.before_write.is_empty());
-    assert!(matches!(out.records[..], [Record::Promise(_)]), "{:?}", out.records);
+    let write = out.write.expect("a promise is written");
+    assert!(matches!(write.records[..], [Record::Promise(_)]), "{:?}", write.records);
     assert!(
-        out.late
+        write
+            .after_write
             .iter()
             .any(|(_, message)| matches!(message, Message::Candidate(ToCandidate::Promise(_))))
     );

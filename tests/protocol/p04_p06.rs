@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lattistore::lpaxos::{
-    Accept, Answer, Ballot, Config, Durable, Entry, Message, NodeId, Patch, Prepare, Previous,
-    Proposal, Record, Slot, Ticket, ToAcceptor, ToLeader,
+    Accept, Answer, Ballot, Config, Decree, Durable, Entry, Message, NodeId, Patch, Prepare,
+    Previous, Proposal, Record, Slot, Ticket, ToAcceptor, ToLeader,
 };
-use lattistore::sim::{Command, Register};
+use lattistore_sim::simulator::{Command, Register};
 
 use crate::cluster::{Cluster, accepted_slot};
 
 type State = Durable<Register, u64>;
 
-fn patch(writes: &[(u8, Option<u64>)]) -> Arc<Patch<Register, u64>> {
+fn decree(writes: &[(u8, Option<u64>)]) -> Decree<Register, u64> {
     let writes: BTreeMap<_, _> = writes.iter().map(|(k, v)| (Register(*k), *v)).collect();
-    Arc::new(Patch::new(writes))
+    Arc::new(Patch::new(writes)).into()
 }
 
 fn fact(register: u8, value: Option<u64>, version: u64) -> (Register, Entry<u64>) {
@@ -33,10 +33,10 @@ fn p4_accept_applies_the_slot_before_in_the_same_write() {
     cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(1), accept.message);
     let out = cluster.output(2);
     assert!(out.before_write.is_empty(), "a vote leaves after the write");
+    let records = out.write.expect("a vote is written").records;
     assert!(
-        matches!(out.records[..], [Record::ApplyAccepted(Slot(1)), Record::Accept(_)]),
-        "{:?}",
-        out.records
+        matches!(records[..], [Record::ApplyAccepted(Slot(1)), Record::Accept(_)]),
+        "{records:?}"
     );
     assert_eq!(cluster.value(2, 0), Some(10));
 }
@@ -64,7 +64,7 @@ fn p4_an_acceptor_whose_write_failed_says_nothing_more() {
     let accept = cluster.take(|e| e.is("accept") && e.to == 2).remove(0);
     let node = cluster.nodes.get_mut(&2).unwrap();
     node.message(0, NodeId(1), accept.message);
-    assert!(!node.output().records.is_empty());
+    assert!(node.output().write.is_some());
     // As a server does that stops in good order; its farewell would tell what it holds in memory.
     node.close(0);
     node.output();
@@ -138,8 +138,8 @@ fn p4_a_repeated_accept_is_voted_for_again_and_written_once() {
     cluster.deliver_one(accept.clone());
     cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(1), accept.message);
     let out = cluster.output(2);
-    assert!(out.records.is_empty());
-    assert!(matches!(out.late[..], [(NodeId(1), Message::Leader(ToLeader::Accepted(_)))]));
+    assert!(out.write.is_none());
+    assert!(matches!(out.before_write[..], [(NodeId(1), Message::Leader(ToLeader::Accepted(_)))]));
 }
 
 #[test]
@@ -160,33 +160,33 @@ fn p4_an_accept_of_a_higher_ballot_ends_a_leadership() {
 #[test]
 fn p5_applying_or_merging_at_or_below_complete_changes_nothing() {
     let mut state = State::default();
-    state.change(&Record::Apply(Slot(1), patch(&[(0, Some(10))])));
-    state.change(&Record::Apply(Slot(2), patch(&[(0, None)])));
-    state.change(&Record::Apply(Slot(3), patch(&[])));
-    state.change(&Record::Apply(Slot(4), patch(&[])));
+    state.change(&Record::Apply(Slot(1), decree(&[(0, Some(10))])));
+    state.change(&Record::Apply(Slot(2), decree(&[(0, None)])));
+    state.change(&Record::Apply(Slot(3), decree(&[])));
+    state.change(&Record::Apply(Slot(4), decree(&[])));
     state.change(&Record::DropTombstones(Slot(2)));
     let before = state.clone();
-    state.change(&Record::Apply(Slot(1), patch(&[(0, Some(10))])));
+    state.change(&Record::Apply(Slot(1), decree(&[(0, Some(10))])));
     state.change(&Record::Merge(vec![fact(0, Some(10), 1)]));
     assert_eq!(state, before, "the dropped tombstone still counts");
 }
 
 #[test]
 fn p5_patches_and_facts_commute_and_repeat() {
-    let patches = [
-        (Slot(1), patch(&[(0, Some(1)), (1, Some(1))])),
-        (Slot(2), patch(&[(0, None)])),
-        (Slot(3), patch(&[(1, Some(3)), (2, Some(3))])),
+    let decrees = [
+        (Slot(1), decree(&[(0, Some(1)), (1, Some(1))])),
+        (Slot(2), decree(&[(0, None)])),
+        (Slot(3), decree(&[(1, Some(3)), (2, Some(3))])),
     ];
     let mut in_order = State::default();
-    for (slot, patch) in &patches {
-        in_order.change(&Record::Apply(*slot, Arc::clone(patch)));
+    for (slot, decree) in &decrees {
+        in_order.change(&Record::Apply(*slot, decree.clone()));
     }
     for order in [[2, 1, 0, 1], [1, 2, 2, 0], [0, 2, 1, 0]] {
         let mut state = State::default();
         for place in order {
-            let (slot, patch) = &patches[place];
-            state.change(&Record::Apply(*slot, Arc::clone(patch)));
+            let (slot, decree) = &decrees[place];
+            state.change(&Record::Apply(*slot, decree.clone()));
         }
         let same = state.replica.entries().eq(in_order.replica.entries());
         assert!(same, "{order:?}: {state:?}");
@@ -196,10 +196,10 @@ fn p5_patches_and_facts_commute_and_repeat() {
 #[test]
 fn p5_complete_is_not_raised_over_a_gap() {
     let mut state = State::default();
-    state.change(&Record::Apply(Slot(1), patch(&[(0, Some(1))])));
-    state.change(&Record::Apply(Slot(3), patch(&[(0, Some(3))])));
+    state.change(&Record::Apply(Slot(1), decree(&[(0, Some(1))])));
+    state.change(&Record::Apply(Slot(3), decree(&[(0, Some(3))])));
     assert_eq!(state.replica.complete(), Slot(1));
-    state.change(&Record::Apply(Slot(2), patch(&[(0, Some(2))])));
+    state.change(&Record::Apply(Slot(2), decree(&[(0, Some(2))])));
     assert_eq!((state.replica.complete(), state.replica.get(&Register(0))), (Slot(2), Some(&3)));
 }
 
@@ -259,13 +259,11 @@ fn p6_the_next_proposal_goes_out_before_the_chosen_one_is_applied() {
     let out = cluster.output(1);
     assert_eq!(out.before_write.len(), 2, "the next proposal: {out:?}");
     assert!(matches!(out.answers[..], [(ticket, _)] if ticket == first), "{out:?}");
-    assert!(out.records.is_empty() && out.late.is_empty(), "{out:?}");
-    cluster.nodes.get_mut(&1).unwrap().written();
-    let out = cluster.output(1);
-    let records = &out.records[..];
+    assert!(out.write.is_none(), "{out:?}");
+    let records = cluster.output(1).write.expect("what is owed is written").records;
     assert!(
-        matches!(records, [Record::ApplyAccepted(Slot(1)), Record::Accept(p)] if p.slot == Slot(2)),
-        "{out:?}"
+        matches!(&records[..], [Record::ApplyAccepted(Slot(1)), Record::Accept(p)] if p.slot == Slot(2)),
+        "{records:?}"
     );
 }
 
@@ -295,7 +293,6 @@ fn p6_what_is_owed_is_done_before_a_higher_ballot_is_promised() {
     let (mut cluster, _) = one_chosen_and_one_waiting();
     let leader = cluster.nodes.get_mut(&1).unwrap();
     assert_eq!(leader.output().before_write.len(), 2, "slot 2 is proposed");
-    leader.written();
     let ballot = Ballot { round: 99, node: NodeId(3) };
     leader.message(
         0,
@@ -312,7 +309,6 @@ fn p6_others_may_choose_what_its_proposer_has_not_written() {
     let (mut cluster, [_, second]) = one_chosen_and_one_waiting();
     let leader = cluster.nodes.get_mut(&1).unwrap();
     let out = leader.output();
-    leader.written();
     cluster.send(1, out.before_write);
     cluster.deliver(|e| e.is("accept"));
     let leader = cluster.nodes.get_mut(&1).unwrap();
@@ -322,7 +318,6 @@ fn p6_others_may_choose_what_its_proposer_has_not_written() {
     }
     let answers = leader.output().answers;
     assert!(matches!(answers[..], [(ticket, Answer::Done(_))] if ticket == second), "{answers:?}");
-    leader.written();
     leader.output();
     assert_eq!(leader.durable().replica.complete(), Slot(2));
     assert_eq!(leader.durable().replica.get(&Register(0)), Some(&11));
@@ -378,7 +373,7 @@ fn p6_a_leader_goes_one_slot_ahead_of_its_own_disk() {
 #[test]
 fn p6_a_leader_with_a_slow_disk_goes_further_ahead_of_it() {
     let (mut cluster, _) = one_chosen_beside_the_write();
-    cluster.nodes.get_mut(&1).unwrap().note_sync(500);
+    cluster.tick(1, 500);
     let more: Vec<_> = (20..25).map(|n| cluster.request(1, Command::put(0, n))).collect();
     cluster.settle();
     let last = cluster.request(1, Command::put(0, 30));
@@ -399,8 +394,9 @@ fn p6_what_waits_for_a_slow_disk_is_bounded() {
     };
     let mut cluster = Cluster::with(3, change);
     cluster.elect(1);
+    cluster.writes_take_ms.insert(1, 500);
+    cluster.run(1, Command::put(0, 0));
     cluster.slow.insert(1, None);
-    cluster.nodes.get_mut(&1).unwrap().note_sync(500);
     for value in 0..100 {
         cluster.request(1, Command::put(0, value));
         cluster.settle();
@@ -434,7 +430,7 @@ fn p4_a_heartbeat_waits_for_no_write_and_tells_what_is_durable() {
 fn p1_a_candidate_waits_for_promises_as_long_as_disks_take() {
     for (sync_ms, waits) in [(0, false), (2_000, true)] {
         let mut cluster = Cluster::with(3, |config| config.unreachable_ms = 300);
-        cluster.nodes.values_mut().for_each(|node| node.note_sync(sync_ms));
+        cluster.writes_take_ms = (1..=3).map(|node| (node, sync_ms)).collect();
         cluster.live(200);
         cluster.stand(1);
         let ballot = *cluster.ballots.last().unwrap();
@@ -579,7 +575,7 @@ fn an_invariant_of_the_nodes_own_stops_it_in_release_builds_too() {
     let ballot = |round| Ballot { round, node: NodeId(1) };
     let breaks: [Record<Register, u64>; 3] = [
         Record::Promise(ballot(1)),
-        Record::Accept(Proposal { ballot: ballot(1), slot: Slot(1), patch: patch(&[]) }),
+        Record::Accept(Proposal { ballot: ballot(1), slot: Slot(1), decree: decree(&[]) }),
         Record::DropTombstones(Slot(0)),
     ];
     for record in breaks {
@@ -600,9 +596,9 @@ fn a_message_never_panics_a_node() {
     for (slot, previous) in [
         (Slot::ZERO, Previous::Held(ballot)),
         (Slot(1 << 60), Previous::Held(ballot)),
-        (Slot(1 << 60), Previous::Decree(patch(&[(0, Some(1))]))),
+        (Slot(1 << 60), Previous::Decree(decree(&[(0, Some(1))]))),
     ] {
-        let accept = Accept { ballot, slot, patch: patch(&[]), previous };
+        let accept = Accept { ballot, slot, decree: decree(&[]), previous };
         cluster.nodes.get_mut(&2).unwrap().message(
             0,
             NodeId(3),

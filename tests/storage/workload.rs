@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use lattistore::blob::Blob;
-use lattistore::lpaxos::{Ballot, Durable, Entry, NodeId, Patch, Proposal, Record, Slot};
+use lattistore::lpaxos::{
+    Ballot, Decree, Durable, Entry, Member, MemberEntry, MemberRole, MemberSet, NodeId, Patch,
+    Proposal, Record, Slot,
+};
 use lattistore::storage::{
     Background, Disk, Identity, Key, Membership, Opened, Options, Storage, StorageError, Value,
     open_disk,
@@ -75,10 +78,23 @@ fn value(number: u64, version: u64) -> Option<Value> {
     (!deleted).then(|| Blob::from(random.next().to_be_bytes().repeat(length / 8 + 1)))
 }
 
-fn patch(slot: u64) -> Arc<Patch<Key, Value>> {
+/// Some decrees set the members, too.
+fn decree(slot: u64) -> Decree<Key, Value> {
     let mut random = Random(slot);
     let keys = (0..random.below(5)).map(|_| random.below(KEYS)).collect::<Vec<_>>();
-    Arc::new(Patch::new(keys.iter().map(|number| (key(*number), value(*number, slot))).collect()))
+    let writes = keys.iter().map(|number| (key(*number), value(*number, slot)));
+    let patch = Arc::new(Patch::new(writes.collect()));
+    let members = (random.below(4) == 0).then(|| member_set(slot));
+    Decree { patch, members }
+}
+
+fn member_set(slot: u64) -> MemberSet {
+    let member = |node| Member {
+        node: NodeId(node),
+        address: format!("10.0.{slot}.{node}:50051"),
+        role: if node.is_multiple_of(3) { MemberRole::Learner } else { MemberRole::Voter },
+    };
+    MemberSet::new((1..=slot % 5 + 1).map(member).collect()).expect("the first is a voter")
 }
 
 fn facts(random: &mut Random, complete: u64) -> Vec<(Key, Entry<Value>)> {
@@ -103,14 +119,19 @@ pub(crate) fn round(random: &mut Random, state: &State) -> Round {
             0 => Record::Promise(Ballot { round: ballot.round + 1, node: NodeId(7) }),
             1..=4 => {
                 let slot = Slot(accepted.0.max(complete) + 1);
-                Record::Accept(Proposal { ballot, slot, patch: patch(slot.0) })
+                Record::Accept(Proposal { ballot, slot, decree: decree(slot.0) })
             }
             5..=7 if accepted > Slot::ZERO => Record::ApplyAccepted(accepted),
             8..=9 => {
                 let slot = complete + 1 + random.below(3);
-                Record::Apply(Slot(slot), patch(slot))
+                Record::Apply(Slot(slot), decree(slot))
             }
             10..=12 => Record::Merge(facts(random, complete)),
+            14 => {
+                let version = Slot(complete + 1 + random.below(3));
+                let members = member_set(version.0);
+                Record::Members(MemberEntry { members, version })
+            }
             13 => Record::RaiseComplete(Slot(complete + random.below(4))),
             15 if complete > 2 => {
                 Record::DropTombstones(Slot(complete.saturating_sub(2 + random.below(4))))

@@ -153,8 +153,11 @@ mod tests {
 
         /// Whether it proposes something now.
         fn proposes(&mut self) -> bool {
-            if !self.0.output(self.1, 0).records.is_empty() && self.0.node.in_flight() == 0 {
-                self.0.node.written();
+            match self.0.output(self.1, 0).write {
+                Some(write) if self.0.node.in_flight() == 0 => {
+                    self.0.node.written(write.token, 0);
+                }
+                _ => {}
             }
             self.0.node.in_flight() > 0
         }
@@ -166,13 +169,11 @@ mod tests {
             loop {
                 let output = self.0.output(self.1, 0);
                 answers += output.answers.len();
-                if output.records.is_empty() {
-                    break answers;
-                }
+                let Some(write) = output.write else { break answers };
                 if self.0.node.in_flight() > 0 {
                     self.1 += SLOT;
                 }
-                self.0.node.written();
+                self.0.node.written(write.token, 0);
             }
         }
     }

@@ -10,15 +10,15 @@ use proptest::prelude::*;
 
 use crate::blob::Blob;
 use crate::kv::{Key, SessionNumber};
-use crate::lang::Value;
 use crate::limits::NUMBERS_BELOW;
 use crate::lpaxos::{
-    Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Low, Message,
-    NeedPrevious, NodeId, Page, PageMerged, Patch, Position, Prepare, Previous, Progress, Promise,
-    PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot, ToAcceptor, ToCandidate,
-    ToLeader,
+    Accept, Accepted, Ballot, Commit, Confirm, Confirmed, CopyId, Decree, Entry, FetchPage,
+    Heartbeat, Low, Member, MemberEntry, MemberRole, MemberSet, Message, NeedPrevious, NodeId,
+    Page, PageMerged, Patch, Position, Prepare, Previous, Progress, Promise, PromisePage, Proposal,
+    Refused, RepairPage, RepairPatches, Slot, ToAcceptor, ToCandidate, ToLeader,
 };
 use crate::security::{Nonce, Proof, Token};
+use crate::values::Value;
 use crate::wire::{
     Accepted as LetIn, Approach, Challenge, ClientOutcome, ClientRequest, Introduction,
     MemberStatus, NodeStatus, Notice, PeerHello, ProgramError, Proven, Reason, Redirect, Refusal,
@@ -92,8 +92,36 @@ pub(super) fn page() -> impl Strategy<Value = (Key, Page<Key, Blob>)> {
     })
 }
 
+fn member_set() -> impl Strategy<Value = MemberSet> {
+    let member = (any::<bool>(), "[a-z0-9.:]{0,40}");
+    (btree_map(node(), member, 0..6), node()).prop_map(|(members, voter)| {
+        let member = |(node, (is_learner, address))| {
+            let role = if is_learner { MemberRole::Learner } else { MemberRole::Voter };
+            Member { node, address, role }
+        };
+        let mut members: Vec<Member> = members.into_iter().map(member).collect();
+        members.retain(|member| member.node != voter);
+        members.push(Member { node: voter, address: String::new(), role: MemberRole::Voter });
+        MemberSet::new(members).expect("ids are there once, and there is a voter")
+    })
+}
+
+fn member_entry() -> impl Strategy<Value = Option<MemberEntry>> {
+    let entry = |(members, version)| MemberEntry { members, version };
+    option::of((member_set(), slot()).prop_map(entry))
+}
+
+/// A decree.
+pub(super) fn decree() -> impl Strategy<Value = Decree<Key, Blob>> {
+    (patch(), option::of(member_set())).prop_map(|(patch, members)| Decree { patch, members })
+}
+
 fn proposal() -> impl Strategy<Value = Proposal<Key, Blob>> {
-    (ballot(), slot(), patch()).prop_map(|(ballot, slot, patch)| Proposal { ballot, slot, patch })
+    (ballot(), slot(), decree()).prop_map(|(ballot, slot, decree)| Proposal {
+        ballot,
+        slot,
+        decree,
+    })
 }
 
 fn heartbeat() -> impl Strategy<Value = Heartbeat> {
@@ -114,20 +142,22 @@ fn heartbeat() -> impl Strategy<Value = Heartbeat> {
 }
 
 fn promise() -> impl Strategy<Value = Promise<Key, Blob>> {
-    (ballot(), option::of(proposal()), two_slots(), any::<bool>(), page()).prop_map(
-        |(ballot, accepted, (floor, complete), full, (_, page))| Promise {
+    let accepted = option::of(proposal());
+    (ballot(), accepted, two_slots(), any::<bool>(), member_entry(), page()).prop_map(
+        |(ballot, accepted, (floor, complete), full, members, (_, page))| Promise {
             ballot,
             accepted,
             complete,
             floor,
             full,
+            members,
             page,
         },
     )
 }
 
 fn previous() -> impl Strategy<Value = Previous<Key, Blob>> {
-    prop_oneof![ballot().prop_map(Previous::Held), patch().prop_map(Previous::Patch)]
+    prop_oneof![ballot().prop_map(Previous::Held), decree().prop_map(Previous::Decree)]
 }
 
 fn copy_id() -> impl Strategy<Value = CopyId> {
@@ -140,9 +170,12 @@ fn copy_id() -> impl Strategy<Value = CopyId> {
 }
 
 fn repair_page() -> impl Strategy<Value = RepairPage<Key, Blob>> {
-    (ballot(), copy_id(), any::<bool>(), page()).prop_map(|(ballot, copy, first, (after, page))| {
-        RepairPage { ballot, copy, after: (!first).then_some(after), page }
-    })
+    (ballot(), copy_id(), any::<bool>(), member_entry(), page()).prop_map(
+        |(ballot, copy, first, members, (after, page))| {
+            let after = (!first).then_some(after);
+            RepairPage { ballot, copy, after, members, page }
+        },
+    )
 }
 
 /// A message of the protocol, of each kind.
@@ -153,7 +186,7 @@ pub(super) fn message() -> impl Strategy<Value = Message<Key, Blob>> {
         (ballot(), slot_or_zero()).prop_map(|(ballot, complete)| Message::Acceptor(
             ToAcceptor::Prepare(Prepare { ballot, complete })
         )),
-        promise().prop_map(Message::Promise),
+        promise().prop_map(Message::from),
         (ballot(), slot_or_zero(), key()).prop_map(|(ballot, complete, after)| {
             Message::Acceptor(ToAcceptor::FetchPage(FetchPage { ballot, complete, after }))
         }),
@@ -162,8 +195,8 @@ pub(super) fn message() -> impl Strategy<Value = Message<Key, Blob>> {
         }),
         (ballot(), ballot())
             .prop_map(|(ballot, promised)| Message::Refused(Refused { ballot, promised })),
-        (ballot(), slot(), patch(), previous()).prop_map(|(ballot, slot, patch, previous)| {
-            Message::Acceptor(ToAcceptor::Accept(Accept { ballot, slot, patch, previous }))
+        (ballot(), slot(), decree(), previous()).prop_map(|(ballot, slot, decree, previous)| {
+            Message::Acceptor(ToAcceptor::Accept(Accept { ballot, slot, decree, previous }))
         }),
         (ballot(), slot(), slot_or_zero()).prop_map(|(ballot, slot, complete)| {
             Message::Leader(ToLeader::Accepted(Accepted { ballot, slot, complete }))
@@ -175,15 +208,15 @@ pub(super) fn message() -> impl Strategy<Value = Message<Key, Blob>> {
             Confirm { ballot, round }
         ))),
         (ballot(), number()).prop_map(|(ballot, round)| Message::Leader(ToLeader::Confirmed(
-            Confirm { ballot, round }
+            Confirmed { ballot, round }
         ))),
         (ballot(), slot()).prop_map(|(ballot, slot)| Message::Acceptor(ToAcceptor::Commit(
             Commit { ballot, slot }
         ))),
-        (ballot(), small_slot, vec(patch(), 0..4)).prop_map(|(ballot, first, patches)| {
-            Message::Acceptor(ToAcceptor::RepairPatches(RepairPatches { ballot, first, patches }))
+        (ballot(), small_slot, vec(decree(), 0..4)).prop_map(|(ballot, first, decrees)| {
+            Message::Acceptor(ToAcceptor::RepairPatches(RepairPatches { ballot, first, decrees }))
         }),
-        repair_page().prop_map(Message::RepairPage),
+        repair_page().prop_map(Message::from),
         (ballot(), number(), key()).prop_map(|(ballot, number, after)| {
             Message::Leader(ToLeader::PageMerged(PageMerged { ballot, number, after }))
         }),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use protobuf::{EnumOrUnknown, MessageField};
 
 use super::payload;
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::limits::{
     ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCH_BYTES,
     MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, MAX_REQUEST_FRAME_BYTES, MAX_REQUEST_PARAMETERS,
@@ -47,8 +47,8 @@ fn write(key: &[u8]) -> peer::Write {
     peer::Write { key: Bytes::copy_from_slice(key), ..Default::default() }
 }
 
-fn patch_of(writes: Vec<peer::Write>) -> peer::Patch {
-    peer::Patch { writes, ..Default::default() }
+fn decree_of(writes: Vec<peer::Write>) -> peer::Decree {
+    peer::Decree { writes, ..Default::default() }
 }
 
 /// What a field holds that is declared as bytes.
@@ -56,12 +56,12 @@ fn bytes_of(message: &impl protobuf::Message) -> Bytes {
     message.write_to_bytes().expect("it can be written to memory").into()
 }
 
-fn accept(slot: u64, patch: peer::Patch) -> peer::Accept {
+fn accept(slot: u64, decree: peer::Decree) -> peer::Accept {
     peer::Accept {
         ballot: some_ballot(),
         slot,
-        patch: Some(bytes_of(&patch)),
-        previous: Some(peer::accept::Previous::PreviousPatch(Bytes::new())),
+        decree: Some(bytes_of(&decree)),
+        previous: Some(peer::accept::Previous::PreviousDecree(Bytes::new())),
         ..Default::default()
     }
 }
@@ -107,7 +107,7 @@ fn ballots_and_slots_out_of_range() {
     let heartbeat = peer::Heartbeat { round: NUMBERS_BELOW, ..Default::default() };
     assert_eq!(peer_error(Body::Heartbeat(heartbeat)), out_of_range("round", NUMBERS_BELOW));
     for slot in [0, NUMBERS_BELOW, u64::MAX] {
-        let accept = accept(slot, peer::Patch::default());
+        let accept = accept(slot, peer::Decree::default());
         assert_eq!(peer_error(Body::Accept(accept)), out_of_range("slot", slot));
         let accepted = peer::Accepted { ballot: some_ballot(), slot, ..Default::default() };
         assert_eq!(peer_error(Body::Accepted(accepted)), out_of_range("slot", slot));
@@ -120,10 +120,10 @@ fn ballots_and_slots_out_of_range() {
 
 #[test]
 fn accepts_without_their_parts() {
-    let mut without_patch = accept(1, peer::Patch::default());
-    without_patch.patch = None;
-    assert_eq!(peer_error(Body::Accept(without_patch)), WireError::Missing("patch"));
-    let mut without_previous = accept(1, peer::Patch::default());
+    let mut without_decree = accept(1, peer::Decree::default());
+    without_decree.decree = None;
+    assert_eq!(peer_error(Body::Accept(without_decree)), WireError::Missing("decree"));
+    let mut without_previous = accept(1, peer::Decree::default());
     without_previous.previous = None;
     assert_eq!(peer_error(Body::Accept(without_previous)), WireError::Missing("previous"));
 }
@@ -131,15 +131,15 @@ fn accepts_without_their_parts() {
 #[test]
 fn patches_that_are_out_of_order_or_too_large() {
     for writes in [vec![write(b"b"), write(b"a")], vec![write(b"a"), write(b"a")]] {
-        let error = peer_error(Body::Accept(accept(1, patch_of(writes))));
+        let error = peer_error(Body::Accept(accept(1, decree_of(writes))));
         assert_eq!(error, WireError::OutOfOrder("patch"));
     }
     let long = write(&vec![0; MAX_ENTRY_KEY_BYTES + 1]);
-    let error = peer_error(Body::Accept(accept(1, patch_of(vec![long]))));
+    let error = peer_error(Body::Accept(accept(1, decree_of(vec![long]))));
     assert!(matches!(error, WireError::TooLarge { field: "key", .. }), "{error}");
     let mut large = write(b"a");
     large.value = Some(Bytes::from(vec![0; MAX_ENTRY_VALUE_BYTES + 1]));
-    let error = peer_error(Body::Accept(accept(1, patch_of(vec![large]))));
+    let error = peer_error(Body::Accept(accept(1, decree_of(vec![large]))));
     assert!(matches!(error, WireError::TooLarge { field: "value", .. }), "{error}");
 }
 
@@ -150,7 +150,7 @@ fn patches_that_leave_no_room_for_a_page() {
     let large = |key: u8| peer::Write { value: Some(value.clone()), ..write(&[key]) };
     let most = u8::try_from(MAX_PATCH_BYTES / MAX_ENTRY_VALUE_BYTES).expect("a few");
     let writes = (0..=most).map(large).collect();
-    let error = peer_error(Body::Accept(accept(1, patch_of(writes))));
+    let error = peer_error(Body::Accept(accept(1, decree_of(writes))));
     assert!(matches!(error, WireError::TooLarge { field: "patch", .. }), "{error}");
 }
 
@@ -193,11 +193,11 @@ fn repairs_with_too_many_patches_or_past_the_last_slot() {
     let repair = |first, count| peer::RepairPatches {
         ballot: some_ballot(),
         first,
-        patches: vec![Bytes::new(); count],
+        decrees: vec![Bytes::new(); count],
         ..Default::default()
     };
     let error = peer_error(Body::RepairPatches(repair(1, MAX_PATCHES_PER_REPAIR + 1)));
-    assert!(matches!(error, WireError::TooLarge { field: "patches", .. }), "{error}");
+    assert!(matches!(error, WireError::TooLarge { field: "decrees", .. }), "{error}");
     let error = peer_error(Body::RepairPatches(repair(NUMBERS_BELOW - 1, 1)));
     assert_eq!(error, out_of_range("first", NUMBERS_BELOW));
 }
@@ -360,12 +360,12 @@ fn a_message_above_the_frame_is_an_error_of_this_node() {
     let value = Value::from(vec![0; MAX_ENTRY_VALUE_BYTES]);
     let patch = Patch::new([(Key::from(""), Some(value))].into());
     let patch = Arc::new(patch);
-    let patches = vec![patch; 9];
+    let decrees = vec![patch.into(); 9];
     let ballot = Ballot { round: 1, node: NodeId(1) };
     encode_peer(&Message::Acceptor(ToAcceptor::RepairPatches(RepairPatches {
         ballot,
         first: Slot(1),
-        patches,
+        decrees,
     })));
 }
 
@@ -403,7 +403,7 @@ fn text_that_is_none_and_fields_that_are_cut_off_are_answered() {
 
 #[test]
 fn more_fields_than_a_message_can_need() {
-    let patch = patch_of(vec![peer::Write::default(); MAX_PEER_FIELDS]);
+    let patch = decree_of(vec![peer::Write::default(); MAX_PEER_FIELDS]);
     let error = peer_error(Body::Accept(accept(1, patch)));
     assert!(matches!(error, WireError::TooLarge { field: "fields", .. }), "{error}");
 }

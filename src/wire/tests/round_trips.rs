@@ -5,12 +5,13 @@ use proptest::prelude::*;
 use protobuf::Message as _;
 
 use super::generate::{
-    challenge, introduction, message, outcome, page, patch, proven, request, role, welcome,
+    challenge, decree, introduction, message, outcome, page, proven, request, role, welcome,
 };
 use super::payload;
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::lang::ValueRef;
-use crate::wire::entries::{encode_page, encode_patch};
+use crate::lpaxos::{Member, MemberRole};
+use crate::wire::entries::{encode_decree, encode_page};
 use crate::wire::proto::{client, peer as proto};
 use crate::wire::raw::{put_bytes, put_number};
 use crate::wire::{
@@ -22,6 +23,15 @@ use crate::wire::{
     encode_proven_hello, encode_proven_welcome, encode_request, encode_response, encode_welcome,
     encode_welcome_words,
 };
+
+fn member(member: &Member) -> proto::Member {
+    proto::Member {
+        node: member.node.0,
+        address: member.address.clone(),
+        is_learner: member.role == MemberRole::Learner,
+        ..Default::default()
+    }
+}
 
 fn generated(request: &ClientRequest) -> client::Request {
     let body = match &request.body {
@@ -171,14 +181,23 @@ proptest! {
 
     /// What is encoded by hand is what the generated messages make of it, byte by byte.
     #[test]
-    fn patches_and_pages_are_the_messages_of_their_names(patch in patch(), (_, page) in page()) {
-        let writes = patch.writes().iter().map(|(key, value)| proto::Write {
+    fn decrees_and_pages_are_the_messages_of_their_names(
+        decree in decree(),
+        (_, page) in page(),
+    ) {
+        let writes = decree.patch.writes().iter().map(|(key, value)| proto::Write {
             key: key.to_bytes(),
             value: value.as_ref().map(Value::to_bytes),
             ..Default::default()
         });
-        let message = proto::Patch { writes: writes.collect(), ..Default::default() };
-        prop_assert_eq!(encode_patch(&patch), message.write_to_bytes().expect("written"));
+        let members = decree.members.as_ref().map(|members| proto::MemberSet {
+            members: members.iter().map(member).collect(),
+            ..Default::default()
+        });
+        let writes = writes.collect();
+        let members = members.into();
+        let message = proto::Decree { writes, members, ..Default::default() };
+        prop_assert_eq!(encode_decree(&decree), message.write_to_bytes().expect("written"));
         let entries = page.entries.iter().map(|(key, entry)| proto::Entry {
             key: key.to_bytes(),
             value: entry.value.as_ref().map(Value::to_bytes),
