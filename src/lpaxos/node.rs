@@ -184,9 +184,9 @@ impl<M: Machine> Node<M> {
         self.sync_ms.max(self.write_age_ms())
     }
 
-    /// Notes how long a write took. The others are told, and are as patient; a leader with slow writes
-    /// waits for them less.
-    fn note_sync(&mut self, sync_ms: u64) {
+    /// Notes how long a write took, in milliseconds; [`Node::written`] does it for each. The others are
+    /// told, and are as patient; a leader with slow writes waits for them less.
+    pub fn note_sync(&mut self, sync_ms: u64) {
         // So much later it is: the next write may begin before the node is told the time.
         self.at(self.handed_out_ms.saturating_add(sync_ms));
         self.sync_ms = sync_ms.max(self.sync_ms - self.sync_ms.div_ceil(8));

@@ -69,8 +69,6 @@ pub(crate) struct Cluster {
     pub(crate) cut: BTreeSet<(u64, u64)>,
     /// Who has a slow disk, with the write that it goes on beside.
     pub(crate) slow: BTreeMap<u64, Option<Write<Registers>>>,
-    /// How long each node's writes take, in milliseconds; 0 where nothing is said.
-    pub(crate) writes_take_ms: BTreeMap<u64, u64>,
     /// Every ballot that asked for promises.
     pub(crate) ballots: BTreeSet<Ballot>,
     clocks: BTreeMap<u64, u64>,
@@ -136,7 +134,6 @@ impl Cluster {
             together: Vec::new(),
             cut: BTreeSet::new(),
             slow: BTreeMap::new(),
-            writes_take_ms: BTreeMap::new(),
             ballots: BTreeSet::new(),
             clocks: BTreeMap::new(),
             config,
@@ -210,8 +207,7 @@ impl Cluster {
     pub(crate) fn write(&mut self, node: u64, write: Write<Registers>) {
         let disk = self.disks.get_mut(&node).unwrap();
         write.records.iter().for_each(|record| disk.change(record));
-        let took_ms = self.writes_take_ms.get(&node).copied().unwrap_or(0);
-        self.nodes.get_mut(&node).unwrap().written(write.token, took_ms);
+        self.nodes.get_mut(&node).unwrap().written(write.token, 0);
         self.send(node, write.after_write);
     }
 

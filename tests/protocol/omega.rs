@@ -311,10 +311,9 @@ fn of_nodes_that_are_as_far_the_one_with_the_fastest_disk_stands_first() {
         let fast = others.clone().nth(place).unwrap();
         for node in others {
             let sync_ms = if node == fast { 2 } else { 900 };
-            cluster.writes_take_ms.insert(node, sync_ms);
+            cluster.nodes.get_mut(&node).unwrap().note_sync(sync_ms);
         }
-        cluster.run(leader, Command::put(0, 10));
-        cluster.live(1_200);
+        cluster.live(200);
         cluster.crash(leader);
         cluster.live(LONG_MS);
         assert_eq!(only_leader(&cluster), fast);

@@ -373,7 +373,7 @@ fn p6_a_leader_goes_one_slot_ahead_of_its_own_disk() {
 #[test]
 fn p6_a_leader_with_a_slow_disk_goes_further_ahead_of_it() {
     let (mut cluster, _) = one_chosen_beside_the_write();
-    cluster.tick(1, 500);
+    cluster.nodes.get_mut(&1).unwrap().note_sync(500);
     let more: Vec<_> = (20..25).map(|n| cluster.request(1, Command::put(0, n))).collect();
     cluster.settle();
     let last = cluster.request(1, Command::put(0, 30));
@@ -394,9 +394,8 @@ fn p6_what_waits_for_a_slow_disk_is_bounded() {
     };
     let mut cluster = Cluster::with(3, change);
     cluster.elect(1);
-    cluster.writes_take_ms.insert(1, 500);
-    cluster.run(1, Command::put(0, 0));
     cluster.slow.insert(1, None);
+    cluster.nodes.get_mut(&1).unwrap().note_sync(500);
     for value in 0..100 {
         cluster.request(1, Command::put(0, value));
         cluster.settle();
@@ -430,7 +429,7 @@ fn p4_a_heartbeat_waits_for_no_write_and_tells_what_is_durable() {
 fn p1_a_candidate_waits_for_promises_as_long_as_disks_take() {
     for (sync_ms, waits) in [(0, false), (2_000, true)] {
         let mut cluster = Cluster::with(3, |config| config.unreachable_ms = 300);
-        cluster.writes_take_ms = (1..=3).map(|node| (node, sync_ms)).collect();
+        cluster.nodes.values_mut().for_each(|node| node.note_sync(sync_ms));
         cluster.live(200);
         cluster.stand(1);
         let ballot = *cluster.ballots.last().unwrap();

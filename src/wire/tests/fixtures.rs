@@ -212,13 +212,16 @@ fn keeps(old: &[u8], new: &[u8]) -> bool {
 }
 
 /// Whether all lines are there, in their order, perhaps with others between: a field that was added
-/// since has lines of its own.
+/// since has lines of its own, and what stands in a type of its own since is further in,
+/// under a name.
 fn has_lines(text: &str, lines: &[&str]) -> bool {
-    let mut rest = text.lines();
+    let mut rest = text.lines().map(str::trim_start);
     let is_same = |found: &str, line: &str| {
+        let line = line.trim_start();
         // What had no content may have some since.
         let unit = line.strip_suffix(',').and_then(|line| found.strip_prefix(line));
-        found == line || unit.is_some_and(|content| matches!(content, "(" | " {"))
+        let is_named = found.strip_suffix(line).is_some_and(|name| name.ends_with(": "));
+        found == line || is_named || unit.is_some_and(|content| matches!(content, "(" | " {"))
     };
     lines.iter().all(|line| rest.any(|found| is_same(found, line)))
 }
