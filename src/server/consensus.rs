@@ -26,16 +26,15 @@ use super::formation::{Formation, Roster};
 use super::gate::{Event, Gate};
 use super::links::Links;
 use super::notices::Notices;
+use super::pacing::{NO_LOAD, Pacing, PendingRequest, RequestReceiver};
 use super::pulse::Pulse;
-use super::requests::{Asked, Requests};
 use super::resources::Meter;
 use super::space::Space;
 use super::status;
 use super::syncer::Syncer;
 use super::syncs::Syncs;
 use crate::kv::{self, Key, Value};
-use crate::limits::REQUESTS_CROWDED;
-use crate::lpaxos::{Answer, Config, Durable, Low, NodeId, Output, Ready, Request, Ticket};
+use crate::lpaxos::{Answer, Config, Durable, Load, Low, NodeId, Output, Request, Ticket};
 use crate::storage::{Storage, Unsynced};
 use crate::transport::{self, Answers, Reply};
 use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect, Severity, Shortage};
@@ -69,7 +68,8 @@ pub(super) struct Consensus {
     storage: Box<dyn Storage>,
     notices: Arc<Notices>,
     events: Receiver<Event>,
-    requests: Requests,
+    requests: RequestReceiver,
+    pacing: Pacing,
     stop: Arc<AtomicBool>,
     /// Set while clients cannot connect to the node, or soon cannot.
     is_reluctant: Arc<AtomicBool>,
@@ -100,7 +100,7 @@ pub(super) struct Start {
     /// The roster of the cluster that the node belongs to already.
     pub(super) roster: Option<Roster>,
     pub(super) events: Receiver<Event>,
-    pub(super) requests: Requests,
+    pub(super) requests: RequestReceiver,
     pub(super) stop: Arc<AtomicBool>,
     /// Set while the node is to leave the lead to others.
     pub(super) is_reluctant: Arc<AtomicBool>,
@@ -147,6 +147,7 @@ impl Consensus {
             notices,
             events,
             requests,
+            pacing: Pacing::default(),
             stop,
             is_reluctant,
             space,
@@ -191,10 +192,10 @@ impl Consensus {
         matches!(self.phase, Phase::Forming(_))
     }
 
-    fn has_room(&self) -> bool {
+    fn load(&self) -> Load {
         match &self.phase {
-            Phase::Forming(_) => true,
-            Phase::Member(member) => member.node.has_room(),
+            Phase::Forming(_) => NO_LOAD,
+            Phase::Member(member) => member.node.load(),
         }
     }
 
@@ -208,17 +209,7 @@ impl Consensus {
             self.gate.note_progress();
             let first = self.next_event();
             self.take_events(first)?;
-            // One look at the clock is for all of them.
-            let now = Instant::now();
-            for _ in 0..EVENTS_PER_STEP {
-                // What there is no room for waits in the channel, and who finds that full is refused
-                // on his own thread.
-                if !self.has_room() {
-                    break;
-                }
-                let Some(asked) = self.requests.take() else { break };
-                self.on_request(asked, now);
-            }
+            self.take_requests();
             if Instant::now() >= self.next_tick {
                 self.tick();
             }
@@ -252,22 +243,31 @@ impl Consensus {
         Ok(())
     }
 
-    /// Sleeps until there is an event, a request that the node is ready for, as many as are waited for, or
-    /// time for a tick.
+    /// Takes the queued requests that the node has room for.
+    fn take_requests(&mut self) {
+        let mut room = self.load().room;
+        // They share one look at the clock.
+        let now = Instant::now();
+        for _ in 0..EVENTS_PER_STEP {
+            if room == 0 {
+                break;
+            }
+            let Some(request) = self.requests.take() else { break };
+            if self.on_request(request, now) {
+                room -= 1;
+            }
+        }
+    }
+
+    /// Sleeps until there is an event, requests that are worth a wake, or time for something.
     fn next_event(&self) -> Option<Event> {
-        let (ready, missing) = match &self.phase {
-            Phase::Forming(_) => (Ready { reads: true, writes: true }, None),
-            Phase::Member(member) => (member.node.ready(), member.missing()),
-        };
-        let until = missing.map_or(self.next_tick, |(_, until)| until.min(self.next_tick));
-        let crowd = missing.map_or(REQUESTS_CROWDED, |(missing, _)| missing.min(REQUESTS_CROWDED));
-        let crowd = self.has_room().then_some(crowd);
-        let event = match self.requests.sleep(ready, crowd) {
+        let sleep = self.pacing.sleep(&self.load(), self.next_tick);
+        let event = match self.requests.before_sleep(sleep.wake_on) {
             true => self.events.try_recv().ok(),
             // The gate holds a sender, so that no event means that it is time for something.
-            false => self.events.recv_deadline(until).ok(),
+            false => self.events.recv_deadline(sleep.until).ok(),
         };
-        self.requests.awake();
+        self.requests.after_sleep();
         event
     }
 
@@ -326,8 +326,9 @@ impl Consensus {
         self.ending.get_or_insert((error, Instant::now() + LAST_WORDS));
     }
 
-    fn on_request(&mut self, asked: Asked, now: Instant) {
-        let Asked { command, time, since, reply } = asked;
+    /// Gives a request to the node, or answers it. Returns whether the node has it.
+    fn on_request(&mut self, request: PendingRequest, now: Instant) -> bool {
+        let PendingRequest { command, time, since, reply } = request;
         // What it waited already counts.
         let left = time.saturating_sub(now.saturating_duration_since(since));
         let now_ms = self.clock.ms_at(now);
@@ -345,8 +346,10 @@ impl Consensus {
                 let deadline_ms = now_ms.saturating_add(millis(left));
                 self.replies.insert(ticket, reply);
                 member.node.request(now_ms, Request { ticket, command, deadline_ms });
+                return true;
             }
         }
+        false
     }
 
     fn tick(&mut self) {
@@ -380,7 +383,8 @@ impl Consensus {
         loop {
             self.gate.note_progress();
             let Phase::Member(member) = &mut self.phase else { return Ok(()) };
-            let output = member.output(Instant::now(), self.requests.len());
+            let (node, queued) = (&mut member.node, self.requests.len());
+            let output = self.pacing.output(node, queued, Instant::now());
             if output.is_empty() {
                 return self.maintain();
             }
@@ -486,8 +490,8 @@ impl Consensus {
         for (_, reply) in self.replies.drain() {
             reply.send(ClientOutcome::Closing { could_handle: true });
         }
-        while let Some(asked) = self.requests.take() {
-            asked.reply.send(ClientOutcome::Closing { could_handle: false });
+        while let Some(request) = self.requests.take() {
+            request.reply.send(ClientOutcome::Closing { could_handle: false });
         }
         while let Ok(event) = self.events.try_recv() {
             if let Event::Status { reply, .. } = event {

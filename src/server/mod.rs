@@ -17,20 +17,20 @@
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
 
 mod answers;
-mod bell;
 mod clock;
 mod consensus;
 mod error;
 mod formation;
 mod gate;
-mod gathering;
 mod links;
+#[cfg(test)]
+mod lone_leader;
 mod notices;
 mod open_files;
+mod pacing;
 mod programs;
 mod pulse;
 mod reload;
-mod requests;
 mod resources;
 mod space;
 mod status;
@@ -61,6 +61,7 @@ use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
 use open_files::OpenFiles;
+use pacing::request_queue;
 use pulse::Pulse;
 use reload::{Files as FilesThread, Watch};
 use resources::Meter;
@@ -206,8 +207,8 @@ impl Server {
         let settings = files.fit(node_ips.len(), settings)?;
         files.tell(&notices, &settings, wanted_clients);
         let (sender, events) = bounded(EVENTS_QUEUED);
-        let (asking, requests) = requests::requests(REQUESTS_QUEUED);
-        let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), asking));
+        let (to_requests, requests) = request_queue(REQUESTS_QUEUED);
+        let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), to_requests));
         let syncer = Syncer::start(sender.clone()).map_err(ServerError::Spawn)?;
         let handler = Arc::clone(&gate);
         let transport =

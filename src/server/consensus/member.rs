@@ -1,13 +1,11 @@
 //! A node of a formed cluster.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::diary::Diary;
 use crate::kv::{Command, Store};
-use crate::lpaxos::{Low, Node, NodeId, Output};
+use crate::lpaxos::{Low, Node, NodeId};
 use crate::server::gate::Cluster;
-use crate::server::gathering::Gathering;
 use crate::server::notices::Notices;
 use crate::wire::{Severity, Shortage};
 
@@ -16,41 +14,13 @@ pub(super) struct Member {
     pub(super) node: Node<Store>,
     pub(super) cluster: Arc<Cluster>,
     diary: Diary,
-    gathering: Gathering,
     /// Why programs that may make the state larger are refused, where they are.
     no_room: Option<String>,
 }
 
 impl Member {
     pub(super) fn new(node: Node<Store>, cluster: Arc<Cluster>) -> Member {
-        let (diary, gathering) = (Diary::default(), Gathering::default());
-        Member { node, cluster, diary, gathering, no_room: None }
-    }
-
-    /// [`Node::output`], where `queued` requests wait that the node was not given.
-    pub(super) fn output(&mut self, now: Instant, queued: usize) -> Output<Store> {
-        self.gather(now, queued);
-        let output = self.node.output();
-        // What is proposed here may be chosen by the next time. The same time, as nothing but a proposal
-        // may end the waiting now: nobody would wake for what is held no more.
-        self.gather(now, queued);
-        output
-    }
-
-    /// Has the next proposal wait for those who were just answered, if that is worth it.
-    fn gather(&mut self, now: Instant, queued: usize) {
-        if self.node.leads().is_none() {
-            self.gathering = Gathering::default();
-            return;
-        }
-        let (in_flight, waiting) = (self.node.in_flight(), self.node.waiting() + queued);
-        let waits = self.gathering.look(now, in_flight, waiting);
-        self.node.hold(waits);
-    }
-
-    /// How many requests are waited for beside what the node was given, and until when.
-    pub(super) fn missing(&self) -> Option<(usize, Instant)> {
-        self.gathering.missing(self.node.waiting())
+        Member { node, cluster, diary: Diary::default(), no_room: None }
     }
 
     /// What a client is told where no majority is reached: the members that are not heard.
@@ -118,102 +88,45 @@ pub(super) fn in_words(low: Low) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::kv::SessionNumber;
     use crate::lang::compile;
-    use crate::lpaxos::{Config, Durable, Members, Request, Ticket};
+    use crate::lpaxos::{Request, Ticket};
+    use crate::server::lone_leader::lone_leader;
 
-    const SLOT: Duration = Duration::from_millis(8);
-
-    /// A member of a cluster of one, and its time.
-    struct Alone(Member, Instant);
-
-    impl Alone {
-        fn new() -> Alone {
-            let (me, now) = (NodeId(1), Instant::now());
-            let (members, durable) = (Members::new(vec![me]), Durable::default());
-            let (config, store) = (Config::default(), Store::default());
-            let node = Node::new(me, members, config, store, durable, 1, 0);
-            let cluster = Arc::new(Cluster { id: 1, roster: [].into() });
-            let mut alone = Alone(Member::new(node, cluster), now);
-            for now_ms in 1..=1_000 {
-                alone.0.node.tick(now_ms);
-                alone.slot();
+    /// Runs a command; returns how many answers there were.
+    fn run(member: &mut Member, command: Command) -> usize {
+        let (ticket, deadline_ms) = (Ticket(1), u64::MAX);
+        member.node.request(1_000, Request { ticket, command, deadline_ms });
+        let mut answers = 0;
+        loop {
+            let output = member.node.output();
+            answers += output.answers.len();
+            // The state has it after the answer.
+            if output.is_empty() {
+                break answers;
             }
-            assert!(alone.0.node.leads().is_some());
-            alone
-        }
-
-        fn ask(&mut self, ticket: u64) {
-            let (ticket, command) = (Ticket(ticket), Command::OpenSession { window: 1 });
-            self.0.node.request(1_000, Request { ticket, command, deadline_ms: u64::MAX });
-        }
-
-        /// Whether it proposes something now.
-        fn proposes(&mut self) -> bool {
-            if !self.0.output(self.1, 0).records.is_empty() && self.0.node.in_flight() == 0 {
-                self.0.node.written();
-            }
-            self.0.node.in_flight() > 0
-        }
-
-        /// Writes what it wants to write, which takes a while, until that is nothing; gives how many answers there
-        /// are then.
-        fn slot(&mut self) -> usize {
-            let mut answers = 0;
-            loop {
-                let output = self.0.output(self.1, 0);
-                answers += output.answers.len();
-                if output.records.is_empty() {
-                    break answers;
-                }
-                if self.0.node.in_flight() > 0 {
-                    self.1 += SLOT;
-                }
-                self.0.node.written();
+            if !output.records.is_empty() {
+                member.node.written();
             }
         }
     }
 
     #[test]
     fn without_room_what_ran_is_answered_and_nothing_else_that_grows() {
-        let mut alone = Alone::new();
+        let cluster = Arc::new(Cluster { id: 1, roster: [].into() });
+        let mut member = Member::new(lone_leader(), cluster);
         let put = |number| {
             let program = Arc::new(compile("put \"k\" \"v\";").expect("a program"));
             let session = Some(SessionNumber { session: 1, number, answered_below: 1 });
             Command::Execute { program, params: Default::default(), session }
         };
-        alone.ask(1);
-        assert_eq!(alone.slot(), 1, "the first session");
-        let (ticket, deadline_ms) = (Ticket(2), u64::MAX);
-        alone.0.node.request(1_000, Request { ticket, command: put(1), deadline_ms });
-        // The state has it after the answer.
-        assert_eq!((alone.slot(), alone.slot()), (1, 0));
-        assert!(!alone.0.refuses(&put(1)) && !alone.0.refuses(&put(2)), "there is room");
-        alone.0.no_room = Some("it is low".to_owned());
-        assert!(!alone.0.refuses(&put(1)), "it ran");
-        assert!(alone.0.refuses(&put(2)));
-    }
-
-    #[test]
-    fn those_who_were_answered_are_waited_for_and_nobody_sleeps_longer() {
-        let mut alone = Alone::new();
-        for ticket in 1..=4 {
-            alone.ask(ticket);
-            if ticket % 2 == 0 {
-                assert_eq!(alone.slot(), 2, "both are in one slot");
-            }
-        }
-        alone.ask(5);
-        assert!(!alone.proposes(), "the other may come soon");
-        let (missing, until) = alone.0.missing().expect("one is missing");
-        assert_eq!(missing, 1);
-        alone.1 = until - Duration::from_nanos(1);
-        assert!(!alone.proposes());
-        alone.1 = until;
-        assert!(alone.proposes(), "it is proposed by the call that ends the waiting");
-        assert_eq!(alone.0.missing(), None);
+        let opened = run(&mut member, Command::OpenSession { window: 1 });
+        assert_eq!(opened, 1, "the first session");
+        assert_eq!(run(&mut member, put(1)), 1);
+        assert!(!member.refuses(&put(1)) && !member.refuses(&put(2)), "there is room");
+        member.no_room = Some("it is low".to_owned());
+        assert!(!member.refuses(&put(1)), "it ran");
+        assert!(member.refuses(&put(2)));
     }
 }
