@@ -55,7 +55,7 @@ use crate::storage::{self, Identity, Made, Membership, Memory, Opened, Storage};
 use crate::transport::{BoundAddress, Settings, Transport};
 use crate::wire::Severity;
 
-use consensus::{Consensus, Start};
+use consensus::Start;
 use formation::{Roster, cluster_id};
 use gate::{Event, Gate};
 use links::Links;
@@ -262,7 +262,7 @@ impl Server {
         let files = FilesThread::start(watch, told).map_err(ServerError::Spawn)?;
         let (end, ended) = bounded(1);
         let run = move || {
-            let (result, remains) = Consensus::new(start).run();
+            let (result, remains) = consensus::run(start);
             transport.stop();
             info!(event = "stopped"; "the node has stopped");
             drop(files);
