@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::formation::{FormationError, Roster, compare_lists};
 use super::pacing::{PendingRequest, RequestSender, rejection};
 use super::programs::Programs;
-use super::status;
+use super::resources::memory_bytes;
 use crate::kv::{Command, NO_SESSION, WINDOW_MOST};
 use crate::limits::EVENTS_QUEUED;
 use crate::lpaxos::{NodeId, Position, Slot};
@@ -208,7 +208,7 @@ impl Handler for Gate {
         let time = request.time();
         let command = match request.body {
             RequestBody::Status => {
-                let memory_bytes = status::memory_bytes().unwrap_or_default();
+                let memory_bytes = memory_bytes().unwrap_or_default();
                 return self.hand_over(Event::Status { reply, memory_bytes });
             }
             RequestBody::OpenSession { window } if rights == Rights::ReadOnly => {

@@ -82,6 +82,16 @@ pub enum Place {
     Memory,
 }
 
+impl Place {
+    /// Returns the directory, if there is one.
+    fn directory(&self) -> Option<PathBuf> {
+        match self {
+            Place::Directory(directory) => Some(directory.clone()),
+            Place::Memory => None,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -236,7 +246,7 @@ impl Server {
             is_reluctant: Arc::clone(&is_reluctant),
             period: settings.files_period,
         };
-        let meter = Meter::start(&place).map_err(ServerError::Spawn)?;
+        let meter = Meter::start(place.directory()).map_err(ServerError::Spawn)?;
         let space = Space::new(bounds, meter.measured());
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
