@@ -49,8 +49,8 @@ pub enum Answer<O> {
     },
 }
 
-/// The kinds of requests that a node could begin with at once, were there any. Others it can only run
-/// ahead or queue.
+/// The kinds of requests that a node could begin with at once, were there any. Others it can only
+/// run ahead or queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admissible {
     /// Those that cannot write (P8).

@@ -1,17 +1,18 @@
-//! The consensus thread: it owns the node, the store and the storage, and does what the core says in
-//! the order in which the core says it.
+//! The consensus thread: it owns the node, the store and the storage, and does what the core says
+//! in the order in which the core says it.
 //!
-//! It never waits for a socket: what is not taken at once, frames to peers and answers to clients, is
-//! queued or dropped. It takes all events that are there, up to a bound, steps the core with each, and
-//! writes once; where the core goes on during a write, the sync thread waits for the disk.
+//! It never waits for a socket: what is not taken at once, frames to peers and answers to clients,
+//! is queued or dropped. It takes all events that are there, up to a bound, steps the core with
+//! each, and writes once; where the core goes on during a write, the sync thread waits for the
+//! disk.
 //!
 //! | file | what it does |
 //! | --- | --- |
 //! | this one | the loop |
 //! | `intake.rs` | takes in events and requests of clients |
 //! | `ticks.rs` | does what is due as time passes |
-//! | `output.rs` | does what the core wants |
 //! | `shutdown.rs` | hands over the lead and dismisses the clients |
+//! | `output.rs` | does what the core wants |
 //! | `founding.rs` | agrees with the other nodes on a cluster |
 //! | `status.rs` | says how the node is |
 //! | `state.rs` | what the thread owns |
@@ -49,8 +50,8 @@ pub(super) struct Remains {
     _phase: Phase,
 }
 
-/// Runs until told to stop, or until the node cannot go on; returns why it ended. The storage is closed
-/// then.
+/// Runs until told to stop, or until the node cannot go on; returns why it ended. The storage is
+/// closed then.
 pub(super) fn run(start: Start) -> (Result<(), ServerError>, Remains) {
     let (mut consensus, roster) = Consensus::new(start);
     if let Some(roster) = roster {

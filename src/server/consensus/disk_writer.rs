@@ -1,6 +1,6 @@
-//! The durable state as the consensus thread writes it: at once, or on the sync thread where the core
-//! goes on meanwhile. While the consensus thread waits for the disk, the node's last heartbeat is
-//! repeated for it.
+//! The durable state as the consensus thread writes it: at once, or on the sync thread where the
+//! core goes on meanwhile. While the consensus thread waits for the disk, the node's last heartbeat
+//! is repeated for it.
 
 use std::time::{Duration, Instant};
 
@@ -71,8 +71,8 @@ impl DiskWriter {
         self.end_overlapped(node, took)
     }
 
-    /// Waits for the overlapped write, if there is one, and tells the node. Returns whether there was
-    /// one.
+    /// Waits for the overlapped write, if there is one, and tells the node. Returns whether there
+    /// was one.
     pub(super) fn wait(&mut self, node: &mut Node<Store>) -> Result<bool, ServerError> {
         let Some(since) = self.syncer.since() else { return Ok(false) };
         self.pulse.note(node.heartbeat());

@@ -5,7 +5,8 @@ use crate::lpaxos::Durable;
 use crate::server::formation::Formation;
 use crate::wire::Shortage;
 
-/// What the node knows of the others that would found the cluster, and the state it will start from.
+/// What the node knows of the others that would found the cluster, and the state it will start
+/// from.
 pub(super) struct Forming {
     pub(super) formation: Formation,
     pub(super) durable: Durable<Key, Value>,

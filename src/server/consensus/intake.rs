@@ -1,4 +1,5 @@
-//! Taking in what comes: events of the transport and of the node's own threads, and requests of clients.
+//! Taking in what comes: events of the transport and of the node's own threads, and requests of
+//! clients.
 
 use std::net::IpAddr;
 use std::time::Instant;

@@ -36,8 +36,8 @@ impl Consensus {
         }
     }
 
-    /// Tells the core if its overlapped write is over, and waits for that where the core can do nothing
-    /// before. Returns whether the write ended.
+    /// Tells the core if its overlapped write is over, and waits for that where the core can do
+    /// nothing before. Returns whether the write ended.
     pub(super) fn end_write(&mut self) -> Result<bool, ServerError> {
         match &mut self.phase {
             Phase::Forming(_) => Ok(false),

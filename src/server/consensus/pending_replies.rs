@@ -29,8 +29,8 @@ impl PendingReplies {
         self.replies.len()
     }
 
-    /// Sends the answers of one output; `locate` returns where a node is, and `shortage` which nodes
-    /// are missing.
+    /// Sends the answers of one output; `locate` returns where a node is, and `shortage` which
+    /// nodes are missing.
     pub(super) fn answer(
         &mut self,
         answers: Vec<(Ticket, Answer<kv::Outcome>)>,

@@ -18,8 +18,9 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Returns why the node, as leader, refuses a command since it may make the state larger; `None`
-    /// if it does not. A command that ran is not refused: a client that lost its answer gets it.
+    /// Returns why the node, as leader, refuses a command since it may make the state larger;
+    /// `None` if it does not. A command that ran is not refused: a client that lost its answer gets
+    /// it.
     pub(super) fn refusal(&self, node: &Node<Store>, command: &Command) -> Option<&str> {
         let refuses = |_: &&str| {
             command.can_grow()

@@ -85,8 +85,8 @@ pub(in crate::server) struct Start {
 }
 
 impl Consensus {
-    /// Takes what the thread starts with. The node is forming; also returns the roster of the cluster
-    /// that it belongs to already.
+    /// Takes what the thread starts with. The node is forming; also returns the roster of the
+    /// cluster that it belongs to already.
     pub(super) fn new(start: Start) -> (Consensus, Option<Roster>) {
         let Start { me, config, gate, links, syncer, pulse, storage, notices, .. } = start;
         let Start { durable, roster, events, requests, stop, is_reluctant, space, meter, .. } =

@@ -1,17 +1,17 @@
 //! Group commit: whether a leader's next proposal waits for the clients that were just answered.
 //!
-//! Clients that send their next request once they have an answer would otherwise split into two groups
-//! that take turns. When a proposal is chosen, the requests that wait are proposed at once, and the
-//! next requests of the clients that are answered at that moment arrive too late for it. So each
-//! request takes two slots: the rest of the other group's, and its own. If the proposal is held until
-//! those clients have sent again, all requests share one. (Databases hold an fsync of their log for
-//! further commits in the same way.)
+//! Clients that send their next request once they have an answer would otherwise split into two
+//! groups that take turns. When a proposal is chosen, the requests that wait are proposed at once,
+//! and the next requests of the clients that are answered at that moment arrive too late for it. So
+//! each request takes two slots: the rest of the other group's, and its own. If the proposal is
+//! held until those clients have sent again, all requests share one. (Databases hold an fsync of
+//! their log for further commits in the same way.)
 //!
 //! To hold a proposal for a time t costs t for each request that waits already, and saves each
 //! missing one the rest of a slot. So holding pays for at most the missing requests' share of all
-//! requests, as a share of the slot time. Three quarters of that are held at most, as a larger batch
-//! takes longer. Clients that do not send again soon are not waited for: where holding was in vain, it
-//! is tried less and less often.
+//! requests, as a share of the slot time. Three quarters of that are held at most, as a larger
+//! batch takes longer. Clients that do not send again soon are not waited for: where holding was in
+//! vain, it is tried less and less often.
 
 use std::time::{Duration, Instant};
 

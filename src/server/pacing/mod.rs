@@ -1,20 +1,21 @@
 //! Pacing: when requests of clients reach the core, and when a leader proposes.
 //!
-//! A leader has one proposal in flight, so the requests that arrive meanwhile become the next batch.
-//! How large that batch gets decides how fast the cluster is, and the core leaves it to its caller.
-//! All that decides it is here. The input is one snapshot of the node's load
-//! ([`Load`](crate::lpaxos::Load)), the length of the queue of requests, and the time; the decisions
-//! are functions of these.
+//! A leader has one proposal in flight, so the requests that arrive meanwhile become the next
+//! batch. How large that batch gets decides how fast the cluster is, and the core leaves it to its
+//! caller. All that decides it is here. The input is one snapshot of the node's load
+//! ([`Load`](crate::lpaxos::Load)), the length of the queue of requests, and the time; the
+//! decisions are functions of these.
 //!
-//! | decision | by what |
+//! | decision | where it is made |
 //! | --- | --- |
-//! | how many queued requests the core is given | `Load::room`: the rest stay queued, and clients that find the queue full are rejected on their own threads |
-//! | whether the next proposal is held for more requests | `Pacing::output`, by `group_commit.rs` |
-//! | which requests wake the consensus thread, and at which queue length | `Pacing::sleep`, done by `wakeup.rs` |
+//! | how many queued requests the core is given | [`Load::room`](crate::lpaxos::Load::room) |
+//! | whether the next proposal is held for more requests | `Pacing::output`, `group_commit.rs` |
+//! | which requests wake the consensus thread, at which queue length | `Pacing::sleep` |
 //! | until when it sleeps at most | `Pacing::sleep` |
 //!
-//! `request_queue.rs` is the channel between the clients' threads and the consensus thread; `wakeup.rs`
-//! is the part of it that both sides share. They import nothing of the decisions.
+//! Requests that the core has no room for stay queued; a client that finds the queue full is
+//! rejected on its own thread. `request_queue.rs` is that queue, `wakeup.rs` the part of it that
+//! wakes the consensus thread. Neither imports anything of the decisions.
 
 mod group_commit;
 mod request_queue;
@@ -65,8 +66,9 @@ impl Pacing {
     ) -> Output<M> {
         node.hold(self.should_hold(&node.load(), queued, now));
         let output = node.output();
-        // What was proposed just now may be chosen at the next call. The time is the same, since only a
-        // proposal may end the hold here: the thread would not wake for one that is held no more.
+        // What was proposed just now may be chosen at the next call. The time is the same, since
+        // only a proposal may end the hold here: the thread would not wake for one that is held no
+        // more.
         node.hold(self.should_hold(&node.load(), queued, now));
         output
     }

@@ -1,9 +1,9 @@
 //! Which request wakes the consensus thread. Not each one does.
 //!
-//! While a proposal is in flight or held, no batch can be proposed: a request that arrives can only be
-//! run ahead, for the next one. To wake the thread for each of them would cost more than running it.
-//! So the thread states before it sleeps which kinds of requests it could begin with, and how many
-//! of any kind are worth a wake; the client's thread that queues such a request wakes it.
+//! While a proposal is in flight or held, no batch can be proposed: a request that arrives can only
+//! be run ahead, for the next one. To wake the thread for each of them would cost more than running
+//! it. So the thread states before it sleeps which kinds of requests it could begin with, and how
+//! many of any kind are worth a wake; the client's thread that queues such a request wakes it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
@@ -41,7 +41,8 @@ impl Wakeup {
     /// Must be called once a request is queued. Returns whether the consensus thread sleeps for it
     /// and has to be woken; of several callers that find it asleep only one is told so.
     pub(super) fn should_wake(&self, is_read_only: bool, queue_len: impl Fn() -> usize) -> bool {
-        // Either this sees what was armed, or the consensus thread sees the request before it sleeps.
+        // Either this sees what was armed, or the consensus thread sees the request before it
+        // sleeps.
         fence(Ordering::SeqCst);
         let kind = if is_read_only { &self.reads } else { &self.writes };
         if kind.load(Ordering::Relaxed) && kind.swap(false, Ordering::Relaxed) {
