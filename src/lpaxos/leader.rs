@@ -19,7 +19,7 @@ use super::proposals::Proposals;
 use super::reads::Reads;
 use super::recovery::{Known, Recovered};
 use super::repair::{Lagging, Repairs};
-use super::requests::{Queue, Ready, Ticket};
+use super::requests::{Admissible, Queue, Ticket};
 use super::window::Window;
 use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 
@@ -89,9 +89,9 @@ impl<M: Machine> Leader<M> {
     }
 
     /// What can begin: a batch when none is in flight, a round of reads when none is under way.
-    pub(super) fn could_begin(&self, may_propose: bool) -> Ready {
+    pub(super) fn could_begin(&self, may_propose: bool) -> Admissible {
         let may_ask = self.proposals.is_ready() && !self.proposals.is_busy();
-        Ready {
+        Admissible {
             reads: may_ask && self.reads.could_begin(),
             writes: self.proposals.could_begin(may_propose),
         }

@@ -20,6 +20,7 @@
 //! | `open_batch.rs` | the next batch, run while the last is in flight | P6 |
 //! | `reads.rs` | reads that need no slot | P8 |
 //! | `repair.rs` | bringing lagging nodes up | P10 |
+//! | `pacing.rs` | the load as the caller sees it, and holding a proposal back | P6 |
 //! | `omega.rs` | the failure detector that names a leader | |
 //! | `story.rs` | why a node stands or gives up, for its log | |
 //! | `durable.rs`, `replica.rs`, `entries.rs`, `patch.rs` | the state, and how facts merge | P5, P11 |
@@ -39,7 +40,6 @@ mod durable;
 mod entries;
 mod inbox;
 mod leader;
-mod load;
 mod machine;
 mod members;
 mod message;
@@ -48,6 +48,7 @@ mod omega;
 mod open_batch;
 mod outbox;
 mod output;
+mod pacing;
 mod patch;
 mod peer;
 mod proposals;
@@ -69,7 +70,8 @@ pub use members::{MAX_MEMBERS, Member, MemberEntry, MemberRole, MemberSet};
 pub use message::*;
 pub use node::Node;
 pub use output::{Applied, Output, Write, WriteToken};
+pub use pacing::Load;
 pub use patch::{Decree, Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
 pub use replica::{PageLimits, Replica, may_drop};
-pub use requests::{Answer, Ready, Request, Ticket};
+pub use requests::{Admissible, Answer, Request, Ticket};
 pub use story::{Cause, Loss};
