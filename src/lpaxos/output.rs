@@ -112,7 +112,8 @@ pub struct WriteToken(pub(super) u64);
 /// How the replica came to reflect more slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied<K, V> {
-    /// The decree of this slot, the one after all that were reflected before.
+    /// The decree of this slot, the one after all that were reflected before. Where it came with a
+    /// recovery (P3) it may lack what the next slot overwrites, and delete what was deleted before.
     Decree(Slot, Decree<K, V>),
     /// All decrees up to this slot, by a copy or by the end of a gap: which keys changed, only the
     /// versions of the entries tell.

@@ -66,8 +66,8 @@ impl<M: Machine> Model<M> {
         self.chosen.get(place)
     }
 
-    /// Whether this is the decree of the slot. What the next slot overwrites may be missing, where the
-    /// decree went round with a recovery (P3).
+    /// Whether this is the decree of the slot. Where it came with a recovery (P3), what the next slot
+    /// overwrites may be missing, and deletions of what was deleted before may be there.
     pub(super) fn is_chosen(&self, slot: Slot, told: &DecreeOf<M>) -> bool {
         let Some(chosen) = self.decree(slot) else { return false };
         let told_writes = told.patch.writes();
@@ -75,8 +75,13 @@ impl<M: Machine> Model<M> {
             told_writes.contains(write) || self.overwritten_after(slot, &write.0)
         };
         chosen.members == told.members
-            && told_writes.iter().all(|write| chosen.patch.writes().contains(write))
+            && told_writes.iter().all(|(key, value)| self.after(slot, key) == value.as_ref())
             && chosen.patch.writes().iter().all(is_told)
+    }
+
+    /// The value of a key after a slot.
+    fn after(&self, slot: Slot, key: &M::Key) -> Option<&M::Value> {
+        self.written.get(key).and_then(|values| at(values, slot))
     }
 
     /// Counts a vote that became durable; the slots that are chosen by it.
