@@ -81,7 +81,8 @@ impl<M: Machine> Model<M> {
 
     /// The value of a key after a slot.
     fn after(&self, slot: Slot, key: &M::Key) -> Option<&M::Value> {
-        self.written.get(key).and_then(|values| at(values, slot))
+        let last = self.written.get(key).and_then(|values| at(values, slot))?;
+        last.1.as_ref()
     }
 
     /// Counts a vote that became durable; the slots that are chosen by it.
