@@ -21,8 +21,9 @@ use member::Member;
 
 use super::answers::client_outcome;
 use super::clock::{Clock, millis};
+use super::cluster::Cluster;
 use super::error::ServerError;
-use super::formation::{Formation, Roster};
+use super::formation::Formation;
 use super::gate::{Event, Gate};
 use super::links::Links;
 use super::notices::Notices;
@@ -97,8 +98,8 @@ pub(super) struct Start {
     pub(super) storage: Box<dyn Storage>,
     pub(super) notices: Arc<Notices>,
     pub(super) durable: Durable<Key, Value>,
-    /// The roster of the cluster that the node belongs to already.
-    pub(super) roster: Option<Roster>,
+    /// The cluster that the node belongs to already.
+    pub(super) cluster: Option<Cluster>,
     pub(super) events: Receiver<Event>,
     pub(super) requests: Requests,
     pub(super) stop: Arc<AtomicBool>,
@@ -125,7 +126,7 @@ impl Consensus {
             storage,
             notices,
             durable,
-            roster,
+            cluster,
             events,
             requests,
             stop,
@@ -159,8 +160,8 @@ impl Consensus {
             next_introduction: now,
             ending: None,
         };
-        if let Some(roster) = roster {
-            consensus.become_member(roster);
+        if let Some(cluster) = cluster {
+            consensus.become_member(cluster);
         }
         consensus
     }

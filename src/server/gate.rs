@@ -9,7 +9,8 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::Mutex;
 
-use super::formation::{FormationError, Roster, compare_lists};
+use super::cluster::Cluster;
+use super::formation::{FormationError, compare_lists};
 use super::programs::Programs;
 use super::requests::{Asked, Asking, refusal};
 use super::status;
@@ -19,8 +20,8 @@ use crate::lpaxos::{NodeId, Position, Slot};
 use crate::security::Rights;
 use crate::transport::{self, Handler, Reply};
 use crate::wire::{
-    Accepted, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Redirect, Refusal,
-    RequestBody, Welcome,
+    Accepted, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Refusal, RequestBody,
+    Welcome,
 };
 
 /// What a client is told that may only read, and sent a program with a `put` or a `delete`.
@@ -42,25 +43,6 @@ pub(super) enum Event {
 impl From<transport::Event> for Event {
     fn from(event: transport::Event) -> Event {
         Event::Transport(event)
-    }
-}
-
-/// A formed cluster.
-#[derive(Clone, Debug)]
-pub(super) struct Cluster {
-    pub(super) id: u64,
-    pub(super) roster: Roster,
-}
-
-impl Cluster {
-    /// Where a member is listed.
-    pub(super) fn address_of(&self, node: NodeId) -> Option<IpAddr> {
-        self.roster.iter().find(|(_, other)| **other == node).map(|(address, _)| *address)
-    }
-
-    /// Where clients find a member.
-    pub(super) fn locate(&self, leader: NodeId, port: u16) -> Option<Redirect> {
-        Some(Redirect { leader, address: (self.address_of(leader)?, port).into() })
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use super::formation::Roster;
+use super::cluster::Roster;
 use crate::kv::{Key, Value};
 use crate::lpaxos::{Message, NodeId};
 use crate::transport::PeerSender;

@@ -19,6 +19,7 @@
 mod answers;
 mod bell;
 mod clock;
+mod cluster;
 mod consensus;
 mod error;
 mod formation;
@@ -51,12 +52,12 @@ use log::{info, warn};
 use crate::limits::{EVENTS_QUEUED, MAX_NODES, REQUESTS_QUEUED};
 use crate::lpaxos::{Config, Durable, NodeId, Slot};
 use crate::security::{Files, Keeper, Security};
-use crate::storage::{self, Identity, Made, Membership, Memory, Opened, Storage};
+use crate::storage::{self, Identity, Made, Memory, Opened, Storage};
 use crate::transport::{BoundAddress, Settings, Transport};
 use crate::wire::Severity;
 
+use cluster::Cluster;
 use consensus::{Consensus, Start};
-use formation::{Roster, cluster_id};
 use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
@@ -190,15 +191,15 @@ impl Server {
         let address = SocketAddr::new(my_ip, port);
         let listen = |error| ServerError::Listen { address, error };
         let bound = BoundAddress::take(address).map_err(listen)?;
-        let State { made, me, roster, durable, storage } = open(&place, my_ip)?;
-        log_opened(me, roster.as_ref(), &node_ips, durable.replica.complete());
+        let State { made, me, cluster, durable, storage } = open(&place, my_ip)?;
+        log_opened(me, cluster.as_ref(), &node_ips, durable.replica.complete());
         let notices = Arc::new(Notices::default());
         // Once a cluster is formed its members are those of its data directories: a list that is
         // short or mistyped would leave this node without a connection to the others.
-        let node_ips = match &roster {
-            Some(roster) => {
-                note_other_list(&notices, &node_ips, roster);
-                roster.keys().copied().collect()
+        let node_ips = match &cluster {
+            Some(cluster) => {
+                note_other_list(&notices, &node_ips, &cluster.roster);
+                cluster.roster.keys().copied().collect()
             }
             None => node_ips,
         };
@@ -249,7 +250,7 @@ impl Server {
             storage,
             notices,
             durable,
-            roster,
+            cluster,
             events,
             requests,
             stop,
@@ -342,7 +343,7 @@ fn is_of_one_machine(ip: IpAddr) -> bool {
 }
 
 /// States where the list that the node was started with contradicts the members that it knows.
-fn note_other_list(notices: &Notices, listed: &BTreeSet<IpAddr>, roster: &Roster) {
+fn note_other_list(notices: &Notices, listed: &BTreeSet<IpAddr>, roster: &cluster::Roster) {
     let members: BTreeSet<IpAddr> = roster.keys().copied().collect();
     if *listed == members {
         return;
@@ -382,7 +383,7 @@ struct State {
     /// What was made for a new node. It is dropped after the storage.
     made: Option<Made>,
     me: NodeId,
-    roster: Option<Roster>,
+    cluster: Option<Cluster>,
     durable: Durable<storage::Key, storage::Value>,
     storage: Box<dyn Storage>,
 }
@@ -410,17 +411,17 @@ fn open(place: &Place, my_ip: IpAddr) -> Result<State, ServerError> {
         }
     };
     let me = identity.node;
-    let roster =
-        identity.membership.map(|membership| roster_of(&membership, me, my_ip)).transpose()?;
-    Ok(State { made, me, roster, durable, storage })
+    let stored = |membership| Cluster::stored(&membership, me, my_ip);
+    let cluster = identity.membership.map(stored).transpose()?;
+    Ok(State { made, me, cluster, durable, storage })
 }
 
 /// Logs which cluster the node is of, and how far its state is.
-fn log_opened(me: NodeId, roster: Option<&Roster>, listed: &BTreeSet<IpAddr>, complete: Slot) {
+fn log_opened(me: NodeId, cluster: Option<&Cluster>, listed: &BTreeSet<IpAddr>, complete: Slot) {
     let slot = complete.0;
-    match roster {
-        Some(roster) => {
-            let (id, members) = (format!("{:016x}", cluster_id(roster)), spaced(roster.keys()));
+    match cluster {
+        Some(Cluster { id, roster }) => {
+            let (id, members) = (format!("{id:016x}"), spaced(roster.keys()));
             info!(event = "member", node:% = me, cluster = id.as_str(), members = members.as_str(),
                 slot = slot;
                 "node {me} is a member of the cluster {id}, whose members are {members}; its \
@@ -437,18 +438,6 @@ fn log_opened(me: NodeId, roster: Option<&Roster>, listed: &BTreeSet<IpAddr>, co
 /// Addresses between blanks.
 fn spaced<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {
     addresses.into_iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
-}
-
-fn roster_of(membership: &Membership, me: NodeId, my_ip: IpAddr) -> Result<Roster, ServerError> {
-    let member = |(node, ip): &(NodeId, String)| match ip.parse() {
-        Ok(ip) => Ok((ip, *node)),
-        Err(_) => Err(ServerError::BadMember(ip.clone())),
-    };
-    let roster = membership.members.iter().map(member).collect::<Result<Roster, _>>()?;
-    match roster.iter().find(|(_, node)| **node == me) {
-        Some((was, _)) if *was != my_ip => Err(ServerError::OtherAddress { was: *was }),
-        _ => Ok(roster),
-    }
 }
 
 /// Logs how far a long start-up is, now and then.

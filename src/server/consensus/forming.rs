@@ -10,10 +10,10 @@ use super::member::Member;
 use super::{Consensus, Phase};
 use crate::kv::{Key, Store, Value};
 use crate::lpaxos::{Durable, Members, Node};
+use crate::server::cluster::Cluster;
 use crate::server::error::ServerError;
-use crate::server::formation::{self, Formation, Roster, cluster_id};
-use crate::server::gate::Cluster;
-use crate::storage::{Identity, Membership};
+use crate::server::formation::{self, Formation};
+use crate::storage::Identity;
 use crate::wire::{Introduction, Severity, Shortage};
 
 /// The kind of the notice of a node that belongs to no cluster yet.
@@ -87,30 +87,26 @@ impl Consensus {
     /// Makes the membership durable once it is agreed, and only then takes part.
     pub(super) fn try_form(&mut self) -> Result<(), ServerError> {
         let Phase::Forming(forming) = &self.phase else { return Ok(()) };
-        let Some(roster) = forming.formation.members() else { return Ok(()) };
-        let membership = Membership {
-            cluster: cluster_id(&roster),
-            listed: self.links.listed().iter().map(ToString::to_string).collect(),
-            members: roster.iter().map(|(ip, node)| (*node, ip.to_string())).collect(),
-        };
+        let Some(cluster) = forming.formation.cluster() else { return Ok(()) };
+        let membership = cluster.to_store(self.links.listed().iter().copied());
         self.storage.save_identity(&Identity { node: self.me, membership: Some(membership) })?;
         self.notices.end(FORMING);
-        let members: Vec<String> = roster.keys().map(ToString::to_string).collect();
-        let (id, members) = (format!("{:016x}", cluster_id(&roster)), members.join(" "));
+        let members: Vec<String> = cluster.roster.keys().map(ToString::to_string).collect();
+        let (id, members) = (format!("{:016x}", cluster.id), members.join(" "));
         info!(event = "formed", cluster = id.as_str(), members = members.as_str();
             "cluster {id} formed: {members}");
         // The others may wait for this node's word that it is formed.
-        self.become_member(roster);
+        self.become_member(cluster);
         let introduction = self.introduction();
         self.links.send_introductions(&introduction);
         Ok(())
     }
 
-    pub(super) fn become_member(&mut self, roster: Roster) {
+    pub(super) fn become_member(&mut self, cluster: Cluster) {
         let Phase::Forming(forming) = &mut self.phase else { return };
         let durable = std::mem::take(&mut forming.durable);
-        let members = Members::new(roster.values().copied().collect());
-        let cluster = Arc::new(Cluster { id: cluster_id(&roster), roster });
+        let members = Members::new(cluster.roster.values().copied().collect());
+        let cluster = Arc::new(cluster);
         self.gate.form(Arc::clone(&cluster));
         self.links.form(&cluster.roster);
         self.pulse.form(self.links.members());

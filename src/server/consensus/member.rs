@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::diary::Diary;
 use crate::kv::{Command, Store};
 use crate::lpaxos::{Low, Node, NodeId, Output};
-use crate::server::gate::Cluster;
+use crate::server::cluster::Cluster;
 use crate::server::gathering::Gathering;
 use crate::server::notices::Notices;
 use crate::wire::{Severity, Shortage};
