@@ -10,6 +10,7 @@ use super::acceptor::Acceptor;
 use super::ballot::{Ballot, NodeId, Slot};
 use super::config::Config;
 use super::durable::Durable;
+use super::feature_level::FeatureLevel;
 use super::leader::Leader;
 use super::machine::Machine;
 use super::members::Members;
@@ -334,6 +335,12 @@ impl<M: Machine> Node<M> {
     /// each other.
     pub fn low_of(&self, member: NodeId) -> Option<Low> {
         self.omega.low_of(member)
+    }
+
+    /// Returns the highest feature that all members know, as they told last: what is beyond it may
+    /// neither be written nor sent. A member that is not heard counts as one of release 0.1.0.
+    pub fn lowest_feature_level(&self) -> FeatureLevel {
+        self.omega.lowest_feature_level()
     }
 
     /// Lets time pass: heartbeats, elections, repeated messages, deadlines. To be called at least

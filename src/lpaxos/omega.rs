@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 
 use super::ballot::{Ballot, NodeId, Slot};
 use super::config::{Config, Election};
+use super::feature_level::FeatureLevel;
 use super::members::Members;
 use super::message::{Heartbeat, Low};
 use super::story::{Cause, ForLog};
@@ -200,6 +201,7 @@ impl Omega {
             sync_ms: own.sync_ms,
             is_reluctant: self.is_reluctant,
             low: self.low,
+            feature_level: FeatureLevel::OWN,
         }
     }
 
@@ -250,6 +252,12 @@ impl Omega {
     /// The `complete` that `node` last told.
     pub(super) fn complete_of(&self, node: NodeId) -> Option<Slot> {
         Some(self.peers.get(&node)?.told.as_ref()?.complete)
+    }
+
+    /// Returns the lowest feature level among the members. One that is not heard may be of any release.
+    pub(super) fn lowest_feature_level(&self) -> FeatureLevel {
+        let level = |node| self.told(node).map_or(FeatureLevel::FIRST, |told| told.feature_level);
+        self.members.others(self.me).map(level).fold(FeatureLevel::OWN, FeatureLevel::min)
     }
 
     /// Whether a majority and this node hear each other.

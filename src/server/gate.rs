@@ -20,8 +20,8 @@ use crate::lpaxos::{NodeId, Position, Slot};
 use crate::security::Rights;
 use crate::transport::{self, Handler, Reply};
 use crate::wire::{
-    Accepted, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Refusal, RequestBody,
-    Welcome,
+    Accepted, Build, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Refusal,
+    RequestBody, Welcome,
 };
 
 /// What a client is told that may only read, and sent a program with a `put` or a `delete`.
@@ -88,7 +88,8 @@ impl Gate {
     }
 
     fn accepted(&self) -> Accepted {
-        Accepted { node: self.node, cluster: self.cluster().map(|cluster| cluster.id) }
+        let cluster = self.cluster().map(|cluster| cluster.id);
+        Accepted { node: self.node, cluster, build: Build::own() }
     }
 
     /// Hands a request to the consensus thread, which is woken if it sleeps for it.
@@ -153,7 +154,7 @@ impl Handler for Gate {
     fn hello(&self) -> PeerHello {
         let cluster = self.cluster().map(|cluster| cluster.id);
         let listed = self.listed.iter().copied().collect();
-        PeerHello { node: self.node, address: self.address, cluster, listed }
+        PeerHello { node: self.node, address: self.address, cluster, listed, build: Build::own() }
     }
 
     fn admit_peer(&self, hello: &PeerHello) -> Welcome {

@@ -196,7 +196,7 @@ fn admit_peer(
     let (node, arrival) = (hello.node, newcomer.arrival);
     let admitted = shared.handler.admit_peer(hello);
     let entered = admitted.and_then(|own| Ok((own, inbound.enter_peer(node, stream, arrival)?)));
-    let answer = entered.as_ref().map(|(own, _)| *own).map_err(Refusal::clone);
+    let answer = entered.as_ref().map(|(own, _)| own.clone()).map_err(Refusal::clone);
     if welcome(shared, stream, &answer, &encode(&answer))
         && let Ok((_, replaced)) = entered
     {
@@ -269,7 +269,8 @@ fn serve_peer(
 fn tell_connected(shared: &Shared, peer: &PeerHello) {
     let (node, address) = (peer.node, peer.address);
     if let Some(untold) = shared.repeats.due(&address.to_string()) {
-        info!(event = "connected", node:% = node, address:% = address;
+        let release = &peer.build.release;
+        info!(event = "connected", node:% = node, address:% = address, release:% = release;
             "node {node} at {address} is connected{untold}");
     }
 }

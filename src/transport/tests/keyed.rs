@@ -33,7 +33,7 @@ fn refused(a: &Running, b: &Running) -> (Refusal, bool) {
 fn nodes_with_one_key_reach_each_other() {
     let (a, b) = (node(1, key(1)), node(2, key(1)));
     let sender = a.transport.connect(b.address()).expect("a thread");
-    let accepted = Accepted { node: NodeId(2), cluster: None };
+    let accepted = Accepted { node: NodeId(2), cluster: None, build: Build::own() };
     assert_eq!(a.event(), Event::Connected { address: b.address(), accepted });
     assert!(sender.send(peer_frame(5)));
     assert_eq!(b.event(), frame_event(1, 5));

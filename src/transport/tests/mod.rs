@@ -32,7 +32,7 @@ use crate::limits::MAX_RESPONSE_FRAME_BYTES;
 use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot};
 use crate::security::{Rights, Security, TlsFiles};
 use crate::wire::{
-    Accepted, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, PeerHello, Refusal,
+    Accepted, Build, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, PeerHello, Refusal,
     RequestBody, Role, Welcome, decode_response, encode_peer, encode_request,
 };
 
@@ -75,7 +75,7 @@ impl Handler for Node {
     }
 
     fn admit_client(&self) -> Welcome {
-        Ok(Accepted { node: self.id, cluster: None })
+        Ok(Accepted { node: self.id, cluster: None, build: Build::own() })
     }
 
     fn check_peer(&self, _: SocketAddr, _: &Accepted) -> Result<(), Refusal> {
@@ -177,7 +177,7 @@ fn start_with(address: SocketAddr, id: u64, settings: Settings, security: Securi
 
 fn peer_hello(node: NodeId) -> PeerHello {
     let ip = loopback().ip();
-    PeerHello { node, address: ip, cluster: None, listed: vec![ip] }
+    PeerHello { node, address: ip, cluster: None, listed: vec![ip], build: Build::own() }
 }
 
 /// A message that says `number`.

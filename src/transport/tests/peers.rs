@@ -10,7 +10,10 @@ use crate::limits::{AT_ONCE_BYTES, MAX_GREETING_FRAME_BYTES};
 use crate::wire::{Reason, decode_welcome, encode_hello, encode_welcome};
 
 pub(super) fn connected(address: SocketAddr, node: u64) -> Event {
-    Event::Connected { address, accepted: Accepted { node: NodeId(node), cluster: None } }
+    Event::Connected {
+        address,
+        accepted: Accepted { node: NodeId(node), cluster: None, build: Build::own() },
+    }
 }
 
 /// A node of which the test plays the part: greets, and then does what the test says.
@@ -19,7 +22,11 @@ pub(super) fn accept_peer(listener: &TcpListener) -> Client {
     let stream = Stream::new(stream).expect("a stream");
     let mut client = Client { reader: FrameReader::new(stream.clone()), stream };
     client.reader.read(MAX_GREETING_FRAME_BYTES, PATIENCE).expect("a greeting");
-    client.send(&encode_welcome(&Ok(Accepted { node: NodeId(9), cluster: None })));
+    client.send(&encode_welcome(&Ok(Accepted {
+        node: NodeId(9),
+        cluster: None,
+        build: Build::own(),
+    })));
     client
 }
 
