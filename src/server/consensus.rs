@@ -22,6 +22,7 @@ use member::Member;
 use super::answers::client_outcome;
 use super::clock::{Clock, millis};
 use super::cluster::Cluster;
+use super::duplicates::Duplicates;
 use super::error::ServerError;
 use super::formation::Formation;
 use super::gate::{Event, Gate};
@@ -69,6 +70,7 @@ pub(super) struct Consensus {
     syncs: Syncs,
     storage: Box<dyn Storage>,
     notices: Arc<Notices>,
+    duplicates: Duplicates,
     events: Receiver<Event>,
     requests: Requests,
     stop: Arc<AtomicBool>,
@@ -99,7 +101,7 @@ pub(super) struct Start {
     pub(super) notices: Arc<Notices>,
     pub(super) durable: Durable<Key, Value>,
     /// The cluster that the node belongs to already.
-    pub(super) cluster: Option<Cluster>,
+    pub(super) cluster: Option<Arc<Cluster>>,
     pub(super) events: Receiver<Event>,
     pub(super) requests: Requests,
     pub(super) stop: Arc<AtomicBool>,
@@ -115,7 +117,11 @@ pub(super) struct Remains {
 }
 
 impl Consensus {
-    pub(super) fn new(start: Start) -> Consensus {
+    /// Takes up the node's work: connects to the other nodes, and is a member if it was one.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(super) fn new(start: Start) -> Result<Consensus, ServerError> {
         let Start {
             me,
             config,
@@ -146,6 +152,7 @@ impl Consensus {
             syncs: Syncs::default(),
             storage,
             notices,
+            duplicates: Duplicates::default(),
             events,
             requests,
             stop,
@@ -160,10 +167,11 @@ impl Consensus {
             next_introduction: now,
             ending: None,
         };
-        if let Some(cluster) = cluster {
-            consensus.become_member(cluster);
+        match cluster {
+            Some(cluster) => consensus.become_member(cluster)?,
+            None => consensus.links.seek().map_err(ServerError::Spawn)?,
         }
-        consensus
+        Ok(consensus)
     }
 
     /// Runs until told to stop, or until the node cannot go on; says why it ended. The storage is closed
@@ -280,23 +288,21 @@ impl Consensus {
                         member.node.message(self.clock.now_ms(), from, message);
                     }
                 }
-                PeerFrame::Introduction(introduction) => self.on_introduction(&introduction)?,
+                PeerFrame::Introduction(told) => self.on_introduction(from, &told)?,
             },
             Event::Transport(transport::Event::Connected { address, .. }) => {
                 debug!("connected to {address}");
                 self.links.let_in_by(address.ip());
                 self.introduce();
             }
-            Event::Transport(transport::Event::Disconnected { address, reason }) => {
+            Event::Transport(transport::Event::Disconnected { node, address, reason }) => {
                 debug!("lost the connection to {address}: {reason}");
-                if let Phase::Member(member) = &mut self.phase
-                    && let Some(node) = member.cluster.roster.get(&address.ip())
-                {
-                    member.node.unheard(self.clock.now_ms(), *node);
+                if let Phase::Member(member) = &mut self.phase {
+                    member.node.unheard(self.clock.now_ms(), node);
                 }
             }
             // The transport has logged it.
-            Event::Transport(transport::Event::Refused { address, refusal, by_peer }) => {
+            Event::Transport(transport::Event::Refused { address, refusal, by_peer, .. }) => {
                 let fatal = matches!(
                     refusal.reason,
                     Reason::ListsDiffer | Reason::OtherCluster | Reason::UnknownNode
@@ -306,6 +312,10 @@ impl Consensus {
                     let (address, message) = (address.ip(), refusal.message);
                     self.end(ServerError::RefusedByPeer { address, message });
                 }
+            }
+            Event::Transport(transport::Event::Duplicate { node, connected, refused }) => {
+                let (addresses, now) = ((connected, refused), Instant::now());
+                self.duplicates.note(&self.notices, node, addresses, now);
             }
             Event::Transport(transport::Event::ThreadDied { thread, reason }) => {
                 return Err(ServerError::ThreadDied { thread, reason });
@@ -352,6 +362,7 @@ impl Consensus {
 
     fn tick(&mut self) {
         let now = Instant::now();
+        self.duplicates.look(&self.notices, now);
         self.next_tick = now + Duration::from_millis(self.config.heartbeat_ms.div_ceil(2));
         match &mut self.phase {
             Phase::Forming(_) if now >= self.next_introduction => {

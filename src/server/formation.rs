@@ -34,6 +34,13 @@ pub enum FormationError {
         /// Who said so.
         address: IpAddr,
     },
+    /// Two nodes have the same id.
+    Copied {
+        /// The address of the one that was heard first.
+        first: IpAddr,
+        /// The address of the other one.
+        second: IpAddr,
+    },
     /// A node came back with another id after it was counted in.
     Replaced {
         /// The node's address.
@@ -65,6 +72,11 @@ impl fmt::Display for FormationError {
                 "{address} belongs to a cluster that knows another node under this address: this \
                  node's durable state was lost or is another's; start it with its own data \
                  directory (a node that lost its state cannot come back under its old place)"
+            ),
+            FormationError::Copied { first, second } => write!(
+                f,
+                "the nodes at {first} and {second} have the same identity: one data directory is a \
+                 copy of the other; give one of them a new one"
             ),
             FormationError::Replaced { address } => write!(
                 f,
@@ -172,6 +184,10 @@ impl Formation {
         if address == self.address || !self.listed.contains(&address) {
             return Ok(());
         }
+        let same = self.known.iter().find(|(at, node)| **node == told.node && **at != address);
+        if let Some((first, _)) = same {
+            return Err(FormationError::Copied { first: *first, second: address });
+        }
         let is_whole = self.missing().next().is_none();
         match self.known.get(&address) {
             Some(known) if *known != told.node && is_whole => {
@@ -278,6 +294,18 @@ mod tests {
         let at_b = b.hear(&a.introduction()).expect_err("they differ").to_string();
         assert!(at_a.contains("127.0.0.3 is listed at 127.0.0.1 but not at 127.0.0.2"), "{at_a}");
         assert!(at_b.contains("127.0.0.3 is listed at 127.0.0.1 but not at 127.0.0.2"), "{at_b}");
+    }
+
+    #[test]
+    fn two_nodes_with_one_identity_form_no_cluster() {
+        let mut a = node(1, &[1, 2, 3]);
+        tell(&node(2, &[1, 2, 3]), &mut a);
+        let copy = Formation::new(ip(3), NodeId(200), list(&[1, 2, 3]));
+        let copied = FormationError::Copied { first: ip(2), second: ip(3) };
+        assert_eq!(a.hear(&copy.introduction()), Err(copied));
+        let copy = Formation::new(ip(3), NodeId(100), list(&[1, 2, 3]));
+        let copied = FormationError::Copied { first: ip(1), second: ip(3) };
+        assert_eq!(a.hear(&copy.introduction()), Err(copied));
     }
 
     #[test]

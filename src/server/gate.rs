@@ -65,10 +65,11 @@ impl Gate {
         node: NodeId,
         address: IpAddr,
         listed: BTreeSet<IpAddr>,
+        cluster: Option<Arc<Cluster>>,
         events: Sender<Event>,
         asking: Asking,
     ) -> Gate {
-        let (cluster, programs) = (Mutex::new(None), Programs::default());
+        let (cluster, programs) = (Mutex::new(cluster), Programs::default());
         let progress = AtomicU64::new(0);
         Gate { node, address, listed, cluster, events, asking, programs, progress }
     }
@@ -114,11 +115,10 @@ impl Gate {
     }
 }
 
-/// Whether a node of these names is a member of the cluster.
-fn check_member(
+/// Whether a node that belongs to `its_cluster` may be of this one.
+fn check_cluster(
     cluster: &Cluster,
     address: IpAddr,
-    node: NodeId,
     its_cluster: Option<u64>,
 ) -> Result<(), Refusal> {
     if its_cluster.is_some_and(|id| id != cluster.id) {
@@ -128,16 +128,30 @@ fn check_member(
         );
         return Err(Refusal::new(Reason::OtherCluster, message));
     }
+    Ok(())
+}
+
+/// The refusal of a node that is at the address of another one.
+fn other_node(address: IpAddr) -> Refusal {
+    let message = format!(
+        "the cluster knows another node at {address}: the durable state of that node was lost or \
+         moved; start it with its own data directory (a node that lost its state cannot come back \
+         in its place)"
+    );
+    Refusal::new(Reason::UnknownNode, message)
+}
+
+/// Whether a node of these names is a member of the cluster.
+fn check_member(
+    cluster: &Cluster,
+    address: IpAddr,
+    node: NodeId,
+    its_cluster: Option<u64>,
+) -> Result<(), Refusal> {
+    check_cluster(cluster, address, its_cluster)?;
     match cluster.roster.get(&address) {
         Some(member) if *member == node => Ok(()),
-        Some(_) => {
-            let message = format!(
-                "the cluster knows another node at {address}: the durable state of that node was \
-                 lost or moved; start it with its own data directory (a node that lost its state \
-                 cannot come back in its place)"
-            );
-            Err(Refusal::new(Reason::UnknownNode, message))
-        }
+        Some(_) => Err(other_node(address)),
         None => {
             let members: BTreeSet<IpAddr> = cluster.roster.keys().copied().collect();
             let members = members.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ");
@@ -180,11 +194,18 @@ impl Handler for Gate {
         Ok(self.accepted())
     }
 
-    fn check_peer(&self, address: SocketAddr, accepted: &Accepted) -> Result<(), Refusal> {
-        match self.cluster() {
-            Some(cluster) => check_member(&cluster, address.ip(), accepted.node, accepted.cluster),
-            None => Ok(()),
-        }
+    fn check_peer(
+        &self,
+        node: Option<NodeId>,
+        address: SocketAddr,
+        accepted: &Accepted,
+    ) -> Result<(), Refusal> {
+        let Some(cluster) = self.cluster() else { return Ok(()) };
+        let Some(node) = node else {
+            return check_member(&cluster, address.ip(), accepted.node, accepted.cluster);
+        };
+        check_cluster(&cluster, address.ip(), accepted.cluster)?;
+        if accepted.node == node { Ok(()) } else { Err(other_node(address.ip())) }
     }
 
     fn request(&self, rights: Rights, request: ClientRequest, reply: Reply) {

@@ -110,6 +110,8 @@ pub enum Reason {
     NotAuthorized,
     /// The node speaks TLS, and the sender does not.
     TlsExpected,
+    /// A node with the sender's id is there under another address.
+    DuplicateNode,
 }
 
 impl Refusal {
@@ -293,6 +295,7 @@ fn reason_to_proto(reason: Reason) -> proto::refusal::Reason {
         Reason::Closing => Wire::CLOSING,
         Reason::NotAuthorized => Wire::NOT_AUTHORIZED,
         Reason::TlsExpected => Wire::TLS_EXPECTED,
+        Reason::DuplicateNode => Wire::DUPLICATE_NODE,
     }
 }
 
@@ -308,6 +311,7 @@ fn reason_from_proto(reason: EnumOrUnknown<proto::refusal::Reason>) -> Reason {
         Ok(Wire::CLOSING) => Reason::Closing,
         Ok(Wire::NOT_AUTHORIZED) => Reason::NotAuthorized,
         Ok(Wire::TLS_EXPECTED) => Reason::TlsExpected,
+        Ok(Wire::DUPLICATE_NODE) => Reason::DuplicateNode,
         Ok(Wire::UNSPECIFIED) | Err(_) => Reason::Unknown,
     }
 }

@@ -9,7 +9,7 @@ use log::info;
 use super::member::Member;
 use super::{Consensus, Phase};
 use crate::kv::{Key, Store, Value};
-use crate::lpaxos::{Durable, Members, Node};
+use crate::lpaxos::{Durable, Members, Node, NodeId};
 use crate::server::cluster::Cluster;
 use crate::server::error::ServerError;
 use crate::server::formation::{self, Formation};
@@ -36,7 +36,11 @@ impl Forming {
 }
 
 impl Consensus {
-    pub(super) fn on_introduction(&mut self, told: &Introduction) -> Result<(), ServerError> {
+    pub(super) fn on_introduction(
+        &mut self,
+        from: NodeId,
+        told: &Introduction,
+    ) -> Result<(), ServerError> {
         match &mut self.phase {
             Phase::Forming(forming) => {
                 let before = forming.formation.introduction();
@@ -51,7 +55,9 @@ impl Consensus {
             }
             // It does not know the cluster yet.
             Phase::Member(_) if told.cluster.is_none() => {
-                self.links.send_introduction(told.address, &self.introduction());
+                if !self.links.send_introduction(from, &self.introduction()) {
+                    self.links.dismiss(from);
+                }
                 Ok(())
             }
             Phase::Member(_) => Ok(()),
@@ -96,23 +102,23 @@ impl Consensus {
         info!(event = "formed", cluster = id.as_str(), members = members.as_str();
             "cluster {id} formed: {members}");
         // The others may wait for this node's word that it is formed.
-        self.become_member(cluster);
+        self.become_member(Arc::new(cluster))?;
         let introduction = self.introduction();
         self.links.send_introductions(&introduction);
         Ok(())
     }
 
-    pub(super) fn become_member(&mut self, cluster: Cluster) {
-        let Phase::Forming(forming) = &mut self.phase else { return };
+    pub(super) fn become_member(&mut self, cluster: Arc<Cluster>) -> Result<(), ServerError> {
+        let Phase::Forming(forming) = &mut self.phase else { return Ok(()) };
         let durable = std::mem::take(&mut forming.durable);
         let members = Members::new(cluster.roster.values().copied().collect());
-        let cluster = Arc::new(cluster);
         self.gate.form(Arc::clone(&cluster));
-        self.links.form(&cluster.roster);
+        self.links.form(&cluster.roster).map_err(ServerError::Spawn)?;
         self.pulse.form(self.links.members());
         let now_ms = self.clock.now_ms();
         let (config, store, seed) = (self.config, Store::default(), self.me.0);
         let node = Node::new(self.me, members, config, store, durable, seed, now_ms);
         self.phase = Phase::Member(Box::new(Member::new(node, cluster)));
+        Ok(())
     }
 }

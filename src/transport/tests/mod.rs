@@ -78,7 +78,7 @@ impl Handler for Node {
         Ok(Accepted { node: self.id, cluster: None, build: Build::own() })
     }
 
-    fn check_peer(&self, _: SocketAddr, _: &Accepted) -> Result<(), Refusal> {
+    fn check_peer(&self, _: Option<NodeId>, _: SocketAddr, _: &Accepted) -> Result<(), Refusal> {
         self.refuse_found.lock().clone().map_or(Ok(()), Err)
     }
 

@@ -254,6 +254,7 @@ pub(super) fn welcome() -> impl Strategy<Value = Welcome> {
         Reason::Closing,
         Reason::NotAuthorized,
         Reason::TlsExpected,
+        Reason::DuplicateNode,
     ];
     prop_oneof![
         (node(), cluster(), build()).prop_map(|(node, cluster, build)| Ok(LetIn {
