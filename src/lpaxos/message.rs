@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::ballot::{Ballot, NodeId, Slot};
-use super::feature_level::FeatureLevel;
 use super::patch::{Page, Patch, Proposal};
+use crate::numbers::FeatureLevel;
 
 /// A message between two nodes; the sender is known from the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,6 @@
 //! | `reads.rs` | reads that need no slot | P8 |
 //! | `repair.rs` | bringing lagging nodes up | P10 |
 //! | `omega.rs` | the failure detector that names a leader | |
-//! | `feature_level.rs` | what a node knows beyond release 0.1.0 | |
 //! | `story.rs` | why a node stands or gives up, for its log | |
 //! | `durable.rs`, `replica.rs`, `entries.rs`, `patch.rs` | the state, and how facts merge | P5, P11 |
 //! | `machine.rs`, `batch.rs` | what is asked of a store, and the state it runs commands on | |
@@ -30,13 +29,11 @@
 //! release builds too.
 
 mod acceptor;
-mod ballot;
 mod batch;
 mod config;
 mod copying;
 mod durable;
 mod entries;
-mod feature_level;
 mod inbox;
 mod leader;
 mod load;
@@ -57,13 +54,14 @@ mod requests;
 mod story;
 mod window;
 
-pub use ballot::{Ballot, NodeId, Slot};
+use crate::numbers as ballot;
+
+pub use crate::numbers::{Ballot, FeatureLevel, NodeId, Position, Slot};
 pub use batch::{Batch, Row};
 pub use config::{Config, Election};
 pub use durable::{Durable, Record};
 pub use entries::Entries;
-pub use feature_level::FeatureLevel;
-pub use machine::{Machine, Position};
+pub use machine::Machine;
 pub use members::Members;
 pub use message::*;
 pub use node::Node;

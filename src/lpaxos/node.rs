@@ -10,7 +10,6 @@ use super::acceptor::Acceptor;
 use super::ballot::{Ballot, NodeId, Slot};
 use super::config::Config;
 use super::durable::Durable;
-use super::feature_level::FeatureLevel;
 use super::leader::Leader;
 use super::machine::Machine;
 use super::members::Members;
@@ -21,6 +20,7 @@ use super::patch::Page;
 use super::recovery::Recovery;
 use super::requests::{Answer, Queue, Request, Ticket, Waiting};
 use super::story::{Cause, ForLog, Loss, Story};
+use crate::numbers::FeatureLevel;
 
 /// What a node does beside accepting.
 #[derive(Debug)]

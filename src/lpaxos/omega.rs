@@ -31,10 +31,10 @@ use std::collections::BTreeMap;
 
 use super::ballot::{Ballot, NodeId, Slot};
 use super::config::{Config, Election};
-use super::feature_level::FeatureLevel;
 use super::members::Members;
 use super::message::{Heartbeat, Low};
 use super::story::{Cause, ForLog};
+use crate::numbers::FeatureLevel;
 
 /// A node that is at most this many slots ahead does not come first for that where its disk is much
 /// slower: to copy so few slots takes less time than the writes of an election.

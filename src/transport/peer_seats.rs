@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use super::shared::Stop;
 use super::stream::Stream;
 use crate::limits::MAX_NODES;
-use crate::lpaxos::NodeId;
+use crate::numbers::NodeId;
 use crate::wire::{Reason, Refusal};
 
 /// The place of a connection among all in the order in which they were accepted. Their threads may

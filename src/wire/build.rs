@@ -5,7 +5,7 @@ use std::fmt;
 use super::error::WireError;
 use super::fields;
 use crate::limits::MAX_RELEASE_BYTES;
-use crate::lpaxos::FeatureLevel;
+use crate::numbers::FeatureLevel;
 
 /// The program that a node runs.
 ///

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::limits::AT_ONCE_BYTES;
-use crate::lpaxos::NodeId;
+use crate::numbers::NodeId;
 use crate::transport::Event;
 use crate::transport::settings::Settings;
 use crate::transport::shared::{Shared, Stop, Stopped};

@@ -51,7 +51,7 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 
 use super::shared::Shared;
-use crate::lpaxos::NodeId;
+use crate::numbers::NodeId;
 use link::{Link, Target};
 
 pub use link::PeerSender;

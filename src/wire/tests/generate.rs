@@ -10,7 +10,6 @@ use proptest::prelude::*;
 
 use crate::blob::Blob;
 use crate::kv::{Key, SessionNumber};
-use crate::lang::Value;
 use crate::limits::NUMBERS_BELOW;
 use crate::lpaxos::{
     Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FeatureLevel, FetchPage, Heartbeat,
@@ -18,6 +17,7 @@ use crate::lpaxos::{
     Progress, Promise, PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
 };
 use crate::security::{Nonce, Proof, Token};
+use crate::values::Value;
 use crate::wire::{
     Accepted as LetIn, Approach, Build, Challenge, ClientOutcome, ClientRequest, Introduction,
     MemberStatus, NodeStatus, Notice, PeerHello, ProgramError, Proven, Reason, Redirect, Refusal,
