@@ -13,8 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{
-    Receiver, RecvTimeoutError, Select, SelectTimeoutError, Sender, TryRecvError, TrySendError,
-    bounded,
+    Receiver, RecvTimeoutError, Select, Sender, TryRecvError, TrySendError, bounded,
 };
 use log::error;
 use parking_lot::Mutex;
@@ -206,36 +205,41 @@ impl Shared {
     }
 }
 
-/// Puts events into the node's queue: at once where it has room, else waiting for room or the end.
+/// Puts events into the node's queue: at once where it has room, else waiting for room or the end. What
+/// is to end puts nothing there any more, whatever room there is.
 fn deliver_to<E: From<Event> + Send + 'static>(events: Sender<E>, stop: Stop) -> Deliver {
     Box::new(move |event, ended, meanwhile| {
-        if ended.is_set() {
-            return Err(Stopped);
+        let mut unsent = try_put(&events, E::from(event), ended)?;
+        if unsent.is_none() {
+            return Ok(());
         }
-        let event = match events.try_send(E::from(event)) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Disconnected(_)) => return Err(Stopped),
-            Err(TrySendError::Full(event)) => event,
-        };
         let mut room = Select::new();
-        let sending = room.send(&events);
+        room.send(&events);
         room.recv(&stop.0);
         room.recv(&ended.0);
-        loop {
-            match room.select_timeout(meanwhile.every) {
-                Ok(ready) if ready.index() == sending => {
-                    return ready.send(&events, event).map_err(|_| Stopped);
-                }
-                Ok(ready) => {
-                    // Nothing is ever sent there: the channel is closed.
-                    let which = if ready.index() == sending + 1 { &stop } else { ended };
-                    let _ = ready.recv(&which.0);
-                    return Err(Stopped);
-                }
-                Err(SelectTimeoutError) => (meanwhile.act)(),
+        while let Some(event) = unsent {
+            if stop.is_set() {
+                return Err(Stopped);
             }
+            if room.ready_timeout(meanwhile.every).is_err() {
+                (meanwhile.act)();
+            }
+            unsent = try_put(&events, event, ended)?;
         }
+        Ok(())
     })
+}
+
+/// Puts an event into the queue unless that is full: then it is returned.
+fn try_put<E>(events: &Sender<E>, event: E, ended: &Stop) -> Result<Option<E>, Stopped> {
+    if ended.is_set() {
+        return Err(Stopped);
+    }
+    match events.try_send(event) {
+        Ok(()) => Ok(None),
+        Err(TrySendError::Disconnected(_)) => Err(Stopped),
+        Err(TrySendError::Full(event)) => Ok(Some(event)),
+    }
 }
 
 /// Joins the threads that ended, which frees their stacks.

@@ -130,11 +130,14 @@ impl Link {
         self.place.lock().target
     }
 
-    /// Changes where the next connection goes to.
+    /// Changes where the next connection goes to. One that is being made is given up.
     pub(super) fn set_address(&self, address: SocketAddr) {
         let mut place = self.place.lock();
         if place.target.address != address {
             place.target.address = address;
+            if place.met.is_none() {
+                self.sockets.close();
+            }
             // One word is as good as two.
             let _ = self.moved.0.try_send(());
         }
