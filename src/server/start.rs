@@ -2,12 +2,13 @@
 //! and then the threads begin.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Sender, bounded};
 use log::{info, warn};
 
 use super::consensus::{Consensus, Start};
@@ -128,19 +129,19 @@ fn run(
         space: Space::new(bounds, meter.measured()),
         meter,
     })?;
-    let (thread, ended) = spawn(consensus, transport, files)?;
+    let (end, ended) = bounded(1);
+    let thread = spawn(consensus, transport, files, end).map_err(ServerError::Spawn)?;
     let stopper = Stopper { stop, events: sender };
     Ok(Server { address, stopper, reloader, ended, thread: Some(thread) })
 }
 
-/// Runs the consensus thread, which ends all others when it ends. Returns it, and what tells why it
-/// ended.
+/// Runs the consensus thread, which ends all others when it ends, and then tells why it did.
 fn spawn(
     consensus: Consensus,
     transport: Transport,
     files: Files,
-) -> Result<(thread::JoinHandle<()>, Receiver<Result<(), ServerError>>), ServerError> {
-    let (end, ended) = bounded(1);
+    end: Sender<Result<(), ServerError>>,
+) -> io::Result<JoinHandle<()>> {
     let run = move || {
         let (result, remains) = consensus.run();
         transport.stop();
@@ -149,8 +150,7 @@ fn spawn(
         let _ = end.send(result);
         drop(remains);
     };
-    let thread = thread::Builder::new().name("consensus".into()).spawn(run);
-    Ok((thread.map_err(ServerError::Spawn)?, ended))
+    thread::Builder::new().name("consensus".into()).spawn(run)
 }
 
 fn log_start(my_ip: IpAddr, place: &Place) {

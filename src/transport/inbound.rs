@@ -103,7 +103,7 @@ fn hear(
     match role {
         Role::Client { token } => {
             let admission = checks::admit(shared, stream, token.as_ref())?;
-            let seat = inbound.clients.take(stream).ok_or_else(|| too_many_clients())?;
+            let seat = inbound.clients.take(stream).ok_or_else(too_many_clients)?;
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
                 newcomer.ungreeted = None;

@@ -219,7 +219,8 @@ fn make_later(content: &mut [u8]) -> u32 {
     let field = |at: usize, bytes: usize| content[at..at + bytes].iter();
     let number = |at, bytes| field(at, bytes).fold(0, |sum, byte| sum << 8 | u64::from(*byte));
     let (later, length) = (number(8, 4) + 1, number(12, 8));
-    let (later, length) = (u32::try_from(later).unwrap(), usize::try_from(length).unwrap());
+    let later = u32::try_from(later).expect("a version");
+    let length = usize::try_from(length).expect("a length");
     content[8..12].copy_from_slice(&later.to_be_bytes());
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&content[..20]);
