@@ -17,7 +17,6 @@
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
 
 mod answers;
-mod bell;
 mod clock;
 mod cluster;
 mod consensus;
@@ -26,15 +25,16 @@ mod ending_thread;
 mod error;
 mod formation;
 mod gate;
-mod gathering;
 mod links;
+#[cfg(test)]
+mod lone_leader;
 mod notices;
 mod open_files;
 mod options;
+mod pacing;
 mod programs;
 mod pulse;
 mod reload;
-mod requests;
 mod resources;
 mod space;
 mod start;

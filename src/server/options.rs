@@ -21,6 +21,16 @@ pub enum Place {
     Memory,
 }
 
+impl Place {
+    /// Returns the directory, if there is one.
+    pub(super) fn directory(&self) -> Option<PathBuf> {
+        match self {
+            Place::Directory(directory) => Some(directory.clone()),
+            Place::Memory => None,
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

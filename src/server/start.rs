@@ -11,16 +11,16 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Sender, bounded};
 use log::{info, warn};
 
-use super::consensus::{Consensus, Start};
+use super::consensus::{self, Start};
 use super::error::ServerError;
 use super::gate::Gate;
 use super::links::Links;
 use super::notices::Notices;
 use super::open_files::OpenFiles;
 use super::options::{Options, Place};
+use super::pacing::request_queue;
 use super::pulse::Pulse;
 use super::reload::{self, Files, Watch};
-use super::requests;
 use super::resources::Meter;
 use super::space::Space;
 use super::state::State;
@@ -84,9 +84,9 @@ fn run(
     let Ground { keeper, bound, .. } = ground;
     let State { made, me, cluster, durable, storage } = state;
     let (sender, events) = bounded(EVENTS_QUEUED);
-    let (asking, requests) = requests::requests(REQUESTS_QUEUED);
+    let (to_requests, requests) = request_queue(REQUESTS_QUEUED);
     let gate =
-        Arc::new(Gate::new(me, my_ip, nodes.clone(), cluster.clone(), sender.clone(), asking));
+        Arc::new(Gate::new(me, my_ip, nodes.clone(), cluster.clone(), sender.clone(), to_requests));
     let syncer = Syncer::start(sender.clone()).map_err(ServerError::Spawn)?;
     let (handler, security) = (Arc::clone(&gate), keeper.security().clone());
     let address = SocketAddr::new(my_ip, port);
@@ -109,9 +109,9 @@ fn run(
     };
     let (reloader, told) = reload::reloads();
     let files = Files::start(watch, told).map_err(ServerError::Spawn)?;
-    let meter = Meter::start(&place).map_err(ServerError::Spawn)?;
+    let meter = Meter::start(place.directory()).map_err(ServerError::Spawn)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let consensus = Consensus::new(Start {
+    let start = Start {
         me,
         config,
         gate,
@@ -128,22 +128,22 @@ fn run(
         is_reluctant,
         space: Space::new(bounds, meter.measured()),
         meter,
-    })?;
+    };
     let (end, ended) = bounded(1);
-    let thread = spawn(consensus, transport, files, end).map_err(ServerError::Spawn)?;
+    let thread = spawn(start, transport, files, end).map_err(ServerError::Spawn)?;
     let stopper = Stopper { stop, events: sender };
     Ok(Server { address, stopper, reloader, ended, thread: Some(thread) })
 }
 
 /// Runs the consensus thread, which ends all others when it ends, and then tells why it did.
 fn spawn(
-    consensus: Consensus,
+    start: Start,
     transport: Transport,
     files: Files,
     end: Sender<Result<(), ServerError>>,
 ) -> io::Result<JoinHandle<()>> {
     let run = move || {
-        let (result, remains) = consensus.run();
+        let (result, remains) = consensus::run(start);
         transport.stop();
         info!(event = "stopped"; "the node has stopped");
         drop(files);
