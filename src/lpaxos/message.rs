@@ -2,7 +2,7 @@
 
 use super::members::MemberEntry;
 use super::patch::{Decree, Page, Proposal};
-use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
+use crate::numbers::{Ballot, FeatureLevel, NodeId, ProposalId, Slot};
 
 /// A message between two nodes, by the role that it is for; the sender is known from the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,6 +162,8 @@ pub struct Heartbeat {
     pub is_reluctant: bool,
     /// What the sender has too little of.
     pub low: Low,
+    /// The highest feature that the sender knows.
+    pub feature_level: FeatureLevel,
 }
 
 /// What a node has too little of for a state that grows. The protocol only tells it to the others.

@@ -60,7 +60,7 @@ mod requests;
 mod story;
 mod window;
 
-pub use crate::numbers::{Ballot, NodeId, Position, ProposalId, Slot};
+pub use crate::numbers::{Ballot, FeatureLevel, NodeId, Position, ProposalId, Slot};
 pub use batch::{Batch, Row};
 pub use config::{Config, Election};
 pub use durable::{Durable, Record};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use lattistore::kv::{Key, Store, Value};
 use lattistore::lpaxos::{
-    Accept, Accepted, Ballot, Commit, Confirm, Confirmed, CopyId, Decree, Entry, FetchPage,
-    Heartbeat, Low, MemberEntry, MemberSet, Message, NeedPrevious, Node, NodeId, Page, PageMerged,
-    Patch, Prepare, Previous, Progress, Promise, PromisePage, Proposal, Refused, RepairPage,
-    RepairPatches, Slot, ToAcceptor, ToCandidate, ToLeader,
+    Accept, Accepted, Ballot, Commit, Confirm, Confirmed, CopyId, Decree, Entry, FeatureLevel,
+    FetchPage, Heartbeat, Low, MemberEntry, MemberSet, Message, NeedPrevious, Node, NodeId, Page,
+    PageMerged, Patch, Prepare, Previous, Progress, Promise, PromisePage, Proposal, Refused,
+    RepairPage, RepairPatches, Slot, ToAcceptor, ToCandidate, ToLeader,
 };
 
 use crate::chance::Chance;
@@ -266,6 +266,7 @@ impl Liar<'_, '_> {
             sync_ms,
             is_reluctant,
             low: Low::default(),
+            feature_level: FeatureLevel(if self.chance.flip() { 0 } else { u32::MAX }),
         }
     }
 }
