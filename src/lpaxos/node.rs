@@ -152,6 +152,11 @@ impl<M: Machine> Node<M> {
         self.acceptor.durable()
     }
 
+    /// Returns the members that decide the next slot.
+    pub fn members(&self) -> &MemberSet {
+        self.acceptor.members()
+    }
+
     /// Whether all of the durable state is durable indeed.
     pub fn is_written(&self) -> bool {
         self.writing == Writing::Nothing && !self.acceptor.has_records()

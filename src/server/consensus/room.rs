@@ -34,8 +34,9 @@ impl Room {
     pub(super) fn look(&mut self, node: &Node<Store>, roster: &Roster, notices: &Notices) {
         const NO_ROOM: &str = "out_of_space";
         let has_room = |low: Option<Low>| low.is_some_and(|low| !low.any());
-        let with_room = roster.values().filter(|member| has_room(node.low_of(**member)));
-        let majority_has_room = 2 * with_room.count() > roster.len();
+        let voters = node.members().voters().iter().copied();
+        let with_room = voters.filter(|voter| has_room(node.low_of(*voter)));
+        let majority_has_room = node.members().is_majority(with_room);
         let lacking: Vec<String> = roster
             .iter()
             .filter_map(|(address, member)| Some((address, node.low_of(*member)?)))
