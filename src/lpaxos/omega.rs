@@ -242,6 +242,16 @@ impl Omega {
         connected.max().unwrap_or(0)
     }
 
+    /// How long the slowest writes of the fastest majority of the others take, in milliseconds; of all
+    /// that are heard where they are no majority.
+    pub(super) fn majority_sync_ms(&self) -> u64 {
+        let connected = self.all_connected().map(|(node, _)| self.sync_ms_of(node));
+        let mut sorted: Vec<u64> = connected.collect();
+        sorted.sort_unstable();
+        sorted.truncate(self.members.majority());
+        sorted.last().copied().unwrap_or(0)
+    }
+
     /// Whether `node` hears this node, as it last told; unknown where it is not heard.
     pub(super) fn is_heard_by(&self, node: NodeId) -> Option<bool> {
         self.told(node).map(|told| told.hears.contains(&self.me))
