@@ -191,7 +191,7 @@ impl<M: Machine> Node<M> {
 
     /// The last heartbeat that was sent, and when. A caller that waits for a write repeats it to the
     /// others each period, at most for [`Config::stalled_ms`], so that they know that the node is there:
-    /// nothing in it depends on the write.
+    /// nothing in it depends on the write. Then it sends [`Heartbeat::farewell`] once.
     pub fn heartbeat(&self) -> Option<(&Heartbeat, u64)> {
         Some((self.heartbeat.as_ref()?, self.heartbeat_sent_ms?))
     }
