@@ -202,10 +202,18 @@ impl Consensus {
         matches!(&self.phase, Phase::Member(member) if member.node.must_wait())
     }
 
+    /// Notes that the thread goes on, for the clients that wait. Beside a write it may do so in vain: the
+    /// end of the write is what shows that the disk does not hang.
+    fn note_progress(&self) {
+        if self.syncer.since().is_none() {
+            self.gate.note_progress();
+        }
+    }
+
     fn serve(&mut self) -> Result<(), ServerError> {
         self.try_form()?;
         while !self.stop.load(Ordering::Acquire) {
-            self.gate.note_progress();
+            self.note_progress();
             let first = self.next_event();
             self.take_events(first)?;
             // One look at the clock is for all of them.
@@ -378,7 +386,7 @@ impl Consensus {
     /// due: many heavy programs must not keep the node from hearing and being heard.
     fn do_output(&mut self) -> Result<(), ServerError> {
         loop {
-            self.gate.note_progress();
+            self.note_progress();
             let Phase::Member(member) = &mut self.phase else { return Ok(()) };
             let output = member.output(Instant::now(), self.requests.len());
             if output.is_empty() {

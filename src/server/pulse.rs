@@ -133,3 +133,14 @@ impl Drop for Pulse {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::PROGRESS_TIME;
+
+    #[test]
+    fn clients_and_nodes_believe_in_a_node_that_waits_for_its_disk_for_the_same_time() {
+        assert_eq!(millis(PROGRESS_TIME), Config::default().stalled_ms);
+    }
+}
