@@ -20,7 +20,7 @@ use super::shared::{Meanwhile, Shared, Stop};
 use super::stream::Stream;
 use super::{Event, checks, clients, greeting, keyed};
 use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
-use crate::lpaxos::NodeId;
+use crate::numbers::NodeId;
 use crate::wire::{
     Greeting, KEEPALIVE_MINOR_VERSION, PeerHello, Reason, Refusal, Role, Welcome, decode_peer,
     encode_welcome,

@@ -56,7 +56,7 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use log::info;
 
-use crate::lpaxos::NodeId;
+use crate::numbers::NodeId;
 use crate::security::{Rights, Security};
 use crate::wire::{Accepted, ClientRequest, PeerFrame, PeerHello, Refusal, Welcome};
 

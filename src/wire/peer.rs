@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::frame::frame;
 use super::peer_encode;
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::limits::MAX_PEER_FRAME_BYTES;
 use crate::lpaxos::{Message, NodeId};
 

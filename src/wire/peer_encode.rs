@@ -6,7 +6,7 @@ use super::entries::{encode_page, encode_patch};
 use super::peer::Introduction;
 use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::lpaxos::{Ballot, Message, Previous, Proposal};
 
 /// An introduction.

@@ -8,9 +8,9 @@ use super::error::WireError;
 use super::fields::{self, at_most};
 use super::raw::{Field, Fields};
 use super::request::{ClientRequest, RequestBody, RequestError, number};
-use crate::kv::SessionNumber;
-use crate::lang::{Params, ValueRef};
 use crate::limits::MAX_REQUEST_PARAMETERS;
+use crate::numbers::SessionNumber;
+use crate::values::{Params, ValueRef};
 
 /// Decodes a client's request.
 pub fn decode_request(bytes: &[u8]) -> Result<ClientRequest, RequestError> {

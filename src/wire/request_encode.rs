@@ -5,9 +5,9 @@ use super::fields::at_most;
 use super::frame::append_frame_of;
 use super::raw::{put_bytes, put_head, put_number, size_of_bytes, size_of_number};
 use super::request::{ClientRequest, RequestBody, number};
-use crate::kv::SessionNumber;
-use crate::lang::{Params, ValueRef};
 use crate::limits::MAX_REQUEST_FRAME_BYTES;
+use crate::numbers::SessionNumber;
+use crate::values::{Params, ValueRef};
 
 /// The request as a frame; an error when that has more bytes than a server takes.
 pub fn encode_request(request: &ClientRequest) -> Result<Vec<u8>, WireError> {

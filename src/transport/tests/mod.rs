@@ -27,7 +27,7 @@ use super::{
     Stream, Transport,
 };
 use super::{greet, write_frames};
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::limits::MAX_RESPONSE_FRAME_BYTES;
 use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot};
 use crate::security::{Rights, Security, TlsFiles};
