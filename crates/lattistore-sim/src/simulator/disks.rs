@@ -295,7 +295,8 @@ fn next_leader(
             return Err(format!("no other node stands after {stood_most_us} us"));
         }
         let Some((node, now)) = leader(world).filter(|(_, now)| *now > ballot) else { continue };
-        let serves = world.hosts[node].node.as_ref().is_some_and(|node| node.ready().reads);
+        let serves =
+            world.hosts[node].node.as_ref().is_some_and(|node| node.load().admissible.reads);
         if now.node == ballot.node {
             continue;
         }
