@@ -51,6 +51,9 @@ pub const MAX_GREETING_FRAME_BYTES: usize = 8 * KIB;
 /// The text for people in a refusal or a refused request; longer ones are cut.
 pub const MAX_MESSAGE_BYTES: usize = 4 * KIB;
 
+/// The version of a program, in a greeting.
+pub const MAX_RELEASE_BYTES: usize = 64;
+
 /// The file with a cluster key or a token: one line.
 pub const MAX_SECRET_BYTES: usize = 4 * KIB;
 
@@ -349,7 +352,7 @@ const _: () = assert!(MAX_PEER_FRAME_BYTES + 4 <= MAX_QUEUED_BYTES);
 const _: () = assert!(MAX_NODES * (45 + 2) + 128 <= MAX_GREETING_FRAME_BYTES);
 const _: () = assert!(MAX_MESSAGE_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
 // So does a node's, proven, in a cluster with a key.
-const _: () = assert!(MAX_NODES * (45 + 2) + 256 <= MAX_GREETING_FRAME_BYTES);
+const _: () = assert!(MAX_NODES * (45 + 2) + MAX_RELEASE_BYTES + 256 <= MAX_GREETING_FRAME_BYTES);
 const _: () = assert!(MAX_MESSAGE_BYTES + 256 <= MAX_GREETING_FRAME_BYTES);
 // So does a client's with the longest token.
 const _: () = assert!(MAX_SECRET_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);

@@ -333,6 +333,35 @@ fn a_node_in_memory_that_comes_back_is_a_stranger_and_is_told_so() {
 }
 
 #[test]
+fn a_copied_data_directory_is_noticed_and_forms_no_cluster() {
+    let directory = tempfile::tempdir().unwrap();
+    let ips = addresses(3);
+    let start = |ip: IpAddr, place: &str| {
+        let listed = ips.iter().copied().collect();
+        let place = Place::Directory(directory.path().join(place));
+        Server::start(Options::new(ip, listed, PORT, place)).unwrap()
+    };
+    start(ips[0], "one").stop().unwrap();
+    std::fs::create_dir(directory.path().join("copy")).unwrap();
+    for entry in std::fs::read_dir(directory.path().join("one")).unwrap() {
+        let file = entry.unwrap();
+        std::fs::copy(file.path(), directory.path().join("copy").join(file.file_name())).unwrap();
+    }
+    let (one, copy) = (start(ips[0], "one"), start(ips[1], "copy"));
+    let third = start(ips[2], "third");
+    for server in [&one, &copy, &third] {
+        eventually("a notice of the copy", || {
+            let status = client_of(&ips).status_of(server.address()).ok()?;
+            assert_eq!(status.cluster, None);
+            let mut notices = status.notices.into_iter();
+            let notice = notices.find(|notice| notice.kind == "duplicate_node")?;
+            notice.message.contains("is a copy of the other").then_some(())
+        });
+    }
+    [one, copy, third].into_iter().for_each(|server| server.stop().unwrap());
+}
+
+#[test]
 fn a_node_of_another_cluster_is_refused_and_both_clusters_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let ips = addresses(4);

@@ -203,7 +203,7 @@ impl Connection {
 
     /// What the node said of itself in the greeting.
     pub fn accepted(&self) -> Accepted {
-        self.0.accepted
+        self.0.accepted.clone()
     }
 
     /// Sends a request; the node is told to answer within `time`, and the connection is lost where it has

@@ -11,7 +11,9 @@ use super::route::Route;
 use super::session::Sessions;
 use super::*;
 use crate::limits::LEAST_CLIENT_SILENCE_TIME;
-use crate::wire::{Accepted, Reason, Refusal, decode_request, encode_response, encode_welcome};
+use crate::wire::{
+    Accepted, Build, Reason, Refusal, decode_request, encode_response, encode_welcome,
+};
 
 /// Longer than anything takes; reached only when a test fails.
 const LONG: Duration = Duration::from_secs(20);
@@ -52,7 +54,11 @@ fn met(listener: &TcpListener) -> Seat {
 /// Accepts a connection and greets.
 fn greeted(listener: &TcpListener) -> Seat {
     let mut seat = met(listener);
-    seat.write(&encode_welcome(&Ok(Accepted { node: NodeId(1), cluster: None })));
+    seat.write(&encode_welcome(&Ok(Accepted {
+        node: NodeId(1),
+        cluster: None,
+        build: Build::own(),
+    })));
     seat
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::ballot::{Ballot, NodeId, Slot};
 use super::patch::{Page, Patch, Proposal};
+use crate::numbers::FeatureLevel;
 
 /// A message between two nodes; the sender is known from the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +87,8 @@ pub struct Heartbeat {
     pub is_reluctant: bool,
     /// What the sender has too little of.
     pub low: Low,
+    /// The highest feature that the sender knows.
+    pub feature_level: FeatureLevel,
 }
 
 /// What a node has too little of for a state that grows. The protocol only tells it to the others.

@@ -57,7 +57,7 @@ mod window;
 
 use crate::numbers as ballot;
 
-pub use crate::numbers::{Ballot, NodeId, Position, Slot};
+pub use crate::numbers::{Ballot, FeatureLevel, NodeId, Position, Slot};
 pub use batch::{Batch, Row};
 pub use config::{Config, Election};
 pub use durable::{Durable, Record};

@@ -20,6 +20,7 @@ use super::patch::Page;
 use super::recovery::Recovery;
 use super::requests::{Answer, Queue, Request, Ticket, Waiting};
 use super::story::{Cause, ForLog, Loss, Story};
+use crate::numbers::FeatureLevel;
 
 /// What a node does beside accepting.
 #[derive(Debug)]
@@ -346,6 +347,12 @@ impl<M: Machine> Node<M> {
     /// each other.
     pub fn low_of(&self, member: NodeId) -> Option<Low> {
         self.omega.low_of(member)
+    }
+
+    /// Returns the highest feature that all members know, as they told last: what is beyond it may
+    /// neither be written nor sent. A member that is not heard counts as one of release 0.1.0.
+    pub fn lowest_feature_level(&self) -> FeatureLevel {
+        self.omega.lowest_feature_level()
     }
 
     /// Lets time pass: heartbeats, elections, repeated messages, deadlines. To be called at least

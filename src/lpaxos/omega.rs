@@ -34,6 +34,7 @@ use super::config::{Config, Election};
 use super::members::Members;
 use super::message::{Heartbeat, Low};
 use super::story::{Cause, ForLog};
+use crate::numbers::FeatureLevel;
 
 /// A node that is at most this many slots ahead does not come first for that where its disk is much
 /// slower: to copy so few slots takes less time than the writes of an election.
@@ -207,6 +208,7 @@ impl Omega {
             sync_ms: own.sync_ms,
             is_reluctant: self.is_reluctant,
             low: self.low,
+            feature_level: FeatureLevel::OWN,
         }
     }
 
@@ -267,6 +269,12 @@ impl Omega {
     /// The `complete` that `node` last told.
     pub(super) fn complete_of(&self, node: NodeId) -> Option<Slot> {
         Some(self.peers.get(&node)?.told.as_ref()?.complete)
+    }
+
+    /// Returns the lowest feature level among the members. One that is not heard may be of any release.
+    pub(super) fn lowest_feature_level(&self) -> FeatureLevel {
+        let level = |node| self.told(node).map_or(FeatureLevel::FIRST, |told| told.feature_level);
+        self.members.others(self.me).map(level).fold(FeatureLevel::OWN, FeatureLevel::min)
     }
 
     /// Whether a majority and this node hear each other.

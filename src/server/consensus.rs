@@ -53,11 +53,8 @@ pub(super) struct Remains {
 /// Runs until told to stop, or until the node cannot go on; returns why it ended. The storage is
 /// closed then.
 pub(super) fn run(start: Start) -> (Result<(), ServerError>, Remains) {
-    let (mut consensus, roster) = Consensus::new(start);
-    if let Some(roster) = roster {
-        consensus.become_member(roster);
-    }
-    let mut result = serve(&mut consensus);
+    let (mut consensus, cluster) = Consensus::new(start);
+    let mut result = consensus.begin(cluster).and_then(|()| serve(&mut consensus));
     match &result {
         Ok(()) => {
             let waiting = consensus.replies.len() + consensus.requests.len();

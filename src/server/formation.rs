@@ -11,11 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
+use super::cluster::{Cluster, Roster};
 use crate::lpaxos::NodeId;
 use crate::wire::Introduction;
-
-/// The nodes of a cluster by their addresses.
-pub(super) type Roster = BTreeMap<IpAddr, NodeId>;
 
 /// Why no cluster can be formed. The node stops: its configuration has to be changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +33,13 @@ pub enum FormationError {
     Stranger {
         /// Who said so.
         address: IpAddr,
+    },
+    /// Two nodes have the same id.
+    Copied {
+        /// The address of the one that was heard first.
+        first: IpAddr,
+        /// The address of the other one.
+        second: IpAddr,
     },
     /// A node came back with another id after it was counted in.
     Replaced {
@@ -68,6 +73,11 @@ impl fmt::Display for FormationError {
                  node's durable state was lost or is another's; start it with its own data \
                  directory (a node that lost its state cannot come back under its old place)"
             ),
+            FormationError::Copied { first, second } => write!(
+                f,
+                "the nodes at {first} and {second} have the same identity: one data directory is a \
+                 copy of the other; give one of them a new one"
+            ),
             FormationError::Replaced { address } => write!(
                 f,
                 "the node at {address} came back with another identity while the cluster was \
@@ -100,8 +110,9 @@ pub(super) fn compare_lists(
     Err(FormationError::ListsDiffer { here, there, only_here, only_there })
 }
 
-/// The id of the cluster of these members: a hash (FNV-1a) of them, never 0.
-pub(super) fn cluster_id(members: &Roster) -> u64 {
+/// Makes the id of the cluster that these nodes form: a hash (FNV-1a) of them, never 0. All of them
+/// make the same one. It is stored, and from then on only read: the members may change, it does not.
+fn new_cluster_id(members: &Roster) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut mix = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     for (address, node) in members {
@@ -122,8 +133,8 @@ pub(super) struct Formation {
     known: Roster,
     /// What each other node last said it has heard.
     reports: BTreeMap<IpAddr, Roster>,
-    /// The members, as a node that belongs to the cluster already says.
-    formed: Option<Roster>,
+    /// The cluster, as a node that belongs to it already says.
+    formed: Option<Cluster>,
 }
 
 impl Formation {
@@ -173,6 +184,10 @@ impl Formation {
         if address == self.address || !self.listed.contains(&address) {
             return Ok(());
         }
+        let same = self.known.iter().find(|(at, node)| **node == told.node && **at != address);
+        if let Some((first, _)) = same {
+            return Err(FormationError::Copied { first: *first, second: address });
+        }
         let is_whole = self.missing().next().is_none();
         match self.known.get(&address) {
             Some(known) if *known != told.node && is_whole => {
@@ -180,24 +195,29 @@ impl Formation {
             }
             _ => self.known.insert(address, told.node),
         };
-        // Whoever belongs to the cluster vouches for it: it was formed with this node's own report.
+        // A node that belongs to the cluster vouches for it: it was formed with this node's own report.
         let is_sound = roster.get(&address) == Some(&told.node);
-        if told.cluster == Some(cluster_id(&roster)) && own_id_there == Some(&self.node) && is_sound
+        if let Some(id) = told.cluster
+            && own_id_there == Some(&self.node)
+            && is_sound
         {
-            self.formed = Some(roster.clone());
+            self.formed = Some(Cluster { id, roster: roster.clone() });
         }
         self.reports.insert(address, roster);
         Ok(())
     }
 
-    /// The members, once they are agreed.
-    pub(super) fn members(&self) -> Option<Roster> {
+    /// Returns the cluster, once its members are agreed.
+    pub(super) fn cluster(&self) -> Option<Cluster> {
         if self.formed.is_some() {
             return self.formed.clone();
         }
         let mut others = self.listed.iter().filter(|address| **address != self.address);
         let agreed = others.all(|address| self.reports.get(address) == Some(&self.known));
-        (agreed && self.missing().next().is_none()).then(|| self.known.clone())
+        (agreed && self.missing().next().is_none()).then(|| {
+            let roster = self.known.clone();
+            Cluster { id: new_cluster_id(&roster), roster }
+        })
     }
 }
 
@@ -252,18 +272,19 @@ mod tests {
     #[test]
     fn one_node_is_a_cluster_of_one() {
         let alone = node(1, &[1]);
-        assert_eq!(alone.members(), Some(Roster::from([(ip(1), NodeId(100))])));
+        let cluster = alone.cluster().expect("it is formed");
+        assert_eq!(cluster.roster, Roster::from([(ip(1), NodeId(100))]));
     }
 
     #[test]
     fn nobody_forms_before_all_report_the_same_whole_set() {
         let (mut a, mut b) = (node(1, &[1, 2]), node(2, &[1, 2]));
         tell(&a, &mut b);
-        assert_eq!(b.members(), None, "a has not said that it knows b");
+        assert_eq!(b.cluster(), None, "a has not said that it knows b");
         tell(&b, &mut a);
-        assert!(a.members().is_some(), "a knows b, and b said it knows a");
+        assert!(a.cluster().is_some(), "a knows b, and b said it knows a");
         tell(&a, &mut b);
-        assert_eq!(a.members(), b.members());
+        assert_eq!(a.cluster(), b.cluster());
     }
 
     #[test]
@@ -276,11 +297,22 @@ mod tests {
     }
 
     #[test]
+    fn two_nodes_with_one_identity_form_no_cluster() {
+        let mut a = node(1, &[1, 2, 3]);
+        tell(&node(2, &[1, 2, 3]), &mut a);
+        let copy = Formation::new(ip(3), NodeId(200), list(&[1, 2, 3]));
+        let copied = FormationError::Copied { first: ip(2), second: ip(3) };
+        assert_eq!(a.hear(&copy.introduction()), Err(copied));
+        let copy = Formation::new(ip(3), NodeId(100), list(&[1, 2, 3]));
+        let copied = FormationError::Copied { first: ip(1), second: ip(3) };
+        assert_eq!(a.hear(&copy.introduction()), Err(copied));
+    }
+
+    #[test]
     fn a_node_that_lost_its_identity_is_a_stranger_to_the_formed_cluster() {
         let mut again = Formation::new(ip(2), NodeId(999), list(&[1, 2]));
         let known = Roster::from([(ip(1), NodeId(100)), (ip(2), NodeId(200))]);
-        let cluster = Some(cluster_id(&known));
-        let told = introduction(ip(1), NodeId(100), &list(&[1, 2]), &known, cluster);
+        let told = introduction(ip(1), NodeId(100), &list(&[1, 2]), &known, Some(7));
         assert_eq!(again.hear(&told), Err(FormationError::Stranger { address: ip(1) }));
     }
 
@@ -289,10 +321,18 @@ mod tests {
         let mut late = node(2, &[1, 2, 3]);
         let known =
             Roster::from([(ip(1), NodeId(100)), (ip(2), NodeId(200)), (ip(3), NodeId(300))]);
-        let cluster = Some(cluster_id(&known));
-        let told = introduction(ip(1), NodeId(100), &list(&[1, 2, 3]), &known, cluster);
+        let told = introduction(ip(1), NodeId(100), &list(&[1, 2, 3]), &known, Some(7));
         late.hear(&told).expect("it is a member");
-        assert_eq!(late.members(), Some(known));
+        let cluster = Cluster { id: 7, roster: known };
+        assert_eq!(late.cluster(), Some(cluster), "the id is taken as it is told");
+    }
+
+    #[test]
+    fn the_id_of_a_new_cluster_is_the_same_in_every_release() {
+        let known =
+            Roster::from([(ip(1), NodeId(100)), (ip(2), NodeId(200)), (ip(3), NodeId(300))]);
+        assert_eq!(new_cluster_id(&known), 0xde43_9d1e_bc0d_0fc2);
+        assert_ne!(new_cluster_id(&Roster::new()), 0);
     }
 
     #[test]
@@ -304,7 +344,7 @@ mod tests {
         let mut b = b;
         tell(&a, &mut b);
         tell(&b, &mut a);
-        assert!(a.members().is_some(), "the cluster is formed all the same");
+        assert!(a.cluster().is_some(), "the cluster is formed all the same");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::time::Instant;
 use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::Mutex;
 
-use super::formation::{FormationError, Roster, compare_lists};
+use super::cluster::Cluster;
+use super::formation::{FormationError, compare_lists};
 use super::pacing::{PendingRequest, RequestSender, rejection};
 use super::programs::Programs;
 use super::resources::memory_bytes;
@@ -19,7 +20,7 @@ use crate::lpaxos::{NodeId, Position, Slot};
 use crate::security::Rights;
 use crate::transport::{self, Handler, Reply};
 use crate::wire::{
-    Accepted, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Redirect, Refusal,
+    Accepted, Build, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Refusal,
     RequestBody, Welcome,
 };
 
@@ -45,25 +46,6 @@ impl From<transport::Event> for Event {
     }
 }
 
-/// A formed cluster.
-#[derive(Clone, Debug)]
-pub(super) struct Cluster {
-    pub(super) id: u64,
-    pub(super) roster: Roster,
-}
-
-impl Cluster {
-    /// Where a member is listed.
-    pub(super) fn address_of(&self, node: NodeId) -> Option<IpAddr> {
-        self.roster.iter().find(|(_, other)| **other == node).map(|(address, _)| *address)
-    }
-
-    /// Where clients find a member.
-    pub(super) fn locate(&self, leader: NodeId, port: u16) -> Option<Redirect> {
-        Some(Redirect { leader, address: (self.address_of(leader)?, port).into() })
-    }
-}
-
 /// The node's side of greetings and requests.
 pub(super) struct Gate {
     node: NodeId,
@@ -83,10 +65,11 @@ impl Gate {
         node: NodeId,
         address: IpAddr,
         listed: BTreeSet<IpAddr>,
+        cluster: Option<Arc<Cluster>>,
         events: Sender<Event>,
         requests: RequestSender,
     ) -> Gate {
-        let (cluster, programs) = (Mutex::new(None), Programs::default());
+        let (cluster, programs) = (Mutex::new(cluster), Programs::default());
         let progress = AtomicU64::new(0);
         Gate { node, address, listed, cluster, events, requests, programs, progress }
     }
@@ -106,7 +89,8 @@ impl Gate {
     }
 
     fn accepted(&self) -> Accepted {
-        Accepted { node: self.node, cluster: self.cluster().map(|cluster| cluster.id) }
+        let cluster = self.cluster().map(|cluster| cluster.id);
+        Accepted { node: self.node, cluster, build: Build::own() }
     }
 
     /// Hands a request to the consensus thread, which is woken if it sleeps for it.
@@ -131,11 +115,10 @@ impl Gate {
     }
 }
 
-/// Whether a node of these names is a member of the cluster.
-fn check_member(
+/// Whether a node that belongs to `its_cluster` may be of this one.
+fn check_cluster(
     cluster: &Cluster,
     address: IpAddr,
-    node: NodeId,
     its_cluster: Option<u64>,
 ) -> Result<(), Refusal> {
     if its_cluster.is_some_and(|id| id != cluster.id) {
@@ -145,16 +128,30 @@ fn check_member(
         );
         return Err(Refusal::new(Reason::OtherCluster, message));
     }
+    Ok(())
+}
+
+/// The refusal of a node that is at the address of another one.
+fn other_node(address: IpAddr) -> Refusal {
+    let message = format!(
+        "the cluster knows another node at {address}: the durable state of that node was lost or \
+         moved; start it with its own data directory (a node that lost its state cannot come back \
+         in its place)"
+    );
+    Refusal::new(Reason::UnknownNode, message)
+}
+
+/// Whether a node of these names is a member of the cluster.
+fn check_member(
+    cluster: &Cluster,
+    address: IpAddr,
+    node: NodeId,
+    its_cluster: Option<u64>,
+) -> Result<(), Refusal> {
+    check_cluster(cluster, address, its_cluster)?;
     match cluster.roster.get(&address) {
         Some(member) if *member == node => Ok(()),
-        Some(_) => {
-            let message = format!(
-                "the cluster knows another node at {address}: the durable state of that node was \
-                 lost or moved; start it with its own data directory (a node that lost its state \
-                 cannot come back in its place)"
-            );
-            Err(Refusal::new(Reason::UnknownNode, message))
-        }
+        Some(_) => Err(other_node(address)),
         None => {
             let members: BTreeSet<IpAddr> = cluster.roster.keys().copied().collect();
             let members = members.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ");
@@ -171,7 +168,7 @@ impl Handler for Gate {
     fn hello(&self) -> PeerHello {
         let cluster = self.cluster().map(|cluster| cluster.id);
         let listed = self.listed.iter().copied().collect();
-        PeerHello { node: self.node, address: self.address, cluster, listed }
+        PeerHello { node: self.node, address: self.address, cluster, listed, build: Build::own() }
     }
 
     fn admit_peer(&self, hello: &PeerHello) -> Welcome {
@@ -197,11 +194,18 @@ impl Handler for Gate {
         Ok(self.accepted())
     }
 
-    fn check_peer(&self, address: SocketAddr, accepted: &Accepted) -> Result<(), Refusal> {
-        match self.cluster() {
-            Some(cluster) => check_member(&cluster, address.ip(), accepted.node, accepted.cluster),
-            None => Ok(()),
-        }
+    fn check_peer(
+        &self,
+        node: Option<NodeId>,
+        address: SocketAddr,
+        accepted: &Accepted,
+    ) -> Result<(), Refusal> {
+        let Some(cluster) = self.cluster() else { return Ok(()) };
+        let Some(node) = node else {
+            return check_member(&cluster, address.ip(), accepted.node, accepted.cluster);
+        };
+        check_cluster(&cluster, address.ip(), accepted.cluster)?;
+        if accepted.node == node { Ok(()) } else { Err(other_node(address.ip())) }
     }
 
     fn request(&self, rights: Rights, request: ClientRequest, reply: Reply) {

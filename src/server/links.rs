@@ -1,36 +1,36 @@
-//! The outgoing connections to the other listed nodes.
+//! The outgoing connections to the other nodes: by address while the cluster is formed, and then by the
+//! ids of its members.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use super::formation::Roster;
+use super::cluster::Roster;
 use crate::kv::{Key, Value};
 use crate::lpaxos::{Message, NodeId};
-use crate::transport::PeerSender;
+use crate::transport::{PeerSender, Peers};
 use crate::wire::{Introduction, encode_introduction, encode_peer};
 
-/// The senders of the connections, by address and, once the cluster is formed, by node.
+/// The connections to the other nodes.
 pub(super) struct Links {
     address: IpAddr,
     port: u16,
     listed: BTreeSet<IpAddr>,
-    by_address: BTreeMap<IpAddr, PeerSender>,
-    by_node: BTreeMap<NodeId, PeerSender>,
+    peers: Peers,
+    /// The other listed nodes, as long as the cluster is not formed.
+    sought: BTreeMap<IpAddr, PeerSender>,
+    /// The other members.
+    members: BTreeMap<NodeId, PeerSender>,
     /// Peers that said last that this node is none of theirs.
     refused_by: BTreeSet<IpAddr>,
 }
 
 impl Links {
-    pub(super) fn new(
-        address: IpAddr,
-        port: u16,
-        listed: BTreeSet<IpAddr>,
-        by_address: BTreeMap<IpAddr, PeerSender>,
-    ) -> Links {
-        let (by_node, refused_by) = (BTreeMap::new(), BTreeSet::new());
-        Links { address, port, listed, by_address, by_node, refused_by }
+    pub(super) fn new(address: IpAddr, port: u16, listed: BTreeSet<IpAddr>, peers: Peers) -> Links {
+        let (sought, members) = (BTreeMap::new(), BTreeMap::new());
+        Links { address, port, listed, peers, sought, members, refused_by: BTreeSet::new() }
     }
 
     pub(super) fn address(&self) -> IpAddr {
@@ -46,11 +46,35 @@ impl Links {
         &self.listed
     }
 
-    /// Learns which node is at which address.
-    pub(super) fn form(&mut self, roster: &Roster) {
-        let sender =
-            |(ip, node): (&IpAddr, &NodeId)| Some((*node, self.by_address.get(ip)?.clone()));
-        self.by_node = roster.iter().filter_map(sender).collect();
+    /// Begins to connect to the other listed nodes, whichever they are.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(super) fn seek(&mut self) -> io::Result<()> {
+        for ip in self.listed.iter().filter(|ip| **ip != self.address) {
+            self.sought.insert(*ip, self.peers.seek((*ip, self.port).into())?);
+        }
+        Ok(())
+    }
+
+    /// Learns which nodes are members; a node that was sought at the address of another one is left.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(super) fn form(&mut self, roster: &Roster) -> io::Result<()> {
+        for (ip, node) in roster.iter().filter(|(ip, _)| **ip != self.address) {
+            self.members.insert(*node, self.peers.connect(*node, (*ip, self.port).into())?);
+        }
+        self.sought.clear();
+        self.peers.stop_seeking();
+        Ok(())
+    }
+
+    /// Ends the connections to and from a node that is no member, so that it is told why when it comes
+    /// again.
+    pub(super) fn dismiss(&mut self, node: NodeId) {
+        self.members.remove(&node);
+        self.peers.disconnect(node);
     }
 
     /// Notes that a peer let this node in.
@@ -67,28 +91,29 @@ impl Links {
 
     /// The connections to the other members.
     pub(super) fn members(&self) -> Vec<PeerSender> {
-        self.by_node.values().cloned().collect()
+        self.members.values().cloned().collect()
     }
 
     /// Sends messages of the protocol. What does not fit into a peer's queue is dropped: the protocol
     /// sends it again.
     pub(super) fn send(&self, messages: &[(NodeId, Message<Key, Value>)]) {
         for (to, frame) in frames(messages) {
-            if let Some(sender) = self.by_node.get(&to) {
+            if let Some(sender) = self.members.get(&to) {
                 sender.send(frame);
             }
         }
     }
 
-    pub(super) fn send_introduction(&self, to: IpAddr, introduction: &Introduction) {
-        if let Some(sender) = self.by_address.get(&to) {
-            sender.send(encode_introduction(introduction));
-        }
+    /// Sends an introduction to a member; returns whether the node is one.
+    pub(super) fn send_introduction(&self, to: NodeId, introduction: &Introduction) -> bool {
+        let member = self.members.get(&to);
+        member.inspect(|member| _ = member.send(encode_introduction(introduction))).is_some()
     }
 
+    /// Sends an introduction to all the other nodes.
     pub(super) fn send_introductions(&self, introduction: &Introduction) {
         let frame = encode_introduction(introduction);
-        for sender in self.by_address.values() {
+        for sender in self.sought.values().chain(self.members.values()) {
             sender.send(frame.clone());
         }
     }

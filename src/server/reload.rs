@@ -10,17 +10,16 @@
 //! node should leave the lead to nodes that clients can connect to.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, UNIX_EPOCH};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
-use log::{debug, info};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use log::info;
 
+use super::ending_thread::{Ending, EndingThread};
 use super::notices::Notices;
 use crate::limits::{CERTIFICATE_HANDOVER_TIME, CERTIFICATE_WARNING_TIME};
 use crate::security::{Keeper, Loaded, Part, Validity, wall_clock};
@@ -80,11 +79,7 @@ pub(super) struct Watch {
 /// The thread that reads the files again. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Files {
-    /// Dropped to stop.
-    stop: Option<Sender<Infallible>>,
-    /// Disconnected when the thread ended.
-    ended: Receiver<Infallible>,
-    thread: Option<JoinHandle<()>>,
+    _thread: EndingThread,
 }
 
 impl Files {
@@ -93,29 +88,9 @@ impl Files {
     /// # Errors
     /// When the system has no thread left.
     pub(super) fn start(watch: Watch, told: Receiver<()>) -> io::Result<Files> {
-        let (stop, stopped) = bounded(0);
-        let (ending, ended) = bounded(0);
         let files = Watcher { watch, suspects: BTreeMap::new() };
-        let run = move || {
-            files.run(&told, &stopped);
-            drop(ending);
-        };
-        let thread = Some(thread::Builder::new().name("files".into()).spawn(run)?);
-        Ok(Files { stop: Some(stop), ended, thread })
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        self.stop = None;
-        if self.ended.recv_timeout(END_TIME) == Err(RecvTimeoutError::Timeout) {
-            debug!("a file that is being read holds up the end, which does not wait for it");
-            return;
-        }
-        if let Some(thread) = self.thread.take() {
-            // A panic there was logged; it takes nothing else with it.
-            let _ = thread.join();
-        }
+        let run = move |ending: &Ending| files.run(&told, ending);
+        Ok(Files { _thread: EndingThread::start("files", END_TIME, run)? })
     }
 }
 
@@ -130,7 +105,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn run(mut self, told: &Receiver<()>, stopped: &Receiver<Infallible>) {
+    fn run(mut self, told: &Receiver<()>, ending: &Ending) {
         self.look_at_certificate();
         loop {
             let is_asked = select! {
@@ -141,10 +116,10 @@ impl Watcher {
                     }
                     Err(_) => return,
                 },
-                recv(stopped) -> _ => return,
+                recv(ending.0) -> _ => return,
                 default(self.watch.period) => false,
             };
-            let Ok(changed) = self.settled(stopped) else { return };
+            let Ok(changed) = self.settled(ending) else { return };
             if !changed.is_empty() {
                 self.take(changed, is_asked);
             }
@@ -153,13 +128,13 @@ impl Watcher {
     }
 
     /// Returns what changed, once it stays the same; nothing if it does not.
-    fn settled(&self, stopped: &Receiver<Infallible>) -> Result<Vec<(Part, Loaded)>, Stopped> {
+    fn settled(&self, ending: &Ending) -> Result<Vec<(Part, Loaded)>, Stopped> {
         let mut found = self.watch.keeper.look();
         for _ in 0..SETTLE_MOST {
             if found.is_empty() {
                 break;
             }
-            if stopped.recv_timeout(SETTLE_TIME) == Err(RecvTimeoutError::Disconnected) {
+            if ending.wait(SETTLE_TIME) {
                 return Err(Stopped);
             }
             let again = self.watch.keeper.look();

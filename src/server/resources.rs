@@ -3,17 +3,16 @@
 //! A disk that hangs makes a look at it hang as well, so the consensus thread never looks: it reads
 //! what this thread measured last.
 
-use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use nix::sys::statvfs::statvfs;
+
+use super::ending_thread::EndingThread;
 
 /// Between two measurements: a fast disk takes less than [`DEFAULT_MIN_FREE_DISK`] in this time.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -73,9 +72,7 @@ impl Measured {
 #[derive(Debug)]
 pub(super) struct Meter {
     measured: Arc<Measured>,
-    /// Dropped to stop.
-    stop: Option<Sender<Infallible>>,
-    thread: Option<JoinHandle<()>>,
+    _thread: EndingThread,
 }
 
 impl Meter {
@@ -88,36 +85,18 @@ impl Meter {
         let measured = Measured { memory: AtomicU64::new(0), free_disk: AtomicU64::new(u64::MAX) };
         measured.measure(directory.as_deref());
         let measured = Arc::new(measured);
-        let (stop, stopped) = bounded::<Infallible>(0);
         let shared = Arc::clone(&measured);
-        let run = move || {
-            while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+        let _thread = EndingThread::start("meter", END_TIME, move |ending| {
+            while !ending.wait(PERIOD) {
                 shared.measure(directory.as_deref());
             }
-        };
-        let thread = Some(thread::Builder::new().name("meter".into()).spawn(run)?);
-        Ok(Meter { measured, stop: Some(stop), thread })
+        })?;
+        Ok(Meter { measured, _thread })
     }
 
     /// What it measures.
     pub(super) fn measured(&self) -> Arc<Measured> {
         Arc::clone(&self.measured)
-    }
-}
-
-impl Drop for Meter {
-    fn drop(&mut self) {
-        self.stop = None;
-        let Some(thread) = self.thread.take() else { return };
-        // A thread whose disk hangs ends with the process.
-        let begun = std::time::Instant::now();
-        while !thread.is_finished() && begun.elapsed() < END_TIME {
-            thread::sleep(Duration::from_millis(1));
-        }
-        if thread.is_finished() {
-            // It holds nothing that a panic could leave half done.
-            let _ = thread.join();
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::gate::Cluster;
+use super::cluster::Cluster;
 use super::syncs::Syncs;
 use crate::kv::{Key, Store, Value};
 use crate::lpaxos::{Durable, Node, NodeId};

@@ -56,15 +56,20 @@ pub fn open_disk(
     let folder = Folder::new(disk);
     let names = folder.list()?;
     format::check_names(&folder.path(""), &names)?;
+    // A later format is refused before anything is changed.
+    let read = match names.iter().any(|name| name == FORMAT_FILE) {
+        true => Some(inventory::read(&folder)?),
+        false => None,
+    };
     for name in names.iter().filter(|name| is_unfinished(name)) {
         folder.remove(name)?;
     }
-    if !names.iter().any(|name| name == FORMAT_FILE) {
+    if read.is_none() {
         inventory::create(&folder, StoreId(options.seed))?;
     }
     // Names that a killed process changed may be visible and not durable.
     folder.sync_names()?;
-    let read = inventory::read(&folder)?;
+    let read = read.map_or_else(|| inventory::read(&folder), Ok)?;
     let store = read.store;
     let identity = match names.iter().any(|name| name == IDENTITY_FILE) {
         true => Some(identity::read(&folder, store)?),

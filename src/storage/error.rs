@@ -4,8 +4,6 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::format::FORMAT_VERSION;
-
 /// What to do about a state that cannot be read. An older copy has forgotten promises, and a node
 /// without its state is no member.
 const LOST: &str = "only a copy of the directory that was made after the node last ran may take its \
@@ -26,12 +24,14 @@ pub enum StorageError {
         /// What was found there.
         found: String,
     },
-    /// The file was written by a version of the software that this one does not know.
+    /// The file has a version of its format that this server does not know: a later release wrote it.
     UnknownVersion {
         /// The file.
         file: PathBuf,
-        /// The version it has.
+        /// The version that it has.
         found: u32,
+        /// The latest version of such a file that this server knows.
+        known: u32,
     },
     /// What the file holds is not what was written.
     Corrupted {
@@ -109,10 +109,10 @@ impl fmt::Display for StorageError {
                 "{}: not a lattistore data directory ({found}); choose an empty or a new one",
                 directory.display()
             ),
-            StorageError::UnknownVersion { file, found } => write!(
+            StorageError::UnknownVersion { file, found, known } => write!(
                 f,
-                "{}: format version {found}, this server knows versions up to {FORMAT_VERSION}; \
-                 start the version of the server that wrote it",
+                "{}: format version {found}, this server knows versions up to {known}; start the \
+                 release of the server that wrote it, or a later one",
                 file.display()
             ),
             StorageError::Corrupted { file, offset, what } => {

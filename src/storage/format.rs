@@ -17,7 +17,7 @@ use super::error::StorageError;
 /// It is that of the file `FORMAT`. Version 1, of release 0.1.0, has no inventory there.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// The version of all other files.
+/// The version of all other files, each of which has it in its own head.
 const FILE_VERSION: u32 = 1;
 
 pub(super) const FORMAT_FILE: &str = "FORMAT";
@@ -171,7 +171,8 @@ pub(super) fn unseal_versions<'a>(
         return Err(file.corrupted(0, "the checksum does not match"));
     }
     if !versions.contains(&version) {
-        return Err(StorageError::UnknownVersion { file: file.path().into(), found: version });
+        let (file, known) = (file.path().into(), *versions.end());
+        return Err(StorageError::UnknownVersion { file, found: version, known });
     }
     Ok((version, content))
 }

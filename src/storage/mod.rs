@@ -57,7 +57,7 @@ pub struct Identity {
 /// Which cluster a node belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
-    /// Hash of the members.
+    /// The cluster's id, made when it was formed. It says nothing of the members.
     pub cluster: u64,
     /// The addresses that the node was started with when the members agreed.
     pub listed: Vec<String>,

@@ -16,10 +16,9 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, socket,
 };
 
-use super::shared::Stop;
 use crate::limits::MAX_TRIES;
 
-/// How long a thread that dials looks away from whether the transport stops.
+/// How long a thread that dials looks away from whether dialing is over.
 const STOP_STEP: Duration = Duration::from_millis(250);
 
 /// How dialing ended.
@@ -77,23 +76,24 @@ impl Try {
 }
 
 /// Connects to `address`, by more tries as long as none is answered, until `until` where that is given.
-/// Meanwhile it watches the connection `beside`, where there is one.
+/// Meanwhile it watches the connection `beside`, where there is one, and asks now and then whether
+/// dialing is over.
 ///
 /// # Errors
-/// When all tries that wait were refused, none could begin, the time is over, or the transport stops.
+/// When all tries that wait were refused, none could begin, the time is over, or dialing is.
 pub(super) fn dial(
     address: SocketAddr,
     pace: &Pace,
     until: Option<Instant>,
     beside: Option<BorrowedFd<'_>>,
-    stop: &Stop,
+    is_over: &dyn Fn() -> bool,
 ) -> io::Result<Dialed> {
     let mut waiting: VecDeque<Try> = VecDeque::new();
     let mut tries = 0;
     let mut next = Instant::now();
     loop {
-        if stop.is_set() {
-            return Err(io::Error::other("the transport is stopping"));
+        if is_over() {
+            return Err(io::Error::other("it is not wanted any more"));
         }
         let now = Instant::now();
         if until.is_some_and(|until| now >= until) {
@@ -171,19 +171,16 @@ fn look(
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
     use std::net::TcpListener;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
-    use crossbeam_channel::{Sender, bounded};
+    use crossbeam_channel::bounded;
 
     use super::*;
 
     const FOREVER: Duration = Duration::from_secs(60);
 
-    fn stop() -> (Sender<Infallible>, Stop) {
-        let (stopper, stop) = bounded(0);
-        (stopper, Stop(stop))
-    }
+    const NEVER: &(dyn Fn() -> bool + Sync) = &|| false;
 
     fn pace(space: Duration) -> Pace {
         Pace { space, time: FOREVER }
@@ -191,21 +188,19 @@ mod tests {
 
     #[test]
     fn who_listens_is_connected_to_by_the_first_try() {
-        let (_stopper, stop) = stop();
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bound");
         let address = listener.local_addr().expect("an address");
-        let dialed = dial(address, &pace(FOREVER), None, None, &stop).expect("connected");
+        let dialed = dial(address, &pace(FOREVER), None, None, NEVER).expect("connected");
         let Dialed::Connected { stream, tries } = dialed else { panic!("nothing else is heard") };
         assert_eq!((stream.peer_addr().expect("the other end"), tries), (address, 1));
     }
 
     #[test]
     fn a_refusal_is_an_error_at_once() {
-        let (_stopper, stop) = stop();
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bound");
         let address = listener.local_addr().expect("an address");
         drop(listener);
-        assert!(dial(address, &pace(FOREVER), None, None, &stop).is_err());
+        assert!(dial(address, &pace(FOREVER), None, None, NEVER).is_err());
     }
 
     /// An address whose system answers nothing: the queue of those that were not accepted is full.
@@ -227,12 +222,11 @@ mod tests {
 
     #[test]
     fn more_tries_begin_while_none_is_answered_and_they_are_bounded() {
-        let (_stopper, stop) = stop();
         let (listener, address, queued) = full();
         let (done, is_done) = bounded(1);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let dialed = dial(address, &pace(Duration::from_millis(1)), None, None, &stop);
+                let dialed = dial(address, &pace(Duration::from_millis(1)), None, None, NEVER);
                 done.send(dialed).expect("waited for");
             });
             // The first try is repeated by the system after a second only; another one is answered.
@@ -259,23 +253,23 @@ mod tests {
 
     #[test]
     fn what_comes_on_the_connection_beside_it_ends_the_dialing() {
-        let (_stopper, stop) = stop();
         let (_listener, address, _queued) = full();
         let old = TcpListener::bind(("127.0.0.1", 0)).expect("bound");
         let watched = TcpStream::connect(old.local_addr().expect("an address")).expect("connected");
         let (mut other, _) = old.accept().expect("accepted");
         io::Write::write_all(&mut other, &[0]).expect("written");
-        let dialed = dial(address, &pace(FOREVER), None, Some(watched.as_fd()), &stop);
+        let dialed = dial(address, &pace(FOREVER), None, Some(watched.as_fd()), NEVER);
         assert!(matches!(dialed, Ok(Dialed::Heard)));
     }
 
     #[test]
-    fn dialing_ends_when_the_transport_stops_or_the_time_is_over() {
-        let (stopper, stop) = stop();
+    fn dialing_ends_when_it_is_not_wanted_any_more_or_the_time_is_over() {
+        let is_over = AtomicBool::new(false);
+        let stop = || is_over.load(Ordering::SeqCst);
         let (_listener, address, _queued) = full();
         let until = Instant::now() + Duration::from_millis(5);
         assert!(dial(address, &pace(FOREVER), Some(until), None, &stop).is_err());
-        drop(stopper);
+        is_over.store(true, Ordering::SeqCst);
         assert!(dial(address, &pace(FOREVER), None, None, &stop).is_err());
     }
 }

@@ -1,18 +1,15 @@
 //! A connection that the other side opened: its greeting, and what a peer sends on it.
 
-use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Sender, bounded};
 use log::{debug, info, warn};
-use parking_lot::Mutex;
 
 use super::clients::Client;
 use super::frame::{EMPTY_FRAME, FrameError, FrameReader, write_frames};
 use super::in_flight::Meter;
 use super::keepalive::Keepalive;
+use super::peer_seats::{Arrival, NoSeat};
 use super::post::Post;
 use super::seats::{ClientSeats, SharedSeat, SharedSeats};
 use super::settings::Settings;
@@ -20,16 +17,10 @@ use super::shared::{Meanwhile, Shared, Stop};
 use super::stream::Stream;
 use super::{Event, checks, clients, greeting, keyed};
 use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
-use crate::numbers::NodeId;
 use crate::wire::{
     Greeting, KEEPALIVE_MINOR_VERSION, PeerHello, Reason, Refusal, Role, Welcome, decode_peer,
     encode_welcome,
 };
-
-/// The place of a connection among all in the order in which they were accepted. Their threads may
-/// run in another order, for instance after a pause of the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Arrival(pub(super) u64);
 
 /// Who connected.
 pub(super) struct Newcomer {
@@ -51,16 +42,6 @@ pub(super) struct Inbound {
     coming: Arc<Meter>,
     post: Post,
     keepalive: Arc<Keepalive>,
-    /// The connection of each peer. A peer has one: when it opens another, the first is dead.
-    peers: Mutex<HashMap<NodeId, PeerSeat>>,
-}
-
-/// A peer's place.
-struct PeerSeat {
-    arrival: Arrival,
-    stream: Stream,
-    /// Dropped when the peer has another connection.
-    _current: Sender<Infallible>,
 }
 
 impl Inbound {
@@ -73,35 +54,6 @@ impl Inbound {
             coming: Meter::new(settings.max_coming_bytes),
             post,
             keepalive,
-            peers: Mutex::new(HashMap::new()),
-        }
-    }
-
-    /// Makes this the peer's connection, and gives what tells that it is replaced; an older one is.
-    ///
-    /// # Errors
-    /// The refusal to tell when there is no room, or a newer one: the peer gave this one up.
-    fn enter_peer(&self, node: NodeId, stream: &Stream, arrival: Arrival) -> Result<Stop, Refusal> {
-        let mut peers = self.peers.lock();
-        if peers.len() >= MAX_NODES && !peers.contains_key(&node) {
-            return Err(too_many("nodes"));
-        }
-        if peers.get(&node).is_some_and(|current| current.arrival > arrival) {
-            let message = "this node has a newer connection from you";
-            return Err(Refusal::new(Reason::TooManyConnections, message));
-        }
-        let (current, replaced) = bounded(0);
-        let seat = PeerSeat { arrival, stream: stream.clone(), _current: current };
-        if let Some(older) = peers.insert(node, seat) {
-            older.stream.close();
-        }
-        Ok(Stop(replaced))
-    }
-
-    fn leave_peer(&self, node: NodeId, arrival: Arrival) {
-        let mut peers = self.peers.lock();
-        if peers.get(&node).is_some_and(|current| current.arrival == arrival) {
-            peers.remove(&node);
         }
     }
 }
@@ -113,7 +65,7 @@ pub(super) fn serve(
     stream: &Stream,
     mut newcomer: Newcomer,
 ) {
-    let Some(_registered) = shared.register(stream) else { return };
+    let Some(_registered) = shared.sockets.register(stream) else { return };
     if stream.set_write_timeout(shared.settings.write_time).is_err() {
         return;
     }
@@ -151,7 +103,7 @@ fn hear(
     match role {
         Role::Client { token } => {
             let admission = checks::admit(shared, stream, token.as_ref())?;
-            let seat = inbound.clients.take(stream).ok_or_else(|| too_many("clients"))?;
+            let seat = inbound.clients.take(stream).ok_or_else(too_many_clients)?;
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
                 newcomer.ungreeted = None;
@@ -164,7 +116,7 @@ fn hear(
         Role::Peer(hello) => {
             checks::no_key(shared)?;
             checks::certificate(shared, stream, hello.address)?;
-            admit_peer(shared, inbound, stream, reader, newcomer, &hello, encode_welcome);
+            admit_peer(shared, stream, reader, newcomer, &hello, encode_welcome);
         }
         Role::Approach(approach) => {
             let key = checks::key(shared)?;
@@ -174,7 +126,7 @@ fn hear(
                 Ok(believed) => {
                     let believed = believed?;
                     let answer = |welcome: &Welcome| believed.answer(&key, welcome);
-                    admit_peer(shared, inbound, stream, reader, newcomer, &believed.hello, answer);
+                    admit_peer(shared, stream, reader, newcomer, &believed.hello, answer);
                 }
                 Err(error) => debug!("a node's connection ended in its greeting: {error}"),
             }
@@ -186,7 +138,6 @@ fn hear(
 /// Lets a peer in, if the node wants it, and serves it. `encode` makes the frame of the answer.
 fn admit_peer(
     shared: &Arc<Shared>,
-    inbound: &Inbound,
     stream: &Stream,
     reader: FrameReader<Stream>,
     newcomer: &mut Newcomer,
@@ -195,22 +146,44 @@ fn admit_peer(
 ) {
     let (node, arrival) = (hello.node, newcomer.arrival);
     let admitted = shared.handler.admit_peer(hello);
-    let entered = admitted.and_then(|own| Ok((own, inbound.enter_peer(node, stream, arrival)?)));
-    let answer = entered.as_ref().map(|(own, _)| *own).map_err(Refusal::clone);
+    let entered = admitted.and_then(|own| Ok((own, seat(shared, hello, stream, arrival)?)));
+    let answer = entered.as_ref().map(|(own, _)| own.clone()).map_err(Refusal::clone);
     if welcome(shared, stream, &answer, &encode(&answer))
         && let Ok((_, replaced)) = entered
     {
         newcomer.ungreeted = None;
         serve_peer(shared, hello, stream, reader, &replaced);
     }
-    inbound.leave_peer(node, arrival);
+    shared.peer_seats.leave(node, arrival);
 }
 
-fn too_many(who: &str) -> Refusal {
-    Refusal::new(
-        Reason::TooManyConnections,
-        format!("this node has as many {who} connected as it may: try again later"),
-    )
+/// Gives the peer the seat of its id, and returns what tells that it has lost it.
+///
+/// # Errors
+/// The refusal to tell.
+fn seat(
+    shared: &Shared,
+    hello: &PeerHello,
+    stream: &Stream,
+    arrival: Arrival,
+) -> Result<Stop, Refusal> {
+    let (node, address, own) = (hello.node, hello.address, shared.handler.hello());
+    let entered = match node == own.node && address != own.address {
+        true => Err(NoSeat::Duplicate(own.address)),
+        false => shared.peer_seats.enter(node, address, stream, arrival),
+    };
+    entered.map_err(|no_seat| {
+        if let NoSeat::Duplicate(connected) = no_seat {
+            // Stopping: then it does not matter any more.
+            let _ = shared.deliver(Event::Duplicate { node, connected, refused: address });
+        }
+        no_seat.refusal(node, address)
+    })
+}
+
+fn too_many_clients() -> Refusal {
+    let message = "this node has as many clients connected as it may: try again later";
+    Refusal::new(Reason::TooManyConnections, message)
 }
 
 /// Answers the greeting by `frame`; gives whether the other side is in.
@@ -269,7 +242,8 @@ fn serve_peer(
 fn tell_connected(shared: &Shared, peer: &PeerHello) {
     let (node, address) = (peer.node, peer.address);
     if let Some(untold) = shared.repeats.due(&address.to_string()) {
-        info!(event = "connected", node:% = node, address:% = address;
+        let release = &peer.build.release;
+        info!(event = "connected", node:% = node, address:% = address, release:% = release;
             "node {node} at {address} is connected{untold}");
     }
 }

@@ -15,8 +15,9 @@ use nix::sys::socket::{
 };
 
 use super::greeting;
-use super::inbound::{self, Arrival, Inbound, Newcomer};
+use super::inbound::{self, Inbound, Newcomer};
 use super::keepalive::Keepalive;
+use super::peer_seats::Arrival;
 use super::post::Post;
 use super::shared::Shared;
 use super::stream::Stream;

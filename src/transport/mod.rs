@@ -39,6 +39,7 @@ mod keepalive;
 mod keyed;
 mod listener;
 mod pace;
+mod peer_seats;
 mod peers;
 mod post;
 mod refusals;
@@ -46,6 +47,7 @@ mod repeats;
 mod seats;
 mod settings;
 mod shared;
+mod sockets;
 mod stream;
 mod tls;
 
@@ -67,7 +69,7 @@ pub use frame::{
 };
 pub use greeting::{GreetError, greet, greet_with};
 pub use listener::BoundAddress;
-pub use peers::PeerSender;
+pub use peers::{PeerSender, Peers};
 pub use settings::Settings;
 pub use stream::Stream;
 
@@ -97,11 +99,17 @@ pub trait Handler: Send + Sync + 'static {
     /// What the node says of itself to a client that was let in.
     fn admit_client(&self) -> Welcome;
 
-    /// Whether the node that answers at the address of a peer is the one that should be there.
+    /// Whether the node that answers at the address of a peer is the one that should be there: `node`,
+    /// where that is known.
     ///
     /// # Errors
     /// Why not; the connection is closed, and tried again.
-    fn check_peer(&self, address: SocketAddr, accepted: &Accepted) -> Result<(), Refusal>;
+    fn check_peer(
+        &self,
+        node: Option<NodeId>,
+        address: SocketAddr,
+        accepted: &Accepted,
+    ) -> Result<(), Refusal>;
 
     /// A client that has these rights asks. It is called on the client's own reading thread, so parsing a program here
     /// costs only that client time; it must not wait for the node. The answer goes to `reply`, at
@@ -133,19 +141,33 @@ pub enum Event {
     },
     /// The connection to a peer was lost; it is tried again.
     Disconnected {
-        /// The peer's address.
+        /// The peer.
+        node: NodeId,
+        /// Its address.
         address: SocketAddr,
         /// Why.
         reason: String,
     },
     /// A connection to a peer was refused; it is tried again. Told once until the refusal changes.
     Refused {
-        /// The peer's address.
+        /// The peer, where it is known.
+        node: Option<NodeId>,
+        /// Its address.
         address: SocketAddr,
         /// Why.
         refusal: Refusal,
         /// Whether the peer refused this node; else this node's [`Handler::check_peer`] did the peer.
         by_peer: bool,
+    },
+    /// A node was refused as one with its id is connected from another address: a data directory was
+    /// copied. Told with each of its tries.
+    Duplicate {
+        /// The id of both.
+        node: NodeId,
+        /// From where one of them is connected; the own address where the id is the own.
+        connected: IpAddr,
+        /// From where the other one came.
+        refused: IpAddr,
     },
     /// A thread panicked. The node cannot go on as if nothing were.
     ThreadDied {
@@ -198,12 +220,9 @@ impl Transport {
         Doorkeeper(Arc::clone(&self.shared))
     }
 
-    /// Begins to connect to a peer, and goes on as long as the transport runs.
-    ///
-    /// # Errors
-    /// When the system has no thread left.
-    pub fn connect(&self, peer: SocketAddr) -> io::Result<PeerSender> {
-        peers::start(&self.shared, peer)
+    /// Returns what makes and ends connections to peers.
+    pub fn peers(&self) -> Peers {
+        Peers(Arc::clone(&self.shared))
     }
 
     /// Sends the answers that were given, closes all connections, ends all threads, and frees the

@@ -5,7 +5,6 @@
 //! panics becomes an event, so that none dies unseen.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,17 +13,19 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{
-    Receiver, RecvTimeoutError, Select, SelectTimeoutError, Sender, TryRecvError, TrySendError,
-    bounded,
+    Receiver, RecvTimeoutError, Select, Sender, TryRecvError, TrySendError, bounded,
 };
 use log::error;
 use parking_lot::Mutex;
 
 use super::admitted::Admitted;
 use super::pace::Pace;
+use super::peer_seats::PeerSeats;
+use super::peers;
 use super::refusals::Refusals;
 use super::repeats::Repeats;
-use super::{Event, Handler, Settings, Stream};
+use super::sockets::Sockets;
+use super::{Event, Handler, Settings};
 use crate::security::Security;
 
 /// Where nothing is to be done while an event waits, the waiting goes on in steps of this.
@@ -72,6 +73,12 @@ pub(super) struct Shared {
     pub(super) pace: Pace,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) stop: Stop,
+    /// The connections that stopping closes.
+    pub(super) sockets: Sockets,
+    /// Connections to peers.
+    pub(super) links: peers::Links,
+    /// Connections from peers.
+    pub(super) peer_seats: PeerSeats,
     deliver: Deliver,
     state: Mutex<State>,
 }
@@ -84,8 +91,6 @@ struct State {
     /// Disconnected when the last thread ended.
     all_ended: Receiver<Infallible>,
     threads: Vec<JoinHandle<()>>,
-    sockets: HashMap<u64, Stream>,
-    next_socket: u64,
 }
 
 impl Shared {
@@ -107,13 +112,14 @@ impl Shared {
             handler,
             deliver: deliver_to(events, stop.clone()),
             stop,
+            sockets: Sockets::default(),
+            links: peers::Links::default(),
+            peer_seats: PeerSeats::default(),
             state: Mutex::new(State {
                 stopper: Some(stopper),
                 running: Some(running),
                 all_ended,
                 threads: Vec::new(),
-                sockets: HashMap::new(),
-                next_socket: 0,
             }),
         })
     }
@@ -127,6 +133,12 @@ impl Shared {
     pub(super) fn deliver(&self, event: Event) -> Result<(), Stopped> {
         let mut nothing = Meanwhile { every: LONG, act: &mut || {} };
         (self.deliver)(event, &self.stop, &mut nothing)
+    }
+
+    /// The same, until this says to stop.
+    pub(super) fn deliver_until(&self, event: Event, ended: &Stop) -> Result<(), Stopped> {
+        let mut nothing = Meanwhile { every: LONG, act: &mut || {} };
+        (self.deliver)(event, ended, &mut nothing)
     }
 
     /// The same for what came on a connection, until that is `replaced`: else its thread would wait for
@@ -170,37 +182,19 @@ impl Shared {
         Ok(())
     }
 
-    /// Makes the connection one that stopping closes, as long as the guard lives; then it is closed.
-    /// None when stopping.
-    pub(super) fn register(self: &Arc<Shared>, stream: &Stream) -> Option<Registered> {
-        let mut state = self.state.lock();
-        if state.stopper.is_none() {
-            stream.close();
-            return None;
-        }
-        let number = state.next_socket;
-        state.next_socket += 1;
-        state.sockets.insert(number, stream.clone());
-        Some(Registered { shared: Arc::clone(self), number })
-    }
-
     /// Tells all threads to stop; what is queued for clients is still sent.
     pub(super) fn stop(&self) {
         let mut state = self.state.lock();
         state.stopper = None;
         state.running = None;
-        for stream in state.sockets.values() {
-            stream.close_reading();
-        }
+        self.sockets.end_reading();
     }
 
     /// Waits until all threads ended; connections that hold them up for `closing_time` are closed.
     pub(super) fn join(&self) {
         let all_ended = self.state.lock().all_ended.clone();
         if all_ended.recv_timeout(self.settings.closing_time) == Err(RecvTimeoutError::Timeout) {
-            for stream in self.state.lock().sockets.values() {
-                stream.close();
-            }
+            self.sockets.close();
         }
         // Not under the lock: threads take it when they end.
         let threads = std::mem::take(&mut self.state.lock().threads);
@@ -211,47 +205,41 @@ impl Shared {
     }
 }
 
-/// A connection that stopping closes.
-pub(super) struct Registered {
-    shared: Arc<Shared>,
-    number: u64,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        if let Some(stream) = self.shared.state.lock().sockets.remove(&self.number) {
-            stream.close();
-        }
-    }
-}
-
-/// Puts events into the node's queue: at once where it has room, else waiting for room or the end.
+/// Puts events into the node's queue: at once where it has room, else waiting for room or the end. What
+/// is to end puts nothing there any more, whatever room there is.
 fn deliver_to<E: From<Event> + Send + 'static>(events: Sender<E>, stop: Stop) -> Deliver {
     Box::new(move |event, ended, meanwhile| {
-        let event = match events.try_send(E::from(event)) {
-            Ok(()) => return Ok(()),
-            Err(TrySendError::Disconnected(_)) => return Err(Stopped),
-            Err(TrySendError::Full(event)) => event,
-        };
+        let mut unsent = try_put(&events, E::from(event), ended)?;
+        if unsent.is_none() {
+            return Ok(());
+        }
         let mut room = Select::new();
-        let sending = room.send(&events);
+        room.send(&events);
         room.recv(&stop.0);
         room.recv(&ended.0);
-        loop {
-            match room.select_timeout(meanwhile.every) {
-                Ok(ready) if ready.index() == sending => {
-                    return ready.send(&events, event).map_err(|_| Stopped);
-                }
-                Ok(ready) => {
-                    // Nothing is ever sent there: the channel is closed.
-                    let which = if ready.index() == sending + 1 { &stop } else { ended };
-                    let _ = ready.recv(&which.0);
-                    return Err(Stopped);
-                }
-                Err(SelectTimeoutError) => (meanwhile.act)(),
+        while let Some(event) = unsent {
+            if stop.is_set() {
+                return Err(Stopped);
             }
+            if room.ready_timeout(meanwhile.every).is_err() {
+                (meanwhile.act)();
+            }
+            unsent = try_put(&events, event, ended)?;
         }
+        Ok(())
     })
+}
+
+/// Puts an event into the queue unless that is full: then it is returned.
+fn try_put<E>(events: &Sender<E>, event: E, ended: &Stop) -> Result<Option<E>, Stopped> {
+    if ended.is_set() {
+        return Err(Stopped);
+    }
+    match events.try_send(event) {
+        Ok(()) => Ok(None),
+        Err(TrySendError::Disconnected(_)) => Err(Stopped),
+        Err(TrySendError::Full(event)) => Ok(Some(event)),
+    }
 }
 
 /// Joins the threads that ended, which frees their stacks.

@@ -43,6 +43,8 @@ pub enum WireError {
         /// What it holds instead.
         text: String,
     },
+    /// A text has characters that it may not have.
+    BadText(&'static str),
     /// The other side speaks another version of the protocol.
     UnknownVersion(u32),
 }
@@ -72,6 +74,9 @@ impl fmt::Display for WireError {
             WireError::OutOfOrder(field) => write!(f, "`{field}` is not in ascending order"),
             WireError::BadAddress { field, text } => {
                 write!(f, "`{field}` is no address: {text:?}")
+            }
+            WireError::BadText(field) => {
+                write!(f, "`{field}` has characters that it may not have")
             }
             WireError::UnknownVersion(version) => {
                 write!(f, "version {version} of the protocol is not spoken here")

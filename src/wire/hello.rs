@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use protobuf::{EnumOrUnknown, Message};
 
+use super::build::Build;
 use super::error::WireError;
 use super::fields;
 use super::frame::frame;
@@ -49,6 +50,8 @@ pub struct PeerHello {
     pub cluster: Option<u64>,
     /// The node list that it was started with.
     pub listed: Vec<IpAddr>,
+    /// The program that it runs.
+    pub build: Build,
 }
 
 /// A greeting: the role of the side that connects, and what it understands.
@@ -65,12 +68,14 @@ pub struct Greeting {
 pub type Welcome = Result<Accepted, Refusal>;
 
 /// Who let the other side in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// The node that was connected to.
     pub node: NodeId,
     /// The cluster that it belongs to; not zero.
     pub cluster: Option<u64>,
+    /// The program that it runs.
+    pub build: Build,
 }
 
 /// Why the other side is not let in, or has to leave.
@@ -105,6 +110,8 @@ pub enum Reason {
     NotAuthorized,
     /// The node speaks TLS, and the sender does not.
     TlsExpected,
+    /// A node with the sender's id is there under another address.
+    DuplicateNode,
 }
 
 impl Refusal {
@@ -160,6 +167,8 @@ pub(super) fn peer_to_proto(peer: &PeerHello) -> proto::PeerHello {
         address: peer.address.to_string(),
         cluster: peer.cluster.unwrap_or(0),
         listed: peer.listed.iter().map(IpAddr::to_string).collect(),
+        release: peer.build.release.as_str().to_owned(),
+        feature_level: peer.build.feature_level.0,
         ..Default::default()
     }
 }
@@ -220,6 +229,7 @@ pub(super) fn peer_from(peer: &proto::PeerHello) -> Result<PeerHello, WireError>
         address: fields::ip(&peer.address, "address")?,
         cluster: fields::cluster(peer.cluster),
         listed: fields::ips(&peer.listed, "listed")?,
+        build: Build::of(&peer.release, peer.feature_level)?,
     })
 }
 
@@ -233,6 +243,8 @@ pub(super) fn welcome_to_proto(welcome: &Welcome) -> proto::Welcome {
         Ok(accepted) => proto::welcome::Answer::Accepted(proto::Accepted {
             node: accepted.node.0,
             cluster: accepted.cluster.unwrap_or(0),
+            release: accepted.build.release.as_str().to_owned(),
+            feature_level: accepted.build.feature_level.0,
             ..Default::default()
         }),
         Err(refusal) => proto::welcome::Answer::Refusal(proto::Refusal {
@@ -261,6 +273,7 @@ pub(super) fn welcome_from(welcome: proto::Welcome) -> Result<Welcome, WireError
         Some(proto::welcome::Answer::Accepted(accepted)) => Ok(Ok(Accepted {
             node: fields::node(accepted.node, "node")?,
             cluster: fields::cluster(accepted.cluster),
+            build: Build::of(&accepted.release, accepted.feature_level)?,
         })),
         // These answer a node that has a cluster key, at its steps.
         Some(proto::welcome::Answer::Challenge(_) | proto::welcome::Answer::Proven(_)) | None => {
@@ -282,6 +295,7 @@ fn reason_to_proto(reason: Reason) -> proto::refusal::Reason {
         Reason::Closing => Wire::CLOSING,
         Reason::NotAuthorized => Wire::NOT_AUTHORIZED,
         Reason::TlsExpected => Wire::TLS_EXPECTED,
+        Reason::DuplicateNode => Wire::DUPLICATE_NODE,
     }
 }
 
@@ -297,6 +311,7 @@ fn reason_from_proto(reason: EnumOrUnknown<proto::refusal::Reason>) -> Reason {
         Ok(Wire::CLOSING) => Reason::Closing,
         Ok(Wire::NOT_AUTHORIZED) => Reason::NotAuthorized,
         Ok(Wire::TLS_EXPECTED) => Reason::TlsExpected,
+        Ok(Wire::DUPLICATE_NODE) => Reason::DuplicateNode,
         Ok(Wire::UNSPECIFIED) | Err(_) => Reason::Unknown,
     }
 }

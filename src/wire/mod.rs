@@ -10,6 +10,7 @@
 //! message without the length. The generated types never leave this module, so that another
 //! protobuf implementation can take the place of this one.
 
+mod build;
 mod entries;
 mod error;
 mod fields;
@@ -32,6 +33,7 @@ mod proto {
     include!(concat!(env!("OUT_DIR"), "/proto/mod.rs"));
 }
 
+pub use build::{Build, Release};
 pub use error::WireError;
 pub use hello::{
     Accepted, FIRST_MINOR_VERSION, Greeting, KEEPALIVE_MINOR_VERSION, PROTOCOL_VERSION, PeerHello,

@@ -16,9 +16,9 @@ use super::scan::{PEER_MESSAGE, fields_at_most};
 use crate::blob::{Key, Value};
 use crate::limits::{MAX_NODES, MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, NUMBERS_BELOW};
 use crate::lpaxos::{
-    Accept, Accepted, Commit, Confirm, CopyId, FetchPage, Heartbeat, Low, Message, NeedPrevious,
-    NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress, Promise, PromisePage, Proposal,
-    Refused, RepairPage, RepairPatches, Slot,
+    Accept, Accepted, Commit, Confirm, CopyId, FeatureLevel, FetchPage, Heartbeat, Low, Message,
+    NeedPrevious, NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress, Promise,
+    PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
 };
 
 /// Decodes a frame from a peer.
@@ -99,6 +99,7 @@ fn heartbeat(m: proto::Heartbeat) -> Result<Heartbeat, WireError> {
         sync_ms: m.sync_ms,
         is_reluctant: m.is_reluctant,
         low: Low { memory: m.low_memory, disk: m.low_disk },
+        feature_level: FeatureLevel(m.feature_level),
     })
 }
 

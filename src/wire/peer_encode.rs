@@ -47,6 +47,7 @@ fn body(message: &Message<Key, Value>) -> Body {
             is_reluctant: m.is_reluctant,
             low_memory: m.low.memory,
             low_disk: m.low.disk,
+            feature_level: m.feature_level.0,
             ..Default::default()
         }),
         Message::Prepare(m) => Body::Prepare(proto::Prepare {

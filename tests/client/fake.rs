@@ -15,7 +15,7 @@ use lattistore::blob::Blob;
 use lattistore::client::{Answer, ClientOutcome, Error, NodeId, Position, Redirect, Slot, Value};
 use lattistore::kv::SessionNumber;
 use lattistore::wire::{
-    Accepted, ClientRequest, Refusal, RequestBody, Role, decode_hello, decode_request,
+    Accepted, Build, ClientRequest, Refusal, RequestBody, Role, decode_hello, decode_request,
     encode_response, encode_welcome,
 };
 
@@ -45,7 +45,7 @@ impl Node {
     /// Takes the next connection and greets.
     pub(crate) fn accept(&self) -> Seat {
         let mut seat = self.accept_silently();
-        let accepted = Accepted { node: NodeId(1), cluster: Some(1) };
+        let accepted = Accepted { node: NodeId(1), cluster: Some(1), build: Build::own() };
         seat.write(&encode_welcome(&Ok(accepted)));
         seat
     }

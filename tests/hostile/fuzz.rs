@@ -12,8 +12,9 @@ use lattistore::kv::SessionNumber;
 use lattistore::lang::Value;
 use lattistore::lpaxos::{NodeId, Position, Slot};
 use lattistore::wire::{
-    Accepted, ClientOutcome, ClientRequest, Introduction, PeerHello, Reason, Refusal, RequestBody,
-    Role, encode_hello, encode_introduction, encode_request, encode_response, encode_welcome,
+    Accepted, Build, ClientOutcome, ClientRequest, Introduction, PeerHello, Reason, Refusal,
+    RequestBody, Role, encode_hello, encode_introduction, encode_request, encode_response,
+    encode_welcome,
 };
 use lattistore_sim::simulator::Random;
 
@@ -162,7 +163,13 @@ const PROGRAMS: [&str; 12] = [
 
 fn valid_messages() -> Vec<Vec<u8>> {
     let ip = "10.0.0.1".parse().unwrap();
-    let hello = PeerHello { node: NodeId(7), address: ip, cluster: Some(9), listed: vec![ip; 3] };
+    let hello = PeerHello {
+        node: NodeId(7),
+        address: ip,
+        cluster: Some(9),
+        listed: vec![ip; 3],
+        build: Build::own(),
+    };
     let told = Introduction {
         address: ip,
         node: NodeId(7),
@@ -170,7 +177,7 @@ fn valid_messages() -> Vec<Vec<u8>> {
         known: vec![(ip, NodeId(7)); 2],
         cluster: None,
     };
-    let accepted = Accepted { node: NodeId(7), cluster: Some(9) };
+    let accepted = Accepted { node: NodeId(7), cluster: Some(9), build: Build::own() };
     let mut frames = vec![
         encode_hello(&Role::Client { token: None }),
         encode_hello(&Role::Peer(hello)),

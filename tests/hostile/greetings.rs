@@ -1,6 +1,8 @@
 //! Hostile greetings: what a stranger can say before he is let in.
 
-use lattistore::limits::{MAX_GREETING_FRAME_BYTES, MAX_NODES, MAX_SECRET_BYTES};
+use lattistore::limits::{
+    MAX_GREETING_FRAME_BYTES, MAX_NODES, MAX_RELEASE_BYTES, MAX_SECRET_BYTES,
+};
 use lattistore::lpaxos::NodeId;
 use lattistore::security::{Nonce, Proof, Token};
 use lattistore::wire::{
@@ -115,6 +117,12 @@ pub(crate) const CASES: &[Case] = &[
     ("a proof before a challenge", |t| {
         let proven = Proven { words: encode_peer_words(&t.hello()), proof: Proof([0; 32]) };
         not_understood(t, &encode_proven_hello(&proven), Reason::Malformed);
+    }),
+    ("a release that is no version", |t| {
+        for release in [&b"1 2"[..], b"\x1b[0m", &[b'1'; MAX_RELEASE_BYTES + 1]] {
+            let peer = [fixed(1, 5), part(2, b"10.0.0.1"), part(31, release)].concat();
+            not_understood(t, &hello_of(&peer), Reason::Malformed);
+        }
     }),
     ("node 0", |t| {
         let peer = [fixed(1, 0), part(2, b"10.0.0.1")].concat();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use lattistore::kv::{Key, Store, Value};
 use lattistore::lpaxos::{
-    Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Low, Message,
-    NeedPrevious, Node, NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress, Promise,
-    PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
+    Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FeatureLevel, FetchPage, Heartbeat,
+    Low, Message, NeedPrevious, Node, NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress,
+    Promise, PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
 };
 
 use crate::chance::Chance;
@@ -213,6 +213,7 @@ impl Liar<'_, '_> {
             sync_ms,
             is_reluctant,
             low: Low::default(),
+            feature_level: FeatureLevel(if self.chance.flip() { 0 } else { u32::MAX }),
         }
     }
 }

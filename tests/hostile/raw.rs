@@ -6,8 +6,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use lattistore::lang::{Params, Value};
 use lattistore::lpaxos::{Ballot, NodeId};
 use lattistore::wire::{
-    ClientOutcome, ClientRequest, PeerHello, Reason, Refusal, RequestBody, Role, decode_response,
-    decode_welcome, encode_hello, encode_request,
+    Build, ClientOutcome, ClientRequest, PeerHello, Reason, Refusal, RequestBody, Role,
+    decode_response, decode_welcome, encode_hello, encode_request,
 };
 
 use crate::support::{Cluster, PATIENCE, eventually};
@@ -58,6 +58,7 @@ impl Target {
             address: self.leader.ip(),
             cluster: Some(self.cluster),
             listed: self.listed.clone(),
+            build: Build::own(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::process::Command;
 
 use lattistore::lpaxos::NodeId;
-use lattistore::wire::{PeerHello, Role, encode_hello};
+use lattistore::wire::{Build, PeerHello, Role, encode_hello};
 
 use crate::fleet::{Fleet, Process, server};
 use crate::support::{PORT, addresses, client_of, eventually};
@@ -92,7 +92,8 @@ fn a_node_that_is_refused_again_and_again_is_no_flood_of_lines() {
     let process = Process::start(command.arg("--in-memory"), directory.path().join("log"));
     eventually("the node to listen", || process.log().contains("listens on").then_some(()));
     let listed = ips.clone();
-    let hello = PeerHello { node: NodeId(7), address: ips[1], cluster: None, listed };
+    let hello =
+        PeerHello { node: NodeId(7), address: ips[1], cluster: None, listed, build: Build::own() };
     let hello = encode_hello(&Role::Peer(hello));
     for _ in 0..50 {
         let mut stream = TcpStream::connect((ips[0], PORT)).unwrap();

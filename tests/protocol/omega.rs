@@ -1,6 +1,6 @@
 //! Ω: who leads when links are cut. Every message that is not lost arrives at once.
 
-use lattistore::lpaxos::{Answer, Cause, Election, Loss, Message, NodeId};
+use lattistore::lpaxos::{Answer, Cause, Election, FeatureLevel, Heartbeat, Loss, Message, NodeId};
 use lattistore_sim::simulator::Command;
 
 use crate::cluster::Cluster;
@@ -69,6 +69,25 @@ fn a_minority_has_no_leader_and_says_so() {
     let ticket = cluster.request(leader, Command::put(0, 1));
     cluster.live(LONG_MS);
     assert!(matches!(cluster.answers[&ticket], Answer::Unreachable));
+}
+
+#[test]
+fn a_feature_counts_as_known_only_while_all_members_say_that_they_know_it() {
+    let (mut cluster, leader) = elected(3);
+    let lowest = |cluster: &Cluster| cluster.node(leader).lowest_feature_level();
+    assert_eq!(lowest(&cluster), FeatureLevel::OWN);
+    let other = cluster.all().into_iter().find(|node| *node != leader).expect("there are three");
+    let (told, _) = cluster.node(other).heartbeat().expect("it was sent");
+    // Release 0.1.0 does not say its level.
+    let older = Heartbeat { feature_level: FeatureLevel::default(), ..told.clone() };
+    cluster.send(other, vec![(NodeId(leader), Message::Heartbeat(older))]);
+    cluster.settle();
+    assert_eq!(lowest(&cluster), FeatureLevel::FIRST);
+    cluster.live(LONG_MS);
+    assert_eq!(lowest(&cluster), FeatureLevel::OWN, "it was replaced by a newer one");
+    cluster.crash(other);
+    cluster.live(LONG_MS);
+    assert_eq!(lowest(&cluster), FeatureLevel::FIRST, "it may come back as another release");
 }
 
 #[test]

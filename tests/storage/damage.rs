@@ -214,21 +214,50 @@ fn what_a_client_wrote_is_not_taken_for_a_round() {
     assert!(opened.durable == State::default());
 }
 
+/// Gives the file the next version of its format, and a checksum that is right for it.
+fn make_later(content: &mut [u8]) -> u32 {
+    let field = |at: usize, bytes: usize| content[at..at + bytes].iter();
+    let number = |at, bytes| field(at, bytes).fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    let (later, length) = (number(8, 4) + 1, number(12, 8));
+    let later = u32::try_from(later).expect("a version");
+    let length = usize::try_from(length).expect("a length");
+    content[8..12].copy_from_slice(&later.to_be_bytes());
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&content[..20]);
+    hasher.update(&content[24..24 + length]);
+    content[20..24].copy_from_slice(&hasher.finalize().to_be_bytes());
+    later
+}
+
 #[test]
-fn a_later_format_is_refused_as_such() {
+fn each_file_of_a_later_format_is_refused_as_such_and_left_as_it_is() {
     let (disk, _) = closed_disk();
-    let mut content = disk.content("FORMAT").expect("it is there");
-    content[8..12].copy_from_slice(&3_u32.to_be_bytes());
-    let checksum = {
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&content[..20]);
-        hasher.update(&content[24..]);
-        hasher.finalize()
-    };
-    content[20..24].copy_from_slice(&checksum.to_be_bytes());
-    disk.set_content("FORMAT", content);
-    let error = open(disk.process()).err().expect("it is refused");
-    assert!(matches!(error, StorageError::UnknownVersion { found: 3, .. }), "{error}");
+    // A later release may need what looks unfinished.
+    disk.set_content("checkpoint.tmp", vec![1]);
+    let all = names(&disk);
+    let versioned = ["FORMAT", "identity", "checkpoint-", "journal-"];
+    for kind in versioned {
+        let disk = disk.copy(1);
+        let file = all.iter().rev().find(|name| name.starts_with(kind)).expect(kind);
+        let before = disk.content(file).expect("it is there");
+        let mut content = before.clone();
+        let later = make_later(&mut content);
+        disk.set_content(file, content.clone());
+        let error = open(disk.process()).err().expect("it is refused");
+        let StorageError::UnknownVersion { file: path, found, known } = &error else {
+            panic!("{kind}: {error}");
+        };
+        assert!(path.ends_with(file), "{error}");
+        assert_eq!((*found, *known), (later, later - 1), "{error}");
+        let says = format!("version {later}, this server knows versions up to {}", later - 1);
+        assert!(error.to_string().contains(&says), "{error}");
+        assert_eq!(disk.content(file), Some(content), "{kind}");
+        if kind == "FORMAT" {
+            assert_eq!(names(&disk), all, "nothing is removed, and nothing made");
+        }
+        disk.set_content(file, before);
+        open(disk.process()).expect("it opens again");
+    }
 }
 
 #[test]

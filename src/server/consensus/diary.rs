@@ -9,7 +9,7 @@ use log::{info, warn};
 
 use crate::kv::Store;
 use crate::lpaxos::{Ballot, Cause, Loss, Node, NodeId, Slot};
-use crate::server::gate::Cluster;
+use crate::server::cluster::Cluster;
 use crate::transport::Repeats;
 
 /// A member that is so many slots behind the leader ...

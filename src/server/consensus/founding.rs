@@ -9,18 +9,30 @@ use log::info;
 use super::member::Member;
 use super::state::{Consensus, Phase};
 use crate::kv::Store;
-use crate::lpaxos::{Members, Node};
+use crate::lpaxos::{Members, Node, NodeId};
+use crate::server::cluster::Cluster;
 use crate::server::error::ServerError;
-use crate::server::formation::{self, Roster, cluster_id};
-use crate::server::gate::Cluster;
-use crate::storage::{Identity, Membership};
+use crate::server::formation;
+use crate::storage::Identity;
 use crate::wire::{Introduction, Severity};
 
 /// The kind of the notice of a node that belongs to no cluster yet.
 const FORMING: &str = "forming";
 
 impl Consensus {
-    pub(super) fn on_introduction(&mut self, told: &Introduction) -> Result<(), ServerError> {
+    /// Connects to the other nodes: as a member where the node belongs to a cluster already.
+    pub(super) fn begin(&mut self, cluster: Option<Arc<Cluster>>) -> Result<(), ServerError> {
+        match cluster {
+            Some(cluster) => self.become_member(cluster),
+            None => self.links.seek().map_err(ServerError::Spawn),
+        }
+    }
+
+    pub(super) fn on_introduction(
+        &mut self,
+        from: NodeId,
+        told: &Introduction,
+    ) -> Result<(), ServerError> {
         match &mut self.phase {
             Phase::Forming(forming) => {
                 let before = forming.formation.introduction();
@@ -35,7 +47,9 @@ impl Consensus {
             }
             // It does not know the cluster yet.
             Phase::Member(_) if told.cluster.is_none() => {
-                self.links.send_introduction(told.address, &self.introduction());
+                if !self.links.send_introduction(from, &self.introduction()) {
+                    self.links.dismiss(from);
+                }
                 Ok(())
             }
             Phase::Member(_) => Ok(()),
@@ -71,36 +85,32 @@ impl Consensus {
     /// Makes the membership durable once it is agreed, and only then takes part.
     pub(super) fn try_form(&mut self) -> Result<(), ServerError> {
         let Phase::Forming(forming) = &self.phase else { return Ok(()) };
-        let Some(roster) = forming.formation.members() else { return Ok(()) };
-        let membership = Membership {
-            cluster: cluster_id(&roster),
-            listed: self.links.listed().iter().map(ToString::to_string).collect(),
-            members: roster.iter().map(|(ip, node)| (*node, ip.to_string())).collect(),
-        };
+        let Some(cluster) = forming.formation.cluster() else { return Ok(()) };
+        let membership = cluster.to_store(self.links.listed().iter().copied());
         self.disk.save_identity(&Identity { node: self.me, membership: Some(membership) })?;
         self.notices.end(FORMING);
-        let members: Vec<String> = roster.keys().map(ToString::to_string).collect();
-        let (id, members) = (format!("{:016x}", cluster_id(&roster)), members.join(" "));
+        let members: Vec<String> = cluster.roster.keys().map(ToString::to_string).collect();
+        let (id, members) = (format!("{:016x}", cluster.id), members.join(" "));
         info!(event = "formed", cluster = id.as_str(), members = members.as_str();
             "cluster {id} formed: {members}");
         // The others may wait for this node's word that it is formed.
-        self.become_member(roster);
+        self.become_member(Arc::new(cluster))?;
         let introduction = self.introduction();
         self.links.send_introductions(&introduction);
         Ok(())
     }
 
-    pub(super) fn become_member(&mut self, roster: Roster) {
-        let Phase::Forming(forming) = &mut self.phase else { return };
+    fn become_member(&mut self, cluster: Arc<Cluster>) -> Result<(), ServerError> {
+        let Phase::Forming(forming) = &mut self.phase else { return Ok(()) };
         let durable = std::mem::take(&mut forming.durable);
-        let members = Members::new(roster.values().copied().collect());
-        let cluster = Arc::new(Cluster { id: cluster_id(&roster), roster });
+        let members = Members::new(cluster.roster.values().copied().collect());
         self.gate.form(Arc::clone(&cluster));
-        self.links.form(&cluster.roster);
+        self.links.form(&cluster.roster).map_err(ServerError::Spawn)?;
         self.disk.form(self.links.members());
         let now_ms = self.clock.now_ms();
         let (config, store, seed) = (self.config, Store::default(), self.me.0);
         let node = Node::new(self.me, members, config, store, durable, seed, now_ms);
         self.phase = Phase::Member(Box::new(Member::new(node, cluster)));
+        Ok(())
     }
 }

@@ -82,19 +82,21 @@ impl Consensus {
                 self.links.let_in_by(address.ip());
                 self.introduce();
             }
-            transport::Event::Disconnected { address, reason } => {
+            transport::Event::Disconnected { node, address, reason } => {
                 debug!("lost the connection to {address}: {reason}");
-                if let Phase::Member(member) = &mut self.phase
-                    && let Some(node) = member.cluster.roster.get(&address.ip())
-                {
-                    member.node.unheard(self.clock.now_ms(), *node);
+                if let Phase::Member(member) = &mut self.phase {
+                    member.node.unheard(self.clock.now_ms(), node);
                 }
             }
             // The transport has logged it.
-            transport::Event::Refused { address, refusal, by_peer } if by_peer => {
+            transport::Event::Refused { address, refusal, by_peer: true, .. } => {
                 self.on_refused_by_peer(address.ip(), refusal);
             }
             transport::Event::Refused { .. } => {}
+            transport::Event::Duplicate { node, connected, refused } => {
+                let (addresses, now) = ((connected, refused), Instant::now());
+                self.duplicates.note(&self.notices, node, addresses, now);
+            }
             transport::Event::ThreadDied { thread, reason } => {
                 return Err(ServerError::ThreadDied { thread, reason });
             }
@@ -110,7 +112,7 @@ impl Consensus {
                 }
                 Ok(())
             }
-            PeerFrame::Introduction(introduction) => self.on_introduction(&introduction),
+            PeerFrame::Introduction(told) => self.on_introduction(from, &told),
         }
     }
 

@@ -6,7 +6,7 @@ use super::diary::Diary;
 use super::room::Room;
 use crate::kv::Store;
 use crate::lpaxos::{Node, NodeId};
-use crate::server::gate::Cluster;
+use crate::server::cluster::Cluster;
 use crate::server::notices::Notices;
 use crate::wire::Shortage;
 

@@ -5,7 +5,7 @@
 
 use crate::kv::{Command, Store};
 use crate::lpaxos::{Low, Node};
-use crate::server::formation::Roster;
+use crate::server::cluster::Roster;
 use crate::server::notices::Notices;
 use crate::server::space::Space;
 use crate::wire::Severity;

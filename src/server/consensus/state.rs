@@ -13,8 +13,10 @@ use super::pending_replies::PendingReplies;
 use crate::kv::{Key, Value};
 use crate::lpaxos::{Config, Durable, Load, NodeId};
 use crate::server::clock::Clock;
+use crate::server::cluster::Cluster;
+use crate::server::duplicates::Duplicates;
 use crate::server::error::ServerError;
-use crate::server::formation::{Formation, Roster};
+use crate::server::formation::Formation;
 use crate::server::gate::{Event, Gate};
 use crate::server::links::Links;
 use crate::server::notices::Notices;
@@ -44,6 +46,7 @@ pub(super) struct Consensus {
     pub(super) links: Links,
     pub(super) disk: DiskWriter,
     pub(super) notices: Arc<Notices>,
+    pub(super) duplicates: Duplicates,
     pub(super) events: Receiver<Event>,
     pub(super) requests: RequestReceiver,
     pub(super) pacing: Pacing,
@@ -73,8 +76,8 @@ pub(in crate::server) struct Start {
     pub(in crate::server) storage: Box<dyn Storage>,
     pub(in crate::server) notices: Arc<Notices>,
     pub(in crate::server) durable: Durable<Key, Value>,
-    /// The roster of the cluster that the node belongs to already.
-    pub(in crate::server) roster: Option<Roster>,
+    /// The cluster that the node belongs to already.
+    pub(in crate::server) cluster: Option<Arc<Cluster>>,
     pub(in crate::server) events: Receiver<Event>,
     pub(in crate::server) requests: RequestReceiver,
     pub(in crate::server) stop: Arc<AtomicBool>,
@@ -85,11 +88,11 @@ pub(in crate::server) struct Start {
 }
 
 impl Consensus {
-    /// Takes what the thread starts with. The node is forming; also returns the roster of the
+    /// Takes what the thread starts with. The node is forming; also returns the
     /// cluster that it belongs to already.
-    pub(super) fn new(start: Start) -> (Consensus, Option<Roster>) {
+    pub(super) fn new(start: Start) -> (Consensus, Option<Arc<Cluster>>) {
         let Start { me, config, gate, links, syncer, pulse, storage, notices, .. } = start;
-        let Start { durable, roster, events, requests, stop, is_reluctant, space, meter, .. } =
+        let Start { durable, cluster, events, requests, stop, is_reluctant, space, meter, .. } =
             start;
         let formation = Formation::new(links.address(), me, links.listed().clone());
         let now = Instant::now();
@@ -100,6 +103,7 @@ impl Consensus {
             links,
             disk: DiskWriter::new(syncer, pulse, storage),
             notices,
+            duplicates: Duplicates::default(),
             events,
             requests,
             pacing: Pacing::default(),
@@ -114,7 +118,7 @@ impl Consensus {
             next_introduction: now,
             ending: None,
         };
-        (consensus, roster)
+        (consensus, cluster)
     }
 
     pub(super) fn is_forming(&self) -> bool {

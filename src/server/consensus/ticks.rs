@@ -13,6 +13,7 @@ impl Consensus {
     /// Does what is due, and sets the time of the next tick.
     pub(super) fn tick(&mut self) {
         let now = Instant::now();
+        self.duplicates.look(&self.notices, now);
         self.next_tick = now + Duration::from_millis(self.config.heartbeat_ms.div_ceil(2));
         match &mut self.phase {
             Phase::Forming(_) if now >= self.next_introduction => {

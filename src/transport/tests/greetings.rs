@@ -27,7 +27,7 @@ fn clients_and_peers_are_let_in_and_learn_by_whom() {
     for role in [Role::Client { token: None }, Role::Peer(peer_hello(NodeId(2)))] {
         let stream = Stream::connect(running.address(), FOREVER).expect("connected");
         let (_, accepted) = greet(&stream, &role, FOREVER).expect("let in");
-        assert_eq!(accepted, Accepted { node: NodeId(1), cluster: None });
+        assert_eq!(accepted, Accepted { node: NodeId(1), cluster: None, build: Build::own() });
     }
 }
 

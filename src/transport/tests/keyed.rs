@@ -22,7 +22,7 @@ fn node(id: u64, security: Security) -> Running {
 
 /// What `a` is told when it connects to `b`, which is refused.
 fn refused(a: &Running, b: &Running) -> (Refusal, bool) {
-    a.transport.connect(b.address()).expect("a thread");
+    a.transport.peers().seek(b.address()).expect("a thread");
     match a.event() {
         Event::Refused { refusal, by_peer, .. } => (refusal, by_peer),
         other => panic!("{other:?}"),
@@ -32,8 +32,8 @@ fn refused(a: &Running, b: &Running) -> (Refusal, bool) {
 #[test]
 fn nodes_with_one_key_reach_each_other() {
     let (a, b) = (node(1, key(1)), node(2, key(1)));
-    let sender = a.transport.connect(b.address()).expect("a thread");
-    let accepted = Accepted { node: NodeId(2), cluster: None };
+    let sender = a.transport.peers().seek(b.address()).expect("a thread");
+    let accepted = Accepted { node: NodeId(2), cluster: None, build: Build::own() };
     assert_eq!(a.event(), Event::Connected { address: b.address(), accepted });
     assert!(sender.send(peer_frame(5)));
     assert_eq!(b.event(), frame_event(1, 5));
@@ -89,7 +89,7 @@ fn a_recorded_greeting_opens_no_door() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let (a, b) = (node(1, key(1)), node(2, key(1)));
     let between = listener.local_addr().expect("an address");
-    let sender = a.transport.connect(between).expect("a thread");
+    let sender = a.transport.peers().seek(between).expect("a thread");
     let to = b.address();
     let recorder = thread::spawn(move || pass_on(&listener, to));
     assert!(matches!(a.event(), Event::Connected { .. }));
@@ -113,7 +113,7 @@ fn a_challenge_that_is_reflected_is_not_believed() {
     let elsewhere = SocketAddr::new(IpAddr::from([127, 0, 0, 2]), 0);
     let listener = TcpListener::bind(elsewhere).expect("bound");
     let a = node(1, key(1));
-    a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let stream = Stream::new(listener.accept().expect("a connection").0).expect("a stream");
     let mut reader = FrameReader::new(stream.clone());
     let approach = reader.read(MAX_GREETING_FRAME_BYTES, PATIENCE).expect("an approach");
@@ -154,7 +154,7 @@ fn a_stranger_is_told_a_number_and_no_more() {
 fn a_refusal_without_a_proof_means_nothing() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let a = node(1, key(1));
-    a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let stream = Stream::new(listener.accept().expect("a connection").0).expect("a stream");
     let mut liar = Client { reader: FrameReader::new(stream.clone()), stream };
     liar.frame().expect("an approach");

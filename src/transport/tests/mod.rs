@@ -8,6 +8,7 @@ mod files;
 mod greetings;
 mod keepalive;
 mod keyed;
+mod links;
 mod peers;
 mod stopping;
 mod stuck;
@@ -32,8 +33,8 @@ use crate::limits::MAX_RESPONSE_FRAME_BYTES;
 use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot};
 use crate::security::{Rights, Security, TlsFiles};
 use crate::wire::{
-    Accepted, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, PeerHello, Refusal,
-    RequestBody, Role, Welcome, decode_response, encode_peer, encode_request,
+    Accepted, Build, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, PeerHello, Reason,
+    Refusal, RequestBody, Role, Welcome, decode_response, encode_peer, encode_request,
 };
 
 /// Longer than anything takes; reached only when a test fails.
@@ -75,10 +76,18 @@ impl Handler for Node {
     }
 
     fn admit_client(&self) -> Welcome {
-        Ok(Accepted { node: self.id, cluster: None })
+        Ok(Accepted { node: self.id, cluster: None, build: Build::own() })
     }
 
-    fn check_peer(&self, _: SocketAddr, _: &Accepted) -> Result<(), Refusal> {
+    fn check_peer(
+        &self,
+        node: Option<NodeId>,
+        _: SocketAddr,
+        accepted: &Accepted,
+    ) -> Result<(), Refusal> {
+        if node.is_some_and(|node| node != accepted.node) {
+            return Err(Refusal::new(Reason::UnknownNode, "another node is there"));
+        }
         self.refuse_found.lock().clone().map_or(Ok(()), Err)
     }
 
@@ -177,7 +186,7 @@ fn start_with(address: SocketAddr, id: u64, settings: Settings, security: Securi
 
 fn peer_hello(node: NodeId) -> PeerHello {
     let ip = loopback().ip();
-    PeerHello { node, address: ip, cluster: None, listed: vec![ip] }
+    PeerHello { node, address: ip, cluster: None, listed: vec![ip], build: Build::own() }
 }
 
 /// A message that says `number`.

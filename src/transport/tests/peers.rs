@@ -10,7 +10,10 @@ use crate::limits::{AT_ONCE_BYTES, MAX_GREETING_FRAME_BYTES};
 use crate::wire::{Reason, decode_welcome, encode_hello, encode_welcome};
 
 pub(super) fn connected(address: SocketAddr, node: u64) -> Event {
-    Event::Connected { address, accepted: Accepted { node: NodeId(node), cluster: None } }
+    Event::Connected {
+        address,
+        accepted: Accepted { node: NodeId(node), cluster: None, build: Build::own() },
+    }
 }
 
 /// A node of which the test plays the part: greets, and then does what the test says.
@@ -19,14 +22,18 @@ pub(super) fn accept_peer(listener: &TcpListener) -> Client {
     let stream = Stream::new(stream).expect("a stream");
     let mut client = Client { reader: FrameReader::new(stream.clone()), stream };
     client.reader.read(MAX_GREETING_FRAME_BYTES, PATIENCE).expect("a greeting");
-    client.send(&encode_welcome(&Ok(Accepted { node: NodeId(9), cluster: None })));
+    client.send(&encode_welcome(&Ok(Accepted {
+        node: NodeId(9),
+        cluster: None,
+        build: Build::own(),
+    })));
     client
 }
 
 #[test]
 fn messages_arrive_in_order_and_with_their_sender() {
     let (a, b) = (start_at(loopback(), 1, settings()), start_at(loopback(), 2, settings()));
-    let sender = a.transport.connect(b.address()).expect("a thread");
+    let sender = a.transport.peers().seek(b.address()).expect("a thread");
     assert_eq!(a.event(), connected(b.address(), 2));
     assert!(sender.is_connected());
     for number in 0..100 {
@@ -45,7 +52,7 @@ fn nodes_reach_each_other_over_ipv6() {
         return; // a machine without IPv6
     }
     let (a, b) = (start_at(localhost, 1, settings()), start_at(localhost, 2, settings()));
-    a.transport.connect(b.address()).expect("a thread");
+    a.transport.peers().seek(b.address()).expect("a thread");
     assert_eq!(a.event(), connected(b.address(), 2));
 }
 
@@ -54,7 +61,7 @@ fn a_peer_that_comes_back_is_connected_again() {
     let a = start_at(loopback(), 1, settings());
     let b = start_at(loopback(), 2, settings());
     let address = b.address();
-    let sender = a.transport.connect(address).expect("a thread");
+    let sender = a.transport.peers().seek(address).expect("a thread");
     assert_eq!(a.event(), connected(address, 2));
     b.transport.stop();
     assert!(matches!(a.event(), Event::Disconnected { address: lost, .. } if lost == address));
@@ -70,7 +77,7 @@ fn a_peer_that_comes_back_is_connected_again() {
 fn a_peer_that_is_not_there_yet_is_waited_for() {
     let a = start_at(loopback(), 1, settings());
     let free = TcpListener::bind(loopback()).expect("bound").local_addr().expect("an address");
-    a.transport.connect(free).expect("a thread");
+    a.transport.peers().seek(free).expect("a thread");
     let _b = start_at(free, 2, settings());
     assert_eq!(a.event(), connected(free, 2));
 }
@@ -81,13 +88,14 @@ fn a_refusal_is_told_once_until_it_changes() {
     let address = b.address();
     let refusal = |reason| Refusal::new(reason, "no");
     *b.node.refuse_peers.lock() = Some(refusal(Reason::ListsDiffer));
-    a.transport.connect(address).expect("a thread");
+    a.transport.peers().seek(address).expect("a thread");
     while b.node.peers_asked.load(Ordering::SeqCst) < 4 {
         std::thread::yield_now();
     }
     *b.node.refuse_peers.lock() = Some(refusal(Reason::OtherCluster));
     for reason in [Reason::ListsDiffer, Reason::OtherCluster] {
-        let expected = Event::Refused { address, refusal: refusal(reason), by_peer: true };
+        let expected =
+            Event::Refused { node: None, address, refusal: refusal(reason), by_peer: true };
         assert_eq!(a.event(), expected);
     }
     *b.node.refuse_peers.lock() = None;
@@ -100,8 +108,8 @@ fn a_node_that_should_not_be_there_gets_no_messages() {
     let address = b.address();
     let refusal = Refusal::new(Reason::UnknownNode, "another node was here");
     *a.node.refuse_found.lock() = Some(refusal.clone());
-    let sender = a.transport.connect(address).expect("a thread");
-    assert_eq!(a.event(), Event::Refused { address, refusal, by_peer: false });
+    let sender = a.transport.peers().seek(address).expect("a thread");
+    assert_eq!(a.event(), Event::Refused { node: None, address, refusal, by_peer: false });
     assert!(!sender.send(peer_frame(1)));
     *a.node.refuse_found.lock() = None;
     assert_eq!(a.event(), connected(address, 2));
@@ -111,7 +119,8 @@ fn a_node_that_should_not_be_there_gets_no_messages() {
 fn a_full_queue_drops_and_does_not_wait() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let a = start_at(loopback(), 1, Settings { max_queued_frames: 4, ..settings() });
-    let sender = a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    let sender =
+        a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let mut deaf = accept_peer(&listener);
     a.event();
     // More than the system's buffers take, so that the writer is stuck.
@@ -135,7 +144,8 @@ fn a_queue_is_bounded_in_bytes_too() {
     let most = 2 * AT_ONCE_BYTES;
     let listener = TcpListener::bind(loopback()).expect("bound");
     let a = start_at(loopback(), 1, Settings { max_queued_bytes: most, ..settings() });
-    let sender = a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    let sender =
+        a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let mut peer = accept_peer(&listener);
     a.event();
     assert!(!sender.send(numbered(0, most)));
@@ -153,7 +163,8 @@ fn frames_that_the_system_takes_in_part_arrive_whole_and_in_order() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let keepalive_time = Duration::from_millis(1);
     let a = start_at(loopback(), 1, Settings { keepalive_time, ..settings() });
-    let sender = a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    let sender =
+        a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let mut peer = accept_peer(&listener);
     a.event();
     let mut next = 0;
@@ -177,7 +188,7 @@ fn frames_that_the_system_takes_in_part_arrive_whole_and_in_order() {
 fn a_peer_that_closes_is_noticed_although_nothing_is_sent() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let a = start_at(loopback(), 1, Settings { keepalive_time: FOREVER, ..settings() });
-    a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let peer = accept_peer(&listener);
     assert!(matches!(a.event(), Event::Connected { .. }));
     peer.stream.close();
@@ -189,7 +200,7 @@ fn a_peer_that_gives_no_sign_of_life_is_given_up() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let short = Duration::from_millis(20);
     let a = start_at(loopback(), 1, Settings { peer_silence_time: short, ..settings() });
-    a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let _silent = accept_peer(&listener);
     assert!(matches!(a.event(), Event::Connected { .. }));
     assert!(matches!(a.event(), Event::Disconnected { .. }));
@@ -199,7 +210,7 @@ fn a_peer_that_gives_no_sign_of_life_is_given_up() {
 fn a_peer_that_says_more_than_that_it_is_there_is_cut_off() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let a = start_at(loopback(), 1, settings());
-    a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let mut peer = accept_peer(&listener);
     assert!(matches!(a.event(), Event::Connected { .. }));
     peer.send(&peer_frame(1));

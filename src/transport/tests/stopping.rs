@@ -27,10 +27,10 @@ fn answers_that_were_given_are_sent_before_the_end() {
 fn every_thread_ends_and_the_port_is_free() {
     let (a, b) = (start_at(loopback(), 1, settings()), start_at(loopback(), 2, settings()));
     let address = a.address();
-    a.transport.connect(b.address()).expect("a thread");
-    b.transport.connect(address).expect("a thread");
+    a.transport.peers().seek(b.address()).expect("a thread");
+    b.transport.peers().seek(address).expect("a thread");
     let nobody = SocketAddr::new(loopback().ip(), 1);
-    a.transport.connect(nobody).expect("a thread");
+    a.transport.peers().seek(nobody).expect("a thread");
     assert!(matches!(a.event(), Event::Connected { .. }));
     assert!(matches!(b.event(), Event::Connected { .. }));
     let mut silent = Client::silent(address);

@@ -132,7 +132,7 @@ fn send_until_heard(a: &Running, b: &Running, sender: &PeerSender, number: u64) 
 /// Has the connection of `a` to `b` fall silent, several times, and sees that another takes its place.
 fn replaced_when_silent(a: &Running, b: &Running) {
     let middle = Middle::start(b.address());
-    let sender = a.transport.connect(middle.address).expect("a thread");
+    let sender = a.transport.peers().seek(middle.address).expect("a thread");
     assert_eq!(a.event(), connected(middle.address, 2));
     for number in 0..3 {
         send_until_heard(a, b, &sender, number);
@@ -166,7 +166,7 @@ fn so_it_does_with_tls_and_a_cluster_key() {
 fn a_writer_that_waits_for_the_system_does_not_keep_a_silent_connection() {
     let (a, b) = (start_at(loopback(), 1, wary()), start_at(loopback(), 2, wary()));
     let middle = Middle::start(b.address());
-    let sender = a.transport.connect(middle.address).expect("a thread");
+    let sender = a.transport.peers().seek(middle.address).expect("a thread");
     assert_eq!(a.event(), connected(middle.address, 2));
     middle.hold();
     // More than the buffers of the system take.
@@ -180,7 +180,8 @@ fn a_writer_that_waits_for_the_system_sees_that_the_peer_is_gone() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let short = Duration::from_millis(50);
     let a = start_at(loopback(), 1, Settings { peer_silence_time: short, ..settings() });
-    let sender = a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    let sender =
+        a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let _deaf = accept_peer(&listener);
     assert!(matches!(a.event(), Event::Connected { .. }));
     let frame = Bytes::from(vec![0; 1 << 20]);

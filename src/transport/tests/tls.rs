@@ -52,7 +52,7 @@ fn nodes_and_clients_speak_over_tls() {
         let security = || Security { cluster_key: key.clone(), ..with(&files) };
         let a = start_with(loopback(), 1, settings(), security());
         let b = start_with(loopback(), 2, settings(), security());
-        let sender = a.transport.connect(b.address()).expect("a thread");
+        let sender = a.transport.peers().seek(b.address()).expect("a thread");
         assert!(matches!(a.event(), Event::Connected { .. }));
         for number in 0..100 {
             assert!(sender.send(peer_frame(number)));
@@ -300,7 +300,7 @@ fn a_greeting_that_is_passed_on_between_two_sessions_is_not_believed() {
     let a = start_with(loopback(), 1, settings(), security());
     let b = start_with(loopback(), 2, settings(), security());
     let listener = TcpListener::bind(loopback()).expect("bound");
-    a.transport.connect(listener.local_addr().expect("an address")).expect("a thread");
+    a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let middle = NodeTls::read(&files).expect("files");
     let until = Instant::now() + FOREVER;
     let from = Stream::new(listener.accept().expect("a connection").0).expect("a stream");

@@ -12,16 +12,16 @@ use crate::blob::Blob;
 use crate::kv::{Key, SessionNumber};
 use crate::limits::NUMBERS_BELOW;
 use crate::lpaxos::{
-    Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Low, Message,
-    NeedPrevious, NodeId, Page, PageMerged, Patch, Position, Prepare, Previous, Progress, Promise,
-    PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
+    Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FeatureLevel, FetchPage, Heartbeat,
+    Low, Message, NeedPrevious, NodeId, Page, PageMerged, Patch, Position, Prepare, Previous,
+    Progress, Promise, PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
 };
 use crate::security::{Nonce, Proof, Token};
 use crate::values::Value;
 use crate::wire::{
-    Accepted as LetIn, Approach, Challenge, ClientOutcome, ClientRequest, Introduction,
+    Accepted as LetIn, Approach, Build, Challenge, ClientOutcome, ClientRequest, Introduction,
     MemberStatus, NodeStatus, Notice, PeerHello, ProgramError, Proven, Reason, Redirect, Refusal,
-    RequestBody, Role, Severity, Shortage, Sizes, Welcome,
+    Release, RequestBody, Role, Severity, Shortage, Sizes, Welcome,
 };
 
 fn number() -> impl Strategy<Value = u64> {
@@ -98,16 +98,21 @@ fn proposal() -> impl Strategy<Value = Proposal<Key, Blob>> {
 fn heartbeat() -> impl Strategy<Value = Heartbeat> {
     let told = (any::<bool>(), option::of(ballot()), any::<bool>(), any::<u64>());
     let low = (any::<bool>(), any::<bool>()).prop_map(|(memory, disk)| Low { memory, disk });
-    (vec(node(), 0..6), told, number(), slot_or_zero(), low).prop_map(
-        |(hears, (has_quorum, follows, is_reluctant, sync_ms), round, complete, low)| Heartbeat {
-            hears,
-            has_quorum,
-            follows,
-            round,
-            complete,
-            sync_ms,
-            is_reluctant,
-            low,
+    let more = (low, any::<u32>().prop_map(FeatureLevel));
+    (vec(node(), 0..6), told, number(), slot_or_zero(), more).prop_map(
+        |(hears, told, round, complete, (low, feature_level))| {
+            let (has_quorum, follows, is_reluctant, sync_ms) = told;
+            Heartbeat {
+                hears,
+                has_quorum,
+                follows,
+                round,
+                complete,
+                sync_ms,
+                is_reluctant,
+                low,
+                feature_level,
+            }
         },
     )
 }
@@ -199,12 +204,20 @@ pub(super) fn introduction() -> impl Strategy<Value = Introduction> {
     )
 }
 
+fn build() -> impl Strategy<Value = Build> {
+    ("[0-9a-z.+_-]{0,64}", any::<u32>()).prop_map(|(release, level)| Build {
+        release: Release::new(&release).expect("a version"),
+        feature_level: FeatureLevel(level),
+    })
+}
+
 /// A greeting.
 pub(super) fn role() -> impl Strategy<Value = Role> {
-    let peer =
-        (node(), ip(), cluster(), vec(ip(), 0..5)).prop_map(|(node, address, cluster, listed)| {
-            Role::Peer(PeerHello { node, address, cluster, listed })
-        });
+    let peer = (node(), ip(), cluster(), vec(ip(), 0..5), build()).prop_map(
+        |(node, address, cluster, listed, build)| {
+            Role::Peer(PeerHello { node, address, cluster, listed, build })
+        },
+    );
     let approach = (ip(), any_32())
         .prop_map(|(address, nonce)| Role::Approach(Approach { address, nonce: Nonce(nonce) }));
     let client = option::of(vec(any::<u8>(), 1..100))
@@ -241,9 +254,14 @@ pub(super) fn welcome() -> impl Strategy<Value = Welcome> {
         Reason::Closing,
         Reason::NotAuthorized,
         Reason::TlsExpected,
+        Reason::DuplicateNode,
     ];
     prop_oneof![
-        (node(), cluster()).prop_map(|(node, cluster)| Ok(LetIn { node, cluster })),
+        (node(), cluster(), build()).prop_map(|(node, cluster, build)| Ok(LetIn {
+            node,
+            cluster,
+            build
+        })),
         (prop::sample::select(reasons.to_vec()), ".{0,40}")
             .prop_map(|(reason, message)| Err(Refusal { reason, message })),
     ]
