@@ -236,8 +236,9 @@ pub const PEER_SILENCE_TIME: Duration = Duration::from_secs(4);
 pub const CLIENT_KEEPALIVE_TIME: Duration = Duration::from_millis(250);
 
 /// A node whose consensus thread makes no progress for so long is as good as gone, and its clients get no
-/// more empty frames. It is above what a slow disk takes for a write.
-pub const PROGRESS_TIME: Duration = Duration::from_secs(3);
+/// more empty frames. It is above what a slow disk takes for a write, and as long as the other nodes
+/// believe in such a node (`Config::stalled_ms` of the core).
+pub const PROGRESS_TIME: Duration = Duration::from_millis(2_250);
 
 /// To write what was coalesced. Who reads more slowly is cut off.
 pub const WRITE_TIME: Duration = Duration::from_secs(10);

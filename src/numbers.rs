@@ -1,5 +1,5 @@
-//! The numbers that nodes and clients speak of, each a type of its own so that none can be taken for
-//! another.
+//! The numbers that nodes and clients speak of, each a type of its own so that none can be taken
+//! for another.
 
 use std::fmt;
 
@@ -121,8 +121,9 @@ impl FeatureLevel {
     /// The level of release 0.1.0, which does not say it.
     pub const FIRST: FeatureLevel = FeatureLevel(0);
 
-    /// The level of this program. It is raised by one with each feature that changes what nodes write
-    /// or send in a way that an older release would not understand; never for one that it may ignore.
+    /// The level of this program. It is raised by one with each feature that changes what nodes
+    /// write or send in a way that an older release would not understand; never for one that it may
+    /// ignore.
     ///
     /// | level | what a node of it knows |
     /// | --- | --- |

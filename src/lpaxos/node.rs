@@ -199,7 +199,7 @@ impl<M: Machine> Node<M> {
 
     /// The last heartbeat that was sent, and when. A caller that waits for a write repeats it to the
     /// others each period, at most for [`Config::stalled_ms`], so that they know that the node is there:
-    /// nothing in it depends on the write.
+    /// nothing in it depends on the write. Then it sends [`Heartbeat::farewell`] once.
     pub fn heartbeat(&self) -> Option<(&Heartbeat, u64)> {
         Some((self.heartbeat.as_ref()?, self.heartbeat_sent_ms?))
     }
@@ -212,12 +212,24 @@ impl<M: Machine> Node<M> {
     /// Whether a leader may propose the next slot: it goes one slot ahead of its own disk, and further
     /// only where that is slow and what gathers for the next write is bounded.
     pub(super) fn may_propose(&self) -> bool {
+        if self.spares_others() {
+            return false;
+        }
         if !self.is_ahead() {
             return true;
         }
         let Role::Leader(leader) = &self.role else { return false };
         let ahead_bytes = leader.applied_bytes().saturating_sub(self.handed_out_bytes);
         self.is_slow() && ahead_bytes < self.config.ahead_bytes
+    }
+
+    /// Whether the write under way takes so long that the others are asked for no more writes: if the
+    /// disk hangs, these would last beyond the time at which this node falls silent, and a node that
+    /// waits for its disk cannot stand.
+    fn spares_others(&self) -> bool {
+        let age_ms = self.write_age_ms();
+        age_ms >= self.config.slow_write_ms
+            && age_ms.saturating_add(self.omega.majority_sync_ms()) > self.config.stalled_ms
     }
 
     fn is_slow(&self) -> bool {
@@ -357,6 +369,7 @@ impl<M: Machine> Node<M> {
         self.settle();
         self.decide();
         self.expire();
+        let spares_others = self.spares_others();
         match &mut self.role {
             Role::Follower => {}
             Role::Candidate(recovery) => {
@@ -374,8 +387,10 @@ impl<M: Machine> Node<M> {
                 }
             }
             Role::Leader(leader) => {
-                leader.resend(&self.omega, &self.acceptor, &mut self.out, self.now_ms);
-                leader.repair(&self.omega, &mut self.acceptor, &mut self.out, self.now_ms);
+                if !spares_others {
+                    leader.resend(&self.omega, &self.acceptor, &mut self.out, self.now_ms);
+                    leader.repair(&self.omega, &mut self.acceptor, &mut self.out, self.now_ms);
+                }
                 let replica = &self.acceptor.durable().replica;
                 let since_ms = self.now_ms;
                 for command in self.machine.housekeeping(since_ms, replica) {

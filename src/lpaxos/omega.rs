@@ -90,6 +90,8 @@ pub(super) struct Omega {
     gone: bool,
     /// Why the leader is gone.
     cause: ForLog<Cause>,
+    /// The ballot of a leader that said last that it leads with it no more.
+    left: Option<Ballot>,
     /// The own node leads only where no other can.
     is_reluctant: bool,
     /// What the own node has too little of.
@@ -110,6 +112,7 @@ impl Omega {
             jitter_ms: 0,
             gone: false,
             cause: ForLog(Cause::NoLeader),
+            left: None,
             is_reluctant: false,
             low: Low::default(),
             random: seed | 1,
@@ -151,6 +154,10 @@ impl Omega {
         self.see_round(heartbeat.round);
         if self.is_leader(from) && !heartbeat.leads(from) {
             (self.gone, self.cause) = (true, ForLog(Cause::Farewell(from)));
+            self.left = self.peers.get(&from).and_then(|peer| peer.told.as_ref()?.follows);
+        }
+        if heartbeat.leads(from) && heartbeat.follows == self.left {
+            self.left = None;
         }
         self.peers.insert(from, Peer { heard_ms: self.listened_ms, told: Some(heartbeat) });
     }
@@ -244,6 +251,16 @@ impl Omega {
         connected.max().unwrap_or(0)
     }
 
+    /// How long the slowest writes of the fastest majority of the others take, in milliseconds; of all
+    /// that are heard where they are no majority.
+    pub(super) fn majority_sync_ms(&self) -> u64 {
+        let connected = self.all_connected().map(|(node, _)| self.sync_ms_of(node));
+        let mut sorted: Vec<u64> = connected.collect();
+        sorted.sort_unstable();
+        sorted.truncate(self.members.majority());
+        sorted.last().copied().unwrap_or(0)
+    }
+
     /// Whether `node` hears this node, as it last told; unknown where it is not heard.
     pub(super) fn is_heard_by(&self, node: NodeId) -> Option<bool> {
         self.told(node).map(|told| told.hears.contains(&self.me))
@@ -299,9 +316,11 @@ impl Omega {
         followed.map(|(ballot, _)| ballot).max()
     }
 
-    /// Whether the ballot's owner, heard both ways, says that it leads with it no more.
+    /// Whether the ballot's owner said, and did not take back, that it leads with it no more, or says
+    /// so now. Others may not have heard that yet: they wait for their disks, or do not hear the owner.
     fn denies(&self, ballot: Ballot) -> bool {
-        self.connected(ballot.node).is_some_and(|told| told.follows != Some(ballot))
+        self.left == Some(ballot)
+            || self.connected(ballot.node).is_some_and(|told| told.follows != Some(ballot))
     }
 
     /// Decides. `now_ms` is the node's time, which counts where leaders take turns.
@@ -439,6 +458,13 @@ impl Omega {
 }
 
 impl Heartbeat {
+    /// Returns the last word of a node whose disk may hang: it leads no more, and is not to be waited
+    /// for. It takes that back with its next heartbeat, if there is one.
+    #[must_use]
+    pub fn farewell(&self) -> Heartbeat {
+        Heartbeat { has_quorum: false, follows: None, ..self.clone() }
+    }
+
     /// Whether its sender leads or stands.
     fn leads(&self, sender: NodeId) -> bool {
         self.follows.is_some_and(|ballot| ballot.node == sender)

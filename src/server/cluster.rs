@@ -1,8 +1,8 @@
 //! Which cluster a node belongs to: its id, and its members.
 //!
 //! The two are apart. The id is made once, when the cluster is formed, stored with each member's
-//! state, and from then on only read: two nodes are of one cluster if they have the same id, whatever
-//! the members are by then.
+//! state, and from then on only read: two nodes are of one cluster if they have the same id,
+//! whatever the members are by then.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -76,7 +76,7 @@ pub(super) fn run(start: Start) -> (Result<(), ServerError>, Remains) {
 fn serve(consensus: &mut Consensus) -> Result<(), ServerError> {
     consensus.try_form()?;
     while !consensus.stop.load(Ordering::Acquire) {
-        consensus.gate.note_progress();
+        consensus.note_progress();
         let first = consensus.next_event();
         consensus.take_events(first)?;
         consensus.take_requests();

@@ -18,8 +18,8 @@ impl Ending {
     }
 }
 
-/// A thread that is told to end when this is dropped, and is then waited for, but only for a time: a
-/// thread that a disk or a file holds up ends with the process.
+/// A thread that is told to end when this is dropped, and is then waited for, but only for a time:
+/// a thread that a disk or a file holds up ends with the process.
 #[derive(Debug)]
 pub(super) struct EndingThread {
     /// Dropped to end it.

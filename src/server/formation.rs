@@ -1,9 +1,9 @@
 //! How nodes become a cluster, once: the bootstrap of `docs/protocol.md`.
 //!
 //! Every node tells every other its address, its id, the list it was started with, and the ids it
-//! has heard so far. When a node has heard every listed node, all lists are equal, and all have heard
-//! the same ids, that set of (address, id) pairs is the cluster. A node that once reported a whole
-//! set never reports another, so two different clusters can have no member in common.
+//! has heard so far. When a node has heard every listed node, all lists are equal, and all have
+//! heard the same ids, that set of (address, id) pairs is the cluster. A node that once reported a
+//! whole set never reports another, so two different clusters can have no member in common.
 //!
 //! Pure: it is told what comes in and says what to send; the server makes the result durable.
 
@@ -111,7 +111,8 @@ pub(super) fn compare_lists(
 }
 
 /// Makes the id of the cluster that these nodes form: a hash (FNV-1a) of them, never 0. All of them
-/// make the same one. It is stored, and from then on only read: the members may change, it does not.
+/// make the same one. It is stored, and from then on only read: the members may change, it does
+/// not.
 fn new_cluster_id(members: &Roster) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut mix = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -195,7 +196,8 @@ impl Formation {
             }
             _ => self.known.insert(address, told.node),
         };
-        // A node that belongs to the cluster vouches for it: it was formed with this node's own report.
+        // A node that belongs to the cluster vouches for it: it was formed with this node's own
+        // report.
         let is_sound = roster.get(&address) == Some(&told.node);
         if let Some(id) = told.cluster
             && own_id_there == Some(&self.node)

@@ -1,5 +1,5 @@
-//! The outgoing connections to the other nodes: by address while the cluster is formed, and then by the
-//! ids of its members.
+//! The outgoing connections to the other nodes: by address while the cluster is formed, and then by
+//! the ids of its members.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -57,7 +57,8 @@ impl Links {
         Ok(())
     }
 
-    /// Learns which nodes are members; a node that was sought at the address of another one is left.
+    /// Learns which nodes are members; a node that was sought at the address of another one is
+    /// left.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -70,8 +71,8 @@ impl Links {
         Ok(())
     }
 
-    /// Ends the connections to and from a node that is no member, so that it is told why when it comes
-    /// again.
+    /// Ends the connections to and from a node that is no member, so that it is told why when it
+    /// comes again.
     pub(super) fn dismiss(&mut self, node: NodeId) {
         self.members.remove(&node);
         self.peers.disconnect(node);
@@ -94,8 +95,8 @@ impl Links {
         self.members.values().cloned().collect()
     }
 
-    /// Sends messages of the protocol. What does not fit into a peer's queue is dropped: the protocol
-    /// sends it again.
+    /// Sends messages of the protocol. What does not fit into a peer's queue is dropped: the
+    /// protocol sends it again.
     pub(super) fn send(&self, messages: &[(NodeId, Message<Key, Value>)]) {
         for (to, frame) in frames(messages) {
             if let Some(sender) = self.members.get(&to) {

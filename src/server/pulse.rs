@@ -3,7 +3,7 @@
 //! A sync may take seconds, and a node that is silent meanwhile would be taken for one that is gone:
 //! each vote and each promise is a sync. So a thread repeats the node's last heartbeat, in which nothing
 //! depends on a write, once in each period. It stops when the write takes so long that the disk may
-//! hang: then the node falls silent, and if it led, another takes its place.
+//! hang: then it says that the node leads no more, and falls silent.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,6 +36,8 @@ struct Shared {
     /// When the consensus thread began to wait, in milliseconds since `begun` and one more; 0 while it
     /// does not wait.
     waits_since: AtomicU64,
+    /// The last of these times at which the node was said to lead no more.
+    left_since: AtomicU64,
     said: Mutex<Said>,
 }
 
@@ -50,17 +52,23 @@ impl Shared {
         millis(self.begun.elapsed()).saturating_add(1)
     }
 
-    /// Repeats the heartbeat if the consensus thread has waited for a period, and not for too long.
+    /// Repeats the heartbeat if the consensus thread has waited for a period; where it has waited for too
+    /// long, takes leave of the others instead, once.
     fn beat(&self, config: &Config) {
         let since = self.waits_since.load(Ordering::Acquire);
         let age_ms = self.now().saturating_sub(since);
-        if since == 0 || age_ms < config.heartbeat_ms || age_ms >= config.stalled_ms {
+        if since == 0 || age_ms < config.heartbeat_ms {
+            return;
+        }
+        let is_stalled = age_ms >= config.stalled_ms;
+        if is_stalled && self.left_since.swap(since, Ordering::Relaxed) == since {
             return;
         }
         let said = self.said.lock();
         let Some(heartbeat) = &said.heartbeat else { return };
         let sync_ms = heartbeat.sync_ms.max(age_ms);
-        let frame = encode_peer(&Message::Heartbeat(Heartbeat { sync_ms, ..heartbeat.clone() }));
+        let heartbeat = if is_stalled { heartbeat.farewell() } else { heartbeat.clone() };
+        let frame = encode_peer(&Message::Heartbeat(Heartbeat { sync_ms, ..heartbeat }));
         for member in &said.members {
             member.send(frame.clone());
         }
@@ -70,8 +78,9 @@ impl Shared {
 impl Pulse {
     /// Starts the thread.
     pub(super) fn start(config: Config, events: Sender<Event>) -> io::Result<Pulse> {
-        let (waits_since, said) = (AtomicU64::new(0), Mutex::new(Said::default()));
-        let shared = Arc::new(Shared { begun: Instant::now(), waits_since, said });
+        let [waits_since, left_since] = [0, 0].map(AtomicU64::new);
+        let said = Mutex::new(Said::default());
+        let shared = Arc::new(Shared { begun: Instant::now(), waits_since, left_since, said });
         let (stop, stopped) = bounded(0);
         let beating = Arc::clone(&shared);
         let run = move || {
@@ -122,5 +131,16 @@ impl Drop for Pulse {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::PROGRESS_TIME;
+
+    #[test]
+    fn clients_and_nodes_believe_in_a_node_that_waits_for_its_disk_for_the_same_time() {
+        assert_eq!(millis(PROGRESS_TIME), Config::default().stalled_ms);
     }
 }

@@ -1,5 +1,5 @@
-//! The start of a server, step by step: what can be wrong is found out first, then the state is opened,
-//! and then the threads begin.
+//! The start of a server, step by step: what can be wrong is found out first, then the state is
+//! opened, and then the threads begin.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -46,8 +46,8 @@ pub(super) fn start(options: Options) -> Result<Server, ServerError> {
     run(options, settings, ground, state, nodes, notices)
 }
 
-/// What a node needs of its machine beside its state. All that can be wrong with it is found out before
-/// the state is touched: a start that fails leaves nothing behind.
+/// What a node needs of its machine beside its state. All that can be wrong with it is found out
+/// before the state is touched: a start that fails leaves nothing behind.
 struct Ground {
     keeper: Keeper,
     files: OpenFiles,

@@ -82,8 +82,8 @@ impl State {
     }
 
     /// Returns the nodes that it goes by. Once a cluster is formed they are those of its data
-    /// directories: a list that is short or mistyped would leave this node without a connection to the
-    /// others. It is told where the list contradicts them.
+    /// directories: a list that is short or mistyped would leave this node without a connection to
+    /// the others. It is told where the list contradicts them.
     pub(super) fn nodes(&self, listed: BTreeSet<IpAddr>, notices: &Notices) -> BTreeSet<IpAddr> {
         match &self.cluster {
             Some(cluster) => {

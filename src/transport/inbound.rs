@@ -221,7 +221,8 @@ fn serve_peer(
     let mut is_told = false;
     let ended = read_peer(shared, peer, stream, &mut reader, replaced, &mut is_told);
     let Err(error) = ended else { return };
-    // Where it brought nothing, the other side did not want it; and one that is replaced is not gone.
+    // Where it brought nothing, the other side did not want it; and one that is replaced is not
+    // gone.
     if !is_told || replaced.is_set() {
         return debug!("the connection from node {node} at {address} ended: {error}");
     }

@@ -7,7 +7,7 @@
 //! | post | writes the answers of a step of the node, as far as the clients' connections take them at once | stopping |
 //! | replies, one per client | writes answers that nobody else does, those that are ready in one system call | all are written and no more can come, or the connection ends |
 //! | keepalive | sends signs of life to clients that wait | stopping |
-//! | peer, one per peer | connects, greets, writes what is queued, connects again | stopping |
+//! | peer, one per peer | connects, greets, writes what is queued, connects again | the node leaves the peer, or stopping |
 //! | watch, one per connection to a peer | reads the peer's signs of life; without any, makes a new connection beside the old one | the connection ends |
 //!
 //! A connection to a peer carries messages one way; the peer answers on the connection that it opened

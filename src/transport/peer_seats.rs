@@ -1,9 +1,9 @@
 //! The connections that peers opened to this node: one for each node id.
 //!
-//! A connection belongs to the node whose id greeted on it. A node that opens another connection gave
-//! the first one up, so the newest counts. Two connections of one id from different addresses are two
-//! processes with one identity, because a data directory was copied: both would promise in the name of
-//! one node, so the second is refused.
+//! A connection belongs to the node whose id greeted on it. A node that opens another connection
+//! gave the first one up, so the newest counts. Two connections of one id from different addresses
+//! are two processes with one identity, because a data directory was copied: both would promise in
+//! the name of one node, so the second is refused.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -49,8 +49,8 @@ pub(super) enum NoSeat {
 }
 
 impl PeerSeats {
-    /// Makes this the peer's connection, and gives what tells that it is so no more; an older one from
-    /// the same address is closed.
+    /// Makes this the peer's connection, and gives what tells that it is so no more; an older one
+    /// from the same address is closed.
     pub(super) fn enter(
         &self,
         node: NodeId,

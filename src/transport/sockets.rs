@@ -20,8 +20,8 @@ struct Open {
 }
 
 impl Sockets {
-    /// Takes a connection as long as the guard lives; then it is closed. Returns none, and closes the
-    /// connection, where no more are taken.
+    /// Takes a connection as long as the guard lives; then it is closed. Returns none, and closes
+    /// the connection, where no more are taken.
     pub(super) fn register(&self, stream: &Stream) -> Option<Registered> {
         let mut open = self.0.lock();
         if open.is_ended {
@@ -34,8 +34,8 @@ impl Sockets {
         Some(Registered { sockets: self.clone(), number })
     }
 
-    /// Takes no more connections, and reads no more from those that are there: what is queued for them
-    /// can still be sent.
+    /// Takes no more connections, and reads no more from those that are there: what is queued for
+    /// them can still be sent.
     pub(super) fn end_reading(&self) {
         let mut open = self.0.lock();
         open.is_ended = true;

@@ -32,8 +32,8 @@ impl Build {
     }
 }
 
-/// The version of a program, such as `1.2.3-rc.1+abc`: at most [`MAX_RELEASE_BYTES`] letters, digits
-/// and `.`, `-`, `+`, `_`. It is empty where it was not said.
+/// The version of a program, such as `1.2.3-rc.1+abc`: at most [`MAX_RELEASE_BYTES`] letters,
+/// digits and `.`, `-`, `+`, `_`. It is empty where it was not said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Release(String);
 

@@ -1,6 +1,6 @@
 //! Ω: who leads when links are cut. Every message that is not lost arrives at once.
 
-use lattistore::lpaxos::{Answer, Cause, FeatureLevel, Heartbeat, Loss, Message, NodeId};
+use lattistore::lpaxos::{Answer, Cause, Election, FeatureLevel, Heartbeat, Loss, Message, NodeId};
 use lattistore_sim::simulator::Command;
 
 use crate::cluster::Cluster;
@@ -320,6 +320,33 @@ fn a_node_that_waited_for_its_disk_takes_nobody_for_gone() {
         cluster.live(500);
         assert_eq!((cluster.ballots.len(), only_leader(&cluster)), (ballots, leader), "{waits}");
     }
+}
+
+/// A follower that waits for its disk repeats what it said before the leader took leave.
+#[test]
+fn a_leader_that_took_leave_is_replaced_although_another_node_still_names_it() {
+    let mut cluster = Cluster::with(3, |config| {
+        // Less than the foremost node is waited for.
+        (config.election, config.unreachable_ms) = (Election::Heartbeats, 60);
+    });
+    cluster.live(LONG_MS);
+    let leader = only_leader(&cluster);
+    let mut others = cluster.all();
+    others.retain(|node| *node != leader);
+    let [stands, waits] = others[..] else { panic!("two others") };
+    let last = |cluster: &Cluster, node: u64| cluster.node(node).heartbeat().unwrap().0.clone();
+    let (farewell, repeated) = (last(&cluster, leader).farewell(), last(&cluster, waits));
+    assert_eq!(repeated.follows, Some(cluster.ballot(leader)));
+    cluster.crash(leader);
+    cluster.send(leader, vec![(NodeId(stands), Message::Heartbeat(farewell))]);
+    cluster.settle();
+    for _ in 0..30 {
+        cluster.send(waits, vec![(NodeId(stands), Message::Heartbeat(repeated.clone()))]);
+        cluster.settle_if(|e| e.to == stands);
+        cluster.tick(stands, 10);
+    }
+    let stood = cluster.node(stands).stood().map(|(_, why)| why);
+    assert_eq!(stood, Some(Cause::Farewell(NodeId(leader))));
 }
 
 #[test]

@@ -514,6 +514,28 @@ fn p6_a_leader_whose_disk_hangs_is_replaced() {
 }
 
 #[test]
+fn p6_a_leader_whose_disk_may_hang_asks_for_no_write_that_lasts_longer_than_its_word() {
+    for (sync_ms, age_ms, asks) in
+        [(1, 2_200, true), (1_000, 1_250, true), (1_000, 1_251, false), (2_000, 2_200, false)]
+    {
+        let mut cluster = Cluster::with(3, |config| config.overlapping_batch = 1);
+        cluster.elect(1);
+        for node in [2, 3] {
+            cluster.nodes.get_mut(&node).unwrap().note_sync(sync_ms);
+        }
+        cluster.live(100);
+        cluster.slow.insert(1, None);
+        let first = cluster.request(1, Command::put(0, 10));
+        cluster.settle();
+        assert!(cluster.is_answered(first), "the others chose it");
+        cluster.tick(1, age_ms);
+        cluster.request(1, Command::put(0, 11));
+        let asked = cluster.wire.iter().any(|e| e.is("accept") || e.is("commit"));
+        assert_eq!(asked, asks, "a write of {age_ms} ms, others of {sync_ms} ms");
+    }
+}
+
+#[test]
 fn p4_a_crash_beside_the_write_loses_nothing_that_was_answered() {
     let (mut cluster, [first, _]) = one_chosen_beside_the_write();
     cluster.lose(|_| true);

@@ -10,7 +10,7 @@ use ring::digest;
 use crate::TlsFiles;
 use crate::authority::Authority;
 use crate::fleet::Fleet;
-use crate::support::{PATIENCE, addresses};
+use crate::support::{PATIENCE, addresses, eventually};
 
 /// Tokens that the cluster knows.
 pub(crate) const WRITER: &str = "a token that may write, 32 characters and more";
@@ -78,4 +78,19 @@ impl Fort {
         fs::write(&path, format!("{token}\n")).unwrap();
         path
     }
+}
+
+/// How often a node has logged that it uses what it read again.
+pub(crate) fn taken(fleet: &Fleet, node: usize, part: &str) -> usize {
+    let line = format!("the {part} was read again, and is in use");
+    fleet.process(node).log().matches(&line).count()
+}
+
+/// Tells a node to read its files again, and waits until it uses what changed.
+pub(crate) fn reread(fleet: &Fleet, node: usize, part: &str) {
+    let before = taken(fleet, node, part);
+    fleet.process(node).signal("HUP");
+    eventually(format!("node {node} to use its {part}"), || {
+        (taken(fleet, node, part) > before).then_some(())
+    });
 }

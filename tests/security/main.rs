@@ -8,7 +8,8 @@
 //! | `strangers.rs` | who has another key, or none, while a cluster forms and after |
 //! | `clients.rs` | tokens and what they allow, as users of the client program see it |
 //! | `flood.rs` | handshakes that come to nothing, by the hundred |
-//! | `reread.rs` | files that change under a running cluster, and certificates that end |
+//! | `reread.rs` | files that change under a running cluster |
+//! | `ends.rs` | certificates that end while the nodes run |
 //! | `rotation.rs` | another authority and another key, by restarting one node after the other |
 //! | `startup.rs` | options and files that are wrong |
 
@@ -17,6 +18,7 @@
 #[path = "../support/authority.rs"]
 mod authority;
 mod clients;
+mod ends;
 #[path = "../fleet/mod.rs"]
 mod fleet;
 mod flood;

@@ -1,5 +1,5 @@
 //! Files that change under a running cluster: they are read again without a restart, on SIGHUP or by
-//! looking at them from time to time.
+//! looking at them from time to time. Certificates that end are in `ends.rs`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,23 +12,8 @@ use lattistore::client::{Cause, ClientTls, Notice, Severity};
 use crate::TlsFiles;
 use crate::authority::Authority;
 use crate::fleet::{Fleet, while_disturbed};
-use crate::fort::{Fort, READER, WRITER, entry};
+use crate::fort::{Fort, READER, WRITER, entry, reread};
 use crate::support::{addresses, eventually};
-
-/// How often a node has logged that it uses what it read again.
-fn taken(fleet: &Fleet, node: usize, part: &str) -> usize {
-    let line = format!("the {part} was read again, and is in use");
-    fleet.process(node).log().matches(&line).count()
-}
-
-/// Tells a node to read its files again, and waits until it uses what changed.
-fn reread(fleet: &Fleet, node: usize, part: &str) {
-    let before = taken(fleet, node, part);
-    fleet.process(node).signal("HUP");
-    eventually(format!("node {node} to use its {part}"), || {
-        (taken(fleet, node, part) > before).then_some(())
-    });
-}
 
 fn notices(fleet: &Fleet, node: usize) -> Vec<Notice> {
     fleet.status(node).map(|status| status.notices).unwrap_or_default()

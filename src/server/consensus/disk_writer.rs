@@ -68,6 +68,11 @@ impl DiskWriter {
         Ok(after_write)
     }
 
+    /// Returns whether an overlapped write is under way, as far as the node was told.
+    pub(super) fn is_writing(&self) -> bool {
+        self.syncer.since().is_some()
+    }
+
     /// Tells the node if its overlapped write is over. Returns whether it is.
     pub(super) fn poll(&mut self, node: &mut Node<Store>) -> Result<bool, ServerError> {
         let took = self.syncer.poll()?;

@@ -12,7 +12,7 @@ impl Consensus {
     /// due: many heavy programs must not keep the node from hearing and being heard.
     pub(super) fn do_output(&mut self) -> Result<(), ServerError> {
         loop {
-            self.gate.note_progress();
+            self.note_progress();
             let Phase::Member(member) = &mut self.phase else { return Ok(()) };
             let queued = self.requests.len();
             let output = self.pacing.output(&mut member.node, queued, Instant::now());

@@ -125,6 +125,14 @@ impl Consensus {
         matches!(self.phase, Phase::Forming(_))
     }
 
+    /// Notes that the thread makes progress, for the clients that wait. During an overlapped write
+    /// that is not known yet: the end of the write shows that the disk does not hang.
+    pub(super) fn note_progress(&self) {
+        if !self.disk.is_writing() {
+            self.gate.note_progress();
+        }
+    }
+
     /// Returns a snapshot of the load.
     pub(super) fn load(&self) -> Load {
         match &self.phase {

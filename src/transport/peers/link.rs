@@ -1,5 +1,5 @@
-//! What the threads of a peer and those that send to it share: where the peer is, the connection, and
-//! what is queued for it.
+//! What the threads of a peer and those that send to it share: where the peer is, the connection,
+//! and what is queued for it.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -25,8 +25,8 @@ use crate::transport::stream::Stream;
 pub struct PeerSender(pub(super) Arc<Link>);
 
 impl PeerSender {
-    /// Writes or queues a frame, which holds its length. Never waits: gives false where it was dropped,
-    /// because there is no connection or too much is queued.
+    /// Writes or queues a frame, which holds its length. Never waits: gives false where it was
+    /// dropped, because there is no connection or too much is queued.
     pub fn send(&self, frame: Bytes) -> bool {
         let sent = self.0.send(frame);
         if !sent {
@@ -159,8 +159,8 @@ impl Link {
         self.sockets.end();
     }
 
-    /// Begins to send on a connection on which this node greeted. Returns false where that is not wanted
-    /// any more.
+    /// Begins to send on a connection on which this node greeted. Returns false where that is not
+    /// wanted any more.
     pub(super) fn open(&self, node: NodeId, stream: &Stream) -> bool {
         self.discard();
         *self.line.lock() = Line { stream: Some(stream.clone()), rest: Bytes::new() };
@@ -205,8 +205,8 @@ impl Link {
         self.connected.load(Ordering::Acquire) && (self.write(&frame) || self.enqueue(frame))
     }
 
-    /// Writes a small frame if nothing is before it and the system takes it without waiting. What it
-    /// takes only in part, the peer's thread goes on with.
+    /// Writes a small frame if nothing is before it and the system takes it without waiting. What
+    /// it takes only in part, the peer's thread goes on with.
     fn write(&self, frame: &Bytes) -> bool {
         if frame.len() > AT_ONCE_BYTES {
             return false;

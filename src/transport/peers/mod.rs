@@ -1,21 +1,22 @@
 //! Connections that this node opens to its peers.
 //!
-//! A peer is known by its node id, and its address may change: what is sent to it goes to the node that
-//! greeted with that id, wherever it is. Only while a cluster is formed the ids are not known yet; then
-//! a node is sought at an address, and named once its id is known.
+//! A peer is known by its node id, and its address may change: what is sent to it goes to the node
+//! that greeted with that id, wherever it is. Only while a cluster is formed the ids are not known
+//! yet; then a node is sought at an address, and named once its id is known.
 //!
 //! Each peer has one thread, which connects, greets and writes what is queued, and while there is a
-//! connection a second one, which reads it. Where nothing is queued and the system takes a small frame
-//! without waiting, the thread that sends it writes it: waking a thread for it would take longer. A peer
-//! says nothing on the connection but that it is there, so the second thread is there to see at once
-//! when it is closed (a blocked read wakes at that, where a writer would learn it only at its next write
-//! but one), and to see within a bounded time when packets are lost without a word.
+//! connection a second one, which reads it. Where nothing is queued and the system takes a small
+//! frame without waiting, the thread that sends it writes it: waking a thread for it would take
+//! longer. A peer says nothing on the connection but that it is there, so the second thread is
+//! there to see at once when it is closed (a blocked read wakes at that, where a writer would learn
+//! it only at its next write but one), and to see within a bounded time when packets are lost
+//! without a word.
 //!
-//! After lost packets TCP waits longer each time before it sends again, so a connection may be of no use
-//! for seconds although its link is whole again. Therefore the second thread, when the peer was asked
-//! and gives no sign for some hundred milliseconds, opens a new connection beside the old one. The old
-//! one stays if it is heard again before the new one is made; else the new one takes its place as soon
-//! as the peer has greeted on it. If neither comes about, the old one ends after
+//! After lost packets TCP waits longer each time before it sends again, so a connection may be of
+//! no use for seconds although its link is whole again. Therefore the second thread, when the peer
+//! was asked and gives no sign for some hundred milliseconds, opens a new connection beside the old
+//! one. The old one stays if it is heard again before the new one is made; else the new one takes
+//! its place as soon as the peer has greeted on it. If neither comes about, the old one ends after
 //! [`PEER_SILENCE_TIME`](crate::limits::PEER_SILENCE_TIME). It is the second thread that closes a
 //! connection that is given up, which wakes the first one where that waits for the system.
 //!
@@ -96,8 +97,8 @@ impl Peers {
     }
 
     /// Begins to connect to the node `id` at `address`, and goes on until [`Peers::disconnect`], or
-    /// until the transport stops. A connection to it that there is, also one that was sought at this
-    /// address, stays; for a node that is known, this is [`Peers::set_address`].
+    /// until the transport stops. A connection to it that there is, also one that was sought at
+    /// this address, stays; for a node that is known, this is [`Peers::set_address`].
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -125,17 +126,17 @@ impl Peers {
         sought.into_values().for_each(Running::end);
     }
 
-    /// Changes the address of the node `id`: the next connection goes there, one that there is stays.
-    /// Returns whether the node is known.
+    /// Changes the address of the node `id`: the next connection goes there, one that there is
+    /// stays. Returns whether the node is known.
     pub fn set_address(&self, id: NodeId, address: SocketAddr) -> bool {
         let table = self.0.links.0.lock();
         let running = table.by_node.get(&id);
         running.inspect(|running| running.link.set_address(address)).is_some()
     }
 
-    /// Ends the connections to the node `id` and from it, and connects to it no more; it returns before
-    /// the threads have ended. Nothing is heard of the node afterwards, except what waits in the queue
-    /// of events already, unless it connects anew and the handler lets it in.
+    /// Ends the connections to the node `id` and from it, and connects to it no more; it returns
+    /// before the threads have ended. Nothing is heard of the node afterwards, except what waits in
+    /// the queue of events already, unless it connects anew and the handler lets it in.
     pub fn disconnect(&self, id: NodeId) {
         let named = self.0.links.0.lock().by_node.remove(&id);
         if let Some(running) = named {

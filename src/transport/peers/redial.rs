@@ -51,8 +51,8 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Link) {
     }
 }
 
-/// Whether a peer that could not be connected to becomes reachable, or has room again, so soon that it
-/// is worth to try often.
+/// Whether a peer that could not be connected to becomes reachable, or has room again, so soon that
+/// it is worth to try often.
 fn is_transient(end: &End) -> bool {
     match end {
         End::Unreachable(_) => true,

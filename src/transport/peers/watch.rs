@@ -1,5 +1,5 @@
-//! The watch over a connection to a peer: it hears the peer's signs of life, and where they do not come
-//! it makes a new connection beside the old one.
+//! The watch over a connection to a peer: it hears the peer's signs of life, and where they do not
+//! come it makes a new connection beside the old one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -36,8 +36,9 @@ fn users(running: &Running) -> usize {
     Arc::strong_count(&running.transport.shared)
 }
 
-fn lost(node: NodeId, address: SocketAddr) -> impl Fn(&Event) -> bool {
-    move |event| matches!(event, Event::Disconnected { node: n, address: a, .. } if (*n, *a) == (node, address))
+/// Whether the connection to the node at this address was lost.
+fn is_lost(event: &Event, id: NodeId, at: SocketAddr) -> bool {
+    matches!(event, Event::Disconnected { node, address, .. } if (*node, *address) == (id, at))
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn a_node_with_a_new_address_keeps_its_connection_and_the_next_one_goes_there() 
     assert_eq!(old.event(), frame_event(1, 1), "the connection stays");
     assert_eq!(sender.address(), new.address());
     old.transport.stop();
-    assert!(lost(NodeId(2), was)(&a.event()));
+    assert!(is_lost(&a.event(), NodeId(2), was));
     assert_eq!(a.event(), connected(new.address(), 2));
     assert!(sender.send(peer_frame(2)));
     assert_eq!(new.event(), frame_event(1, 2));
@@ -163,7 +164,7 @@ fn another_node_than_the_one_that_is_named_is_left() {
     let sought = peers.seek(address).expect("a thread");
     assert_eq!(a.event(), connected(address, 2));
     peers.connect(NodeId(3), address).expect("it is there already");
-    assert!(lost(NodeId(2), address)(&a.event()));
+    assert!(is_lost(&a.event(), NodeId(2), address));
     let told = a.event();
     let Event::Refused { node: Some(NodeId(3)), by_peer: false, refusal, .. } = &told else {
         panic!("{told:?}")

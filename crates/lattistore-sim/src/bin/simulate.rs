@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use lattistore_sim::simulator::{
-    Coverage, DiskReport, Explored, Faults, KvLoad, Options, REQUESTS_MOST, RegisterLoad, Report,
-    Scope, explore, run, slow_disks,
+    Coverage, DiskReport, Explored, Faults, KvLoad, Options, REQUESTS_MOST, RegisterLoad,
+    Replacement, Report, Scope, explore, run, slow_disks,
 };
 
 /// From so many seeds on, every fault and every rare path must have been reached.
@@ -185,10 +185,15 @@ fn disks(args: &Args) -> ExitCode {
     let simulate = |seed| with_panics_as_findings(|| slow_disks(seed, args.seed.is_some()));
     let ms = |us: u64| us / 1_000;
     if let Some(seed) = args.seed {
-        let DiskReport { phases, hang_us, kill_us, trace, failure } = simulate(seed);
+        let DiskReport { phases, hang, kill, trace, failure } = simulate(seed);
         say(trace.unwrap_or_default());
         phases.iter().for_each(|phase| say(format_args!("{phase:?}")));
-        say(format_args!("hang {} ms, kill {} ms", ms(hang_us), ms(kill_us)));
+        for (what, Replacement { stood_us, served_us }) in [("hang", hang), ("kill", kill)] {
+            let (stood_ms, served_ms) = (ms(stood_us), ms(served_us));
+            say(format_args!(
+                "{what}: another stood after {stood_ms} ms, served after {served_ms} ms"
+            ));
+        }
         return match failure {
             None => ExitCode::SUCCESS,
             Some(why) => {
@@ -199,7 +204,7 @@ fn disks(args: &Args) -> ExitCode {
     }
     let mut failed = 0;
     let (mut slots, mut changes, mut stood, mut gap) = (0, 0, 0, 0.0_f64);
-    let (mut hang_us, mut kill_us) = (0, 0);
+    let (mut hang_stood_us, mut hang_us, mut kill_us) = (0, 0, 0);
     for seed in args.start..args.start.saturating_add(args.seeds.get()) {
         let report = simulate(seed);
         for (place, phase) in report.phases.iter().enumerate() {
@@ -211,7 +216,9 @@ fn disks(args: &Args) -> ExitCode {
                 [phase.gap_us, unit_us].map(|us| f64::from(u32::try_from(us).unwrap_or(u32::MAX)));
             gap = gap.max(gap_us / unit_us);
         }
-        (hang_us, kill_us) = (hang_us.max(report.hang_us), kill_us.max(report.kill_us));
+        hang_stood_us = hang_stood_us.max(report.hang.stood_us);
+        hang_us = hang_us.max(report.hang.served_us);
+        kill_us = kill_us.max(report.kill.served_us);
         if let Some(why) = report.failure {
             failed += 1;
             say(format_args!("FAILED: seed {seed}: {why}"));
@@ -225,7 +232,9 @@ fn disks(args: &Args) -> ExitCode {
         "the longest time without a slot was {gap:.2} times the slower write of the fastest majority"
     ));
     say(format_args!(
-        "a leader was replaced after at most {} ms where its disk hung, {} ms where it was killed",
+        "another stood at most {} ms after the leader's disk hung; a leader was replaced after at most \
+         {} ms where its disk hung, {} ms where it was killed",
+        ms(hang_stood_us),
         ms(hang_us),
         ms(kill_us)
     ));

@@ -21,8 +21,12 @@ const SLOWEST_US: u64 = 2_000_000;
 const FAST_US: u64 = 20_000;
 /// What messages and steps take in a slot beside the writes, in microseconds.
 const SLACK_US: u64 = 20_000;
-/// A leader whose write does not end is replaced within this time, where the other disks are fast.
+/// When a write of the leader does not end, another node stands within this time; where the other
+/// disks are fast it also serves by then.
 const HANG_US: u64 = 3_000_000;
+/// The writes between the standing of a node and the first slot that it adds: its own promise, the
+/// promises of the others, the proposal that it recovered, and its own first one.
+const ELECTION_WRITES: u64 = 4;
 /// A leader that is killed is replaced within this time, where the disks are fast.
 const KILL_US: u64 = 600_000;
 /// How often the disks change after the start.
@@ -45,15 +49,24 @@ pub struct Phase {
     pub ballots: usize,
 }
 
+/// How soon another node took the place of a leader, in microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Replacement {
+    /// Until another node stood with a higher ballot.
+    pub stood_us: u64,
+    /// Until the next leader added a slot, or could begin with a read.
+    pub served_us: u64,
+}
+
 /// What came of a run.
 #[derive(Debug)]
 pub struct DiskReport {
     /// The start, and each change of the disks after it.
     pub phases: Vec<Phase>,
-    /// From the beginning of a write that does not end to the next leader's first slot, in microseconds.
-    pub hang_us: u64,
-    /// From the end of a leader to the next one's first slot, in microseconds.
-    pub kill_us: u64,
+    /// How soon a leader was replaced, counted from the beginning of a write that does not end.
+    pub hang: Replacement,
+    /// How soon a leader was replaced that was killed.
+    pub kill: Replacement,
     /// The trace, if it was asked for.
     pub trace: Option<String>,
     /// What is wrong, if anything is.
@@ -87,20 +100,21 @@ pub fn slow_disks(seed: u64, keeps_trace: bool) -> DiskReport {
     };
     let trace = Trace::new(keeps_trace);
     let mut world = World::new(scenario, Random::new(seed, 3), RegisterLoad::of_writes(), trace);
-    let mut run = Run { phases: Vec::new(), hang_us: 0, kill_us: 0, random };
+    let (hang, kill) = Default::default();
+    let mut run = Run { phases: Vec::new(), hang, kill, random };
     let verdict = catch_unwind(AssertUnwindSafe(|| run.drive(&mut world)));
     let failure = match verdict {
         Ok(done) => done.err(),
         Err(_) => Some("a node stopped".into()),
     };
-    let Run { phases, hang_us, kill_us, .. } = run;
-    DiskReport { phases, hang_us, kill_us, trace: world.trace.text(), failure }
+    let Run { phases, hang, kill, .. } = run;
+    DiskReport { phases, hang, kill, trace: world.trace.text(), failure }
 }
 
 struct Run {
     phases: Vec<Phase>,
-    hang_us: u64,
-    kill_us: u64,
+    hang: Replacement,
+    kill: Replacement,
     random: Random,
 }
 
@@ -212,8 +226,8 @@ impl Run {
         let mut others_us: Vec<_> = others_us.collect();
         others_us.sort_unstable();
         let majority_us = others_us[world.scenario.nodes / 2];
-        let slow_us = if majority_us > FAST_US { 6 * SLOWEST_US } else { 0 };
-        self.hang_us = next_leader(world, ballot, HANG_US + slow_us)?;
+        let writes_us = if majority_us > FAST_US { ELECTION_WRITES * majority_us } else { 0 };
+        self.hang = next_leader(world, ballot, HANG_US, HANG_US + writes_us)?;
         world.crash(leader)?;
         world.hosts[leader].hangs = false;
         world.start(leader)
@@ -227,7 +241,7 @@ impl Run {
         wait(world, 15_000_000, |_| false)?;
         let (leader, ballot) = leader(world).ok_or("nobody leads")?;
         world.crash(leader)?;
-        self.kill_us = next_leader(world, ballot, KILL_US)?;
+        self.kill = next_leader(world, ballot, KILL_US, KILL_US)?;
         Ok(())
     }
 }
@@ -260,13 +274,26 @@ fn leader(world: &Registers) -> Option<(usize, Ballot)> {
     leaders.max_by_key(|(_, ballot)| *ballot)
 }
 
-/// How long it takes until another node leads and serves: something is chosen, or it could begin with
-/// a read, as what it recovered is chosen.
-fn next_leader(world: &mut Registers, ballot: Ballot, most_us: u64) -> Result<u64, String> {
+/// How soon another node stands, and how soon one leads and serves: something is chosen, or it could
+/// begin with a read, as what it recovered is chosen.
+fn next_leader(
+    world: &mut Registers,
+    ballot: Ballot,
+    stood_most_us: u64,
+    served_most_us: u64,
+) -> Result<Replacement, String> {
     let began_us = world.now_us;
+    let mut stood_us = None;
     let mut recovered = None;
-    while world.now_us - began_us <= most_us {
+    while world.now_us - began_us <= served_most_us {
         world.step()?;
+        let took_us = world.now_us - began_us;
+        if stood_us.is_none() && stands(world, ballot) {
+            stood_us = Some(took_us);
+        }
+        if stood_us.is_none() && took_us > stood_most_us {
+            return Err(format!("no other node stands after {stood_most_us} us"));
+        }
         let Some((node, now)) = leader(world).filter(|(_, now)| *now > ballot) else { continue };
         let serves =
             world.hosts[node].node.as_ref().is_some_and(|node| node.load().admissible.reads);
@@ -275,8 +302,16 @@ fn next_leader(world: &mut Registers, ballot: Ballot, most_us: u64) -> Result<u6
         }
         let last = world.model.last();
         if serves || last > *recovered.get_or_insert(last) {
-            return Ok(world.now_us - began_us);
+            let stood_us = stood_us.unwrap_or(took_us);
+            return Ok(Replacement { stood_us, served_us: took_us });
         }
     }
-    Err(format!("no other node leads after {most_us} us"))
+    Err(format!("no other node leads after {served_most_us} us"))
+}
+
+/// Whether another node than the owner of this ballot stood with a higher one.
+fn stands(world: &Registers, ballot: Ballot) -> bool {
+    let stood = |host: &super::host::Host<_>| host.node.as_ref().and_then(|node| node.stood());
+    let mut others = world.hosts.iter().filter_map(stood).filter(|(b, _)| b.node != ballot.node);
+    others.any(|(stood, _)| stood > ballot)
 }

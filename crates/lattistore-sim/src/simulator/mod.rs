@@ -63,7 +63,7 @@ mod workload;
 mod world;
 
 pub use coverage::{Coverage, Path};
-pub use disks::{DiskReport, Phase, slow_disks};
+pub use disks::{DiskReport, Phase, Replacement, slow_disks};
 pub use explore::{Explored, REQUESTS_MOST, Scope, explore};
 pub use journal::Journaled;
 pub use kv_load::KvLoad;

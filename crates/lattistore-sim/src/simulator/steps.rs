@@ -164,7 +164,7 @@ impl<W: Workload> World<W> {
     }
 
     /// As a server does: a node that waits for a write tells the others that it is there, for as long as
-    /// a write may take.
+    /// a write may take, and then that it leads no more.
     pub(super) fn pulse(&mut self, node: usize, write: u64) -> Result<(), String> {
         let host = &self.hosts[node];
         if host.writes != write || host.writing.is_none() {
@@ -172,20 +172,22 @@ impl<W: Workload> World<W> {
         }
         let Config { heartbeat_ms, stalled_ms, .. } = self.scenario.config;
         let age_ms = (self.now_us - host.write_began_us) / 1_000;
-        if age_ms >= stalled_ms {
-            self.coverage.reached(Path::WriteStalled);
-            return Ok(());
-        }
+        let is_last = age_ms >= stalled_ms;
         let life = host.life;
         let running = host.node.as_ref().filter(|_| host.waits_for_disk());
         if let Some((heartbeat, _)) = running.and_then(|running| running.heartbeat())
             && host.paused_until_us <= self.now_us
         {
             let sync_ms = heartbeat.sync_ms.max(age_ms);
-            let heartbeat = Message::Heartbeat(Heartbeat { sync_ms, ..heartbeat.clone() });
+            let heartbeat = if is_last { heartbeat.farewell() } else { heartbeat.clone() };
+            let heartbeat = Message::Heartbeat(Heartbeat { sync_ms, ..heartbeat });
             let others = (0..self.scenario.nodes).filter(|other| *other != node);
             let pulses = others.map(|other| (node_id(other), heartbeat.clone())).collect();
             self.send_all(node, pulses)?;
+            if is_last {
+                self.coverage.reached(Path::WriteStalled);
+                return Ok(());
+            }
         }
         self.plan(heartbeat_ms * 1_000, Event::Pulse { node, life, write });
         Ok(())
