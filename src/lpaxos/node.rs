@@ -229,7 +229,8 @@ impl<M: Machine> Node<M> {
     fn spares_others(&self) -> bool {
         let age_ms = self.write_age_ms();
         age_ms >= self.config.slow_write_ms
-            && age_ms.saturating_add(self.omega.majority_sync_ms()) > self.config.stalled_ms
+            && age_ms.saturating_add(self.omega.majority_sync_ms(self.acceptor.members()))
+                > self.config.stalled_ms
     }
 
     fn is_slow(&self) -> bool {

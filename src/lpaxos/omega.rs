@@ -253,11 +253,11 @@ impl Omega {
 
     /// How long the slowest writes of the fastest majority of the others take, in milliseconds; of all
     /// that are heard where they are no majority.
-    pub(super) fn majority_sync_ms(&self) -> u64 {
-        let connected = self.all_connected().map(|(node, _)| self.sync_ms_of(node));
+    pub(super) fn majority_sync_ms(&self, members: &MemberSet) -> u64 {
+        let connected = self.all_connected(members).map(|(node, _)| self.sync_ms_of(node));
         let mut sorted: Vec<u64> = connected.collect();
         sorted.sort_unstable();
-        sorted.truncate(self.members.majority());
+        sorted.truncate(members.majority());
         sorted.last().copied().unwrap_or(0)
     }
 
