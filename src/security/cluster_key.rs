@@ -18,6 +18,7 @@ use ring::hmac;
 
 use super::error::SecurityError;
 use super::file::{secrets, warn_if_shared};
+use super::tls::Channel;
 
 /// Bytes of a [`Nonce`].
 pub const NONCE_BYTES: usize = 32;
@@ -67,10 +68,6 @@ pub struct Party {
     /// What it drew for this greeting.
     pub nonce: Nonce,
 }
-
-/// What is the same for both ends of one TLS session and for nobody else (RFC 9266 and RFC 8446,
-/// "exporters").
-pub type Channel = [u8; 32];
 
 /// A greeting, as both sides see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
