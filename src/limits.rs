@@ -149,6 +149,10 @@ pub const MAX_IN_FLIGHT_BYTES: usize = 256 * MIB;
 /// The same of one connection: who pipelines much and reads little does not take it all.
 pub const MAX_CLIENT_IN_FLIGHT_BYTES: usize = 64 * MIB;
 
+/// Bytes of parts of answers, which further ones follow, that wait to be written on one connection.
+/// Above it no part is taken, and what sends them goes on once some are written.
+pub const MAX_CLIENT_PARTS_BYTES: usize = MIB;
+
 /// Requests of one connection that are unanswered or whose answers are not sent; the server reads
 /// no further one until then.
 pub const MAX_PIPELINED: usize = 128;
