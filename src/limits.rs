@@ -92,6 +92,10 @@ pub const MAX_PEER_FRAME_BYTES: usize = 16 * MIB;
 /// Parameters of a client's request. One of six bytes takes forty in memory once it is decoded.
 pub const MAX_REQUEST_PARAMETERS: usize = 2 * KIB;
 
+/// A client's request other than to run a program. A field of three bytes that is not known takes two
+/// hundred in memory once it is decoded, so a frame of such requests is smaller than one of programs.
+pub const MAX_OTHER_REQUEST_BYTES: usize = 64 * KIB;
+
 /// Fields of what one node tells another: as many entries as bytes allow, four fields each.
 pub const MAX_PEER_FIELDS: usize = 2 * MIB;
 
