@@ -3,10 +3,12 @@
 //! A program that talks to a cluster needs [`Client`], and depends on this crate with
 //! `default-features = false, features = ["client"]`. The other features are in `Cargo.toml`.
 
-// The modules behind the client are public for the tests alone. Without them, and in a build with one
-// side of a connection only, some of it is unused; code that nothing uses is found where both sides are.
-#![cfg_attr(not(feature = "internals"), allow(unreachable_pub, unused_imports))]
-#![cfg_attr(not(all(feature = "client", feature = "server")), allow(dead_code))]
+// Without `internals` the modules behind the client are private, and a build with one side of a
+// connection leaves the other's half unused. What nothing uses is found in the build with everything.
+#![cfg_attr(
+    not(all(feature = "cli", feature = "internals")),
+    allow(dead_code, unreachable_pub, unused_imports)
+)]
 
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -18,10 +18,8 @@ use ring::hmac;
 
 use super::error::SecurityError;
 use super::file::{secrets, warn_if_shared};
+use super::nonce::{NONCE_BYTES, Nonce};
 use super::tls::Channel;
-
-/// Bytes of a [`Nonce`].
-pub const NONCE_BYTES: usize = 32;
 
 /// Bytes of a [`Proof`].
 pub const PROOF_BYTES: usize = 32;
@@ -40,10 +38,6 @@ pub struct ClusterKey {
     /// What is believed as well.
     other: Option<hmac::Key>,
 }
-
-/// A random number that is used once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Nonce(pub [u8; NONCE_BYTES]);
 
 /// What only who knows the key can have made. Compare it with [`ClusterKey::verify`] only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -37,7 +37,7 @@ use crate::kv::{self, Key, Value};
 use crate::limits::REQUESTS_CROWDED;
 use crate::lpaxos::{Answer, Config, Durable, Low, NodeId, Output, Ready, Request, Ticket};
 use crate::storage::{Storage, Unsynced};
-use crate::transport::{self, Answers, Reply};
+use crate::transport::{self, Reply, ReplyBatch};
 use crate::wire::{ClientOutcome, NodeStatus, PeerFrame, Reason, Redirect, Severity, Shortage};
 
 /// Events taken before the core is asked for its output, at most: a bound on how long the first of
@@ -519,10 +519,10 @@ fn give(
     locate: impl Fn(NodeId) -> Option<Redirect>,
     shortage: impl Fn() -> Shortage,
 ) {
-    let mut given = Answers::default();
+    let mut given = ReplyBatch::default();
     for (ticket, answer) in answers {
         if let Some(reply) = replies.remove(&ticket) {
-            given.give(reply, client_outcome(answer, &locate, &shortage));
+            given.send(reply, client_outcome(answer, &locate, &shortage));
         }
     }
 }

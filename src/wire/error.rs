@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::raw::Broken;
+
 /// Why a message was rejected. It names fields, never what keys and values hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WireError {
@@ -50,6 +52,12 @@ pub enum WireError {
 impl From<protobuf::Error> for WireError {
     fn from(error: protobuf::Error) -> WireError {
         WireError::Malformed(error.to_string())
+    }
+}
+
+impl From<Broken> for WireError {
+    fn from(_: Broken) -> WireError {
+        WireError::Malformed("a field is cut off or of no known type".to_owned())
     }
 }
 

@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use protobuf::{EnumOrUnknown, Message};
 
+use super::approach::Approach;
 use super::error::WireError;
 use super::fields;
 use super::frame::frame;
 use super::proto::hello as proto;
-use super::proven::Approach;
 use crate::limits::{MAX_GREETING_FRAME_BYTES, MAX_SECRET_BYTES};
 use crate::numbers::NodeId;
 use crate::security::Token;
