@@ -6,6 +6,7 @@ use super::raw::Broken;
 
 /// Why a message was rejected. It names fields, never what keys and values hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WireError {
     /// The bytes are no protobuf message of the type that is expected here.
     Malformed(String),

@@ -84,6 +84,7 @@ pub struct Refusal {
 
 /// The kinds of refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reason {
     /// A reason that this version does not know.
     Unknown,
