@@ -3,18 +3,18 @@
 pub mod blob;
 pub mod cli;
 pub mod client;
-pub mod history;
 pub mod kv;
 pub mod lang;
 mod leaf_map;
 pub mod limits;
 pub mod lpaxos;
+pub mod numbers;
 pub mod security;
 pub mod server;
-pub mod sim;
 pub mod storage;
 pub mod transport;
 pub mod utc;
+pub mod values;
 pub mod wire;
 
 pub use client::Client;

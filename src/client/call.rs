@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use super::connection::{Connection, Ticket};
 use super::error::{Cause, Error};
 use super::route::Route;
-use crate::kv::SessionNumber;
-use crate::lang::Params;
 use crate::limits::{
     CLIENT_ANSWER_MARGIN, CLIENT_INQUIRY_TIME, CLIENT_LEAST_BACKOFF, CLIENT_MOST_BACKOFF,
 };
+use crate::numbers::SessionNumber;
 use crate::transport::Backoff;
+use crate::values::Params;
 use crate::wire::{Certainty, ClientOutcome, Redirect, RequestBody};
 
 /// A call that loses its connection or is sent elsewhere so often tries again at once; later it

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use crate::lpaxos::Position;
+use crate::numbers::Position;
 use crate::wire::{Certainty, ProgramError, Reason, Redirect, Refusal, Shortage, WireError};
 
 /// Why a call gave no result. The variants say what became of the transaction.

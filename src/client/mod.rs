@@ -55,11 +55,11 @@ use std::thread;
 use std::time::Instant;
 
 pub use crate::blob::Blob;
-pub use crate::kv::SessionNumber;
-pub use crate::lang::{Bindable, Params, Text, Value, ValueRef};
-pub use crate::lpaxos::{Ballot, NodeId, Position, Slot};
+pub use crate::numbers::SessionNumber;
+pub use crate::numbers::{Ballot, NodeId, Position, Slot};
 pub use crate::security::{ClientTls, SecurityError, Token};
 pub use crate::transport::Stream;
+pub use crate::values::{Bindable, Params, Text, Value, ValueRef};
 pub use crate::wire::{
     Accepted, Certainty, ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Reason,
     Redirect, Refusal, RequestBody, Severity, Shortage, Sizes, WireError,

@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use super::call::Call;
 use super::core::Core;
 use super::error::{Cause, Error};
-use crate::lang::Value;
 use crate::limits::MOST_CLIENT_TIMEOUT;
-use crate::lpaxos::Position;
+use crate::numbers::Position;
+use crate::values::Value;
 use crate::wire::ClientOutcome;
 
 /// What a transaction that ran gave.

@@ -12,7 +12,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use super::pending::Transaction;
-use crate::kv::SessionNumber;
+use crate::numbers::SessionNumber;
 
 /// The numbers of a client's transactions.
 #[derive(Debug, Default)]

@@ -6,18 +6,8 @@ use std::sync::Arc;
 use super::sessions;
 use crate::blob::{self, Blob, Key};
 use crate::lang::{Failure, Params, Program, Value};
-use crate::lpaxos::{Position, Replica};
-
-/// A transaction's number in its session: it runs at most once however often it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionNumber {
-    /// The session.
-    pub session: u64,
-    /// Counts from 1.
-    pub number: u64,
-    /// The client has the answers of all transactions with lower numbers.
-    pub answered_below: u64,
-}
+use crate::lpaxos::Replica;
+use crate::numbers::{Position, SessionNumber};
 
 /// What the store can be asked to do.
 #[derive(Clone, Debug)]

@@ -21,7 +21,8 @@ mod sessions;
 mod state;
 mod store;
 
-pub use command::{Command, Outcome, SessionNumber};
+pub use crate::numbers::SessionNumber;
+pub use command::{Command, Outcome};
 pub use sessions::{NO_SESSION, SESSIONS_MOST, SWEEP_PERIOD_MS, SWEEPS_TO_EXPIRE, WINDOW_MOST};
 pub use store::Store;
 

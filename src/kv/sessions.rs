@@ -13,10 +13,11 @@ use std::ops::Bound;
 use bytes::{Buf, BufMut};
 
 use super::answers;
-use super::command::{Outcome, SessionNumber};
+use super::command::Outcome;
 use super::{Key, Value, keys};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Position, Replica, Slot};
+use crate::numbers::SessionNumber;
 
 /// How many sessions there may be. Each takes some hundred bytes and its kept answers.
 pub const SESSIONS_MOST: u64 = 65_536;

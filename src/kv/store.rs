@@ -1,7 +1,7 @@
 //! The patch machine that LPaxos replicates.
 
 use super::answers;
-use super::command::{Command, Outcome, SessionNumber};
+use super::command::{Command, Outcome};
 use super::keys;
 use super::sessions::{self, Admission};
 use super::state::UserKeys;
@@ -9,6 +9,7 @@ use super::{Key, Value};
 use crate::lang::{Cost, Params, Program};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Machine, Position, Replica};
+use crate::numbers::SessionNumber;
 
 /// A step counts as so many bytes of the batch. A batch of 1 MiB takes no more than two whole budgets
 /// of steps then: some milliseconds, in which the node does nothing else.

@@ -4,7 +4,7 @@
 //! so that the tree is as deep as the program nests and no deeper: see [`Expr::depth`].
 
 use super::token::Function;
-use super::value::Value;
+use crate::values::Value;
 
 /// Statements in order.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use super::error::Fault;
 use super::lexer::number_too_large;
 use super::limits::NESTING;
 use super::token::Function;
-use super::value::{Text, Value};
+use crate::values::{Text, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Names seen so far, and what can only be judged once more of the text is read.

@@ -7,7 +7,7 @@
 use super::ast::{Expr, ExprKind, Key, Operator, Plus};
 use super::builder::{leaf, nested, sum};
 use super::error::Fault;
-use super::value::Value;
+use crate::values::Value;
 
 /// Keeps what follows from joining a `get` at the right end of `expr`.
 pub(super) fn close(expr: &mut Expr) {

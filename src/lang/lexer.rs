@@ -10,7 +10,7 @@
 
 use super::error::Fault;
 use super::token::{Function, Token};
-use super::value::Text;
+use crate::values::Text;
 
 type Spanned<'t> = (usize, Token<'t>, usize);
 

@@ -10,7 +10,8 @@
 //! describes the language to its users.
 //!
 //! Whatever a client sends, compiling and running it is bounded in time, memory and stack; the
-//! bounds are in [`limits`]. This module uses nothing of the rest of the crate.
+//! bounds are in [`limits`]. This module uses `values` and `blob`, and nothing else of the
+//! crate.
 
 mod advice;
 mod ast;
@@ -20,18 +21,15 @@ mod error;
 mod eval;
 mod lexer;
 pub mod limits;
-mod params;
 mod parse;
 mod place;
 mod print;
 mod program;
 mod resolve;
 mod token;
-mod value;
 
+pub use crate::values::{Bindable, Params, Text, Value, ValueRef, is_invisible};
 pub use error::{CompileError, Failure, FailureKind, Limit};
-pub use params::{Bindable, Params, ValueRef};
 pub use parse::unclosed;
 pub use place::Place;
 pub use program::{Cost, Execution, Program, Snapshot, compile};
-pub use value::{Text, Value, is_invisible};

@@ -6,7 +6,7 @@ use super::ast::{
     Block, Chain, Expr, ExprKind, For, Get, Key, Link, Operator, Plus, Statement, StatementKind,
 };
 use super::program::Program;
-use super::value::Value;
+use crate::values::Value;
 use std::fmt::{self, Formatter, Write};
 
 impl fmt::Display for Program {

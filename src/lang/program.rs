@@ -3,12 +3,12 @@
 use super::ast::Block;
 use super::error::{CompileError, Failure};
 use super::eval;
-use super::params::Params;
 use super::parse::parse;
 use super::place::Place;
 use super::resolve::constant_keys;
-use super::value::Value;
 use crate::blob::Blob;
+use crate::values::Params;
+use crate::values::Value;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 

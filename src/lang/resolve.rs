@@ -5,8 +5,8 @@
 
 use super::ast::{Block, Chain, Expr, ExprKind, Operator, StatementKind};
 use super::builder::offset;
-use super::value::Value;
 use crate::blob::Blob;
+use crate::values::Value;
 use std::collections::BTreeMap;
 
 /// Numbers the constant keys in `body` and returns them by number.

@@ -1,6 +1,6 @@
 //! The words and signs of the language.
 
-use super::value::Text;
+use crate::values::Text;
 
 /// One word or sign of a program.
 #[derive(Clone, Debug, PartialEq)]
@@ -165,7 +165,7 @@ pub(super) fn excerpt(text: &str) -> String {
     let mut quoted = String::new();
     let start: String = text.chars().take(CHARACTERS).collect();
     // Writing to a string does not fail.
-    let _ = super::value::write_quoted(&mut quoted, &start);
+    let _ = crate::values::write_quoted(&mut quoted, &start);
     if start.len() < text.len() {
         quoted.push_str("...");
     }

@@ -4,33 +4,12 @@
 //! runs commands and knows nothing of ballots. Only the leader runs commands: what they wrote is
 //! replicated, so `run` may depend on anything, clocks and chance included.
 
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
 use std::hash::Hash;
 
-use super::ballot::Slot;
+use super::ballot::Position;
 use super::batch::Batch;
 use super::replica::Replica;
-
-/// Where a command took effect in the order of all commands.
-///
-/// Slots in order; within a slot first the commands of its batch by place, from 1; after them the
-/// reads of that state, which all have place 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Position {
-    /// The slot of the batch, or the slot whose state was read.
-    pub slot: Slot,
-    /// Place in the batch from 1, or 0 for a read.
-    pub place: u32,
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
-            0 => write!(f, "slot {}", self.slot),
-            place => write!(f, "slot {}, place {place}", self.slot),
-        }
-    }
-}
 
 /// A store that LPaxos replicates.
 pub trait Machine {

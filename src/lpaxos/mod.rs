@@ -29,7 +29,6 @@
 //! release builds too.
 
 mod acceptor;
-mod ballot;
 mod batch;
 mod config;
 mod copying;
@@ -55,12 +54,14 @@ mod requests;
 mod story;
 mod window;
 
-pub use ballot::{Ballot, NodeId, Slot};
+use crate::numbers as ballot;
+
+pub use crate::numbers::{Ballot, NodeId, Position, Slot};
 pub use batch::{Batch, Row};
 pub use config::{Config, Election};
 pub use durable::{Durable, Record};
 pub use entries::Entries;
-pub use machine::{Machine, Position};
+pub use machine::Machine;
 pub use members::Members;
 pub use message::*;
 pub use node::Node;

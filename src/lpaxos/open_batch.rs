@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use super::ballot::Position;
 use super::batch::{Batch, Before, Draft};
 use super::config::Config;
-use super::machine::{Machine, Position};
+use super::machine::Machine;
 use super::outbox::Output;
 use super::patch::Patch;
 use super::replica::Replica;

@@ -12,10 +12,10 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::acceptor::Acceptor;
-use super::ballot::NodeId;
+use super::ballot::{NodeId, Position};
 use super::batch::Batch;
 use super::leader::Leader;
-use super::machine::{Machine, Position};
+use super::machine::Machine;
 use super::message::{Confirm, Message};
 use super::outbox::Output;
 use super::requests::{Answer, Queue, Waiting, take_if};

@@ -61,36 +61,45 @@ impl Syncer {
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
-
     use crossbeam_channel::bounded;
 
     use super::*;
-    use crate::lpaxos::{Ballot, NodeId, Record};
-    use crate::storage::{Background, Fault, FaultKind, Identity, Options, SimDisk, open_disk};
+    use crate::storage::DiskFile;
+
+    /// A file that does nothing, and whose sync fails where `fails` is set.
+    struct TestFile {
+        fails: bool,
+    }
+
+    impl DiskFile for TestFile {
+        fn length(&self) -> io::Result<u64> {
+            Ok(0)
+        }
+
+        fn read_at(&self, _offset: u64, _buffer: &mut [u8]) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn write_at(&self, _offset: u64, _bytes: &[u8]) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn sync(&self) -> io::Result<()> {
+            if self.fails { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+        }
+    }
 
     #[test]
     fn it_wakes_and_tells_what_came_of_the_write() {
-        let disk = SimDisk::new(1);
-        let options = Options { background: Background::Inline, ..Options::default() };
-        let opened = open_disk(disk.process(), options, &mut |_| ());
-        let mut storage = opened.expect("it opens").storage;
-        storage.save_identity(&Identity { node: NodeId(1), membership: None }).expect("it writes");
         let (events, woken) = bounded(1);
         let mut syncer = Syncer::start(events).expect("it starts");
         assert!(syncer.wait().expect("nothing was given").is_none());
-        let mut begin = |round| {
-            let ballot = Ballot { round, node: NodeId(1) };
-            storage.begin(&[Record::Promise(ballot)]).expect("it writes").expect("there is a sync")
-        };
-        syncer.give(begin(1));
+        let unsynced = |fails| Unsynced::of_file(Box::new(TestFile { fails }));
+        syncer.give(unsynced(false));
         assert!(matches!(woken.recv(), Ok(Event::Wake)));
         assert!(syncer.poll().expect("it is durable").is_some());
         assert!(syncer.poll().expect("that was told").is_none() && syncer.since().is_none());
-        let kind = FaultKind::Error(ErrorKind::Other);
-        let unsynced = begin(2);
-        disk.fail(Fault { operation: disk.operations() + 1, kind });
-        syncer.give(unsynced);
+        syncer.give(unsynced(true));
         assert!(matches!(syncer.wait(), Err(StorageError::Io { .. })));
     }
 }

@@ -1,7 +1,7 @@
 //! The little of a file system that the storage needs: one flat directory of files.
 //!
-//! [`RealDisk`](super::RealDisk) is the operating system's, [`SimDisk`](super::SimDisk) one that
-//! fails and loses power on demand. What the storage assumes of either is in `docs/storage.md`.
+//! [`RealDisk`](super::RealDisk) is the operating system's; the simulator has one that fails and loses
+//! power on demand. What the storage assumes of either is in `docs/storage.md`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -115,6 +115,11 @@ pub(super) struct NamedFile {
 }
 
 impl NamedFile {
+    #[cfg(test)]
+    pub(super) fn new(path: PathBuf, file: Box<dyn DiskFile>) -> NamedFile {
+        NamedFile { path, file }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -27,8 +27,6 @@ mod real_disk;
 mod recover;
 mod replay;
 mod segment;
-mod sim_disk;
-mod sim_files;
 mod unsynced;
 mod worker;
 
@@ -39,7 +37,6 @@ pub use format::FORMAT_VERSION;
 pub use memory::Memory;
 pub use options::Options;
 pub use real_disk::{Made, RealDisk};
-pub use sim_disk::{Fault, FaultKind, SimDisk};
 pub use unsynced::Unsynced;
 pub use worker::Background;
 pub(crate) use worker::Worker;

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+#[cfg(test)]
+use super::disk::DiskFile;
 use super::disk::NamedFile;
 use super::error::StorageError;
 
@@ -19,6 +21,13 @@ impl Unsynced {
     /// What was written to the file.
     pub(super) fn new(file: Arc<NamedFile>, failure: &Failure) -> Unsynced {
         Unsynced { file, failure: Arc::clone(failure) }
+    }
+
+    /// What was written to a file of a test.
+    #[cfg(test)]
+    pub(crate) fn of_file(file: Box<dyn DiskFile>) -> Unsynced {
+        let file = NamedFile::new("test".into(), file);
+        Unsynced::new(Arc::new(file), &Failure::default())
     }
 
     /// Makes it durable.

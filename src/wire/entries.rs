@@ -12,7 +12,7 @@ use super::error::WireError;
 use super::fields::{at_most, slot};
 use super::raw::{Field, Fields};
 use super::raw::{put_bytes, put_head, put_number, size_of_bytes, size_of_number};
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::limits::{
     ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_PATCH_BYTES,
 };

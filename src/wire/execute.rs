@@ -11,9 +11,9 @@ use super::frame::append_frame_of;
 use super::raw::{Field, Fields};
 use super::raw::{put_bytes, put_head, put_number, size_of_bytes, size_of_number};
 use super::request::RequestBody;
-use crate::kv::SessionNumber;
-use crate::lang::{Params, ValueRef};
 use crate::limits::{MAX_REQUEST_FRAME_BYTES, MAX_REQUEST_PARAMETERS};
+use crate::numbers::SessionNumber;
+use crate::values::{Params, ValueRef};
 
 /// The numbers of the fields in `proto/client.proto`.
 mod number {

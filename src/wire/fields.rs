@@ -7,7 +7,7 @@ use protobuf::MessageField;
 use super::error::WireError;
 use super::proto::{client, peer};
 use crate::limits::{MAX_MESSAGE_BYTES, MAX_NODES, NUMBERS_BELOW};
-use crate::lpaxos::{Ballot, NodeId, Position, Slot};
+use crate::numbers::{Ballot, NodeId, Position, Slot};
 
 /// A message field that must be there.
 pub(super) fn required<T>(field: MessageField<T>, name: &'static str) -> Result<T, WireError> {

@@ -12,7 +12,7 @@ use super::fields;
 use super::frame::frame;
 use super::proto::hello as proto;
 use crate::limits::{MAX_GREETING_FRAME_BYTES, MAX_SECRET_BYTES};
-use crate::lpaxos::NodeId;
+use crate::numbers::NodeId;
 use crate::security::Token;
 
 /// The version of the protocol that this program speaks.

@@ -5,9 +5,9 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::blob::Blob;
-use crate::lang::Value;
 use crate::limits::ENTRY_OVERHEAD_BYTES;
-use crate::lpaxos::{Ballot, NodeId, Position, Slot};
+use crate::numbers::{Ballot, NodeId, Position, Slot};
+use crate::values::Value;
 
 /// What came of a request.
 #[derive(Clone, Debug, PartialEq)]

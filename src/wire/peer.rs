@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::lpaxos::{Message, NodeId};
 
 /// A frame from a peer.

@@ -13,7 +13,7 @@ use super::peer::{Introduction, PeerFrame};
 use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
 use super::scan::{PEER_MESSAGE, fields_at_most};
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::limits::{MAX_NODES, MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, NUMBERS_BELOW};
 use crate::lpaxos::{
     Accept, Accepted, Commit, Confirm, CopyId, FetchPage, Heartbeat, Low, Message, NeedPrevious,

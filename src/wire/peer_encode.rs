@@ -8,7 +8,7 @@ use super::frame::frame;
 use super::peer::Introduction;
 use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::limits::MAX_PEER_FRAME_BYTES;
 use crate::lpaxos::{Ballot, Message, Previous, Proposal};
 

@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::error::WireError;
-use crate::kv::SessionNumber;
-use crate::lang::Params;
 use crate::limits::{DEFAULT_REQUEST_TIME, MAX_REQUEST_TIME};
+use crate::numbers::SessionNumber;
+use crate::values::Params;
 
 /// A client's request.
 #[derive(Clone, Debug, PartialEq)]

@@ -15,9 +15,9 @@ use super::outcome::{
 use super::proto::client as proto;
 use super::proto::client::response::Outcome as Wire;
 use crate::blob::Blob;
-use crate::lang::Value;
 use crate::limits::{MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_NOTICES, MAX_RESPONSE_FRAME_BYTES};
-use crate::lpaxos::{Ballot, NodeId, Position, Slot};
+use crate::numbers::{Ballot, NodeId, Position, Slot};
+use crate::values::Value;
 
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq)]

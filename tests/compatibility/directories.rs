@@ -8,8 +8,9 @@ use std::path::Path;
 
 use lattistore::Client;
 use lattistore::server::{Options, Place, Server, ServerError};
-use lattistore::storage::{Fault, FaultKind, SimDisk, StorageError};
+use lattistore::storage::StorageError;
 use lattistore::wire::decode_response;
+use lattistore_sim::disk::{Fault, FaultKind, SimDisk};
 
 use crate::archive::{unpack, unpack_to};
 use crate::connection::{ask_leader, numbered};

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use lattistore::storage::SimDisk;
 use lattistore::wire::{ClientOutcome, RequestBody, decode_response};
+use lattistore_sim::disk::SimDisk;
 
 use crate::archive::{Files, pack, read_directory, unpack_to};
 use crate::connection::{ask_leader, numbered};

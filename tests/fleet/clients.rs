@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use lattistore::Client;
 use lattistore::client::{Answer, Builder, Error};
-use lattistore::history::{Operation, Outcome, registers::Action};
 use lattistore::lang::Value as Given;
-use lattistore::sim::Random;
+use lattistore_sim::history::{Operation, Outcome, registers::Action};
+use lattistore_sim::simulator::Random;
 
 use super::judge;
 use super::model::Reply;

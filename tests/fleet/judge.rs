@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use lattistore::history::positions::{Placement, check_positions_with};
-use lattistore::history::registers::Action;
-use lattistore::history::{Operation, Outcome, bank, chains, lists, registers, tokens};
+use lattistore_sim::history::positions::{Placement, check_positions_with};
+use lattistore_sim::history::registers::Action;
+use lattistore_sim::history::{Operation, Outcome, bank, chains, lists, registers, tokens};
 
 use super::clients::History;
 use super::model::{Reply, StoreModel};

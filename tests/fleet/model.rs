@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lattistore::history::lists::Step;
-use lattistore::history::registers::Action;
-use lattistore::history::{Model, Ran};
+use lattistore_sim::history::lists::Step;
+use lattistore_sim::history::registers::Action;
+use lattistore_sim::history::{Model, Ran};
 
 use super::task::{ARCHIVE, Task, list_key, register_key};
 use crate::reference::{self, Value};

@@ -11,10 +11,10 @@ use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use lattistore::history::lists::Step;
-use lattistore::history::registers::{self, Action};
-use lattistore::history::{Operation, Outcome};
 use lattistore::lpaxos::{Position, Slot};
+use lattistore_sim::history::lists::Step;
+use lattistore_sim::history::registers::{self, Action};
+use lattistore_sim::history::{Operation, Outcome};
 
 use super::clients::History;
 use super::judge::End;

@@ -12,10 +12,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use lattistore::history::chains::Seen;
-use lattistore::history::lists::Step;
-use lattistore::history::registers::{self, Action};
-use lattistore::sim::Random;
+use lattistore_sim::history::chains::Seen;
+use lattistore_sim::history::lists::Step;
+use lattistore_sim::history::registers::{self, Action};
+use lattistore_sim::simulator::Random;
 
 use super::model::Reply;
 use crate::reference::Value;
@@ -44,7 +44,7 @@ const FIRST_PAGE: u64 = 1_000_000;
 const FIRST_INDEX: u64 = 1_000_000_000;
 
 /// The kinds of transactions that keep a chain of their writes: see
-/// [`lattistore::history::chains`].
+/// [`lattistore_sim::history::chains`].
 ///
 /// The key `chain/KIND/length` has the number of tokens, and `chain/KIND/latest` the latest of
 /// them, each with a comma after it. When these are as many as they may be, the next write moves

@@ -194,7 +194,7 @@ pub(crate) fn sample(count: u64) -> Vec<Vec<u8>> {
     let node = start(&[NodeId(1), ME, NodeId(3)], Config::default(), &Durable::default(), 0);
     let message = |seed| {
         let bytes: Vec<u8> = std::iter::repeat_with({
-            let mut random = lattistore::sim::Random::new(seed, 1);
+            let mut random = lattistore_sim::simulator::Random::new(seed, 1);
             move || random.next().to_le_bytes()[0]
         })
         .take(300)

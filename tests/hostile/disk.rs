@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use lattistore::storage::SimDisk;
+use lattistore_sim::disk::SimDisk;
 
 use crate::chance::Chance;
 use crate::workload::{State, open, run};

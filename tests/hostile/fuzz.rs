@@ -11,11 +11,11 @@ use lattistore::blob::Blob;
 use lattistore::kv::SessionNumber;
 use lattistore::lang::Value;
 use lattistore::lpaxos::{NodeId, Position, Slot};
-use lattistore::sim::Random;
 use lattistore::wire::{
     Accepted, ClientOutcome, ClientRequest, Introduction, PeerHello, Reason, Refusal, RequestBody,
     Role, encode_hello, encode_introduction, encode_request, encode_response, encode_welcome,
 };
+use lattistore_sim::simulator::Random;
 
 use crate::core::core;
 use crate::disk::disk;

@@ -3,11 +3,11 @@
 use lattistore::limits::{MAX_GREETING_FRAME_BYTES, MAX_NODES, MAX_SECRET_BYTES};
 use lattistore::lpaxos::NodeId;
 use lattistore::security::{Nonce, Proof, Token};
-use lattistore::sim::Random;
 use lattistore::wire::{
     Approach, ClientOutcome, PeerHello, Proven, Reason, RequestBody, Role, encode_hello,
     encode_peer_words, encode_proven_hello, encode_welcome,
 };
+use lattistore_sim::simulator::Random;
 
 use crate::raw::{Raw, Target, execute, fixed, frame, number, part, request};
 use crate::table::Case;

@@ -53,7 +53,7 @@ pub(crate) const CASES: &[Case] = &[
     ("an unknown message", |t| cut_off(t, &frame(&part(77, b"x")))),
     ("an accept without its parts", |t| cut_off(t, &frame(&part(ACCEPT, &number(2, 1))))),
     ("random bytes", |t| {
-        let mut random = lattistore::sim::Random::new(1, 0);
+        let mut random = lattistore_sim::simulator::Random::new(1, 0);
         for _ in 0..20 {
             let bytes: Vec<u8> = (0..200).flat_map(|_| random.next().to_le_bytes()).collect();
             cut_off(t, &frame(&bytes));

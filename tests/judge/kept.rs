@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lattistore::history::Outcome;
+use lattistore_sim::history::Outcome;
 
 use crate::fleet::judge::{End, judge, judge_to};
 use crate::fleet::record::{read, read_from, write_to};

@@ -1,10 +1,10 @@
 //! A store that runs one transaction after the other, and clients that do not always learn what
 //! came of theirs; so the history is legal, unless the store is told to break its promise.
 
-use lattistore::history::lists::Step;
-use lattistore::history::{Model, Operation, Outcome};
 use lattistore::lpaxos::{Position, Slot};
-use lattistore::sim::Random;
+use lattistore_sim::history::lists::Step;
+use lattistore_sim::history::{Model, Operation, Outcome};
+use lattistore_sim::simulator::Random;
 
 use crate::fleet::clients::{History, remember};
 use crate::fleet::model::{Reply, StoreModel};

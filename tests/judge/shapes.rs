@@ -1,6 +1,6 @@
 //! Legal histories that were called wrong once, by their shapes.
 
-use lattistore::history::{Operation, Outcome};
+use lattistore_sim::history::{Operation, Outcome};
 
 use crate::fleet::judge::judge;
 use crate::fleet::model::Reply;
@@ -92,7 +92,7 @@ fn of_unknown_changes_of_a_range_it_is_known_which_deleted_what() {
 fn an_answer_that_is_none_is_an_anomaly_and_no_panic() {
     let mut store = Store::default();
     store.run(Task::OpenBank, Learns::Answer);
-    let steps = vec![lattistore::history::lists::Step::Read { key: 0 }];
+    let steps = vec![lattistore_sim::history::lists::Step::Read { key: 0 }];
     store.run(Task::Lists(steps), Learns::Answer);
     store.run(transfer(0, 1, 5, 1), Learns::Answer);
     store.run(Task::Count { token: 2 }, Learns::Answer);

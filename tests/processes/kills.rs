@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lattistore::sim::Random;
+use lattistore_sim::simulator::Random;
 
 use crate::fleet::clients::{Clients, History, Load};
 use crate::fleet::judge::judge;

@@ -6,7 +6,7 @@ use lattistore::lpaxos::{
     Answer, Ballot, Config, Durable, Election, Members, Message, Node, NodeId, Output, PageLimits,
     Record, Request, Slot, Ticket,
 };
-use lattistore::sim::{Command, Outcome, Register, Registers};
+use lattistore_sim::simulator::{Command, Outcome, Register, Registers};
 
 pub(crate) type Msg = Message<Register, u64>;
 pub(crate) type Records = Vec<Record<Register, u64>>;

@@ -1,7 +1,7 @@
 //! Ω: who leads when links are cut. Every message that is not lost arrives at once.
 
 use lattistore::lpaxos::{Answer, Cause, Loss, Message, NodeId};
-use lattistore::sim::Command;
+use lattistore_sim::simulator::Command;
 
 use crate::cluster::Cluster;
 

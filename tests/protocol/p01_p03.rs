@@ -1,7 +1,7 @@
 //! P1 prepare, P2 promise, P3 recover.
 
 use lattistore::lpaxos::{Ballot, FetchPage, Message, NodeId, Prepare, Record, Slot};
-use lattistore::sim::{Command, Register};
+use lattistore_sim::simulator::{Command, Register};
 
 use crate::cluster::{Cluster, accepted_slot, page_of};
 

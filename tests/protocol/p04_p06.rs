@@ -7,7 +7,7 @@ use lattistore::lpaxos::{
     Accept, Answer, Ballot, Config, Durable, Entry, Message, NodeId, Patch, Prepare, Previous,
     Proposal, Record, Slot, Ticket,
 };
-use lattistore::sim::{Command, Register};
+use lattistore_sim::simulator::{Command, Register};
 
 use crate::cluster::{Cluster, accepted_slot};
 

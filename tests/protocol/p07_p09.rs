@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lattistore::lpaxos::{Answer, Config, Message, Slot};
-use lattistore::sim::Command;
+use lattistore_sim::simulator::Command;
 
 use crate::cluster::{Cluster, Envelope};
 

@@ -1,7 +1,7 @@
 //! P10 repair, P11 tombstones.
 
 use lattistore::lpaxos::{Message, Record, Slot};
-use lattistore::sim::{Command, Register};
+use lattistore_sim::simulator::{Command, Register};
 
 use crate::cluster::{Cluster, Envelope, page_of};
 

@@ -3,7 +3,8 @@
 use lattistore::blob::Blob;
 use lattistore::kv::Key;
 use lattistore::lpaxos::{Entry, Record, Slot};
-use lattistore::storage::{Opened, Options, SimDisk, open_disk};
+use lattistore::storage::{Opened, Options, open_disk};
+use lattistore_sim::disk::SimDisk;
 
 use crate::workload::{Random, Round, State, identity, round, tiny_options};
 

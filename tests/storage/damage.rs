@@ -5,7 +5,8 @@ use std::sync::Arc;
 use lattistore::blob::Blob;
 use lattistore::kv::Key;
 use lattistore::lpaxos::{Entry, Record, Slot};
-use lattistore::storage::{FaultKind, SimDisk, StorageError};
+use lattistore::storage::StorageError;
+use lattistore_sim::disk::{FaultKind, SimDisk};
 
 use crate::workload::{Run, State, identity, open, run, tiny_options};
 
@@ -236,7 +237,7 @@ fn a_directory_that_cannot_be_written_is_refused() {
     let process = disk.process();
     for operation in disk.operations() + 1..disk.operations() + 40 {
         let kind = FaultKind::Error(std::io::ErrorKind::ReadOnlyFilesystem);
-        disk.fail(lattistore::storage::Fault { operation, kind });
+        disk.fail(lattistore_sim::disk::Fault { operation, kind });
     }
     let error = open(Arc::clone(&process)).err().expect("it is refused");
     assert!(matches!(error, StorageError::NotWritable { .. }), "{error}");

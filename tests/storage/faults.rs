@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 use lattistore::blob::Blob;
 use lattistore::kv::{Key, Value};
 use lattistore::lpaxos::{Ballot, Entry, NodeId, Record, Slot};
-use lattistore::storage::{Fault, FaultKind, SimDisk, StorageError};
+use lattistore::storage::StorageError;
+use lattistore_sim::disk::{Fault, FaultKind, SimDisk};
 
 use crate::workload::{Run, State, identity, open, run};
 

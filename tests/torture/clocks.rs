@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lattistore::sim::Random;
+use lattistore_sim::simulator::Random;
 
 use crate::fleet::Fleet;
 

@@ -1,6 +1,6 @@
 //! What is done to a cluster: shapes of broken networks, and what happens to processes.
 
-use lattistore::sim::Random;
+use lattistore_sim::simulator::Random;
 
 use crate::network::Cuts;
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lattistore::sim::Random;
+use lattistore_sim::simulator::Random;
 
 use crate::fleet::{Fleet, hold, while_disturbed};
 use crate::network::{Cuts, Network};

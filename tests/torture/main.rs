@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use clap::Parser;
-use lattistore::sim::Random;
+use lattistore_sim::simulator::Random;
 use nix::sys::signal::{SigSet, Signal};
 
 use clocks::Clocks;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use lattistore::sim::Random;
+use lattistore_sim::simulator::Random;
 
 use crate::clocks::Clocks;
 use crate::disks::SlowDisk;

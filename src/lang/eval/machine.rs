@@ -13,7 +13,7 @@ use crate::lang::error::{Failure, FailureKind, Limit};
 use crate::lang::limits::TEXT_BYTES;
 use crate::lang::program::{Cost, Execution, Program, Snapshot};
 use crate::lang::token::Function;
-use crate::lang::value::{Text, Value};
+use crate::values::{Text, Value};
 
 /// A run of a program.
 pub(super) struct Machine<'p> {

@@ -11,9 +11,9 @@ mod view;
 
 use super::error::{Failure, FailureKind, Limit};
 use super::limits::TEXT_BYTES;
-use super::params::{Params, ValueRef};
 use super::program::{Cost, Execution, Program, Snapshot};
-use super::value::Value;
+use crate::values::Value;
+use crate::values::{Params, ValueRef};
 use machine::{Flow, Machine};
 
 /// A failure that does not know its place yet.

@@ -4,7 +4,7 @@ use super::Trouble;
 use crate::lang::ast::{Comparison, Operator};
 use crate::lang::error::FailureKind;
 use crate::lang::token::{Function, excerpt};
-use crate::lang::value::{Text, Value};
+use crate::values::{Text, Value};
 use std::cmp::Ordering;
 
 /// What `value` is as a condition: a text is true unless empty.

@@ -3,7 +3,7 @@
 use super::Trouble;
 use super::view::View;
 use crate::blob::Blob;
-use crate::lang::value::Text;
+use crate::values::Text;
 use std::cmp::Ordering;
 use std::ops::Bound;
 

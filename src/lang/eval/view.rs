@@ -6,7 +6,7 @@ use crate::blob::Blob;
 use crate::lang::error::Limit;
 use crate::lang::limits::{KEY_BYTES, READ_BYTES, READ_KEYS, WRITTEN_BYTES, WRITTEN_KEYS};
 use crate::lang::program::Snapshot;
-use crate::lang::value::Text;
+use crate::values::Text;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 

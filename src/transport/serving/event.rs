@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::lpaxos::NodeId;
+use crate::numbers::NodeId;
 use crate::wire::{Accepted, PeerFrame, Refusal};
 
 /// What the transport tells the node, in the order in which it came on each connection.

@@ -23,7 +23,7 @@ use super::settings::Settings;
 use super::shared::{Meanwhile, Shared};
 use super::stop::Stop;
 use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
-use crate::lpaxos::NodeId;
+use crate::numbers::NodeId;
 use crate::transport::links::{EMPTY_FRAME, FrameError, FrameReader, Stream, write_frames};
 use crate::wire::{
     Greeting, KEEPALIVE_MINOR_VERSION, PeerHello, Reason, Refusal, Role, Welcome, decode_peer,

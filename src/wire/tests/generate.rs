@@ -10,7 +10,6 @@ use proptest::prelude::*;
 
 use crate::blob::Blob;
 use crate::kv::{Key, SessionNumber};
-use crate::lang::Value;
 use crate::limits::NUMBERS_BELOW;
 use crate::lpaxos::{
     Accept, Accepted, Ballot, Commit, Confirm, CopyId, Entry, FetchPage, Heartbeat, Low, Message,
@@ -18,6 +17,7 @@ use crate::lpaxos::{
     PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
 };
 use crate::security::{Nonce, Proof, Token};
+use crate::values::Value;
 use crate::wire::{
     Accepted as LetIn, Approach, Challenge, ClientOutcome, ClientRequest, Introduction,
     MemberStatus, NodeStatus, Notice, PeerHello, ProgramError, Proven, Reason, Redirect, Refusal,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use protobuf::{EnumOrUnknown, MessageField};
 
 use super::payload;
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::limits::{
     ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES,
     MAX_OTHER_REQUEST_BYTES, MAX_PATCH_BYTES, MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS,

@@ -8,7 +8,7 @@ use super::generate::{
     challenge, introduction, message, outcome, page, patch, proven, request, role, welcome,
 };
 use super::payload;
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::lang::ValueRef;
 use crate::wire::entries::{encode_page, encode_patch};
 use crate::wire::proto::{client, peer as proto};

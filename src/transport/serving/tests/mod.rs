@@ -23,7 +23,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
 use super::{BoundAddress, Event, Handler, NotSent, Reply, ReplyBatch, Settings, Transport};
-use crate::kv::{Key, Value};
+use crate::blob::{Key, Value};
 use crate::limits::MAX_RESPONSE_FRAME_BYTES;
 use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot};
 use crate::security::{Rights, Security, TlsFiles};

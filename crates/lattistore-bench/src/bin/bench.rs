@@ -1,0 +1,7 @@
+//! The load generator.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lattistore_bench::bench::main()
+}

@@ -1,0 +1,22 @@
+//! Loads lattistore and its peers, and measures the answers' times.
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `workload` | operations, keys and values |
+//! | `drive`, `open` | the closed and the open loop |
+//! | `fill` | writing all keys first |
+//! | `record` | what was measured, as text and as JSON |
+//! | `chart` | plots |
+//! | [`bench`] | the program that asks lattistore |
+//! | [`compare`] | the program that asks etcd and Redis, and compares |
+//!
+//! The first six know nothing of the store that is asked.
+
+pub mod bench;
+mod chart;
+pub mod compare;
+mod drive;
+mod fill;
+mod open;
+mod record;
+mod workload;

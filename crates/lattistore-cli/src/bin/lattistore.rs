@@ -1,0 +1,7 @@
+//! The client program: a prompt for transactions, and a command for scripts.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lattistore::cli::client::main()
+}

@@ -1,0 +1,405 @@
+//! Simulates clusters, one for each seed, and says what is wrong with them.
+
+use std::cell::Cell;
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use lattistore_sim::simulator::{
+    Coverage, DiskReport, Explored, Faults, KvLoad, Options, REQUESTS_MOST, RegisterLoad, Report,
+    Scope, explore, run, slow_disks,
+};
+
+/// From so many seeds on, every fault and every rare path must have been reached.
+const SEEDS_FOR_COVERAGE: u64 = 1_000;
+
+/// So many lines of the trace of a failing run are shown; `--seed` shows all.
+const LINES_SHOWN: usize = 40;
+
+/// One seed in so many runs a cluster with slow disks as well, which takes as long as so many others.
+const SEEDS_PER_SLOW_DISKS: u64 = 16;
+
+/// Simulates clusters under faults, one for each seed, and checks every invariant and every answer.
+#[derive(Parser)]
+#[command(name = "simulate", version)]
+struct Args {
+    /// How many seeds to run
+    #[arg(long, default_value = "1000")]
+    seeds: NonZeroU64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    start: u64,
+    /// How many threads; as many as there are processors if not given
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+    /// Run this one seed and print its trace
+    #[arg(long, conflicts_with_all = ["seeds", "start", "threads", "twice", "quiet"])]
+    seed: Option<u64>,
+    /// Leave only these faults (a number that a failing run prints)
+    #[arg(long)]
+    faults: Option<u32>,
+    /// End the faults after so many milliseconds
+    #[arg(long)]
+    chaos_ms: Option<u64>,
+    /// Run each seed twice and compare
+    #[arg(long)]
+    twice: bool,
+    /// Instead, run clusters whose disks are slow or hang, and print how long nothing was chosen
+    #[arg(long, conflicts_with_all = ["threads", "faults", "chaos_ms", "twice", "quiet", "explore"])]
+    slow_disks: bool,
+    /// Instead, explore every order of events of a small scope, up to so many states: how often a node
+    /// may stand, a client ask, time pass at a leader, and a node crash
+    #[arg(long, num_args = 4, value_names = ["STANDS", "REQUESTS", "TICKS", "CRASHES"])]
+    #[arg(conflicts_with_all = ["seeds", "start", "threads", "seed", "faults", "chaos_ms", "twice", "quiet"])]
+    explore: Option<Vec<u8>>,
+    /// The most states to explore
+    #[arg(long, default_value_t = 50_000_000, requires = "explore")]
+    states: usize,
+    /// Explore for at most so many seconds
+    #[arg(long, requires = "explore")]
+    seconds: Option<u64>,
+    /// Print no table of what was reached, and make no failing run smaller
+    #[arg(long)]
+    quiet: bool,
+}
+
+impl Args {
+    fn options(&self, seed: u64) -> Options {
+        Options {
+            faults: self.faults.map(Faults),
+            chaos_us: self.chaos_ms.map(|ms| ms * 1_000),
+            ..Options::of_seed(seed)
+        }
+    }
+}
+
+/// Two seeds in three run the store, the third the register machine, which is faster and leaves
+/// nothing but the core.
+fn simulate(options: Options) -> Report {
+    with_panics_as_findings(|| {
+        if options.seed.is_multiple_of(3) {
+            run(options, RegisterLoad::new)
+        } else {
+            run(options, KvLoad::new)
+        }
+    })
+}
+
+thread_local! {
+    /// Whether this thread simulates. A panic is a finding then, which is told with what led to it.
+    static SIMULATES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Panics outside of what is simulated are told as everywhere.
+fn hush_findings() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !SIMULATES.get() {
+            tell(panic);
+        }
+    }));
+}
+
+fn with_panics_as_findings<T>(work: impl FnOnce() -> T) -> T {
+    SIMULATES.set(true);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    SIMULATES.set(false);
+    done.unwrap_or_else(|panic| {
+        // The simulator itself did, or it would have caught it.
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let why = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("for no reason");
+        eprintln!("error: the simulator panicked: {why}");
+        resume_unwind(panic)
+    })
+}
+
+/// Prints a line. Who reads the output may have had enough of it; what was found is in the exit code.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+/// Says which arguments make no sense, with the code that clap has for them.
+fn refuse(why: impl Display) -> ExitCode {
+    eprintln!("error: {why}");
+    ExitCode::from(2)
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    hush_findings();
+    if args.slow_disks {
+        return disks(&args);
+    }
+    match (&args.explore, args.seed) {
+        (Some(scope), _) => exhaust(&args, scope),
+        (None, Some(seed)) => one(&args, seed),
+        (None, None) => many(&args),
+    }
+}
+
+fn exhaust(args: &Args, scope: &[u8]) -> ExitCode {
+    let [stands, requests, ticks, crashes] = *scope else { return ExitCode::FAILURE };
+    if usize::from(requests) > REQUESTS_MOST {
+        return refuse(format_args!("--explore: a client asks at most {REQUESTS_MOST} times"));
+    }
+    let begun = Instant::now();
+    let mut shown = Instant::now();
+    let mut goes_on = |explored: &Explored| {
+        if shown.elapsed() > Duration::from_secs(5) {
+            shown = Instant::now();
+            eprintln!("{}", covered(explored, begun));
+        }
+        args.seconds.is_none_or(|seconds| begun.elapsed() < Duration::from_secs(seconds))
+    };
+    let scope = Scope { stands, requests, ticks, crashes };
+    match with_panics_as_findings(|| explore(scope, args.states, &mut goes_on)) {
+        Ok(explored) => {
+            say(covered(&explored, begun));
+            say(if explored.is_all { "all states" } else { "not finished" });
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            say(format_args!("FAILED: {why}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn covered(explored: &Explored, begun: Instant) -> String {
+    let Explored { states, steps, depth, waiting, node_states, messages, .. } = explored;
+    let seconds = begun.elapsed().as_secs_f64();
+    format!(
+        "{states} states, {waiting} of them to be left, depth {depth}, {steps} steps, \
+         {node_states} states of single nodes, {messages} messages, {seconds:.1} s"
+    )
+}
+
+/// Runs seeds with slow disks, and prints the worst of what was seen.
+fn disks(args: &Args) -> ExitCode {
+    let simulate = |seed| with_panics_as_findings(|| slow_disks(seed, args.seed.is_some()));
+    let ms = |us: u64| us / 1_000;
+    if let Some(seed) = args.seed {
+        let DiskReport { phases, hang_us, kill_us, trace, failure } = simulate(seed);
+        say(trace.unwrap_or_default());
+        phases.iter().for_each(|phase| say(format_args!("{phase:?}")));
+        say(format_args!("hang {} ms, kill {} ms", ms(hang_us), ms(kill_us)));
+        return match failure {
+            None => ExitCode::SUCCESS,
+            Some(why) => {
+                say(format_args!("FAILED: {why}"));
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let mut failed = 0;
+    let (mut slots, mut changes, mut stood, mut gap) = (0, 0, 0, 0.0_f64);
+    let (mut hang_us, mut kill_us) = (0, 0);
+    for seed in args.start..args.start.saturating_add(args.seeds.get()) {
+        let report = simulate(seed);
+        for (place, phase) in report.phases.iter().enumerate() {
+            slots += phase.slots;
+            changes += usize::from(place > 0);
+            stood += if place > 0 { phase.ballots } else { 0 };
+            let unit_us = phase.majority_us.max(20_000);
+            let [gap_us, unit_us] =
+                [phase.gap_us, unit_us].map(|us| f64::from(u32::try_from(us).unwrap_or(u32::MAX)));
+            gap = gap.max(gap_us / unit_us);
+        }
+        (hang_us, kill_us) = (hang_us.max(report.hang_us), kill_us.max(report.kill_us));
+        if let Some(why) = report.failure {
+            failed += 1;
+            say(format_args!("FAILED: seed {seed}: {why}"));
+        }
+    }
+    say(format_args!(
+        "{} seeds, {slots} slots chosen; {changes} changes of the disks, {stood} ballots after them",
+        args.seeds
+    ));
+    say(format_args!(
+        "the longest time without a slot was {gap:.2} times the slower write of the fastest majority"
+    ));
+    say(format_args!(
+        "a leader was replaced after at most {} ms where its disk hung, {} ms where it was killed",
+        ms(hang_us),
+        ms(kill_us)
+    ));
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn one(args: &Args, seed: u64) -> ExitCode {
+    let report = simulate(Options { keeps_trace: true, ..args.options(seed) });
+    say(report.trace.unwrap_or_default());
+    say(format_args!("{:?}", report.scenario));
+    say(format_args!(
+        "{} events, {} slots, hash {:016x}",
+        report.events, report.slots, report.hash
+    ));
+    match report.failure {
+        None => ExitCode::SUCCESS,
+        Some(why) => {
+            say(format_args!("FAILED: {why}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn many(args: &Args) -> ExitCode {
+    let Some(end) = args.start.checked_add(args.seeds.get()) else {
+        return refuse("--start and --seeds: there are no such seeds");
+    };
+    let begun = Instant::now();
+    let next = AtomicU64::new(args.start);
+    let failed = AtomicBool::new(false);
+    let sum = Mutex::new(Sums::default());
+    let threads = args.threads.or(std::thread::available_parallelism().ok());
+    let threads = threads.map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| {
+                    while !failed.load(Ordering::Relaxed) {
+                        let seed = next.fetch_add(1, Ordering::Relaxed);
+                        if seed >= end {
+                            return;
+                        }
+                        if seed.is_multiple_of(SEEDS_PER_SLOW_DISKS)
+                            && let Some(why) = slow_disks_of(args, seed)
+                            && !failed.swap(true, Ordering::Relaxed)
+                        {
+                            say(format_args!("FAILED: seed {seed}: slow disks: {why}"));
+                            say(format_args!("to see it: simulate --slow-disks --seed {seed}"));
+                        }
+                        let report = simulate(args.options(seed));
+                        if args.twice && simulate(args.options(seed)).hash != report.hash {
+                            failed.store(true, Ordering::Relaxed);
+                            say(format_args!("FAILED: seed {seed} took two courses"));
+                        }
+                        if let Some(why) = &report.failure
+                            && !failed.swap(true, Ordering::Relaxed)
+                        {
+                            fail(args, seed, why);
+                        }
+                        if let Ok(mut sum) = sum.lock() {
+                            sum.add(&report);
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut shown = Instant::now();
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            std::thread::sleep(Duration::from_millis(20));
+            if shown.elapsed() > Duration::from_secs(5) {
+                shown = Instant::now();
+                let done = next.load(Ordering::Relaxed).min(end) - args.start;
+                eprintln!("{done} of {} seeds, {:.0} a second", args.seeds, rate(done, begun));
+            }
+        }
+    });
+    if failed.load(Ordering::Relaxed) {
+        return ExitCode::FAILURE;
+    }
+    let Ok(sums) = sum.into_inner() else { return ExitCode::FAILURE };
+    summary(args, &sums, begun)
+}
+
+/// What is wrong with a seed's cluster with slow disks, if the run is one with all faults.
+fn slow_disks_of(args: &Args, seed: u64) -> Option<String> {
+    let has_all = args.faults.is_none() && args.chaos_ms.is_none();
+    has_all.then(|| with_panics_as_findings(|| slow_disks(seed, false)).failure)?
+}
+
+/// What the runs came to together, in whatever order they ended.
+#[derive(Default)]
+struct Sums {
+    coverage: Coverage,
+    events: u64,
+    slots: u64,
+    /// Of the hashes: two programs with the same sum let the same seeds take the same courses.
+    hash: u64,
+}
+
+impl Sums {
+    fn add(&mut self, report: &Report) {
+        self.coverage.add(&report.coverage);
+        self.events += report.events;
+        self.slots += report.slots;
+        self.hash = self.hash.wrapping_add(report.hash);
+    }
+}
+
+fn rate(done: u64, begun: Instant) -> f64 {
+    let done = u32::try_from(done).unwrap_or(u32::MAX);
+    f64::from(done) / begun.elapsed().as_secs_f64()
+}
+
+fn summary(args: &Args, sums: &Sums, begun: Instant) -> ExitCode {
+    let Sums { coverage, events, slots, hash } = sums;
+    if !args.quiet {
+        say(coverage.to_string().trim_end());
+    }
+    let seeds = args.seeds.get();
+    say(format_args!("{seeds} seeds without a finding: {events} events, {slots} slots chosen"));
+    say(format_args!("hash of all courses: {hash:016x}"));
+    say(format_args!(
+        "{:.1} s, {:.0} seeds a second",
+        begun.elapsed().as_secs_f64(),
+        rate(seeds, begun)
+    ));
+    let missing: Vec<_> = coverage.missing().map(|path| path.what()).collect();
+    if seeds >= SEEDS_FOR_COVERAGE && !missing.is_empty() {
+        say(format_args!("FAILED: never reached: {}", missing.join("; ")));
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Prints what is wrong and the smallest way to see it that is found by leaving faults out and
+/// ending them sooner.
+fn fail(args: &Args, seed: u64, why: &str) {
+    say(format_args!("FAILED: seed {seed}: {why}"));
+    if args.quiet {
+        return;
+    }
+    let mut options = args.options(seed);
+    let scenario = simulate(options).scenario;
+    let mut faults = scenario.faults;
+    let mut chaos_us = scenario.chaos_us;
+    let fails = |options: Options| simulate(options).failure.is_some();
+    for fault in scenario.faults.on() {
+        let fewer = faults.without(fault);
+        if fails(Options { faults: Some(fewer), ..options }) {
+            faults = fewer;
+        }
+    }
+    options.faults = Some(faults);
+    while fails(Options { chaos_us: Some(chaos_us / 2), ..options }) && chaos_us > 10_000 {
+        chaos_us /= 2;
+    }
+    options.chaos_us = Some(chaos_us / 1_000 * 1_000);
+    let names: Vec<_> = faults.on().map(|fault| format!("{fault:?}")).collect();
+    say(format_args!("it needs only: {}", names.join(", ")));
+    let mut report = simulate(Options { keeps_trace: true, ..options });
+    if report.failure.is_none() {
+        // Ending the faults at a whole millisecond has hidden it.
+        chaos_us = scenario.chaos_us;
+        options.chaos_us = None;
+        report = simulate(Options { keeps_trace: true, ..options });
+    }
+    let trace = report.trace.unwrap_or_default();
+    let lines: Vec<_> = trace.lines().collect();
+    say("how it ends:");
+    lines[lines.len().saturating_sub(LINES_SHOWN)..].iter().for_each(say);
+    say(format_args!("FAILED: {}", report.failure.unwrap_or_default()));
+    say(format_args!(
+        "to see it: cargo run --release --bin simulate -- --seed {seed} --faults {} --chaos-ms {}",
+        faults.0,
+        chaos_us / 1_000
+    ));
+}

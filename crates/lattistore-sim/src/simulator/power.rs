@@ -1,0 +1,90 @@
+//! Nodes start and stop.
+
+use super::coverage::Path;
+use super::events::Event;
+use super::host::{Unsure, node_id};
+use super::scenario::Fault;
+use super::workload::Workload;
+use super::world::World;
+use lattistore::lpaxos::Members;
+
+impl<W: Workload> World<W> {
+    /// Starts a node that is down.
+    ///
+    /// # Errors
+    /// When it does not find on its disk what must be there.
+    pub(super) fn start(&mut self, node: usize) -> Result<(), String> {
+        if self.hosts[node].node.is_some() {
+            return Ok(());
+        }
+        self.open_journal(node).map_err(|why| format!("n{}: {why}", node + 1))?;
+        let members = Members::new((0..self.scenario.nodes).map(node_id).collect());
+        let machine = self.clients.workload.machine();
+        let seed = self.random.next();
+        let (config, now_us) = (self.scenario.config, self.now_us);
+        self.hosts[node].start(node_id(node), members, config, machine, seed, now_us);
+        self.model.restarted(node, &self.hosts[node].disk);
+        self.note(&[1, node as u64], || format!("n{} starts", node + 1));
+        let life = self.hosts[node].life;
+        let after_us = self.random.between(0, 20_000);
+        self.plan(after_us, Event::Tick { node, life });
+        Ok(())
+    }
+
+    /// Opens the journal, where there is one, and compares it with what is known to be durable.
+    fn open_journal(&mut self, node: usize) -> Result<(), String> {
+        let has_faults = !self.is_healed && self.scenario.faults.has(Fault::WriteFailure);
+        let fails = has_faults && self.random.happens(3_000);
+        let host = &mut self.hosts[node];
+        let Some(journal) = &mut host.journal else { return Ok(()) };
+        let found = journal.open(fails, &mut self.random, &mut self.coverage)?;
+        if let Some(Unsure { records, is_torn }) = host.unsure.take() {
+            let is_kept = found != host.disk;
+            self.coverage.reached(match (is_kept, is_torn) {
+                (true, true) => Path::TornTailKept,
+                (true, false) => Path::CrashKeptWrite,
+                (false, true) => Path::TornTailDropped,
+                (false, false) => Path::CrashLostWrite,
+            });
+            if is_kept {
+                self.durable(node, &records)?;
+            }
+        }
+        if found != self.hosts[node].disk {
+            let was = &self.hosts[node].disk;
+            return Err(format!("its journal gives {found:?}, durable was {was:?}"));
+        }
+        Ok(())
+    }
+
+    /// Stops a node, or the power of its computer. The write under way may have reached the disk or not.
+    pub(super) fn crash(&mut self, node: usize) -> Result<(), String> {
+        let Some(running) = &self.hosts[node].node else { return Ok(()) };
+        self.coverage.reached(Path::Crash);
+        if running.leads().is_some() {
+            self.coverage.reached(Path::CrashOfLeader);
+        }
+        let write = self.hosts[node].stop();
+        self.audit.stopped(node);
+        self.copies.stopped(node);
+        self.recoveries.stopped(node);
+        let flip = self.random.flip();
+        self.note(&[4, node as u64], || format!("n{} crashes", node + 1));
+        let host = &mut self.hosts[node];
+        if let Some(journal) = &mut host.journal {
+            let records = write.map(|write| write.records);
+            let is_torn = journal.end(records.as_deref(), flip, &mut self.random);
+            if let Some(records) = records {
+                host.unsure = Some(Unsure { records, is_torn });
+            }
+        } else if let Some(write) = write {
+            if flip {
+                self.coverage.reached(Path::CrashKeptWrite);
+                self.durable(node, &write.records)?;
+            } else {
+                self.coverage.reached(Path::CrashLostWrite);
+            }
+        }
+        Ok(())
+    }
+}

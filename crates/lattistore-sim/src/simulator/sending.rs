@@ -1,0 +1,116 @@
+//! What leaves the nodes: messages, which may be lost, late or repeated, and answers to clients.
+
+use std::sync::Arc;
+
+use super::clients::OutcomeOf;
+use super::coverage::Path;
+use super::events::Event;
+use super::host::{Key, Msg, Value, place_of};
+use super::watch;
+use super::workload::Workload;
+use super::world::World;
+use lattistore::lpaxos::{Accept, Answer, Message, NodeId};
+
+impl<W: Workload> World<W> {
+    /// Sends messages of a node.
+    ///
+    /// # Errors
+    /// When one of them must not leave yet.
+    pub(super) fn send_all(
+        &mut self,
+        from: usize,
+        messages: Vec<(NodeId, Msg<W>)>,
+    ) -> Result<(), String> {
+        for (to, message) in messages {
+            let disk = &self.hosts[from].disk;
+            self.audit
+                .leaves(from, &message, disk)
+                .and_then(|()| self.pages.leaves(from, &message, disk))
+                .and_then(|()| self.copies.leaves(from, &message, &mut self.coverage))
+                .map_err(|why| format!("n{}: {why}", from + 1))?;
+            self.recoveries.leaves(from, &message);
+            if let Message::Prepare(prepare) = &message {
+                self.ballots.insert(prepare.ballot);
+            }
+            match &message {
+                Message::Accept(accept) => self.proposes(from, accept)?,
+                Message::Heartbeat(_) if self.hosts[from].writing.is_some() => {
+                    self.coverage.reached(Path::HeartbeatDuringWrite);
+                }
+                Message::Prepare(_) if self.hosts[from].led => {
+                    self.coverage.reached(Path::LeaderStoodAgain);
+                }
+                Message::Refused(refused) if refused.promised > refused.ballot => {
+                    self.refused.insert(refused.ballot);
+                }
+                _ => {}
+            }
+            watch::message(&message, &mut self.coverage);
+            self.send(from, place_of(to), message);
+        }
+        Ok(())
+    }
+
+    fn proposes(&mut self, from: usize, accept: &Accept<Key<W>, Value<W>>) -> Result<(), String> {
+        let Accept { ballot, slot, patch, .. } = accept;
+        self.model.proposed(*slot).map_err(|why| format!("n{}: {why}", from + 1))?;
+        let made = self.made.get(&(Arc::as_ptr(patch) as usize));
+        if made.is_some_and(|(_, made_in, _)| made_in != ballot) && self.recovered.insert(*slot) {
+            self.coverage.reached(Path::Recovered);
+            let is_news = *slot > self.model.last();
+            self.coverage.reached(if is_news { Path::RecoveredNews } else { Path::RecoveredOwn });
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, from: usize, to: usize, message: Msg<W>) {
+        if !self.links.carry(from, to) {
+            return self.lose(from, to, message, Path::MessageCut);
+        }
+        if self.is_held_back(&message) {
+            return self.lose(from, to, message, Path::MessageLost);
+        }
+        self.release(to, &message);
+        let (loss, repeat, delay) = if self.is_healed {
+            (0, 0, 0)
+        } else {
+            (self.scenario.loss, self.scenario.repeat, self.scenario.delay)
+        };
+        if self.random.happens(loss) {
+            return self.lose(from, to, message, Path::MessageLost);
+        }
+        if self.random.happens(repeat) {
+            self.coverage.reached(Path::MessageRepeated);
+            self.send_once(from, to, message.clone(), delay);
+        }
+        self.send_once(from, to, message, delay);
+    }
+
+    fn send_once(&mut self, from: usize, to: usize, message: Msg<W>, delay: u64) {
+        let (low, high) = self.scenario.message_us;
+        let mut after_us = self.random.between(low, high);
+        if self.random.happens(delay) {
+            self.coverage.reached(Path::MessageLate);
+            after_us *= self.random.between(2, 200);
+        }
+        self.plan(after_us, Event::Arrive { from, to, message });
+    }
+
+    /// Gives a client its answer, or loses it on the way.
+    pub(super) fn answer(
+        &mut self,
+        node: usize,
+        request: usize,
+        answer: Answer<OutcomeOf<W>>,
+    ) -> Result<(), String> {
+        watch::answer(&answer, &mut self.coverage);
+        self.note(&[5, node as u64, request as u64], || {
+            format!("n{} answers request {request}: {answer:?}", node + 1)
+        });
+        let is_lost = !self.is_healed && self.random.happens(self.scenario.answer_loss);
+        if is_lost {
+            self.coverage.reached(Path::AnswerLost);
+        }
+        self.took(request, answer, is_lost)
+    }
+}

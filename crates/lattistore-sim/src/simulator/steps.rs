@@ -1,0 +1,257 @@
+//! What nodes do: they take in what waits, and what they want done is done in the order of the contract.
+
+use super::coverage::Path;
+use super::events::Event;
+use super::host::{Input, Msg, Unsure, Write, node_id};
+use super::watch;
+use super::words;
+use super::workload::Workload;
+use super::world::World;
+use lattistore::lpaxos::{Config, Heartbeat, Message, NodeId, Output, Record};
+
+impl<W: Workload> World<W> {
+    /// A message gets to a node that runs.
+    pub(super) fn arrive(&mut self, from: usize, to: usize, message: Msg<W>) {
+        if self.hosts[to].node.is_none() {
+            return;
+        }
+        let numbers = [2, from as u64, to as u64, watch::number(&message)];
+        self.trace.event(self.now_us, &numbers, || match &message {
+            // They are the most frequent and tell the least.
+            Message::Heartbeat(_) => String::new(),
+            message => format!("n{} -> n{}  {}", from + 1, to + 1, words::message(message)),
+        });
+        self.audit.arrives(from, to, &message);
+        if self.hosts[to].has_room() {
+            self.recoveries.arrives(from, to, &message);
+        } else {
+            self.coverage.reached(Path::InboxFull);
+        }
+        self.give(to, Input::Message(from, message));
+    }
+
+    /// Puts an input before a node, if there is room, and sees to it that what waits is taken in.
+    pub(super) fn give(&mut self, node: usize, input: Input<W>) {
+        self.hosts[node].put(input);
+        self.wake_later(node);
+    }
+
+    pub(super) fn wake_later(&mut self, node: usize) {
+        let host = &mut self.hosts[node];
+        if !host.waits_for_disk() && host.has_input() {
+            self.wake_soon(node);
+        }
+    }
+
+    fn wake_soon(&mut self, node: usize) {
+        let host = &mut self.hosts[node];
+        if host.is_woken || host.node.is_none() {
+            return;
+        }
+        host.is_woken = true;
+        let pause_us = host.paused_until_us.saturating_sub(self.now_us);
+        let (life, step_us) = (host.life, host.step_us);
+        let after_us = pause_us + self.random.between(step_us / 2, step_us);
+        self.plan(after_us, Event::Wake { node, life });
+    }
+
+    /// A node takes in some of what waits.
+    pub(super) fn wake(&mut self, node: usize) -> Result<(), String> {
+        self.hosts[node].is_woken = false;
+        if self.hosts[node].can_step(self.now_us) {
+            self.take_in(node);
+            self.pump(node)?;
+        }
+        self.wake_later(node);
+        Ok(())
+    }
+
+    fn take_in(&mut self, node: usize) {
+        let most = self.random.count(1, self.scenario.inputs_most);
+        let (host, audit) = (&mut self.hosts[node], &mut self.audit);
+        host.led = host.node.as_ref().is_some_and(|node| node.leads().is_some());
+        host.take_in(most, self.now_us, |ticket| audit.takes(node, ticket.0));
+        let leads = host.node.as_ref().is_some_and(|node| node.leads().is_some());
+        if host.led && !leads && host.is_reluctant {
+            self.coverage.reached(Path::HandedOver);
+        }
+    }
+
+    /// Does what a node wants done, in the order of the contract, until it must wait for its disk.
+    fn pump(&mut self, node: usize) -> Result<(), String> {
+        loop {
+            let held = self.random.happens(self.scenario.hold);
+            let Some(running) = &mut self.hosts[node].node else { return Ok(()) };
+            // A server waits for more requests when it finds that they come soon.
+            running.hold(held);
+            if held && !running.must_wait() && running.in_flight() == 0 && running.waiting() > 0 {
+                self.coverage.reached(Path::ProposalHeld);
+            }
+            let out = running.output();
+            self.take_runs(node, &out.early)?;
+            if out.is_empty() {
+                return Ok(());
+            }
+            let proposes = out.early.iter().any(|(_, early)| matches!(early, Message::Accept(_)));
+            if proposes && self.hosts[node].writing.is_some() {
+                self.coverage.reached(Path::WriteOverlapped);
+                let host = &mut self.hosts[node];
+                host.proposed += 1;
+                if host.proposed > 1 {
+                    self.coverage.reached(Path::FarAhead);
+                }
+            }
+            let Output { early, answers, records, overlaps, late } = out;
+            self.send_all(node, early)?;
+            for (ticket, answer) in answers {
+                self.audit.answers(node, ticket.0);
+                self.answer(node, usize::try_from(ticket.0).unwrap_or(usize::MAX), answer)?;
+            }
+            self.check(node, &records)?;
+            if records.is_empty() {
+                self.send_late(node, late)?;
+                // A server whose tick is due looks at that first, whatever its node still wants.
+                if self.random.happens(500) {
+                    self.wake_soon(node);
+                    return Ok(());
+                }
+            } else {
+                self.begin_write(node, Write { records, overlaps, late });
+                if !overlaps {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn begin_write(&mut self, node: usize, write: Write<W>) {
+        let (low, high) = self.scenario.write_us;
+        let promises = write.records.iter().any(|record| matches!(record, Record::Promise(_)));
+        let confirms = write.late.iter().any(|(_, late)| matches!(late, Message::Confirmed(_)));
+        if promises && confirms {
+            self.coverage.reached(Path::PromisedByConfirm);
+        }
+        let host = &mut self.hosts[node];
+        host.writing = Some(write);
+        host.writes += 1;
+        host.write_began_us = self.now_us;
+        host.proposed = 0;
+        let (life, write) = (host.life, host.writes);
+        let (low, high) = host.write_us.unwrap_or((low, high));
+        let slow_us = if host.slow_until_us > self.now_us { host.slow_us } else { (0, 0) };
+        let hangs = host.hangs;
+        let after_us = self.random.between(low, high) + self.random.between(slow_us.0, slow_us.1);
+        let period_us = self.scenario.config.heartbeat_ms * 1_000;
+        if !hangs {
+            self.plan(after_us, Event::Written { node, life });
+        }
+        if hangs || after_us > period_us {
+            self.plan(period_us, Event::Pulse { node, life, write });
+        }
+    }
+
+    /// As a server does: a node that waits for a write tells the others that it is there, for as long as
+    /// a write may take.
+    pub(super) fn pulse(&mut self, node: usize, write: u64) -> Result<(), String> {
+        let host = &self.hosts[node];
+        if host.writes != write || host.writing.is_none() {
+            return Ok(());
+        }
+        let Config { heartbeat_ms, stalled_ms, .. } = self.scenario.config;
+        let age_ms = (self.now_us - host.write_began_us) / 1_000;
+        if age_ms >= stalled_ms {
+            self.coverage.reached(Path::WriteStalled);
+            return Ok(());
+        }
+        let life = host.life;
+        let running = host.node.as_ref().filter(|_| host.waits_for_disk());
+        if let Some((heartbeat, _)) = running.and_then(|running| running.heartbeat())
+            && host.paused_until_us <= self.now_us
+        {
+            let sync_ms = heartbeat.sync_ms.max(age_ms);
+            let heartbeat = Message::Heartbeat(Heartbeat { sync_ms, ..heartbeat.clone() });
+            let others = (0..self.scenario.nodes).filter(|other| *other != node);
+            let pulses = others.map(|other| (node_id(other), heartbeat.clone())).collect();
+            self.send_all(node, pulses)?;
+        }
+        self.plan(heartbeat_ms * 1_000, Event::Pulse { node, life, write });
+        Ok(())
+    }
+
+    /// A write is over.
+    pub(super) fn written(&mut self, node: usize) -> Result<(), String> {
+        if self.hosts[node].paused_until_us > self.now_us {
+            let after_us = self.hosts[node].paused_until_us - self.now_us;
+            let life = self.hosts[node].life;
+            self.plan(after_us, Event::Written { node, life });
+            return Ok(());
+        }
+        let host = &mut self.hosts[node];
+        let fails = std::mem::take(&mut host.fails_next);
+        if fails && host.journal.is_none() {
+            return self.fail(node, Path::WriteFailed);
+        }
+        let Some(Write { records, overlaps, late }) = host.writing.take() else {
+            return Ok(());
+        };
+        if let Some(journal) = &mut host.journal {
+            if fails {
+                journal.fail_soon(&mut self.random);
+            }
+            if !journal.write(&records) {
+                host.unsure = Some(Unsure { records, is_torn: true });
+                return self.fail(node, Path::WriteFailed);
+            }
+        }
+        self.durable(node, &records)?;
+        let host = &mut self.hosts[node];
+        let sync_ms = (self.now_us - host.write_began_us) / 1_000;
+        if let Some(running) = &mut host.node {
+            running.note_sync(sync_ms);
+            running.written();
+        }
+        self.send_late(node, late)?;
+        self.maintain(node)?;
+        if overlaps && self.random.happens(500) {
+            // As a server does: what came meanwhile comes first.
+            self.take_in(node);
+        }
+        self.pump(node)?;
+        self.wake_later(node);
+        Ok(())
+    }
+
+    /// Lets the storage work beside the writing.
+    pub(super) fn maintain(&mut self, node: usize) -> Result<(), String> {
+        let host = &mut self.hosts[node];
+        let (Some(journal), Some(running)) = (&mut host.journal, &host.node) else {
+            return Ok(());
+        };
+        if !running.is_written() {
+            return Ok(());
+        }
+        if *running.durable() != host.disk {
+            return Err(format!("n{}: it takes for written what is not", node + 1));
+        }
+        let is_done = journal.maintain(&host.disk, &mut self.coverage);
+        if is_done.map_err(|why| format!("n{}: {why}", node + 1))? {
+            return Ok(());
+        }
+        self.fail(node, Path::WorkFailed)
+    }
+
+    /// Ends a node whose disk has failed; it comes back after a while.
+    fn fail(&mut self, node: usize, path: Path) -> Result<(), String> {
+        self.coverage.reached(path);
+        self.crash(node)?;
+        let after_us = self.random.between(50_000, 1_000_000);
+        self.plan(after_us, Event::Restart { node });
+        Ok(())
+    }
+
+    fn send_late(&mut self, node: usize, late: Vec<(NodeId, Msg<W>)>) -> Result<(), String> {
+        self.send_all(node, late)?;
+        self.copies.told(node, &mut self.coverage);
+        Ok(())
+    }
+}

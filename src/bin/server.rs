@@ -1,0 +1,7 @@
+//! The server: one node of a cluster.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lattistore::cli::server::main()
+}

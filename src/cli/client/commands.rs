@@ -1,0 +1,178 @@
+//! Commands of a session: lines that begin with a dot, which no program does.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use crate::client::{Cause, Error, NodeStatus, Value};
+
+use super::exit::Exit;
+use super::options::addresses;
+use super::report::{complain, no_answer, one_line};
+use super::shell::Shell;
+use super::{health, json, parameter, table};
+
+/// All commands, for completion.
+pub(crate) const NAMES: [&str; 10] = [
+    ".exit",
+    ".health",
+    ".help",
+    ".nodes",
+    ".param",
+    ".params",
+    ".set single-line",
+    ".status",
+    ".timing",
+    ".unset",
+];
+
+/// What `.help` says.
+const HELP: &str = "\
+Write a program; an empty line sends it.
+  put \"a\" \"AAA\";                   gives the key a a value
+  x = get \"a\"; put \"b\" x + \"!\";    reads and writes in one transaction
+The result holds what the keys that were read had before.
+
+Commands:
+  .help                     this
+  .status [NODE[:PORT]]     how the node is, and what it knows of the others
+  .nodes                    asks all nodes how they are
+  .health                   says whether the cluster serves
+  .param NAME VALUE         binds $NAME to the text VALUE; NAME:int and NAME:bool bind others
+  .params                   shows what is bound
+  .unset NAME               unbinds $NAME
+  .timing [on|off]          says how long each transaction took, and its slot
+  .set single-line on|off   sends a first line that is a whole program at once
+  .exit                     ends the session, as Ctrl-D does
+
+Commands work while a program is being written, too. Ctrl-C cancels it, and so does the end of the
+session: what no empty line has sent does not run, but stays in the history. While a request is on
+its way, Ctrl-C ends the wait for it: the transaction may have run then. Within a text, parentheses
+or braces an empty line sends nothing.
+";
+
+/// Whether the session goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It does.
+    GoOn,
+    /// It ends.
+    End,
+}
+
+/// What a command has to say.
+enum Said {
+    /// What was asked for, in the form of the session's output.
+    Answer(String),
+    /// For people only: among JSON there is no place for it.
+    Note(String),
+}
+
+/// Carries out a command.
+pub(crate) fn run(shell: &mut Shell, line: &str, to: &mut impl Write) -> io::Result<Next> {
+    let (command, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+    let rest = rest.trim_start();
+    let done = match (command, rest) {
+        (".exit" | ".quit", "") => return Ok(Next::End),
+        (".help", "") => Ok(Said::Note(HELP.to_owned())),
+        (".status", _) => match status(shell, rest) {
+            Ok(answer) => Ok(answer),
+            Err((exit, message)) => {
+                shell.fail(exit, &message, to)?;
+                return Ok(Next::GoOn);
+            }
+        },
+        (".nodes", "") => Ok(Said::Answer(shell.nodes().0)),
+        (".health", "") => Ok(Said::Answer(health(shell))),
+        (".param", "") | (".params", "") => Ok(params(shell)),
+        (".param", _) => bind(shell, rest),
+        (".unset", _) => unbind(shell, rest),
+        (".timing", _) => switch("timing", &mut shell.timing, rest),
+        (".set", _) => match rest.strip_prefix("single-line") {
+            Some(value) => switch("single-line", &mut shell.single_line, value.trim()),
+            None => Err("there is only `.set single-line on` or `off`".to_owned()),
+        },
+        _ => Err(format!("`{}` is no command; .help shows them all", one_line(line.trim()))),
+    };
+    match done {
+        Ok(Said::Note(note)) if !shell.shows_all() => complain(&note),
+        Ok(Said::Answer(text) | Said::Note(text)) => write!(to, "{text}")?,
+        Err(message) => shell.fail(Exit::Usage, &message, to)?,
+    }
+    to.flush()?;
+    Ok(Next::GoOn)
+}
+
+fn status(shell: &Shell, node: &str) -> Result<Said, (Exit, String)> {
+    let status = match node {
+        "" => shell.client.status(),
+        node => {
+            let addresses = addresses(node, shell.port).map_err(|wrong| (Exit::Usage, wrong))?;
+            status_of_first(shell, &addresses)
+        }
+    };
+    match (status, shell.output.form()) {
+        (Ok(status), None) => Ok(Said::Answer(table::status(&status, shell.style))),
+        (Ok(status), Some(form)) => Ok(Said::Answer(json::status(&status, form) + "\n")),
+        (Err(error), _) => Err((Exit::DidNotRun, no_answer(&error))),
+    }
+}
+
+/// The status of a node by the first of its addresses that answers: a name may have several.
+fn status_of_first(shell: &Shell, addresses: &[SocketAddr]) -> Result<NodeStatus, Error> {
+    let mut failed = Error::DidNotRun { cause: Cause::NoAddress };
+    for address in addresses {
+        match shell.client.status_of(*address) {
+            Ok(status) => return Ok(status),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+fn health(shell: &mut Shell) -> String {
+    let health = health::check(shell);
+    if !health.serves {
+        shell.note(Exit::NotHealthy);
+    }
+    health::show(&health, shell)
+}
+
+fn params(shell: &Shell) -> Said {
+    let kind = |value: &Value| match value {
+        Value::Text(_) => "",
+        Value::Number(_) => ":int",
+        Value::Truth(_) => ":bool",
+    };
+    let line = |(name, value): (&String, &Value)| format!("${name}{} = {value}\n", kind(value));
+    Said::Answer(match shell.output.form() {
+        Some(form) => json::params(&shell.params, form) + "\n",
+        None if shell.params.is_empty() => "no parameter is bound\n".to_owned(),
+        None => shell.params.iter().map(line).collect(),
+    })
+}
+
+fn bind(shell: &mut Shell, rest: &str) -> Result<Said, String> {
+    let (name, value) =
+        rest.split_once(char::is_whitespace).ok_or("write .param NAME VALUE".to_owned())?;
+    let parameter = parameter::bind(name, value.trim_start())?;
+    shell.params.insert(parameter.name, parameter.value);
+    Ok(Said::Note(String::new()))
+}
+
+fn unbind(shell: &mut Shell, name: &str) -> Result<Said, String> {
+    match shell.params.remove(name.strip_prefix('$').unwrap_or(name)) {
+        Some(_) => Ok(Said::Note(String::new())),
+        None => Err(format!("`{name}` is not bound")),
+    }
+}
+
+/// Sets a switch, or turns it over.
+fn switch(name: &str, switch: &mut bool, value: &str) -> Result<Said, String> {
+    *switch = match value {
+        "on" => true,
+        "off" => false,
+        "" => !*switch,
+        _ => return Err(format!("`{value}` is neither on nor off")),
+    };
+    Ok(Said::Note(format!("{name} is {}\n", if *switch { "on" } else { "off" })))
+}

@@ -1,0 +1,73 @@
+//! Exit codes that scripts can tell apart.
+
+use std::process::ExitCode;
+
+use crate::client::Error;
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All went well.
+    Fine,
+    /// A transaction did not run, or a node gave no answer.
+    DidNotRun,
+    /// The arguments make no sense; clap uses the same code.
+    Usage,
+    /// A transaction may have run.
+    MayHaveRun,
+    /// A program was not valid, failed or aborted: no effect.
+    Program,
+    /// A transaction ran, but its answer is not to be had.
+    NoAnswer,
+    /// The cluster does not serve, as far as can be told.
+    NotHealthy,
+    /// The cluster serves, but a node is down.
+    NodeDown,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Fine => 0,
+            Exit::DidNotRun => 1,
+            Exit::Usage => 2,
+            Exit::MayHaveRun => 3,
+            Exit::Program => 4,
+            Exit::NoAnswer => 5,
+            Exit::NotHealthy => 6,
+            Exit::NodeDown => 7,
+        })
+    }
+}
+
+impl From<&Error> for Exit {
+    fn from(error: &Error) -> Exit {
+        match error {
+            Error::DidNotRun { .. } => Exit::DidNotRun,
+            Error::MayHaveRun { .. } => Exit::MayHaveRun,
+            Error::Ran { .. } => Exit::NoAnswer,
+            Error::Compile(_) | Error::Runtime(_) | Error::Aborted { .. } => Exit::Program,
+        }
+    }
+}
+
+impl Exit {
+    /// Of a session of several transactions the first failure counts.
+    pub(crate) fn and(self, later: Exit) -> Exit {
+        if self == Exit::Fine { later } else { self }
+    }
+}
+
+/// The codes for `--help`.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0  all went well
+  1  a transaction did not run, or no node answered: asking again is safe
+  2  the arguments make no sense
+  3  a transaction may have run: no answer came, or not in time
+  4  a program is not valid, failed or aborted; it had no effect
+  5  a transaction ran, but its answer is too large to be had, or could not be written
+  6  health: the cluster does not serve a strict read; --status, --nodes: no leader or no majority
+  7  --status, --nodes: there is a leader and a majority, but a node is not heard,
+     does not hear, or does not answer
+In a session of several transactions the first that failed counts.";

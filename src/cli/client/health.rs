@@ -1,0 +1,111 @@
+//! Whether the cluster serves: `client health`, and `.health` at the prompt.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::client::{Error, NodeStatus, Redirect, Severity};
+
+use super::duration;
+use super::exit::Exit;
+use super::json;
+use super::options::Options;
+use super::report::{no_answer, one_line};
+use super::shell::Shell;
+
+/// A program that reads, so that it is answered only by a leader that a majority confirms. It changes
+/// nothing, and any client that may read may run it.
+const PROBE: &str = "return exists \"\";";
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct Health {
+    pub(crate) serves: bool,
+    /// The one line for people.
+    pub(crate) message: String,
+    pub(crate) leader: Option<Redirect>,
+    pub(crate) taken: Duration,
+}
+
+/// Prints whether the cluster serves; the line is the answer, so it goes to standard output.
+pub(crate) fn run(shell: &mut Shell, options: &Options) -> io::Result<Exit> {
+    let health = check(shell);
+    let mut output = io::stdout();
+    output.write_all(show(&health, shell).as_bytes())?;
+    output.flush()?;
+    if !health.serves {
+        options.advise_on_default();
+    }
+    Ok(if health.serves { Exit::Fine } else { Exit::NotHealthy })
+}
+
+/// The answer in the form of the session's output.
+pub(crate) fn show(health: &Health, shell: &Shell) -> String {
+    match shell.output.form() {
+        Some(form) => json::health(health, form) + "\n",
+        None => format!("{}\n", health.message),
+    }
+}
+
+/// Asks for a strict read, and where it fails, all nodes for the reason.
+pub(crate) fn check(shell: &Shell) -> Health {
+    let begun = Instant::now();
+    let no_params: [(&str, crate::client::Value); 0] = [];
+    let read = shell.client.read(PROBE, no_params);
+    let taken = begun.elapsed();
+    match read {
+        Ok(_) => {
+            // Of the node that just answered; the answer itself does not name it.
+            let status = shell.client.status().ok();
+            let leader = status.as_ref().and_then(|status| status.leader);
+            Health { serves: true, message: serves(status.as_ref(), taken), leader, taken }
+        }
+        Err(error) => {
+            let nodes = shell.brief.nodes();
+            let leader = nodes.iter().find_map(|(_, status)| status.as_ref().ok()?.leader);
+            let message = serves_not(&error, &nodes);
+            Health { serves: false, message, leader, taken }
+        }
+    }
+}
+
+fn serves(status: Option<&NodeStatus>, taken: Duration) -> String {
+    let mut message = format!("healthy: a strict read took {}", duration::show(taken));
+    let Some(status) = status else { return message };
+    if let Some(leader) = status.leader {
+        message.push_str(&format!("; {} leads", leader.address));
+    }
+    let down = status.members.iter().filter(|member| !member.reachable);
+    let down: Vec<String> = down.map(|member| member.address.to_string()).collect();
+    if !down.is_empty() {
+        let (count, members) = (down.len(), status.members.len());
+        let verb = if count == 1 { "is" } else { "are" };
+        message.push_str(&format!(
+            "; {count} of {members} members {verb} not heard: {}",
+            down.join(", ")
+        ));
+    }
+    message
+}
+
+/// Why a read is not served: what it met, which nodes give no answer, and what the others say of
+/// themselves.
+fn serves_not(error: &Error, nodes: &[(SocketAddr, Result<NodeStatus, Error>)]) -> String {
+    let mut message = format!("not healthy: {}", no_answer(error));
+    let silent = nodes.iter().filter(|(_, status)| status.is_err());
+    let silent: Vec<String> = silent.map(|(address, _)| address.to_string()).collect();
+    if !silent.is_empty() {
+        let count = nodes.len();
+        let noun = if count == 1 { "known node" } else { "known nodes" };
+        let count = format!("{} of {count} {noun}", silent.len());
+        message.push_str(&format!("; no status from {count}: {}", silent.join(", ")));
+    }
+    let mut said: Vec<String> = Vec::new();
+    for (address, status) in nodes {
+        let notices = status.iter().flat_map(|status| &status.notices);
+        for notice in notices.filter(|notice| notice.severity != Severity::Info) {
+            said.push(format!("; {address}: {}", one_line(&notice.message)));
+        }
+    }
+    message + &said.concat()
+}

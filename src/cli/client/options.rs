@@ -1,0 +1,341 @@
+//! The arguments.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::client::{ClientTls, Token, Value};
+use crate::limits::DEFAULT_PORT;
+use crate::{Client, cli};
+use clap::error::ErrorKind;
+use clap::{ArgGroup, CommandFactory, Parser, ValueEnum};
+
+use super::json::Form;
+use super::parameter::Parameter;
+use super::report::complain;
+use super::verb::Verb;
+use super::{arguments, duration, exit, parameter};
+
+/// The node that is asked if none is named.
+const DEFAULT_NODE: &str = "127.0.0.1";
+
+const EXAMPLES: &str = "\
+Examples:
+  client --server-ip 127.0.0.1
+      A prompt. Write a program; an empty line sends it.
+  client --execute 'put \"greeting\" \"hello\";'
+      One transaction.
+  client --execute 'put $key $value;' --param key=greeting --param value='\"hi\" they said'
+      Values as parameters can hold anything.
+  client --server-ip 10.0.0.1 10.0.0.2 --file transfer.txt --param amount:int=100 --output json
+      A program from a file, the result for another program to read.
+  client --server-ip 10.0.0.1 10.0.0.2 health
+      Whether the cluster serves: exit code 0 only if it does.
+  client --nodes
+      How all nodes are.
+  client --quiet --stop-on-error < session.txt
+      Several programs, each ended by an empty line or the end of the input.
+";
+
+/// Talks to a lattistore cluster: a prompt for transactions, or one transaction for a script.
+///
+/// A transaction is a small program, such as `put "b" get "a";`, that runs on its own and whole. With
+/// neither --execute nor --file, programs are read from standard input; an empty line, or the end
+/// of a file or pipe, sends one. From a terminal there is a prompt; `.help` there says more.
+///
+/// A verb, such as `health`, does one thing and exits; `client VERB --help` says more of it.
+#[derive(Debug, Parser)]
+#[command(name = "client", version, after_help = EXAMPLES, after_long_help = [EXAMPLES, "\n", exit::HELP].concat())]
+#[command(group = ArgGroup::new("what").multiple(false))]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+
+    /// Nodes to ask: IP addresses or names, each with a port of its own if need be.
+    ///
+    /// One is enough to find the others; more help while that one is down. Without any it is
+    /// 127.0.0.1. They are separated by spaces or commas. An IPv6 address with a port is written
+    /// `[::1]:50051`. The list ends at the next option or verb.
+    #[arg(long, value_name = "IP", num_args = 1.., global = true)]
+    #[arg(env = "LATTISTORE_SERVER_IP")]
+    server_ip: Vec<String>,
+
+    /// The port of nodes that are named without one.
+    #[arg(long, default_value_t = DEFAULT_PORT, env = "LATTISTORE_PORT", global = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: u16,
+
+    /// Run this program and exit.
+    #[arg(long, short, value_name = "PROGRAM", group = "what")]
+    pub(crate) execute: Option<String>,
+
+    /// Run the program in this file and exit; - for standard input.
+    #[arg(long, short, value_name = "FILE", group = "what")]
+    pub(crate) file: Option<PathBuf>,
+
+    /// Show how the node is, and what it knows of the others.
+    ///
+    /// The exit code is 6 if it knows no leader or hears no majority, 7 if it does not hear a member.
+    #[arg(long, group = "what")]
+    pub(crate) status: bool,
+
+    /// Ask all nodes how they are: those that are named, and the members that any of them names.
+    ///
+    /// The exit code is 6 if no leader is known or no majority answers, 7 if a node does not answer.
+    #[arg(long, group = "what")]
+    pub(crate) nodes: bool,
+
+    /// Bind a value to a parameter of the program: name=text, name:int=5, name:bool=true.
+    ///
+    /// May be given several times. The program names it as $name.
+    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parameter::parse)]
+    params: Vec<Parameter>,
+
+    /// How long a transaction may take, retries included: 5s, 250ms, 2m. The first one opens a session
+    /// too, which takes as long again: where a disk needs 2 s for a write, some 6 s in all.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(default_value = "10s", env = "LATTISTORE_TIMEOUT", global = true)]
+    timeout: Duration,
+
+    /// Wait for the nodes to be started: keep trying until the timeout although none listens.
+    ///
+    /// Without it the client tries three times in half a second before its first connection.
+    #[arg(long, global = true)]
+    wait: bool,
+
+    /// Send each request once, to the first node, and report redirects instead of following them.
+    #[arg(long, global = true)]
+    no_follow: bool,
+
+    /// Speak TLS, and trust nodes whose certificates one of those in this file signed (PEM).
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CA", global = true)]
+    tls_ca: Option<PathBuf>,
+
+    /// The file with the token that says who the client is.
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TOKEN_FILE", global = true)]
+    token_file: Option<PathBuf>,
+
+    /// Send the token over a network without TLS, too: who listens in learns it.
+    #[arg(long, global = true)]
+    insecure: bool,
+
+    /// End a session from a file or pipe at the first error; what follows in the input does not run.
+    #[arg(long, conflicts_with = "what")]
+    pub(crate) stop_on_error: bool,
+
+    /// In a session print results only: no prompts, no lines of the input; errors go to standard
+    /// error.
+    #[arg(long, short, conflicts_with = "what")]
+    pub(crate) quiet: bool,
+
+    /// How to print results.
+    #[arg(long, short, value_enum, default_value_t = Output::Text, global = true)]
+    pub(crate) output: Output,
+
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t = Colour::Auto, global = true)]
+    pub(crate) color: Colour,
+
+    #[command(flatten)]
+    pub(crate) generate: crate::cli::Generate,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// As at the prompt: `result: {"a": "AAA"}`.
+    Text,
+    /// One JSON object on a line for each transaction, failures too; a number beyond 2^53 is a text.
+    Json,
+    /// The same with every number as a number, as version 0.1.0 printed it.
+    JsonV1,
+}
+
+impl Output {
+    /// The form of JSON, unless it is text.
+    pub(crate) fn form(self) -> Option<Form> {
+        match self {
+            Output::Text => None,
+            Output::Json => Some(Form::Exact),
+            Output::JsonV1 => Some(Form::V1),
+        }
+    }
+}
+
+/// When there are colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Options {
+    /// Reads the command line and the environment; ends the program when they make no sense.
+    pub(crate) fn parse_line() -> Options {
+        let command = Options::command();
+        let arguments = arguments::spread(&command, std::env::args_os());
+        let options = cli::parse_from(arguments).and_then(Options::checked);
+        options.unwrap_or_else(|error| error.exit())
+    }
+
+    /// The options, if they go together: a verb is all that there is to do.
+    fn checked(self) -> Result<Options, clap::Error> {
+        let others = [
+            (self.execute.is_some(), "--execute"),
+            (self.file.is_some(), "--file"),
+            (self.status, "--status"),
+            (self.nodes, "--nodes"),
+            (!self.params.is_empty(), "--param"),
+            (self.stop_on_error, "--stop-on-error"),
+            (self.quiet, "--quiet"),
+        ];
+        match others.into_iter().find(|(given, _)| *given && self.verb.is_some()) {
+            Some((_, option)) => {
+                let message = format!("{option} does not go together with a verb");
+                Err(Options::command().error(ErrorKind::ArgumentConflict, message))
+            }
+            None => Ok(self),
+        }
+    }
+
+    /// The client that the arguments ask for.
+    pub(crate) fn client(&self) -> Result<Client, String> {
+        self.client_within(self.timeout)
+    }
+
+    /// The same, with at most this time for each call.
+    pub(crate) fn client_within(&self, time: Duration) -> Result<Client, String> {
+        let timeout = self.timeout.min(time);
+        let builder = Client::builder().timeout(timeout).follow(!self.no_follow);
+        let mut builder = builder.wait(self.wait);
+        if let Some(ca) = &self.tls_ca {
+            builder = builder.tls(ClientTls::read(ca).map_err(|error| error.to_string())?);
+        }
+        if let Some(file) = &self.token_file {
+            builder = builder.token(Token::read(file).map_err(|error| error.to_string())?);
+        }
+        builder = builder.token_in_clear(self.insecure);
+        let (found, unknown) = self.nodes_named();
+        if found.is_empty() {
+            return Err(unknown.into_iter().next().unwrap_or("no node is named".to_owned()));
+        }
+        for message in unknown {
+            // The other nodes are asked.
+            complain(&format!("warning: {message}\n"));
+        }
+        Ok(builder.addresses(found).build())
+    }
+
+    /// The addresses of the nodes that are named, and what is wrong with the names that have none. One
+    /// text may name several: the environment variable does.
+    fn nodes_named(&self) -> (Vec<SocketAddr>, Vec<String>) {
+        let (mut found, mut unknown) = (Vec::new(), Vec::new());
+        let separates = |c: char| c.is_whitespace() || c == ',';
+        let nodes = self.server_ip.iter().flat_map(|nodes| nodes.split(separates));
+        let default = self.server_ip.is_empty().then_some(DEFAULT_NODE);
+        for node in nodes.filter(|node| !node.is_empty()).chain(default) {
+            match addresses(node, self.port) {
+                Ok(addresses) => found.extend(addresses),
+                Err(message) => unknown.push(message),
+            }
+        }
+        (found, unknown)
+    }
+
+    /// Where no node was named, says that one can be: at the default address there may be none.
+    pub(crate) fn advise_on_default(&self) {
+        if self.server_ip.is_empty() {
+            complain(&format!(
+                "hint: only {DEFAULT_NODE} was asked, as no node was named: --server-ip or \
+                 LATTISTORE_SERVER_IP names others\n"
+            ));
+        }
+    }
+
+    /// The parameters of programs.
+    pub(crate) fn params(&self) -> BTreeMap<String, Value> {
+        self.params.iter().map(|p| (p.name.clone(), p.value.clone())).collect()
+    }
+
+    /// Whether to do one thing and exit, rather than read programs.
+    pub(crate) fn is_one_request(&self) -> bool {
+        self.execute.is_some() || self.file.is_some() || self.status || self.nodes
+    }
+}
+
+/// The addresses of a node.
+pub(crate) fn addresses(node: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    if let Ok(ip) = node.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    if let Ok(address) = node.parse::<SocketAddr>() {
+        return Ok(vec![address]);
+    }
+    let found = match node.rsplit_once(':') {
+        Some(_) => node.to_socket_addrs(),
+        None => (node, port).to_socket_addrs(),
+    };
+    match found.map(Iterator::collect::<Vec<_>>) {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(format!("`{node}` has no address")),
+        Err(error) => {
+            Err(format!("`{node}` is neither an IP address nor a name that is known here: {error}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Options::command().debug_assert();
+    }
+
+    #[test]
+    fn nodes_are_addresses_with_or_without_a_port() {
+        let one = |node: &str| addresses(node, 7).map(|found| found[0].to_string());
+        assert_eq!(one("127.0.0.2"), Ok("127.0.0.2:7".to_owned()));
+        assert_eq!(one("127.0.0.2:9"), Ok("127.0.0.2:9".to_owned()));
+        assert_eq!(one("::1"), Ok("[::1]:7".to_owned()));
+        assert_eq!(one("[::1]:9"), Ok("[::1]:9".to_owned()));
+        assert!(one("127.0.0.1:x").is_err());
+    }
+
+    #[test]
+    fn commas_separate_nodes_and_an_unknown_name_ends_nothing() {
+        let args =
+            ["client", "--port", "7", "--server-ip", "127.0.0.1,127.0.0.2:9 ,", "no:such:node,::1"];
+        let (found, unknown) = Options::parse_from(args).nodes_named();
+        let found: Vec<_> = found.iter().map(SocketAddr::to_string).collect();
+        assert_eq!(found, ["127.0.0.1:7", "127.0.0.2:9", "[::1]:7"]);
+        assert_eq!(unknown.len(), 1, "{unknown:?}");
+        assert!(unknown[0].contains("`no:such:node`"), "{unknown:?}");
+    }
+
+    #[test]
+    fn server_ips_may_be_given_together_or_one_by_one() {
+        let parse = |args: &[&str]| {
+            let spread = arguments::spread(&Options::command(), args.iter().map(Into::into));
+            Options::try_parse_from(spread).and_then(Options::checked)
+        };
+        let given = |args: &[&str]| parse(args).expect("they make sense").server_ip;
+        let both = ["127.0.0.1", "127.0.0.2"];
+        assert_eq!(given(&["client", "--server-ip", "127.0.0.1", "127.0.0.2"]), both);
+        let repeated = ["client", "--server-ip", "127.0.0.1", "--server-ip", "127.0.0.2"];
+        assert_eq!(given(&repeated), both);
+        let around = ["client", "--server-ip", "127.0.0.1", "health", "--server-ip", "127.0.0.2"];
+        assert_eq!(given(&around), both);
+        for conflict in [["--execute", "x"], ["--file", "x"], ["--param", "x=y"]] {
+            let error = parse(&[&["client"], &conflict[..], &["health"]].concat());
+            assert_eq!(error.expect_err("a conflict").kind(), ErrorKind::ArgumentConflict);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Results and errors as text.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use crate::client::{Answer, Error, MemberStatus, ProgramError, Severity, Slot};
+use crate::lang::is_invisible;
+
+use super::json;
+use super::style::Style;
+
+/// A line of a program that is longer is shown in part, around the column of the error.
+const SHOWN_COLUMNS: usize = 100;
+
+/// What a transaction gave.
+pub(crate) fn answer(answer: &Answer) -> String {
+    let mut text = format!("result: {}\n", json::map(&answer.values));
+    if let Some(returned) = &answer.returned {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "returned: {returned}");
+    }
+    text
+}
+
+/// An error; for an error of the program the line with a caret under the column, too.
+pub(crate) fn error(error: &Error, program: &str, style: Style) -> String {
+    let mut text = format!("{} {}\n", style.error("error:"), one_line(&error.to_string()));
+    if let Error::Compile(at) | Error::Runtime(at) = error
+        && let Some(excerpt) = excerpt(at, program, style)
+    {
+        text.push_str(&excerpt);
+    }
+    text
+}
+
+/// Why there is no status: that it "did not run" would puzzle.
+pub(crate) fn no_answer(error: &Error) -> String {
+    one_line(&error.cause().map_or_else(|| error.to_string(), ToString::to_string))
+}
+
+/// The `complete` of a member, as far as it is known: what one told that is not heard any more is
+/// old, and of one that was never heard nothing was told.
+pub(crate) fn complete_of(member: &MemberStatus) -> Option<Slot> {
+    member.reachable.then_some(member.complete)
+}
+
+/// The name of a severity.
+pub(crate) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}
+
+/// Says what is wrong on standard error. Who cannot be told there still gets the exit code.
+pub(crate) fn complain(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// What is said in one line: a message may quote what has line breaks.
+pub(crate) fn one_line(text: &str) -> String {
+    let escape = |c: char| if is_invisible(c) { c.escape_default().to_string() } else { c.into() };
+    text.chars().map(escape).collect()
+}
+
+/// The line of the error, and a caret under its column.
+fn excerpt(at: &ProgramError, program: &str, style: Style) -> Option<String> {
+    let line = usize::try_from(at.line).ok()?.checked_sub(1)?;
+    let column = usize::try_from(at.column).ok()?.checked_sub(1)?;
+    let line: Vec<char> = program.split('\n').nth(line)?.trim_end_matches('\r').chars().collect();
+    // The place after the last character is one, too.
+    let column = column.min(line.len());
+    let begin = if line.len() <= SHOWN_COLUMNS {
+        0
+    } else {
+        column.saturating_sub(SHOWN_COLUMNS / 2).min(line.len() - SHOWN_COLUMNS)
+    };
+    let shown: String = line[begin..]
+        .iter()
+        .take(SHOWN_COLUMNS)
+        .map(|c| if is_invisible(*c) { ' ' } else { *c })
+        .collect();
+    let number = at.line.to_string();
+    let margin = " ".repeat(number.len());
+    let indent = " ".repeat(column - begin);
+    Some(format!(
+        "{} {shown}\n{} {indent}{}\n",
+        style.faint(format_args!("{number} |")),
+        style.faint(format_args!("{margin} |")),
+        style.error("^"),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(line: u32, column: u32, program: &str) -> String {
+        let message = "found 'x'".to_owned();
+        error(&Error::Compile(ProgramError { line, column, message }), program, Style::PLAIN)
+    }
+
+    #[test]
+    fn the_caret_stands_under_the_column() {
+        let expected = "error: compile error at line 2, column 5: found 'x'\n\
+                        2 | put x;\n  |     ^\n";
+        assert_eq!(shown(2, 5, "get \"a\";\nput x;"), expected);
+    }
+
+    #[test]
+    fn places_outside_of_the_program_show_nothing_or_its_end() {
+        assert_eq!(shown(3, 1, "a\nb").lines().count(), 1);
+        assert_eq!(shown(0, 0, "a\nb").lines().count(), 1);
+        assert!(shown(1, 9, "ab").ends_with("1 | ab\n  |   ^\n"));
+    }
+
+    #[test]
+    fn long_lines_are_cut_around_the_column() {
+        let program = format!("{}x{}", "a".repeat(500), "b".repeat(500));
+        let text = shown(1, 501, &program);
+        let lines: Vec<&str> = text.lines().collect();
+        let caret = lines[2].find('^').expect("there is a caret");
+        assert_eq!(lines[1].as_bytes()[caret], b'x');
+        assert!(lines[1].len() < 120);
+    }
+
+    #[test]
+    fn messages_stay_on_one_line() {
+        assert_eq!(one_line("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
+    }
+}

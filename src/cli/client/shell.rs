@@ -1,0 +1,286 @@
+//! What a session of programs has: the client, the parameters, the settings, and how it has gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::Client;
+use crate::client::{Answer, Cause, Error, MemberStatus, NodeId, NodeStatus, ProgramError, Value};
+use crate::lang::compile;
+use crate::lang::limits::PROGRAM_BYTES;
+
+use super::completion::{Keys, keys_named};
+use super::exit::Exit;
+use super::interrupt::{Armed, Interrupts};
+use super::options::{Options, Output};
+use super::report::complain;
+use super::style::Style;
+use super::{duration, json, report, table};
+
+/// Keys that are remembered for completion.
+const MAX_SEEN_KEYS: usize = 10_000;
+
+/// How long nodes are asked for the reason why something failed.
+const REASON_TIME: Duration = Duration::from_secs(1);
+
+/// A session.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    pub(crate) client: Client,
+    /// The same client with little time, for what is asked beside the matter itself.
+    pub(crate) brief: Client,
+    interrupts: Interrupts,
+    pub(crate) params: BTreeMap<String, Value>,
+    pub(crate) output: Output,
+    /// Of nodes that are named without one.
+    pub(crate) port: u16,
+    pub(crate) style: Style,
+    /// Whether to say how long each transaction took.
+    pub(crate) timing: bool,
+    /// Whether a first line that is a whole program is sent at once.
+    pub(crate) single_line: bool,
+    /// Whether a person sits at a terminal.
+    pub(crate) is_interactive: bool,
+    /// Whether to print results only.
+    pub(crate) quiet: bool,
+    stop_on_error: bool,
+    /// Whether a Ctrl-C ended the wait for a request.
+    is_interrupted: bool,
+    /// Keys that programs named and results had.
+    pub(crate) seen: Keys,
+    exit: Exit,
+    /// Whether a transaction ran and gave its answer.
+    has_run: bool,
+}
+
+impl Shell {
+    /// # Errors
+    /// When the options name no nodes that can be asked, or the system has no room for the program.
+    pub(crate) fn new(options: &Options) -> Result<Shell, (Exit, String)> {
+        let usage = |message| (Exit::Usage, message);
+        let interrupts = Interrupts::watch()
+            .map_err(|error| (Exit::DidNotRun, format!("cannot watch for Ctrl-C: {error}")))?;
+        Ok(Shell {
+            client: options.client().map_err(usage)?,
+            brief: options.client_within(REASON_TIME).map_err(usage)?,
+            interrupts,
+            params: options.params(),
+            output: options.output,
+            port: options.port,
+            style: Style::of(&io::stdout(), options.color),
+            timing: false,
+            single_line: false,
+            is_interactive: false,
+            quiet: options.quiet,
+            stop_on_error: options.stop_on_error,
+            is_interrupted: false,
+            seen: Keys::default(),
+            exit: Exit::Fine,
+            has_run: false,
+        })
+    }
+
+    /// Whether a session that nobody sits at ends here: Ctrl-C, or the first error, if that is
+    /// wished.
+    pub(crate) fn stops(&self) -> bool {
+        self.is_interrupted || (self.stop_on_error && self.exit != Exit::Fine)
+    }
+
+    /// Whether prompts and the like are printed.
+    pub(crate) fn shows_all(&self) -> bool {
+        self.output == Output::Text && !self.quiet
+    }
+
+    /// How a session of a script ends: by the first failure.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// Whether a transaction ran and gave its answer.
+    pub(crate) fn has_run(&self) -> bool {
+        self.has_run
+    }
+
+    /// How a session ends that cannot say any more how it has gone.
+    pub(crate) fn exit_without_output(&self) -> Exit {
+        self.exit.and(if self.has_run { Exit::NoAnswer } else { Exit::DidNotRun })
+    }
+
+    /// Notes a failure.
+    pub(crate) fn note(&mut self, exit: Exit) {
+        self.exit = self.exit.and(exit);
+    }
+
+    /// Asks all nodes how they are, and gives what they say, and how that is for a script; it is an
+    /// error of a session only if none answers.
+    pub(crate) fn nodes(&mut self) -> (String, Exit) {
+        let nodes = self.client.nodes();
+        let exit = exit_of_nodes(&nodes);
+        if exit == Exit::DidNotRun {
+            self.note(exit);
+        }
+        let text = match self.output.form() {
+            None => table::nodes(&nodes, self.style),
+            Some(form) => {
+                let line =
+                    |(address, status): &(SocketAddr, _)| json::node(*address, status, form) + "\n";
+                nodes.iter().map(line).collect()
+            }
+        };
+        (text, exit)
+    }
+
+    /// Says what is wrong besides the transactions.
+    pub(crate) fn fail(
+        &mut self,
+        exit: Exit,
+        message: &str,
+        to: &mut impl Write,
+    ) -> io::Result<()> {
+        self.note(exit);
+        match self.output.form() {
+            None => {
+                let line = format!("{} {message}\n", self.style.error("error:"));
+                self.say_error(&line, to)?;
+            }
+            Some(form) => writeln!(to, "{}", json::error(message, form))?,
+        }
+        to.flush()
+    }
+
+    /// Prints an error as text: where the output is results only, it goes to standard error.
+    fn say_error(&self, text: &str, to: &mut impl Write) -> io::Result<()> {
+        match self.quiet {
+            true => {
+                complain(text);
+                Ok(())
+            }
+            false => write!(to, "{text}"),
+        }
+    }
+
+    /// Runs a program, and remembers the keys that it read and how it ended.
+    pub(crate) fn execute(&mut self, program: &str) -> Result<Answer, Error> {
+        let armed = self.interrupts.arm();
+        self.execute_armed(program, armed)
+    }
+
+    fn execute_armed(&mut self, program: &str, armed: Armed) -> Result<Answer, Error> {
+        let result = self.ask(program, armed);
+        match &result {
+            Ok(answer) => {
+                self.has_run = true;
+                let mut seen = self.seen.borrow_mut();
+                let room = MAX_SEEN_KEYS.saturating_sub(seen.len());
+                let keys = keys_named(program).chain(answer.values.keys().cloned());
+                seen.extend(keys.take(room));
+            }
+            Err(error) => self.note(Exit::from(error)),
+        }
+        result
+    }
+
+    /// Waits for the result of a program, or for Ctrl-C.
+    fn ask(&mut self, program: &str, armed: Armed) -> Result<Answer, Error> {
+        if program.len() > PROGRAM_BYTES {
+            // No node would take it, and of what is larger than a request it could not even say that.
+            return Err(too_large(Some(program.len())));
+        }
+        let (client, params) = (self.client.clone(), self.params.clone());
+        let text = program.to_owned();
+        // What cannot write needs no session, and so a command that only reads leaves no trace.
+        let reads = compile(program).is_ok_and(|program| program.is_read_only());
+        let result = armed.unless_interrupted(move || match reads {
+            true => client.read(text, params),
+            false => client.execute(text, params),
+        });
+        self.is_interrupted = result.is_none();
+        result.unwrap_or_else(|| {
+            let cause = Cause::Interrupted;
+            Err(if reads { Error::DidNotRun { cause } } else { Error::MayHaveRun { cause } })
+        })
+    }
+
+    /// Runs a program of a session and prints what came of it.
+    pub(crate) fn send(&mut self, program: &str, to: &mut impl Write) -> io::Result<()> {
+        let armed = self.interrupts.arm();
+        if self.shows_all() {
+            writeln!(to, "sending request...")?;
+            to.flush()?;
+        }
+        let begun = Instant::now();
+        let result = self.execute_armed(program, armed);
+        let taken = begun.elapsed();
+        if let Some(form) = self.output.form() {
+            let mut object = json::result(&result, form);
+            if self.timing {
+                object =
+                    object.number("taken_us", u64::try_from(taken.as_micros()).unwrap_or(u64::MAX));
+            }
+            writeln!(to, "{}", object.end())?;
+            return to.flush();
+        }
+        if self.is_interrupted && self.is_interactive {
+            // The terminal shows the key where the cursor stands.
+            writeln!(to)?;
+        }
+        match &result {
+            Ok(answer) => write!(to, "{}", report::answer(answer))?,
+            Err(error) => self.say_error(&report::error(error, program, self.style), to)?,
+        }
+        if self.timing {
+            let place = match &result {
+                Ok(answer) => format!(", slot {}", answer.position.slot),
+                Err(_) => String::new(),
+            };
+            let line = format!("{}{place}", duration::show(taken));
+            writeln!(to, "{}", self.style.faint(line))?;
+        }
+        to.flush()
+    }
+}
+
+/// What the answers of all nodes mean for a script.
+fn exit_of_nodes(nodes: &[(SocketAddr, Result<NodeStatus, Error>)]) -> Exit {
+    let answers: Vec<&NodeStatus> =
+        nodes.iter().filter_map(|(_, status)| status.as_ref().ok()).collect();
+    let members: BTreeSet<NodeId> =
+        answers.iter().flat_map(|status| &status.members).map(|member| member.node).collect();
+    let present: BTreeSet<NodeId> = answers.iter().map(|status| status.node).collect();
+    let has_majority = 2 * members.intersection(&present).count() > members.len();
+    if answers.is_empty() {
+        Exit::DidNotRun
+    } else if !has_majority || answers.iter().all(|status| status.leader.is_none()) {
+        Exit::NotHealthy
+    } else if answers.len() < nodes.len() {
+        Exit::NodeDown
+    } else {
+        Exit::Fine
+    }
+}
+
+/// Whether a member says that it does not hear the node that was asked.
+fn is_deaf(member: &MemberStatus) -> bool {
+    member.hears_this_node == Some(false)
+}
+
+/// What the answer of one node means for a script.
+pub(crate) fn exit_of_status(status: &NodeStatus) -> Exit {
+    let heard = status.members.iter().filter(|member| member.reachable).count();
+    if status.leader.is_none() || 2 * heard <= status.members.len() {
+        Exit::NotHealthy
+    } else if heard < status.members.len() || status.members.iter().any(is_deaf) {
+        Exit::NodeDown
+    } else {
+        Exit::Fine
+    }
+}
+
+/// The error of a program of so many bytes, if it is known how many, which is more than it may have.
+pub(crate) fn too_large(bytes: Option<usize>) -> Error {
+    let bytes = bytes.map_or(format!("more than {PROGRAM_BYTES}"), |bytes| bytes.to_string());
+    let message =
+        format!("the program has {bytes} bytes; a program may have at most {PROGRAM_BYTES}");
+    Error::Compile(ProgramError { line: 1, column: 1, message })
+}

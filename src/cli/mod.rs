@@ -1,0 +1,193 @@
+//! What the programs' command lines have in common: how flags and environment variables go together,
+//! lists of addresses, and shell completions and a manual page, made from the arguments' own
+//! description.
+
+pub mod client;
+pub mod server;
+
+use std::ffi::OsString;
+use std::io;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use clap::builder::Resettable;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, Parser};
+use clap_complete::Shell;
+
+/// Reads the command line and the environment; ends the program when they make no sense.
+///
+/// An environment variable stands for a flag that is not given, and is often set for several
+/// commands. So it does not count where it would exclude a flag that is given.
+pub fn parse<T: Parser>() -> T {
+    parse_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+}
+
+/// Reads these arguments, of which the first names the program, and the environment.
+///
+/// # Errors
+/// When they make no sense, or ask for help.
+pub fn parse_from<T: Parser>(
+    arguments: impl IntoIterator<Item = impl Into<OsString>>,
+) -> Result<T, clap::Error> {
+    let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let flags = without_environment(T::command()).ignore_errors(true);
+    let mut command = match flags.try_get_matches_from(&arguments) {
+        Ok(given) => without_excluded(T::command(), &given),
+        // It asks for help.
+        Err(_) => T::command(),
+    };
+    let matches = command.try_get_matches_from_mut(&arguments)?;
+    T::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// The command as if there was no environment.
+fn without_environment(command: Command) -> Command {
+    command.mut_args(|arg| arg.env(Resettable::Reset)).mut_subcommands(without_environment)
+}
+
+/// The command, without the environment variables that would exclude a flag that is given.
+fn without_excluded(command: Command, given: &ArgMatches) -> Command {
+    let is_given =
+        |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let mut excluded = Vec::new();
+    for arg in command.get_arguments() {
+        let others = || command.get_arguments().filter(|other| other.get_id() != arg.get_id());
+        let excludes = command.get_arg_conflicts_with(arg);
+        match is_given(arg) {
+            true if arg.is_exclusive_set() => excluded.extend(others().map(Arg::get_id)),
+            true => excluded.extend(excludes.into_iter().map(Arg::get_id)),
+            false if excludes.into_iter().any(is_given) => excluded.push(arg.get_id()),
+            false => {}
+        }
+    }
+    let excluded: Vec<clap::Id> = excluded.into_iter().cloned().collect();
+    let command = command.mut_args(|arg| {
+        if excluded.contains(arg.get_id()) { arg.env(Resettable::Reset) } else { arg }
+    });
+    match given.subcommand() {
+        Some((name, given)) => {
+            command.mut_subcommand(name, |command| without_excluded(command, given))
+        }
+        None => command,
+    }
+}
+
+/// IP addresses between blanks: one as an argument, all of them as an environment variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses(Vec<IpAddr>);
+
+impl Addresses {
+    /// The addresses of several such lists.
+    pub fn all(lists: &[Addresses]) -> Vec<IpAddr> {
+        lists.iter().flat_map(|list| &list.0).copied().collect()
+    }
+}
+
+impl FromStr for Addresses {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Addresses, String> {
+        let address = |word: &str| word.parse().map_err(|_| format!("`{word}` is no IP address"));
+        let addresses = text.split_whitespace().map(address).collect::<Result<Vec<_>, String>>()?;
+        match addresses.is_empty() {
+            true => Err("no IP address is named".to_owned()),
+            false => Ok(Addresses(addresses)),
+        }
+    }
+}
+
+/// Arguments that make the program print a description of itself and exit.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Generate {
+    /// Print a completion script for this shell and exit.
+    #[arg(long, value_name = "SHELL", exclusive = true, help_heading = "Installation")]
+    generate_completions: Option<Shell>,
+
+    /// Print the manual page and exit.
+    #[arg(long, exclusive = true, help_heading = "Installation")]
+    generate_man: bool,
+}
+
+impl Generate {
+    /// Writes what is asked for; gives whether anything was.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, mut command: Command, to: &mut impl io::Write) -> io::Result<bool> {
+        if let Some(shell) = self.generate_completions {
+            let name = command.get_name().to_owned();
+            // The generator panics where writing fails, so it writes to memory.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, name, &mut script);
+            to.write_all(&script)?;
+            return Ok(true);
+        }
+        if self.generate_man {
+            clap_mangen::Man::new(command).render(to)?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        // It is set wherever tests run.
+        #[arg(long, env = "PATH", conflicts_with = "here")]
+        there: Option<String>,
+        #[arg(long)]
+        here: bool,
+        #[arg(long, exclusive = true)]
+        alone: bool,
+        #[command(subcommand)]
+        more: Option<More>,
+    }
+
+    #[derive(Debug, clap::Subcommand)]
+    enum More {
+        Sub {
+            #[arg(long, env = "PATH")]
+            there: Option<String>,
+            #[arg(long, conflicts_with = "there")]
+            here: bool,
+        },
+    }
+
+    fn parsed(line: &str) -> Result<Line, clap::Error> {
+        parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn a_flag_outweighs_a_variable_that_it_excludes() {
+        assert!(parsed("some").expect("PATH").there.is_some());
+        let line = parsed("some --here").expect("no conflict");
+        assert_eq!((line.there, line.here), (None, true));
+        let line = parsed("some --alone").expect("no conflict");
+        assert_eq!((line.there, line.alone), (None, true));
+        let Some(More::Sub { there, here }) = parsed("some sub --here").expect("no conflict").more
+        else {
+            panic!("no subcommand")
+        };
+        assert_eq!((there, here), (None, true));
+        for wrong in ["some --here --there x", "some --alone --here", "some sub --here --there x"] {
+            let error = parsed(wrong).expect_err(wrong);
+            assert_eq!(error.kind(), clap::error::ErrorKind::ArgumentConflict, "{wrong}");
+        }
+        let error = parsed("some --help").expect_err("help");
+        assert_eq!(error.kind(), clap::error::ErrorKind::DisplayHelp);
+    }
+
+    #[test]
+    fn addresses_stand_between_any_blanks() {
+        let addresses = |text: &str| text.parse().map(|list| Addresses::all(&[list]).len());
+        assert_eq!(addresses("127.0.0.1"), Ok(1));
+        assert_eq!(addresses(" 127.0.0.1  ::1 "), Ok(2));
+        assert_eq!(addresses("127.0.0.1,x"), Err("`127.0.0.1,x` is no IP address".to_owned()));
+        assert_eq!(addresses(" "), Err("no IP address is named".to_owned()));
+    }
+}

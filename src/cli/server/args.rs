@@ -1,0 +1,359 @@
+//! What the server is told: by flags, else by environment variables, else by a file, else by default.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::cli::{Addresses, Generate};
+use crate::lpaxos::{Config, Election};
+use crate::security::{Files, TlsFiles};
+use crate::server::{Bounds, Options, Place};
+use clap::builder::BoolishValueParser;
+use clap::{Parser, ValueEnum};
+use serde::Deserialize;
+
+use super::config::File;
+use super::logging::Format;
+
+/// The port that nodes listen on unless told otherwise.
+const DEFAULT_PORT: u16 = 50051;
+
+/// How long each node leads with `--leader rotating`, in milliseconds.
+const ROTATING_TERM_MS: u64 = 5_000;
+
+/// Runs one node of a lattistore cluster.
+///
+/// Start every node with the same list. When all of them have heard each other the cluster is formed;
+/// from then on it serves as long as a majority of the nodes can talk to each other.
+#[derive(Debug, Parser)]
+#[command(name = "server", version, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The address of this node, one of --node-ips
+    #[arg(long, value_name = "IP", env = "LATTISTORE_MY_IP")]
+    my_ip: Option<IpAddr>,
+
+    /// The addresses of all nodes of the cluster, this one included
+    #[arg(long, value_name = "IP", num_args = 1.., env = "LATTISTORE_NODE_IPS")]
+    node_ips: Option<Vec<Addresses>>,
+
+    /// The port that all nodes listen on, for each other and for clients [default: 50051]
+    #[arg(long, value_name = "PORT", env = "LATTISTORE_PORT")]
+    port: Option<u16>,
+
+    /// Where the node keeps its state [default: a folder named after the address, in
+    /// ./lattistore-data]
+    #[arg(long, value_name = "DIR", env = "LATTISTORE_DATA_DIR", conflicts_with = "in_memory")]
+    data_dir: Option<PathBuf>,
+
+    /// Keep the state in memory only: a node that stops is lost for its cluster for good
+    #[arg(long)]
+    in_memory: bool,
+
+    /// The file with the secret that all nodes share: who does not know it is no node. While it is
+    /// being changed it has two lines: the first is shown, and both are believed
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_CLUSTER_KEY")]
+    cluster_key: Option<PathBuf>,
+
+    /// The node's certificate (PEM), and those that lead from it to the CA's: with it, all speak TLS
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CERT")]
+    tls_cert: Option<PathBuf>,
+
+    /// The key of --tls-cert (PEM)
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_KEY")]
+    tls_key: Option<PathBuf>,
+
+    /// The certificates of those who sign for nodes (PEM)
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CA")]
+    tls_ca: Option<PathBuf>,
+
+    /// The clients that are let in, and what each may do (TOML); without it all are
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_CLIENT_TOKENS")]
+    client_tokens: Option<PathBuf>,
+
+    /// Refuse what makes the state larger while the process takes as much memory: 500MiB, 4GiB; 0 for
+    /// no bound [default: 80 % of the memory of the machine or the cgroup]
+    #[arg(long, value_name = "SIZE", env = "LATTISTORE_MAX_MEMORY", value_parser = size)]
+    max_memory: Option<u64>,
+
+    /// Refuse it too while the disk of --data-dir has less free space [default: 256MiB]
+    #[arg(long, value_name = "SIZE", env = "LATTISTORE_MIN_FREE_DISK", value_parser = size)]
+    min_free_disk: Option<u64>,
+
+    /// Listen on an address that is no loopback address although nothing says who may speak
+    #[arg(long, env = "LATTISTORE_INSECURE", value_parser = BoolishValueParser::new())]
+    insecure: bool,
+
+    /// How the leader is found [default: elected]
+    #[arg(long, value_enum, env = "LATTISTORE_LEADER")]
+    leader: Option<Leader>,
+
+    /// What is logged to standard error: off, error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL", env = "LATTISTORE_LOG", value_parser = level)]
+    log: Option<log::LevelFilter>,
+
+    /// What the lines of the log are [default: text]
+    #[arg(long, value_enum, value_name = "FORMAT", env = "LATTISTORE_LOG_FORMAT")]
+    log_format: Option<Format>,
+
+    /// Read what is not said by flags or environment variables from this TOML file
+    #[arg(long, value_name = "FILE", env = "LATTISTORE_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// Print a new secret, for --cluster-key or for the token of a client, and exit
+    #[arg(long, exclusive = true, help_heading = "Installation")]
+    pub(crate) generate_key: bool,
+
+    #[command(flatten)]
+    pub(crate) generate: Generate,
+}
+
+/// How the leader is found.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Leader {
+    /// By heartbeats: the leader stays as long as it reaches a majority
+    Elected,
+    /// The next node every 5 seconds by the nodes' clocks
+    Rotating,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  A cluster of one:
+    server --my-ip 127.0.0.1 --node-ips 127.0.0.1
+  A cluster of three; run each in a terminal of its own:
+    server --my-ip 127.0.0.1 --node-ips 127.0.0.1 127.0.0.2 127.0.0.3
+    server --my-ip 127.0.0.2 --node-ips 127.0.0.1 127.0.0.2 127.0.0.3
+    server --my-ip 127.0.0.3 --node-ips 127.0.0.1 127.0.0.2 127.0.0.3
+  Options in a file, the same names without the dashes in front:
+    server --config node.toml
+    # node.toml
+    my-ip = \"127.0.0.1\"
+    node-ips = [\"127.0.0.1\", \"127.0.0.2\", \"127.0.0.3\"]
+    data-dir = \"/var/lib/lattistore\"
+  A node that other machines reach (scripts/make-secrets makes the files):
+    server --my-ip 10.0.0.1 --node-ips 10.0.0.1 10.0.0.2 10.0.0.3 --cluster-key cluster.key
+      --tls-cert 10.0.0.1.pem --tls-key 10.0.0.1.key --tls-ca ca.pem --client-tokens clients.toml
+
+Exit codes:
+  0  stopped by SIGINT or SIGTERM
+  2  the options are wrong
+  3  the address cannot be listened on, or the system lacks threads or open files
+  4  the state cannot be read or written: what failed is said on standard error
+  5  the nodes do not agree on the cluster
+  6  a part of the server failed; please report it
+  130  ended at once by a second SIGINT or SIGTERM";
+
+/// What the server is to do.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) options: Options,
+    pub(crate) log: log::LevelFilter,
+    pub(crate) log_format: Format,
+}
+
+impl Args {
+    /// Puts flags, environment, file and defaults together.
+    ///
+    /// The error is one line that says what to do.
+    pub(crate) fn settings(self) -> Result<Settings, String> {
+        let file = match &self.config {
+            Some(path) => File::read(path)?,
+            None => File::default(),
+        };
+        let missing = |flag: &str, key: &str| {
+            format!("{flag} is missing: give it, or {key} in a file named by --config; see --help")
+        };
+        let my_ip = self.my_ip.or(file.my_ip).ok_or_else(|| missing("--my-ip", "my-ip"))?;
+        let node_ips = self.node_ips.as_deref().map(Addresses::all).or(file.node_ips);
+        let node_ips = node_ips.ok_or_else(|| missing("--node-ips", "node-ips"))?;
+        let my_ip = my_ip.to_canonical();
+        let node_ips = distinct(&node_ips)?;
+        // A flag that says where the state is outweighs a file that says it is nowhere.
+        let in_memory = self.in_memory || self.data_dir.is_none() && file.in_memory;
+        let place = match (in_memory, self.data_dir.or(file.data_dir)) {
+            (true, _) => Place::Memory,
+            (false, Some(directory)) => Place::Directory(directory),
+            // A colon is no part of a file name everywhere.
+            (false, None) => Place::Directory(
+                PathBuf::from("lattistore-data").join(my_ip.to_string().replace(':', "_")),
+            ),
+        };
+        let election = match self.leader.or(file.leader).unwrap_or(Leader::Elected) {
+            Leader::Elected => Election::Heartbeats,
+            Leader::Rotating => Election::Rotating { term_ms: ROTATING_TERM_MS },
+        };
+        let port = self.port.or(file.port).unwrap_or(DEFAULT_PORT);
+        if port == 0 {
+            return Err("--port 0 is any port: name the one where all nodes listen".to_owned());
+        }
+        let mut options = Options::new(my_ip, node_ips, port, place);
+        let cluster_key = self.cluster_key.or(file.cluster_key);
+        let tls = tls_files(
+            self.tls_cert.or(file.tls_cert),
+            self.tls_key.or(file.tls_key),
+            self.tls_ca.or(file.tls_ca),
+        )?;
+        let client_tokens = self.client_tokens.or(file.client_tokens);
+        options.security = Files { cluster_key, tls, client_tokens };
+        options.insecure = self.insecure || file.insecure;
+        options.config = Config { election, ..Config::default() };
+        let standard = Bounds::default();
+        options.bounds = Bounds {
+            max_memory: self.max_memory.or(file.max_memory).unwrap_or(standard.max_memory),
+            min_free_disk: self
+                .min_free_disk
+                .or(file.min_free_disk)
+                .unwrap_or(standard.min_free_disk),
+        };
+        let log = self.log.or(file.log.map(|level| level.0)).unwrap_or(log::LevelFilter::Info);
+        let log_format = self.log_format.or(file.log_format).unwrap_or_default();
+        Ok(Settings { options, log, log_format })
+    }
+}
+
+/// The addresses in their canonical form, none of them twice.
+fn distinct(listed: &[IpAddr]) -> Result<BTreeSet<IpAddr>, String> {
+    let mut written = BTreeMap::new();
+    for ip in listed {
+        match written.insert(ip.to_canonical(), ip) {
+            None => {}
+            Some(before) if before == ip => {
+                return Err(format!("--node-ips names {ip} twice: list each node once"));
+            }
+            Some(before) => {
+                return Err(format!(
+                    "--node-ips names {before} and {ip}, which are the same address: list each node \
+                     once"
+                ));
+            }
+        }
+    }
+    Ok(written.into_keys().collect())
+}
+
+/// A number of bytes: `268435456`, `256MiB`, `4GiB`.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("", 1)];
+    let unit = units.into_iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, bytes)));
+    let bytes = unit.and_then(|(number, bytes): (&str, u64)| {
+        let number: u64 = number.trim_end().parse().ok()?;
+        number.checked_mul(bytes)
+    });
+    bytes.ok_or_else(|| {
+        format!("{text:?} is no size: a number of bytes, or with a unit: 512KiB, 256MiB, 4GiB")
+    })
+}
+
+/// A level of the log.
+pub(crate) fn level(text: &str) -> Result<log::LevelFilter, String> {
+    let wrong = |_| format!("{text:?} is no level: off, error, warn, info, debug or trace");
+    text.parse().map_err(wrong)
+}
+
+/// The three files of TLS, or none of them.
+fn tls_files(
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    ca: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, String> {
+    match (cert, key, ca) {
+        (None, None, None) => Ok(None),
+        (Some(cert), Some(key), Some(ca)) => Ok(Some(TlsFiles { cert, key, ca })),
+        _ => Err("TLS needs all of --tls-cert, --tls-key and --tls-ca".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::parse_from;
+
+    fn settings(line: &str) -> Result<Settings, String> {
+        let args: Args = parse_from(line.split(' ')).map_err(|error| error.to_string())?;
+        args.settings()
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_node_needs_its_address_and_the_list_and_no_more() {
+        let said = settings("server --my-ip 127.0.0.1 --node-ips 127.0.0.1 127.0.0.2");
+        let said = said.expect("settings").options;
+        assert_eq!((said.node_ips.len(), said.port), (2, DEFAULT_PORT));
+        let folder = PathBuf::from("lattistore-data/127.0.0.1");
+        assert_eq!(said.place, Place::Directory(folder));
+        assert!(settings("server").expect_err("no address").contains("--my-ip is missing"));
+        let error = settings("server --my-ip 127.0.0.1").expect_err("no list");
+        assert!(error.contains("--node-ips is missing"), "{error}");
+    }
+
+    #[test]
+    fn what_no_node_can_have_is_refused() {
+        let one = "server --my-ip 127.0.0.1 --node-ips 127.0.0.1";
+        let error = settings(&format!("{one} --port 0")).expect_err("no port");
+        assert!(error.contains("--port 0"), "{error}");
+        let error = settings(&format!("{one} --log loud")).expect_err("no level");
+        assert!(error.contains("off, error, warn, info, debug or trace"), "{error}");
+    }
+
+    #[test]
+    fn an_address_that_is_listed_twice_is_refused_wherever_the_list_comes_from() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("node.toml");
+        let text = "my-ip = \"::1\"\nnode-ips = [\"::1\", \"127.0.0.1\", \"0:0::1\"]";
+        std::fs::write(&path, text).expect("a file");
+        let one = "server --my-ip 127.0.0.1 --node-ips";
+        for (line, named) in [
+            (format!("{one} 127.0.0.1 127.0.0.1"), &["127.0.0.1 twice"][..]),
+            (format!("{one} 127.0.0.1 --node-ips 127.0.0.1"), &["127.0.0.1 twice"]),
+            (format!("{one} ::ffff:127.0.0.1 127.0.0.1"), &["127.0.0.1 and", "::ffff:127.0.0.1"]),
+            (format!("server --config {}", path.display()), &["::1 twice"]),
+        ] {
+            let error = settings(&line).expect_err(&line);
+            assert!(named.iter().all(|part| error.contains(part)), "{line}: {error}");
+        }
+        let said = settings(&format!("{one} 127.0.0.1 ::1 ::ffff:127.0.0.2")).expect("settings");
+        assert_eq!(said.options.node_ips.len(), 3);
+    }
+
+    #[test]
+    fn the_file_says_who_may_speak_as_well() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("node.toml");
+        let text = "my-ip = \"::1\"\nnode-ips = [\"::1\"]\ncluster-key = \"k\"\ninsecure = true\n\
+                    tls-cert = \"c\"\ntls-key = \"p\"\ntls-ca = \"a\"\nclient-tokens = \"t\"";
+        std::fs::write(&path, text).expect("a file");
+        let line = format!("server --config {} --cluster-key flag", path.display());
+        let said = settings(&line).expect("settings").options;
+        let files = TlsFiles { cert: "c".into(), key: "p".into(), ca: "a".into() };
+        let expected = Files {
+            cluster_key: Some("flag".into()),
+            tls: Some(files),
+            client_tokens: Some("t".into()),
+        };
+        assert_eq!((said.security, said.insecure), (expected, true));
+    }
+
+    #[test]
+    fn flags_outweigh_the_file() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("node.toml");
+        let text = "my-ip = \"::1\"\nnode-ips = [\"::1\"]\nport = 7\nin-memory = true\nlog = \"warn\"\n\
+             log-format = \"json\"";
+        std::fs::write(&path, text).expect("a file");
+        let line = format!("server --config {}", path.display());
+        let said = settings(&line).expect("settings");
+        assert_eq!((said.options.port, said.log), (7, log::LevelFilter::Warn));
+        assert_eq!(said.log_format, Format::Json);
+        let text = settings(&format!("{line} --log-format text")).expect("settings");
+        assert_eq!(text.log_format, Format::Text);
+        assert_eq!(said.options.place, Place::Memory);
+        let said = settings(&format!("{line} --port 8 --data-dir d")).expect("settings").options;
+        assert_eq!((said.port, said.place), (8, Place::Directory("d".into())));
+    }
+}
