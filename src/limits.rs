@@ -169,8 +169,9 @@ pub const EVENTS_QUEUED: usize = 4096;
 /// waits for its disk. More would only wait longer; who finds it full is told to come again.
 pub const REQUESTS_QUEUED: usize = 768;
 
-/// The consensus thread is woken where so many wait, even if it can only run them ahead.
-pub const REQUESTS_CROWDED: usize = REQUESTS_QUEUED / 4;
+/// The consensus thread is woken once this many requests are queued, even if it can only run them
+/// ahead.
+pub const WAKE_AT_LEN: usize = REQUESTS_QUEUED / 4;
 
 /// Frames that wait for a peer's connection; the protocol sends again what is dropped above it.
 pub const MAX_QUEUED_FRAMES: usize = 1024;

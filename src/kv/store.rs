@@ -62,13 +62,13 @@ impl Machine for Store {
         ENTRY_OVERHEAD_BYTES + key.len() + value.map_or(0, |value| value.len())
     }
 
-    fn housekeeping(&mut self, now_ms: u64, replica: &Replica<Key, Value>) -> Option<Command> {
+    fn housekeeping(&mut self, now_ms: u64, replica: &Replica<Key, Value>) -> Vec<Command> {
         let asked = now_ms.saturating_sub(self.swept_ms) < sessions::SWEEP_PERIOD_MS;
         if asked || !sessions::sweep_is_due(now_ms, replica) {
-            return None;
+            return Vec::new();
         }
         self.swept_ms = now_ms;
-        Some(Command::SweepSessions { now_ms })
+        vec![Command::SweepSessions { now_ms }]
     }
 }
 

@@ -28,7 +28,7 @@ use super::peer::PeerState;
 use super::reads::ConfirmRound;
 use super::recovery::Recovered;
 use super::repair::Repair;
-use super::requests::{Queue, Ready, Ticket, Waiting};
+use super::requests::{Admissible, Queue, Ticket, Waiting};
 use super::window::Window;
 
 type PatchOf<M> = Arc<Patch<<M as Machine>::Key, <M as Machine>::Value>>;
@@ -157,10 +157,10 @@ impl<M: Machine> Leader<M> {
     }
 
     /// What can begin: a batch when none is in flight, a round of reads when none is under way.
-    pub(super) fn could_begin(&self, may_propose: bool) -> Ready {
+    pub(super) fn could_begin(&self, may_propose: bool) -> Admissible {
         let reads = self.ready && self.confirm.is_none() && !self.is_busy();
         let writes = self.in_flight.is_none() && may_propose && !self.held;
-        Ready { reads, writes }
+        Admissible { reads, writes }
     }
 
     /// Whether so much is in flight that reads do better to wait for the next proposal (P8); where that is

@@ -38,12 +38,13 @@ pub trait Machine {
     /// Bytes that an entry takes in a message, about: bounds on batches and pages count in it.
     fn size(key: &Self::Key, value: Option<&Self::Value>) -> usize;
 
-    /// A command that the store itself wants run now, if any; the leader asks at each tick.
+    /// Returns the commands that the store itself wants run now, in order; the leader asks at each
+    /// tick.
     ///
     /// `now_ms` is the time the node was given, in milliseconds.
     fn housekeeping(
         &mut self,
         now_ms: u64,
         replica: &Replica<Self::Key, Self::Value>,
-    ) -> Option<Self::Command>;
+    ) -> Vec<Self::Command>;
 }

@@ -18,6 +18,7 @@
 //! | `open_batch.rs` | the next batch, run while the last is in flight | P6 |
 //! | `reads.rs` | reads that need no slot | P8 |
 //! | `repair.rs` | bringing lagging nodes up | P10 |
+//! | `pacing.rs` | the load as the caller sees it, and holding a proposal back | P6 |
 //! | `omega.rs` | the failure detector that names a leader | |
 //! | `story.rs` | why a node stands or gives up, for its log | |
 //! | `durable.rs`, `replica.rs`, `entries.rs`, `patch.rs` | the state, and how facts merge | P5, P11 |
@@ -36,7 +37,6 @@ mod durable;
 mod entries;
 mod inbox;
 mod leader;
-mod load;
 mod machine;
 mod members;
 mod message;
@@ -44,6 +44,7 @@ mod node;
 mod omega;
 mod open_batch;
 mod outbox;
+mod pacing;
 mod patch;
 mod peer;
 mod reads;
@@ -66,7 +67,8 @@ pub use members::Members;
 pub use message::*;
 pub use node::Node;
 pub use outbox::Output;
+pub use pacing::Load;
 pub use patch::{Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
 pub use replica::{PageLimits, Replica, may_drop};
-pub use requests::{Answer, Ready, Request, Ticket};
+pub use requests::{Admissible, Answer, Request, Ticket};
 pub use story::{Cause, Loss};

@@ -362,14 +362,10 @@ impl<M: Machine> Node<M> {
                 leader.resend(&self.omega, &self.acceptor, &mut self.out, self.now_ms);
                 leader.repair(&self.omega, &mut self.acceptor, &mut self.out, self.now_ms);
                 let replica = &self.acceptor.durable().replica;
-                if let Some(command) = self.machine.housekeeping(self.now_ms, replica) {
-                    let since_ms = self.now_ms;
-                    self.enqueue(Waiting {
-                        ticket: None,
-                        command,
-                        deadline_ms: u64::MAX,
-                        since_ms,
-                    });
+                let since_ms = self.now_ms;
+                for command in self.machine.housekeeping(since_ms, replica) {
+                    let (ticket, deadline_ms) = (None, u64::MAX);
+                    self.enqueue(Waiting { ticket, command, deadline_ms, since_ms });
                 }
             }
         }

@@ -49,10 +49,10 @@ pub enum Answer<O> {
     },
 }
 
-/// Which kinds of requests a node could begin with, were there any. Others it can only run ahead or
-/// queue.
+/// The kinds of requests that a node could begin with at once, were there any. Others it can only
+/// run ahead or queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ready {
+pub struct Admissible {
     /// Those that cannot write (P8).
     pub reads: bool,
     /// All others (P6).

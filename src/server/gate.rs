@@ -10,9 +10,9 @@ use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::Mutex;
 
 use super::formation::{FormationError, Roster, compare_lists};
+use super::pacing::{PendingRequest, RequestSender, rejection};
 use super::programs::Programs;
-use super::requests::{Asked, Asking, refusal};
-use super::status;
+use super::resources::memory_bytes;
 use crate::kv::{Command, NO_SESSION, WINDOW_MOST};
 use crate::limits::EVENTS_QUEUED;
 use crate::lpaxos::{NodeId, Position, Slot};
@@ -72,7 +72,7 @@ pub(super) struct Gate {
     /// Set once, when the cluster is formed.
     cluster: Mutex<Option<Arc<Cluster>>>,
     events: Sender<Event>,
-    asking: Asking,
+    requests: RequestSender,
     programs: Programs,
     /// Counts what the consensus thread does.
     progress: AtomicU64,
@@ -84,11 +84,11 @@ impl Gate {
         address: IpAddr,
         listed: BTreeSet<IpAddr>,
         events: Sender<Event>,
-        asking: Asking,
+        requests: RequestSender,
     ) -> Gate {
         let (cluster, programs) = (Mutex::new(None), Programs::default());
         let progress = AtomicU64::new(0);
-        Gate { node, address, listed, cluster, events, asking, programs, progress }
+        Gate { node, address, listed, cluster, events, requests, programs, progress }
     }
 
     /// Notes that the consensus thread does something: a write is over, or it looks for events.
@@ -110,8 +110,8 @@ impl Gate {
     }
 
     /// Hands a request to the consensus thread, which is woken if it sleeps for it.
-    fn ask(&self, asked: Asked) {
-        if self.asking.ask(asked) {
+    fn queue(&self, request: PendingRequest) {
+        if self.requests.send(request) {
             // A full queue wakes it as well.
             let _ = self.events.try_send(Event::Wake);
         }
@@ -123,7 +123,7 @@ impl Gate {
         let sent =
             if is_full { Err(TrySendError::Full(event)) } else { self.events.try_send(event) };
         if let Err(refused) = sent {
-            let outcome = refusal(&refused);
+            let outcome = rejection(&refused);
             if let Event::Status { reply, .. } = refused.into_inner() {
                 reply.send(outcome);
             }
@@ -208,7 +208,7 @@ impl Handler for Gate {
         let time = request.time();
         let command = match request.body {
             RequestBody::Status => {
-                let memory_bytes = status::memory_bytes().unwrap_or_default();
+                let memory_bytes = memory_bytes().unwrap_or_default();
                 return self.hand_over(Event::Status { reply, memory_bytes });
             }
             RequestBody::OpenSession { window } if rights == Rights::ReadOnly => {
@@ -237,7 +237,7 @@ impl Handler for Gate {
                 }
             }
         };
-        self.ask(Asked { command, time, since: Instant::now(), reply });
+        self.queue(PendingRequest { command, time, since: Instant::now(), reply });
     }
 
     fn progress(&self) -> u64 {

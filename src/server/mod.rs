@@ -7,7 +7,7 @@
 //!   (parse the program)                                           the interpreter, the storage)
 //!
 //! consensus thread ──┬─> small frames, else a queue per peer ─> peer writer thread ─> TCP
-//!                    ├─> a queue per client ─> post thread, else client writer thread ─> TCP
+//!                    ├─> a queue per client ─> flusher thread, else client writer thread ─> TCP
 //!                    └─> a write beside which the core goes on ─> sync thread ─> disk
 //! pulse thread ──> the last heartbeat once more, while the consensus thread waits for the disk
 //!
@@ -17,20 +17,20 @@
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
 
 mod answers;
-mod bell;
 mod clock;
 mod consensus;
 mod error;
 mod formation;
 mod gate;
-mod gathering;
 mod links;
+#[cfg(test)]
+mod lone_leader;
 mod notices;
 mod open_files;
+mod pacing;
 mod programs;
 mod pulse;
 mod reload;
-mod requests;
 mod resources;
 mod space;
 mod status;
@@ -55,12 +55,13 @@ use crate::storage::{self, Identity, Made, Membership, Memory, Opened, Storage};
 use crate::transport::{BoundAddress, Settings, Transport};
 use crate::wire::Severity;
 
-use consensus::{Consensus, Start};
+use consensus::Start;
 use formation::{Roster, cluster_id};
 use gate::{Event, Gate};
 use links::Links;
 use notices::Notices;
 use open_files::OpenFiles;
+use pacing::request_queue;
 use pulse::Pulse;
 use reload::{Files as FilesThread, Watch};
 use resources::Meter;
@@ -79,6 +80,16 @@ pub enum Place {
     Directory(PathBuf),
     /// In memory only: a node that stops is lost for the cluster.
     Memory,
+}
+
+impl Place {
+    /// Returns the directory, if there is one.
+    fn directory(&self) -> Option<PathBuf> {
+        match self {
+            Place::Directory(directory) => Some(directory.clone()),
+            Place::Memory => None,
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -206,8 +217,8 @@ impl Server {
         let settings = files.fit(node_ips.len(), settings)?;
         files.tell(&notices, &settings, wanted_clients);
         let (sender, events) = bounded(EVENTS_QUEUED);
-        let (asking, requests) = requests::requests(REQUESTS_QUEUED);
-        let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), asking));
+        let (to_requests, requests) = request_queue(REQUESTS_QUEUED);
+        let gate = Arc::new(Gate::new(me, my_ip, node_ips.clone(), sender.clone(), to_requests));
         let syncer = Syncer::start(sender.clone()).map_err(ServerError::Spawn)?;
         let handler = Arc::clone(&gate);
         let transport =
@@ -235,7 +246,7 @@ impl Server {
             is_reluctant: Arc::clone(&is_reluctant),
             period: settings.files_period,
         };
-        let meter = Meter::start(&place).map_err(ServerError::Spawn)?;
+        let meter = Meter::start(place.directory()).map_err(ServerError::Spawn)?;
         let space = Space::new(bounds, meter.measured());
         let stop = Arc::new(AtomicBool::new(false));
         let stopper = Stopper { stop: Arc::clone(&stop), events: sender };
@@ -261,7 +272,7 @@ impl Server {
         let files = FilesThread::start(watch, told).map_err(ServerError::Spawn)?;
         let (end, ended) = bounded(1);
         let run = move || {
-            let (result, remains) = Consensus::new(start).run();
+            let (result, remains) = consensus::run(start);
             transport.stop();
             info!(event = "stopped"; "the node has stopped");
             drop(files);

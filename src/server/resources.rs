@@ -15,9 +15,6 @@ use std::time::Duration;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use nix::sys::statvfs::statvfs;
 
-use super::Place;
-use super::status;
-
 /// Between two measurements: a fast disk takes less than [`DEFAULT_MIN_FREE_DISK`] in this time.
 const PERIOD: Duration = Duration::from_millis(100);
 /// The end does not wait longer for a disk that hangs.
@@ -65,7 +62,7 @@ impl Measured {
     }
 
     fn measure(&self, directory: Option<&Path>) {
-        self.memory.store(status::memory_bytes().unwrap_or(0), Ordering::Relaxed);
+        self.memory.store(memory_bytes().unwrap_or(0), Ordering::Relaxed);
         if let Some(free) = directory.and_then(free_bytes) {
             self.free_disk.store(free, Ordering::Relaxed);
         }
@@ -82,15 +79,12 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Measures once, and starts the thread.
+    /// Measures once, and starts the thread. `directory` is where the free disk space is measured; a
+    /// node that keeps its state in memory has none.
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(super) fn start(place: &Place) -> io::Result<Meter> {
-        let directory: Option<PathBuf> = match place {
-            Place::Directory(directory) => Some(directory.clone()),
-            Place::Memory => None,
-        };
+    pub(super) fn start(directory: Option<PathBuf>) -> io::Result<Meter> {
         let measured = Measured { memory: AtomicU64::new(0), free_disk: AtomicU64::new(u64::MAX) };
         measured.measure(directory.as_deref());
         let measured = Arc::new(measured);
@@ -134,6 +128,14 @@ fn free_bytes(path: &Path) -> Option<u64> {
     #[allow(clippy::useless_conversion)]
     let (blocks, size) = (u64::from(told.blocks_available()), u64::from(told.fragment_size()));
     blocks.checked_mul(size)
+}
+
+/// Returns the resident memory of this process, in bytes, where the system tells it as Linux does.
+pub(super) fn memory_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1 << 10)
 }
 
 /// The memory of the machine, or of the cgroup if it allows less; where the system tells.
@@ -203,10 +205,10 @@ mod tests {
     #[test]
     fn this_process_is_measured() {
         let directory = tempfile::tempdir().expect("a directory");
-        let meter = Meter::start(&Place::Directory(directory.path().into())).expect("a thread");
+        let meter = Meter::start(Some(directory.path().into())).expect("a thread");
         let measured = meter.measured();
         assert!(measured.memory() > 0 && measured.free_disk() < u64::MAX);
-        let nowhere = Meter::start(&Place::Memory).expect("a thread");
+        let nowhere = Meter::start(None).expect("a thread");
         assert_eq!(nowhere.measured().free_disk(), u64::MAX);
     }
 }

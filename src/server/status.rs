@@ -67,11 +67,3 @@ pub(super) fn sizes(memory_bytes: u64, storage: &storage::Status, syncs: &Syncs)
     let replay_bytes = uncovered_bytes;
     Sizes { memory_bytes, disk_bytes, replay_bytes, last_sync_us, longest_sync_us }
 }
-
-/// The resident memory of this process, where the system tells as Linux does.
-pub(super) fn memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1 << 10)
-}

@@ -278,16 +278,38 @@ fn p6_a_proposal_that_is_held_takes_what_comes_meanwhile() {
     assert!(cluster.is_answered(first));
     assert_eq!(cluster.complete(1), 1, "what is chosen is applied");
     let third = cluster.request(1, Command::cas(0, Some(11), 12));
-    let leader = cluster.node(1);
-    assert_eq!((leader.in_flight(), leader.waiting()), (0, 2));
-    assert!(!leader.ready().writes, "what comes can only run ahead");
+    let load = cluster.node(1).load();
+    assert_eq!((load.in_flight, load.waiting), (0, 2));
+    assert!(!load.admissible.writes, "what comes can only run ahead");
     assert!(!cluster.wire.iter().any(|e| e.is("accept")), "nothing is proposed");
     hold(&mut cluster, false);
     cluster.step(1);
-    assert_eq!((cluster.node(1).in_flight(), cluster.node(1).waiting()), (2, 0));
+    let load = cluster.node(1).load();
+    assert_eq!((load.in_flight, load.waiting), (2, 0));
     cluster.settle();
     assert_eq!((cluster.value(1, 0), cluster.complete(1)), (Some(12), 2), "one slot has both");
     assert!(cluster.is_answered(second) && cluster.is_answered(third));
+}
+
+#[test]
+fn p6_a_leader_has_room_for_requests_until_its_next_batch_is_full() {
+    let change = |config: &mut Config| (config.queue_most, config.batch_most) = (8, 2);
+    let mut cluster = Cluster::with(3, change);
+    cluster.elect(1);
+    let load = |cluster: &Cluster| {
+        let load = cluster.node(1).load();
+        (load.room, load.admissible.writes, load.in_flight, load.waiting)
+    };
+    assert_eq!(load(&cluster), (8, true, 0, 0));
+    assert!(cluster.node(1).load().leads && !cluster.node(2).load().leads);
+    cluster.request(1, Command::put(0, 0));
+    assert_eq!(load(&cluster), (8, false, 1, 0), "one is in flight");
+    for value in 1..=3 {
+        cluster.request(1, Command::put(0, value));
+    }
+    assert_eq!(load(&cluster), (0, false, 1, 3), "two ran ahead, which is all that a batch takes");
+    cluster.settle();
+    assert_eq!(load(&cluster), (8, true, 0, 0));
 }
 
 #[test]
@@ -362,7 +384,7 @@ fn p6_a_leader_goes_one_slot_ahead_of_its_own_disk() {
     cluster.deliver(|e| e.is("accepted"));
     assert_eq!(cluster.outcome(second).read, [Some(10)], "others chose slot 2 too");
     assert_eq!(cluster.wire.iter().filter(|e| e.is("accept")).count(), 0, "slot 3 waits");
-    assert!(!cluster.node(1).ready().writes, "nobody need wake it for another request");
+    assert!(!cluster.node(1).load().admissible.writes, "no request needs to wake it");
     cluster.finish_write(1);
     assert_eq!(cluster.wire.iter().filter(|e| e.is("accept")).count(), 2, "slot 3 is proposed");
     cluster.settle();
@@ -403,7 +425,7 @@ fn p6_what_waits_for_a_slow_disk_is_bounded() {
     }
     let ahead = accepted_slot(cluster.durable(1)) - accepted_slot(&cluster.disks[&1]);
     assert!((3..10).contains(&ahead), "{ahead} slots");
-    assert!(!cluster.node(1).ready().writes, "nobody need wake it for another request");
+    assert!(!cluster.node(1).load().admissible.writes, "no request needs to wake it");
 }
 
 #[test]

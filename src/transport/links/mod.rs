@@ -22,5 +22,4 @@ pub use frame::{
     FrameError, FrameReader, Patience, Sink, Source, write_frames, write_frames_until,
 };
 pub use greeting::{GreetError, greet, greet_with};
-pub(crate) use stream::CloseOnDrop;
 pub use stream::Stream;

@@ -167,20 +167,3 @@ impl Write for Stream {
         Ok(())
     }
 }
-
-/// Closes the connection when dropped, in a panic too, so that no thread waits for one that is gone.
-#[derive(Debug)]
-pub(crate) struct CloseOnDrop<'a>(pub(crate) &'a Stream);
-
-impl CloseOnDrop<'_> {
-    /// Leaves the connection open after all.
-    pub(crate) fn disarm(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for CloseOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}

@@ -15,8 +15,9 @@ pub enum Event {
         /// What it sent.
         frame: PeerFrame,
     },
-    /// The node connected to a peer: frames given to its [`PeerSender`] are sent from now on. It comes
-    /// again, without [`Event::Disconnected`], where a new connection takes the place of a silent one.
+    /// The node connected to a peer: frames given to its [`PeerSender`](super::PeerSender) are sent
+    /// from now on. It comes again, without [`Event::Disconnected`], where a new connection takes the
+    /// place of a silent one.
     Connected {
         /// The peer's address.
         address: SocketAddr,
@@ -36,7 +37,8 @@ pub enum Event {
         address: SocketAddr,
         /// Why.
         refusal: Refusal,
-        /// Whether the peer refused this node; else this node's [`Handler::check_peer`] did the peer.
+        /// Whether the peer refused this node; else this node's
+        /// [`Handler::check_peer`](super::Handler::check_peer) refused the peer.
         by_peer: bool,
     },
     /// A thread panicked. The node cannot go on as if nothing were.

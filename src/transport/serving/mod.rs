@@ -29,6 +29,7 @@ mod admitted;
 mod checks;
 mod client_reply;
 mod clients;
+mod close_on_drop;
 mod dial;
 mod event;
 mod first_byte;

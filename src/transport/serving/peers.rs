@@ -34,6 +34,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select, tick};
 use log::{debug, warn};
 use parking_lot::Mutex;
 
+use super::close_on_drop::CloseOnDrop;
 use super::dial::{Dialed, Pace, dial};
 use super::event::Event;
 use super::keyed;
@@ -41,8 +42,8 @@ use super::settings::Settings;
 use super::shared::{Registered, Shared};
 use crate::limits::{AT_ONCE_BYTES, COALESCED_BYTES, COALESCED_FRAMES};
 use crate::transport::links::{
-    Backoff, CloseOnDrop, EMPTY_FRAME, FrameError, FrameReader, GreetError, Patience, Stream,
-    greet, write_frames,
+    Backoff, EMPTY_FRAME, FrameError, FrameReader, GreetError, Patience, Stream, greet,
+    write_frames,
 };
 use crate::wire::{Accepted, Reason, Refusal, Role};
 

@@ -268,7 +268,8 @@ fn next_leader(world: &mut Registers, ballot: Ballot, most_us: u64) -> Result<u6
     while world.now_us - began_us <= most_us {
         world.step()?;
         let Some((node, now)) = leader(world).filter(|(_, now)| *now > ballot) else { continue };
-        let serves = world.hosts[node].node.as_ref().is_some_and(|node| node.ready().reads);
+        let serves =
+            world.hosts[node].node.as_ref().is_some_and(|node| node.load().admissible.reads);
         if now.node == ballot.node {
             continue;
         }

@@ -79,8 +79,9 @@ impl<M: Machine<Outcome: Clone>> Machine for Observed<M> {
         &mut self,
         now_ms: u64,
         replica: &Replica<M::Key, M::Value>,
-    ) -> Option<Self::Command> {
-        let command = self.machine.housekeeping(now_ms, replica)?;
-        Some(Numbered { request: None, command: Rc::new(command) })
+    ) -> Vec<Self::Command> {
+        let commands = self.machine.housekeeping(now_ms, replica);
+        let own = |command| Numbered { request: None, command: Rc::new(command) };
+        commands.into_iter().map(own).collect()
     }
 }

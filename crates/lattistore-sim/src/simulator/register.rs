@@ -103,7 +103,7 @@ impl Machine for Registers {
         16
     }
 
-    fn housekeeping(&mut self, _: u64, _: &Replica<Register, u64>) -> Option<Command> {
-        None
+    fn housekeeping(&mut self, _: u64, _: &Replica<Register, u64>) -> Vec<Command> {
+        Vec::new()
     }
 }

@@ -84,7 +84,8 @@ impl<W: Workload> World<W> {
             let Some(running) = &mut self.hosts[node].node else { return Ok(()) };
             // A server waits for more requests when it finds that they come soon.
             running.hold(held);
-            if held && !running.must_wait() && running.in_flight() == 0 && running.waiting() > 0 {
+            let load = running.load();
+            if held && !running.must_wait() && load.in_flight == 0 && load.waiting > 0 {
                 self.coverage.reached(Path::ProposalHeld);
             }
             let out = running.output();

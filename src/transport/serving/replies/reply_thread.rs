@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::select;
 use log::debug;
 
+use super::super::close_on_drop::CloseOnDrop;
 use super::super::stop::Stop;
 use super::message::{QueuedMessage, ReplyMessage};
 use super::rejection_limiter::RejectionLimiter;
 use super::reply_queue::ReplyReceiver;
-use crate::transport::links::{CloseOnDrop, Stream};
+use crate::transport::links::Stream;
 
 /// Rejections and their turns.
 type Held<M> = VecDeque<(Instant, QueuedMessage<M>)>;

@@ -92,7 +92,7 @@ pub(super) fn http_answer(client: &Client) -> String {
 
 #[test]
 fn a_client_of_http_is_told_in_http_that_it_is_not_spoken() {
-    let running = start(Settings { max_ungreeted: 1, ..settings() });
+    let running = start(settings());
     for bytes in [HTTP_REQUEST, &HTTP_REQUEST[..1]] {
         let mut client = Client::silent(running.address());
         client.send(bytes);
@@ -100,9 +100,8 @@ fn a_client_of_http_is_told_in_http_that_it_is_not_spoken() {
         let answer = http_answer(&client);
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
         assert!(answer.ends_with("this port does not speak HTTP: use lattistore's client\n"));
-        drop(client);
-        greeted_at_last(&running);
     }
+    running.client();
 }
 
 #[test]

@@ -1,0 +1,150 @@
+//! Taking in what comes: events of the transport and of the node's own threads, and requests of
+//! clients.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use log::debug;
+
+use super::state::{Consensus, Phase};
+use crate::lpaxos::{NodeId, Request};
+use crate::server::clock::millis;
+use crate::server::error::ServerError;
+use crate::server::gate::Event;
+use crate::server::pacing::PendingRequest;
+use crate::transport;
+use crate::wire::{ClientOutcome, PeerFrame, Reason, Refusal};
+
+/// Events taken before the core is asked for its output, at most: a bound on how long the first of
+/// them waits.
+const EVENTS_PER_STEP: usize = 1_024;
+
+impl Consensus {
+    /// Sleeps until there is an event, requests that are worth a wake, or time for something.
+    pub(super) fn next_event(&self) -> Option<Event> {
+        let sleep = self.pacing.sleep(&self.load(), self.next_tick);
+        let event = match self.requests.before_sleep(sleep.wake_on) {
+            true => self.events.try_recv().ok(),
+            // The gate holds a sender, so that no event means that it is time for something.
+            false => self.events.recv_deadline(sleep.until).ok(),
+        };
+        self.requests.after_sleep();
+        event
+    }
+
+    /// Takes an event and those after it that are there.
+    pub(super) fn take_events(&mut self, first: Option<Event>) -> Result<(), ServerError> {
+        let mut next = first;
+        for left in (0..EVENTS_PER_STEP).rev() {
+            let Some(event) = next else { break };
+            self.on_event(event)?;
+            next = if left > 0 { self.events.try_recv().ok() } else { None };
+        }
+        Ok(())
+    }
+
+    /// Takes the queued requests that the node has room for.
+    pub(super) fn take_requests(&mut self) {
+        let mut room = self.load().room;
+        // They share one look at the clock.
+        let now = Instant::now();
+        for _ in 0..EVENTS_PER_STEP {
+            if room == 0 {
+                break;
+            }
+            let Some(request) = self.requests.take() else { break };
+            if self.on_request(request, now) {
+                room -= 1;
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<(), ServerError> {
+        match event {
+            Event::Transport(event) => self.on_transport_event(event)?,
+            Event::Status { reply, memory_bytes } => {
+                let status = self.status(memory_bytes);
+                reply.send(ClientOutcome::Status(status));
+            }
+            // It is told with the end, and to the other node, which says so as often as it asks.
+            Event::ListsDiffer(difference) if self.is_forming() => self.end(difference.into()),
+            Event::ListsDiffer(difference) => debug!("{difference}"),
+            Event::Wake => {}
+        }
+        Ok(())
+    }
+
+    fn on_transport_event(&mut self, event: transport::Event) -> Result<(), ServerError> {
+        match event {
+            transport::Event::Frame { from, frame } => self.on_frame(from, frame)?,
+            transport::Event::Connected { address, .. } => {
+                debug!("connected to {address}");
+                self.links.let_in_by(address.ip());
+                self.introduce();
+            }
+            transport::Event::Disconnected { address, reason } => {
+                debug!("lost the connection to {address}: {reason}");
+                if let Phase::Member(member) = &mut self.phase
+                    && let Some(node) = member.cluster.roster.get(&address.ip())
+                {
+                    member.node.unheard(self.clock.now_ms(), *node);
+                }
+            }
+            // The transport has logged it.
+            transport::Event::Refused { address, refusal, by_peer } if by_peer => {
+                self.on_refused_by_peer(address.ip(), refusal);
+            }
+            transport::Event::Refused { .. } => {}
+            transport::Event::ThreadDied { thread, reason } => {
+                return Err(ServerError::ThreadDied { thread, reason });
+            }
+        }
+        Ok(())
+    }
+
+    fn on_frame(&mut self, from: NodeId, frame: PeerFrame) -> Result<(), ServerError> {
+        match frame {
+            PeerFrame::Core(message) => {
+                if let Phase::Member(member) = &mut self.phase {
+                    member.node.message(self.clock.now_ms(), from, message);
+                }
+                Ok(())
+            }
+            PeerFrame::Introduction(introduction) => self.on_introduction(&introduction),
+        }
+    }
+
+    /// Ends the node where a refusal means that it is of no use.
+    fn on_refused_by_peer(&mut self, address: IpAddr, refusal: Refusal) {
+        let Refusal { reason, message } = refusal;
+        let is_fatal =
+            matches!(reason, Reason::ListsDiffer | Reason::OtherCluster | Reason::UnknownNode);
+        // A member that one peer refuses may be right; one that most refuse is of no use.
+        if is_fatal && (self.links.refused_by(address) || self.is_forming()) {
+            self.end(ServerError::RefusedByPeer { address, message });
+        }
+    }
+
+    /// Gives a request to the node, or answers it. Returns whether the node has it.
+    fn on_request(&mut self, request: PendingRequest, now: Instant) -> bool {
+        let PendingRequest { command, time, since, reply } = request;
+        // The time that it was queued counts.
+        let left = time.saturating_sub(now.saturating_duration_since(since));
+        let outcome = match &mut self.phase {
+            _ if left.is_zero() => ClientOutcome::Timeout { could_handle: false },
+            Phase::Forming(forming) => ClientOutcome::NodesUnreachable(forming.shortage()),
+            Phase::Member(member) => match member.room.refusal(&member.node, &command) {
+                Some(why) => ClientOutcome::OutOfSpace(why.to_owned()),
+                None => {
+                    let now_ms = self.clock.ms_at(now);
+                    let deadline_ms = now_ms.saturating_add(millis(left));
+                    let ticket = self.replies.add(reply);
+                    member.node.request(now_ms, Request { ticket, command, deadline_ms });
+                    return true;
+                }
+            },
+        };
+        reply.send(outcome);
+        false
+    }
+}

@@ -1,0 +1,48 @@
+//! Doing what the core wants, in its order.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::state::{Consensus, Phase};
+use crate::lpaxos::Output;
+use crate::server::error::ServerError;
+
+impl Consensus {
+    /// Does what the core wants, in its order (see [`Output`]), until it wants no more or a tick is
+    /// due: many heavy programs must not keep the node from hearing and being heard.
+    pub(super) fn do_output(&mut self) -> Result<(), ServerError> {
+        loop {
+            self.gate.note_progress();
+            let Phase::Member(member) = &mut self.phase else { return Ok(()) };
+            let queued = self.requests.len();
+            let output = self.pacing.output(&mut member.node, queued, Instant::now());
+            if output.is_empty() {
+                return self.disk.maintain(&member.node);
+            }
+            let Output { early, answers, records, overlaps, late } = output;
+            // Then the answers are in the next output, which nothing may delay.
+            let only_early = answers.is_empty() && records.is_empty() && late.is_empty();
+            self.links.send(&early);
+            let locate = |node| member.cluster.locate(node, self.links.port());
+            self.replies.answer(answers, locate, || member.shortage());
+            if !records.is_empty() {
+                self.disk.write(&mut member.node, &records, overlaps)?;
+            }
+            self.links.send(&late);
+            let is_late = Instant::now() >= self.next_tick && !self.stop.load(Ordering::Acquire);
+            if is_late && !only_early {
+                return self.disk.maintain(&member.node);
+            }
+        }
+    }
+
+    /// Tells the core if its overlapped write is over, and waits for that where the core can do
+    /// nothing before. Returns whether the write ended.
+    pub(super) fn end_write(&mut self) -> Result<bool, ServerError> {
+        match &mut self.phase {
+            Phase::Forming(_) => Ok(false),
+            Phase::Member(member) if member.node.must_wait() => self.disk.wait(&mut member.node),
+            Phase::Member(member) => self.disk.poll(&mut member.node),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The clients whose requests the core has, and that wait for an answer.
+
+use std::collections::HashMap;
+
+use crate::kv;
+use crate::lpaxos::{Answer, NodeId, Ticket};
+use crate::server::answers::client_outcome;
+use crate::transport::{Reply, ReplyBatch};
+use crate::wire::{ClientOutcome, Redirect, Shortage};
+
+/// The replies that are owed, by ticket.
+#[derive(Default)]
+pub(super) struct PendingReplies {
+    replies: HashMap<Ticket, Reply>,
+    last_ticket: u64,
+}
+
+impl PendingReplies {
+    /// Keeps a reply until the core answers. Returns the ticket that the core has to be given.
+    pub(super) fn add(&mut self, reply: Reply) -> Ticket {
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        self.replies.insert(ticket, reply);
+        ticket
+    }
+
+    /// Returns how many clients wait.
+    pub(super) fn len(&self) -> usize {
+        self.replies.len()
+    }
+
+    /// Sends the answers of one output; `locate` returns where a node is, and `shortage` which
+    /// nodes are missing.
+    pub(super) fn answer(
+        &mut self,
+        answers: Vec<(Ticket, Answer<kv::Outcome>)>,
+        locate: impl Fn(NodeId) -> Option<Redirect>,
+        shortage: impl Fn() -> Shortage,
+    ) {
+        let mut batch = ReplyBatch::default();
+        for (ticket, answer) in answers {
+            if let Some(reply) = self.replies.remove(&ticket) {
+                batch.send(reply, client_outcome(answer, &locate, &shortage));
+            }
+        }
+    }
+
+    /// Tells all clients that wait that the node stops, after which their requests may run or not.
+    pub(super) fn dismiss(&mut self) {
+        for (_, reply) in self.replies.drain() {
+            reply.send(ClientOutcome::Closing { could_handle: true });
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! How the node ends: it hands over the lead, and answers all clients that wait.
+
+use super::state::{Consensus, Phase};
+use crate::server::error::ServerError;
+use crate::server::gate::Event;
+use crate::wire::ClientOutcome;
+
+impl Consensus {
+    /// Takes no more requests, hands over the lead, and writes what is not yet written.
+    pub(super) fn hand_over(&mut self) -> Result<(), ServerError> {
+        if let Phase::Member(member) = &mut self.phase {
+            self.disk.wait(&mut member.node)?;
+            let now_ms = self.clock.now_ms();
+            // What has changed since the last tick, before the end.
+            member.log_news(self.me);
+            member.node.close(now_ms);
+            member.log_news(self.me);
+        }
+        self.do_output()
+    }
+
+    /// Answers all clients that wait.
+    pub(super) fn dismiss_clients(&mut self) {
+        self.replies.dismiss();
+        while let Some(request) = self.requests.take() {
+            request.reply.send(ClientOutcome::Closing { could_handle: false });
+        }
+        while let Ok(event) = self.events.try_recv() {
+            if let Event::Status { reply, .. } = event {
+                reply.send(ClientOutcome::Closing { could_handle: false });
+            }
+        }
+    }
+}

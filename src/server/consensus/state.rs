@@ -1,0 +1,144 @@
+//! What the consensus thread owns.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+
+use super::disk_writer::DiskWriter;
+use super::forming::Forming;
+use super::member::Member;
+use super::pending_replies::PendingReplies;
+use crate::kv::{Key, Value};
+use crate::lpaxos::{Config, Durable, Load, NodeId};
+use crate::server::clock::Clock;
+use crate::server::error::ServerError;
+use crate::server::formation::{Formation, Roster};
+use crate::server::gate::{Event, Gate};
+use crate::server::links::Links;
+use crate::server::notices::Notices;
+use crate::server::pacing::{NO_LOAD, Pacing, RequestReceiver};
+use crate::server::pulse::Pulse;
+use crate::server::resources::Meter;
+use crate::server::space::Space;
+use crate::server::syncer::Syncer;
+use crate::storage::Storage;
+
+/// A node that cannot go on tells so for this time before it ends, so that the other side of a
+/// disagreement learns of it too.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Where the node is in its life.
+pub(super) enum Phase {
+    /// The nodes agree on who is a member. The state is not touched before they have.
+    Forming(Box<Forming>),
+    Member(Box<Member>),
+}
+
+/// The consensus thread's belongings.
+pub(super) struct Consensus {
+    pub(super) me: NodeId,
+    pub(super) config: Config,
+    pub(super) gate: Arc<Gate>,
+    pub(super) links: Links,
+    pub(super) disk: DiskWriter,
+    pub(super) notices: Arc<Notices>,
+    pub(super) events: Receiver<Event>,
+    pub(super) requests: RequestReceiver,
+    pub(super) pacing: Pacing,
+    pub(super) stop: Arc<AtomicBool>,
+    /// Set while clients cannot connect to the node, or soon cannot.
+    pub(super) is_reluctant: Arc<AtomicBool>,
+    pub(super) space: Space,
+    /// Measures for `space`.
+    _meter: Meter,
+    pub(super) phase: Phase,
+    pub(super) replies: PendingReplies,
+    pub(super) clock: Clock,
+    pub(super) next_tick: Instant,
+    pub(super) next_introduction: Instant,
+    /// What the node will end with, and when.
+    ending: Option<(ServerError, Instant)>,
+}
+
+/// What the consensus thread starts with.
+pub(in crate::server) struct Start {
+    pub(in crate::server) me: NodeId,
+    pub(in crate::server) config: Config,
+    pub(in crate::server) gate: Arc<Gate>,
+    pub(in crate::server) links: Links,
+    pub(in crate::server) syncer: Syncer,
+    pub(in crate::server) pulse: Pulse,
+    pub(in crate::server) storage: Box<dyn Storage>,
+    pub(in crate::server) notices: Arc<Notices>,
+    pub(in crate::server) durable: Durable<Key, Value>,
+    /// The roster of the cluster that the node belongs to already.
+    pub(in crate::server) roster: Option<Roster>,
+    pub(in crate::server) events: Receiver<Event>,
+    pub(in crate::server) requests: RequestReceiver,
+    pub(in crate::server) stop: Arc<AtomicBool>,
+    /// Set while the node is to leave the lead to others.
+    pub(in crate::server) is_reluctant: Arc<AtomicBool>,
+    pub(in crate::server) space: Space,
+    pub(in crate::server) meter: Meter,
+}
+
+impl Consensus {
+    /// Takes what the thread starts with. The node is forming; also returns the roster of the
+    /// cluster that it belongs to already.
+    pub(super) fn new(start: Start) -> (Consensus, Option<Roster>) {
+        let Start { me, config, gate, links, syncer, pulse, storage, notices, .. } = start;
+        let Start { durable, roster, events, requests, stop, is_reluctant, space, meter, .. } =
+            start;
+        let formation = Formation::new(links.address(), me, links.listed().clone());
+        let now = Instant::now();
+        let consensus = Consensus {
+            me,
+            config,
+            gate,
+            links,
+            disk: DiskWriter::new(syncer, pulse, storage),
+            notices,
+            events,
+            requests,
+            pacing: Pacing::default(),
+            stop,
+            is_reluctant,
+            space,
+            _meter: meter,
+            phase: Phase::Forming(Box::new(Forming { formation, durable })),
+            replies: PendingReplies::default(),
+            clock: Clock::new(),
+            next_tick: now,
+            next_introduction: now,
+            ending: None,
+        };
+        (consensus, roster)
+    }
+
+    pub(super) fn is_forming(&self) -> bool {
+        matches!(self.phase, Phase::Forming(_))
+    }
+
+    /// Returns a snapshot of the load.
+    pub(super) fn load(&self) -> Load {
+        match &self.phase {
+            Phase::Forming(_) => NO_LOAD,
+            Phase::Member(member) => member.node.load(),
+        }
+    }
+
+    /// Ends soon, unless it ends for another reason already.
+    pub(super) fn end(&mut self, error: ServerError) {
+        self.ending.get_or_insert((error, Instant::now() + LAST_WORDS));
+    }
+
+    /// Returns an error once the node has to end with it.
+    pub(super) fn check_end(&mut self) -> Result<(), ServerError> {
+        match self.ending.take_if(|(_, at)| Instant::now() >= *at) {
+            Some((error, _)) => Err(error),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Pacing: when requests of clients reach the core, and when a leader proposes.
+//!
+//! A leader has one proposal in flight, so the requests that arrive meanwhile become the next
+//! batch. How large that batch gets decides how fast the cluster is, and the core leaves it to its
+//! caller. All that decides it is here. The input is one snapshot of the node's load
+//! ([`Load`](crate::lpaxos::Load)), the length of the queue of requests, and the time; the
+//! decisions are functions of these.
+//!
+//! | decision | where it is made |
+//! | --- | --- |
+//! | how many queued requests the core is given | [`Load::room`](crate::lpaxos::Load::room) |
+//! | whether the next proposal is held for more requests | `Pacing::output`, `group_commit.rs` |
+//! | which requests wake the consensus thread, at which queue length | `Pacing::sleep` |
+//! | until when it sleeps at most | `Pacing::sleep` |
+//!
+//! Requests that the core has no room for stay queued; a client that finds the queue full is
+//! rejected on its own thread. `request_queue.rs` is that queue, `wakeup.rs` the part of it that
+//! wakes the consensus thread. Neither imports anything of the decisions.
+
+mod group_commit;
+mod request_queue;
+mod wakeup;
+
+use std::time::Instant;
+
+use crate::limits::WAKE_AT_LEN;
+use crate::lpaxos::{Admissible, Load, Machine, Node, Output};
+
+use group_commit::GroupCommit;
+
+pub(super) use request_queue::{
+    PendingRequest, RequestReceiver, RequestSender, rejection, request_queue,
+};
+pub(super) use wakeup::WakeOn;
+
+/// The load of a node that is no member of a cluster yet: it can answer each request at once.
+pub(super) const NO_LOAD: Load = Load {
+    leads: false,
+    room: usize::MAX,
+    admissible: Admissible { reads: true, writes: true },
+    in_flight: 0,
+    waiting: 0,
+};
+
+/// Paces the node of one consensus thread.
+#[derive(Debug, Default)]
+pub(super) struct Pacing {
+    group_commit: GroupCommit,
+}
+
+/// What the consensus thread sleeps for where no event comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sleep {
+    pub(super) wake_on: WakeOn,
+    pub(super) until: Instant,
+}
+
+impl Pacing {
+    /// Returns [`Node::output`], while `queued` requests wait that the node was not given. The next
+    /// proposal is held where that pays.
+    pub(super) fn output<M: Machine>(
+        &mut self,
+        node: &mut Node<M>,
+        queued: usize,
+        now: Instant,
+    ) -> Output<M> {
+        node.hold(self.should_hold(&node.load(), queued, now));
+        let output = node.output();
+        // What was proposed just now may be chosen at the next call. The time is the same, since
+        // only a proposal may end the hold here: the thread would not wake for one that is held no
+        // more.
+        node.hold(self.should_hold(&node.load(), queued, now));
+        output
+    }
+
+    /// Decides whether a leader's next proposal waits for clients that were just answered. Only a
+    /// leader proposes, and what a node knew as leader is no longer true once it leads again.
+    fn should_hold(&mut self, load: &Load, queued: usize, now: Instant) -> bool {
+        if !load.leads {
+            *self = Pacing::default();
+            return false;
+        }
+        self.group_commit.should_hold(now, load.in_flight, load.waiting + queued)
+    }
+
+    /// Decides what the consensus thread sleeps for, whose next tick is at `next_tick`.
+    pub(super) fn sleep(&self, load: &Load, next_tick: Instant) -> Sleep {
+        let missing = self.group_commit.missing(load.waiting);
+        let until = missing.map_or(next_tick, |missing| missing.until.min(next_tick));
+        let wake_at_len = match load.room {
+            0 => WakeOn::NO_LEN,
+            _ => missing.map_or(WAKE_AT_LEN, |missing| missing.requests.min(WAKE_AT_LEN)),
+        };
+        Sleep { wake_on: WakeOn { kinds: load.admissible, wake_at_len }, until }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::kv::{Command, Store};
+    use crate::lpaxos::{Request, Ticket};
+    use crate::server::lone_leader::lone_leader;
+
+    const SLOT: Duration = Duration::from_millis(8);
+    const NOTHING: Admissible = Admissible { reads: false, writes: false };
+    const READS: Admissible = Admissible { reads: true, writes: false };
+
+    /// The load of a leader with room that can begin with `admissible`.
+    fn leading(admissible: Admissible, in_flight: usize, waiting: usize) -> Load {
+        Load { leads: true, room: 100, admissible, in_flight, waiting }
+    }
+
+    /// A slot of `answered` requests passed, and a known slot time before it.
+    fn after_a_slot(now: Instant, answered: usize, waiting: usize) -> Pacing {
+        let mut pacing = Pacing::default();
+        for (at, in_flight, waiting) in [(0, 1, 0), (1, 0, 0), (1, answered, 0), (2, 0, waiting)] {
+            let load = leading(NOTHING, in_flight, waiting);
+            pacing.should_hold(&load, 0, now - 2 * SLOT + at * SLOT);
+        }
+        pacing
+    }
+
+    #[test]
+    fn what_the_thread_sleeps_for_follows_from_the_load() {
+        let now = Instant::now() + Duration::from_secs(1);
+        let (tick, soon) = (now + 10 * SLOT, now + SLOT / 16);
+        let full = |load: Load| Load { room: 0, admissible: NOTHING, ..load };
+        let (idle, holds) = (Pacing::default, || after_a_slot(now, 6, 2));
+        let until = |share: f64| now + SLOT.mul_f64(0.75 * share);
+        let both = Admissible { reads: true, writes: true };
+        for (name, pacing, load, next_tick, kinds, wake_at_len, wakes_at) in [
+            ("no cluster", idle(), NO_LOAD, tick, both, WAKE_AT_LEN, tick),
+            ("idle", idle(), leading(both, 0, 0), tick, both, WAKE_AT_LEN, tick),
+            ("in flight", idle(), leading(READS, 6, 1), tick, READS, WAKE_AT_LEN, tick),
+            ("full", idle(), full(leading(READS, 6, 9)), tick, NOTHING, WakeOn::NO_LEN, tick),
+            ("held", holds(), leading(NOTHING, 0, 2), tick, NOTHING, 6, until(0.75)),
+            ("most are there", holds(), leading(NOTHING, 0, 6), tick, NOTHING, 2, until(0.25)),
+            ("all are there", holds(), leading(NOTHING, 0, 8), tick, NOTHING, 1, until(0.0)),
+            ("a tick is due", holds(), leading(NOTHING, 0, 2), soon, NOTHING, 6, soon),
+            (
+                "held and full",
+                holds(),
+                full(leading(READS, 0, 2)),
+                tick,
+                NOTHING,
+                WakeOn::NO_LEN,
+                until(0.75),
+            ),
+            (
+                "many are missing",
+                after_a_slot(now, 700, 0),
+                leading(NOTHING, 0, 0),
+                tick,
+                NOTHING,
+                WAKE_AT_LEN,
+                until(1.0),
+            ),
+        ] {
+            let sleep = pacing.sleep(&load, next_tick);
+            let wake_on = WakeOn { kinds, wake_at_len };
+            assert_eq!(sleep, Sleep { wake_on, until: wakes_at }, "{name}");
+        }
+    }
+
+    #[test]
+    fn whether_a_proposal_is_held_follows_from_the_load() {
+        let now = Instant::now() + Duration::from_secs(1);
+        let follows = Load { leads: false, ..leading(NOTHING, 0, 2) };
+        let late = now + SLOT;
+        for (name, load, queued, at, holds) in [
+            ("six of eight are missing", leading(NOTHING, 0, 2), 0, now, true),
+            ("they are missing still", leading(NOTHING, 0, 2), 0, now + SLOT / 2, true),
+            ("they are queued", leading(NOTHING, 0, 2), 6, now, false),
+            ("the node has them", leading(NOTHING, 0, 8), 0, now, false),
+            ("it was held for long", leading(NOTHING, 0, 2), 0, late, false),
+            ("it was proposed", leading(NOTHING, 2, 0), 0, now, false),
+            ("the node leads no more", follows, 0, now, false),
+        ] {
+            let mut pacing = after_a_slot(now, 6, 2);
+            assert_eq!(pacing.should_hold(&load, queued, at), holds, "{name}");
+            let held = pacing.sleep(&leading(NOTHING, 0, 2), late).until < late;
+            assert_eq!(held, holds, "{name}: the thread sleeps for a hold only");
+        }
+    }
+
+    /// A leader of a cluster of one, its pacing, and its time.
+    struct Alone(Node<Store>, Pacing, Instant);
+
+    impl Alone {
+        fn request(&mut self, ticket: u64) {
+            let (ticket, command) = (Ticket(ticket), Command::OpenSession { window: 1 });
+            self.0.request(1_000, Request { ticket, command, deadline_ms: u64::MAX });
+        }
+
+        fn output(&mut self) -> Output<Store> {
+            self.1.output(&mut self.0, 0, self.2)
+        }
+
+        /// Whether it proposes something now.
+        fn proposes(&mut self) -> bool {
+            if !self.output().records.is_empty() && self.0.load().in_flight == 0 {
+                self.0.written();
+            }
+            self.0.load().in_flight > 0
+        }
+
+        /// Does what the node wants until that is nothing; returns how many answers there were.
+        fn slot(&mut self) -> usize {
+            let mut answers = 0;
+            loop {
+                let output = self.output();
+                answers += output.answers.len();
+                if output.records.is_empty() {
+                    break answers;
+                }
+                if self.0.load().in_flight > 0 {
+                    self.2 += SLOT;
+                }
+                self.0.written();
+            }
+        }
+    }
+
+    #[test]
+    fn answered_clients_are_waited_for_and_the_thread_sleeps_no_longer() {
+        let mut alone = Alone(lone_leader(), Pacing::default(), Instant::now());
+        for ticket in 1..=4 {
+            alone.request(ticket);
+            if ticket % 2 == 0 {
+                assert_eq!(alone.slot(), 2, "both are in one slot");
+            }
+        }
+        alone.request(5);
+        assert!(!alone.proposes(), "the other may come soon");
+        let next_tick = alone.2 + 100 * SLOT;
+        let sleep = alone.1.sleep(&alone.0.load(), next_tick);
+        assert_eq!(sleep.wake_on.wake_at_len, 1);
+        alone.2 = sleep.until - Duration::from_nanos(1);
+        assert!(!alone.proposes());
+        alone.2 = sleep.until;
+        assert!(alone.proposes(), "it is proposed by the call that ends the hold");
+        assert_eq!(alone.1.sleep(&alone.0.load(), next_tick).until, next_tick);
+    }
+}
