@@ -1,4 +1,4 @@
-//! Generates the parser from `src/lang.lalrpop` and the wire types from `proto/`.
+//! Generates the parser from `src/lang.lalrpop`, for nodes, and the wire types from `proto/`.
 //!
 //! Both generators are plain Rust: nothing but cargo and a linker is needed, no `protoc`.
 
@@ -7,6 +7,7 @@ use protobuf_codegen::Customize;
 fn main() {
     println!("cargo::rerun-if-changed=src/lang.lalrpop");
     println!("cargo::rerun-if-changed=proto");
+    #[cfg(feature = "server")]
     lalrpop::Configuration::new()
         .use_cargo_dir_conventions()
         .process()

@@ -1,20 +1,78 @@
 //! A strictly serializable key-value store whose transactions are small programs.
+//!
+//! A program that talks to a cluster needs [`Client`], and depends on this crate with
+//! `default-features = false, features = ["client"]`. The other features are in `Cargo.toml`.
 
-pub mod blob;
+// Without `internals` the modules behind the client are private, and a build with one side of a
+// connection leaves the other's half unused. What nothing uses is found in the build with everything.
+#![cfg_attr(
+    not(all(feature = "cli", feature = "internals")),
+    allow(dead_code, unreachable_pub, unused_imports)
+)]
+
+#[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "client")]
 pub mod client;
-pub mod kv;
-pub mod lang;
+#[cfg(feature = "server")]
 mod leaf_map;
+
+#[cfg(feature = "client")]
+pub use client::Client;
+
+// What clients and nodes share.
+#[cfg(not(feature = "internals"))]
+mod blob;
+#[cfg(feature = "internals")]
+pub mod blob;
+#[cfg(not(feature = "internals"))]
+mod limits;
+#[cfg(feature = "internals")]
 pub mod limits;
-pub mod lpaxos;
+#[cfg(not(feature = "internals"))]
+mod numbers;
+#[cfg(feature = "internals")]
 pub mod numbers;
+#[cfg(not(feature = "internals"))]
+mod security;
+#[cfg(feature = "internals")]
 pub mod security;
-pub mod server;
-pub mod storage;
+#[cfg(not(feature = "internals"))]
+mod transport;
+#[cfg(feature = "internals")]
 pub mod transport;
-pub mod utc;
+#[cfg(not(feature = "internals"))]
+mod values;
+#[cfg(feature = "internals")]
 pub mod values;
+#[cfg(not(feature = "internals"))]
+mod wire;
+#[cfg(feature = "internals")]
 pub mod wire;
 
-pub use client::Client;
+// The node.
+#[cfg(all(feature = "server", not(feature = "internals")))]
+mod kv;
+#[cfg(all(feature = "server", feature = "internals"))]
+pub mod kv;
+#[cfg(all(feature = "server", not(feature = "internals")))]
+mod lang;
+#[cfg(all(feature = "server", feature = "internals"))]
+pub mod lang;
+#[cfg(all(feature = "server", not(feature = "internals")))]
+mod lpaxos;
+#[cfg(all(feature = "server", feature = "internals"))]
+pub mod lpaxos;
+#[cfg(all(feature = "server", not(feature = "internals")))]
+mod server;
+#[cfg(all(feature = "server", feature = "internals"))]
+pub mod server;
+#[cfg(all(feature = "server", not(feature = "internals")))]
+mod storage;
+#[cfg(all(feature = "server", feature = "internals"))]
+pub mod storage;
+#[cfg(all(feature = "server", not(feature = "internals")))]
+mod utc;
+#[cfg(all(feature = "server", feature = "internals"))]
+pub mod utc;

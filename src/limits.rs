@@ -95,6 +95,10 @@ pub const MAX_PEER_FRAME_BYTES: usize = 16 * MIB;
 /// Parameters of a client's request. One of six bytes takes forty in memory once it is decoded.
 pub const MAX_REQUEST_PARAMETERS: usize = 2 * KIB;
 
+/// A client's request other than to run a program. A field of three bytes that is not known takes two
+/// hundred in memory once it is decoded, so a frame of such requests is smaller than one of programs.
+pub const MAX_OTHER_REQUEST_BYTES: usize = 64 * KIB;
+
 /// Fields of what one node tells another: as many entries as bytes allow, four fields each.
 pub const MAX_PEER_FIELDS: usize = 2 * MIB;
 
@@ -154,6 +158,10 @@ pub const MAX_IN_FLIGHT_BYTES: usize = 256 * MIB;
 
 /// The same of one connection: who pipelines much and reads little does not take it all.
 pub const MAX_CLIENT_IN_FLIGHT_BYTES: usize = 64 * MIB;
+
+/// Bytes of parts of answers, which further ones follow, that wait to be written on one connection.
+/// Above it no part is taken, and what sends them goes on once some are written.
+pub const MAX_CLIENT_PARTS_BYTES: usize = MIB;
 
 /// Requests of one connection that are unanswered or whose answers are not sent; the server reads
 /// no further one until then.
@@ -340,6 +348,7 @@ pub const MAX_CLIENT_ADDRESSES: usize = 2 * MAX_NODES;
 // --- What depends on what --------------------------------------------------------------------
 
 // A set of all members that there can be can be counted.
+#[cfg(feature = "server")]
 const _: () = assert!(MAX_NODES <= crate::lpaxos::MAX_MEMBERS);
 // Two decrees and what came with a page may each hold a member set.
 const _: () =
@@ -348,6 +357,7 @@ const _: () =
 const _: () = assert!(2 * MAX_PATCH_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
 const _: () =
     assert!(MAX_PATCH_BYTES + MAX_PAGE_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
+#[cfg(feature = "server")]
 const _: () = assert!(crate::lpaxos::MOST_PATCH_BYTES <= MAX_PATCH_BYTES);
 // However small its entries are.
 const _: () = assert!(2 * 4 * (MAX_PATCH_BYTES / ENTRY_OVERHEAD_BYTES) < MAX_PEER_FIELDS);

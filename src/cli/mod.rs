@@ -5,14 +5,15 @@
 pub mod client;
 pub mod server;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::IpAddr;
+use std::path::Path;
 use std::str::FromStr;
 
-use clap::builder::Resettable;
+use clap::builder::{Resettable, StyledStr};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgMatches, Args, Command, Parser};
+use clap::{Arg, ArgMatches, Args, Command, CommandFactory, Parser};
 use clap_complete::Shell;
 
 /// Reads the command line and the environment; ends the program when they make no sense.
@@ -31,14 +32,35 @@ pub fn parse_from<T: Parser>(
     arguments: impl IntoIterator<Item = impl Into<OsString>>,
 ) -> Result<T, clap::Error> {
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-    let flags = without_environment(T::command()).ignore_errors(true);
+    let command = || named(T::command(), arguments.first());
+    let flags = without_environment(command()).ignore_errors(true);
     let mut command = match flags.try_get_matches_from(&arguments) {
-        Ok(given) => without_excluded(T::command(), &given),
+        Ok(given) => without_excluded(command(), &given),
         // It asks for help.
-        Err(_) => T::command(),
+        Err(_) => command(),
     };
     let matches = command.try_get_matches_from_mut(&arguments)?;
     T::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
+/// Returns the description of the program's arguments under the name that it was called by.
+pub fn command<T: CommandFactory>() -> Command {
+    named(T::command(), std::env::args_os().next().as_ref())
+}
+
+/// Gives a command the name of the file `called`, also where its texts have `{name}`.
+fn named(command: Command, called: Option<&OsString>) -> Command {
+    let called = called.and_then(|path| Path::new(path).file_stem()).and_then(OsStr::to_str);
+    let name = called.unwrap_or(command.get_name()).to_owned();
+    let filled = |text: Option<&StyledStr>| text.map(|t| t.to_string().replace("{name}", &name));
+    let long_about = filled(command.get_long_about());
+    let after_help = filled(command.get_after_help());
+    let after_long_help = filled(command.get_after_long_help());
+    command
+        .name(name)
+        .long_about(Resettable::from(long_about.map(StyledStr::from)))
+        .after_help(Resettable::from(after_help.map(StyledStr::from)))
+        .after_long_help(Resettable::from(after_long_help.map(StyledStr::from)))
 }
 
 /// The command as if there was no environment.
@@ -180,6 +202,22 @@ mod tests {
         }
         let error = parsed("some --help").expect_err("help");
         assert_eq!(error.kind(), clap::error::ErrorKind::DisplayHelp);
+    }
+
+    #[test]
+    fn texts_have_the_name_that_was_called() {
+        #[derive(Debug, Parser)]
+        #[command(name = "some", version, after_help = "{name} --here")]
+        struct Named {}
+
+        for (called, name) in [("/opt/bin/other-name", "other-name"), ("other.exe", "other")] {
+            let help = parse_from::<Named>([called, "--help"]).expect_err("help").to_string();
+            assert!(help.contains(&format!("{name} --here")), "{help}");
+            let version = parse_from::<Named>([called, "--version"]).expect_err("version");
+            assert!(version.to_string().starts_with(&format!("{name} ")), "{version}");
+            let error = parse_from::<Named>([called, "--none"]).expect_err("no such option");
+            assert!(error.to_string().contains("Usage: other"), "{error}");
+        }
     }
 
     #[test]

@@ -112,6 +112,7 @@ impl Builder {
     }
 
     /// What the client shows and asks for, as far as it was said.
+    #[cfg(feature = "internals")]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }

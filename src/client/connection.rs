@@ -35,7 +35,8 @@ use crate::wire::{
 /// of its [`Ticket`]s.
 ///
 /// ```no_run
-/// use lattistore::client::{Connection, RequestBody};
+/// use lattistore::client::internals::Connection;
+/// use lattistore::wire::RequestBody;
 /// use std::time::Duration;
 ///
 /// let second = Duration::from_secs(1);

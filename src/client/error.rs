@@ -8,6 +8,7 @@ use crate::wire::{Certainty, ProgramError, Reason, Redirect, Refusal, Shortage, 
 
 /// Why a call gave no result. The variants say what became of the transaction.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Error {
     /// It did not run and never will: asking again is safe.
     DidNotRun {

@@ -54,24 +54,28 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
-pub use crate::blob::Blob;
-pub use crate::numbers::SessionNumber;
 pub use crate::numbers::{Ballot, NodeId, Position, Slot};
 pub use crate::security::{ClientTls, SecurityError, Token};
-pub use crate::transport::Stream;
-pub use crate::values::{Bindable, Params, Text, Value, ValueRef};
+pub use crate::values::{Text, Value};
 pub use crate::wire::{
-    Accepted, Certainty, ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Reason,
-    Redirect, Refusal, RequestBody, Severity, Shortage, Sizes, WireError,
+    Certainty, MemberStatus, NodeStatus, Notice, ProgramError, Reason, Redirect, Refusal, Severity,
+    Shortage, Sizes, WireError,
 };
 pub use builder::Builder;
-pub use connection::{Connection, Ticket};
-pub use credentials::Credentials;
 pub use error::{Cause, Error};
 pub use pending::{Answer, Pending};
 
+use self::connection::Connection;
 use self::core::Core;
+use crate::wire::{ClientOutcome, RequestBody};
 use call::{Call, What};
+
+/// One connection to one node, for tests and measurements.
+#[cfg(feature = "internals")]
+pub mod internals {
+    pub use super::connection::{Connection, Ticket};
+    pub use super::credentials::Credentials;
+}
 
 /// A client of a cluster. It is cheap to clone, and clones may be used by many threads at once; they
 /// share a connection and a session, which end with the last of them.

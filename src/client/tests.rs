@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use super::call::Sending;
+use super::credentials::Credentials;
 use super::route::Route;
 use super::session::Sessions;
 use super::*;

@@ -23,9 +23,9 @@ impl<M: Machine> Node<M> {
         }
         match message {
             Message::Heartbeat(heartbeat) => self.on_heartbeat(from, heartbeat),
-            Message::Acceptor(message) => self.to_acceptor(from, message),
-            Message::Candidate(message) => self.to_candidate(from, message),
-            Message::Leader(message) => self.to_leader(from, message),
+            Message::Acceptor(message) => self.on_acceptor_message(from, message),
+            Message::Candidate(message) => self.on_candidate_message(from, message),
+            Message::Leader(message) => self.on_leader_message(from, message),
             Message::Refused(refused) => self.on_refused(from, &refused),
         }
     }
@@ -40,7 +40,7 @@ impl<M: Machine> Node<M> {
     }
 
     /// Only the owner of a ballot may speak for it.
-    fn to_acceptor(&mut self, from: NodeId, message: ToAcceptor<M::Key, M::Value>) {
+    fn on_acceptor_message(&mut self, from: NodeId, message: ToAcceptor<M::Key, M::Value>) {
         let ballot = message.ballot();
         if ballot.node != from {
             return;
@@ -64,7 +64,7 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    fn to_candidate(&mut self, from: NodeId, message: ToCandidate<M::Key, M::Value>) {
+    fn on_candidate_message(&mut self, from: NodeId, message: ToCandidate<M::Key, M::Value>) {
         let Role::Candidate(recovery) = &mut self.role else { return };
         match message {
             ToCandidate::Promise(promise) => {
@@ -84,7 +84,7 @@ impl<M: Machine> Node<M> {
         self.role = Role::Leader(Box::new(leader));
     }
 
-    fn to_leader(&mut self, from: NodeId, message: ToLeader<M::Key>) {
+    fn on_leader_message(&mut self, from: NodeId, message: ToLeader<M::Key>) {
         let Role::Leader(leader) = &mut self.role else { return };
         if message.ballot() != leader.ballot {
             return;

@@ -18,9 +18,8 @@ use ring::hmac;
 
 use super::error::SecurityError;
 use super::file::{secrets, warn_if_shared};
-
-/// Bytes of a [`Nonce`].
-pub const NONCE_BYTES: usize = 32;
+use super::nonce::{NONCE_BYTES, Nonce};
+use super::tls::Channel;
 
 /// Bytes of a [`Proof`].
 pub const PROOF_BYTES: usize = 32;
@@ -39,10 +38,6 @@ pub struct ClusterKey {
     /// What is believed as well.
     other: Option<hmac::Key>,
 }
-
-/// A random number that is used once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Nonce(pub [u8; NONCE_BYTES]);
 
 /// What only who knows the key can have made. Compare it with [`ClusterKey::verify`] only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +62,6 @@ pub struct Party {
     /// What it drew for this greeting.
     pub nonce: Nonce,
 }
-
-/// What is the same for both ends of one TLS session and for nobody else (RFC 9266 and RFC 8446,
-/// "exporters").
-pub type Channel = [u8; 32];
 
 /// A greeting, as both sides see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

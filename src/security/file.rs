@@ -41,7 +41,10 @@ pub(super) fn secrets<'a>(
     rule: &str,
 ) -> Result<Vec<&'a [u8]>, SecurityError> {
     let wrong = |rule: &str| {
-        SecurityError::content(path, format!("a secret {rule}: `server --generate-key` makes one"))
+        SecurityError::content(
+            path,
+            format!("a secret {rule}: `lattistore-server --generate-key` makes one"),
+        )
     };
     let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let secrets: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).take(most + 1).collect();

@@ -74,6 +74,10 @@ impl Validity {
 #[derive(Clone)]
 pub struct ClientTls(Arc<ClientConfig>);
 
+/// What is the same for both ends of one TLS session and for nobody else (RFC 9266 and RFC 8446,
+/// "exporters").
+pub type Channel = [u8; 32];
+
 impl NodeTls {
     /// Reads the files.
     ///

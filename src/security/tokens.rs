@@ -1,4 +1,4 @@
-//! Tokens of clients: secrets that say who a client is, and so what it may do.
+//! The tokens that a node knows: secrets that say who a client is, and so what it may do.
 //!
 //! The node's file has only the SHA-256 of each, so who reads it learns no token (tokens are long and
 //! random; a slow hash would protect only what can be guessed). A token is looked for in time that does
@@ -11,15 +11,12 @@ use ring::{digest, hmac};
 use serde::Deserialize;
 
 use super::error::SecurityError;
-use super::file::{read_secret, warn_if_shared};
+use super::file::warn_if_shared;
+use super::token::Token;
 use crate::limits::MAX_CLIENT_TOKENS;
 
 /// Bytes of a SHA-256.
 const DIGEST_BYTES: usize = 32;
-
-/// The secret of a client.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(Vec<u8>);
 
 /// What a client may do; who may do more has the greater ones.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,26 +59,6 @@ struct Entry {
     sha256: String,
 }
 
-impl Token {
-    /// The token in a file: one line of at least 32 characters.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or holds no such token.
-    pub fn read(path: &Path) -> Result<Token, SecurityError> {
-        Ok(Token(read_secret(path)?))
-    }
-
-    /// The token of these bytes.
-    pub fn new(secret: impl Into<Vec<u8>>) -> Token {
-        Token(secret.into())
-    }
-
-    /// The bytes, to be sent.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 impl Tokens {
     /// Takes the bytes of the file of clients (TOML): for each a table `[[client]]` with `name`, `role`
     /// ("read-only" or "read-write") and `sha256`, the hash of the token in hexadecimal digits. Warns
@@ -119,7 +96,7 @@ impl Tokens {
 
     /// The name and the rights of who has this token, if it is known.
     pub fn find(&self, token: &Token) -> Option<(&str, Rights)> {
-        let digest = digest::digest(&digest::SHA256, &token.0);
+        let digest = digest::digest(&digest::SHA256, token.as_bytes());
         let mut found = None;
         // All of them, so that the time tells nothing of which it is.
         for known in &self.clients {
@@ -140,13 +117,6 @@ fn from_hex(text: &str) -> Option<[u8; DIGEST_BYTES]> {
         *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     }
     Some(bytes)
-}
-
-/// Says nothing of the secret.
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token")
-    }
 }
 
 impl fmt::Debug for Tokens {

@@ -7,7 +7,7 @@
 //!   (parse the program)                                           the interpreter, the storage)
 //!
 //! consensus thread ──┬─> small frames, else a queue per peer ─> peer writer thread ─> TCP
-//!                    ├─> a queue per client ─> post thread, else client writer thread ─> TCP
+//!                    ├─> a queue per client ─> flusher thread, else client writer thread ─> TCP
 //!                    └─> a write beside which the core goes on ─> sync thread ─> disk
 //! pulse thread ──> the last heartbeat once more, while the consensus thread waits for the disk
 //!

@@ -5,6 +5,7 @@ use std::fmt;
 
 /// A value of the language. Cloning one copies no text.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Value {
     /// Text, the only type that the store holds.
     Text(Text),

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::error::WireError;
 use super::fields::{at_most, slot};
 use super::members::{decode_members, encode_members};
-use super::raw::{Broken, Field, Fields};
+use super::raw::{Field, Fields};
 use super::raw::{put_bytes, put_head, put_number, size_of_bytes, size_of_number};
 use crate::blob::{Key, Value};
 use crate::limits::{
@@ -74,12 +74,6 @@ impl<'a> Row<'a> {
     fn value(&self) -> Result<Option<Value>, WireError> {
         at_most(self.value.map_or(0, <[u8]>::len), MAX_ENTRY_VALUE_BYTES, "value")?;
         Ok(self.value.map(Value::new))
-    }
-}
-
-impl From<Broken> for WireError {
-    fn from(_: Broken) -> WireError {
-        WireError::Malformed("a field is cut off or of no known type".to_owned())
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use super::raw::Broken;
+
 /// Why a message was rejected. It names fields, never what keys and values hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WireError {
     /// The bytes are no protobuf message of the type that is expected here.
     Malformed(String),
@@ -52,6 +55,12 @@ pub enum WireError {
 impl From<protobuf::Error> for WireError {
     fn from(error: protobuf::Error) -> WireError {
         WireError::Malformed(error.to_string())
+    }
+}
+
+impl From<Broken> for WireError {
+    fn from(_: Broken) -> WireError {
+        WireError::Malformed("a field is cut off or of no known type".to_owned())
     }
 }
 

@@ -6,12 +6,12 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use protobuf::{EnumOrUnknown, Message};
 
+use super::approach::Approach;
 use super::build::Build;
 use super::error::WireError;
 use super::fields;
 use super::frame::frame;
 use super::proto::hello as proto;
-use super::proven::Approach;
 use crate::limits::{MAX_GREETING_FRAME_BYTES, MAX_SECRET_BYTES};
 use crate::numbers::NodeId;
 use crate::security::Token;
@@ -89,6 +89,7 @@ pub struct Refusal {
 
 /// The kinds of refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reason {
     /// A reason that this version does not know.
     Unknown,

@@ -10,22 +10,29 @@
 //! message without the length. The generated types never leave this module, so that another
 //! protobuf implementation can take the place of this one.
 
+mod approach;
 mod build;
+#[cfg(feature = "server")]
 mod entries;
 mod error;
+mod execute;
 mod fields;
 mod frame;
 mod hello;
+#[cfg(feature = "server")]
 mod members;
 mod outcome;
+#[cfg(feature = "server")]
 mod peer;
+#[cfg(feature = "server")]
 mod peer_decode;
+#[cfg(feature = "server")]
 mod peer_encode;
+#[cfg(feature = "server")]
 mod proven;
 mod raw;
 mod request;
-mod request_decode;
-mod request_encode;
+mod request_codec;
 mod response;
 mod scan;
 
@@ -34,6 +41,7 @@ mod proto {
     include!(concat!(env!("OUT_DIR"), "/proto/mod.rs"));
 }
 
+pub use approach::Approach;
 pub use build::{Build, Release};
 pub use error::WireError;
 pub use hello::{
@@ -45,16 +53,20 @@ pub use outcome::{
     Certainty, ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Redirect, Severity,
     Shortage, Sizes,
 };
-pub use peer::{Introduction, PeerFrame, encode_introduction, encode_peer};
+#[cfg(feature = "server")]
+pub use peer::{Introduction, PeerFrame};
+#[cfg(feature = "server")]
 pub use peer_decode::decode_peer;
+#[cfg(feature = "server")]
+pub use peer_encode::{encode_introduction, encode_peer};
+#[cfg(feature = "server")]
 pub use proven::{
-    Approach, Challenge, Proven, decode_challenge, decode_peer_words, decode_proven_hello,
+    Challenge, Proven, decode_challenge, decode_peer_words, decode_proven_hello,
     decode_proven_welcome, decode_welcome_words, encode_challenge, encode_peer_words,
     encode_proven_hello, encode_proven_welcome, encode_welcome_words,
 };
 pub use request::{ClientRequest, RequestBody, RequestError};
-pub use request_decode::decode_request;
-pub use request_encode::encode_request;
+pub use request_codec::{decode_request, encode_request};
 pub use response::{ClientResponse, decode_response, encode_response};
 
 #[cfg(test)]

@@ -86,6 +86,7 @@ pub enum ClientOutcome {
 
 /// What an answer says about the transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Certainty {
     /// It did not run, and it will not.
     DidNotRun,
@@ -269,6 +270,7 @@ pub struct Notice {
 
 /// How bad something is that holds of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Severity {
     /// Worth knowing.
     Info,

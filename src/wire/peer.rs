@@ -2,12 +2,7 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
-
-use super::frame::frame;
-use super::peer_encode;
 use crate::blob::{Key, Value};
-use crate::limits::MAX_PEER_FRAME_BYTES;
 use crate::lpaxos::{Message, NodeId};
 
 /// A frame from a peer.
@@ -32,18 +27,4 @@ pub struct Introduction {
     pub known: Vec<(IpAddr, NodeId)>,
     /// The cluster that it belongs to; not zero.
     pub cluster: Option<u64>,
-}
-
-/// A message of the protocol as a frame. One frame may go to several peers.
-///
-/// # Panics
-/// When the message is above [`MAX_PEER_FRAME_BYTES`]: the core bounds batches and pages so that it
-/// cannot be.
-pub fn encode_peer(message: &Message<Key, Value>) -> Bytes {
-    Bytes::from(frame(&peer_encode::core(message), MAX_PEER_FRAME_BYTES))
-}
-
-/// An introduction as a frame.
-pub fn encode_introduction(introduction: &Introduction) -> Bytes {
-    Bytes::from(frame(&peer_encode::introduction(introduction), MAX_PEER_FRAME_BYTES))
 }

@@ -1,39 +1,48 @@
 //! Messages between nodes, to the wire. Keys and values are shared with the message, not copied.
 
+use bytes::Bytes;
 use protobuf::MessageField;
 
 use super::entries::{encode_decree, encode_page};
+use super::frame::frame;
 use super::members::entry_to_proto;
 use super::peer::Introduction;
 use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
 use crate::blob::{Key, Value};
+use crate::limits::MAX_PEER_FRAME_BYTES;
 use crate::lpaxos::{Ballot, Message, Previous, Proposal, ToAcceptor, ToCandidate, ToLeader};
 
-/// An introduction.
-pub(super) fn introduction(introduction: &Introduction) -> proto::PeerMessage {
+/// An introduction as a frame.
+pub fn encode_introduction(introduction: &Introduction) -> Bytes {
     let known = introduction.known.iter().map(|(address, node)| proto::KnownNode {
         address: address.to_string(),
         node: node.0,
         ..Default::default()
     });
-    with_body(Body::Introduction(proto::Introduction {
+    let body = Body::Introduction(proto::Introduction {
         address: introduction.address.to_string(),
         node: introduction.node.0,
         listed: introduction.listed.iter().map(ToString::to_string).collect(),
         known: known.collect(),
         cluster: introduction.cluster.unwrap_or(0),
         ..Default::default()
-    }))
+    });
+    frame_of(body)
 }
 
-/// A message of the protocol.
-pub(super) fn core(message: &Message<Key, Value>) -> proto::PeerMessage {
-    with_body(body(message))
+/// A message of the protocol as a frame. One frame may go to several peers.
+///
+/// # Panics
+/// When the message is above [`MAX_PEER_FRAME_BYTES`]: the core bounds batches and pages so that it
+/// cannot be.
+pub fn encode_peer(message: &Message<Key, Value>) -> Bytes {
+    frame_of(body(message))
 }
 
-fn with_body(body: Body) -> proto::PeerMessage {
-    proto::PeerMessage { body: Some(body), ..Default::default() }
+fn frame_of(body: Body) -> Bytes {
+    let message = proto::PeerMessage { body: Some(body), ..Default::default() };
+    Bytes::from(frame(&message, MAX_PEER_FRAME_BYTES))
 }
 
 fn body(message: &Message<Key, Value>) -> Body {

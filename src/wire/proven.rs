@@ -3,14 +3,12 @@
 //!
 //! | step | from | message |
 //! | --- | --- | --- |
-//! | 1 | connector | [`Approach`]: a nonce |
+//! | 1 | connector | [`Approach`](super::Approach): a nonce |
 //! | 2 | acceptor | [`Challenge`]: a nonce, and the proof that it knows the key |
 //! | 3 | connector | [`Proven`]: who it is |
 //! | 4 | acceptor | [`Proven`]: the answer |
 //!
 //! Instead of 2 and 4 a refusal without a proof may come.
-
-use std::net::IpAddr;
 
 use bytes::Bytes;
 use protobuf::Message;
@@ -25,15 +23,6 @@ use super::hello::{
 use super::proto::hello as proto;
 use crate::limits::MAX_GREETING_FRAME_BYTES;
 use crate::security::{Nonce, Proof};
-
-/// The first word of a node that has a cluster key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Approach {
-    /// The address under which node lists name the sender.
-    pub address: IpAddr,
-    /// Drawn for this greeting.
-    pub nonce: Nonce,
-}
 
 /// The answer of a node that has one, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,21 +40,6 @@ pub struct Proven {
     pub words: Bytes,
     /// The proof.
     pub proof: Proof,
-}
-
-impl Approach {
-    pub(super) fn to_proto(self) -> proto::Approach {
-        proto::Approach {
-            nonce: Bytes::copy_from_slice(&self.nonce.0),
-            address: self.address.to_string(),
-            ..Default::default()
-        }
-    }
-
-    pub(super) fn from_proto(approach: &proto::Approach) -> Result<Approach, WireError> {
-        let nonce = Nonce(fields::array(&approach.nonce, "nonce")?);
-        Ok(Approach { address: fields::ip(&approach.address, "address")?, nonce })
-    }
 }
 
 impl Proven {

@@ -66,30 +66,3 @@ impl ClientRequest {
         }
     }
 }
-
-/// The numbers of the fields in `proto/client.proto`.
-pub(super) mod number {
-    /// Of `Request`.
-    pub(in crate::wire) const ID: u64 = 1;
-    pub(in crate::wire) const TIMEOUT_MS: u64 = 2;
-    pub(in crate::wire) const EXECUTE: u64 = 3;
-    pub(in crate::wire) const OPEN_SESSION: u64 = 4;
-    pub(in crate::wire) const STATUS: u64 = 5;
-    /// Of `Execute`.
-    pub(in crate::wire) const PROGRAM: u64 = 1;
-    pub(in crate::wire) const SESSION: u64 = 2;
-    pub(in crate::wire) const PARAMS: u64 = 3;
-    /// Of an entry of `params`.
-    pub(in crate::wire) const KEY: u64 = 1;
-    pub(in crate::wire) const VALUE: u64 = 2;
-    /// Of `Value`.
-    pub(in crate::wire) const TEXT: u64 = 1;
-    pub(in crate::wire) const NUMBER: u64 = 2;
-    pub(in crate::wire) const TRUTH: u64 = 3;
-    /// Of `SessionNumber`.
-    pub(in crate::wire) const SESSION_ID: u64 = 1;
-    pub(in crate::wire) const SESSION_NUMBER: u64 = 2;
-    pub(in crate::wire) const ANSWERED_BELOW: u64 = 3;
-    /// Of `OpenSession`.
-    pub(in crate::wire) const WINDOW: u64 = 1;
-}

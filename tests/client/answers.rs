@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use lattistore::client::{
-    Cause, Certainty, ClientOutcome, Error, MemberStatus, NodeId, NodeStatus, ProgramError,
-    RequestBody, Shortage, Sizes, Slot, Value,
+    Cause, Certainty, Error, MemberStatus, NodeId, NodeStatus, ProgramError, Shortage, Sizes, Slot,
+    Value,
 };
 use lattistore::lpaxos::Ballot;
+use lattistore::wire::{ClientOutcome, RequestBody};
 
 use crate::fake::{Node, client, execute, position, read, result, returned};
 

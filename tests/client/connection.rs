@@ -3,7 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lattistore::client::{Cause, ClientOutcome, Connection, RequestBody};
+use lattistore::client::Cause;
+use lattistore::client::internals::Connection;
+use lattistore::wire::{ClientOutcome, RequestBody};
 
 use crate::fake::{LONG, Node, client, execute, result, returned};
 

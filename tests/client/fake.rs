@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use lattistore::Client;
 use lattistore::blob::Blob;
-use lattistore::client::{Answer, ClientOutcome, Error, NodeId, Position, Redirect, Slot, Value};
+use lattistore::client::{Answer, Error, NodeId, Position, Redirect, Slot, Value};
 use lattistore::kv::SessionNumber;
+use lattistore::wire::ClientOutcome;
 use lattistore::wire::{
     Accepted, Build, ClientRequest, Refusal, RequestBody, Role, decode_hello, decode_request,
     encode_response, encode_welcome,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lattistore::client::{Cause, ClientOutcome, Error, Shortage};
+use lattistore::client::{Cause, Error, Shortage};
+use lattistore::wire::ClientOutcome;
 use lattistore::wire::{Reason, Refusal};
 
 use crate::fake::{LONG, Node, client, client_with_time, execute, result, returned};

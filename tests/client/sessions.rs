@@ -1,6 +1,7 @@
 //! Numbers of transactions: nothing runs twice, and no node keeps an answer for longer than needed.
 
-use lattistore::client::{Cause, ClientOutcome, Error};
+use lattistore::client::{Cause, Error};
+use lattistore::wire::ClientOutcome;
 
 use crate::fake::{NO_PARAMS, Node, client, execute, result, returned};
 

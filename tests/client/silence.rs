@@ -9,9 +9,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use lattistore::Client;
-use lattistore::client::{
-    Cause, Certainty, ClientOutcome, Error, MemberStatus, RequestBody, Shortage,
-};
+use lattistore::client::{Cause, Certainty, Error, MemberStatus, Shortage};
+use lattistore::wire::{ClientOutcome, RequestBody};
 use lattistore::wire::{Reason, Refusal};
 
 use crate::fake::{LONG, NO_PARAMS, Node, client_with_time, execute, result, returned};

@@ -255,5 +255,6 @@ fn taken(value: Given) -> Value {
         Given::Text(text) => Value::Text(text.as_str().to_owned()),
         Given::Number(number) => Value::Number(number.into()),
         Given::Truth(truth) => Value::Truth(truth),
+        other => panic!("a value that the test does not know: {other}"),
     }
 }

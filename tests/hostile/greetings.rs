@@ -68,7 +68,21 @@ pub(crate) const CASES: &[Case] = &[
         }
     }),
     ("TLS to the plain port", |t| not_understood(t, TLS, Reason::Malformed)),
-    ("HTTP", |t| not_understood(t, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", Reason::Malformed)),
+    ("HTTP", |t| {
+        let mut raw = t.silent();
+        raw.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut status = [0; 16];
+        std::io::Read::read_exact(&mut raw.0, &mut status).expect("an answer");
+        assert_eq!(&status, b"HTTP/1.1 400 Bad");
+        raw.half_close();
+        raw.wait_for_end();
+    }),
+    ("what is no HTTP after a letter of it", |t| {
+        let mut raw = t.silent();
+        raw.send(&[&b"GET"[..], &[0; 100_000]].concat());
+        raw.half_close();
+        raw.wait_for_end();
+    }),
     ("a version that nobody speaks", |t| {
         for version in [0, 2, u64::from(u32::MAX)] {
             let hello = [number(1, version), part(2, b"")].concat();

@@ -57,11 +57,22 @@ pub(crate) const CASES: &[Case] = &[
         let body = part(3, &elements);
         t.client().bad_request(&[number(1, 7), body].concat());
     }),
-    ("many unknown fields", |t| {
-        let fields = number(99, 1).repeat(400_000);
+    ("unknown fields", |t| {
+        let fields = number(99, 1).repeat(10_000);
         let mut raw = t.client();
         raw.send_frame(&[number(1, 7), fields, part(5, b"")].concat());
         assert!(matches!(raw.answer(), (7, ClientOutcome::Status(_))));
+    }),
+    ("more unknown fields than a request may have", |t| {
+        let fields = number(99, 1).repeat(400_000);
+        t.client().bad_request(&[number(1, 7), fields, part(5, b"")].concat());
+    }),
+    ("many unknown fields beside a program", |t| {
+        let fields = number(99, 1).repeat(400_000);
+        let body = part(3, &part(1, b"return 1;"));
+        let mut raw = t.client();
+        raw.send_frame(&[number(1, 7), fields, body].concat());
+        assert!(matches!(raw.answer(), (7, ClientOutcome::Read { returned: Some(_), .. })));
     }),
     ("a parameter named twice", |t| {
         let param = |value| part(3, &[part(1, b"v"), part(2, &part(1, value))].concat());

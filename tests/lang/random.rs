@@ -133,5 +133,6 @@ fn theirs(value: Value) -> reference::Value {
         Value::Text(text) => reference::Value::Text(text.as_str().to_owned()),
         Value::Number(number) => reference::Value::Number(number.into()),
         Value::Truth(truth) => reference::Value::Truth(truth),
+        other => panic!("a value that the test does not know: {other}"),
     }
 }

@@ -4,7 +4,9 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use lattistore::client::{Cause, ClientOutcome, Connection, NodeStatus, RequestBody, Severity};
+use lattistore::client::internals::Connection;
+use lattistore::client::{Cause, NodeStatus, Severity};
+use lattistore::wire::{ClientOutcome, RequestBody};
 
 use crate::fort::{Fort, WRITER, reread, taken};
 use crate::support::{PATIENCE, eventually};

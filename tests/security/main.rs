@@ -1,5 +1,5 @@
 //! Who may speak, with server processes: a cluster that asks for everything, and those who do not have
-//! it. What goes over single connections is tested beside the transport (`src/transport/tests`).
+//! it. What goes over single connections is tested beside the transport (`src/transport/serving/tests`).
 //!
 //! | file | what |
 //! | --- | --- |

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use lattistore::Client;
-use lattistore::client::{
-    Cause, ClientOutcome, ClientTls, Connection, Error, Position, RequestBody, Slot, Token, Value,
-};
+use lattistore::client::internals::Connection;
+use lattistore::client::{Cause, ClientTls, Error, Position, Slot, Token, Value};
 use lattistore::kv::NO_SESSION;
 use lattistore::wire::Reason;
+use lattistore::wire::{ClientOutcome, RequestBody};
 
 use crate::authority::Authority;
 use crate::fleet::clients::{Clients, Load};

@@ -7,8 +7,8 @@
 //! | `fill` | writing all keys first |
 //! | `record` | what was measured, as text and as JSON |
 //! | `chart` | plots |
-//! | [`bench`] | the program that asks lattistore |
-//! | [`compare`] | the program that asks etcd and Redis, and compares |
+//! | [`mod@bench`] | the program that asks lattistore |
+//! | [`mod@compare`] | the program that asks etcd and Redis, and compares |
 //!
 //! The first six know nothing of the store that is asked.
 

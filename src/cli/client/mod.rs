@@ -23,7 +23,7 @@ mod verb;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use clap::CommandFactory;
+use crate::cli;
 
 use exit::Exit;
 use options::Options;
@@ -36,7 +36,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Exit {
-    match options.generate.write(Options::command(), &mut io::stdout()) {
+    match options.generate.write(cli::command::<Options>(), &mut io::stdout()) {
         Ok(false) => {}
         Ok(true) => return Exit::Fine,
         Err(error) => return cut_short(&error, None),

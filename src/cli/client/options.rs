@@ -22,19 +22,19 @@ const DEFAULT_NODE: &str = "127.0.0.1";
 
 const EXAMPLES: &str = "\
 Examples:
-  client --server-ip 127.0.0.1
+  {name} --server-ip 127.0.0.1
       A prompt. Write a program; an empty line sends it.
-  client --execute 'put \"greeting\" \"hello\";'
+  {name} --execute 'put \"greeting\" \"hello\";'
       One transaction.
-  client --execute 'put $key $value;' --param key=greeting --param value='\"hi\" they said'
+  {name} --execute 'put $key $value;' --param key=greeting --param value='\"hi\" they said'
       Values as parameters can hold anything.
-  client --server-ip 10.0.0.1 10.0.0.2 --file transfer.txt --param amount:int=100 --output json
+  {name} --server-ip 10.0.0.1 10.0.0.2 --file transfer.txt --param amount:int=100 --output json
       A program from a file, the result for another program to read.
-  client --server-ip 10.0.0.1 10.0.0.2 health
+  {name} --server-ip 10.0.0.1 10.0.0.2 health
       Whether the cluster serves: exit code 0 only if it does.
-  client --nodes
+  {name} --nodes
       How all nodes are.
-  client --quiet --stop-on-error < session.txt
+  {name} --quiet --stop-on-error < session.txt
       Several programs, each ended by an empty line or the end of the input.
 ";
 
@@ -44,7 +44,7 @@ Examples:
 /// neither --execute nor --file, programs are read from standard input; an empty line, or the end
 /// of a file or pipe, sends one. From a terminal there is a prompt; `.help` there says more.
 ///
-/// A verb, such as `health`, does one thing and exits; `client VERB --help` says more of it.
+/// A verb, such as `health`, does one thing and exits; `{name} VERB --help` says more of it.
 #[derive(Debug, Parser)]
 #[command(name = "client", version, after_help = EXAMPLES, after_long_help = [EXAMPLES, "\n", exit::HELP].concat())]
 #[command(group = ArgGroup::new("what").multiple(false))]
@@ -178,8 +178,7 @@ pub(crate) enum Colour {
 impl Options {
     /// Reads the command line and the environment; ends the program when they make no sense.
     pub(crate) fn parse_line() -> Options {
-        let command = Options::command();
-        let arguments = arguments::spread(&command, std::env::args_os());
+        let arguments = arguments::spread(&Options::command(), std::env::args_os());
         let options = cli::parse_from(arguments).and_then(Options::checked);
         options.unwrap_or_else(|error| error.exit())
     }
@@ -198,7 +197,7 @@ impl Options {
         match others.into_iter().find(|(given, _)| *given && self.verb.is_some()) {
             Some((_, option)) => {
                 let message = format!("{option} does not go together with a verb");
-                Err(Options::command().error(ErrorKind::ArgumentConflict, message))
+                Err(cli::command::<Options>().error(ErrorKind::ArgumentConflict, message))
             }
             None => Ok(self),
         }

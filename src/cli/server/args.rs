@@ -120,19 +120,19 @@ pub(crate) enum Leader {
 const EXAMPLES: &str = "\
 Examples:
   A cluster of one:
-    server --my-ip 127.0.0.1 --node-ips 127.0.0.1
+    {name} --my-ip 127.0.0.1 --node-ips 127.0.0.1
   A cluster of three; run each in a terminal of its own:
-    server --my-ip 127.0.0.1 --node-ips 127.0.0.1 127.0.0.2 127.0.0.3
-    server --my-ip 127.0.0.2 --node-ips 127.0.0.1 127.0.0.2 127.0.0.3
-    server --my-ip 127.0.0.3 --node-ips 127.0.0.1 127.0.0.2 127.0.0.3
+    {name} --my-ip 127.0.0.1 --node-ips 127.0.0.1 127.0.0.2 127.0.0.3
+    {name} --my-ip 127.0.0.2 --node-ips 127.0.0.1 127.0.0.2 127.0.0.3
+    {name} --my-ip 127.0.0.3 --node-ips 127.0.0.1 127.0.0.2 127.0.0.3
   Options in a file, the same names without the dashes in front:
-    server --config node.toml
+    {name} --config node.toml
     # node.toml
     my-ip = \"127.0.0.1\"
     node-ips = [\"127.0.0.1\", \"127.0.0.2\", \"127.0.0.3\"]
     data-dir = \"/var/lib/lattistore\"
   A node that other machines reach (scripts/make-secrets makes the files):
-    server --my-ip 10.0.0.1 --node-ips 10.0.0.1 10.0.0.2 10.0.0.3 --cluster-key cluster.key
+    {name} --my-ip 10.0.0.1 --node-ips 10.0.0.1 10.0.0.2 10.0.0.3 --cluster-key cluster.key
       --tls-cert 10.0.0.1.pem --tls-key 10.0.0.1.key --tls-ca ca.pem --client-tokens clients.toml
 
 Exit codes:

@@ -13,7 +13,6 @@ use crate::cli;
 use crate::security::generate_key;
 use crate::server::{Options, Server, ServerError};
 use args::Args;
-use clap::CommandFactory;
 use log::LevelFilter;
 use logging::{Format, Logger};
 use nix::sys::signal::SigSet;
@@ -25,7 +24,7 @@ const USAGE: u8 = 2;
 /// Runs the program, and returns its exit code.
 pub fn main() -> ExitCode {
     let args: Args = cli::parse();
-    match args.generate.write(Args::command(), &mut io::stdout()) {
+    match args.generate.write(cli::command::<Args>(), &mut io::stdout()) {
         Ok(false) => {}
         Ok(true) => return ExitCode::SUCCESS,
         Err(error) => return fail(&format!("cannot write: {error}"), USAGE),

@@ -16,6 +16,9 @@ use crate::storage::{Identity, Storage, Unsynced};
 use crate::transport::PeerSender;
 use crate::wire::Sizes;
 
+/// What leaves, and to which nodes.
+type Messages = Vec<(NodeId, Message<Key, Value>)>;
+
 /// The storage, and the threads that help with its writes.
 pub(super) struct DiskWriter {
     /// Before the storage, as it ends first.
@@ -48,7 +51,7 @@ impl DiskWriter {
         &mut self,
         node: &mut Node<Store>,
         write: Write<Store>,
-    ) -> Result<Vec<(NodeId, Message<Key, Value>)>, ServerError> {
+    ) -> Result<Messages, ServerError> {
         let Write { records, overlaps, after_write, token } = write;
         self.pulse.note(node.heartbeat());
         let begun = Instant::now();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::kv;
 use crate::lpaxos::{Answer, NodeId, Ticket};
 use crate::server::answers::client_outcome;
-use crate::transport::{Answers, Reply};
+use crate::transport::{Reply, ReplyBatch};
 use crate::wire::{ClientOutcome, Redirect, Shortage};
 
 /// The replies that are owed, by ticket.
@@ -37,10 +37,10 @@ impl PendingReplies {
         locate: impl Fn(NodeId) -> Option<Redirect>,
         shortage: impl Fn() -> Shortage,
     ) {
-        let mut given = Answers::default();
+        let mut batch = ReplyBatch::default();
         for (ticket, answer) in answers {
             if let Some(reply) = self.replies.remove(&ticket) {
-                given.give(reply, client_outcome(answer, &locate, &shortage));
+                batch.send(reply, client_outcome(answer, &locate, &shortage));
             }
         }
     }

@@ -8,9 +8,10 @@ use protobuf::{EnumOrUnknown, MessageField};
 use super::payload;
 use crate::blob::{Key, Value};
 use crate::limits::{
-    ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_PATCH_BYTES,
-    MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, MAX_REQUEST_FRAME_BYTES, MAX_REQUEST_PARAMETERS,
-    MAX_RESPONSE_FRAME_BYTES, MAX_SECRET_BYTES, NUMBERS_BELOW,
+    ENTRY_OVERHEAD_BYTES, MAX_ENTRY_KEY_BYTES, MAX_ENTRY_VALUE_BYTES, MAX_NODES,
+    MAX_OTHER_REQUEST_BYTES, MAX_PATCH_BYTES, MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS,
+    MAX_REQUEST_FRAME_BYTES, MAX_REQUEST_PARAMETERS, MAX_RESPONSE_FRAME_BYTES, MAX_SECRET_BYTES,
+    NUMBERS_BELOW,
 };
 use crate::lpaxos::{
     Ballot, Entry, Message, NodeId, Page, Patch, Position, PromisePage, RepairPatches, Slot,
@@ -382,6 +383,20 @@ fn more_parameters_than_a_program_can_need() {
     let error = decode_request(payload(&request(MAX_REQUEST_PARAMETERS + 1)));
     let RequestError { id, error } = error.expect_err("rejected");
     assert!(matches!(error, WireError::TooLarge { field: "params", .. }), "{error}");
+    assert_eq!(id, Some(7));
+}
+
+/// A field that is not known takes much more in memory than on the wire.
+#[test]
+fn a_request_other_than_a_program_is_small() {
+    let request = |size: usize| {
+        let mut bytes = vec![0x08, 7, 0x2a, 0];
+        put_bytes(&mut bytes, 100, &vec![0; size]);
+        decode_request(&bytes)
+    };
+    assert!(request(MAX_OTHER_REQUEST_BYTES - 100).is_ok());
+    let RequestError { id, error } = request(MAX_OTHER_REQUEST_BYTES).expect_err("rejected");
+    assert!(matches!(error, WireError::TooLarge { field: "request", .. }), "{error}");
     assert_eq!(id, Some(7));
 }
 

@@ -8,6 +8,7 @@ pub(super) fn words(outcome: &ClientOutcome) -> String {
         Certainty::DidNotRun => "did not run",
         Certainty::Ran => "ran",
         Certainty::MayHaveRun => "may have run",
+        _ => "came to something else",
     };
     let why = match outcome {
         ClientOutcome::Read { .. } => "the answer was not the expected one".to_owned(),

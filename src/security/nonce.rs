@@ -1,0 +1,8 @@
+//! What a node draws for a greeting.
+
+/// Bytes of a [`Nonce`].
+pub const NONCE_BYTES: usize = 32;
+
+/// A random number that is used once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nonce(pub [u8; NONCE_BYTES]);

@@ -1,0 +1,25 @@
+//! The two ends of a connection: what a client and a node both need to speak to a node.
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `stream` | one TCP connection, with or without TLS (`tls`), shared by threads |
+//! | `frame` | frames on it, read and written within bounds of size and time |
+//! | `greeting` | the first frame in each direction, on the side that connects |
+//! | `backoff` | how long to wait before the next try to connect |
+//!
+//! Nothing here starts a thread, knows a node, or keeps a state beyond one connection.
+
+mod backoff;
+mod frame;
+mod greeting;
+mod stream;
+mod timeout;
+mod tls;
+
+pub(crate) use backoff::Backoff;
+pub(crate) use frame::EMPTY_FRAME;
+pub use frame::{
+    FrameError, FrameReader, Patience, Sink, Source, write_frames, write_frames_until,
+};
+pub use greeting::{GreetError, greet, greet_with};
+pub use stream::Stream;

@@ -1,0 +1,11 @@
+//! The one rule about timeouts of sockets.
+
+use std::time::Duration;
+
+/// The shortest timeout a socket takes: zero would mean none.
+const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
+
+/// Returns the timeout to set on a socket that should wait for `time`.
+pub(super) fn socket_timeout(time: Duration) -> Duration {
+    time.max(LEAST_TIMEOUT)
+}

@@ -1,0 +1,140 @@
+//! The greeting of nodes that share a cluster key: both sides prove that they know it before either
+//! says who it is (see [`crate::wire`] for the steps).
+//!
+//! The side that was connected to proves first, as in TLS, so a stranger at a node's address learns
+//! nothing but a random number of who connects there; and to a stranger who connects it says nothing
+//! but a number that he cannot use anywhere else.
+//!
+//! Without TLS the proofs say that the other side was there when the connection was made. Somebody in
+//! the middle can still pass them on and then take the connection over; with TLS the proofs are bound
+//! to its session, and he cannot.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::limits::MAX_GREETING_FRAME_BYTES;
+use crate::security::{Claim, ClusterKey, Meeting, Nonce, Party};
+use crate::transport::links::{FrameReader, GreetError, Stream, write_frames};
+use crate::wire::{
+    Accepted, Approach, Challenge, PeerHello, Proven, Reason, Refusal, Role, Welcome,
+    decode_challenge, decode_peer_words, decode_proven_hello, decode_proven_welcome,
+    decode_welcome_words, encode_challenge, encode_hello, encode_peer_words, encode_proven_hello,
+    encode_proven_welcome, encode_welcome_words,
+};
+
+/// What a node says whose counterpart did not prove that it knows the key.
+const NO_PROOF: &str = "the proof of the cluster key is wrong: start all nodes with the same \
+                        --cluster-key, and let no two clusters share addresses";
+
+/// Greets the node at `peer` on a connection that this side opened.
+///
+/// # Errors
+/// When one side does not believe or refuses the other, or the answer does not come in `time`.
+pub(super) fn greet(
+    stream: &Stream,
+    key: &ClusterKey,
+    hello: &PeerHello,
+    peer: IpAddr,
+    time: Duration,
+) -> Result<(FrameReader<Stream>, Accepted), GreetError> {
+    let until = Instant::now() + time;
+    stream.set_write_timeout(time)?;
+    let nonce = Nonce::new().ok_or(GreetError::Random)?;
+    let approach = Approach { address: hello.address, nonce };
+    send(stream, &encode_hello(&Role::Approach(approach)), until)?;
+    let mut reader = FrameReader::new(stream.clone());
+    let answer = read(&mut reader, until)?;
+    let challenge = decode_challenge(answer).map_err(GreetError::Answer)?;
+    let challenge = challenge.map_err(|refusal| GreetError::Refused(unproven(refusal)))?;
+    let meeting = Meeting {
+        connector: Party { address: hello.address, nonce },
+        acceptor: Party { address: peer, nonce: challenge.nonce },
+        channel: stream.channel(),
+    };
+    if !key.verify(Claim::AcceptorKnows, &meeting, &[], &challenge.proof) {
+        return Err(GreetError::NotBelieved(no_proof()));
+    }
+    let words = encode_peer_words(hello);
+    let proof = key.prove(Claim::ConnectorSays, &meeting, &words);
+    send(stream, &encode_proven_hello(&Proven { words, proof }), until)?;
+    let answer = decode_proven_welcome(read(&mut reader, until)?).map_err(GreetError::Answer)?;
+    let Proven { words, proof } =
+        answer.map_err(|refusal| GreetError::Refused(unproven(refusal)))?;
+    if !key.verify(Claim::AcceptorSays, &meeting, &words, &proof) {
+        return Err(GreetError::NotBelieved(no_proof()));
+    }
+    let welcome = decode_welcome_words(&words).map_err(GreetError::Answer)?;
+    Ok((reader, welcome.map_err(GreetError::Refused)?))
+}
+
+/// Somebody who connected, knows the key, and waits for the answer.
+pub(super) struct Believed {
+    meeting: Meeting,
+    pub(super) hello: PeerHello,
+}
+
+/// Hears who connected after his `approach`; a refusal comes back as the answer to give.
+///
+/// # Errors
+/// When the connection fails before that.
+pub(super) fn hear(
+    stream: &Stream,
+    reader: &mut FrameReader<Stream>,
+    key: &ClusterKey,
+    own: IpAddr,
+    approach: Approach,
+    until: Instant,
+) -> Result<Result<Believed, Refusal>, GreetError> {
+    let nonce = Nonce::new().ok_or(GreetError::Random)?;
+    let meeting = Meeting {
+        connector: Party { address: approach.address, nonce: approach.nonce },
+        acceptor: Party { address: own, nonce },
+        channel: stream.channel(),
+    };
+    let proof = key.prove(Claim::AcceptorKnows, &meeting, &[]);
+    send(stream, &encode_challenge(&Challenge { nonce, proof }), until)?;
+    let Proven { words, proof } = match decode_proven_hello(read(reader, until)?) {
+        Ok(proven) => proven,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if !key.verify(Claim::ConnectorSays, &meeting, &words, &proof) {
+        return Ok(Err(no_proof()));
+    }
+    match decode_peer_words(&words) {
+        Ok(hello) if hello.address == approach.address => Ok(Ok(Believed { meeting, hello })),
+        Ok(_) => Ok(Err(Refusal::malformed(&"its address is not that of the approach"))),
+        Err(error) => Ok(Err(Refusal::malformed(&error))),
+    }
+}
+
+impl Believed {
+    /// The answer as a frame, with the proof that it is this node's.
+    pub(super) fn answer(&self, key: &ClusterKey, welcome: &Welcome) -> Vec<u8> {
+        let words = encode_welcome_words(welcome);
+        let proof = key.prove(Claim::AcceptorSays, &self.meeting, &words);
+        encode_proven_welcome(&Proven { words, proof })
+    }
+}
+
+fn no_proof() -> Refusal {
+    Refusal::new(Reason::NotAuthorized, NO_PROOF)
+}
+
+/// A refusal that anybody may have sent: it is shown, and nothing is concluded from it.
+fn unproven(refusal: Refusal) -> Refusal {
+    match refusal.reason {
+        Reason::ListsDiffer | Reason::OtherCluster | Reason::UnknownNode => {
+            Refusal { reason: Reason::Unknown, ..refusal }
+        }
+        _ => refusal,
+    }
+}
+
+fn send(stream: &Stream, frame: &[u8], until: Instant) -> Result<(), GreetError> {
+    let time = until.saturating_duration_since(Instant::now());
+    write_frames(&mut stream.clone(), &[frame], time).map_err(GreetError::from)
+}
+
+fn read(reader: &mut FrameReader<Stream>, until: Instant) -> Result<&[u8], GreetError> {
+    reader.read_until(MAX_GREETING_FRAME_BYTES, until).map_err(GreetError::Connection)
+}

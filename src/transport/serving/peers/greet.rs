@@ -1,0 +1,126 @@
+//! Connects to a peer once, and agrees with it on TLS, where there is to be any, and on which nodes
+//! both are.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::link::{Link, Target};
+use super::waits::Waits;
+use crate::transport::links::FrameReader;
+use crate::transport::links::Stream;
+use crate::transport::links::{GreetError, greet};
+use crate::transport::serving::dial::{Dialed, Pace, dial};
+use crate::transport::serving::keyed;
+use crate::transport::serving::settings::Settings;
+use crate::transport::serving::shared::Shared;
+use crate::transport::serving::sockets::Registered;
+use crate::wire::{Accepted, Refusal, Role};
+
+/// How a try to connect, or the connection, ended.
+pub(super) enum End {
+    /// Nobody answered.
+    Unreachable(String),
+    /// There is no TLS between the two.
+    Distrust(String),
+    /// One side does not want the other.
+    Refused { refusal: Refusal, by_peer: bool },
+    /// There was a connection.
+    Lost(String),
+}
+
+/// A connection on which both sides greeted.
+pub(super) struct Connection {
+    /// Before the others, as they close the stream.
+    pub(super) _registered: [Registered; 2],
+    pub(super) stream: Stream,
+    pub(super) reader: FrameReader<Stream>,
+    pub(super) accepted: Accepted,
+}
+
+/// Connects once to the peer at `target`; tries until the peer's system says something.
+pub(super) fn connect(
+    shared: &Arc<Shared>,
+    link: &Link,
+    target: Target,
+    waits: &mut Waits,
+) -> Result<Connection, End> {
+    let is_over = || link.is_over(shared) || link.target().address != target.address;
+    match dial(target.address, &pace(&shared.settings), None, None, &is_over) {
+        Ok(Dialed::Connected { stream, .. }) => {
+            let until = Instant::now() + waits.greeting;
+            greet_on(shared, link, target.address, stream, waits, until)
+        }
+        Ok(Dialed::Heard) => Err(End::Unreachable("nothing is there beside it".to_owned())),
+        Err(error) => Err(End::Unreachable(error.to_string())),
+    }
+}
+
+pub(super) fn pace(settings: &Settings) -> Pace {
+    Pace { space: settings.try_space, time: settings.connect_time }
+}
+
+/// Agrees with the peer on TLS, where there is to be any, and on which nodes both are, by `until`.
+pub(super) fn greet_on(
+    shared: &Arc<Shared>,
+    link: &Link,
+    address: SocketAddr,
+    stream: TcpStream,
+    waits: &mut Waits,
+    until: Instant,
+) -> Result<Connection, End> {
+    let begun = Instant::now();
+    let result = greet_until(shared, link, address, stream, until);
+    match &result {
+        Ok(_) => waits.greeted(Some(begun.elapsed()), &shared.settings),
+        Err(_) if Instant::now() >= until => waits.greeted(None, &shared.settings),
+        // It was answered, in whatever way.
+        Err(_) => {}
+    }
+    result
+}
+
+fn greet_until(
+    shared: &Arc<Shared>,
+    link: &Link,
+    address: SocketAddr,
+    stream: TcpStream,
+    until: Instant,
+) -> Result<Connection, End> {
+    let stream = Stream::new(stream).map_err(|error| End::Unreachable(error.to_string()))?;
+    let registered = (shared.sockets.register(&stream), link.sockets.register(&stream));
+    let (Some(with_all), Some(with_link)) = registered else {
+        return Err(End::Unreachable("stopping".to_owned()));
+    };
+    let security = shared.security();
+    let stream = match &security.tls {
+        Some(tls) => {
+            let session = tls.connect(address.ip()).map_err(io::Error::other);
+            let secured = session.and_then(|session| stream.secured(session, until));
+            match secured {
+                Ok(stream) => stream,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    return Err(End::Unreachable(error.to_string()));
+                }
+                Err(error) => return Err(End::Distrust(error.to_string())),
+            }
+        }
+        None => stream,
+    };
+    let hello = shared.handler.hello();
+    let time = until.saturating_duration_since(Instant::now());
+    let greeted = match &security.cluster_key {
+        Some(key) => keyed::greet(&stream, key, &hello, address.ip(), time),
+        None => greet(&stream, &Role::Peer(hello), time),
+    };
+    let (reader, accepted) = greeted.map_err(|error| match error {
+        GreetError::Refused(refusal) => End::Refused { refusal, by_peer: true },
+        GreetError::NotBelieved(refusal) => End::Refused { refusal, by_peer: false },
+        error => End::Unreachable(error.to_string()),
+    })?;
+    if let Err(refusal) = shared.handler.check_peer(link.target().node, address, &accepted) {
+        return Err(End::Refused { refusal, by_peer: false });
+    }
+    Ok(Connection { _registered: [with_all, with_link], stream, reader, accepted })
+}

@@ -1,0 +1,253 @@
+//! Where the messages that answer one request go.
+
+use super::in_flight::Share;
+use super::message::{QueuedMessage, ReplyMessage};
+use super::reply_flusher::Flush;
+use super::reply_queue::{Added, ReplySender};
+
+/// The reply to one request: any number of parts, and one last message.
+///
+/// Each request is answered: when this is dropped without a last message, the client is sent
+/// [`ReplyMessage::of_dropped_reply`].
+#[derive(Debug)]
+pub struct Reply<M: ReplyMessage> {
+    id: u64,
+    /// None once the last message was sent.
+    open: Option<Open<M>>,
+}
+
+/// A reply whose last message is not sent.
+#[derive(Debug)]
+struct Open<M: ReplyMessage> {
+    to: ReplySender<M>,
+    /// What the request takes.
+    share: Share,
+}
+
+/// Why a part was not sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotSent<M> {
+    /// The parts before it are not written, and take as much as they may. Returns it.
+    Full(M),
+    /// The connection has ended.
+    Gone,
+}
+
+impl<M: ReplyMessage> Reply<M> {
+    /// Returns the reply to request `id`, which takes `share`; its messages go to `to`.
+    pub(crate) fn new(id: u64, to: ReplySender<M>, share: Share) -> Reply<M> {
+        Reply { id, open: Some(Open { to, share }) }
+    }
+
+    /// Sends the last message. Does not wait; if the client is gone, nothing happens.
+    pub fn send(mut self, message: M) {
+        if let Some((to, queued)) = self.last(message) {
+            to.send(queued);
+        }
+    }
+
+    /// Sends a part, which further parts or the last message follow. Does not wait.
+    ///
+    /// # Errors
+    /// When there is no room for it, or the connection has ended.
+    pub fn send_part(&self, message: M) -> Result<(), NotSent<M>> {
+        if let Some(to) = self.add_part(message)? {
+            to.wake();
+        }
+        Ok(())
+    }
+
+    /// Adds a part; returns the sender where the part is the first that waits.
+    fn add_part(&self, message: M) -> Result<Option<&ReplySender<M>>, NotSent<M>> {
+        let Some(Open { to, share }) = &self.open else { return Err(NotSent::Gone) };
+        let Some(share) = to.share_of_part(share, message.size()) else {
+            return Err(NotSent::Full(message));
+        };
+        let share = Some(share);
+        match to.add(QueuedMessage { id: self.id, message, share, is_last: false }) {
+            Added::First => Ok(Some(to)),
+            Added::Behind => Ok(None),
+            Added::Gone => Err(NotSent::Gone),
+        }
+    }
+
+    fn last(&mut self, message: M) -> Option<(ReplySender<M>, QueuedMessage<M>)> {
+        let Open { to, mut share } = self.open.take()?;
+        share.grow(message.size());
+        Some((to, QueuedMessage { id: self.id, message, share: Some(share), is_last: true }))
+    }
+}
+
+impl<M: ReplyMessage> Drop for Reply<M> {
+    fn drop(&mut self) {
+        if self.open.is_some()
+            && let Some((to, queued)) = self.last(M::of_dropped_reply())
+        {
+            to.send(queued);
+        }
+    }
+}
+
+/// Messages that are sent together. They are written when this is dropped, which should be soon. That
+/// does not wait: what a connection does not take at once is left to its own thread.
+#[derive(Debug)]
+pub struct ReplyBatch<M: ReplyMessage> {
+    to_write: Vec<ReplySender<M>>,
+}
+
+impl<M: ReplyMessage> Default for ReplyBatch<M> {
+    fn default() -> ReplyBatch<M> {
+        ReplyBatch { to_write: Vec::new() }
+    }
+}
+
+impl<M: ReplyMessage> ReplyBatch<M> {
+    /// Sends the last message as [`Reply::send`] does, without waking anything yet.
+    pub fn send(&mut self, mut reply: Reply<M>, message: M) {
+        if let Some((to, queued)) = reply.last(message)
+            && to.add(queued) == Added::First
+        {
+            self.to_write.push(to);
+        }
+    }
+
+    /// Sends a part as [`Reply::send_part`] does, without waking anything yet.
+    ///
+    /// # Errors
+    /// When there is no room for it, or the connection has ended.
+    pub fn send_part(&mut self, reply: &Reply<M>, message: M) -> Result<(), NotSent<M>> {
+        self.to_write.extend(reply.add_part(message)?.cloned());
+        Ok(())
+    }
+}
+
+impl<M: ReplyMessage> Drop for ReplyBatch<M> {
+    fn drop(&mut self) {
+        let connections = std::mem::take(&mut self.to_write);
+        match &connections[..] {
+            [] => {}
+            [connection] => connection.flush(&mut Vec::new()),
+            _ => ReplySender::flush_all(connections),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::in_flight::Meter;
+    use super::super::reply_flusher::ReplyFlusher;
+    use super::super::reply_queue::{ReplyReceiver, reply_queue};
+    use super::*;
+
+    /// A text of its length; the text of a reply that was dropped is "dropped".
+    impl ReplyMessage for String {
+        fn size(&self) -> usize {
+            self.len()
+        }
+
+        fn is_rejection(&self) -> bool {
+            false
+        }
+
+        fn of_dropped_reply() -> String {
+            "dropped".to_owned()
+        }
+    }
+
+    /// A queue whose parts may take 100 bytes, and that is left to the receiver.
+    fn queue() -> (ReplySender<String>, ReplyReceiver<String>) {
+        let (flusher, _) = ReplyFlusher::new();
+        reply_queue(None, flusher, 100)
+    }
+
+    fn share() -> Share {
+        Share::take([Meter::new(1 << 20), Meter::new(1 << 20)], 0).expect("room")
+    }
+
+    fn reply(id: u64, to: &ReplySender<String>) -> Reply<String> {
+        Reply::new(id, to.clone(), share())
+    }
+
+    fn taken(receiver: &ReplyReceiver<String>) -> Vec<(u64, String, bool)> {
+        let taken = receiver.take().into_iter();
+        taken.map(|queued| (queued.id, queued.message, queued.is_last)).collect()
+    }
+
+    #[test]
+    fn messages_sent_together_wake_once_and_only_in_the_end() {
+        let (sender, receiver) = queue();
+        let mut together = ReplyBatch::default();
+        together.send(reply(1, &sender), "a".into());
+        together.send_part(&reply(2, &sender), "b".into()).expect("room");
+        assert!(receiver.wakeup.try_recv().is_err(), "it wakes when all are sent");
+        drop(together);
+        assert!(receiver.wakeup.try_recv().is_ok());
+        assert!(receiver.wakeup.try_recv().is_err(), "one wakeup is for all");
+        let expected = [(1, "a", true), (2, "b", false), (2, "dropped", true)];
+        assert_eq!(taken(&receiver), expected.map(|(id, text, last)| (id, text.into(), last)));
+    }
+
+    #[test]
+    fn a_message_wakes_again_once_those_before_it_are_taken() {
+        let (sender, receiver) = queue();
+        for id in 1..=3 {
+            reply(id, &sender).send("a".into());
+            assert!(receiver.wakeup.try_recv().is_ok(), "message {id} wakes");
+            assert_eq!(taken(&receiver), [(id, "a".into(), true)]);
+        }
+    }
+
+    #[test]
+    fn parts_come_in_order_before_the_last_message() {
+        let (sender, receiver) = queue();
+        let reply = reply(7, &sender);
+        reply.send_part("a".into()).expect("room");
+        reply.send_part("b".into()).expect("room");
+        reply.send("c".into());
+        let expected = [(7, "a", false), (7, "b", false), (7, "c", true)];
+        assert_eq!(taken(&receiver), expected.map(|(id, text, last)| (id, text.into(), last)));
+    }
+
+    #[test]
+    fn parts_are_bounded_until_they_are_written_and_the_last_message_is_not() {
+        let (sender, receiver) = queue();
+        let reply = reply(1, &sender);
+        let part = "x".repeat(60);
+        reply.send_part(part.clone()).expect("room");
+        reply.send_part(part.clone()).expect("the bound is not reached before it");
+        assert_eq!(reply.send_part(part.clone()), Err(NotSent::Full(part.clone())));
+        let written = receiver.take();
+        assert_eq!(reply.send_part(part.clone()), Err(NotSent::Full(part.clone())), "not written");
+        drop(written);
+        reply.send_part(part.clone()).expect("room again");
+        reply.send(part);
+        assert_eq!(receiver.take().len(), 2);
+    }
+
+    #[test]
+    fn what_is_not_written_takes_nothing() {
+        let (sender, receiver) = queue();
+        let meter = Meter::new(1 << 20);
+        let share = || Share::take([Arc::clone(&meter), Arc::clone(&meter)], 0).expect("room");
+        Reply::new(1, sender.clone(), share()).send("a".into());
+        let later = Reply::new(2, sender.clone(), share());
+        later.send_part("a".into()).expect("room");
+        drop(receiver);
+        assert_eq!(later.send_part("a".into()), Err(NotSent::Gone));
+        later.send("a".into());
+        // One for this, one for the closure's: no message holds another.
+        assert_eq!(Arc::strong_count(&meter), 1);
+    }
+
+    #[test]
+    fn a_request_that_is_dropped_is_answered_and_its_queue_ends() {
+        let (sender, receiver) = queue();
+        drop(reply(1, &sender));
+        drop(sender);
+        assert!(receiver.wakeup.recv().is_ok(), "there is an answer");
+        assert_eq!(taken(&receiver), [(1, "dropped".into(), true)]);
+        assert!(receiver.wakeup.recv().is_err(), "no more can come");
+    }
+}

@@ -1,0 +1,234 @@
+//! Who is let in, and what those are told who are not.
+
+use std::io::{self, Read};
+use std::time::Instant;
+
+use super::super::greeting::read_hello;
+use super::*;
+use crate::transport::{GreetError, Source};
+use crate::wire::{Reason, decode_welcome, encode_hello};
+
+/// What the other side answers to what was sent instead of a greeting; it ends the connection then.
+fn refused(client: &mut Client) -> Refusal {
+    let answer = client.frame().expect("an answer");
+    let refusal = decode_welcome(&answer).expect("understood").expect_err("refused");
+    assert!(matches!(client.frame(), Err(FrameError::Closed)));
+    refusal
+}
+
+fn greeting_error(running: &Running, role: &Role) -> GreetError {
+    let stream = Stream::connect(running.address(), FOREVER).expect("connected");
+    greet(&stream, role, FOREVER).expect_err("refused")
+}
+
+#[test]
+fn clients_and_peers_are_let_in_and_learn_by_whom() {
+    let running = start(settings());
+    for role in [Role::Client { token: None }, Role::Peer(peer_hello(NodeId(2)))] {
+        let stream = Stream::connect(running.address(), FOREVER).expect("connected");
+        let (_, accepted) = greet(&stream, &role, FOREVER).expect("let in");
+        assert_eq!(accepted, Accepted { node: NodeId(1), cluster: None, build: Build::own() });
+    }
+}
+
+#[test]
+fn a_peer_that_the_node_does_not_want_is_told_why() {
+    let running = start(settings());
+    let refusal = Refusal::new(Reason::ListsDiffer, "you list 127.0.0.9, this node does not");
+    *running.node.refuse_peers.lock() = Some(refusal.clone());
+    match greeting_error(&running, &Role::Peer(peer_hello(NodeId(2)))) {
+        GreetError::Refused(told) => assert_eq!(told, refusal),
+        other => panic!("{other}"),
+    }
+    running.client();
+}
+
+#[test]
+fn another_version_is_refused_by_name() {
+    let running = start(settings());
+    let mut client = Client::silent(running.address());
+    let mut hello = encode_hello(&Role::Client { token: None });
+    // The version is the message's first field: a tag and one byte.
+    hello[5] = 9;
+    client.send(&hello);
+    let refusal = refused(&mut client);
+    assert_eq!(refusal.reason, Reason::UnknownVersion);
+    assert!(refusal.message.contains("version 9"), "{refusal}");
+}
+
+#[test]
+fn what_is_no_greeting_is_refused() {
+    let running = start(settings());
+    let first_frames: [&[u8]; 6] = [
+        b"get / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        &[0, 0, 0, 0],
+        &[0, 0, 0, 3, 0xff, 0xff, 0xff],
+        &[0xff, 0xff, 0xff, 0xff],
+        &encode_request(&request(1)).expect("small enough"),
+        &peer_frame(1),
+    ];
+    for bytes in first_frames {
+        let mut client = Client::silent(running.address());
+        client.send(bytes);
+        client.stream.close_writing();
+        let refusal = refused(&mut client);
+        assert!(
+            matches!(refusal.reason, Reason::Malformed | Reason::UnknownVersion),
+            "{refusal} for {bytes:?}"
+        );
+    }
+    running.client();
+}
+
+/// What a client of HTTP sends.
+pub(super) const HTTP_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// Reads to the end what a client of HTTP is answered.
+pub(super) fn http_answer(client: &Client) -> String {
+    let mut answer = String::new();
+    client.stream.clone().read_to_string(&mut answer).expect("text, and then the end");
+    answer
+}
+
+#[test]
+fn a_client_of_http_is_told_in_http_that_it_is_not_spoken() {
+    let running = start(settings());
+    for bytes in [HTTP_REQUEST, &HTTP_REQUEST[..1]] {
+        let mut client = Client::silent(running.address());
+        client.send(bytes);
+        client.stream.close_writing();
+        let answer = http_answer(&client);
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+        assert!(answer.ends_with("this port does not speak HTTP: use lattistore's client\n"));
+    }
+    running.client();
+}
+
+#[test]
+fn a_connection_that_ends_before_its_greeting_leaves_no_trace() {
+    let running = start(Settings { max_ungreeted: 1, ..settings() });
+    for bytes in [&b""[..], &[0, 0], &encode_hello(&Role::Client { token: None })[..7]] {
+        let mut client = Client::silent(running.address());
+        client.send(bytes);
+        client.stream.close_writing();
+        client.wait_for_end();
+    }
+    greeted_at_last(&running);
+}
+
+/// Greets until a seat is free: it is freed a moment after the one before it left.
+pub(super) fn greeted_at_last(running: &Running) -> Client {
+    loop {
+        let stream = Stream::connect(running.address(), FOREVER).expect("connected");
+        match greet(&stream, &Role::Client { token: None }, FOREVER) {
+            Ok((reader, _)) => return Client { stream, reader },
+            // A refusal without reading the greeting may end in a reset.
+            Err(GreetError::Connection(_)) => {}
+            Err(GreetError::Refused(refusal)) => {
+                assert_eq!(refusal.reason, Reason::TooManyConnections);
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn who_does_not_greet_has_to_leave() {
+    let running = start(Settings { greeting_time: Duration::from_millis(20), ..settings() });
+    for bytes in [&b""[..], &[0, 0], &encode_hello(&Role::Client { token: None })[..7]] {
+        let mut client = Client::silent(running.address());
+        client.send(bytes);
+        assert_eq!(refused(&mut client).reason, Reason::Malformed);
+    }
+}
+
+/// Gives a byte when the time is over, and then the end of the stream.
+struct Late {
+    until: Instant,
+    given: bool,
+}
+
+impl Read for Late {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while Instant::now() < self.until {
+            std::thread::yield_now();
+        }
+        let count = usize::from(!std::mem::replace(&mut self.given, true));
+        buffer[..count].fill(0);
+        Ok(count)
+    }
+}
+
+impl Source for Late {
+    fn set_timeout(&mut self, _: Duration) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_time_for_a_greeting_does_not_begin_anew_with_its_first_byte() {
+    let until = Instant::now() + Duration::from_millis(20);
+    let mut reader = FrameReader::new(Late { until, given: false });
+    let refusal = read_hello(&mut reader, until).expect("an answer").expect_err("refused");
+    assert!(refusal.message.contains("not finished in time"), "{refusal}");
+}
+
+#[test]
+fn more_than_may_wait_to_be_greeted_are_refused() {
+    let running = start(Settings { max_ungreeted: 1, ..settings() });
+    let mut waiting = Client::silent(running.address());
+    let mut second = Client::silent(running.address());
+    assert_eq!(refused(&mut second).reason, Reason::TooManyConnections);
+    waiting.send(&encode_hello(&Role::Client { token: None }));
+    assert!(decode_welcome(&waiting.frame().expect("an answer")).expect("understood").is_ok());
+    greeted_at_last(&running);
+}
+
+#[test]
+fn strangers_who_do_not_greet_leave_seats_to_nodes() {
+    let running = start(Settings { max_ungreeted: 1, ..settings() });
+    let _waiting = Client::silent(running.address());
+    running.node.is_node_address.store(true, Ordering::SeqCst);
+    Client::peer(running.address(), 2).send(&peer_frame(5));
+    assert_eq!(running.event(), frame_event(2, 5));
+    // But one for each address only.
+    let _second = Client::silent(running.address());
+    let mut third = Client::silent(running.address());
+    assert_eq!(refused(&mut third).reason, Reason::TooManyConnections);
+}
+
+/// A prompt that was left open makes room for who has something to ask.
+#[test]
+fn a_newcomer_takes_the_seat_of_who_asked_nothing_for_longest() {
+    let idle = Settings { max_clients: 2, client_seat_time: Duration::ZERO, ..settings() };
+    let running = start(idle);
+    let (mut first, mut second) = (running.client(), running.client());
+    first.ask(1);
+    running.request().1.send(said("served"));
+    assert_eq!(first.answer(), answer_to(1, "served"));
+    let mut third = running.client();
+    second.wait_for_end();
+    for client in [&mut first, &mut third] {
+        client.ask(2);
+        running.request().1.send(said("served"));
+        assert_eq!(client.answer(), answer_to(2, "served"));
+    }
+}
+
+#[test]
+fn clients_above_the_bound_are_refused_and_peers_are_not() {
+    let running = start(Settings { max_clients: 1, ..settings() });
+    let mut first = running.client();
+    match greeting_error(&running, &Role::Client { token: None }) {
+        GreetError::Refused(refusal) => assert_eq!(refusal.reason, Reason::TooManyConnections),
+        other => panic!("{other}"),
+    }
+    Client::peer(running.address(), 2);
+    first.ask(1);
+    running.request().1.send(said("served"));
+    assert_eq!(first.answer(), answer_to(1, "served"));
+    first.stream.close_writing();
+    first.wait_for_end();
+    drop(first);
+    greeted_at_last(&running);
+}

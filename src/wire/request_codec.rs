@@ -1,0 +1,67 @@
+//! Requests of clients, to and from the wire.
+//!
+//! `Execute` is coded by hand (`execute.rs`). A request of another kind is a message in
+//! `proto/client.proto`, a variant of [`RequestBody`], and one arm here in each direction.
+
+use protobuf::Message;
+
+use super::error::WireError;
+use super::execute::{Envelope, decode_execute, encode_execute};
+use super::fields::at_most;
+use super::frame::frame;
+use super::proto::client as proto;
+use super::proto::client::request::Body;
+use super::request::{ClientRequest, RequestBody, RequestError};
+use crate::limits::{MAX_OTHER_REQUEST_BYTES, MAX_REQUEST_FRAME_BYTES};
+
+/// Decodes a client's request. One that has an `Execute` has no other body.
+pub fn decode_request(bytes: &[u8]) -> Result<ClientRequest, RequestError> {
+    let envelope = Envelope::take(bytes).map_err(|error| RequestError { id: None, error })?;
+    let Envelope { id, timeout_ms, execute } = envelope;
+    if id == 0 {
+        let error = WireError::OutOfRange { field: "id", value: 0 };
+        return Err(RequestError { id: None, error });
+    }
+    let body = match execute {
+        Some(execute) => decode_execute(execute),
+        None => decode_other(bytes),
+    };
+    match body {
+        Ok(body) => Ok(ClientRequest { id, timeout_ms, body }),
+        Err(error) => Err(RequestError { id: Some(id), error }),
+    }
+}
+
+fn decode_other(bytes: &[u8]) -> Result<RequestBody, WireError> {
+    at_most(bytes.len(), MAX_OTHER_REQUEST_BYTES, "request")?;
+    match proto::Request::parse_from_bytes(bytes)?.body {
+        Some(Body::OpenSession(open)) => {
+            Ok(RequestBody::OpenSession { window: open.window.max(1) })
+        }
+        Some(Body::Status(_)) => Ok(RequestBody::Status),
+        // An `Execute` was looked for before.
+        Some(Body::Execute(_)) | None => Err(WireError::Missing("body")),
+    }
+}
+
+/// Returns the request as a frame.
+///
+/// # Errors
+/// When that has more bytes than a server takes.
+pub fn encode_request(request: &ClientRequest) -> Result<Vec<u8>, WireError> {
+    let ClientRequest { id, timeout_ms, body } = request;
+    let body = match body {
+        RequestBody::Execute { program, params, session } => {
+            return encode_execute((*id, *timeout_ms), program, params, *session);
+        }
+        RequestBody::OpenSession { window } => {
+            Body::OpenSession(proto::OpenSession { window: *window, ..Default::default() })
+        }
+        RequestBody::Status => Body::Status(proto::Status::default()),
+    };
+    let (id, timeout_ms, body) = (*id, *timeout_ms, Some(body));
+    let message = proto::Request { id, timeout_ms, body, ..Default::default() };
+    let size = usize::try_from(message.compute_size()).unwrap_or(usize::MAX);
+    at_most(size, MAX_OTHER_REQUEST_BYTES, "request")?;
+    Ok(frame(&message, MAX_REQUEST_FRAME_BYTES))
+}
