@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::sessions;
-use crate::blob::{self, Blob, Key};
+use crate::blob::Blob;
 use crate::lang::{Failure, Params, Program, Value};
-use crate::lpaxos::Replica;
 use crate::numbers::{Position, SessionNumber};
 
 /// What the store can be asked to do.
@@ -38,22 +36,10 @@ impl Command {
     pub fn is_read_only(&self) -> bool {
         matches!(self, Command::Execute { program, .. } if program.is_read_only())
     }
-}
 
-impl Command {
     /// Whether it can make the store larger for long. Sessions are few, small, and needed to delete.
     pub fn can_grow(&self) -> bool {
         matches!(self, Command::Execute { program, .. } if program.can_grow())
-    }
-
-    /// Whether it was sent before and ran, so that a state like this one only gives its answer again.
-    pub fn is_answered(&self, replica: &Replica<Key, blob::Value>) -> bool {
-        match self {
-            Command::Execute { session: Some(number), .. } => {
-                sessions::is_answered(*number, replica)
-            }
-            _ => false,
-        }
     }
 }
 

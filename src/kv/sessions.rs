@@ -13,7 +13,7 @@ use std::ops::Bound;
 use bytes::{Buf, BufMut};
 
 use super::answers;
-use super::command::Outcome;
+use super::command::{Command, Outcome};
 use super::{Key, Value, keys};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Position, Replica, Slot};
@@ -85,8 +85,18 @@ pub(super) fn admit(numbered: SessionNumber, batch: &StoreBatch<'_>) -> Admissio
     }
 }
 
+impl Command {
+    /// Whether it was sent before and ran, so that a state like this one only gives its answer again.
+    pub fn is_answered(&self, replica: &Replica<Key, Value>) -> bool {
+        match self {
+            Command::Execute { session: Some(number), .. } => is_answered(*number, replica),
+            _ => false,
+        }
+    }
+}
+
 /// Whether the state keeps the answer of a numbered transaction, so that it would not run again.
-pub(super) fn is_answered(numbered: SessionNumber, replica: &Replica<Key, Value>) -> bool {
+fn is_answered(numbered: SessionNumber, replica: &Replica<Key, Value>) -> bool {
     let SessionNumber { session, number, .. } = numbered;
     let window = replica.get(&*keys::session(session)).and_then(window_of);
     let kept = window.and_then(|window| {
