@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use super::formation::FormationError;
+use super::formation_error::FormationError;
 use crate::security::SecurityError;
 use crate::storage::StorageError;
 

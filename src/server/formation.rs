@@ -8,91 +8,12 @@
 //! Pure: it is told what comes in and says what to send; the server makes the result durable.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::IpAddr;
 
 use super::cluster::{Cluster, Roster};
+use super::formation_error::{FormationError, join};
 use crate::lpaxos::NodeId;
 use crate::wire::Introduction;
-
-/// Why no cluster can be formed. The node stops: its configuration has to be changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FormationError {
-    /// The nodes were started with different lists.
-    ListsDiffer {
-        /// This node.
-        here: IpAddr,
-        /// The other node.
-        there: IpAddr,
-        /// What only this node's list has.
-        only_here: BTreeSet<IpAddr>,
-        /// What only the other's list has.
-        only_there: BTreeSet<IpAddr>,
-    },
-    /// The cluster was formed with another node at this node's address.
-    Stranger {
-        /// Who said so.
-        address: IpAddr,
-    },
-    /// Two nodes have the same id.
-    Copied {
-        /// The address of the one that was heard first.
-        first: IpAddr,
-        /// The address of the other one.
-        second: IpAddr,
-    },
-    /// A node came back with another id after it was counted in.
-    Replaced {
-        /// The node's address.
-        address: IpAddr,
-    },
-}
-
-impl fmt::Display for FormationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FormationError::ListsDiffer { here, there, only_here, only_there } => {
-                let mut parts = Vec::new();
-                if !only_here.is_empty() {
-                    let only = join(only_here);
-                    parts.push(format!("{only} is listed at {here} but not at {there}"));
-                }
-                if !only_there.is_empty() {
-                    let only = join(only_there);
-                    parts.push(format!("{only} is listed at {there} but not at {here}"));
-                }
-                let parts = parts.join(" and ");
-                write!(
-                    f,
-                    "the node lists differ: {parts}; start all nodes with the same --node-ips"
-                )
-            }
-            FormationError::Stranger { address } => write!(
-                f,
-                "{address} belongs to a cluster that knows another node under this address: this \
-                 node's durable state was lost or is another's; start it with its own data \
-                 directory (a node that lost its state cannot come back under its old place)"
-            ),
-            FormationError::Copied { first, second } => write!(
-                f,
-                "the nodes at {first} and {second} have the same identity: one data directory is a \
-                 copy of the other; give one of them a new one"
-            ),
-            FormationError::Replaced { address } => write!(
-                f,
-                "the node at {address} came back with another identity while the cluster was \
-                 forming; nothing is stored yet: start all nodes again"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for FormationError {}
-
-/// The addresses in a row.
-pub(super) fn join(addresses: &BTreeSet<IpAddr>) -> String {
-    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
-}
 
 /// Compares the list of the node `here` with that of the node `there`.
 ///

@@ -10,7 +10,8 @@ use crossbeam_channel::{Sender, TrySendError};
 use parking_lot::Mutex;
 
 use super::cluster::Cluster;
-use super::formation::{FormationError, compare_lists};
+use super::formation::compare_lists;
+use super::formation_error::FormationError;
 use super::pacing::{PendingRequest, RequestSender, rejection};
 use super::programs::Programs;
 use super::resources::memory_bytes;

@@ -24,6 +24,7 @@ mod duplicates;
 mod ending_thread;
 mod error;
 mod formation;
+mod formation_error;
 mod gate;
 mod links;
 #[cfg(test)]
@@ -53,7 +54,7 @@ use crossbeam_channel::{Receiver, Sender};
 use gate::Event;
 
 pub use error::ServerError;
-pub use formation::FormationError;
+pub use formation_error::FormationError;
 pub use options::{Options, Place};
 pub use reload::Reloader;
 pub use resources::Bounds;

@@ -9,7 +9,7 @@ use log::info;
 
 use super::cluster::{Cluster, Roster};
 use super::error::ServerError;
-use super::formation;
+use super::formation_error;
 use super::notices::Notices;
 use super::options::Place;
 use crate::lpaxos::{Durable, NodeId};
@@ -104,11 +104,11 @@ fn note_other_list(notices: &Notices, listed: &BTreeSet<IpAddr>, roster: &Roster
     let mut parts = Vec::new();
     let missing: BTreeSet<IpAddr> = members.difference(listed).copied().collect();
     if !missing.is_empty() {
-        parts.push(format!("{} is a member and not listed", formation::join(&missing)));
+        parts.push(format!("{} is a member and not listed", formation_error::join(&missing)));
     }
     let surplus: BTreeSet<IpAddr> = listed.difference(&members).copied().collect();
     if !surplus.is_empty() {
-        parts.push(format!("{} is listed and no member", formation::join(&surplus)));
+        parts.push(format!("{} is listed and no member", formation_error::join(&surplus)));
     }
     let message = format!(
         "--node-ips differs from the members in the data directory, which count: {}; correct the \
