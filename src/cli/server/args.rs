@@ -8,12 +8,12 @@ use crate::cli::{Addresses, Generate};
 use crate::lpaxos::{Config, Election};
 use crate::security::{Files, TlsFiles};
 use crate::server::{Bounds, Options, Place};
+use clap::Parser;
 use clap::builder::BoolishValueParser;
-use clap::{Parser, ValueEnum};
-use serde::Deserialize;
 
 use super::config::File;
 use super::logging::Format;
+use super::option_values::{Leader, level, size};
 
 /// The port that nodes listen on unless told otherwise.
 const DEFAULT_PORT: u16 = 50051;
@@ -105,16 +105,6 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) generate: Generate,
-}
-
-/// How the leader is found.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Leader {
-    /// By heartbeats: the leader stays as long as it reaches a majority
-    Elected,
-    /// The next node every 5 seconds by the nodes' clocks
-    Rotating,
 }
 
 const EXAMPLES: &str = "\
@@ -230,25 +220,6 @@ fn distinct(listed: &[IpAddr]) -> Result<BTreeSet<IpAddr>, String> {
         }
     }
     Ok(written.into_keys().collect())
-}
-
-/// A number of bytes: `268435456`, `256MiB`, `4GiB`.
-pub(crate) fn size(text: &str) -> Result<u64, String> {
-    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("", 1)];
-    let unit = units.into_iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, bytes)));
-    let bytes = unit.and_then(|(number, bytes): (&str, u64)| {
-        let number: u64 = number.trim_end().parse().ok()?;
-        number.checked_mul(bytes)
-    });
-    bytes.ok_or_else(|| {
-        format!("{text:?} is no size: a number of bytes, or with a unit: 512KiB, 256MiB, 4GiB")
-    })
-}
-
-/// A level of the log.
-pub(crate) fn level(text: &str) -> Result<log::LevelFilter, String> {
-    let wrong = |_| format!("{text:?} is no level: off, error, warn, info, debug or trace");
-    text.parse().map_err(wrong)
 }
 
 /// The three files of TLS, or none of them.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 
-use super::args::{Leader, level, size};
 use super::logging::Format;
+use super::option_values::{Leader, level, size};
 
 /// The options in a file. The names are those of the flags.
 #[derive(Debug, Default, Deserialize)]

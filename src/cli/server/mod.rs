@@ -3,6 +3,7 @@
 mod args;
 mod config;
 mod logging;
+mod option_values;
 mod signals;
 
 use std::io::{self, Write};
