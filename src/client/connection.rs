@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::credentials::Credentials;
+use super::credentials::{Credentials, Failure};
 use super::error::Cause;
 use super::exchange::Exchange;
 use crate::limits::{
@@ -47,21 +47,6 @@ use crate::wire::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct Connection(Arc<Link>);
-
-/// Why there is no connection to a node.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) cause: Cause,
-    /// Whether nothing listens there.
-    pub(super) is_refused: bool,
-}
-
-impl Failure {
-    /// Of a node that is there, or may be.
-    pub(super) fn of(cause: Cause) -> Failure {
-        Failure { cause, is_refused: false }
-    }
-}
 
 /// A request that was sent, and the way to its answer. Dropping it forgets the answer.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use super::call::{Call, Sending, Verdict, What};
 use super::connection::{Connection, Ticket};
 use super::error::{Cause, Error};
-use super::pending::Transaction;
 use super::route::Route;
 use super::session::{Grant, Sessions};
+use super::transaction::{Stage, Transaction};
 use crate::limits::{CLIENT_FIRST_TRIES, CLIENT_FIRST_TRY_SPACE};
 use crate::wire::ClientOutcome;
 
@@ -36,6 +36,29 @@ pub(super) struct Core {
 type Outcome = Result<ClientOutcome, Error>;
 
 impl Core {
+    /// Sends a transaction for the first time.
+    pub(super) fn begin(&self, transaction: &Arc<Transaction>) {
+        let mut stage = transaction.0.lock();
+        self.work(&mut stage, |call| self.send(call, Some(transaction), call.deadline));
+    }
+
+    /// Works on a transaction until it has its result, which is then true, or `until`.
+    pub(super) fn drive(&self, transaction: &Arc<Transaction>, until: Instant) -> bool {
+        let Some(mut stage) = transaction.0.try_lock_until(until) else { return false };
+        self.work(&mut stage, |call| self.advance(call, Some(transaction), until))
+    }
+
+    /// Does a step; gives whether there is a result.
+    fn work(&self, stage: &mut Stage, step: impl FnOnce(&mut Call) -> Option<Outcome>) -> bool {
+        let Stage::Running(call) = stage else { return true };
+        let Some(result) = step(call) else { return false };
+        if let Some(number) = call.number {
+            self.sessions.release(number);
+        }
+        *stage = Stage::done(result);
+        true
+    }
+
     /// Brings a call to its result, which is there at its deadline at the latest; `None` when
     /// `until` comes first. `owner` is who gets the number of a call that needs one.
     pub(super) fn advance(
@@ -140,7 +163,7 @@ impl Core {
             match self.sessions.grant(owner, end) {
                 Grant::Number(number) => call.number = Some(number),
                 Grant::Full(oldest) => {
-                    if !oldest.drive(self, end) {
+                    if !self.drive(&oldest, end) {
                         return Err(call.not_again());
                     }
                 }

@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::connection::Failure;
 use super::error::Cause;
 use crate::limits::MOST_CLIENT_TIMEOUT;
 use crate::security::{ClientTls, Token};
@@ -45,5 +44,20 @@ impl Credentials {
         let Some(tls) = &self.tls else { return Ok(stream) };
         let session = tls.connect(node.ip().to_canonical()).map_err(io::Error::other);
         session.and_then(|session| stream.secured(session, until)).map_err(unreachable)
+    }
+}
+
+/// Why there is no connection to a node.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) cause: Cause,
+    /// Whether nothing listens there.
+    pub(super) is_refused: bool,
+}
+
+impl Failure {
+    /// Of a node that is there, or may be.
+    pub(super) fn of(cause: Cause) -> Failure {
+        Failure { cause, is_refused: false }
     }
 }

@@ -28,7 +28,8 @@
 //! | `session` | numbers for transactions, so that a retry runs nothing twice |
 //! | `call` | what an answer means for a call |
 //! | `core` | the loop: send, receive, try again |
-//! | `pending` | a transaction on its way |
+//! | `transaction` | a transaction on its way, and its result |
+//! | `pending` | the handle of a transaction that was submitted |
 //!
 //! At most once: the client opens a session with its first transaction and numbers each; a retry
 //! carries the same number, to whatever node. When the fate of a sending is unknown and the session
@@ -46,6 +47,7 @@ mod programs;
 mod route;
 mod search;
 mod session;
+mod transaction;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -63,7 +65,8 @@ pub use crate::wire::{
 };
 pub use builder::Builder;
 pub use error::{Cause, Error};
-pub use pending::{Answer, Pending};
+pub use pending::Pending;
+pub use transaction::Answer;
 
 use self::connection::Connection;
 use self::core::Core;

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::connection::{Connection, Failure, Ticket};
-use super::credentials::Credentials;
+use super::connection::{Connection, Ticket};
+use super::credentials::{Credentials, Failure};
 use super::error::Cause;
 use super::search::{Search, Step};
 use crate::limits::{

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::pending::Transaction;
+use super::transaction::Transaction;
 use crate::numbers::SessionNumber;
 
 /// The numbers of a client's transactions.
