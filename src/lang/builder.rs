@@ -5,13 +5,13 @@
 
 use super::advice;
 use super::ast::{
-    Block, Branch, Chain, Compare, Comparison, Expr, ExprKind, For, Get, Key, Link, Operator, Plus,
-    Put, Scan, Statement, StatementKind,
+    Block, Branch, Compare, Comparison, Expr, ExprKind, For, Get, Key, Link, Operator, Plus, Put,
+    Scan, Statement, StatementKind,
 };
 use super::edge::{close, extend_key, give_default};
 use super::error::Fault;
 use super::lexer::number_too_large;
-use super::limits::NESTING;
+use super::nodes::{chain_of, leaf, nested, offset, sum};
 use super::token::Function;
 use crate::values::{Text, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,23 +44,6 @@ impl<'t> Numbering<'t> {
             offset(self.names.len() - 1)
         })
     }
-}
-
-/// Narrows what is bounded by the size of a program.
-pub(super) fn offset(number: usize) -> u32 {
-    u32::try_from(number).expect("a program is smaller than 4 GiB")
-}
-
-/// The depth of what nests `inner` once more.
-pub(super) fn nested(at: usize, inner: u8) -> Result<u8, Fault> {
-    if inner >= NESTING {
-        return Err(Fault::new(at, format!("what begins here nests more than {NESTING} deep")));
-    }
-    Ok(inner + 1)
-}
-
-pub(super) fn leaf(at: usize, kind: ExprKind) -> Expr {
-    Expr { at: offset(at), depth: 0, open: false, kind }
 }
 
 impl<'t> Builder<'t> {
@@ -355,22 +338,5 @@ impl<'t> Builder<'t> {
         let depth = scan.parts().map(|part| part.depth).fold(body.depth, u8::max);
         let kind = StatementKind::For(Box::new(For { key, value, scan, body }));
         Statement { at: offset(at), depth, kind }
-    }
-}
-
-fn chain_of(first: Expr, link: Link, kind: impl FnOnce(Chain) -> ExprKind) -> ExprKind {
-    kind(Chain { first: Box::new(first), rest: vec![link] })
-}
-
-pub(super) fn sum(left: Expr, operator: Operator, at: usize, right: Expr) -> Expr {
-    let depth = left.depth.max(right.depth);
-    let open = right.open;
-    let link = Link { operator, at: offset(at), operand: right };
-    match left {
-        Expr { at, kind: ExprKind::Sum(mut chain), .. } => {
-            chain.rest.push(link);
-            Expr { at, depth, open, kind: ExprKind::Sum(chain) }
-        }
-        left => Expr { at: left.at, depth, open, kind: chain_of(left, link, ExprKind::Sum) },
     }
 }

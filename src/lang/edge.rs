@@ -5,8 +5,8 @@
 //! `get` is. So the parser joins operands as they come, and this module puts them where they belong.
 
 use super::ast::{Expr, ExprKind, Key, Operator, Plus};
-use super::builder::{leaf, nested, sum};
 use super::error::Fault;
+use super::nodes::{leaf, nested, sum};
 use crate::values::Value;
 
 /// Keeps what follows from joining a `get` at the right end of `expr`.

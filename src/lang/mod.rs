@@ -21,6 +21,7 @@ mod error;
 mod eval;
 mod lexer;
 pub mod limits;
+mod nodes;
 mod parse;
 mod place;
 mod print;

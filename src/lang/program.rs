@@ -1,13 +1,11 @@
 //! A compiled program and what running it takes and gives.
 
 use super::ast::Block;
-use super::error::{CompileError, Failure};
-use super::eval;
+use super::error::CompileError;
 use super::parse::parse;
 use super::place::Place;
 use super::resolve::constant_keys;
 use crate::blob::Blob;
-use crate::values::Params;
 use crate::values::Value;
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -118,30 +116,6 @@ impl Program {
     /// The names of the parameters that a run needs, without the `$`, in order of appearance.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().map(|(name, _)| &**name)
-    }
-
-    /// Runs the program on `snapshot`, which it does not change: the writes come back. Equal
-    /// parameters and snapshots give equal results. Parameters that the program does not name are
-    /// ignored.
-    ///
-    /// # Errors
-    /// When an operation fails, a limit is reached or the program aborts. Nothing is to be written
-    /// then.
-    pub fn execute(&self, params: &Params, snapshot: &dyn Snapshot) -> Result<Execution, Failure> {
-        self.execute_counted(params, snapshot, &mut Cost::default())
-    }
-
-    /// The same; tells what the run cost, a run that failed too.
-    ///
-    /// # Errors
-    /// The same.
-    pub fn execute_counted(
-        &self,
-        params: &Params,
-        snapshot: &dyn Snapshot,
-        cost: &mut Cost,
-    ) -> Result<Execution, Failure> {
-        eval::run(self, params, snapshot, cost)
     }
 
     pub(super) fn place(&self, at: u32) -> Place {

@@ -4,7 +4,7 @@
 //! they are looked up once, before the program runs, and found by number while it runs.
 
 use super::ast::{Block, Chain, Expr, ExprKind, Operator, StatementKind};
-use super::builder::offset;
+use super::nodes::offset;
 use crate::blob::Blob;
 use crate::values::Value;
 use std::collections::BTreeMap;

@@ -39,22 +39,38 @@ impl From<Limit> for Trouble {
     }
 }
 
-/// Runs `program`; see [`Program::execute_counted`].
-pub(super) fn run(
-    program: &Program,
-    params: &Params,
-    snapshot: &dyn Snapshot,
-    cost: &mut Cost,
-) -> Result<Execution, Failure> {
-    let parameters = bind(program, params)?;
-    let mut machine = Machine::new(program, parameters, snapshot);
-    let flow = machine.run();
-    *cost = machine.cost();
-    let returned = match flow? {
-        Flow::Returned(value) => Some(value),
-        Flow::Next => None,
-    };
-    Ok(machine.into_execution(returned))
+impl Program {
+    /// Runs the program on `snapshot`, which it does not change: the writes come back. Equal
+    /// parameters and snapshots give equal results. Parameters that the program does not name are
+    /// ignored.
+    ///
+    /// # Errors
+    /// When an operation fails, a limit is reached or the program aborts. Nothing is to be written
+    /// then.
+    pub fn execute(&self, params: &Params, snapshot: &dyn Snapshot) -> Result<Execution, Failure> {
+        self.execute_counted(params, snapshot, &mut Cost::default())
+    }
+
+    /// The same; tells what the run cost, a run that failed too.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn execute_counted(
+        &self,
+        params: &Params,
+        snapshot: &dyn Snapshot,
+        cost: &mut Cost,
+    ) -> Result<Execution, Failure> {
+        let parameters = bind(self, params)?;
+        let mut machine = Machine::new(self, parameters, snapshot);
+        let flow = machine.run();
+        *cost = machine.cost();
+        let returned = match flow? {
+            Flow::Returned(value) => Some(value),
+            Flow::Next => None,
+        };
+        Ok(machine.into_execution(returned))
+    }
 }
 
 /// The values of the program's parameters, by their numbers.
