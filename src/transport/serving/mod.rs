@@ -78,6 +78,7 @@ use shared::Shared;
 /// The running transport of a node.
 pub struct Transport {
     shared: Arc<Shared>,
+    peers: Peers,
     listener: Listener,
 }
 
@@ -106,7 +107,7 @@ impl Transport {
             shared.stop();
             shared.join();
         })?;
-        Ok(Transport { shared, listener })
+        Ok(Transport { peers: Peers::new(&shared), shared, listener })
     }
 
     /// Where clients and peers connect to.
@@ -121,7 +122,7 @@ impl Transport {
 
     /// Returns what makes and ends connections to peers.
     pub fn peers(&self) -> Peers {
-        Peers(Arc::clone(&self.shared))
+        self.peers.clone()
     }
 
     /// Sends the answers that were given, closes all connections, ends all threads, and frees the

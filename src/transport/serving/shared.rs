@@ -20,7 +20,6 @@ use super::admitted::Admitted;
 use super::event::Event;
 use super::handler::Handler;
 use super::peer_seats::PeerSeats;
-use super::peers;
 use super::refusals::Refusals;
 use super::repeats::Repeats;
 use super::replies::RejectionLimiter;
@@ -60,8 +59,6 @@ pub(super) struct Shared {
     pub(super) stop: Stop,
     /// The connections that stopping closes.
     pub(super) sockets: Sockets,
-    /// Connections to peers.
-    pub(super) links: peers::Links,
     /// Connections from peers.
     pub(super) peer_seats: PeerSeats,
     deliver: Deliver,
@@ -98,7 +95,6 @@ impl Shared {
             deliver: deliver_to(events, stop.clone()),
             stop,
             sockets: Sockets::default(),
-            links: peers::Links::default(),
             peer_seats: PeerSeats::default(),
             state: Mutex::new(State {
                 stopper: Some(stopper),

@@ -59,10 +59,7 @@ pub use link::PeerSender;
 
 /// The links to all peers.
 #[derive(Default)]
-pub(super) struct Links(Mutex<Table>);
-
-#[derive(Default)]
-struct Table {
+struct Links {
     by_node: BTreeMap<NodeId, Running>,
     /// Those whose node is not known yet.
     by_address: BTreeMap<SocketAddr, Running>,
@@ -77,22 +74,30 @@ struct Running {
 
 /// Makes and ends the connections to peers, from any thread; never waits for one.
 #[derive(Clone)]
-pub struct Peers(pub(super) Arc<Shared>);
+pub struct Peers {
+    shared: Arc<Shared>,
+    links: Arc<Mutex<Links>>,
+}
 
 impl Peers {
+    /// The peers of a transport that has none yet.
+    pub(super) fn new(shared: &Arc<Shared>) -> Peers {
+        Peers { shared: Arc::clone(shared), links: Arc::default() }
+    }
+
     /// Begins to connect to whichever node is at `address`, and goes on until the transport stops.
     /// [`Peers::connect`] names it.
     ///
     /// # Errors
     /// When the system has no thread left.
     pub fn seek(&self, address: SocketAddr) -> io::Result<PeerSender> {
-        let mut table = self.0.links.0.lock();
-        if let Some(running) = table.by_address.get(&address) {
+        let mut links = self.links.lock();
+        if let Some(running) = links.by_address.get(&address) {
             return Ok(running.sender());
         }
         let running = self.start(Target { node: None, address })?;
         let sender = running.sender();
-        table.by_address.insert(address, running);
+        links.by_address.insert(address, running);
         Ok(sender)
     }
 
@@ -103,12 +108,12 @@ impl Peers {
     /// # Errors
     /// When the system has no thread left.
     pub fn connect(&self, id: NodeId, address: SocketAddr) -> io::Result<PeerSender> {
-        let mut table = self.0.links.0.lock();
-        if let Some(running) = table.by_node.get(&id) {
+        let mut links = self.links.lock();
+        if let Some(running) = links.by_node.get(&id) {
             running.link.set_address(address);
             return Ok(running.sender());
         }
-        let running = match table.by_address.remove(&address) {
+        let running = match links.by_address.remove(&address) {
             Some(sought) => {
                 sought.link.name(id);
                 sought
@@ -116,21 +121,21 @@ impl Peers {
             None => self.start(Target { node: Some(id), address })?,
         };
         let sender = running.sender();
-        table.by_node.insert(id, running);
+        links.by_node.insert(id, running);
         Ok(sender)
     }
 
     /// Ends the connections to nodes that are sought and were not named.
     pub fn stop_seeking(&self) {
-        let sought = std::mem::take(&mut self.0.links.0.lock().by_address);
+        let sought = std::mem::take(&mut self.links.lock().by_address);
         sought.into_values().for_each(Running::end);
     }
 
     /// Changes the address of the node `id`: the next connection goes there, one that there is
     /// stays. Returns whether the node is known.
     pub fn set_address(&self, id: NodeId, address: SocketAddr) -> bool {
-        let table = self.0.links.0.lock();
-        let running = table.by_node.get(&id);
+        let links = self.links.lock();
+        let running = links.by_node.get(&id);
         running.inspect(|running| running.link.set_address(address)).is_some()
     }
 
@@ -138,19 +143,19 @@ impl Peers {
     /// before the threads have ended. Nothing is heard of the node afterwards, except what waits in
     /// the queue of events already, unless it connects anew and the handler lets it in.
     pub fn disconnect(&self, id: NodeId) {
-        let named = self.0.links.0.lock().by_node.remove(&id);
+        let named = self.links.lock().by_node.remove(&id);
         if let Some(running) = named {
             running.end();
         }
-        self.0.peer_seats.clear(id);
+        self.shared.peer_seats.clear(id);
     }
 
     fn start(&self, target: Target) -> io::Result<Running> {
-        let (link, alive) = Link::new(target, &self.0.settings);
+        let (link, alive) = Link::new(target, &self.shared.settings);
         let link = Arc::new(link);
         let running = Running { link: Arc::clone(&link), alive };
         let name = format!("peer {}", target.address.ip());
-        self.0.spawn(&name, move |shared| redial::run(shared, &link))?;
+        self.shared.spawn(&name, move |shared| redial::run(shared, &link))?;
         Ok(running)
     }
 }
@@ -168,8 +173,8 @@ impl Running {
 
 impl fmt::Debug for Peers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = self.0.links.0.lock();
-        let named = table.by_node.iter().map(|(id, running)| (id, running.sender()));
+        let links = self.links.lock();
+        let named = links.by_node.iter().map(|(id, running)| (id, running.sender()));
         f.debug_map().entries(named).finish()
     }
 }
