@@ -4,29 +4,9 @@
 //! nodes that stopped at different slots, one of which must lead before the other was brought up.
 
 use super::coverage::Path;
-use super::events::Event;
+use super::events::{Absence, Event, Stage};
 use super::workload::Workload;
 use super::world::World;
-
-/// A schedule under way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Absence {
-    /// Who goes first.
-    first: usize,
-    /// Who goes while the first is away; the same node where two may not be missing.
-    second: usize,
-    /// What comes next.
-    stage: Stage,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    SecondGoes,
-    FirstReturns,
-    /// All others hear only this one node, so that nobody else can lead.
-    Leads(usize),
-    AllReturn,
-}
 
 impl<W: Workload> World<W> {
     /// Begins a schedule: the first node is cut off.

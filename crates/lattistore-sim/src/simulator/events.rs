@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::absence::Absence;
 use super::host::Msg;
 use super::workload::Workload;
 
@@ -30,6 +29,27 @@ pub(super) enum Event<W: Workload> {
     Absence(Absence),
     /// All faults are over.
     Heal,
+}
+
+/// A schedule of absences under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Absence {
+    /// Who goes first.
+    pub(super) first: usize,
+    /// Who goes while the first is away; the same node where two may not be missing.
+    pub(super) second: usize,
+    /// What comes next.
+    pub(super) stage: Stage,
+}
+
+/// What comes next in a schedule of absences.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stage {
+    SecondGoes,
+    FirstReturns,
+    /// All others hear only this one node, so that nobody else can lead.
+    Leads(usize),
+    AllReturn,
 }
 
 /// When an event will happen, in microseconds; which it is in the order of planning, for those of one

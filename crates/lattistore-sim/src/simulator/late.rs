@@ -8,19 +8,11 @@ use super::events::Event;
 use super::host::Msg;
 use super::scenario::Fault;
 use super::workload::Workload;
-use super::world::World;
+use super::world::{Late, World};
 use lattistore::lpaxos::{Message, ToAcceptor};
 
 /// So many are kept for each node: the oldest, as those are what a copy makes up for.
 const KEPT_MOST: usize = 4;
-
-/// A lost message.
-#[derive(Debug)]
-pub(super) struct Late<W: Workload> {
-    from: usize,
-    to: usize,
-    message: Msg<W>,
-}
 
 impl<W: Workload> World<W> {
     /// Whether a message is lost because it is such a patch: those of repairs, as a node that got them

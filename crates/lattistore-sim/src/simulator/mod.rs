@@ -15,7 +15,7 @@
 //! | `network.rs`, `sending.rs` | the links, and what gets over them |
 //! | `nemesis.rs`, `absence.rs`, `late.rs` | the big faults |
 //! | `disks.rs` | slow and hanging disks: what is served nevertheless, and in which time |
-//! | `clients.rs`, `workload.rs`, `register_load.rs`, `kv_load.rs` | who asks for what |
+//! | `clients.rs`, `asking.rs`, `workload.rs`, `register_load.rs`, `kv_load.rs` | who asks for what |
 //! | `kv_reference.rs` | what the store must answer, in few words |
 //! | `model.rs`, `checks.rs` | invariants of what is durable, and who asks for them |
 //! | `audit.rs`, `pages.rs`, `copies.rs` | what may leave a node |
@@ -28,6 +28,7 @@
 //! Nothing in the server uses this module.
 
 mod absence;
+mod asking;
 mod audit;
 mod checks;
 mod clients;

@@ -10,8 +10,7 @@ use super::copies::Copies;
 use super::coverage::Coverage;
 use super::events::{Agenda, Event};
 use super::history::RunOf;
-use super::host::{Host, Input, Key, Value, node_id};
-use super::late::Late;
+use super::host::{Host, Input, Key, Msg, Value, node_id};
 use super::model::Model;
 use super::network::Links;
 use super::pages::Pages;
@@ -25,6 +24,14 @@ use lattistore::lpaxos::{Ballot, Patch, Slot};
 type PatchOf<W> = Patch<Key<W>, Value<W>>;
 /// A batch, with the patch it made: the patch is kept so that no other has its address.
 pub(super) type Batch<W> = (Arc<PatchOf<W>>, Ballot, Rc<Vec<RunOf<W>>>);
+
+/// A lost message that may come after all.
+#[derive(Debug)]
+pub(super) struct Late<W: Workload> {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) message: Msg<W>,
+}
 
 /// The world.
 pub(super) struct World<W: Workload> {
