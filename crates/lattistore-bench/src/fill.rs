@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::drive::{Connect, Lane, Put, Wire};
+use super::lane::Lane;
+use super::plan::Put;
+use super::wire::{Connect, Wire};
 use super::workload::{Kind, Space};
 
 /// Writes all keys once, `writes` of them in each put. A connection that is lost is made again:
@@ -61,7 +63,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use super::super::drive::Link;
+    use super::super::wire::Link;
     use super::super::workload::{Distribution, Operation};
     use super::*;
 

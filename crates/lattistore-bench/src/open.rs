@@ -5,8 +5,10 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::drive::{Link, Open, PATIENCE, Plan, Source, Wire, read};
+use super::lane::{Open, PATIENCE, read};
+use super::plan::{Plan, Source};
 use super::record::Record;
+use super::wire::{Link, Wire};
 
 /// A connection that two threads use.
 struct Shared<W> {

@@ -11,7 +11,7 @@ use super::measure::Asked;
 use super::options::{Curve, Curves};
 use super::start_nodes;
 use crate::chart::{Chart, Line, Point};
-use crate::drive::Loop;
+use crate::plan::Loop;
 use crate::record::{Report, load_average};
 
 pub(crate) fn run(curves: &Curves) -> Result<(), String> {

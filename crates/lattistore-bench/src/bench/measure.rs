@@ -10,10 +10,10 @@ use ::lattistore::client::Builder;
 
 use super::options::Work;
 use super::protocol::Lattistore;
-use crate::drive::{self, Loop, Plan};
-use crate::fill;
+use crate::plan::{Loop, Plan};
 use crate::record::{self, Report, Span, quoted};
 use crate::workload::Space;
+use crate::{drive, fill};
 
 /// So many puts are on their way at once before a run, ...
 const FILL_DEPTH: usize = 128;

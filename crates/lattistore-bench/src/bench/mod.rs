@@ -20,7 +20,7 @@ mod words;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::drive::Loop;
+use crate::plan::Loop;
 use ::lattistore::cli;
 use cluster::Cluster;
 use measure::Asked;

@@ -19,7 +19,7 @@ use lattistore::wire::{
 };
 
 use super::words::words;
-use crate::drive::{Link, Wire};
+use crate::wire::{Link, Wire};
 use crate::workload::{Kind, Operation};
 
 const PUT: &str = "put $key $value;";

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::grpc::{Grpc, Method};
-use crate::drive::Wire;
+use crate::wire::Wire;
 use crate::workload::{Kind, Operation};
 
 /// A connection.

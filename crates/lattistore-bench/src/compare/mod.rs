@@ -24,10 +24,11 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::drive::{self, Connect, Loop, Plan, Wire};
-use crate::fill;
+use crate::plan::{Loop, Plan};
 use crate::record::{self, Report, Span, quoted};
+use crate::wire::{Connect, Wire};
 use crate::workload::{Distribution, Space, Workload};
+use crate::{drive, fill};
 
 /// Compares lattistore with etcd and Redis; `scripts/compare` uses it.
 #[derive(Debug, Parser)]

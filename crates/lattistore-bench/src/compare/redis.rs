@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
-use crate::drive::Wire;
+use crate::wire::Wire;
 use crate::workload::{Kind, Operation};
 
 /// A connection. Redis answers in the order in which it was asked.
