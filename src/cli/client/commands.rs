@@ -7,23 +7,10 @@ use crate::client::{Cause, Error, NodeStatus, Value};
 
 use super::exit::Exit;
 use super::options::addresses;
-use super::report::{complain, no_answer, one_line};
+use super::phrases::{no_answer, one_line};
+use super::report::complain;
 use super::shell::Shell;
 use super::{health, json, parameter, table};
-
-/// All commands, for completion.
-pub(crate) const NAMES: [&str; 10] = [
-    ".exit",
-    ".health",
-    ".help",
-    ".nodes",
-    ".param",
-    ".params",
-    ".set single-line",
-    ".status",
-    ".timing",
-    ".unset",
-];
 
 /// What `.help` says.
 const HELP: &str = "\

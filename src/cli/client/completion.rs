@@ -11,12 +11,24 @@ use rustyline::hint::Hinter;
 use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
-use super::commands;
-
 /// The words of the language.
 const WORDS: [&str; 22] = [
     "abort", "delete", "else", "exists", "false", "find", "for", "from", "get", "if", "in", "int",
     "len", "limit", "put", "return", "reverse", "scan", "slice", "str", "to", "true",
+];
+
+/// The commands of a session.
+const COMMANDS: [&str; 10] = [
+    ".exit",
+    ".health",
+    ".help",
+    ".nodes",
+    ".param",
+    ".params",
+    ".set single-line",
+    ".status",
+    ".timing",
+    ".unset",
 ];
 
 /// What the user may mean at most.
@@ -36,7 +48,7 @@ impl Completion {
     /// What can stand at the end of `before`, and where it begins there.
     fn candidates(&self, before: &str) -> (usize, Vec<Pair>) {
         if before.starts_with('.') {
-            let commands = commands::NAMES.iter().filter(|name| name.starts_with(before));
+            let commands = COMMANDS.iter().filter(|name| name.starts_with(before));
             return (0, commands.map(|name| pair(name, name)).collect());
         }
         if let Some(quote) = open_quote(before) {

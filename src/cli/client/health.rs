@@ -8,9 +8,9 @@ use crate::client::{Error, NodeStatus, Redirect, Severity};
 
 use super::duration;
 use super::exit::Exit;
-use super::json;
+use super::json::{Form, Object, node_at};
 use super::options::Options;
-use super::report::{no_answer, one_line};
+use super::phrases::{no_answer, one_line};
 use super::shell::Shell;
 
 /// A program that reads, so that it is answered only by a leader that a majority confirms. It changes
@@ -42,9 +42,19 @@ pub(crate) fn run(shell: &mut Shell, options: &Options) -> io::Result<Exit> {
 /// The answer in the form of the session's output.
 pub(crate) fn show(health: &Health, shell: &Shell) -> String {
     match shell.output.form() {
-        Some(form) => json::health(health, form) + "\n",
+        Some(form) => json(health, form) + "\n",
         None => format!("{}\n", health.message),
     }
+}
+
+fn json(health: &Health, form: Form) -> String {
+    let leader = health.leader.map_or("null".to_owned(), |leader| node_at(leader, form));
+    Object::new(form)
+        .raw("healthy", &health.serves.to_string())
+        .text("message", &health.message)
+        .raw("leader", &leader)
+        .number("taken_us", u64::try_from(health.taken.as_micros()).unwrap_or(u64::MAX))
+        .end()
 }
 
 /// Asks for a strict read, and where it fails, all nodes for the reason.

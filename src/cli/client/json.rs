@@ -11,8 +11,7 @@ use std::net::SocketAddr;
 use crate::client::{Answer, Cause, Error, NodeStatus, Redirect, Value};
 use crate::lang::is_invisible;
 
-use super::health::Health;
-use super::report::{complete_of, no_answer, severity};
+use super::phrases::{complete_of, no_answer, severity};
 
 /// The largest number that every reader takes exactly: 2^53 is what 2^53 + 1 is rounded to.
 const MAX_EXACT: u64 = (1 << 53) - 1;
@@ -230,18 +229,8 @@ pub(crate) fn params(params: &BTreeMap<String, Value>, form: Form) -> String {
     object.since_exact(|object| object.raw("types", &types())).end()
 }
 
-/// Whether the cluster serves.
-pub(crate) fn health(health: &Health, form: Form) -> String {
-    let leader = health.leader.map_or("null".to_owned(), |leader| node_at(leader, form));
-    Object::new(form)
-        .raw("healthy", &health.serves.to_string())
-        .text("message", &health.message)
-        .raw("leader", &leader)
-        .number("taken_us", u64::try_from(health.taken.as_micros()).unwrap_or(u64::MAX))
-        .end()
-}
-
-fn node_at(node: Redirect, form: Form) -> String {
+/// A node by its id and address.
+pub(crate) fn node_at(node: Redirect, form: Form) -> String {
     Object::new(form)
         .text("node", &node.leader.to_string())
         .text("address", &node.address.to_string())

@@ -12,6 +12,7 @@ mod lines;
 mod once;
 mod options;
 mod parameter;
+mod phrases;
 mod piped;
 mod report;
 mod shell;
@@ -29,6 +30,7 @@ use exit::Exit;
 use options::Options;
 use report::complain;
 use shell::Shell;
+use verb::Verb;
 
 /// Runs the program, and returns its exit code.
 pub fn main() -> ExitCode {
@@ -49,7 +51,9 @@ fn run(options: &Options) -> Exit {
         }
     };
     let ended = if let Some(verb) = &options.verb {
-        verb::run(verb, &mut shell, options)
+        match verb {
+            Verb::Health => health::run(&mut shell, options),
+        }
     } else if options.is_one_request() {
         once::run(&mut shell, options)
     } else if io::stdin().is_terminal() && io::stdout().is_terminal() {

@@ -9,7 +9,8 @@ use crate::lang::limits::PROGRAM_BYTES;
 
 use super::exit::Exit;
 use super::options::Options;
-use super::report::{complain, no_answer};
+use super::phrases::no_answer;
+use super::report::complain;
 use super::shell::{Shell, exit_of_status, too_large};
 use super::style::Style;
 use super::{json, report, table};

@@ -14,6 +14,7 @@ use clap::{ArgGroup, CommandFactory, Parser, ValueEnum};
 use super::json::Form;
 use super::parameter::Parameter;
 use super::report::complain;
+use super::style::Colour;
 use super::verb::Verb;
 use super::{arguments, duration, exit, parameter};
 
@@ -162,17 +163,6 @@ impl Output {
             Output::JsonV1 => Some(Form::V1),
         }
     }
-}
-
-/// When there are colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Colour {
-    /// On a terminal, unless NO_COLOR is set.
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 impl Options {

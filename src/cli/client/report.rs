@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
-use crate::client::{Answer, Error, MemberStatus, ProgramError, Severity, Slot};
+use crate::client::{Answer, Error, ProgramError};
 use crate::lang::is_invisible;
 
 use super::json;
+use super::phrases::one_line;
 use super::style::Style;
 
 /// A line of a program that is longer is shown in part, around the column of the error.
@@ -33,35 +34,9 @@ pub(crate) fn error(error: &Error, program: &str, style: Style) -> String {
     text
 }
 
-/// Why there is no status: that it "did not run" would puzzle.
-pub(crate) fn no_answer(error: &Error) -> String {
-    one_line(&error.cause().map_or_else(|| error.to_string(), ToString::to_string))
-}
-
-/// The `complete` of a member, as far as it is known: what one told that is not heard any more is
-/// old, and of one that was never heard nothing was told.
-pub(crate) fn complete_of(member: &MemberStatus) -> Option<Slot> {
-    member.reachable.then_some(member.complete)
-}
-
-/// The name of a severity.
-pub(crate) fn severity(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Warning => "warning",
-        Severity::Error => "error",
-    }
-}
-
 /// Says what is wrong on standard error. Who cannot be told there still gets the exit code.
 pub(crate) fn complain(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
-}
-
-/// What is said in one line: a message may quote what has line breaks.
-pub(crate) fn one_line(text: &str) -> String {
-    let escape = |c: char| if is_invisible(c) { c.escape_default().to_string() } else { c.into() };
-    text.chars().map(escape).collect()
 }
 
 /// The line of the error, and a caret under its column.
@@ -123,10 +98,5 @@ mod tests {
         let caret = lines[2].find('^').expect("there is a caret");
         assert_eq!(lines[1].as_bytes()[caret], b'x');
         assert!(lines[1].len() < 120);
-    }
-
-    #[test]
-    fn messages_stay_on_one_line() {
-        assert_eq!(one_line("a\nb\u{1b}[31m"), "a\\nb\\u{1b}[31m");
     }
 }

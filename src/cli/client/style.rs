@@ -4,7 +4,18 @@ use std::env;
 use std::fmt::Display;
 use std::io::IsTerminal;
 
-use super::options::Colour;
+use clap::ValueEnum;
+
+/// When there are colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
 
 /// Whether text is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::client::{Error, NodeStatus, Severity, Sizes};
 
 use super::duration::show_uptime;
-use super::report::{complete_of, one_line, severity};
+use super::phrases::{complete_of, one_line, severity};
 use super::style::Style;
 
 /// How a node is, and what it knows of the members.

@@ -1,16 +1,9 @@
 //! The verbs: what the program can be asked to do once, by a word instead of an option.
 //!
-//! A new verb is a variant of [`Verb`] with its own arguments, and an arm in [`run`]. The options of
+//! A new verb is a variant of [`Verb`] with its own arguments, and an arm in [`run`](super::run). The options of
 //! the connection and of the output are global: they stand before the verb or behind it.
 
-use std::io;
-
 use clap::Subcommand;
-
-use super::exit::Exit;
-use super::health;
-use super::options::Options;
-use super::shell::Shell;
 
 /// What to do, and exit.
 #[derive(Clone, Debug, Subcommand)]
@@ -21,11 +14,4 @@ pub(crate) enum Verb {
     /// answered within --timeout, the line says why not, and the exit code is 6. A member that is
     /// down while the others serve is named; the exit code is 0 then.
     Health,
-}
-
-/// Does what the verb asks for.
-pub(crate) fn run(verb: &Verb, shell: &mut Shell, options: &Options) -> io::Result<Exit> {
-    match verb {
-        Verb::Health => health::run(shell, options),
-    }
 }
