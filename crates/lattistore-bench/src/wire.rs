@@ -1,4 +1,4 @@
-//! What a system has to be to be measured: bytes go over a [`Link`], and mean what its [`Wire`] says.
+//! What a measured system has to offer: a [`Link`] for bytes, and a [`Wire`] that gives them meaning.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};

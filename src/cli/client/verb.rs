@@ -1,7 +1,8 @@
 //! The verbs: what the program can be asked to do once, by a word instead of an option.
 //!
-//! A new verb is a variant of [`Verb`] with its own arguments, and an arm in [`run`](super::run). The options of
-//! the connection and of the output are global: they stand before the verb or behind it.
+//! A new verb is a variant of [`Verb`] with its own arguments, and an arm in [`run`](super::run).
+//! The options of the connection and of the output are global: they stand before the verb or behind
+//! it.
 
 use clap::Subcommand;
 
