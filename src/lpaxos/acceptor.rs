@@ -12,14 +12,14 @@
 use super::config::Config;
 use super::copying::Copying;
 use super::durable::{Durable, Record};
-use super::machine::Machine;
+use super::machine::{DecreeOf, Machine, MessageOf};
 use super::members::{MemberEntry, MemberSet};
 use super::message::{
     Accept, Accepted, Commit, Confirm, Confirmed, FetchPage, Message, NeedPrevious, PageMerged,
     Prepare, Previous, Progress, Promise, PromisePage, Refused, RepairPage, RepairPatches,
 };
-use super::output::{Applied, MessageOf};
-use super::patch::{Decree, Page, Proposal};
+use super::output::Applied;
+use super::patch::{Page, Proposal};
 use super::replica::{TOMBSTONE_DISTANCE, may_have_dropped};
 use crate::numbers::{Ballot, ProposalId, Slot};
 
@@ -28,8 +28,6 @@ type Reply<M> = Option<MessageOf<M>>;
 fn reply<K, V>(message: impl Into<Message<K, V>>) -> Option<Message<K, V>> {
     Some(message.into())
 }
-
-pub(super) type DecreeOf<M> = Decree<<M as Machine>::Key, <M as Machine>::Value>;
 
 /// The durable state, and the records not yet handed out to be made durable.
 #[derive(Debug)]
@@ -74,7 +72,7 @@ impl<M: Machine> Acceptor<M> {
         &self.durable
     }
 
-    /// Returns the members after the decrees that are applied here: those that decide the next slot.
+    /// Returns the members as far as they are known here: those that decide the slot after `complete`.
     pub(super) fn members(&self) -> &MemberSet {
         self.durable.replica.members().map_or(&self.founders, |entry| &entry.members)
     }
@@ -346,7 +344,7 @@ impl<M: Machine> Acceptor<M> {
             // and forgotten since.
             self.copying = None;
         }
-        if let Some(members) = members {
+        if let Some(members) = members.filter(|_| after.is_none()) {
             self.merge_members(members);
         }
         if let Some(after) = self.merge_page(after.as_ref(), page, silent_at) {
@@ -365,8 +363,7 @@ impl<M: Machine> Acceptor<M> {
 
     /// Takes in a member set, if it is news (P3, P10).
     pub(super) fn merge_members(&mut self, entry: MemberEntry) {
-        let own = self.durable.replica.members().map_or(Slot::ZERO, |own| own.version);
-        if entry.version > self.complete().max(own) {
+        if self.durable.replica.is_news(&entry) {
             self.change(Record::Members(entry));
         }
     }

@@ -75,6 +75,40 @@ impl<K, V> Message<K, V> {
     }
 }
 
+impl<K, V> Message<K, V> {
+    /// Whether a member set is in it (P12).
+    pub(super) fn has_members(&self) -> bool {
+        match self {
+            Message::Acceptor(message) => message.has_members(),
+            Message::Candidate(ToCandidate::Promise(promise)) => {
+                let accepted = promise.accepted.as_ref();
+                promise.members.is_some() || accepted.is_some_and(|p| p.decree.members.is_some())
+            }
+            Message::Candidate(ToCandidate::PromisePage(_))
+            | Message::Heartbeat(_)
+            | Message::Leader(_)
+            | Message::Refused(_) => false,
+        }
+    }
+}
+
+impl<K, V> ToAcceptor<K, V> {
+    fn has_members(&self) -> bool {
+        let sets = |decree: &Decree<K, V>| decree.members.is_some();
+        match self {
+            ToAcceptor::Accept(Accept { decree, previous, .. }) => {
+                sets(decree) || matches!(previous, Previous::Decree(before) if sets(before))
+            }
+            ToAcceptor::RepairPatches(repair) => repair.decrees.iter().any(sets),
+            ToAcceptor::RepairPage(repair) => repair.members.is_some(),
+            ToAcceptor::Prepare(_)
+            | ToAcceptor::FetchPage(_)
+            | ToAcceptor::Confirm(_)
+            | ToAcceptor::Commit(_) => false,
+        }
+    }
+}
+
 impl<K, V> ToAcceptor<K, V> {
     /// The ballot in which the message was sent.
     pub fn ballot(&self) -> Ballot {

@@ -66,7 +66,9 @@ pub use config::{Config, Election};
 pub use durable::{Durable, Record};
 pub use entries::Entries;
 pub use machine::Machine;
-pub use members::{MAX_MEMBERS, Member, MemberEntry, MemberRole, MemberSet};
+pub use members::{
+    MAX_MEMBER_ADDRESS_BYTES, MAX_MEMBERS, Member, MemberEntry, MemberRole, MemberSet,
+};
 pub use message::*;
 pub use node::Node;
 pub use output::{Applied, Output, Write, WriteToken};

@@ -10,7 +10,7 @@ use super::acceptor::Acceptor;
 use super::config::Config;
 use super::durable::{Durable, Record};
 use super::leader::Leader;
-use super::machine::Machine;
+use super::machine::{Machine, MessageOf};
 use super::members::MemberSet;
 use super::message::{Heartbeat, Low, Message, Promise};
 use super::omega::{Decision, Omega, Own};
@@ -18,7 +18,7 @@ use super::outbox::Outbox;
 use super::output::{Output, Write, WriteToken};
 use super::patch::Page;
 use super::recovery::Recovery;
-use super::requests::{Answer, Queue, Request, Ticket, Waiting};
+use super::requests::{Answer, Queue, Request, Waiting};
 use super::story::{Cause, ForLog, Loss, Story};
 use crate::numbers::{Ballot, FeatureLevel, NodeId, ProposalId, Slot};
 
@@ -152,7 +152,7 @@ impl<M: Machine> Node<M> {
         self.acceptor.durable()
     }
 
-    /// Returns the members that decide the next slot.
+    /// Returns the members as far as the node knows them: those that decide the slot after `complete`.
     pub fn members(&self) -> &MemberSet {
         self.acceptor.members()
     }
@@ -417,7 +417,7 @@ impl<M: Machine> Node<M> {
         let (complete, sync_ms) = (self.durable_complete, self.sync_ms());
         let members = self.acceptor.members();
         let mut heartbeat = self.omega.heartbeat(members, Own { ballot, complete, sync_ms });
-        // Who goes is no candidate that others should wait for.
+        // A closing node is no candidate that others should wait for.
         heartbeat.has_quorum &= !self.closing;
         // It promises nothing and tells of nothing that is not durable, so it waits for no write.
         for node in members.others(self.me) {
@@ -478,6 +478,16 @@ impl<M: Machine> Node<M> {
         self.role = Role::Candidate(recovery);
         self.leader = Some(self.me);
         self.send_heartbeats();
+    }
+
+    /// Goes on with the recovery, as far as what is there allows, and takes the lead at its end.
+    pub(super) fn advance_recovery(&mut self) {
+        let Role::Candidate(recovery) = &mut self.role else { return };
+        let ballot = recovery.ballot();
+        let (acceptor, out, now_ms) = (&mut self.acceptor, &mut self.out, self.now_ms);
+        let Some(recovered) = recovery.advance(acceptor, out, now_ms) else { return };
+        let leader = Leader::new(ballot, self.config, recovered, acceptor, out, now_ms);
+        self.role = Role::Leader(Box::new(leader));
     }
 
     /// Gives up standing or leading: the one way to leave a role.
@@ -627,17 +637,18 @@ impl<M: Machine> Node<M> {
         let overlaps = overlaps && after_write.is_empty();
         self.writing = if overlaps { Writing::Overlapped } else { Writing::Awaited };
         self.writes += 1;
-        let write = Some(Write { records, overlaps, after_write, token: WriteToken(self.writes) });
+        let token = WriteToken { number: self.writes, after_write };
+        let write = Some(Write { records, overlaps, token });
         Output { applied: self.acceptor.take_applied(), before_write, answers, write }
     }
 
-    /// Notes that the records of a write are durable, and how long that took, in milliseconds. May give
-    /// rise to another output.
+    /// Notes that the records of a write are durable, and how long that took, in milliseconds. Returns
+    /// what waited for them and is to be sent now. May give rise to another output.
     ///
     /// # Panics
     /// When the token is of another write than the last.
-    pub fn written(&mut self, token: WriteToken, took_ms: u64) {
-        assert!(token == WriteToken(self.writes), "the write under way is another");
+    pub fn written(&mut self, token: WriteToken<M>, took_ms: u64) -> Vec<(NodeId, MessageOf<M>)> {
+        assert!(token.number == self.writes, "the write under way is another");
         self.note_sync(took_ms);
         self.writing = Writing::Nothing;
         self.durable_complete = self.handed_out_complete;
@@ -655,7 +666,7 @@ impl<M: Machine> Node<M> {
                     members: None,
                     page: Page { entries: Vec::new(), next: None },
                 };
-                recovery.on_promise(self.me, promise, self.acceptor.members(), self.now_ms);
+                recovery.on_promise(self.me, promise, self.now_ms);
                 self.advance_recovery();
             }
             Role::Candidate(_) => {}
@@ -663,10 +674,6 @@ impl<M: Machine> Node<M> {
                 leader.written(self.handed_out, &mut self.acceptor, &mut self.out);
             }
         }
-    }
-
-    /// Takes back a request whose client is gone, if it has not begun to run.
-    pub fn forget(&mut self, ticket: Ticket) {
-        self.queue.take_if(|waiting| waiting.ticket == Some(ticket));
+        token.after_write
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! Invariant: a proposal of slot s+1 is made only when slot s is chosen, and its decree was computed on
 //! exactly the chosen decrees 1..s.
-//! Invariant: nobody is answered before the proposal that was recovered is chosen in this ballot.
+//! Invariant: no request is answered before the proposal that was recovered is chosen in this ballot.
 
-use super::acceptor::{Acceptor, DecreeOf};
+use super::acceptor::Acceptor;
 use super::batch::Before;
 use super::config::Config;
-use super::machine::Machine;
+use super::machine::{DecreeOf, Machine};
 use super::members::{MemberSet, VoteSet};
 use super::message::{Accept, Commit, Previous};
 use super::open_batch::{OpenBatch, Ran};

@@ -94,6 +94,7 @@ impl<C> Reads<C> {
         }
         if is_busy {
             if proposed {
+                assert!(self.riding.is_empty(), "reads ride one proposal at a time");
                 self.riding.append(&mut queue.reads);
             }
             return;

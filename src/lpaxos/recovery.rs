@@ -60,6 +60,8 @@ pub(super) struct Recovery<M: Machine> {
     sources: Option<VecDeque<Source<M>>>,
     proposal: Option<Proposal<M::Key, M::Value>>,
     known: BTreeMap<NodeId, Known>,
+    /// The members when it began.
+    members: MemberSet,
     refused_by: VoteSet,
     progressed_ms: u64,
     sent_ms: u64,
@@ -80,6 +82,7 @@ impl<M: Machine> Recovery<M> {
             sources: None,
             proposal: None,
             known: BTreeMap::new(),
+            members: members.clone(),
             refused_by: VoteSet::new(members.clone()),
             progressed_ms: now_ms,
             sent_ms: now_ms,
@@ -107,7 +110,6 @@ impl<M: Machine> Recovery<M> {
         &mut self,
         from: NodeId,
         promise: Promise<M::Key, M::Value>,
-        members: &MemberSet,
         now_ms: u64,
     ) {
         let sound = promise.page.follows(None) && may_have_dropped(promise.floor, promise.complete);
@@ -118,7 +120,7 @@ impl<M: Machine> Recovery<M> {
         self.promises.insert(from, promise);
         self.progressed_ms = now_ms;
         let promised = self.promises.keys().copied();
-        if members.is_majority(promised) && self.promises.contains_key(&self.ballot.node) {
+        if self.members.is_majority(promised) && self.promises.contains_key(&self.ballot.node) {
             self.begin_merging();
         }
     }

@@ -171,10 +171,15 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         }
     }
 
+    /// Whether a member set is neither reflected here yet nor older than the one that is.
+    pub(super) fn is_news(&self, entry: &MemberEntry) -> bool {
+        let own = self.members.as_ref().map_or(Slot::ZERO, |own| own.version);
+        entry.version > self.complete.max(own)
+    }
+
     /// P5: takes in a member set; the one with the higher version stays.
     pub(super) fn merge_members(&mut self, entry: &MemberEntry) {
-        let version = self.members.as_ref().map_or(Slot::ZERO, |own| own.version);
-        if entry.version > self.complete.max(version) {
+        if self.is_news(entry) {
             self.members = Some(entry.clone());
         }
     }
