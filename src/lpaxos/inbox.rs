@@ -1,4 +1,5 @@
-//! What a node does with each message of the others: what it may change, by the role that it is for.
+//! What a node does with each message of the others: what it may change, by the role that it is
+//! for.
 //!
 //! Invariant: no message panics here, whatever it says.
 
@@ -9,8 +10,8 @@ use super::story::Loss;
 use crate::numbers::NodeId;
 
 impl<M: Machine> Node<M> {
-    /// Takes a message of another member. Messages of all others are ignored, and so are those with a
-    /// member set: no node changes it yet, so that only a faulty one would send it.
+    /// Takes a message of another member. Messages of all others are ignored, and so are those with
+    /// a member set: no node changes it yet, so that only a faulty one would send it.
     pub fn message(&mut self, now_ms: u64, from: NodeId, message: MessageOf<M>) {
         self.at(now_ms);
         let is_member = from != self.me && self.acceptor.members().contains(from);
@@ -110,8 +111,8 @@ impl<M: Machine> Node<M> {
     }
 }
 
-/// Whether a message changes nothing that a leader owes ([`Leader::owes`]): heartbeats, and votes, which
-/// are what it waits for.
+/// Whether a message changes nothing that a leader owes ([`Leader::owes`]): heartbeats, and votes,
+/// which are what it waits for.
 fn changes_nothing_owed<K, V>(message: &Message<K, V>) -> bool {
     match message {
         Message::Heartbeat(_) => true,

@@ -1,8 +1,8 @@
 //! The member set: the nodes of a cluster, and which of them decide.
 //!
-//! It is a value that the protocol reads, and an entry of the replicated state beside all others: its
-//! version is the slot of the decree that set it, and it merges as every entry does (P5). No decree
-//! changes it yet; the founders' set holds until one does.
+//! It is a value that the protocol reads, and an entry of the replicated state beside all others:
+//! its version is the slot of the decree that set it, and it merges as every entry does (P5). No
+//! decree changes it yet; the founders' set holds until one does.
 
 use std::sync::Arc;
 
@@ -48,8 +48,9 @@ struct Inner {
 }
 
 impl MemberSet {
-    /// Returns the set of these members; `None` if an id is there twice or zero, an address is longer
-    /// than [`MAX_MEMBER_ADDRESS_BYTES`], or there are more than [`MAX_MEMBERS`], or no voter.
+    /// Returns the set of these members; `None` if an id is there twice or zero, an address is
+    /// longer than [`MAX_MEMBER_ADDRESS_BYTES`], or there are more than [`MAX_MEMBERS`], or no
+    /// voter.
     pub fn new(mut members: Vec<Member>) -> Option<MemberSet> {
         members.sort_by_key(|member| member.node);
         let is_voter = |member: &&Member| member.role == MemberRole::Voter;
@@ -132,8 +133,8 @@ pub struct MemberEntry {
     pub version: Slot,
 }
 
-/// The votes for one proposal, or in one round of questions, counted by the voters of the member set
-/// that it was begun with: that set is never read again for it (P12).
+/// The votes for one proposal, or in one round of questions, counted by the voters of the member
+/// set that it was begun with: that set is never read again for it (P12).
 #[derive(Clone, Debug)]
 pub(super) struct VoteSet {
     members: MemberSet,

@@ -4,7 +4,8 @@ use super::members::MemberEntry;
 use super::patch::{Decree, Page, Proposal};
 use crate::numbers::{Ballot, FeatureLevel, NodeId, ProposalId, Slot};
 
-/// A message between two nodes, by the role that it is for; the sender is known from the connection.
+/// A message between two nodes, by the role that it is for; the sender is known from the
+/// connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message<K, V> {
     /// Every node → every other, each period: what Ω needs to name a leader.

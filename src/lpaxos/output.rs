@@ -1,9 +1,9 @@
 //! What a node wants done after a step, as types that keep the order in which it must be done.
 //!
-//! The contract: what is in [`Output::before_write`] and [`Output::answers`] depends only on what is
-//! durable already and may leave at once. If there is a [`Write`], its records are made durable in one
-//! atomic write; then [`Node::written`](super::Node::written) takes its token and returns what was held
-//! back for it. A driver:
+//! The contract: what is in [`Output::before_write`] and [`Output::answers`] depends only on what
+//! is durable already and may leave at once. If there is a [`Write`], its records are made durable
+//! in one atomic write; then [`Node::written`](super::Node::written) takes its token and returns
+//! what was held back for it. A driver:
 //!
 //! ```
 //! # use lattistore::kv::Store;
@@ -64,8 +64,8 @@ use crate::numbers::{NodeId, Slot};
 #[derive(Debug)]
 #[must_use = "what a node wants done must be done"]
 pub struct Output<M: Machine> {
-    /// What was applied to the replica since the last output, in the order of slots. It is chosen, so
-    /// that it may be told before it is durable here.
+    /// What was applied to the replica since the last output, in the order of slots. It is chosen,
+    /// so that it may be told before it is durable here.
     pub applied: Vec<Applied<M::Key, M::Value>>,
     /// To send before the write.
     pub before_write: Vec<(NodeId, MessageOf<M>)>,
@@ -91,8 +91,8 @@ impl<M: Machine> Output<M> {
 pub struct Write<M: Machine> {
     /// To be made durable in one atomic write; if that fails, the node must not go on. Never empty.
     pub records: Vec<Record<M::Key, M::Value>>,
-    /// Whether the node may be given more input before the records are durable. Then nothing waits for
-    /// them but the node itself.
+    /// Whether the node may be given more input before the records are durable. Then nothing waits
+    /// for them but the node itself.
     pub overlaps: bool,
     /// Says, given back to [`Node::written`](super::Node::written), that the records are durable.
     pub token: WriteToken<M>,
@@ -113,7 +113,8 @@ impl<M: Machine> WriteToken<M> {
     }
 }
 
-/// How the replica came to reflect more slots: after a start, than the `complete` of what was durable.
+/// How the replica came to reflect more slots: after a start, than the `complete` of what was
+/// durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied<K, V> {
     /// The decree of this slot, the one after all that were reflected before. Where it came with a

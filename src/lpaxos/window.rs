@@ -60,8 +60,8 @@ impl<M: Machine> Window<M> {
         self.decrees.get(place).map(|(decree, _)| decree)
     }
 
-    /// Decrees of consecutive slots from `first` on, up to `most_bytes` but at least one; empty where
-    /// `first` is not in the window.
+    /// Decrees of consecutive slots from `first` on, up to `most_bytes` but at least one; empty
+    /// where `first` is not in the window.
     pub(super) fn from(&self, first: Slot, most_bytes: usize) -> Vec<DecreeOf<M>> {
         let Some(skip) = first.0.checked_sub(self.first.0).and_then(|n| usize::try_from(n).ok())
         else {
