@@ -1,25 +1,26 @@
 //! The acceptor and replica of a node: promises (P2), votes (P4), and what it learns (P9, P10).
 //!
-//! Every method changes the durable state only by records, which gather here until the node's caller
-//! makes them durable. The answers that the methods return depend on those records and must not
-//! leave the node before.
+//! Every method changes the durable state only by records, which gather here until the node's
+//! caller makes them durable. The answers that the methods return depend on those records and must
+//! not leave the node before.
 //!
 //! Between a promise and the first acceptance in the same ballot the replica does not change: only
-//! the owner of the promised ballot can change it, and it does not before its recovery is over. That
-//! is why the pages of one promise agree with each other, also over a restart, and why tombstones
-//! are dropped only where a proposal is accepted, or a full copy ends, which only that owner gives.
+//! the owner of the promised ballot can change it, and it does not before its recovery is over.
+//! That is why the pages of one promise agree with each other, also over a restart, and why
+//! tombstones are dropped only where a proposal is accepted, or a full copy ends, which only that
+//! owner gives.
 
 use super::config::Config;
 use super::copying::Copying;
 use super::durable::{Durable, Record};
-use super::machine::Machine;
+use super::machine::{DecreeOf, Machine, MessageOf};
 use super::members::{MemberEntry, MemberSet};
 use super::message::{
     Accept, Accepted, Commit, Confirm, Confirmed, FetchPage, Message, NeedPrevious, PageMerged,
     Prepare, Previous, Progress, Promise, PromisePage, Refused, RepairPage, RepairPatches,
 };
-use super::output::{Applied, MessageOf};
-use super::patch::{Decree, Page, Proposal};
+use super::output::Applied;
+use super::patch::{Page, Proposal};
 use super::replica::{TOMBSTONE_DISTANCE, may_have_dropped};
 use crate::numbers::{Ballot, ProposalId, Slot};
 
@@ -29,8 +30,6 @@ fn reply<K, V>(message: impl Into<Message<K, V>>) -> Option<Message<K, V>> {
     Some(message.into())
 }
 
-pub(super) type DecreeOf<M> = Decree<<M as Machine>::Key, <M as Machine>::Value>;
-
 /// The durable state, and the records not yet handed out to be made durable.
 #[derive(Debug)]
 pub(super) struct Acceptor<M: Machine> {
@@ -39,8 +38,8 @@ pub(super) struct Acceptor<M: Machine> {
     founders: MemberSet,
     records: Vec<Record<M::Key, M::Value>>,
     applied: Vec<Applied<M::Key, M::Value>>,
-    /// The last run of consecutive slots, first and last, that were applied above a gap. Not durable:
-    /// it only saves repairing what is there.
+    /// The last run of consecutive slots, first and last, that were applied above a gap. Not
+    /// durable: it only saves repairing what is there.
     beyond: Option<(Slot, Slot)>,
     /// The decree applied last, so that a new leader need not look for it among all entries.
     last: Option<(Slot, DecreeOf<M>)>,
@@ -74,7 +73,8 @@ impl<M: Machine> Acceptor<M> {
         &self.durable
     }
 
-    /// Returns the members after the decrees that are applied here: those that decide the next slot.
+    /// Returns the members as far as they are known here: those that decide the slot after
+    /// `complete`.
     pub(super) fn members(&self) -> &MemberSet {
         self.durable.replica.members().map_or(&self.founders, |entry| &entry.members)
     }
@@ -209,8 +209,8 @@ impl<M: Machine> Acceptor<M> {
         reply(Accepted { ballot, slot, complete: self.complete() })
     }
 
-    /// P11, with a margin of slots, unless there are too many. Waits until twice the margin is there, so
-    /// that it is done seldom.
+    /// P11, with a margin of slots, unless there are too many. Waits until twice the margin is
+    /// there, so that it is done seldom.
     fn drop_old_tombstones(&mut self) {
         if self.keep_tombstones {
             return;
@@ -301,8 +301,8 @@ impl<M: Machine> Acceptor<M> {
         }
     }
 
-    /// P10: applies patches in order. Who lets itself be changed promises the ballot, so that the pages
-    /// of a lower one stay as they were promised.
+    /// P10: applies patches in order. Who lets itself be changed promises the ballot, so that the
+    /// pages of a lower one stay as they were promised.
     pub(super) fn on_repair_patches(
         &mut self,
         repair: RepairPatches<M::Key, M::Value>,
@@ -320,12 +320,13 @@ impl<M: Machine> Acceptor<M> {
         self.progress(repair.ballot)
     }
 
-    /// P10: merges one page; after the last, the node reflects every decree up to the copy's target.
+    /// P10: merges one page; after the last, the node reflects every decree up to the copy's
+    /// target.
     ///
     /// The leader sends a page only after the one before was answered, so whoever has the last page
-    /// has them all, durably. Of a full copy, all must come in one life of the node, and neither a patch
-    /// below the leader's floor nor a page of another copy may be taken in meanwhile ([`Copying`]); else
-    /// the answer, which is how far the node is, makes the leader begin anew.
+    /// has them all, durably. Of a full copy, all must come in one life of the node, and neither a
+    /// patch below the leader's floor nor a page of another copy may be taken in meanwhile
+    /// ([`Copying`]); else the answer, which is how far the node is, makes the leader begin anew.
     pub(super) fn on_repair_page(&mut self, repair: RepairPage<M::Key, M::Value>) -> Reply<M> {
         let RepairPage { ballot, copy, after, members, page } = repair;
         if ballot < self.durable.promised {
@@ -342,11 +343,11 @@ impl<M: Machine> Acceptor<M> {
             return self.progress(ballot);
         }
         if !copy.is_full() {
-            // A page of an older copy, which is late: like an old patch it may tell of what was deleted
-            // and forgotten since.
+            // A page of an older copy, which is late: like an old patch it may tell of what was
+            // deleted and forgotten since.
             self.copying = None;
         }
-        if let Some(members) = members {
+        if let Some(members) = members.filter(|_| after.is_none()) {
             self.merge_members(members);
         }
         if let Some(after) = self.merge_page(after.as_ref(), page, silent_at) {
@@ -365,15 +366,14 @@ impl<M: Machine> Acceptor<M> {
 
     /// Takes in a member set, if it is news (P3, P10).
     pub(super) fn merge_members(&mut self, entry: MemberEntry) {
-        let own = self.durable.replica.members().map_or(Slot::ZERO, |own| own.version);
-        if entry.version > self.complete().max(own) {
+        if self.durable.replica.is_news(&entry) {
             self.change(Record::Members(entry));
         }
     }
 
-    /// Merges the entries of a page that are news. With `silent_at`, the page is one of a full copy as
-    /// of that slot, and what it lacks was deleted (P3, P10). Gives the key up to which it was merged, if
-    /// there is more to come.
+    /// Merges the entries of a page that are news. With `silent_at`, the page is one of a full copy
+    /// as of that slot, and what it lacks was deleted (P3, P10). Gives the key up to which it was
+    /// merged, if there is more to come.
     pub(super) fn merge_page(
         &mut self,
         after: Option<&M::Key>,

@@ -1,7 +1,7 @@
 //! The state that commands run on, and what they write.
 //!
-//! A batch shows three layers, each over the next: what it wrote itself; the decree that is in flight,
-//! where it runs ahead of that being chosen (P6); and the replica.
+//! A batch shows three layers, each over the next: what it wrote itself; the decree that is in
+//! flight, where it runs ahead of that being chosen (P6); and the replica.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -13,8 +13,8 @@ use super::patch::{Entry, Patch};
 use super::replica::Replica;
 use crate::numbers::Slot;
 
-/// What the commands of a batch came to so far, apart from the state that they ran on: so it can wait
-/// for more of them.
+/// What the commands of a batch came to so far, apart from the state that they ran on: so it can
+/// wait for more of them.
 #[derive(Debug)]
 pub(super) struct Draft<K, V> {
     writes: BTreeMap<K, Option<V>>,
@@ -67,8 +67,8 @@ impl<'a, K: Ord + Hash + Clone, V: Clone> Batch<'a, K, V> {
         Batch { base, before: None, draft: Draft::default() }
     }
 
-    /// The batch that `draft` is of, over `base` and the decree before it. Once `base` reflects that,
-    /// the batch shows the same without it.
+    /// The batch that `draft` is of, over `base` and the decree before it. Once `base` reflects
+    /// that, the batch shows the same without it.
     pub(super) fn resume(
         base: &'a Replica<K, V>,
         before: Option<Before<'a, K, V>>,
@@ -109,8 +109,8 @@ impl<'a, K: Ord + Hash + Clone, V: Clone> Batch<'a, K, V> {
         }
     }
 
-    /// The rows of a range of keys in order of keys, or in reverse. What the batch or the decree before it
-    /// deleted is among them.
+    /// The rows of a range of keys in order of keys, or in reverse. What the batch or the decree
+    /// before it deleted is among them.
     pub fn range<'r, Q>(
         &'r self,
         bounds: (Bound<&Q>, Bound<&Q>),

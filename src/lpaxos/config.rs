@@ -26,8 +26,8 @@ pub struct Config {
     /// A node whose write takes this long sends no heartbeat until the write is over, so that a
     /// leader whose disk hangs is replaced, in milliseconds.
     pub stalled_ms: u64,
-    /// A leader whose writes take at least this long goes on during all of them, and proposes further
-    /// slots that the others choose without it, in milliseconds.
+    /// A leader whose writes take at least this long goes on during all of them, and proposes
+    /// further slots that the others choose without it, in milliseconds.
     pub slow_write_ms: u64,
     /// A leader with slow writes proposes further slots until the decrees that its next write will
     /// take have this many bytes.
@@ -43,12 +43,13 @@ pub struct Config {
     pub batch_most: usize,
     /// A batch takes no further request once its writes and answers have so many bytes.
     pub batch_bytes: usize,
-    /// While at least so many requests are in flight, reads wait for the next proposal and are confirmed by
-    /// its votes: with so much to do that is sooner than a round of messages for them alone.
+    /// While at least so many requests are in flight, reads wait for the next proposal and are
+    /// confirmed by its votes: with so much to do that is sooner than a round of messages for them
+    /// alone.
     pub busy_batch: usize,
-    /// With at least so many requests in flight, a leader goes on while it writes its own vote: the next
-    /// batch takes about as long to run as the write. With fewer, going on costs more than it gains, as it
-    /// makes more and smaller batches.
+    /// With at least so many requests in flight, a leader goes on while it writes its own vote: the
+    /// next batch takes about as long to run as the write. With fewer, going on costs more than it
+    /// gains, as it makes more and smaller batches.
     pub overlapping_batch: usize,
     /// The bounds of a page.
     pub page: PageLimits,

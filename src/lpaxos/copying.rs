@@ -1,8 +1,8 @@
 //! A full copy that a lagging node is taking in (P10).
 //!
-//! A full copy tells of deletions only by silence, so it holds as a whole or not at all: what an old
-//! patch, or a late page of another copy, brings back after the page that was silent of it stays. Not
-//! durable: after a restart nobody knows what was applied since the first page.
+//! A full copy tells of deletions only by silence, so it holds as a whole or not at all: what an
+//! old patch, or a late page of another copy, brings back after the page that was silent of it
+//! stays. Not durable: after a restart nobody knows what was applied since the first page.
 
 use super::message::CopyId;
 use crate::numbers::{Ballot, Slot};
@@ -18,8 +18,8 @@ pub(super) struct Copying<K> {
 }
 
 impl<K: Ord> Copying<K> {
-    /// Whether a page of a full copy, which covers the keys after `after`, may be taken in: the first
-    /// one always, the others where those before them were.
+    /// Whether a page of a full copy, which covers the keys after `after`, may be taken in: the
+    /// first one always, the others where those before them were.
     pub(super) fn allows(
         copying: Option<&Copying<K>>,
         ballot: Ballot,

@@ -20,7 +20,7 @@ pub struct Durable<K, V> {
     pub promised: Ballot,
     /// The greatest accepted proposal.
     pub accepted: Option<Proposal<K, V>>,
-    /// The versioned map, with `complete` and `floor`.
+    /// The versioned map, with `complete`, `floor` and the member set.
     pub replica: Replica<K, V>,
 }
 
@@ -31,8 +31,8 @@ pub enum Record<K, V> {
     Promise(Ballot),
     /// Accept the proposal (P4).
     Accept(Proposal<K, V>),
-    /// The accepted proposal, which is for this slot, is chosen: apply it (P4, P9). A mark: the decree
-    /// itself is in the record that accepted it.
+    /// The accepted proposal, which is for this slot, is chosen: apply it (P4, P9). A mark: the
+    /// decree itself is in the record that accepted it.
     ApplyAccepted(Slot),
     /// Apply this chosen decree (P4, P10).
     Apply(Slot, Decree<K, V>),

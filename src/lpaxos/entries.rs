@@ -1,7 +1,7 @@
 //! Entries by their keys.
 //!
-//! Tombstones lie apart from what lives, so that whoever looks for what is there does not pass by what
-//! is not: a queue of which millions were taken begins with its first entry.
+//! Tombstones lie apart from what lives, so that whoever looks for what is there does not pass by
+//! what is not: a queue of which millions were taken begins with its first entry.
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;

@@ -1,20 +1,21 @@
-//! What a node does with each message of the others: what it may change, by the role that it is for.
+//! What a node does with each message of the others: what it may change, by the role that it is
+//! for.
 //!
 //! Invariant: no message panics here, whatever it says.
 
-use super::leader::Leader;
-use super::machine::Machine;
+use super::machine::{Machine, MessageOf};
 use super::message::{Heartbeat, Message, Refused, ToAcceptor, ToCandidate, ToLeader};
 use super::node::{Node, Role};
-use super::output::MessageOf;
 use super::story::Loss;
 use crate::numbers::NodeId;
 
 impl<M: Machine> Node<M> {
-    /// Takes a message of another member. Messages of anybody else are ignored.
+    /// Takes a message of another member. Messages of all others are ignored, and so are those with
+    /// a member set: no node changes it yet, so that only a faulty one would send it.
     pub fn message(&mut self, now_ms: u64, from: NodeId, message: MessageOf<M>) {
         self.at(now_ms);
-        if from == self.me || !self.acceptor.members().contains(from) {
+        let is_member = from != self.me && self.acceptor.members().contains(from);
+        if !is_member || message.has_members() {
             return;
         }
         self.omega.heard(from);
@@ -68,20 +69,11 @@ impl<M: Machine> Node<M> {
         let Role::Candidate(recovery) = &mut self.role else { return };
         match message {
             ToCandidate::Promise(promise) => {
-                recovery.on_promise(from, promise, self.acceptor.members(), self.now_ms);
+                recovery.on_promise(from, promise, self.now_ms);
             }
             ToCandidate::PromisePage(page) => recovery.on_page(from, page, self.now_ms),
         }
         self.advance_recovery();
-    }
-
-    pub(super) fn advance_recovery(&mut self) {
-        let Role::Candidate(recovery) = &mut self.role else { return };
-        let ballot = recovery.ballot();
-        let (acceptor, out, now_ms) = (&mut self.acceptor, &mut self.out, self.now_ms);
-        let Some(recovered) = recovery.advance(acceptor, out, now_ms) else { return };
-        let leader = Leader::new(ballot, self.config, recovered, acceptor, out, now_ms);
-        self.role = Role::Leader(Box::new(leader));
     }
 
     fn on_leader_message(&mut self, from: NodeId, message: ToLeader<M::Key>) {
@@ -119,8 +111,8 @@ impl<M: Machine> Node<M> {
     }
 }
 
-/// Whether a message changes nothing that a leader owes ([`Leader::owes`]): heartbeats, and votes, which
-/// are what it waits for.
+/// Whether a message changes nothing that a leader owes ([`Leader::owes`]): heartbeats, and votes,
+/// which are what it waits for.
 fn changes_nothing_owed<K, V>(message: &Message<K, V>) -> bool {
     match message {
         Message::Heartbeat(_) => true,

@@ -1,11 +1,11 @@
-//! The leader of a ballot. Its parts own their state: `proposals.rs` (P4, P6, P7, P9), `reads.rs` (P8),
-//! `repair.rs` (P10). What they share is here: what is known of the other nodes, and the window of
-//! decrees that are chosen.
+//! The leader of a ballot. Its parts own their state: `proposals.rs` (P4, P6, P7, P9), `reads.rs`
+//! (P8), `repair.rs` (P10). What they share is here: what is known of the other nodes, and the
+//! window of decrees that are chosen.
 //!
-//! What is chosen is applied here, and the next proposal accepted, only after that proposal was sent
-//! and the answers were given: others wait for them, and nobody for this. (Where reads may run once it
-//! is done, the answers leave with theirs.) Until it is done the leader *owes* it, and no message is
-//! looked at that could tell the difference.
+//! Applying what is chosen and accepting the next proposal are deferred until that proposal was
+//! sent and the answers were given: other nodes and clients wait for those. (Where reads may run
+//! once it is done, the answers leave with theirs.) Until it is done the leader *owes* it, and
+//! handles no message that could tell the difference.
 
 use super::acceptor::Acceptor;
 use super::config::Config;
@@ -65,8 +65,8 @@ impl<M: Machine> Leader<M> {
         let mut window = Window::new(first_slot, config.window_bytes);
         let mut proposals = Proposals::new(ballot, config, first_slot);
         if let Some(proposal) = proposal {
-            // Only a member of Q that lacks the decree before is sent it; one that did not answer can
-            // ask.
+            // Only a member of Q that lacks the decree before is sent it; one that did not answer
+            // can ask.
             let before = proposal.slot.previous();
             let lacks =
                 |known: &Known| known.complete < before && known.accepted.slot < proposal.slot;
@@ -185,8 +185,8 @@ impl<M: Machine> Leader<M> {
         self.reads.run(machine, acceptor, out);
     }
 
-    /// Counts the own vote, if what was accepted by the records that are durable now is the proposal in
-    /// flight.
+    /// Counts the own vote, if what was accepted by the records that are durable now is the
+    /// proposal in flight.
     pub(super) fn written(
         &mut self,
         accepted: ProposalId,
@@ -276,8 +276,8 @@ impl<M: Machine> Leader<M> {
         self.repairs.on_progress(lagging, progress.complete, acceptor, out, now_ms);
     }
 
-    /// Counts a refusal; returns whether the ballot is lost. It is only when those that refused leave no
-    /// majority: a single stale candidate must not stop a leader that the others accept.
+    /// Counts a refusal; returns whether the ballot is lost. It is only when those that refused
+    /// leave no majority: a single stale candidate must not stop a leader that the others accept.
     pub(super) fn on_refused(&mut self, from: NodeId, promised: Ballot) -> bool {
         if promised > self.ballot {
             self.refusals.by.insert(from);
@@ -286,9 +286,9 @@ impl<M: Machine> Leader<M> {
         self.refusals.by.leaves_no_majority()
     }
 
-    /// Whether a minority refuses this ballot, so that it is time to stand again with a higher one: at
-    /// once when nothing is in flight, else when those that do not refuse seem to be no majority.
-    /// `slowest_ms` is how long the slowest writes take that a majority may need.
+    /// Whether a minority refuses this ballot, so that it is time to stand again with a higher one:
+    /// at once when nothing is in flight, else when those that do not refuse seem to be no
+    /// majority. `slowest_ms` is how long the slowest writes take that a majority may need.
     pub(super) fn wants_higher_ballot(&self, now_ms: u64, slowest_ms: u64) -> bool {
         let patience_ms = self.config.unreachable_ms.saturating_add(slowest_ms.saturating_mul(3));
         let since = |since_ms: u64| now_ms.saturating_sub(since_ms) >= patience_ms;
@@ -346,8 +346,8 @@ impl<M: Machine> Leader<M> {
         self.reads.expire(now_ms, out);
     }
 
-    /// Ends the leadership: what is in flight may be chosen yet; reads and the next batch wait again.
-    /// Returns the requests in flight.
+    /// Ends the leadership: what is in flight may be chosen yet; reads and the next batch wait
+    /// again. Returns the requests in flight.
     pub(super) fn give_up(self, queue: &mut Queue<M::Command>) -> Vec<Ticket> {
         self.reads.give_back(queue);
         self.proposals.give_up(queue)

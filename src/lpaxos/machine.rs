@@ -8,8 +8,16 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 use super::batch::Batch;
+use super::message::Message;
+use super::patch::Decree;
 use super::replica::Replica;
 use crate::numbers::Position;
+
+/// A message between nodes that run this machine.
+pub(super) type MessageOf<M> = Message<<M as Machine>::Key, <M as Machine>::Value>;
+
+/// A decree of this machine.
+pub(super) type DecreeOf<M> = Decree<<M as Machine>::Key, <M as Machine>::Value>;
 
 /// A store that LPaxos replicates.
 pub trait Machine {

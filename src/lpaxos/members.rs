@@ -1,8 +1,8 @@
 //! The member set: the nodes of a cluster, and which of them decide.
 //!
-//! It is a value that the protocol reads, and an entry of the replicated state beside all others: its
-//! version is the slot of the decree that set it, and it merges as every entry does (P5). No decree
-//! changes it yet; the founders' set holds until one does.
+//! It is a value that the protocol reads, and an entry of the replicated state beside all others:
+//! its version is the slot of the decree that set it, and it merges as every entry does (P5). No
+//! decree changes it yet; the founders' set holds until one does.
 
 use std::sync::Arc;
 
@@ -10,6 +10,12 @@ use crate::numbers::{NodeId, Slot};
 
 /// A member set has at most this many nodes.
 pub const MAX_MEMBERS: usize = 64;
+
+/// The address of a member has at most this many bytes: a host name of 253, and a port.
+pub const MAX_MEMBER_ADDRESS_BYTES: usize = 264;
+
+/// What a member takes in a message besides its address, about.
+const MEMBER_BYTES: usize = 24;
 
 /// What a member is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +48,18 @@ struct Inner {
 }
 
 impl MemberSet {
-    /// Returns the set of these members; `None` if an id is there twice, or there are more than
-    /// [`MAX_MEMBERS`], or no voter.
+    /// Returns the set of these members; `None` if an id is there twice or zero, an address is
+    /// longer than [`MAX_MEMBER_ADDRESS_BYTES`], or there are more than [`MAX_MEMBERS`], or no
+    /// voter.
     pub fn new(mut members: Vec<Member>) -> Option<MemberSet> {
         members.sort_by_key(|member| member.node);
         let is_voter = |member: &&Member| member.role == MemberRole::Voter;
         let voters: Vec<_> = members.iter().filter(is_voter).map(|member| member.node).collect();
         let is_sound = members.is_sorted_by(|a, b| a.node < b.node)
             && members.len() <= MAX_MEMBERS
+            && members.iter().all(|member| {
+                member.node != NodeId(0) && member.address.len() <= MAX_MEMBER_ADDRESS_BYTES
+            })
             && !voters.is_empty();
         is_sound.then(|| MemberSet(Arc::new(Inner { members, voters })))
     }
@@ -80,6 +90,11 @@ impl MemberSet {
     /// Whether `node` is a member.
     pub fn contains(&self, node: NodeId) -> bool {
         self.0.members.binary_search_by_key(&node, |member| member.node).is_ok()
+    }
+
+    /// Returns how much the set takes in a message, about, in bytes.
+    pub fn size(&self) -> usize {
+        self.iter().map(|member| MEMBER_BYTES + member.address.len()).sum()
     }
 
     /// Returns the voters in ascending order.
@@ -118,8 +133,8 @@ pub struct MemberEntry {
     pub version: Slot,
 }
 
-/// The votes for one proposal, or in one round of questions, counted by the voters of the member set
-/// that it was begun with: that set is never read again for it (P12).
+/// The votes for one proposal, or in one round of questions, counted by the voters of the member
+/// set that it was begun with: that set is never read again for it (P12).
 #[derive(Clone, Debug)]
 pub(super) struct VoteSet {
     members: MemberSet,
@@ -193,7 +208,10 @@ mod tests {
         assert!(MemberSet::new(vec![member(2, voter), member(1, learner)]).is_some());
         assert_eq!(MemberSet::new(vec![member(1, voter), member(1, learner)]), None);
         assert_eq!(MemberSet::new(vec![member(1, learner)]), None);
-        assert_eq!(MemberSet::new((0..65).map(|node| member(node, voter)).collect()), None);
+        assert_eq!(MemberSet::new(vec![member(0, voter)]), None);
+        let address = "x".repeat(MAX_MEMBER_ADDRESS_BYTES + 1);
+        assert_eq!(MemberSet::new(vec![Member { address, ..member(1, voter) }]), None);
+        assert_eq!(MemberSet::new((1..66).map(|node| member(node, voter)).collect()), None);
     }
 
     #[test]

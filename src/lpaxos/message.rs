@@ -4,7 +4,8 @@ use super::members::MemberEntry;
 use super::patch::{Decree, Page, Proposal};
 use crate::numbers::{Ballot, FeatureLevel, NodeId, ProposalId, Slot};
 
-/// A message between two nodes, by the role that it is for; the sender is known from the connection.
+/// A message between two nodes, by the role that it is for; the sender is known from the
+/// connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message<K, V> {
     /// Every node → every other, each period: what Ω needs to name a leader.
@@ -71,6 +72,40 @@ impl<K, V> Message<K, V> {
             Message::Candidate(message) => Some(message.ballot()),
             Message::Leader(message) => Some(message.ballot()),
             Message::Refused(message) => Some(message.ballot),
+        }
+    }
+}
+
+impl<K, V> Message<K, V> {
+    /// Whether a member set is in it (P12).
+    pub(super) fn has_members(&self) -> bool {
+        match self {
+            Message::Acceptor(message) => message.has_members(),
+            Message::Candidate(ToCandidate::Promise(promise)) => {
+                let accepted = promise.accepted.as_ref();
+                promise.members.is_some() || accepted.is_some_and(|p| p.decree.members.is_some())
+            }
+            Message::Candidate(ToCandidate::PromisePage(_))
+            | Message::Heartbeat(_)
+            | Message::Leader(_)
+            | Message::Refused(_) => false,
+        }
+    }
+}
+
+impl<K, V> ToAcceptor<K, V> {
+    fn has_members(&self) -> bool {
+        let sets = |decree: &Decree<K, V>| decree.members.is_some();
+        match self {
+            ToAcceptor::Accept(Accept { decree, previous, .. }) => {
+                sets(decree) || matches!(previous, Previous::Decree(before) if sets(before))
+            }
+            ToAcceptor::RepairPatches(repair) => repair.decrees.iter().any(sets),
+            ToAcceptor::RepairPage(repair) => repair.members.is_some(),
+            ToAcceptor::Prepare(_)
+            | ToAcceptor::FetchPage(_)
+            | ToAcceptor::Confirm(_)
+            | ToAcceptor::Commit(_) => false,
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A node: proposer, acceptor and replica in one, driven by its caller.
 //!
 //! The node reads no clock, socket or file and starts no thread. Its caller gives it messages,
-//! requests and ticks, each with the time, any number of them; then takes an [`Output`] and does what
-//! is in it, in the order that is written there. The simulator and the server drive the same code.
+//! requests and ticks, each with the time, any number of them; then takes an [`Output`] and does
+//! what is in it, in the order that is written there. The simulator and the server drive the same
+//! code.
 
 use std::mem::take;
 
@@ -10,7 +11,7 @@ use super::acceptor::Acceptor;
 use super::config::Config;
 use super::durable::{Durable, Record};
 use super::leader::Leader;
-use super::machine::Machine;
+use super::machine::{Machine, MessageOf};
 use super::members::MemberSet;
 use super::message::{Heartbeat, Low, Message, Promise};
 use super::omega::{Decision, Omega, Own};
@@ -18,7 +19,7 @@ use super::outbox::Outbox;
 use super::output::{Output, Write, WriteToken};
 use super::patch::Page;
 use super::recovery::Recovery;
-use super::requests::{Answer, Queue, Request, Ticket, Waiting};
+use super::requests::{Answer, Queue, Request, Waiting};
 use super::story::{Cause, ForLog, Loss, Story};
 use crate::numbers::{Ballot, FeatureLevel, NodeId, ProposalId, Slot};
 
@@ -81,15 +82,16 @@ pub struct Node<M: Machine> {
     durable_complete: Slot,
     /// How many writes were handed out.
     writes: u64,
-    /// The size of all decrees that the leader had chosen when records were last handed out, in bytes.
+    /// The size of all decrees that the leader had chosen when records were last handed out, in
+    /// bytes.
     handed_out_bytes: u64,
     /// How long writes take: the longest of the last ones, and less with each that takes less.
     sync_ms: u64,
-    /// Records go with the next output although nothing waits for them: no checkpoint is taken of what
-    /// is not written, and the others are told only of what is.
+    /// Records go with the next output although nothing waits for them: no checkpoint is taken of
+    /// what is not written, and the others are told only of what is.
     flush: bool,
-    /// Something was heard since Ω last decided. It does when all that is there was taken in: a message
-    /// may be old, and the next one say otherwise.
+    /// Something was heard since Ω last decided. It does when all that is there was taken in: a
+    /// message may be old, and the next one say otherwise.
     pub(super) undecided: bool,
     /// The others are told with the next output whom the node hears.
     announces: bool,
@@ -152,7 +154,8 @@ impl<M: Machine> Node<M> {
         self.acceptor.durable()
     }
 
-    /// Returns the members that decide the next slot.
+    /// Returns the members as far as the node knows them: those that decide the slot after
+    /// `complete`.
     pub fn members(&self) -> &MemberSet {
         self.acceptor.members()
     }
@@ -162,10 +165,10 @@ impl<M: Machine> Node<M> {
         self.writing == Writing::Nothing && !self.acceptor.has_records()
     }
 
-    /// Whether nothing more should be given to the node before the write under way is over. It goes on
-    /// during one only as long as nothing that wants to leave depends on it, so that a node that leads no
-    /// more gathers nothing that its disk does not take; and no longer than a write may take, so that a
-    /// leader whose disk hangs falls silent and another takes its place.
+    /// Whether nothing more should be given to the node before the write under way is over. It goes
+    /// on during one only as long as nothing that wants to leave depends on it, so that a node that
+    /// leads no more gathers nothing that its disk does not take; and no longer than a write may
+    /// take, so that a leader whose disk hangs falls silent and another takes its place.
     pub fn must_wait(&self) -> bool {
         self.writing == Writing::Overlapped
             && (!self.out.after_write.is_empty() || self.is_stalled())
@@ -189,17 +192,17 @@ impl<M: Machine> Node<M> {
         self.sync_ms.max(self.write_age_ms())
     }
 
-    /// Notes how long a write took, in milliseconds; [`Node::written`] does it for each. The others are
-    /// told, and are as patient; a leader with slow writes waits for them less.
+    /// Notes how long a write took, in milliseconds; [`Node::written`] does it for each. The others
+    /// are told, and are as patient; a leader with slow writes waits for them less.
     pub fn note_sync(&mut self, sync_ms: u64) {
         // So much later it is: the next write may begin before the node is told the time.
         self.at(self.handed_out_ms.saturating_add(sync_ms));
         self.sync_ms = sync_ms.max(self.sync_ms - self.sync_ms.div_ceil(8));
     }
 
-    /// The last heartbeat that was sent, and when. A caller that waits for a write repeats it to the
-    /// others each period, at most for [`Config::stalled_ms`], so that they know that the node is there:
-    /// nothing in it depends on the write. Then it sends [`Heartbeat::farewell`] once.
+    /// The last heartbeat that was sent, and when. A caller that waits for a write repeats it to
+    /// the others each period, at most for [`Config::stalled_ms`], so that they know that the node
+    /// is there: nothing in it depends on the write. Then it sends [`Heartbeat::farewell`] once.
     pub fn heartbeat(&self) -> Option<(&Heartbeat, u64)> {
         Some((self.heartbeat.as_ref()?, self.heartbeat_sent_ms?))
     }
@@ -209,8 +212,8 @@ impl<M: Machine> Node<M> {
         self.writing != Writing::Nothing && self.durable().accepted_id() != self.handed_out
     }
 
-    /// Whether a leader may propose the next slot: it goes one slot ahead of its own disk, and further
-    /// only where that is slow and what gathers for the next write is bounded.
+    /// Whether a leader may propose the next slot: it goes one slot ahead of its own disk, and
+    /// further only where that is slow and what gathers for the next write is bounded.
     pub(super) fn may_propose(&self) -> bool {
         if self.spares_others() {
             return false;
@@ -223,9 +226,9 @@ impl<M: Machine> Node<M> {
         self.is_slow() && ahead_bytes < self.config.ahead_bytes
     }
 
-    /// Whether the write under way takes so long that the others are asked for no more writes: if the
-    /// disk hangs, these would last beyond the time at which this node falls silent, and a node that
-    /// waits for its disk cannot stand.
+    /// Whether the write under way takes so long that the others are asked for no more writes: if
+    /// the disk hangs, these would last beyond the time at which this node falls silent, and a node
+    /// that waits for its disk cannot stand.
     fn spares_others(&self) -> bool {
         let age_ms = self.write_age_ms();
         age_ms >= self.config.slow_write_ms
@@ -351,8 +354,8 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// What a member has too little of, the own node included; `None` while it and this node do not hear
-    /// each other.
+    /// What a member has too little of, the own node included; `None` while it and this node do not
+    /// hear each other.
     pub fn low_of(&self, member: NodeId) -> Option<Low> {
         self.omega.low_of(member)
     }
@@ -417,7 +420,7 @@ impl<M: Machine> Node<M> {
         let (complete, sync_ms) = (self.durable_complete, self.sync_ms());
         let members = self.acceptor.members();
         let mut heartbeat = self.omega.heartbeat(members, Own { ballot, complete, sync_ms });
-        // Who goes is no candidate that others should wait for.
+        // A closing node is no candidate that others should wait for.
         heartbeat.has_quorum &= !self.closing;
         // It promises nothing and tells of nothing that is not durable, so it waits for no write.
         for node in members.others(self.me) {
@@ -460,7 +463,8 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// P1: picks a ballot above everything seen and promises it; `Prepare` goes out after the write.
+    /// P1: picks a ballot above everything seen and promises it; `Prepare` goes out after the
+    /// write.
     fn stand(&mut self) {
         let mut cause = self.omega.cause();
         if self.role.ballot().is_some() {
@@ -478,6 +482,16 @@ impl<M: Machine> Node<M> {
         self.role = Role::Candidate(recovery);
         self.leader = Some(self.me);
         self.send_heartbeats();
+    }
+
+    /// Goes on with the recovery, as far as what is there allows, and takes the lead at its end.
+    pub(super) fn advance_recovery(&mut self) {
+        let Role::Candidate(recovery) = &mut self.role else { return };
+        let ballot = recovery.ballot();
+        let (acceptor, out, now_ms) = (&mut self.acceptor, &mut self.out, self.now_ms);
+        let Some(recovered) = recovery.advance(acceptor, out, now_ms) else { return };
+        let leader = Leader::new(ballot, self.config, recovered, acceptor, out, now_ms);
+        self.role = Role::Leader(Box::new(leader));
     }
 
     /// Gives up standing or leading: the one way to leave a role.
@@ -550,8 +564,8 @@ impl<M: Machine> Node<M> {
     /// overlaps, that is only what does not depend on it.
     ///
     /// # Panics
-    /// When the records of the last output neither overlap nor were [`written`](Node::written): a node
-    /// whose write failed knows more than is durable, and whatever it said now could tell it.
+    /// When the records of the last output neither overlap nor were [`written`](Node::written): a
+    /// node whose write failed knows more than is durable, and whatever it said now could tell it.
     pub fn output(&mut self) -> Output<M> {
         assert!(
             self.writing != Writing::Awaited,
@@ -571,8 +585,9 @@ impl<M: Machine> Node<M> {
             let (machine, queue) = (&mut self.machine, &mut self.queue);
             leader.run_ahead(machine, queue, acceptor);
             leader.begin(may_propose, queue, acceptor, out, self.now_ms);
-            // Others wait for these; what is owed comes with the next output. Where reads may run by
-            // then, their answers leave with those that are there: one message for a client of both.
+            // Others wait for these; what is owed comes with the next output. Where reads may run
+            // by then, their answers leave with those that are there: one message for a client of
+            // both.
             let may_read = leader.may_read();
             let has_messages = !out.before_write.is_empty();
             if leader.owes() && (has_messages || !may_read && !out.answers.is_empty()) {
@@ -627,17 +642,18 @@ impl<M: Machine> Node<M> {
         let overlaps = overlaps && after_write.is_empty();
         self.writing = if overlaps { Writing::Overlapped } else { Writing::Awaited };
         self.writes += 1;
-        let write = Some(Write { records, overlaps, after_write, token: WriteToken(self.writes) });
+        let token = WriteToken { number: self.writes, after_write };
+        let write = Some(Write { records, overlaps, token });
         Output { applied: self.acceptor.take_applied(), before_write, answers, write }
     }
 
-    /// Notes that the records of a write are durable, and how long that took, in milliseconds. May give
-    /// rise to another output.
+    /// Notes that the records of a write are durable, and how long that took, in milliseconds.
+    /// Returns what waited for them and is to be sent now. May give rise to another output.
     ///
     /// # Panics
     /// When the token is of another write than the last.
-    pub fn written(&mut self, token: WriteToken, took_ms: u64) {
-        assert!(token == WriteToken(self.writes), "the write under way is another");
+    pub fn written(&mut self, token: WriteToken<M>, took_ms: u64) -> Vec<(NodeId, MessageOf<M>)> {
+        assert!(token.number == self.writes, "the write under way is another");
         self.note_sync(took_ms);
         self.writing = Writing::Nothing;
         self.durable_complete = self.handed_out_complete;
@@ -655,7 +671,7 @@ impl<M: Machine> Node<M> {
                     members: None,
                     page: Page { entries: Vec::new(), next: None },
                 };
-                recovery.on_promise(self.me, promise, self.acceptor.members(), self.now_ms);
+                recovery.on_promise(self.me, promise, self.now_ms);
                 self.advance_recovery();
             }
             Role::Candidate(_) => {}
@@ -663,10 +679,6 @@ impl<M: Machine> Node<M> {
                 leader.written(self.handed_out, &mut self.acceptor, &mut self.out);
             }
         }
-    }
-
-    /// Takes back a request whose client is gone, if it has not begun to run.
-    pub fn forget(&mut self, ticket: Ticket) {
-        self.queue.take_if(|waiting| waiting.ticket == Some(ticket));
+        token.after_write
     }
 }

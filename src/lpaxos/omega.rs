@@ -18,14 +18,14 @@
 //!   connected with a node that has a quorum and is not reluctant. Where there is no such node it
 //!   does as the others: a leader that few can use is better than none.
 //!
-//! `Rotating` names the members in turn by the node's time, and passes over those that cannot lead as
-//! far as this node knows. Nodes that disagree about the time, or about which members can lead, depose
-//! each other, which is slow but safe.
+//! `Rotating` names the members in turn by the node's time, and passes over those that cannot lead
+//! as far as this node knows. Nodes that disagree about the time, or about which members can lead,
+//! depose each other, which is slow but safe.
 //!
-//! Silence is counted on a clock of its own, by which at most one period passes between two calls of
-//! the node: a node that waits for its disk hears nothing meanwhile, and what it finds afterwards says
-//! nothing about the others. For the same reason nothing is decided before all messages that are there
-//! were taken in.
+//! Silence is counted on a clock of its own, by which at most one period passes between two calls
+//! of the node: a node that waits for its disk hears nothing meanwhile, and what it finds
+//! afterwards says nothing about the others. For the same reason nothing is decided before all
+//! messages that are there were taken in.
 
 use std::collections::BTreeMap;
 
@@ -137,8 +137,8 @@ impl Omega {
         }
     }
 
-    /// Notes that so much time passed since the node was last called. It listened for one period of it
-    /// at most: it wants to be called that often.
+    /// Notes that so much time passed since the node was last called. It listened for one period of
+    /// it at most: it wants to be called that often.
     pub(super) fn passed(&mut self, passed_ms: u64) {
         self.listened_ms += passed_ms.min(self.config.heartbeat_ms);
     }
@@ -251,8 +251,8 @@ impl Omega {
         connected.max().unwrap_or(0)
     }
 
-    /// How long the slowest writes of the fastest majority of the others take, in milliseconds; of all
-    /// that are heard where they are no majority.
+    /// How long the slowest writes of the fastest majority of the others take, in milliseconds; of
+    /// all that are heard where they are no majority.
     pub(super) fn majority_sync_ms(&self, members: &MemberSet) -> u64 {
         let connected = self.all_connected(members).map(|(node, _)| self.sync_ms_of(node));
         let mut sorted: Vec<u64> = connected.collect();
@@ -271,7 +271,8 @@ impl Omega {
         Some(self.peers.get(&node)?.told.as_ref()?.complete)
     }
 
-    /// Returns the lowest feature level among the members. One that is not heard may be of any release.
+    /// Returns the lowest feature level among the members. One that is not heard may be of any
+    /// release.
     pub(super) fn lowest_feature_level(&self, members: &MemberSet) -> FeatureLevel {
         let level = |node| self.told(node).map_or(FeatureLevel::FIRST, |told| told.feature_level);
         members.others(self.me).map(level).fold(FeatureLevel::OWN, FeatureLevel::min)
@@ -301,7 +302,8 @@ impl Omega {
     fn leader_of_majority(&self, members: &MemberSet) -> Option<Ballot> {
         let mut followers: BTreeMap<Ballot, VoteSet> = BTreeMap::new();
         for (node, told) in self.all_connected(members) {
-            // A leader counts by its followers' word only: without them it may have lost its quorum.
+            // A leader counts by its followers' word only: without them it may have lost its
+            // quorum.
             let follows = told.follows.filter(|ballot| ballot.node != node);
             if let Some(ballot) = follows.filter(|ballot| !self.denies(*ballot)) {
                 let none = || VoteSet::new(members.clone());
@@ -316,8 +318,9 @@ impl Omega {
         followed.map(|(ballot, _)| ballot).max()
     }
 
-    /// Whether the ballot's owner said, and did not take back, that it leads with it no more, or says
-    /// so now. Others may not have heard that yet: they wait for their disks, or do not hear the owner.
+    /// Whether the ballot's owner said, and did not take back, that it leads with it no more, or
+    /// says so now. Others may not have heard that yet: they wait for their disks, or do not hear
+    /// the owner.
     fn denies(&self, ballot: Ballot) -> bool {
         self.left == Some(ballot)
             || self.connected(ballot.node).is_some_and(|told| told.follows != Some(ballot))
@@ -354,8 +357,8 @@ impl Omega {
         self.wait_or_stand(members, own)
     }
 
-    /// Names the member whose turn it is, or the first one after it that can lead as far as this node
-    /// knows. A node without a majority passes nobody over: it does not know.
+    /// Names the member whose turn it is, or the first one after it that can lead as far as this
+    /// node knows. A node without a majority passes nobody over: it does not know.
     fn decide_by_turns(&mut self, members: &MemberSet, turn: u64) -> Decision {
         let unable: Vec<_> =
             members.others(self.me).filter(|member| !self.may_lead(members, *member)).collect();
@@ -401,8 +404,8 @@ impl Omega {
         since_ms.map(unable_ms).is_some_and(|for_ms| for_ms >= self.config.unreachable_ms)
     }
 
-    /// Whether another member has a majority: it says so itself where it is heard, else as many others
-    /// say that they hear it.
+    /// Whether another member has a majority: it says so itself where it is heard, else as many
+    /// others say that they hear it.
     fn may_lead(&self, members: &MemberSet, member: NodeId) -> bool {
         if let Some(told) = self.told(member) {
             return told.has_quorum;
@@ -458,8 +461,8 @@ impl Omega {
 }
 
 impl Heartbeat {
-    /// Returns the last word of a node whose disk may hang: it leads no more, and is not to be waited
-    /// for. It takes that back with its next heartbeat, if there is one.
+    /// Returns the last word of a node whose disk may hang: it leads no more, and is not to be
+    /// waited for. It takes that back with its next heartbeat, if there is one.
     #[must_use]
     pub fn farewell(&self) -> Heartbeat {
         Heartbeat { has_quorum: false, follows: None, ..self.clone() }

@@ -1,7 +1,8 @@
 //! The next batch: commands run as they come, also while a proposal is in flight (P6).
 //!
-//! While one is, they run on the state and its decree. If that is chosen, what they wrote is the next
-//! decree; if the ballot is lost, it is thrown away, and the commands wait again as if they never ran.
+//! While one is, they run on the state and its decree. If that is chosen, what they wrote is the
+//! next decree; if the ballot is lost, it is thrown away, and the commands wait again as if they
+//! never ran.
 
 use std::sync::Arc;
 

@@ -2,8 +2,7 @@
 
 use std::mem::take;
 
-use super::machine::Machine;
-use super::output::MessageOf;
+use super::machine::{Machine, MessageOf};
 use super::requests::{Answer, Ticket};
 use crate::numbers::NodeId;
 
@@ -18,16 +17,17 @@ pub(super) struct Outbox<M: Machine> {
 }
 
 impl<M: Machine> Outbox<M> {
-    /// Sends what depends on no record that is not durable.
+    /// Queues a message that depends on no record that is not durable.
     pub(super) fn send(&mut self, to: NodeId, message: impl Into<MessageOf<M>>) {
         self.before_write.push((to, message.into()));
     }
 
-    /// Sends once the records that gathered are durable.
+    /// Queues a message that leaves once the records that gathered are durable.
     pub(super) fn send_after_write(&mut self, to: NodeId, message: impl Into<MessageOf<M>>) {
         self.after_write.push((to, message.into()));
     }
 
+    /// Queues the answer to a request.
     pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer<M::Outcome>) {
         self.answers.push((ticket, answer));
     }

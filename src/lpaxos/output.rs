@@ -1,9 +1,9 @@
 //! What a node wants done after a step, as types that keep the order in which it must be done.
 //!
-//! The contract: what is in [`Output::before_write`] and [`Output::answers`] depends only on what is
-//! durable already and may leave at once. If there is a [`Write`], its records are made durable in one
-//! atomic write; then [`Node::written`](super::Node::written) takes its token, and what the write
-//! holds back in [`Write::after_write`] leaves. A driver:
+//! The contract: what is in [`Output::before_write`] and [`Output::answers`] depends only on what
+//! is durable already and may leave at once. If there is a [`Write`], its records are made durable
+//! in one atomic write; then [`Node::written`](super::Node::written) takes its token and returns
+//! what was held back for it. A driver:
 //!
 //! ```
 //! # use lattistore::kv::Store;
@@ -27,11 +27,10 @@
 //!         for (ticket, answer) in output.answers {
 //!             println!("to the client of {ticket:?}: {answer:?}");
 //!         }
-//!         let Some(Write { records, after_write, token, .. }) = output.write else { continue };
+//!         let Some(Write { records, token, .. }) = output.write else { continue };
 //!         disk.extend(records); // A real driver writes, waits for the disk, and measures it.
 //!         let took_ms = 1;
-//!         node.written(token, took_ms);
-//!         for (to, message) in after_write {
+//!         for (to, message) in node.written(token, took_ms) {
 //!             println!("to {to}: {message:?}");
 //!         }
 //!     }
@@ -53,29 +52,26 @@
 //! ```
 
 use super::durable::Record;
-use super::machine::Machine;
-use super::message::Message;
+use super::machine::{Machine, MessageOf};
 use super::patch::Decree;
 use super::requests::{Answer, Ticket};
 use crate::numbers::{NodeId, Slot};
-
-/// A message between nodes that run this machine.
-pub(super) type MessageOf<M> = Message<<M as Machine>::Key, <M as Machine>::Value>;
 
 /// What the caller of a node must do, in the order of the fields.
 ///
 /// While a write is under way that `overlaps`, more may be given to the node, unless it
 /// [must wait](super::Node::must_wait), and further outputs be taken and done: they have no write.
 #[derive(Debug)]
+#[must_use = "what a node wants done must be done"]
 pub struct Output<M: Machine> {
-    /// What was applied to the replica since the last output, in the order of slots. It is chosen, so
-    /// that it may be told before it is durable here.
+    /// What was applied to the replica since the last output, in the order of slots. It is chosen,
+    /// so that it may be told before it is durable here.
     pub applied: Vec<Applied<M::Key, M::Value>>,
     /// To send before the write.
     pub before_write: Vec<(NodeId, MessageOf<M>)>,
     /// Answers to clients, to give out before the write.
     pub answers: Vec<(Ticket, Answer<M::Outcome>)>,
-    /// What is to be made durable, if something that leaves depends on it.
+    /// What is to be made durable, if something waits for it, or a heartbeat was due.
     pub write: Option<Write<M>>,
 }
 
@@ -91,25 +87,34 @@ impl<M: Machine> Output<M> {
 
 /// A write, and what waits for it.
 #[derive(Debug)]
+#[must_use = "the node does nothing more before its write is durable"]
 pub struct Write<M: Machine> {
     /// To be made durable in one atomic write; if that fails, the node must not go on. Never empty.
     pub records: Vec<Record<M::Key, M::Value>>,
-    /// Whether the node can do with more before the records are durable. Then nothing waits for them
-    /// but the node itself.
+    /// Whether the node may be given more input before the records are durable. Then nothing waits
+    /// for them but the node itself.
     pub overlaps: bool,
-    /// To send once the records are durable and the node knows.
-    pub after_write: Vec<(NodeId, MessageOf<M>)>,
-    /// Says that they are.
-    pub token: WriteToken,
+    /// Says, given back to [`Node::written`](super::Node::written), that the records are durable.
+    pub token: WriteToken<M>,
 }
 
-/// Says, given back to [`Node::written`](super::Node::written), that the records it came with are
-/// durable.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "the node does nothing more before it is told that its write is durable"]
-pub struct WriteToken(pub(super) u64);
+/// Stands for a write until it is durable, and keeps what must not leave before.
+#[derive(Debug)]
+#[must_use = "the node does nothing more before its write is durable"]
+pub struct WriteToken<M: Machine> {
+    pub(super) number: u64,
+    pub(super) after_write: Vec<(NodeId, MessageOf<M>)>,
+}
 
-/// How the replica came to reflect more slots.
+impl<M: Machine> WriteToken<M> {
+    /// Returns what waits for the write, to look at.
+    pub fn after_write(&self) -> &[(NodeId, MessageOf<M>)] {
+        &self.after_write
+    }
+}
+
+/// How the replica came to reflect more slots: after a start, than the `complete` of what was
+/// durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied<K, V> {
     /// The decree of this slot, the one after all that were reflected before. Where it came with a

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::members::MemberSet;
 use crate::numbers::{Ballot, ProposalId, Slot};
 
-/// A patch that is put together from entries has at most so many bytes, counted as the machine does;
-/// decrees have less.
+/// A patch that is put together from entries has at most so many bytes, counted as the machine
+/// does; decrees have less.
 pub const MOST_PATCH_BYTES: usize = 6 << 20;
 
 /// The writes of one decree in ascending order of keys; `None` deletes.
@@ -34,7 +34,8 @@ impl<K: Ord, V> Patch<K, V> {
         Patch { writes: writes.into_iter().collect() }
     }
 
-    /// A patch from writes that should be in strictly ascending order of keys; `None` if they are not.
+    /// A patch from writes that should be in strictly ascending order of keys; `None` if they are
+    /// not.
     pub fn from_sorted(writes: Vec<(K, Option<V>)>) -> Option<Patch<K, V>> {
         writes.is_sorted_by(|a, b| a.0 < b.0).then_some(Patch { writes })
     }
@@ -133,7 +134,8 @@ pub struct Page<K, V> {
 }
 
 impl<K: Ord, V> Page<K, V> {
-    /// Whether this may be the page after key `after`: ascending, beyond `after`, and not beyond `next`.
+    /// Whether this may be the page after key `after`: ascending, beyond `after`, and not beyond
+    /// `next`.
     pub fn follows(&self, after: Option<&K>) -> bool {
         let first = self.entries.first().map(|(key, _)| key);
         let last = self.entries.last().map(|(key, _)| key);

@@ -44,8 +44,9 @@ impl PeerState {
         }
     }
 
-    /// Whether so many proposals before this slot's are unanswered that a peer with slow writes would
-    /// only get a backlog of them, behind which it hears nothing else. It gets what it lacks by repair.
+    /// Whether so many proposals before this slot's are unanswered that a peer with slow writes
+    /// would only get a backlog of them, behind which it hears nothing else. It gets what it lacks
+    /// by repair.
     pub(super) fn is_behind(&self, slot: Slot) -> bool {
         let reached = self.complete.unwrap_or_default().max(self.accepted.slot);
         reached.0.saturating_add(MOST_UNANSWERED) < slot.0

@@ -1,13 +1,13 @@
 //! The leader's proposals: one at a time, and the batch that will be the next (P4, P6, P7, P9).
 //!
-//! Invariant: a proposal of slot s+1 is made only when slot s is chosen, and its decree was computed on
-//! exactly the chosen decrees 1..s.
-//! Invariant: nobody is answered before the proposal that was recovered is chosen in this ballot.
+//! Invariant: a proposal of slot s+1 is made only when slot s is chosen, and its decree was
+//! computed on exactly the chosen decrees 1..s. Invariant: no request is answered before the
+//! proposal that was recovered is chosen in this ballot.
 
-use super::acceptor::{Acceptor, DecreeOf};
+use super::acceptor::Acceptor;
 use super::batch::Before;
 use super::config::Config;
-use super::machine::Machine;
+use super::machine::{DecreeOf, Machine};
 use super::members::{MemberSet, VoteSet};
 use super::message::{Accept, Commit, Previous};
 use super::open_batch::{OpenBatch, Ran};
@@ -92,12 +92,13 @@ impl<M: Machine> Proposals<M> {
         self.send(InFlight::new(slot, decree, members, Vec::new(), now_ms), peers, window, out);
     }
 
-    /// Puts the decree of the slot before the first one into the window, from the own entries (P3). What
-    /// the first slot overwrites may be missing of it, where its entries are here already; a node that
-    /// lacks that never serves it, as that slot is chosen then and writes the same keys.
+    /// Puts the decree of the slot before the first one into the window, from the own entries (P3).
+    /// What the first slot overwrites may be missing of it, where its entries are here already; a
+    /// node that lacks that never serves it, as that slot is chosen then and writes the same keys.
     ///
     /// After a full copy that slot may be the version of every key that was deleted meanwhile, more
-    /// than a message takes. Then it is not kept: a node that lacks it is brought up by a copy (P10).
+    /// than a message takes. Then it is not kept: a node that lacks it is brought up by a copy
+    /// (P10).
     pub(super) fn keep_decree_before_first(&self, acceptor: &Acceptor<M>, window: &mut Window<M>) {
         let before = self.first_slot.previous();
         if before > Slot::ZERO && window.is_empty() {
@@ -135,8 +136,8 @@ impl<M: Machine> Proposals<M> {
         self.held = is_held;
     }
 
-    /// Whether so much is in flight that reads do better to wait for the next proposal (P8); where that is
-    /// held, whether so much was.
+    /// Whether so much is in flight that reads do better to wait for the next proposal (P8); where
+    /// that is held, whether so much was.
     pub(super) fn is_busy(&self) -> bool {
         self.has_in_flight(self.config.busy_batch)
             || self.in_flight.is_none() && self.held && self.was_busy
@@ -213,8 +214,9 @@ impl<M: Machine> Proposals<M> {
 
     /// Sends the proposal to all; that it is accepted here as well is owed.
     ///
-    /// The others are asked before the own write: they may vote first, but the leader of this ballot
-    /// never proposes anything else for the slot, even if it restarts, so nothing depends on it.
+    /// The others are asked before the own write: they may vote first, but the leader of this
+    /// ballot never proposes anything else for the slot, even if it restarts, so nothing depends on
+    /// it.
     fn send(
         &mut self,
         in_flight: InFlight<M>,
@@ -274,8 +276,8 @@ impl<M: Machine> Proposals<M> {
         self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.votes.contains(me))
     }
 
-    /// Counts the own vote, if what is durable now is the proposal in flight; returns whether that makes
-    /// it chosen.
+    /// Counts the own vote, if what is durable now is the proposal in flight; returns whether that
+    /// makes it chosen.
     pub(super) fn on_own_vote(&mut self, durable: ProposalId) -> bool {
         durable.ballot == self.ballot && self.on_vote(self.ballot.node, durable.slot)
     }

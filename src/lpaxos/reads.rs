@@ -1,13 +1,13 @@
 //! The leader's reads: a round of questions instead of a slot (P8).
 //!
-//! A majority that still has the leader's ballot as its highest promise cannot have chosen anything in a
-//! higher one. So what the leader has chosen by then holds every decree that was answered before the
-//! round began, and a read of that state, or of a later one, is as of an instant between its request
-//! and its answer. No clock is trusted.
+//! A majority that still has the leader's ballot as its highest promise cannot have chosen anything
+//! in a higher one. So what the leader has chosen by then holds every decree that was answered
+//! before the round began, and a read of that state, or of a later one, is as of an instant between
+//! its request and its answer. No clock is trusted.
 //!
-//! A vote for a proposal says of its voter's promise what the answer to a `Confirm` says. So while many
-//! writes are in flight, reads wait for the next proposal, which is sent when this one is chosen or soon after.
-//! They cost no message, and are answered with its writes.
+//! A vote for a proposal says of its voter's promise what the answer to a `Confirm` says. So while
+//! many writes are in flight, reads wait for the next proposal, which is sent when this one is
+//! chosen or soon after. They cost no message, and are answered with its writes.
 
 use std::collections::VecDeque;
 
@@ -47,9 +47,10 @@ pub(super) struct Reads<C> {
     config: Config,
     round: Option<Round<C>>,
     rounds: u64,
-    /// The reads that waited when the proposal in flight was first sent: its votes confirm them (P8).
-    /// Those of a majority with the own node, which need not be durable for this, would do; but then the
-    /// writes were answered after the reads, and a client of both would be written to twice.
+    /// The reads that waited when the proposal in flight was first sent: its votes confirm them
+    /// (P8). Those of a majority with the own node, which need not be durable for this, would do;
+    /// but then the writes were answered after the reads, and a client of both would be written to
+    /// twice.
     riding: VecDeque<Waiting<C>>,
     /// Reads that may run.
     confirmed: VecDeque<Waiting<C>>,
@@ -76,8 +77,8 @@ impl<C> Reads<C> {
         self.round.as_ref().map(|round| round.since_ms)
     }
 
-    /// P8: begins a round for the reads that wait, if none is under way. A large proposal that goes out
-    /// just now (`proposed`) asks for them too; while one is in flight (`is_busy`), they wait.
+    /// P8: begins a round for the reads that wait, if none is under way. A large proposal that goes
+    /// out just now (`proposed`) asks for them too; while one is in flight (`is_busy`), they wait.
     pub(super) fn begin<M: Machine<Command = C>>(
         &mut self,
         queue: &mut Queue<C>,
@@ -94,6 +95,7 @@ impl<C> Reads<C> {
         }
         if is_busy {
             if proposed {
+                assert!(self.riding.is_empty(), "reads ride one proposal at a time");
                 self.riding.append(&mut queue.reads);
             }
             return;
@@ -133,8 +135,8 @@ impl<C> Reads<C> {
         !self.confirmed.is_empty()
     }
 
-    /// P8: runs confirmed reads on the chosen state: as many as make a batch, the rest with the next
-    /// output. The state is a later one then, as good for a read that still waits.
+    /// P8: runs confirmed reads on the chosen state: as many as make a batch, the rest with the
+    /// next output. The state is a later one then, as good for a read that still waits.
     pub(super) fn run<M: Machine<Command = C>>(
         &mut self,
         machine: &mut M,

@@ -1,12 +1,12 @@
 //! The candidate: from a ballot of its own to the state that it will lead from (P1, P3).
 //!
-//! A majority Q has promised. Of what Q accepted, the proposal with the greatest (slot, ballot), m, is
-//! the only one that may be chosen without the candidate knowing; everything below its slot is
+//! A majority Q has promised. Of what Q accepted, the proposal with the greatest (slot, ballot), m,
+//! is the only one that may be chosen without the candidate knowing; everything below its slot is
 //! chosen. So the candidate brings its replica to the slot before m and proposes m again.
 //!
 //! It first copies what it lacks from the member of Q that is farthest (`best`), then, from all of
-//! Q, what is newer than that. Everything it merges is a fact, so a recovery that is left unfinished
-//! does no harm.
+//! Q, what is newer than that. Everything it merges is a fact, so a recovery that is left
+//! unfinished does no harm.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -60,6 +60,8 @@ pub(super) struct Recovery<M: Machine> {
     sources: Option<VecDeque<Source<M>>>,
     proposal: Option<Proposal<M::Key, M::Value>>,
     known: BTreeMap<NodeId, Known>,
+    /// The members when it began.
+    members: MemberSet,
     refused_by: VoteSet,
     progressed_ms: u64,
     sent_ms: u64,
@@ -80,6 +82,7 @@ impl<M: Machine> Recovery<M> {
             sources: None,
             proposal: None,
             known: BTreeMap::new(),
+            members: members.clone(),
             refused_by: VoteSet::new(members.clone()),
             progressed_ms: now_ms,
             sent_ms: now_ms,
@@ -101,13 +104,13 @@ impl<M: Machine> Recovery<M> {
 
     /// Takes a promise; with a majority, the own one among them, begins to merge.
     ///
-    /// The own promise comes once it is durable, and `Prepare` leaves after it. So an honest promise
-    /// comes later; one that does not must not make a leader that forgets what it accepted itself.
+    /// The own promise comes once it is durable, and `Prepare` leaves after it. So an honest
+    /// promise comes later; one that does not must not make a leader that forgets what it accepted
+    /// itself.
     pub(super) fn on_promise(
         &mut self,
         from: NodeId,
         promise: Promise<M::Key, M::Value>,
-        members: &MemberSet,
         now_ms: u64,
     ) {
         let sound = promise.page.follows(None) && may_have_dropped(promise.floor, promise.complete);
@@ -118,7 +121,7 @@ impl<M: Machine> Recovery<M> {
         self.promises.insert(from, promise);
         self.progressed_ms = now_ms;
         let promised = self.promises.keys().copied();
-        if members.is_majority(promised) && self.promises.contains_key(&self.ballot.node) {
+        if self.members.is_majority(promised) && self.promises.contains_key(&self.ballot.node) {
             self.begin_merging();
         }
     }
@@ -157,8 +160,8 @@ impl<M: Machine> Recovery<M> {
         self.sources = Some(sources);
     }
 
-    /// Notes a refusal. True when those who refused leave no majority: a single acceptor that promised
-    /// more must not stop a candidate that the others accept.
+    /// Notes a refusal. True when the nodes that refused leave no majority: a single acceptor that
+    /// promised more must not stop a candidate that the others accept.
     pub(super) fn on_refused(&mut self, from: NodeId, promised: Ballot) -> bool {
         if promised > self.ballot {
             self.refused_by.insert(from);
@@ -220,8 +223,8 @@ impl<M: Machine> Recovery<M> {
         Some(Recovered { proposal, known: std::mem::take(&mut self.known) })
     }
 
-    /// Asks for the page that is missing. After the write: so a long copy is durable page by page and
-    /// the records that wait stay bounded.
+    /// Asks for the page that is missing. After the write: so a long copy is durable page by page
+    /// and the records that wait stay bounded.
     fn fetch(&self, out: &mut Outbox<M>) {
         let Some(source) = self.sources.as_ref().and_then(VecDeque::front) else { return };
         if let (Some(after), None) = (&source.after, &source.page) {

@@ -1,12 +1,13 @@
 //! The leader's side of repair (P10): bringing a lagging node up while it goes on voting.
 //!
-//! A node that lags a little gets the patches it lacks, in order, from the leader's window. One that
-//! lags more gets a copy: pages in key order, one at a time, so that nothing queues for it.
+//! A node that lags a little gets the patches it lacks, in order, from the leader's window. One
+//! that lags more gets a copy: pages in key order, one at a time, so that nothing queues for it.
 //!
 //! The pages are read from the live replica while it changes. That is as good as a snapshot taken
-//! when the copy began, at slot n0 (`target`): an entry that was overwritten since comes with a newer
-//! version, and that too is the effect of a chosen decree, a fact that may be merged at any time
-//! (P5); no key of the snapshot can vanish, because tombstones are kept as long as a copy is under way.
+//! when the copy began, at slot n0 (`target`): an entry that was overwritten since comes with a
+//! newer version, and that too is the effect of a chosen decree, a fact that may be merged at any
+//! time (P5); no key of the snapshot can vanish, because tombstones are kept as long as a copy is
+//! under way.
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
@@ -24,8 +25,8 @@ use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 /// takes a node that was away longer than a vote.
 const RESEND_FACTOR: u64 = 10;
 
-/// A node that is behind and came no step forward for so many times the usual time needs repair. One
-/// that is behind but moves has what it lacks on the way, and repair would only slow it down.
+/// A node that is behind and came no step forward for so many times the usual time needs repair.
+/// One that is behind but moves has what it lacks on the way, and repair would only slow it down.
 const STUCK_FACTOR: u64 = 2;
 
 /// A repair goes on at once where the node is still so many slots behind at its end.
@@ -43,8 +44,8 @@ struct Repair<K> {
 }
 
 impl<K> Repair<K> {
-    /// Whether the node may answer a page by how far it is, because it cannot go on with the copy: it
-    /// has restarted since the first page, or applied what the copy was to overwrite.
+    /// Whether the node may answer a page by how far it is, because it cannot go on with the copy:
+    /// it has restarted since the first page, or applied what the copy was to overwrite.
     fn may_be_void(&self) -> bool {
         matches!(&self.copy, Some((copy, Some(_))) if copy.is_full())
     }

@@ -1,9 +1,11 @@
-//! The versioned map of a node, and the rules by which facts get into it (P5) and tombstones out (P11).
+//! The versioned map of a node, and the rules by which facts get into it (P5) and tombstones out
+//! (P11).
 //!
-//! Invariant: a replica with `complete` = c holds exactly the state after decree c on all keys whose
-//! latest version is at most c; a dropped tombstone reads as absent. It may hold newer entries too.
-//! Invariant: `complete` and `floor` never go down, `floor` <= `complete`, and no tombstone is at or below
-//! `floor`: an old one would hide from a full copy that its key was set and deleted again since.
+//! Invariant: a replica with `complete` = c holds exactly the state after decree c on all keys
+//! whose latest version is at most c; a dropped tombstone reads as absent. It may hold newer
+//! entries too. Invariant: `complete` and `floor` never go down, `floor` <= `complete`, and no
+//! tombstone is at or below `floor`: an old one would hide from a full copy that its key was set
+//! and deleted again since.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -23,7 +25,8 @@ pub fn may_drop(floor: Slot, complete: Slot) -> bool {
     floor.0.checked_add(TOMBSTONE_DISTANCE).is_some_and(|least| least <= complete.0)
 }
 
-/// Whether `floor` can be that of a node that reflects all up to `complete`; zero if it dropped nothing.
+/// Whether `floor` can be that of a node that reflects all up to `complete`; zero if it dropped
+/// nothing.
 pub(super) fn may_have_dropped(floor: Slot, complete: Slot) -> bool {
     floor == Slot::ZERO || may_drop(floor, complete)
 }
@@ -59,8 +62,8 @@ impl<K: Ord + Hash + Clone, V: Clone> Default for Replica<K, V> {
 }
 
 impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
-    /// The replica that holds just these entries, for a start-up that reads them back. Tombstones at or
-    /// below `floor`, which older versions left behind, are dropped (P11).
+    /// The replica that holds just these entries, for a start-up that reads them back. Tombstones
+    /// at or below `floor`, which older versions left behind, are dropped (P11).
     ///
     /// # Panics
     /// When `floor` is above `complete`.
@@ -171,10 +174,15 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         }
     }
 
+    /// Whether a member set is neither reflected here yet nor older than the one that is.
+    pub(super) fn is_news(&self, entry: &MemberEntry) -> bool {
+        let own = self.members.as_ref().map_or(Slot::ZERO, |own| own.version);
+        entry.version > self.complete.max(own)
+    }
+
     /// P5: takes in a member set; the one with the higher version stays.
     pub(super) fn merge_members(&mut self, entry: &MemberEntry) {
-        let version = self.members.as_ref().map_or(Slot::ZERO, |own| own.version);
-        if entry.version > self.complete.max(version) {
+        if self.is_news(entry) {
             self.members = Some(entry.clone());
         }
     }
@@ -200,14 +208,16 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         self.entries.tombstone_versions().next()
     }
 
-    /// The highest floor that is at most `wanted` and drops at most `most` tombstones, if it drops any.
+    /// The highest floor that is at most `wanted` and drops at most `most` tombstones, if it drops
+    /// any.
     pub(super) fn floor_within(&self, wanted: Slot, most: usize) -> Option<Slot> {
         let oldest = self.oldest_tombstone().filter(|oldest| *oldest <= wanted)?;
         let reached = match self.entries.tombstone_versions().nth(most) {
             Some(version) => wanted.min(version.previous()),
             None => wanted,
         };
-        // One slot may hold more tombstones than `most`: they still go together, or none ever would.
+        // One slot may hold more tombstones than `most`: they still go together, or none ever
+        // would.
         Some(reached.max(oldest))
     }
 
@@ -236,10 +246,10 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         Page { entries, next: None }
     }
 
-    /// What a full copy says by silence (P3, P10): tombstones of version `at` for the own live entries
-    /// that `page`, the keys after `after`, lacks and that are not newer than `at`. A page of few entries
-    /// may be silent of any number: where more than `most` of the own are there, it is cut to end with the
-    /// last of those that were looked at.
+    /// What a full copy says by silence (P3, P10): tombstones of version `at` for the own live
+    /// entries that `page`, the keys after `after`, lacks and that are not newer than `at`. A page
+    /// of few entries may be silent of any number: where more than `most` of the own are there, it
+    /// is cut to end with the last of those that were looked at.
     pub(super) fn silent_deletions(
         &self,
         after: Option<&K>,

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::acceptor::DecreeOf;
-use super::machine::Machine;
+use super::machine::{DecreeOf, Machine};
+use super::members::MemberSet;
 use crate::numbers::Slot;
 
 /// What a decree takes besides its writes, about: bounds the number of empty ones.
@@ -34,7 +34,9 @@ impl<M: Machine> Window<M> {
     /// Adds the decree of the next slot; old ones go, but never the last.
     pub(super) fn push(&mut self, decree: DecreeOf<M>) {
         let writes = decree.patch.writes().iter();
-        let bytes = DECREE_BYTES + writes.map(|(k, v)| M::size(k, v.as_ref())).sum::<usize>();
+        let members = decree.members.as_ref().map_or(0, MemberSet::size);
+        let bytes =
+            DECREE_BYTES + members + writes.map(|(k, v)| M::size(k, v.as_ref())).sum::<usize>();
         self.bytes += bytes;
         let more = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.pushed_bytes = self.pushed_bytes.saturating_add(more);
@@ -58,8 +60,8 @@ impl<M: Machine> Window<M> {
         self.decrees.get(place).map(|(decree, _)| decree)
     }
 
-    /// Decrees of consecutive slots from `first` on, up to `most_bytes` but at least one; empty where
-    /// `first` is not in the window.
+    /// Decrees of consecutive slots from `first` on, up to `most_bytes` but at least one; empty
+    /// where `first` is not in the window.
     pub(super) fn from(&self, first: Slot, most_bytes: usize) -> Vec<DecreeOf<M>> {
         let Some(skip) = first.0.checked_sub(self.first.0).and_then(|n| usize::try_from(n).ok())
         else {

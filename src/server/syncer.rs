@@ -9,16 +9,16 @@ use crossbeam_channel::Sender;
 use super::gate::Event;
 use crate::storage::{StorageError, Unsynced, Worker};
 
-/// The thread, which has one write at a time.
-pub(super) struct Syncer {
+/// The thread, which has one write at a time. `T` stands for the write until it is durable.
+pub(super) struct Syncer<T> {
     worker: Worker<Unsynced, Duration>,
-    /// Since when a write is under way.
-    since: Option<Instant>,
+    /// The write under way, and since when it is.
+    under_way: Option<(T, Instant)>,
 }
 
-impl Syncer {
+impl<T> Syncer<T> {
     /// Starts the thread, which wakes the consensus thread after each write.
-    pub(super) fn start(events: Sender<Event>) -> io::Result<Syncer> {
+    pub(super) fn start(events: Sender<Event>) -> io::Result<Syncer<T>> {
         let sync = |unsynced: Unsynced| {
             let begun = Instant::now();
             unsynced.sync().map(|()| Some(begun.elapsed()))
@@ -26,36 +26,41 @@ impl Syncer {
         // A full queue wakes it as well.
         let wake = move || drop(events.try_send(Event::Wake));
         let worker = Worker::spawn("sync", 1, sync, wake)?;
-        Ok(Syncer { worker, since: None })
+        Ok(Syncer { worker, under_way: None })
     }
 
     /// Has a write made durable. The last one has to be over.
-    pub(super) fn give(&mut self, unsynced: Unsynced) {
-        assert!(self.since.is_none(), "one write at a time");
-        self.since = Some(Instant::now());
+    pub(super) fn give(&mut self, unsynced: Unsynced, token: T) {
+        assert!(self.under_way.is_none(), "one write at a time");
+        self.under_way = Some((token, Instant::now()));
         self.worker.give(unsynced);
     }
 
     /// Since when a write is under way.
     pub(super) fn since(&self) -> Option<Instant> {
-        self.since
+        self.under_way.as_ref().map(|(_, since)| *since)
     }
 
-    /// How long the write took that was given, once it is durable; told once.
-    pub(super) fn poll(&mut self) -> Result<Option<Duration>, StorageError> {
-        if self.since.is_none() {
+    /// Returns the write that was given and how long it took, once it is durable.
+    pub(super) fn poll(&mut self) -> Result<Option<(T, Duration)>, StorageError> {
+        if self.under_way.is_none() {
             return Ok(None);
         }
         let took = self.worker.poll()?;
-        self.since = self.since.filter(|_| took.is_none());
-        Ok(took)
+        Ok(took.and_then(|took| self.end(took)))
     }
 
-    /// Waits for the write that was given, and tells how long it took; none if there is none.
-    pub(super) fn wait(&mut self) -> Result<Option<Duration>, StorageError> {
-        let took = self.since.map(|_| self.worker.wait()).transpose()?;
-        self.since = None;
-        Ok(took)
+    /// Waits for the write that was given, and returns it and how long it took; none if there is none.
+    pub(super) fn wait(&mut self) -> Result<Option<(T, Duration)>, StorageError> {
+        if self.under_way.is_none() {
+            return Ok(None);
+        }
+        let took = self.worker.wait()?;
+        Ok(self.end(took))
+    }
+
+    fn end(&mut self, took: Duration) -> Option<(T, Duration)> {
+        self.under_way.take().map(|(token, _)| (token, took))
     }
 }
 
@@ -95,11 +100,11 @@ mod tests {
         let mut syncer = Syncer::start(events).expect("it starts");
         assert!(syncer.wait().expect("nothing was given").is_none());
         let unsynced = |fails| Unsynced::of_file(Box::new(TestFile { fails }));
-        syncer.give(unsynced(false));
+        syncer.give(unsynced(false), ());
         assert!(matches!(woken.recv(), Ok(Event::Wake)));
         assert!(syncer.poll().expect("it is durable").is_some());
         assert!(syncer.poll().expect("that was told").is_none() && syncer.since().is_none());
-        syncer.give(unsynced(true));
+        syncer.give(unsynced(true), ());
         assert!(matches!(syncer.wait(), Err(StorageError::Io { .. })));
     }
 }

@@ -1,10 +1,11 @@
 //! The file of a checkpoint: its head, its pages, its end.
 //!
 //! The head, wrapped by [`seal`](super::format::seal): the data directory's id (8 bytes), where the
-//! journal goes on (segment, offset and sequence of a round, 8 each), and the state just before that
-//! round, its entries aside: `promised` (16), `complete` (8), `floor` (8), the number of entries,
-//! about (8), the accepted proposal, and the member set. Before the proposal is 0 if there is none, 2 if
-//! its decree has a member set, else 1. The member set, if there is one, is to the end of the head.
+//! journal goes on (segment, offset and sequence of a round, 8 each), and the state just before
+//! that round, its entries aside: `promised` (16), `complete` (8), `floor` (8), the number of
+//! entries, about (8), the accepted proposal, and the member set. Before the proposal is 0 if there
+//! is none, 2 if its decree has a member set, else 1. The member set, if there is one, is to the
+//! end of the head.
 //!
 //! Pages follow in the order of keys, and together cover every key. The frame of a page:
 //!
@@ -16,8 +17,8 @@
 //! | 16 | 4 | CRC-32 of the 16 bytes above and the content |
 //! | 20 | | content |
 //!
-//! and its content: the sequence of the last round that it reflects (8), 1 and the last key it covers,
-//! or 0 on the last page, and the list of entries. The last frame has no content.
+//! and its content: the sequence of the last round that it reflects (8), 1 and the last key it
+//! covers, or 0 on the last page, and the list of entries. The last frame has no content.
 
 use bytes::{Buf, BufMut};
 

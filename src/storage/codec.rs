@@ -1,8 +1,8 @@
 //! Records, patches and entries as bytes, and back.
 //!
-//! Numbers are big-endian. A key or a value is its length (4 bytes) and its bytes; a tombstone is the
-//! length 0xffff_ffff alone; a list is its count (4 bytes) and its items. Reading copies each key and
-//! value into memory of its own, so that none keeps a whole segment or page alive.
+//! Numbers are big-endian. A key or a value is its length (4 bytes) and its bytes; a tombstone is
+//! the length 0xffff_ffff alone; a list is its count (4 bytes) and its items. Reading copies each
+//! key and value into memory of its own, so that none keeps a whole segment or page alive.
 
 use std::sync::Arc;
 
@@ -27,7 +27,8 @@ mod tag {
     /// Older versions wrote it after a full copy, and left old tombstones behind.
     pub(super) const RAISE_FLOOR: u8 = 7;
     pub(super) const DROP_TOMBSTONES: u8 = 8;
-    /// As `ACCEPT` and `APPLY`, with a member set after the patch.
+    /// As `ACCEPT` and `APPLY`, with a member set after the patch. Nothing writes these and
+    /// `MEMBERS` yet: with the first that does, the version of data directories is raised.
     pub(super) const ACCEPT_MEMBERS: u8 = 9;
     pub(super) const APPLY_MEMBERS: u8 = 10;
     pub(super) const MEMBERS: u8 = 11;
@@ -135,7 +136,8 @@ pub(super) fn take_member_entry(input: Input) -> Option<MemberEntry> {
     Some(MemberEntry { version, members: take_members(input)? })
 }
 
-/// A list of members, each an id (8 bytes), 0 for a voter or 1 for a learner (1 byte), and an address.
+/// A list of members, each an id (8 bytes), 0 for a voter or 1 for a learner (1 byte), and an
+/// address.
 fn put_members(out: &mut Vec<u8>, members: &MemberSet) {
     put_length(out, members.iter().count());
     for Member { node, address, role } in members.iter() {

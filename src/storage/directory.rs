@@ -19,8 +19,8 @@ use super::recover::recover;
 use super::unsynced::Failure;
 use super::{Identity, Key, Opened, Progress, Status, Storage, Unsynced, Value};
 
-/// So many bytes may be written between two calls of `maintain`: a checkpoint gets as far in one, or it
-/// would fall behind the journal.
+/// So many bytes may be written between two calls of `maintain`: a checkpoint gets as far in one,
+/// or it would fall behind the journal.
 const MOST_UNMAINTAINED_BYTES: u64 = 512 << 10;
 /// Segments that are kept beyond those that the journal fills between two checkpoints.
 const SPARE_SEGMENTS: usize = 2;
@@ -185,7 +185,8 @@ impl DirectoryStorage {
         self.journal.retire(segment, keep.saturating_add(SPARE_SEGMENTS));
     }
 
-    /// Ends the journal with a round without records, so that damage to the last real one is noticed.
+    /// Ends the journal with a round without records, so that damage to the last real one is
+    /// noticed.
     fn seal(&mut self) -> Result<(), StorageError> {
         if self.journal.unsealed() { self.journal.write(&[])?.sync() } else { Ok(()) }
     }

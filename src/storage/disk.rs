@@ -1,7 +1,7 @@
 //! The little of a file system that the storage needs: one flat directory of files.
 //!
-//! [`RealDisk`](super::RealDisk) is the operating system's; the simulator has one that fails and loses
-//! power on demand. What the storage assumes of either is in `docs/storage.md`.
+//! [`RealDisk`](super::RealDisk) is the operating system's; the simulator has one that fails and
+//! loses power on demand. What the storage assumes of either is in `docs/storage.md`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ pub trait Disk: Send + Sync {
     /// The names of all files, in no particular order.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// A new empty file. An error when the name is taken. The name is durable after [`Disk::sync_names`].
+    /// A new empty file. An error when the name is taken. The name is durable after
+    /// [`Disk::sync_names`].
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
 
     /// A file that exists, to be read and overwritten.
@@ -41,7 +42,8 @@ pub trait DiskFile: Send + Sync {
     /// Fills the buffer from `offset` on; an error when the file ends before.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
-    /// Writes all the bytes from `offset` on; a file grows as needed. Durable after [`DiskFile::sync`].
+    /// Writes all the bytes from `offset` on; a file grows as needed. Durable after
+    /// [`DiskFile::sync`].
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Makes everything durable that was written before. After a failure the content is not known.
@@ -94,7 +96,8 @@ impl Folder {
         done.map_err(|e| StorageError::io("sync the directory", self.path(""), e))
     }
 
-    /// Replaces the file as a whole: at any time it is the old one or the new one. Durable on return.
+    /// Replaces the file as a whole: at any time it is the old one or the new one. Durable on
+    /// return.
     pub(super) fn replace(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
         let temporary = format!("{name}{TEMPORARY}");
         let file = self.create(&temporary)?;

@@ -24,7 +24,8 @@ pub enum StorageError {
         /// What was found there.
         found: String,
     },
-    /// The file has a version of its format that this server does not know: a later release wrote it.
+    /// The file has a version of its format that this server does not know: a later release wrote
+    /// it.
     UnknownVersion {
         /// The file.
         file: PathBuf,

@@ -130,7 +130,8 @@ fn written_version(magic: Magic) -> u32 {
     if magic == FORMAT_MAGIC { FORMAT_VERSION } else { FILE_VERSION }
 }
 
-/// Wraps the content: magic (8 bytes), version (4), length of the content (8), CRC-32 (4) over all the rest.
+/// Wraps the content: magic (8 bytes), version (4), length of the content (8), CRC-32 (4) over all
+/// the rest.
 pub(super) fn seal(magic: Magic, content: &[u8]) -> Vec<u8> {
     let mut sealed = Vec::with_capacity(SEAL_BYTES + content.len());
     sealed.put_slice(magic);
@@ -184,6 +185,7 @@ pub(super) fn checksum(parts: &[&[u8]]) -> u32 {
     hasher.finalize()
 }
 
-/// Identity of a data directory. It is in all its files, so that none is taken for one of another directory.
+/// Identity of a data directory. It is in all its files, so that none is taken for one of another
+/// directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StoreId(pub(super) u64);

@@ -1,8 +1,8 @@
 //! The file `identity`: who the node is, and of which cluster.
 //!
-//! Content, wrapped by [`seal`]: the data directory's id (8 bytes), the node id (8), 0 or 1 (1 byte)
-//! and, after 1, the cluster (8), the list of addresses as it was given, and the members, each an id
-//! (8) and an address.
+//! Content, wrapped by [`seal`]: the data directory's id (8 bytes), the node id (8), 0 or 1 (1
+//! byte) and, after 1, the cluster (8), the list of addresses as it was given, and the members,
+//! each an id (8) and an address.
 
 use bytes::{Buf, BufMut};
 

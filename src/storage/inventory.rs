@@ -10,8 +10,8 @@
 //! holds nothing that is needed.
 //!
 //! Content, wrapped by [`seal`]: the data directory's id (8 bytes), 0, or 1 if there is an identity
-//! (1), 0, or 1 and the round at which the checkpoint starts (8), the number of segments (4), and for
-//! each its number (8) and its size (8). Release 0.1.0 wrote the id alone, as version 1.
+//! (1), 0, or 1 and the round at which the checkpoint starts (8), the number of segments (4), and
+//! for each its number (8) and its size (8). Release 0.1.0 wrote the id alone, as version 1.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -168,7 +168,8 @@ impl Catalog {
 
     /// Changes the inventory, durably on return. One that stays the same is not written.
     fn change(&self, change: impl FnOnce(&mut Inventory)) -> Result<(), StorageError> {
-        // A thread that panicked has changed nothing: the assignment is the last thing that it does.
+        // A thread that panicked has changed nothing: the assignment is the last thing that it
+        // does.
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = written.clone().unwrap_or_default();
         change(&mut changed);

@@ -149,8 +149,8 @@ impl Journal {
         (self.live.len() + self.ready.len() + kept, named + kept as u64 * self.segment_bytes)
     }
 
-    /// Writes the records as one round; durable once the file is synced, before which nothing else may
-    /// be written.
+    /// Writes the records as one round; durable once the file is synced, before which nothing else
+    /// may be written.
     pub(super) fn write(
         &mut self,
         records: &[Record<Key, Value>],
@@ -187,8 +187,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Goes on in a segment with room for a round of this size. A segment that is too small for it is
-    /// left without rounds; one that is made for a large round is as large as that.
+    /// Goes on in a segment with room for a round of this size. A segment that is too small for it
+    /// is left without rounds; one that is made for a large round is as large as that.
     fn turn_over(&mut self, room: u64) -> Result<(), StorageError> {
         let size = self.segment_bytes.max(BLOCK as u64 + room);
         self.bytes += self.current.size - self.offset;

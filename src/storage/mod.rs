@@ -73,9 +73,9 @@ pub trait Storage: Send {
     /// Replaces the identity; durable on return.
     fn save_identity(&mut self, identity: &Identity) -> Result<(), StorageError>;
 
-    /// Writes the records of one step, all or none of them. They are durable once what is returned was
-    /// synced, on whatever thread; until then nothing may be asked for but the sizes and whether the storage
-    /// is behind. `None`: nothing has to be synced.
+    /// Writes the records of one step, all or none of them. They are durable once what is returned
+    /// was synced, on whatever thread; until then nothing may be asked for but the sizes and
+    /// whether the storage is behind. `None`: nothing has to be synced.
     fn begin(&mut self, records: &[Record<Key, Value>]) -> Result<Option<Unsynced>, StorageError>;
 
     /// Writes the records of one step, all or none of them; durable on return.
@@ -83,14 +83,14 @@ pub trait Storage: Send {
         self.begin(records)?.map_or(Ok(()), Unsynced::sync)
     }
 
-    /// Whether so much was written since [`Storage::maintain`] was last called that it should be called
-    /// before more is.
+    /// Whether so much was written since [`Storage::maintain`] was last called that it should be
+    /// called before more is.
     fn is_behind(&self) -> bool;
 
     /// Does a bounded piece of the work beside the writing: checkpoints, and sealing the journal
-    /// when nothing is written. To be called after writes, before the storage is behind, and now and
-    /// then without one.
-    /// `durable` is the state after all the records written so far, no more and no less.
+    /// when nothing is written. To be called after writes, before the storage is behind, and now
+    /// and then without one. `durable` is the state after all the records written so far, no more
+    /// and no less.
     fn maintain(&mut self, durable: &Durable<Key, Value>) -> Result<(), StorageError>;
 
     /// Sizes, for operators.

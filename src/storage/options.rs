@@ -10,17 +10,18 @@ use super::worker::Background;
 pub struct Options {
     /// Size of a journal segment in bytes.
     pub segment_bytes: u64,
-    /// A checkpoint is begun when this many bytes of journal, and as many as the last checkpoint has,
-    /// are not covered by one.
+    /// A checkpoint is begun when this many bytes of journal, and as many as the last checkpoint
+    /// has, are not covered by one.
     pub checkpoint_after_bytes: u64,
     /// A page of a checkpoint has at most about this many bytes of entries ...
     pub page_bytes: usize,
-    /// ... and at most this many entries. A call of `maintain` makes one page, or as many as it takes
-    /// to keep up with what was written since the last call.
+    /// ... and at most this many entries. A call of `maintain` makes one page, or as many as it
+    /// takes to keep up with what was written since the last call.
     pub page_entries: usize,
     /// A checkpoint is synced whenever this many bytes of it are written, so that no sync is long.
     pub checkpoint_sync_bytes: u64,
-    /// After this many calls of `maintain` without a write between, the journal's last round is sealed.
+    /// After this many calls of `maintain` without a write between, the journal's last round is
+    /// sealed.
     pub seal_after_idle_calls: u32,
     /// Where the work beside the consensus thread is done.
     pub background: Background,

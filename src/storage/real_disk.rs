@@ -26,8 +26,8 @@ impl RealDisk {
         Ok(disk)
     }
 
-    /// Makes the directory if it is not there, and locks it. What is made in a directory that is new
-    /// is removed again unless it is kept.
+    /// Makes the directory if it is not there, and locks it. What is made in a directory that is
+    /// new is removed again unless it is kept.
     pub(super) fn open_for_a_start(directory: &Path) -> Result<(RealDisk, Made), StorageError> {
         if directory.exists() && !directory.is_dir() {
             let (directory, found) = (directory.to_path_buf(), "it is a file".to_string());
@@ -73,8 +73,8 @@ fn take_lock(directory: &Path) -> Result<File, StorageError> {
     }
 }
 
-/// What a start has made in a directory that is new, and the directory. Dropping this removes it all,
-/// after everything that works on the directory is gone; an existing state is never touched.
+/// What a start has made in a directory that is new, and the directory. Dropping this removes it
+/// all, after everything that works on the directory is gone; an existing state is never touched.
 #[derive(Debug)]
 #[must_use = "what was made is removed when this is dropped"]
 pub struct Made {
@@ -160,12 +160,13 @@ impl Drop for Made {
     }
 }
 
-/// Makes the name of a directory and those above it durable: they may be new, made here or by a process
-/// that was killed before it came to this.
+/// Makes the name of a directory and those above it durable: they may be new, made here or by a
+/// process that was killed before it came to this.
 fn sync_names_above(directory: &Path) -> io::Result<()> {
     for above in directory.canonicalize()?.ancestors().skip(1) {
         match File::open(above).and_then(|above| above.sync_all()) {
-            // Where the server may not look or write, or nothing is written ever, it has made no names.
+            // Where the server may not look or write, or nothing is written ever, it has made no
+            // names.
             Err(e) if may_not(e.kind()) => {}
             synced => synced?,
         }

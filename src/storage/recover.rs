@@ -75,7 +75,8 @@ pub(super) fn recover(
     };
     let needed = numbers.split_off(numbers.partition_point(|number| *number < start.segment));
     let mut replayer = Replayer::new(durable, coverage, start);
-    // A checkpoint or the identity says that the first segment is there, any later one that those before it are.
+    // A checkpoint or the identity says that the first segment is there, any later one that those
+    // before it are.
     let end = needed.last().map_or(start.segment, |last| *last);
     for number in start.segment..=end {
         if needed.binary_search(&number).is_err() {
@@ -200,7 +201,8 @@ impl Replayer {
     /// before it, the operating system may show what the disk does not hold, and would not write it
     /// at the next sync either. So it is written once more.
     fn finish(mut self) -> Result<(Durable<Key, Value>, Found), StorageError> {
-        // Every round that a checkpoint reflects was durable before: a missing one is not a torn one.
+        // Every round that a checkpoint reflects was durable before: a missing one is not a torn
+        // one.
         if self.coverage.touches(self.next.sequence) {
             return Err(self.damaged());
         }

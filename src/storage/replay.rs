@@ -1,14 +1,15 @@
 //! Brings the state of a checkpoint up to date with the journal, exactly.
 //!
-//! A checkpoint starts at round j: its `promised`, `accepted`, `complete` and `floor` are those just
-//! before round j, but a page of it, taken while the node went on, reflects the rounds up to some
-//! later round t. Merging is idempotent, but replaying the rounds j..t into that page is still not
-//! exact once tombstones are dropped: a key whose tombstone was dropped before the page was taken is
-//! absent from it, and an older write of that key among the rounds j..t would bring it back. So each
-//! key gets only the rounds after those that its page reflects; everything that is not an entry gets
-//! all of them from j on. Then entries, `complete` and `floor` change by the same steps as they did
-//! in the running node. (Dropping tombstones in a page that reflects the dropping already finds
-//! none: later ones have versions above `complete`, which is above the dropped floor.)
+//! A checkpoint starts at round j: its `promised`, `accepted`, `complete` and `floor` are those
+//! just before round j, but a page of it, taken while the node went on, reflects the rounds up to
+//! some later round t. Merging is idempotent, but replaying the rounds j..t into that page is still
+//! not exact once tombstones are dropped: a key whose tombstone was dropped before the page was
+//! taken is absent from it, and an older write of that key among the rounds j..t would bring it
+//! back. So each key gets only the rounds after those that its page reflects; everything that is
+//! not an entry gets all of them from j on. Then entries, `complete` and `floor` change by the same
+//! steps as they did in the running node. (Dropping tombstones in a page that reflects the dropping
+//! already finds none: later ones have versions above `complete`, which is above the dropped
+//! floor.)
 
 use std::sync::Arc;
 

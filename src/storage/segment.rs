@@ -1,9 +1,10 @@
 //! The journal on disk: segments of a fixed size, and the rounds in them.
 //!
-//! A segment is a file of whole blocks of 4 KiB. Block 0 is its header, wrapped by [`seal`]: the data
-//! directory's id (8 bytes), the segment's number (8), its salt (8) and its size (8). Rounds follow,
-//! each at the start of a block, so that writing one never touches a block of a round that was
-//! acknowledged. What follows the last round is left from the file's earlier use, and has another salt.
+//! A segment is a file of whole blocks of 4 KiB. Block 0 is its header, wrapped by [`seal`]: the
+//! data directory's id (8 bytes), the segment's number (8), its salt (8) and its size (8). Rounds
+//! follow, each at the start of a block, so that writing one never touches a block of a round that
+//! was acknowledged. What follows the last round is left from the file's earlier use, and has
+//! another salt.
 //!
 //! | at | bytes | field of a round |
 //! | --- | --- | --- |
@@ -22,7 +23,8 @@ use super::disk::{Folder, NamedFile};
 use super::error::StorageError;
 use super::format::{SEAL_BYTES, SEGMENT_MAGIC, StoreId, checksum, seal, segment_name, unseal};
 
-/// The unit of the journal: a page of the operating system, so that no write needs a read before it.
+/// The unit of the journal: a page of the operating system, so that no write needs a read before
+/// it.
 pub(super) const BLOCK: usize = 4096;
 
 /// Bytes of a round before its payload.
@@ -100,7 +102,8 @@ impl SegmentContent {
         Ok(SegmentContent { segment, file, bytes })
     }
 
-    /// The header of the round at this offset, if it is whole: sequence, records, length and checksum.
+    /// The header of the round at this offset, if it is whole: sequence, records, length and
+    /// checksum.
     fn header_at(&self, offset: u64) -> Option<(u64, u32, u32, u32)> {
         let at = usize::try_from(offset).ok()?;
         let header = self.bytes.get(at..)?.get(..ROUND_HEADER)?;

@@ -1,8 +1,8 @@
 //! Decrees and pages, to and from the wire, by hand: they are nearly all of what nodes send, and a
 //! message made for each write would be several pieces of memory each.
 //!
-//! Keys and values are copies of their own: they may stay in the store for years, and a slice of the
-//! frame would keep all of it in memory.
+//! Keys and values are copies of their own: they may stay in the store for years, and a slice of
+//! the frame would keep all of it in memory.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ use crate::limits::{
 };
 use crate::lpaxos::{Decree, Entry, Page, Patch, Slot};
 
-/// The fields of `Write` and `Entry`; those of `Decree` and `Page` are a list of them, and one more.
+/// The fields of `Write` and `Entry`; those of `Decree` and `Page` are a list of them, and one
+/// more.
 const KEY: u64 = 1;
 const VALUE: u64 = 2;
 const VERSION: u64 = 3;

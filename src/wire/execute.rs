@@ -1,9 +1,9 @@
-//! Requests to run a program, to and from the wire, by hand: they are nearly all that clients send, and a
-//! message made for each of them would be a dozen pieces of memory, and an empty parameter would cost as
-//! much as a full one.
+//! Requests to run a program, to and from the wire, by hand: they are nearly all that clients send,
+//! and a message made for each of them would be a dozen pieces of memory, and an empty parameter
+//! would cost as much as a full one.
 //!
-//! Of a field that comes twice the last one counts, a message as a whole; and a field of another kind than
-//! it should be is one that this version does not know.
+//! Of a field that comes twice the last one counts, a message as a whole; and a field of another
+//! kind than it should be is one that this version does not know.
 
 use super::error::WireError;
 use super::fields::{self, at_most};

@@ -5,8 +5,8 @@ use protobuf::{Message as _, MessageField};
 use super::error::WireError;
 use super::fields::{at_most, node, required, slot};
 use super::proto::peer as proto;
-use crate::limits::{MAX_MEMBER_ADDRESS_BYTES, MAX_NODES};
-use crate::lpaxos::{Member, MemberEntry, MemberRole, MemberSet};
+use crate::limits::MAX_NODES;
+use crate::lpaxos::{MAX_MEMBER_ADDRESS_BYTES, Member, MemberEntry, MemberRole, MemberSet};
 
 /// A `MemberSet`, as bytes.
 pub(super) fn encode_members(members: &MemberSet) -> Vec<u8> {
@@ -55,5 +55,6 @@ fn from_proto(set: proto::MemberSet) -> Result<MemberSet, WireError> {
         Ok(Member { node: node(member.node, "members.node")?, address: member.address, role })
     });
     let members = members.collect::<Result<_, WireError>>()?;
-    MemberSet::new(members).ok_or(WireError::Malformed("a member set that cannot be".to_owned()))
+    MemberSet::new(members)
+        .ok_or(WireError::Malformed("a member set with an id twice or without a voter".to_owned()))
 }

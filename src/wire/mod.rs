@@ -1,10 +1,10 @@
 //! The wire: protobuf messages to and from the types of the program.
 //!
 //! This is the one place that validates what came in from the network. Whoever holds a value that
-//! was decoded here may rely on it: sizes are within [`limits`](crate::limits), slots and rounds are
-//! below [`NUMBERS_BELOW`](crate::limits::NUMBERS_BELOW), patches and pages are in order, addresses
-//! are addresses. What is wrong comes back as a [`WireError`] that says what; nothing here panics on
-//! input. Whether a message makes sense at this moment is for the receiver to judge.
+//! was decoded here may rely on it: sizes are within [`limits`](crate::limits), slots and rounds
+//! are below [`NUMBERS_BELOW`](crate::limits::NUMBERS_BELOW), patches and pages are in order,
+//! addresses are addresses. What is wrong comes back as a [`WireError`] that says what; nothing
+//! here panics on input. Whether a message makes sense at this moment is for the receiver to judge.
 //!
 //! Encoding gives whole frames, a 4-byte big-endian length and the message; decoding takes the
 //! message without the length. The generated types never leave this module, so that another

@@ -34,8 +34,8 @@ pub enum ClientOutcome {
     Status(NodeStatus),
     /// Another node leads.
     RedirectTo(Redirect),
-    /// The node reaches no majority, or there is no cluster yet. Says which nodes are missing, where the
-    /// node tells.
+    /// The node reaches no majority, or there is no cluster yet. Says which nodes are missing,
+    /// where the node tells.
     NodesUnreachable(Shortage),
     /// The node led when the request came, and does not any more.
     LostLeadership {
@@ -306,7 +306,7 @@ pub struct MemberStatus {
     pub reachable: bool,
     /// The `complete` that it told last.
     pub complete: Slot,
-    /// Whether it hears the answering node, as it says; unknown where it is not heard itself, and where
-    /// the answering node is of an older release.
+    /// Whether it hears the answering node, as it says; unknown where it is not heard itself, and
+    /// where the answering node is of an older release.
     pub hears_this_node: Option<bool>,
 }

@@ -150,7 +150,8 @@ fn confirm(m: proto::Confirm) -> Result<Confirm, WireError> {
 fn repair_patches(m: proto::RepairPatches) -> Result<RepairPatches<Key, Value>, WireError> {
     at_most(m.decrees.len(), MAX_PATCHES_PER_REPAIR, "decrees")?;
     let first = slot(m.first, "first")?;
-    // The slot of the last decree is in range too; the sum cannot overflow, as both parts are small.
+    // The slot of the last decree is in range too; the sum cannot overflow, as both parts are
+    // small.
     let count = u64::try_from(m.decrees.len()).unwrap_or(NUMBERS_BELOW);
     slot(first.0.saturating_add(count), "first")?;
     Ok(RepairPatches {

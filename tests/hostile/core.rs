@@ -170,16 +170,17 @@ impl Host {
             for (_, message) in &output.before_write {
                 let _ = encode_peer(message);
             }
-            let Some(Write { records, after_write, token, .. }) = output.write else { continue };
+            let Some(Write { records, token, .. }) = output.write else { continue };
             records.iter().for_each(|record| self.disk.change(record));
-            self.node.written(token, 0);
-            for (_, message) in &after_write {
-                let _ = encode_peer(message);
+            for (_, message) in self.node.written(token, 0) {
+                let _ = encode_peer(&message);
             }
         }
         if self.node.is_written() {
             assert_eq!(&self.disk, self.node.durable(), "the disk holds what the node believes");
         }
+        let members = self.node.durable().replica.members();
+        assert!(members.is_none(), "no message sets the members yet: {members:?}");
     }
 }
 

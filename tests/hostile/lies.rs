@@ -8,9 +8,9 @@ use lattistore::kv::{Command, Key, Outcome, Store, Value};
 use lattistore::lang::{Params, compile};
 use lattistore::limits::MAX_PEER_FRAME_BYTES;
 use lattistore::lpaxos::{
-    Accept, Answer, Ballot, Config, Durable, Entry, Heartbeat, MemberSet, Message, Node, NodeId,
-    Page, Patch, Previous, Promise, Proposal, ProposalId, Replica, Request, Slot, Ticket,
-    ToAcceptor, ToCandidate, ToLeader, Write,
+    Accept, Answer, Ballot, Config, CopyId, Decree, Durable, Entry, Heartbeat, MemberEntry,
+    MemberSet, Message, Node, NodeId, Page, Patch, Previous, Promise, Proposal, ProposalId,
+    RepairPage, RepairPatches, Replica, Request, Slot, Ticket, ToAcceptor, ToCandidate, ToLeader,
 };
 use lattistore::wire::encode_peer;
 
@@ -73,8 +73,8 @@ fn run(node: &mut Node<Store>) -> (Vec<Msg>, Vec<Answer<Outcome>>) {
             return (sent, answers);
         }
         sent.extend(output.before_write.into_iter().map(|(_, message)| message));
-        if let Some(Write { after_write, token, .. }) = output.write {
-            node.written(token, 0);
+        if let Some(write) = output.write {
+            let after_write = node.written(write.token, 0);
             sent.extend(after_write.into_iter().map(|(_, message)| message));
         }
         answers.extend(output.answers.into_iter().map(|(_, answer)| answer));
@@ -271,4 +271,43 @@ fn a_vote_before_the_proposal_makes_no_difference() {
     node.message(200, OTHERS[0], Message::Acceptor(ToAcceptor::Accept(stale)));
     let answers = ask(&mut node, "put \"a\" \"1\";");
     assert!(matches!(answers[..], [Answer::Done(_)]), "{answers:?}");
+}
+
+#[test]
+fn a_member_set_that_a_peer_sends_is_not_believed() {
+    let members = MemberSet::of_voters([OTHERS[0]]);
+    let ballot = Ballot { round: 9, node: OTHERS[0] };
+    let decree = Decree { patch: Arc::new(Patch::default()), members: Some(members.clone()) };
+    let proposal = Proposal { ballot, slot: Slot(1), decree: decree.clone() };
+    let entry = MemberEntry { members, version: Slot((1 << 62) - 1) };
+    let page = || Page { entries: Vec::new(), next: None };
+    let copy = CopyId { number: 1, base: Slot(0), target: Slot(9), floor: Slot(0) };
+    let promise = |accepted, members| Promise {
+        ballot: Ballot { round: 1, node: ME },
+        accepted,
+        complete: Slot(0),
+        floor: Slot(0),
+        full: false,
+        members,
+        page: page(),
+    };
+    let accept = |slot, decree, previous| Accept { ballot, slot, decree, previous };
+    let plain = || Decree::from(Arc::new(Patch::default()));
+    let lies: [Msg; 6] = [
+        accept(Slot(1), decree.clone(), Previous::Held(Ballot::ZERO)).into(),
+        accept(Slot(2), plain(), Previous::Decree(decree.clone())).into(),
+        RepairPatches { ballot, first: Slot(1), decrees: vec![plain(), decree] }.into(),
+        RepairPage { ballot, copy, after: None, members: Some(entry.clone()), page: page() }.into(),
+        promise(Some(proposal), None).into(),
+        promise(None, Some(entry)).into(),
+    ];
+    for lie in lies {
+        let mut node = candidate(Durable::default());
+        run(&mut node);
+        node.message(200, OTHERS[0], lie.clone());
+        run(&mut node);
+        assert_eq!(node.durable().replica.members(), None, "{lie:?}");
+        assert_eq!(node.members().voters(), [ME, OTHERS[0], OTHERS[1]], "{lie:?}");
+        assert_eq!(node.leads(), None, "{lie:?}");
+    }
 }

@@ -207,8 +207,8 @@ impl Cluster {
     pub(crate) fn write(&mut self, node: u64, write: Write<Registers>) {
         let disk = self.disks.get_mut(&node).unwrap();
         write.records.iter().for_each(|record| disk.change(record));
-        self.nodes.get_mut(&node).unwrap().written(write.token, 0);
-        self.send(node, write.after_write);
+        let after_write = self.nodes.get_mut(&node).unwrap().written(write.token, 0);
+        self.send(node, after_write);
     }
 
     /// Does what a node wants done until it wants no more, in the order of the contract.

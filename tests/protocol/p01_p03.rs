@@ -62,7 +62,8 @@ fn p2_a_promise_is_durable_before_it_is_told() {
     assert!(matches!(write.records[..], [Record::Promise(_)]), "{:?}", write.records);
     assert!(
         write
-            .after_write
+            .token
+            .after_write()
             .iter()
             .any(|(_, message)| matches!(message, Message::Candidate(ToCandidate::Promise(_))))
     );

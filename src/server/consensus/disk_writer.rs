@@ -22,17 +22,19 @@ type Messages = Vec<(NodeId, Message<Key, Value>)>;
 /// The storage, and the threads that help with its writes.
 pub(super) struct DiskWriter {
     /// Before the storage, as it ends first.
-    syncer: Syncer,
-    /// Of the write that the sync thread makes durable.
-    overlapped: Option<WriteToken>,
+    syncer: Syncer<WriteToken<Store>>,
     pulse: Pulse,
     syncs: Syncs,
     storage: Box<dyn Storage>,
 }
 
 impl DiskWriter {
-    pub(super) fn new(syncer: Syncer, pulse: Pulse, storage: Box<dyn Storage>) -> DiskWriter {
-        DiskWriter { syncer, overlapped: None, pulse, syncs: Syncs::default(), storage }
+    pub(super) fn new(
+        syncer: Syncer<WriteToken<Store>>,
+        pulse: Pulse,
+        storage: Box<dyn Storage>,
+    ) -> DiskWriter {
+        DiskWriter { syncer, pulse, syncs: Syncs::default(), storage }
     }
 
     /// Makes the identity durable.
@@ -46,29 +48,28 @@ impl DiskWriter {
     }
 
     /// Makes a write of the node durable and returns what leaves after it. If it overlaps, this may
-    /// return before: see [`DiskWriter::poll`]. Then nothing waits for it.
+    /// return before: see [`DiskWriter::poll`].
     pub(super) fn write(
         &mut self,
         node: &mut Node<Store>,
         write: Write<Store>,
     ) -> Result<Messages, ServerError> {
-        let Write { records, overlaps, after_write, token } = write;
+        let Write { records, overlaps, token } = write;
         self.pulse.note(node.heartbeat());
         let begun = Instant::now();
         let storage = &mut self.storage;
         match self.pulse.during(begun, || storage.begin(&records))? {
             // Where much waits to be maintained, that needs a moment without a write.
             Some(unsynced) if overlaps && !self.storage.is_behind() => {
-                self.syncer.give(unsynced);
-                self.overlapped = Some(token);
+                self.syncer.give(unsynced, token);
+                Ok(Messages::new())
             }
             unsynced => {
                 let sync = || unsynced.map_or(Ok(()), Unsynced::sync);
                 self.pulse.during(begun, sync)?;
-                self.note_written(node, token, begun.elapsed());
+                Ok(self.note_written(node, token, begun.elapsed()))
             }
         }
-        Ok(after_write)
     }
 
     /// Returns whether an overlapped write is under way, as far as the node was told.
@@ -76,39 +77,42 @@ impl DiskWriter {
         self.syncer.since().is_some()
     }
 
-    /// Tells the node if its overlapped write is over. Returns whether it is.
-    pub(super) fn poll(&mut self, node: &mut Node<Store>) -> Result<bool, ServerError> {
-        let took = self.syncer.poll()?;
-        self.end_overlapped(node, took)
+    /// Tells the node if its overlapped write is over, and returns then what leaves after it.
+    pub(super) fn poll(&mut self, node: &mut Node<Store>) -> Result<Option<Messages>, ServerError> {
+        let ended = self.syncer.poll()?;
+        self.end_overlapped(node, ended)
     }
 
-    /// Waits for the overlapped write, if there is one, and tells the node. Returns whether there
-    /// was one.
-    pub(super) fn wait(&mut self, node: &mut Node<Store>) -> Result<bool, ServerError> {
-        let Some(since) = self.syncer.since() else { return Ok(false) };
+    /// Waits for the overlapped write, if there is one, tells the node, and returns what leaves after
+    /// it.
+    pub(super) fn wait(&mut self, node: &mut Node<Store>) -> Result<Option<Messages>, ServerError> {
+        let Some(since) = self.syncer.since() else { return Ok(None) };
         self.pulse.note(node.heartbeat());
         let syncer = &mut self.syncer;
-        let took = self.pulse.during(since, || syncer.wait())?;
-        self.end_overlapped(node, took)
+        let ended = self.pulse.during(since, || syncer.wait())?;
+        self.end_overlapped(node, ended)
     }
 
     fn end_overlapped(
         &mut self,
         node: &mut Node<Store>,
-        took: Option<Duration>,
-    ) -> Result<bool, ServerError> {
-        let Some(took) = took else { return Ok(false) };
-        if let Some(token) = self.overlapped.take() {
-            self.note_written(node, token, took);
-        }
+        ended: Option<(WriteToken<Store>, Duration)>,
+    ) -> Result<Option<Messages>, ServerError> {
+        let Some((token, took)) = ended else { return Ok(None) };
+        let after_write = self.note_written(node, token, took);
         self.maintain(node)?;
-        Ok(true)
+        Ok(Some(after_write))
     }
 
     /// Notes that what the node handed out is durable after the time `took`.
-    fn note_written(&mut self, node: &mut Node<Store>, token: WriteToken, took: Duration) {
+    fn note_written(
+        &mut self,
+        node: &mut Node<Store>,
+        token: WriteToken<Store>,
+        took: Duration,
+    ) -> Messages {
         self.syncs.note(took);
-        node.written(token, millis(took));
+        node.written(token, millis(took))
     }
 
     /// Lets the storage do its maintenance, if no write is under way or due.

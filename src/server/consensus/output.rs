@@ -39,10 +39,13 @@ impl Consensus {
     /// Tells the core if its overlapped write is over, and waits for that where the core can do
     /// nothing before. Returns whether the write ended.
     pub(super) fn end_write(&mut self) -> Result<bool, ServerError> {
-        match &mut self.phase {
-            Phase::Forming(_) => Ok(false),
-            Phase::Member(member) if member.node.must_wait() => self.disk.wait(&mut member.node),
-            Phase::Member(member) => self.disk.poll(&mut member.node),
-        }
+        let after_write = match &mut self.phase {
+            Phase::Forming(_) => None,
+            Phase::Member(member) if member.node.must_wait() => self.disk.wait(&mut member.node)?,
+            Phase::Member(member) => self.disk.poll(&mut member.node)?,
+        };
+        let has_ended = after_write.is_some();
+        self.links.send(&after_write.unwrap_or_default());
+        Ok(has_ended)
     }
 }

@@ -9,7 +9,9 @@ impl Consensus {
     /// Takes no more requests, hands over the lead, and writes what is not yet written.
     pub(super) fn hand_over(&mut self) -> Result<(), ServerError> {
         if let Phase::Member(member) = &mut self.phase {
-            self.disk.wait(&mut member.node)?;
+            if let Some(after_write) = self.disk.wait(&mut member.node)? {
+                self.links.send(&after_write);
+            }
             let now_ms = self.clock.now_ms();
             // What has changed since the last tick, before the end.
             member.log_news(self.me);

@@ -10,8 +10,8 @@ use super::disk_writer::DiskWriter;
 use super::forming::Forming;
 use super::member::Member;
 use super::pending_replies::PendingReplies;
-use crate::kv::{Key, Value};
-use crate::lpaxos::{Config, Durable, Load, NodeId};
+use crate::kv::{Key, Store, Value};
+use crate::lpaxos::{Config, Durable, Load, NodeId, WriteToken};
 use crate::server::clock::Clock;
 use crate::server::cluster::Cluster;
 use crate::server::duplicates::Duplicates;
@@ -71,7 +71,7 @@ pub(in crate::server) struct Start {
     pub(in crate::server) config: Config,
     pub(in crate::server) gate: Arc<Gate>,
     pub(in crate::server) links: Links,
-    pub(in crate::server) syncer: Syncer,
+    pub(in crate::server) syncer: Syncer<WriteToken<Store>>,
     pub(in crate::server) pulse: Pulse,
     pub(in crate::server) storage: Box<dyn Storage>,
     pub(in crate::server) notices: Arc<Notices>,

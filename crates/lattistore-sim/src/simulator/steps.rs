@@ -138,7 +138,8 @@ impl<W: Workload> World<W> {
         let (low, high) = self.scenario.write_us;
         let promises = write.records.iter().any(|record| matches!(record, Record::Promise(_)));
         let confirms = write
-            .after_write
+            .token
+            .after_write()
             .iter()
             .any(|(_, after)| matches!(after, Message::Leader(ToLeader::Confirmed(_))));
         if promises && confirms {
@@ -206,7 +207,7 @@ impl<W: Workload> World<W> {
         if fails && host.journal.is_none() {
             return self.fail(node, Path::WriteFailed);
         }
-        let Some(Write { records, overlaps, after_write, token }) = host.writing.take() else {
+        let Some(Write { records, overlaps, token }) = host.writing.take() else {
             return Ok(());
         };
         if let Some(journal) = &mut host.journal {
@@ -221,9 +222,8 @@ impl<W: Workload> World<W> {
         self.durable(node, &records)?;
         let host = &mut self.hosts[node];
         let sync_ms = (self.now_us - host.write_began_us) / 1_000;
-        if let Some(running) = &mut host.node {
-            running.written(token, sync_ms);
-        }
+        let Some(running) = &mut host.node else { return Ok(()) };
+        let after_write = running.written(token, sync_ms);
         self.send_all(node, after_write)?;
         self.copies.told(node, &mut self.coverage);
         self.maintain(node)?;

@@ -78,7 +78,7 @@ pub(super) struct Live {
     pub(super) node: Node<Registers>,
     pub(super) disk: Disk,
     /// The write that the node goes on beside.
-    pub(super) writing: Option<(Write, WriteToken)>,
+    pub(super) writing: Option<(Write, WriteToken<Registers>)>,
     pub(super) clock_ms: u64,
     pub(super) audit: Audit,
 }
@@ -177,14 +177,14 @@ impl Live {
             }
             Input::Written => {
                 if let Some((write, token)) = self.writing.take() {
-                    self.write(write, token, seen);
+                    self.write(write, token, seen)?;
                 }
             }
         }
         self.act(seen)?;
         match self.writing.take_if(|_| self.node.must_wait()) {
             Some((write, token)) => {
-                self.write(write, token, seen);
+                self.write(write, token, seen)?;
                 self.act(seen)
             }
             None => Ok(()),
@@ -212,23 +212,28 @@ impl Live {
                     let write = Write { place, records: Vec::new(), before, state };
                     seen.push(Seen::Write(Box::new(write)));
                 }
-                Some(lpaxos::Write { records, overlaps, after_write, token }) => {
+                Some(lpaxos::Write { records, overlaps, token }) => {
                     let write = Write { place, records, before, state };
                     if overlaps {
                         self.writing = Some((write, token));
                     } else {
-                        self.write(write, token, seen);
+                        self.write(write, token, seen)?;
                     }
-                    self.send(after_write, seen)?;
                 }
             }
         }
     }
 
-    fn write(&mut self, write: Write, token: WriteToken, seen: &mut Vec<Seen>) {
+    fn write(
+        &mut self,
+        write: Write,
+        token: WriteToken<Registers>,
+        seen: &mut Vec<Seen>,
+    ) -> Result<(), String> {
         write.records.iter().for_each(|record| self.disk.change(record));
         seen.push(Seen::Write(Box::new(write)));
-        self.node.written(token, 0);
+        let after_write = self.node.written(token, 0);
+        self.send(after_write, seen)
     }
 
     fn send(&mut self, messages: Vec<(NodeId, Msg)>, seen: &mut Vec<Seen>) -> Result<(), String> {
