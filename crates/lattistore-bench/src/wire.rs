@@ -1,4 +1,4 @@
-//! What a measured system has to offer: a [`Link`] for bytes, and a [`Wire`] that gives them meaning.
+//! What a measured system has to offer: a [`Link`] for bytes, and a [`Wire`] that reads them.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
