@@ -111,7 +111,7 @@ impl<M: Machine> Node<M> {
     }
 }
 
-/// Whether a message changes nothing that a leader owes ([`Leader::owes`]): heartbeats, and votes,
+/// Whether a message changes nothing that a leader owes (see `leader.rs`): heartbeats, and votes,
 /// which are what it waits for.
 fn changes_nothing_owed<K, V>(message: &Message<K, V>) -> bool {
     match message {

@@ -3,7 +3,7 @@
 //! A leader has one proposal in flight, so the requests that arrive meanwhile become the next
 //! batch. How large that batch gets decides how fast the cluster is, and the core leaves it to its
 //! caller. All that decides it is here. The input is one snapshot of the node's load
-//! ([`Load`](crate::lpaxos::Load)), the length of the queue of requests, and the time; the
+//! ([`Load`]), the length of the queue of requests, and the time; the
 //! decisions are functions of these.
 //!
 //! | decision | where it is made |

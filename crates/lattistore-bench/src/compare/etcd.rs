@@ -223,7 +223,7 @@ fn succeeded(answer: &[u8]) -> bool {
     fields(answer).any(|(field, number, _)| field == 2 && number == 1)
 }
 
-/// RangeResponse.kvs[0].mod_revision; zero for a key without a value, as etcd compares it.
+/// `RangeResponse.kvs[0].mod_revision`; zero for a key without a value, as etcd compares it.
 fn mod_revision(answer: &[u8]) -> u64 {
     let kv = fields(answer).find(|(field, ..)| *field == 2);
     let found = kv.and_then(|(_, _, kv)| fields(kv).find(|(field, ..)| *field == 3));
