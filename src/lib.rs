@@ -21,7 +21,7 @@ mod leaf_map;
 #[cfg(feature = "client")]
 pub use client::Client;
 
-// What clients and nodes share.
+// What clients and nodes share. Each module is written out twice, as rustfmt finds only those.
 #[cfg(not(feature = "internals"))]
 mod blob;
 #[cfg(feature = "internals")]
