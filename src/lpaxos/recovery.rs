@@ -60,8 +60,7 @@ pub(super) struct Recovery<M: Machine> {
     sources: Option<VecDeque<Source<M>>>,
     proposal: Option<Proposal<M::Key, M::Value>>,
     known: BTreeMap<NodeId, Known>,
-    /// The members when it began.
-    members: MemberSet,
+    promised_by: VoteSet,
     refused_by: VoteSet,
     progressed_ms: u64,
     sent_ms: u64,
@@ -82,7 +81,7 @@ impl<M: Machine> Recovery<M> {
             sources: None,
             proposal: None,
             known: BTreeMap::new(),
-            members: members.clone(),
+            promised_by: VoteSet::new(members.clone()),
             refused_by: VoteSet::new(members.clone()),
             progressed_ms: now_ms,
             sent_ms: now_ms,
@@ -118,10 +117,10 @@ impl<M: Machine> Recovery<M> {
         if promise.ballot != self.ballot || !is_news || !sound {
             return;
         }
+        self.promised_by.insert(from);
         self.promises.insert(from, promise);
         self.progressed_ms = now_ms;
-        let promised = self.promises.keys().copied();
-        if self.members.is_majority(promised) && self.promises.contains_key(&self.ballot.node) {
+        if self.promised_by.has_majority() && self.promises.contains_key(&self.ballot.node) {
             self.begin_merging();
         }
     }

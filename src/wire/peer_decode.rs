@@ -17,60 +17,64 @@ use crate::limits::{MAX_NODES, MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, NUMBERS_
 use crate::lpaxos::{
     Accept, Accepted, Commit, Confirm, Confirmed, CopyId, Decree, FeatureLevel, FetchPage,
     Heartbeat, Low, Message, NeedPrevious, NodeId, Page, PageMerged, Prepare, Previous, Progress,
-    Promise, PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot, ToAcceptor,
-    ToCandidate, ToLeader,
+    Promise, PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
 };
 
 /// Decodes a frame from a peer.
 pub fn decode_peer(bytes: &[u8]) -> Result<PeerFrame, WireError> {
     fields_at_most(bytes, &PEER_MESSAGE, MAX_PEER_FIELDS)?;
     let message = proto::PeerMessage::parse_from_bytes(bytes)?;
-    let core = match message.body.ok_or(WireError::Missing("body"))? {
+    let core: Message<Key, Value> = match message.body.ok_or(WireError::Missing("body"))? {
         Body::Introduction(m) => return introduction(m).map(PeerFrame::Introduction),
         Body::Heartbeat(m) => Message::Heartbeat(heartbeat(m)?),
-        Body::Prepare(m) => Message::Acceptor(ToAcceptor::Prepare(Prepare {
+        Body::Prepare(m) => Prepare {
             ballot: ballot(m.ballot, "ballot")?,
             complete: slot_or_zero(m.complete, "complete")?,
-        })),
-        Body::Promise(m) => Message::Candidate(ToCandidate::Promise(promise(m)?)),
-        Body::FetchPage(m) => Message::Acceptor(ToAcceptor::FetchPage(FetchPage {
+        }
+        .into(),
+        Body::Promise(m) => promise(m)?.into(),
+        Body::FetchPage(m) => FetchPage {
             ballot: ballot(m.ballot, "ballot")?,
             complete: slot_or_zero(m.complete, "complete")?,
             after: key(&m.after, "after")?,
-        })),
-        Body::PromisePage(m) => Message::Candidate(ToCandidate::PromisePage(promise_page(m)?)),
+        }
+        .into(),
+        Body::PromisePage(m) => promise_page(m)?.into(),
         Body::Refused(m) => Message::Refused(Refused {
             ballot: ballot(m.ballot, "ballot")?,
             promised: ballot(m.promised, "promised")?,
         }),
-        Body::Accept(m) => Message::Acceptor(ToAcceptor::Accept(accept(m)?)),
-        Body::Accepted(m) => Message::Leader(ToLeader::Accepted(Accepted {
+        Body::Accept(m) => accept(m)?.into(),
+        Body::Accepted(m) => Accepted {
             ballot: ballot(m.ballot, "ballot")?,
             slot: slot(m.slot, "slot")?,
             complete: slot_or_zero(m.complete, "complete")?,
-        })),
-        Body::NeedPrevious(m) => Message::Leader(ToLeader::NeedPrevious(NeedPrevious {
+        }
+        .into(),
+        Body::NeedPrevious(m) => NeedPrevious {
             ballot: ballot(m.ballot, "ballot")?,
             slot: slot(m.slot, "slot")?,
             complete: slot_or_zero(m.complete, "complete")?,
-        })),
-        Body::Confirm(m) => Message::Acceptor(ToAcceptor::Confirm(confirm(m)?)),
+        }
+        .into(),
+        Body::Confirm(m) => confirm(m)?.into(),
         Body::Confirmed(m) => confirmed(confirm(m)?),
-        Body::Commit(m) => Message::Acceptor(ToAcceptor::Commit(Commit {
-            ballot: ballot(m.ballot, "ballot")?,
-            slot: slot(m.slot, "slot")?,
-        })),
-        Body::RepairPatches(m) => Message::Acceptor(ToAcceptor::RepairPatches(repair_patches(m)?)),
-        Body::RepairPage(m) => Message::Acceptor(ToAcceptor::RepairPage(repair_page(m)?)),
-        Body::PageMerged(m) => Message::Leader(ToLeader::PageMerged(PageMerged {
+        Body::Commit(m) => {
+            Commit { ballot: ballot(m.ballot, "ballot")?, slot: slot(m.slot, "slot")? }.into()
+        }
+        Body::RepairPatches(m) => repair_patches(m)?.into(),
+        Body::RepairPage(m) => repair_page(m)?.into(),
+        Body::PageMerged(m) => PageMerged {
             ballot: ballot(m.ballot, "ballot")?,
             number: number(m.number, "number")?,
             after: key(&m.after, "after")?,
-        })),
-        Body::Progress(m) => Message::Leader(ToLeader::Progress(Progress {
+        }
+        .into(),
+        Body::Progress(m) => Progress {
             ballot: ballot(m.ballot, "ballot")?,
             complete: slot_or_zero(m.complete, "complete")?,
-        })),
+        }
+        .into(),
     };
     Ok(PeerFrame::Core(core))
 }

@@ -70,10 +70,10 @@ impl<M: Machine> Model<M> {
     /// overwrites may be missing, and deletions of what was deleted before may be there.
     pub(super) fn is_chosen(&self, slot: Slot, told: &DecreeOf<M>) -> bool {
         let Some(chosen) = self.decree(slot) else { return false };
-        let told_writes = told.patch.writes();
-        let is_told = |write: &(M::Key, Option<M::Value>)| {
-            told_writes.contains(write) || self.overwritten_after(slot, &write.0)
+        let is_told = |(key, value): &(M::Key, Option<M::Value>)| {
+            told.patch.get(key) == Some(value) || self.overwritten_after(slot, key)
         };
+        let told_writes = told.patch.writes();
         chosen.members == told.members
             && told_writes.iter().all(|(key, value)| self.after(slot, key) == value.as_ref())
             && chosen.patch.writes().iter().all(is_told)
