@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use lattistore::lpaxos::{Ballot, Durable, Entry, NodeId, Patch, Proposal, Record, Slot};
 use lattistore::storage::{
-    Identity, Key, Opened, Options, Storage, StorageError, Value, open_directory,
+    Identity, Key, Opened, Storage, StorageError, StorageOptions, Value, open_directory,
 };
 
 type State = Durable<Key, Value>;
@@ -41,7 +41,7 @@ fn remove(directory: &Path) {
 }
 
 fn open(directory: &Path) -> Result<Opened, StorageError> {
-    let mut opened = open_directory(directory, Options::default(), &mut |_| ())?;
+    let mut opened = open_directory(directory, StorageOptions::default(), &mut |_| ())?;
     if opened.identity.is_none() {
         opened.storage.save_identity(&Identity { node: NodeId(1), membership: None })?;
     }

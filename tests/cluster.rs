@@ -13,7 +13,7 @@ use std::time::Duration;
 use lattistore::Client;
 use lattistore::client::{Cause, Certainty, Error, Value};
 use lattistore::lpaxos::{Config, Election};
-use lattistore::server::{FormationError, Options, Place, Server, ServerError};
+use lattistore::server::{FormationError, Server, ServerError, ServerOptions, StateLocation};
 use support::{BLOCKS, Cluster, PORT, addresses, client_of, eventually, take_block};
 
 /// Adds one to a counter; gives what it was.
@@ -54,7 +54,7 @@ fn ipv6_addresses_work() {
     let ip: IpAddr = "::1".parse().unwrap();
     // A port that is free now.
     let port = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port();
-    let options = Options::new(ip, BTreeSet::from([ip]), port, Place::Memory);
+    let options = ServerOptions::new(ip, BTreeSet::from([ip]), port, StateLocation::Memory);
     let server = Server::start(options).unwrap();
     let client = Client::builder().address(SocketAddr::new(ip, port)).build();
     client.put("a", "AAA").unwrap();
@@ -77,7 +77,9 @@ fn nodes_form_a_cluster_in_any_order_and_serve_through_any_of_them() {
 fn before_the_cluster_is_formed_nothing_runs() {
     let all = addresses(3);
     let listed: BTreeSet<IpAddr> = all.iter().copied().collect();
-    let start = |ip| Server::start(Options::new(ip, listed.clone(), PORT, Place::Memory)).unwrap();
+    let start = |ip| {
+        Server::start(ServerOptions::new(ip, listed.clone(), PORT, StateLocation::Memory)).unwrap()
+    };
     let (one, two) = (start(all[0]), start(all[1]));
     let hasty = Client::builder().address(SocketAddr::new(all[0], PORT)).follow(false).build();
     let error = hasty.put("a", "AAA").unwrap_err();
@@ -259,7 +261,7 @@ fn lists_that_differ_end_both_nodes_with_the_difference() {
     let all = addresses(3);
     let start = |ip: IpAddr, listed: &[IpAddr]| {
         let listed = listed.iter().copied().collect();
-        Server::start(Options::new(ip, listed, PORT, Place::Memory)).unwrap()
+        Server::start(ServerOptions::new(ip, listed, PORT, StateLocation::Memory)).unwrap()
     };
     let one = start(all[0], &all);
     let two = start(all[1], &all[..2]);
@@ -276,7 +278,7 @@ fn a_node_listed_on_one_side_only_is_told_so() {
     let all = addresses(2);
     let start = |ip: IpAddr, listed: &[IpAddr]| {
         let listed = listed.iter().copied().collect();
-        Server::start(Options::new(ip, listed, PORT, Place::Memory)).unwrap()
+        Server::start(ServerOptions::new(ip, listed, PORT, StateLocation::Memory)).unwrap()
     };
     // The first is a cluster of one: it goes on. The second wants it as a peer.
     let alone = start(all[0], &all[..1]);
@@ -338,8 +340,8 @@ fn a_copied_data_directory_is_noticed_and_forms_no_cluster() {
     let ips = addresses(3);
     let start = |ip: IpAddr, place: &str| {
         let listed = ips.iter().copied().collect();
-        let place = Place::Directory(directory.path().join(place));
-        Server::start(Options::new(ip, listed, PORT, place)).unwrap()
+        let place = StateLocation::Directory(directory.path().join(place));
+        Server::start(ServerOptions::new(ip, listed, PORT, place)).unwrap()
     };
     start(ips[0], "one").stop().unwrap();
     std::fs::create_dir(directory.path().join("copy")).unwrap();
@@ -367,8 +369,8 @@ fn a_node_of_another_cluster_is_refused_and_both_clusters_go_on() {
     let ips = addresses(4);
     let start = |ip: IpAddr, listed: &[IpAddr], place: &str| {
         let listed = listed.iter().copied().collect();
-        let place = Place::Directory(directory.path().join(place));
-        Server::start(Options::new(ip, listed, PORT, place))
+        let place = StateLocation::Directory(directory.path().join(place));
+        Server::start(ServerOptions::new(ip, listed, PORT, place))
     };
     let one = start(ips[0], &ips[..1], "one").unwrap();
     client_of(&ips[..1]).put("a", "1").unwrap();
@@ -413,7 +415,7 @@ fn an_address_in_use_is_an_error_that_names_it() {
 #[test]
 fn an_own_address_that_is_not_listed_is_an_error() {
     let ips = addresses(2);
-    let options = Options::new(ips[0], BTreeSet::from([ips[1]]), PORT, Place::Memory);
+    let options = ServerOptions::new(ips[0], BTreeSet::from([ips[1]]), PORT, StateLocation::Memory);
     assert!(matches!(Server::start(options), Err(ServerError::NotListed(_))));
 }
 

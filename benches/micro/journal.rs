@@ -5,7 +5,7 @@
 use divan::Bencher;
 use divan::counter::BytesCount;
 use lattistore::lpaxos::{NodeId, Proposal, Record};
-use lattistore::storage::{Identity, Opened, Options, open_directory};
+use lattistore::storage::{Identity, Opened, StorageOptions, open_directory};
 
 use super::data::{BALLOT, KEY_BYTES, Random, VALUE_BYTES};
 
@@ -15,7 +15,7 @@ const KEYS: u64 = 1_000;
 #[divan::bench(args = [4 << 10, 64 << 10], sample_size = 1)]
 fn append_and_sync(bencher: Bencher<'_, '_>, bytes: usize) {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
-    let opened = open_directory(directory.path(), Options::default(), &mut |_| ());
+    let opened = open_directory(directory.path(), StorageOptions::default(), &mut |_| ());
     let Opened { mut durable, mut storage, .. } = opened.expect("a new directory can be opened");
     let identity = Identity { node: NodeId(1), membership: None };
     storage.save_identity(&identity).expect("the identity can be written");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Client;
-use super::core::Core;
 use super::credentials::Credentials;
+use super::retry_loop::RetryLoop;
 use super::route::Route;
 use super::session::Sessions;
 use crate::limits::{
@@ -125,7 +125,7 @@ impl Builder {
                 addresses.push(address);
             }
         }
-        Client(Arc::new(Core {
+        Client(Arc::new(RetryLoop {
             route: Route::new(addresses, self.follow, self.credentials),
             sessions: Sessions::default(),
             follow: self.follow,

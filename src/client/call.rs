@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Ticket};
+use super::connection::{Connection, PendingResponse};
 use super::error::{Cause, Error};
 use super::route::Route;
 use crate::limits::{
@@ -60,7 +60,7 @@ pub(super) enum What {
 #[derive(Debug)]
 pub(super) struct Sending {
     pub(super) connection: Connection,
-    pub(super) ticket: Ticket,
+    pub(super) ticket: PendingResponse,
     /// When to ask the node how it is, as the answer takes long; none once that is done.
     pub(super) inquiry: Option<Instant>,
 }

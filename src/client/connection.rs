@@ -3,7 +3,7 @@
 //! It knows nothing of leaders, sessions or retries; [`Client`](super::Client) is made of it. Each
 //! caller writes its own request, or leaves it to a thread that is writing at that moment, so that
 //! requests of many threads leave in few system calls. What that thread leaves when its turn is over is
-//! written by who sends or waits next. Who reads is the matter of `exchange`.
+//! written by who sends or waits next. Who reads is the matter of `demux`.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::credentials::{Credentials, Failure};
+use super::demux::Demux;
 use super::error::Cause;
-use super::exchange::Exchange;
 use crate::limits::{
     CLIENT_LEAST_BYTES_PER_SECOND, CLIENT_LOOK_TIME, CLIENT_READ_STEP, CLIENT_SILENCE_TIME,
     CLIENT_WRITE_TURN, COALESCED_BYTES, COALESCED_FRAMES, CONNECT_TIME, MAX_RESPONSE_FRAME_BYTES,
@@ -27,12 +27,12 @@ use crate::transport::{
     FrameError, FrameReader, GreetError, Patience, Stream, greet_with, write_frames_until,
 };
 use crate::wire::{
-    Accepted, ClientOutcome, ClientRequest, ClientResponse, Greeting, KEEPALIVE_MINOR_VERSION,
+    Admitted, ClientOutcome, ClientRequest, ClientResponse, Greeting, KEEPALIVE_MINOR_VERSION,
     RequestBody, Role, decode_response, encode_request,
 };
 
 /// A connection to one node. Clones are the same connection; it is closed with the last of them and
-/// of its [`Ticket`]s.
+/// of its [`PendingResponse`]s.
 ///
 /// ```no_run
 /// use lattistore::client::internals::Connection;
@@ -46,25 +46,25 @@ use crate::wire::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Connection(Arc<Link>);
+pub struct Connection(Arc<ConnectionState>);
 
 /// A request that was sent, and the way to its answer. Dropping it forgets the answer.
 #[derive(Debug)]
-pub struct Ticket {
-    link: Arc<Link>,
+pub struct PendingResponse {
+    link: Arc<ConnectionState>,
     id: u64,
     /// When the node has to have answered.
     deadline: Instant,
 }
 
 #[derive(Debug)]
-struct Link {
+struct ConnectionState {
     address: SocketAddr,
-    accepted: Accepted,
+    admitted: Admitted,
     stream: Stream,
     next_id: AtomicU64,
-    exchange: Mutex<Exchange>,
-    /// Locked by the thread that set `exchange.reading`, and so never waited for.
+    demux: Mutex<Demux>,
+    /// Locked by the thread that set `demux.reading`, and so never waited for.
     reader: Mutex<FrameReader<Stream>>,
     output: Mutex<Output>,
     /// How long a thread writes for others.
@@ -160,7 +160,7 @@ impl Connection {
         let stream = credentials.open(address, left())?;
         let role = Role::Client { token: credentials.token.clone() };
         let greeting = Greeting { role, minor_version: KEEPALIVE_MINOR_VERSION };
-        let (reader, accepted) =
+        let (reader, admitted) =
             greet_with(&stream, &greeting, left()).map_err(|error| match error {
                 GreetError::Refused(refusal) => {
                     Failure::of(Cause::Refused { node: address, refusal })
@@ -169,12 +169,12 @@ impl Connection {
             })?;
         // A node that takes nothing for so long is as silent as one that says nothing.
         stream.set_write_timeout(CLIENT_SILENCE_TIME).map_err(|e| unreachable(e.to_string()))?;
-        Ok(Connection(Arc::new(Link {
+        Ok(Connection(Arc::new(ConnectionState {
             address,
-            accepted,
+            admitted,
             stream,
             next_id: AtomicU64::new(1),
-            exchange: Mutex::new(Exchange::new()),
+            demux: Mutex::new(Demux::new()),
             reader: Mutex::new(reader),
             output: Mutex::new(Output::default()),
             turn,
@@ -188,8 +188,8 @@ impl Connection {
     }
 
     /// What the node said of itself in the greeting.
-    pub fn accepted(&self) -> Accepted {
-        self.0.accepted.clone()
+    pub fn admitted(&self) -> Admitted {
+        self.0.admitted.clone()
     }
 
     /// Sends a request; the node is told to answer within `time`, and the connection is lost where it has
@@ -198,17 +198,17 @@ impl Connection {
     /// # Errors
     /// When the request was not sent, not even in part: it is too large, or the connection is lost.
     /// What goes wrong later is the answer's matter.
-    pub fn send(&self, body: RequestBody, time: Duration) -> Result<Ticket, Cause> {
+    pub fn send(&self, body: RequestBody, time: Duration) -> Result<PendingResponse, Cause> {
         let link = &self.0;
         let id = link.next_id.fetch_add(1, Ordering::Relaxed);
         // Zero would leave the time to the node.
         let timeout_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1);
         let bytes =
             encode_request(&ClientRequest { id, timeout_ms, body }).map_err(Cause::TooLarge)?;
-        link.exchange.lock().ask(id)?;
+        link.demux.lock().ask(id)?;
         let deadline = Instant::now() + time.min(MOST_CLIENT_TIMEOUT);
         link.write(Frame { id, bytes }, deadline);
-        Ok(Ticket { link: Arc::clone(link), id, deadline })
+        Ok(PendingResponse { link: Arc::clone(link), id, deadline })
     }
 
     /// Sends a request and waits for the answer.
@@ -224,7 +224,7 @@ impl Connection {
 
     /// Whether the connection ended, as far as is known.
     pub fn is_lost(&self) -> bool {
-        self.0.exchange.lock().lost().is_some()
+        self.0.demux.lock().lost().is_some()
     }
 
     /// Ends the connection for the reason given; who waits is told it.
@@ -238,7 +238,7 @@ impl Connection {
     }
 }
 
-impl Ticket {
+impl PendingResponse {
     /// Waits for the answer until `until`; `None` if it did not come, and then one may wait again.
     /// An answer is given once.
     ///
@@ -249,14 +249,14 @@ impl Ticket {
     /// When the connection is lost: whether the request was carried out is not known.
     pub fn wait(&self, until: Instant) -> Result<Option<ClientOutcome>, Cause> {
         let link = &*self.link;
-        let mut exchange = link.exchange.lock();
+        let mut demux = link.demux.lock();
         let mut reads = false;
         let mut is_last = false;
         let result = loop {
-            if let Some(answer) = exchange.take(self.id) {
+            if let Some(answer) = demux.take(self.id) {
                 break Ok(Some(answer));
             }
-            if let Some(cause) = exchange.lost() {
+            if let Some(cause) = demux.lost() {
                 break Err(cause.clone());
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -266,59 +266,59 @@ impl Ticket {
             is_last = left.is_zero();
             let left = left.max(CLIENT_LOOK_TIME);
             if !is_last && link.needs_writer(self.deadline) {
-                MutexGuard::unlocked(&mut exchange, || {
+                MutexGuard::unlocked(&mut demux, || {
                     link.write_queued(link.output.lock(), self.deadline);
                 });
                 // The answer may have come meanwhile.
                 continue;
             }
-            if exchange.reading && !reads {
-                exchange.begin_wait(self.id);
-                MutexGuard::unlocked(&mut exchange, || thread::park_timeout(left));
-                exchange.end_wait(self.id);
+            if demux.reading && !reads {
+                demux.begin_wait(self.id);
+                MutexGuard::unlocked(&mut demux, || thread::park_timeout(left));
+                demux.end_wait(self.id);
             } else {
-                (reads, exchange.reading) = (true, true);
-                let came = MutexGuard::unlocked(&mut exchange, || link.read(left));
+                (reads, demux.reading) = (true, true);
+                let came = MutexGuard::unlocked(&mut demux, || link.read(left));
                 if came.is_heard {
-                    exchange.hear(Instant::now());
+                    demux.hear(Instant::now());
                 }
-                let mut woken = exchange.deliver(came.answers, |outcome| link.lost_by(outcome));
+                let mut woken = demux.deliver(came.answers, |outcome| link.lost_by(outcome));
                 if let Some(cause) = came.end {
                     link.stream.close();
-                    woken.append(&mut exchange.lose(cause));
+                    woken.append(&mut demux.lose(cause));
                 }
                 if !woken.is_empty() {
-                    MutexGuard::unlocked(&mut exchange, || wake(woken));
+                    MutexGuard::unlocked(&mut demux, || wake(woken));
                 }
             }
         };
         if reads {
-            exchange.reading = false;
+            demux.reading = false;
         }
-        let successor = exchange.successor().or_else(|| link.helper(&exchange));
-        drop(exchange);
+        let successor = demux.successor().or_else(|| link.helper(&demux));
+        drop(demux);
         wake(successor);
         result
     }
 
     /// The answer, if it came already; reads nothing.
     pub(super) fn poll(&self) -> Option<ClientOutcome> {
-        self.link.exchange.lock().take(self.id)
+        self.link.demux.lock().take(self.id)
     }
 
     /// Since when the node owes the answer and was not heard.
     pub(super) fn silent_since(&self) -> Instant {
-        self.link.exchange.lock().silent_since(self.id).unwrap_or_else(Instant::now)
+        self.link.demux.lock().silent_since(self.id).unwrap_or_else(Instant::now)
     }
 }
 
-impl Drop for Ticket {
+impl Drop for PendingResponse {
     fn drop(&mut self) {
-        self.link.exchange.lock().forget(self.id);
+        self.link.demux.lock().forget(self.id);
     }
 }
 
-impl Link {
+impl ConnectionState {
     /// Writes a frame, or leaves it to the thread that writes now. Waits for nothing after `until`: the
     /// connection is lost if the node has taken a frame only in part by then.
     fn write(&self, frame: Frame, until: Instant) {
@@ -356,7 +356,7 @@ impl Link {
         if !output.frames.is_empty() {
             self.is_left.store(true, Ordering::Release);
             drop(output);
-            let helper = self.helper(&self.exchange.lock());
+            let helper = self.helper(&self.demux.lock());
             wake(helper);
         }
     }
@@ -370,18 +370,18 @@ impl Link {
     }
 
     /// Who should write what is left, if nobody does and somebody waits.
-    fn helper(&self, exchange: &Exchange) -> Option<Thread> {
-        if self.is_left.load(Ordering::Acquire) { exchange.waiter() } else { None }
+    fn helper(&self, demux: &Demux) -> Option<Thread> {
+        if self.is_left.load(Ordering::Acquire) { demux.waiter() } else { None }
     }
 
     /// Notes that these are the system's now: from when on the node has each, by what is counted on.
     fn note_sent(&self, frames: &[Frame]) {
-        let mut exchange = self.exchange.lock();
+        let mut demux = self.demux.lock();
         let now = Instant::now();
         let mut bytes = 0;
         for frame in frames {
             bytes += frame.bytes.len();
-            exchange.sent(frame.id, now + time_on_the_way(bytes));
+            demux.sent(frame.id, now + time_on_the_way(bytes));
         }
     }
 
@@ -421,7 +421,7 @@ impl Link {
 
     fn lose(&self, cause: Cause) {
         self.stream.close();
-        let woken = self.exchange.lock().lose(cause);
+        let woken = self.demux.lock().lose(cause);
         wake(woken);
     }
 
@@ -440,7 +440,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for ConnectionState {
     fn drop(&mut self) {
         self.stream.close();
     }

@@ -16,18 +16,18 @@
 //! ```
 //!
 //! A client has no lasting threads. The threads that call it write their requests themselves, and one of
-//! those that wait reads for all; see `exchange` for why. All of them share one connection, to the
+//! those that wait reads for all; see `demux` for why. All of them share one connection, to the
 //! leader, and any number of requests may be on their way on it. Only to connect, where there are several
 //! addresses, it starts threads, at most three at once, which end within a second; see `route`.
 //!
 //! | file | is |
 //! | --- | --- |
 //! | `credentials` | what a client shows to nodes: a token, TLS |
-//! | `connection`, `exchange` | requests and answers on one connection |
+//! | `connection`, `demux` | requests and answers on one connection |
 //! | `route`, `search` | which node to ask, and how to connect to it |
 //! | `session` | numbers for transactions, so that a retry runs nothing twice |
 //! | `call` | what an answer means for a call |
-//! | `core` | the loop: send, receive, try again |
+//! | `retry_loop` | the loop: send, receive, try again |
 //! | `transaction` | a transaction on its way, and its result |
 //! | `pending` | the handle of a transaction that was submitted |
 //!
@@ -38,12 +38,12 @@
 mod builder;
 mod call;
 mod connection;
-mod core;
 mod credentials;
+mod demux;
 mod error;
-mod exchange;
 mod pending;
 mod programs;
+mod retry_loop;
 mod route;
 mod search;
 mod session;
@@ -69,21 +69,21 @@ pub use pending::Pending;
 pub use transaction::Answer;
 
 use self::connection::Connection;
-use self::core::Core;
+use self::retry_loop::RetryLoop;
 use crate::wire::{ClientOutcome, RequestBody};
 use call::{Call, What};
 
 /// One connection to one node, for tests and measurements.
 #[cfg(feature = "internals")]
 pub mod internals {
-    pub use super::connection::{Connection, Ticket};
+    pub use super::connection::{Connection, PendingResponse};
     pub use super::credentials::Credentials;
 }
 
 /// A client of a cluster. It is cheap to clone, and clones may be used by many threads at once; they
 /// share a connection and a session, which end with the last of them.
 #[derive(Clone, Debug)]
-pub struct Client(Arc<Core>);
+pub struct Client(Arc<RetryLoop>);
 
 impl Client {
     /// Begins to make a client.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::call::Call;
-use super::core::Core;
 use super::error::Error;
+use super::retry_loop::RetryLoop;
 use super::transaction::{Answer, Stage, Transaction};
 use crate::limits::MOST_CLIENT_TIMEOUT;
 
@@ -17,16 +17,16 @@ use crate::limits::MOST_CLIENT_TIMEOUT;
 #[derive(Debug)]
 #[must_use = "the answer comes by `wait`; without it the transaction is given up"]
 pub struct Pending {
-    core: Arc<Core>,
+    retry_loop: Arc<RetryLoop>,
     transaction: Arc<Transaction>,
 }
 
 impl Pending {
     /// Begins a call: it is on its way then, or has failed.
-    pub(super) fn begin(core: &Arc<Core>, call: Call) -> Pending {
+    pub(super) fn begin(retry_loop: &Arc<RetryLoop>, call: Call) -> Pending {
         let transaction = Arc::new(Transaction::new(call));
-        core.begin(&transaction);
-        Pending { core: Arc::clone(core), transaction }
+        retry_loop.begin(&transaction);
+        Pending { retry_loop: Arc::clone(retry_loop), transaction }
     }
 
     /// Waits for the result, until the deadline that was set when it was submitted.
@@ -34,7 +34,7 @@ impl Pending {
     /// # Errors
     /// As [`Client::execute`](super::Client::execute).
     pub fn wait(self) -> Result<Answer, Error> {
-        while !self.core.drive(&self.transaction, Instant::now() + MOST_CLIENT_TIMEOUT) {}
+        while !self.retry_loop.drive(&self.transaction, Instant::now() + MOST_CLIENT_TIMEOUT) {}
         match std::mem::replace(&mut *self.transaction.0.lock(), Stage::Gone) {
             Stage::Done(result) => result,
             // Only this method takes the result, and it takes the pending with it.
@@ -50,7 +50,7 @@ impl Drop for Pending {
             && let Stage::Running(call) = std::mem::replace(&mut *stage, Stage::Gone)
             && let Some(number) = call.number
         {
-            self.core.sessions.release(number);
+            self.retry_loop.sessions.release(number);
         }
     }
 }

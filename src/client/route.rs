@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::connection::{Connection, Ticket};
+use super::connection::{Connection, PendingResponse};
 use super::credentials::{Credentials, Failure};
 use super::error::Cause;
 use super::search::{Search, Step};
@@ -91,7 +91,7 @@ struct Wanted {
 struct Current {
     connection: Connection,
     /// The question for the members.
-    status: Option<Ticket>,
+    status: Option<PendingResponse>,
     /// When that was asked.
     asked: Instant,
     /// Members that the node does not hear, by what it told last.
@@ -532,7 +532,8 @@ impl State {
     /// Takes the members from the status, if it came.
     fn learn(&mut self) {
         let Some(current) = &mut self.current else { return };
-        let Some(ClientOutcome::Status(status)) = current.status.as_ref().and_then(Ticket::poll)
+        let Some(ClientOutcome::Status(status)) =
+            current.status.as_ref().and_then(PendingResponse::poll)
         else {
             return;
         };
@@ -546,7 +547,7 @@ impl State {
 }
 
 /// Asks for the members, without waiting for the answer.
-fn ask(connection: &Connection) -> Option<Ticket> {
+fn ask(connection: &Connection) -> Option<PendingResponse> {
     connection.send(RequestBody::Status, DEFAULT_REQUEST_TIME).ok()
 }
 

@@ -13,16 +13,16 @@ use super::session::Sessions;
 use super::*;
 use crate::limits::LEAST_CLIENT_SILENCE_TIME;
 use crate::wire::{
-    Accepted, Build, Reason, Refusal, decode_request, encode_response, encode_welcome,
+    Admitted, Build, Reason, Refusal, decode_request, encode_response, encode_welcome,
 };
 
 /// Longer than anything takes; reached only when a test fails.
 const LONG: Duration = Duration::from_secs(20);
 
 /// The node's end of a connection.
-struct Seat(TcpStream);
+struct FakeNode(TcpStream);
 
-impl Seat {
+impl FakeNode {
     fn answer(&mut self, id: u64, outcome: ClientOutcome) {
         let mut frame = Vec::new();
         encode_response(id, outcome, &mut frame);
@@ -44,32 +44,32 @@ impl Seat {
 }
 
 /// Accepts a connection and hears its greeting.
-fn met(listener: &TcpListener) -> Seat {
+fn met(listener: &TcpListener) -> FakeNode {
     let (stream, _) = listener.accept().expect("a connection");
     stream.set_nodelay(true).expect("a socket takes it");
-    let mut seat = Seat(stream);
-    seat.frame();
-    seat
+    let mut node = FakeNode(stream);
+    node.frame();
+    node
 }
 
 /// Accepts a connection and greets.
-fn greeted(listener: &TcpListener) -> Seat {
-    let mut seat = met(listener);
-    seat.write(&encode_welcome(&Ok(Accepted {
+fn greeted(listener: &TcpListener) -> FakeNode {
+    let mut node = met(listener);
+    node.write(&encode_welcome(&Ok(Admitted {
         node: NodeId(1),
         cluster: None,
         build: Build::own(),
     })));
-    seat
+    node
 }
 
 /// A connection and the node's end of it.
-fn connected() -> (Connection, Seat) {
+fn connected() -> (Connection, FakeNode) {
     connected_in_turns(LONG)
 }
 
 /// The same, where a thread writes for others for so long at most.
-fn connected_in_turns(turn: Duration) -> (Connection, Seat) {
+fn connected_in_turns(turn: Duration) -> (Connection, FakeNode) {
     let listener = TcpListener::bind((Ipv4Addr::new(127, 72, 0, 1), 0)).expect("bound");
     let address = listener.local_addr().expect("an address");
     let accepting = thread::spawn(move || greeted(&listener));
@@ -85,16 +85,16 @@ fn large_request() -> RequestBody {
 }
 
 /// Answers so many requests.
-fn answer_all(mut node: Seat, count: usize) {
+fn answer_all(mut node: FakeNode, count: usize) {
     for _ in 0..count {
         let request = decode_request(&node.frame()).expect("whole and in order");
         node.answer(request.id, said(5));
     }
 }
 
-/// The core of a client that gives a node up which is silent for so long.
-fn core(silence: Duration) -> Core {
-    Core {
+/// The retry loop of a client that gives a node up which is silent for so long.
+fn retry_loop(silence: Duration) -> RetryLoop {
+    RetryLoop {
         route: Route::new(Vec::new(), false, Credentials::default()),
         sessions: Sessions::default(),
         follow: true,
@@ -144,7 +144,7 @@ fn nobody_was_silent_while_nobody_listened() {
         node.answer(id, said(5));
     }
     for call in &mut calls {
-        assert_eq!(core(Duration::ZERO).advance(call, None, deadline), Some(Ok(said(5))));
+        assert_eq!(retry_loop(Duration::ZERO).advance(call, None, deadline), Some(Ok(said(5))));
     }
     assert!(!connection.is_lost());
 }
@@ -155,7 +155,7 @@ fn an_answer_that_is_there_at_the_deadline_is_the_result() {
     let deadline = Instant::now();
     let mut call = sent(&connection, deadline);
     node.answer(1, said(5));
-    assert_eq!(core(LONG).advance(&mut call, None, deadline + LONG), Some(Ok(said(5))));
+    assert_eq!(retry_loop(LONG).advance(&mut call, None, deadline + LONG), Some(Ok(said(5))));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bytes::{Buf, BufMut};
 use super::Value as Entry;
 use super::command::Outcome;
 use crate::blob::Blob;
-use crate::lang::{Failure, FailureKind, Limit, Place, Value};
+use crate::lang::{Failure, FailureKind, Limit, SourcePosition, Value};
 use crate::lpaxos::{Position, Slot};
 
 /// An answer of more bytes than this is not kept: a retry learns that the transaction ran and its writes
@@ -175,7 +175,7 @@ fn value(bytes: &mut &[u8]) -> Option<Value> {
 }
 
 fn failure(bytes: &mut &[u8]) -> Option<Failure> {
-    let at = Place { line: bytes.try_get_u32().ok()?, column: bytes.try_get_u32().ok()? };
+    let at = SourcePosition { line: bytes.try_get_u32().ok()?, column: bytes.try_get_u32().ok()? };
     let tag = bytes.try_get_u8().ok()?;
     let kind = KINDS.into_iter().find(|kind| kind_tag(*kind) == tag)?;
     Some(Failure::Runtime { at, kind, message: text(bytes)? })
@@ -238,7 +238,7 @@ mod tests {
             Outcome::Failed { failure: Failure::Aborted { message: "no".into() }, position: AT },
         ];
         for kind in KINDS {
-            let at = Place { line: 1, column: 2 };
+            let at = SourcePosition { line: 1, column: 2 };
             let failure = Failure::Runtime { at, kind, message: "why".into() };
             outcomes.push(Outcome::Failed { failure, position: AT });
         }
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn of_a_failure_the_message_is_cut_and_the_rest_is_kept() {
         let message = "\u{20ac}".repeat(KEPT_BYTES);
-        let at = Place { line: 1, column: 2 };
+        let at = SourcePosition { line: 1, column: 2 };
         let kind = FailureKind::UnboundParameter;
         let entries = [
             Failure::Aborted { message: message.clone() },

@@ -23,7 +23,7 @@ mod store;
 
 pub use crate::numbers::SessionNumber;
 pub use command::{Command, Outcome};
-pub use sessions::{NO_SESSION, SESSIONS_MOST, SWEEP_PERIOD_MS, SWEEPS_TO_EXPIRE, WINDOW_MOST};
+pub use sessions::{MAX_WINDOW, NO_SESSION, SESSIONS_MOST, SWEEP_PERIOD_MS, SWEEPS_TO_EXPIRE};
 pub use store::Store;
 
 pub use crate::blob::{Key, Value};

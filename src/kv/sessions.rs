@@ -25,7 +25,7 @@ pub const SESSIONS_MOST: u64 = 65_536;
 /// with it is told that its session expired. Who only reads needs no more.
 pub const NO_SESSION: u64 = 0;
 /// The largest window that a session gets.
-pub const WINDOW_MOST: u32 = 1_024;
+pub const MAX_WINDOW: u32 = 1_024;
 /// Between two sweeps, in milliseconds.
 pub const SWEEP_PERIOD_MS: u64 = 60_000;
 /// A session expires if it was not used during so many sweeps.
@@ -127,7 +127,7 @@ pub(super) fn open(window: u32, position: Position, batch: &mut StoreBatch<'_>) 
     let Some(after) = session.checked_add(1).filter(|_| open < SESSIONS_MOST) else {
         return Outcome::TooManySessions;
     };
-    let window = window.clamp(1, WINDOW_MOST);
+    let window = window.clamp(1, MAX_WINDOW);
     put_counts(batch, open + 1, after);
     batch.put(keys::session(session), Some(Value::new(&window.to_be_bytes())));
     batch.charge(2 * ENTRY_BYTES);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::lang::{Failure, FailureKind, Limit, compile};
-use crate::lpaxos::{Answer, Config, Durable, MemberSet, Node, NodeId, Request, Ticket};
+use crate::lpaxos::{Config, Durable, MemberSet, Node, NodeId, Request, RequestOutcome, Ticket};
 
 struct One {
     node: Node<Store>,
@@ -26,13 +26,13 @@ impl One {
     }
 
     /// Lets time pass, in milliseconds; gives the answers.
-    fn pass(&mut self, ms: u64) -> Vec<(Ticket, Answer<Outcome>)> {
+    fn pass(&mut self, ms: u64) -> Vec<(Ticket, RequestOutcome<Outcome>)> {
         self.now_ms += ms;
         self.node.tick(self.now_ms);
         self.settle()
     }
 
-    fn settle(&mut self) -> Vec<(Ticket, Answer<Outcome>)> {
+    fn settle(&mut self) -> Vec<(Ticket, RequestOutcome<Outcome>)> {
         let mut answers = Vec::new();
         loop {
             let output = self.node.output();
@@ -56,7 +56,7 @@ impl One {
         let mut answers = self.settle();
         answers.sort_by_key(|(ticket, _)| *ticket);
         let done = |(_, answer)| match answer {
-            Answer::Done(outcome) => outcome,
+            RequestOutcome::Done(outcome) => outcome,
             other => panic!("{other:?}"),
         };
         answers.into_iter().map(done).collect()

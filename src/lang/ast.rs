@@ -139,7 +139,7 @@ pub(crate) enum Comparison {
 #[derive(Debug)]
 pub(crate) struct Chain {
     pub(super) first: Box<Expr>,
-    pub(super) rest: Vec<Link>,
+    pub(super) rest: Vec<ChainLink>,
 }
 
 impl Chain {
@@ -153,7 +153,7 @@ impl Chain {
 }
 
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct ChainLink {
     pub(super) operator: Operator,
     /// Where the operator is.
     pub(super) at: u32,

@@ -5,8 +5,8 @@
 
 use super::advice;
 use super::ast::{
-    Block, Branch, Compare, Comparison, Expr, ExprKind, For, Get, Key, Link, Operator, Plus, Put,
-    Scan, Statement, StatementKind,
+    Block, Branch, ChainLink, Compare, Comparison, Expr, ExprKind, For, Get, Key, Operator, Plus,
+    Put, Scan, Statement, StatementKind,
 };
 use super::edge::{close, extend_key, give_default};
 use super::error::Fault;
@@ -177,7 +177,7 @@ impl<'t> Builder<'t> {
     ) -> Expr {
         let depth = left.depth.max(right.depth);
         let open = right.open;
-        let link = Link { operator, at: offset(at), operand: right };
+        let link = ChainLink { operator, at: offset(at), operand: right };
         match left {
             Expr { at, kind: ExprKind::Product(mut chain), .. } => {
                 chain.rest.push(link);

@@ -2,7 +2,7 @@
 //! ([`Failure`]). Either way the transaction has no effect.
 
 use super::limits;
-use super::place::Place;
+use super::place::SourcePosition;
 use std::error::Error;
 use std::fmt;
 
@@ -10,7 +10,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileError {
     /// Where the text stops making sense.
-    pub at: Place,
+    pub at: SourcePosition,
     /// What was found and what was expected, in words.
     pub message: String,
 }
@@ -29,7 +29,7 @@ pub enum Failure {
     /// An operation could not be done.
     Runtime {
         /// The operation's place in the program.
-        at: Place,
+        at: SourcePosition,
         /// What sort of failure, for programs.
         kind: FailureKind,
         /// What happened, for people.
@@ -138,6 +138,6 @@ impl Fault {
     }
 
     pub(super) fn in_text(self, text: &str) -> CompileError {
-        CompileError { at: Place::of(text, self.at), message: self.message }
+        CompileError { at: SourcePosition::of(text, self.at), message: self.message }
     }
 }

@@ -32,5 +32,5 @@ mod token;
 pub use crate::values::{Bindable, Params, Text, Value, ValueRef, is_invisible};
 pub use error::{CompileError, Failure, FailureKind, Limit};
 pub use parse::unclosed;
-pub use place::Place;
+pub use place::SourcePosition;
 pub use program::{Cost, Execution, Program, Snapshot, compile};

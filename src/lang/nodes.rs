@@ -1,6 +1,6 @@
 //! Nodes of the tree that the builder and the module for right ends make alike.
 
-use super::ast::{Chain, Expr, ExprKind, Link, Operator};
+use super::ast::{Chain, ChainLink, Expr, ExprKind, Operator};
 use super::error::Fault;
 use super::limits::NESTING;
 
@@ -21,14 +21,18 @@ pub(super) fn leaf(at: usize, kind: ExprKind) -> Expr {
     Expr { at: offset(at), depth: 0, open: false, kind }
 }
 
-pub(super) fn chain_of(first: Expr, link: Link, kind: impl FnOnce(Chain) -> ExprKind) -> ExprKind {
+pub(super) fn chain_of(
+    first: Expr,
+    link: ChainLink,
+    kind: impl FnOnce(Chain) -> ExprKind,
+) -> ExprKind {
     kind(Chain { first: Box::new(first), rest: vec![link] })
 }
 
 pub(super) fn sum(left: Expr, operator: Operator, at: usize, right: Expr) -> Expr {
     let depth = left.depth.max(right.depth);
     let open = right.open;
-    let link = Link { operator, at: offset(at), operand: right };
+    let link = ChainLink { operator, at: offset(at), operand: right };
     match left {
         Expr { at, kind: ExprKind::Sum(mut chain), .. } => {
             chain.rest.push(link);

@@ -6,7 +6,7 @@ use super::builder::Builder;
 use super::error::{CompileError, Fault};
 use super::lexer::Lexer;
 use super::limits::PROGRAM_BYTES;
-use super::place::Place;
+use super::place::SourcePosition;
 use super::token::Token;
 use lalrpop_util::{ParseError, lalrpop_mod};
 use std::cell::OnceCell;
@@ -53,7 +53,7 @@ type Wrong<'t> = ParseError<usize, Token<'t>, Fault>;
 /// Where the text, the parenthesis or the block begins in which `text` ends, if more text can still
 /// make it a program: the innermost one. A text that is wrong before its end is never unclosed, as
 /// nothing that follows can mend it.
-pub fn unclosed(text: &str) -> Option<Place> {
+pub fn unclosed(text: &str) -> Option<SourcePosition> {
     if text.len() > PROGRAM_BYTES {
         return None;
     }
@@ -72,7 +72,7 @@ pub fn unclosed(text: &str) -> Option<Place> {
         }
         _ => return None,
     };
-    Some(Place::of(text, at))
+    Some(SourcePosition::of(text, at))
 }
 
 fn in_words(text: &str, error: Wrong<'_>) -> Fault {

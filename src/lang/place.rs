@@ -4,28 +4,28 @@ use std::fmt;
 
 /// A place in a program's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct SourcePosition {
     /// Counted from 1.
     pub line: u32,
     /// Counted from 1, in characters (not bytes, not cells of a terminal).
     pub column: u32,
 }
 
-impl Place {
+impl SourcePosition {
     /// The place of the character that starts at byte `offset`; the end of the text counts as one.
-    pub(super) fn of(text: &str, offset: usize) -> Place {
+    pub(super) fn of(text: &str, offset: usize) -> SourcePosition {
         let before = text.get(..offset).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
         let column = before[line_start..].chars().count() + 1;
-        Place {
+        SourcePosition {
             line: u32::try_from(line).unwrap_or(u32::MAX),
             column: u32::try_from(column).unwrap_or(u32::MAX),
         }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourcePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}, column {}", self.line, self.column)
     }
@@ -39,7 +39,7 @@ mod tests {
     fn columns_count_characters_and_lines_count_newlines() {
         let text = "a\nśb\n";
         let at = |offset| {
-            let place = Place::of(text, offset);
+            let place = SourcePosition::of(text, offset);
             (place.line, place.column)
         };
         assert_eq!(at(0), (1, 1));

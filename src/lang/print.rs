@@ -3,7 +3,8 @@
 //! What is printed compiles to the same program, down to how deep it nests.
 
 use super::ast::{
-    Block, Chain, Expr, ExprKind, For, Get, Key, Link, Operator, Plus, Statement, StatementKind,
+    Block, Chain, ChainLink, Expr, ExprKind, For, Get, Key, Operator, Plus, Statement,
+    StatementKind,
 };
 use super::program::Program;
 use crate::values::Value;
@@ -137,7 +138,7 @@ impl Printer<'_, '_, '_> {
         let ExprKind::Sum(Chain { first, rest }) = &key.kind else {
             return self.operand(key, Rank::Reach);
         };
-        let is_add = |link: &Link| link.operator == Operator::Add;
+        let is_add = |link: &ChainLink| link.operator == Operator::Add;
         let joined = rest.len() - rest.iter().rev().take_while(|link| is_add(link)).count();
         let (inside, outside) = rest.split_at(joined);
         if inside.is_empty() {
@@ -213,7 +214,7 @@ impl Printer<'_, '_, '_> {
         self.links(&chain.rest, rank)
     }
 
-    fn links(&mut self, links: &[Link], rank: Rank) -> fmt::Result {
+    fn links(&mut self, links: &[ChainLink], rank: Rank) -> fmt::Result {
         for link in links {
             write!(self.f, " {} ", link.operator.sign())?;
             self.operand(&link.operand, rank)?;

@@ -3,7 +3,7 @@
 use super::ast::Block;
 use super::error::CompileError;
 use super::parse::parse;
-use super::place::Place;
+use super::place::SourcePosition;
 use super::resolve::constant_keys;
 use crate::blob::Blob;
 use crate::values::Value;
@@ -118,7 +118,7 @@ impl Program {
         self.parameters.iter().map(|(name, _)| &**name)
     }
 
-    pub(super) fn place(&self, at: u32) -> Place {
-        Place::of(&self.text, at as usize)
+    pub(super) fn place(&self, at: u32) -> SourcePosition {
+        SourcePosition::of(&self.text, at as usize)
     }
 }

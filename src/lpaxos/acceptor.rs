@@ -11,8 +11,8 @@
 //! owner gives.
 
 use super::config::Config;
-use super::copying::Copying;
 use super::durable::{Durable, Record};
+use super::incoming_copy::IncomingCopy;
 use super::machine::{DecreeOf, Machine, MessageOf};
 use super::members::{MemberEntry, MemberSet};
 use super::message::{
@@ -44,7 +44,7 @@ pub(super) struct Acceptor<M: Machine> {
     /// The decree applied last, so that a new leader need not look for it among all entries.
     last: Option<(Slot, DecreeOf<M>)>,
     /// The full copy that is being taken in (P10).
-    copying: Option<Copying<M::Key>>,
+    incoming_copy: Option<IncomingCopy<M::Key>>,
     /// A copy for a lagging node is under way: it would miss tombstones that are dropped now (P10).
     pub(super) keep_tombstones: bool,
     config: Config,
@@ -63,7 +63,7 @@ impl<M: Machine> Acceptor<M> {
             applied: Vec::new(),
             beyond: None,
             last: None,
-            copying: None,
+            incoming_copy: None,
             keep_tombstones: false,
             config,
         }
@@ -219,8 +219,8 @@ impl<M: Machine> Acceptor<M> {
         let Some(oldest) = replica.oldest_tombstone() else { return };
         let margin = self.config.tombstone_slots.max(TOMBSTONE_DISTANCE);
         let below = |slots| Slot(self.complete().0.saturating_sub(slots));
-        let most_kept = self.config.tombstones_most.max(replica.living_count());
-        let too_many = replica.tombstone_count().saturating_sub(most_kept);
+        let max_kept = self.config.max_tombstones.max(replica.living_count());
+        let too_many = replica.tombstone_count().saturating_sub(max_kept);
         let per_step = self.config.tombstones_per_step;
         let (wanted, most) = match too_many {
             _ if oldest <= below(margin.saturating_mul(2)) => (below(margin), per_step),
@@ -274,7 +274,7 @@ impl<M: Machine> Acceptor<M> {
 
     fn note_applied(&mut self, slot: Slot, decree: DecreeOf<M>) {
         self.last = Some((slot, decree));
-        self.copying.take_if(|copying| copying.is_void_by(slot));
+        self.incoming_copy.take_if(|incoming_copy| incoming_copy.is_void_by(slot));
         if slot > self.complete() {
             self.beyond = match self.beyond {
                 Some((first, last)) if first <= slot && slot <= last.next() => {
@@ -326,7 +326,7 @@ impl<M: Machine> Acceptor<M> {
     /// The leader sends a page only after the one before was answered, so whoever has the last page
     /// has them all, durably. Of a full copy, all must come in one life of the node, and neither a
     /// patch below the leader's floor nor a page of another copy may be taken in meanwhile
-    /// ([`Copying`]); else the answer, which is how far the node is, makes the leader begin anew.
+    /// ([`IncomingCopy`]); else the answer, which is how far the node is, makes the leader begin anew.
     pub(super) fn on_repair_page(&mut self, repair: RepairPage<M::Key, M::Value>) -> Reply<M> {
         let RepairPage { ballot, copy, after, members, page } = repair;
         if ballot < self.durable.promised {
@@ -337,29 +337,30 @@ impl<M: Machine> Acceptor<M> {
         if !sound || self.complete() < copy.base {
             return self.progress(ballot);
         }
-        let silent_at = copy.is_full().then_some(copy.target);
-        if copy.is_full() && !Copying::allows(self.copying.as_ref(), ballot, &copy, after.as_ref())
+        let complete_as_of = copy.is_full().then_some(copy.target);
+        if copy.is_full()
+            && !IncomingCopy::allows(self.incoming_copy.as_ref(), ballot, &copy, after.as_ref())
         {
             return self.progress(ballot);
         }
         if !copy.is_full() {
             // A page of an older copy, which is late: like an old patch it may tell of what was
             // deleted and forgotten since.
-            self.copying = None;
+            self.incoming_copy = None;
         }
         if let Some(members) = members.filter(|_| after.is_none()) {
             self.merge_members(members);
         }
-        if let Some(after) = self.merge_page(after.as_ref(), page, silent_at) {
+        if let Some(after) = self.merge_page(after.as_ref(), page, complete_as_of) {
             if copy.is_full() {
-                Copying::note(&mut self.copying, ballot, &copy, after.clone());
+                IncomingCopy::note(&mut self.incoming_copy, ballot, &copy, after.clone());
             }
             return reply(PageMerged { ballot, number: copy.number, after });
         }
         self.raise_complete(copy.target);
         if copy.is_full() {
             self.raise_floor(copy.floor);
-            self.copying = None;
+            self.incoming_copy = None;
         }
         self.progress(ballot)
     }
@@ -371,18 +372,18 @@ impl<M: Machine> Acceptor<M> {
         }
     }
 
-    /// Merges the entries of a page that are news. With `silent_at`, the page is one of a full copy
+    /// Merges the entries of a page that are news. With `complete_as_of`, the page is one of a full copy
     /// as of that slot, and what it lacks was deleted (P3, P10). Gives the key up to which it was
     /// merged, if there is more to come.
     pub(super) fn merge_page(
         &mut self,
         after: Option<&M::Key>,
         mut page: Page<M::Key, M::Value>,
-        silent_at: Option<Slot>,
+        complete_as_of: Option<Slot>,
     ) -> Option<M::Key> {
         let replica = &self.durable.replica;
         let most = self.config.page.examined;
-        let mut facts = match silent_at {
+        let mut facts = match complete_as_of {
             Some(at) => replica.silent_deletions(after, &mut page, at, most),
             None => Vec::new(),
         };

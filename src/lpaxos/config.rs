@@ -38,9 +38,9 @@ pub struct Config {
     /// Requests wait so long for a leader to be known, in milliseconds.
     pub hold_ms: u64,
     /// How many requests may wait. Who finds as many is told to come again.
-    pub queue_most: usize,
+    pub max_queue: usize,
     /// A batch takes no further request once it has so many.
-    pub batch_most: usize,
+    pub max_batch: usize,
     /// A batch takes no further request once its writes and answers have so many bytes.
     pub batch_bytes: usize,
     /// While at least so many requests are in flight, reads wait for the next proposal and are
@@ -58,7 +58,7 @@ pub struct Config {
     /// Tombstones are kept for at least so many slots, so that short absences need no full copy ...
     pub tombstone_slots: u64,
     /// ... unless there are more than this, and more than entries with values: they take memory.
-    pub tombstones_most: usize,
+    pub max_tombstones: usize,
     /// At most so many tombstones are dropped in one step.
     pub tombstones_per_step: usize,
 }
@@ -74,15 +74,15 @@ impl Default for Config {
             ahead_bytes: 4 << 20,
             resend_ms: 100,
             hold_ms: 1_000,
-            queue_most: 1_024,
-            batch_most: 768,
+            max_queue: 1_024,
+            max_batch: 768,
             batch_bytes: 1 << 20,
             busy_batch: 8,
             overlapping_batch: 64,
             page: PageLimits { bytes: 256 << 10, examined: 16_384 },
             window_bytes: 4 << 20,
             tombstone_slots: 10_000,
-            tombstones_most: 262_144,
+            max_tombstones: 262_144,
             tombstones_per_step: 4_096,
         }
     }

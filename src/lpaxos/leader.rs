@@ -14,7 +14,7 @@ use super::members::VoteSet;
 use super::message::{Accepted, Confirmed, NeedPrevious, PageMerged, Progress};
 use super::omega::Omega;
 use super::outbox::Outbox;
-use super::peer::{PeerState, Peers};
+use super::peer_progress::{PeerProgress, Peers};
 use super::proposals::Proposals;
 use super::reads::Reads;
 use super::recovery::{Known, Recovered};
@@ -33,12 +33,12 @@ pub(super) struct Leader<M: Machine> {
     proposals: Proposals<M>,
     reads: Reads<M::Command>,
     repairs: Repairs<M::Key>,
-    refusals: Refusals,
+    refusals: PromiseRefusals,
 }
 
 /// What speaks against the ballot.
 #[derive(Debug)]
-struct Refusals {
+struct PromiseRefusals {
     by: VoteSet,
     /// The highest ballot that was told with a refusal.
     outbid: Option<Ballot>,
@@ -57,7 +57,7 @@ impl<M: Machine> Leader<M> {
         let Recovered { proposal, known } = recovered;
         let peer = |node| {
             let known = known.get(&node).copied();
-            (node, PeerState::new(known.map(|k| k.complete), known.map(|k| k.accepted), now_ms))
+            (node, PeerProgress::new(known.map(|k| k.complete), known.map(|k| k.accepted), now_ms))
         };
         let members = acceptor.members().clone();
         let mut peers: Peers = members.others(ballot.node).map(peer).collect();
@@ -84,7 +84,7 @@ impl<M: Machine> Leader<M> {
             proposals,
             reads: Reads::new(ballot, config),
             repairs: Repairs::new(ballot, config),
-            refusals: Refusals { by: VoteSet::new(members), outbid: None },
+            refusals: PromiseRefusals { by: VoteSet::new(members), outbid: None },
         }
     }
 

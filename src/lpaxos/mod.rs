@@ -19,7 +19,7 @@
 //! | `proposals.rs` | its proposals and commits | P4, P6, P7, P9 |
 //! | `open_batch.rs` | the next batch, run while the last is in flight | P6 |
 //! | `reads.rs` | reads that need no slot | P8 |
-//! | `repair.rs`; `copying.rs` | bringing lagging nodes up; a full copy as its receiver sees it | P10 |
+//! | `repair.rs`; `incoming_copy.rs` | bringing lagging nodes up; a full copy as its receiver sees it | P10 |
 //! | `pacing.rs` | the load as the caller sees it, and holding a proposal back | P6 |
 //! | `omega.rs` | the failure detector that names a leader | |
 //! | `story.rs` | why a node stands or gives up, for its log | |
@@ -36,10 +36,10 @@
 mod acceptor;
 mod batch;
 mod config;
-mod copying;
 mod durable;
 mod entries;
 mod inbox;
+mod incoming_copy;
 mod leader;
 mod machine;
 mod members;
@@ -51,7 +51,7 @@ mod outbox;
 mod output;
 mod pacing;
 mod patch;
-mod peer;
+mod peer_progress;
 mod proposals;
 mod reads;
 mod recovery;
@@ -76,5 +76,5 @@ pub use output::{Applied, Output, Write, WriteToken};
 pub use pacing::Load;
 pub use patch::{Decree, Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
 pub use replica::{PageLimits, Replica, may_drop};
-pub use requests::{Admissible, Answer, Request, Ticket};
+pub use requests::{Admissible, Request, RequestOutcome, Ticket};
 pub use story::{Cause, Loss};

@@ -19,7 +19,7 @@ use super::outbox::Outbox;
 use super::output::{Output, Write, WriteToken};
 use super::patch::Page;
 use super::recovery::Recovery;
-use super::requests::{Answer, Queue, Request, Waiting};
+use super::requests::{Queue, Request, RequestOutcome, Waiting};
 use super::story::{Cause, ForLog, Loss, Story};
 use crate::numbers::{Ballot, FeatureLevel, NodeId, ProposalId, Slot};
 
@@ -294,12 +294,12 @@ impl<M: Machine> Node<M> {
         self.at(now_ms);
         let Request { ticket, command, deadline_ms } = request;
         let refused = if self.closing {
-            Some(Answer::Closing { may_have_run: false })
-        } else if self.queue.len() >= self.config.queue_most {
-            Some(Answer::TooManyRequests)
+            Some(RequestOutcome::Closing { may_have_run: false })
+        } else if self.queue.len() >= self.config.max_queue {
+            Some(RequestOutcome::TooManyRequests)
         } else {
             match self.leader {
-                Some(leader) if leader != self.me => Some(Answer::Redirect(leader)),
+                Some(leader) if leader != self.me => Some(RequestOutcome::Redirect(leader)),
                 _ => None,
             }
         };
@@ -506,8 +506,8 @@ impl<M: Machine> Node<M> {
         if let Role::Leader(leader) = role {
             let may_have_run = true;
             let lost = || match self.closing {
-                true => Answer::Closing { may_have_run },
-                false => Answer::LostLeadership { leader: None, may_have_run },
+                true => RequestOutcome::Closing { may_have_run },
+                false => RequestOutcome::LostLeadership { leader: None, may_have_run },
             };
             for ticket in leader.give_up(&mut self.queue) {
                 self.out.answer(ticket, lost());
@@ -520,7 +520,7 @@ impl<M: Machine> Node<M> {
         self.leader = leader;
         if let Some(leader) = leader.filter(|leader| *leader != self.me) {
             for ticket in self.queue.take_if(|_| true) {
-                self.out.answer(ticket, Answer::Redirect(leader));
+                self.out.answer(ticket, RequestOutcome::Redirect(leader));
             }
         }
     }
@@ -531,16 +531,16 @@ impl<M: Machine> Node<M> {
         let has_quorum = self.omega.has_quorum(self.acceptor.members());
         for ticket in self.queue.take_if(|waiting| waiting.deadline_ms <= now_ms) {
             let answer = if has_quorum {
-                Answer::Timeout { may_have_run: false }
+                RequestOutcome::Timeout { may_have_run: false }
             } else {
-                Answer::Unreachable
+                RequestOutcome::Unreachable
             };
             self.out.answer(ticket, answer);
         }
         if !has_quorum {
             let held = |waiting: &Waiting<_>| now_ms.saturating_sub(waiting.since_ms) >= hold_ms;
             for ticket in self.queue.take_if(held) {
-                self.out.answer(ticket, Answer::Unreachable);
+                self.out.answer(ticket, RequestOutcome::Unreachable);
             }
         }
         if let Role::Leader(leader) = &mut self.role {
@@ -555,7 +555,7 @@ impl<M: Machine> Node<M> {
         self.closing = true;
         self.step_down(Loss::Closing);
         for ticket in self.queue.take_if(|_| true) {
-            self.out.answer(ticket, Answer::Closing { may_have_run: false });
+            self.out.answer(ticket, RequestOutcome::Closing { may_have_run: false });
         }
         self.send_heartbeats();
     }

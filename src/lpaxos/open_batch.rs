@@ -12,7 +12,7 @@ use super::machine::Machine;
 use super::outbox::Outbox;
 use super::patch::Patch;
 use super::replica::Replica;
-use super::requests::{Answer, Queue, Ticket, Waiting};
+use super::requests::{Queue, RequestOutcome, Ticket, Waiting};
 use crate::numbers::Position;
 
 type PatchOf<M> = Arc<Patch<<M as Machine>::Key, <M as Machine>::Value>>;
@@ -30,7 +30,7 @@ impl<O> Ran<O> {
     /// The answer, now that the batch is chosen.
     pub(super) fn answer<M: Machine<Outcome = O>>(self, out: &mut Outbox<M>) {
         if let Some(ticket) = self.ticket {
-            out.answer(ticket, Answer::Done(self.outcome));
+            out.answer(ticket, RequestOutcome::Done(self.outcome));
         }
     }
 
@@ -42,14 +42,14 @@ impl<O> Ran<O> {
     /// Tells the client if its time is over. The batch may be chosen all the same.
     pub(super) fn expire<M: Machine>(&mut self, now_ms: u64, out: &mut Outbox<M>) {
         if let Some(ticket) = self.ticket.take_if(|_| self.deadline_ms <= now_ms) {
-            out.answer(ticket, Answer::Timeout { may_have_run: true });
+            out.answer(ticket, RequestOutcome::Timeout { may_have_run: true });
         }
     }
 }
 
 /// Whether a batch of so many commands and bytes takes no further one. It takes one in any case.
 fn is_full(commands: usize, charged_bytes: usize, config: &Config) -> bool {
-    commands > 0 && (commands >= config.batch_most || charged_bytes >= config.batch_bytes)
+    commands > 0 && (commands >= config.max_batch || charged_bytes >= config.batch_bytes)
 }
 
 /// A batch that is not proposed yet.

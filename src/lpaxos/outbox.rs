@@ -3,7 +3,7 @@
 use std::mem::take;
 
 use super::machine::{Machine, MessageOf};
-use super::requests::{Answer, Ticket};
+use super::requests::{RequestOutcome, Ticket};
 use crate::numbers::NodeId;
 
 /// Messages and answers that wait for the next output.
@@ -11,7 +11,7 @@ use crate::numbers::NodeId;
 pub(super) struct Outbox<M: Machine> {
     /// Depend only on what is durable already.
     pub(super) before_write: Vec<(NodeId, MessageOf<M>)>,
-    pub(super) answers: Vec<(Ticket, Answer<M::Outcome>)>,
+    pub(super) answers: Vec<(Ticket, RequestOutcome<M::Outcome>)>,
     /// Depend on records that are not durable yet.
     pub(super) after_write: Vec<(NodeId, MessageOf<M>)>,
 }
@@ -28,7 +28,7 @@ impl<M: Machine> Outbox<M> {
     }
 
     /// Queues the answer to a request.
-    pub(super) fn answer(&mut self, ticket: Ticket, answer: Answer<M::Outcome>) {
+    pub(super) fn answer(&mut self, ticket: Ticket, answer: RequestOutcome<M::Outcome>) {
         self.answers.push((ticket, answer));
     }
 

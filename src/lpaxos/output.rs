@@ -54,7 +54,7 @@
 use super::durable::Record;
 use super::machine::{Machine, MessageOf};
 use super::patch::Decree;
-use super::requests::{Answer, Ticket};
+use super::requests::{RequestOutcome, Ticket};
 use crate::numbers::{NodeId, Slot};
 
 /// What the caller of a node must do, in the order of the fields.
@@ -70,7 +70,7 @@ pub struct Output<M: Machine> {
     /// To send before the write.
     pub before_write: Vec<(NodeId, MessageOf<M>)>,
     /// Answers to clients, to give out before the write.
-    pub answers: Vec<(Ticket, Answer<M::Outcome>)>,
+    pub answers: Vec<(Ticket, RequestOutcome<M::Outcome>)>,
     /// What is to be made durable, if something waits for it, or a heartbeat was due.
     pub write: Option<Write<M>>,
 }

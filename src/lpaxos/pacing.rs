@@ -14,7 +14,7 @@ pub struct Load {
     /// Whether the node leads, its recovery over.
     pub leads: bool,
     /// How many more requests the node should be given: none once a leader's next batch is full, or
-    /// [`Config::queue_most`](super::Config::queue_most) are queued. Further requests do better to
+    /// [`Config::max_queue`](super::Config::max_queue) are queued. Further requests do better to
     /// stay with the caller, which can reject them.
     pub room: usize,
     /// The kinds of requests that the node could answer, propose or confirm at once; neither kind
@@ -30,7 +30,7 @@ pub struct Load {
 impl<M: Machine> Node<M> {
     /// Returns a snapshot of the load. It costs a few comparisons, whatever waits.
     pub fn load(&self) -> Load {
-        let room = self.config.queue_most.max(1).saturating_sub(self.queue.len());
+        let room = self.config.max_queue.max(1).saturating_sub(self.queue.len());
         let Role::Leader(leader) = &self.role else {
             let admissible = Admissible { reads: room > 0, writes: room > 0 };
             return Load { leads: false, room, admissible, in_flight: 0, waiting: 0 };

@@ -13,7 +13,7 @@ use super::message::{Accept, Commit, Previous};
 use super::open_batch::{OpenBatch, Ran};
 use super::outbox::Outbox;
 use super::patch::{MOST_PATCH_BYTES, Proposal};
-use super::peer::{PeerState, Peers};
+use super::peer_progress::{PeerProgress, Peers};
 use super::requests::{Queue, Ticket};
 use super::window::Window;
 use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
@@ -324,7 +324,7 @@ impl<M: Machine> Proposals<M> {
     pub(super) fn resend(
         &self,
         to: NodeId,
-        peer: &mut PeerState,
+        peer: &mut PeerProgress,
         chosen: Slot,
         may_commit: bool,
         out: &mut Outbox<M>,

@@ -18,7 +18,7 @@ use super::machine::Machine;
 use super::members::{MemberSet, VoteSet};
 use super::message::{Confirm, Confirmed};
 use super::outbox::Outbox;
-use super::requests::{Answer, Queue, Waiting, take_if};
+use super::requests::{Queue, RequestOutcome, Waiting, take_if};
 use crate::numbers::{Ballot, NodeId, Position};
 
 /// A round that asks whether the ballot still stands (P8), with the reads that wait for it.
@@ -89,7 +89,7 @@ impl<C> Reads<C> {
         now_ms: u64,
     ) {
         // Those of the round before run after this, as the next proposal does not wait for them.
-        let has_room = self.confirmed.len() <= self.config.queue_most;
+        let has_room = self.confirmed.len() <= self.config.max_queue;
         if self.round.is_some() || queue.reads.is_empty() || !has_room {
             return;
         }
@@ -153,7 +153,7 @@ impl<C> Reads<C> {
             assert!(batch.is_empty(), "a read-only command wrote");
             charged_bytes = charged_bytes.saturating_add(batch.charged_bytes());
             if let Some(ticket) = read.ticket {
-                out.answer(ticket, Answer::Done(outcome));
+                out.answer(ticket, RequestOutcome::Done(outcome));
             }
         }
     }
@@ -164,7 +164,7 @@ impl<C> Reads<C> {
         let all = [&mut self.riding].into_iter().chain(asked).chain([&mut self.confirmed]);
         for reads in all {
             for ticket in take_if(reads, |read| read.deadline_ms <= now_ms) {
-                out.answer(ticket, Answer::Timeout { may_have_run: false });
+                out.answer(ticket, RequestOutcome::Timeout { may_have_run: false });
             }
         }
     }

@@ -200,8 +200,9 @@ impl<M: Machine> Recovery<M> {
             if let Some(members) = source.members.take() {
                 acceptor.merge_members(members);
             }
-            let silent_at = source.best.and_then(|(complete, _, full)| full.then_some(complete));
-            if let Some(after) = acceptor.merge_page(source.after.as_ref(), page, silent_at) {
+            let complete_as_of =
+                source.best.and_then(|(complete, _, full)| full.then_some(complete));
+            if let Some(after) = acceptor.merge_page(source.after.as_ref(), page, complete_as_of) {
                 source.after = Some(after);
                 self.sent_ms = now_ms;
                 self.fetch(out);

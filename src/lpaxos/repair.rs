@@ -17,7 +17,7 @@ use super::config::Config;
 use super::machine::Machine;
 use super::message::{CopyId, PageMerged, RepairPage, RepairPatches};
 use super::outbox::Outbox;
-use super::peer::PeerState;
+use super::peer_progress::PeerProgress;
 use super::window::Window;
 use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 
@@ -55,7 +55,7 @@ impl<K> Repair<K> {
 #[derive(Clone, Copy)]
 pub(super) struct Lagging<'a, M: Machine> {
     pub(super) node: NodeId,
-    pub(super) peer: &'a PeerState,
+    pub(super) peer: &'a PeerProgress,
     /// Whether no proposal is in flight.
     pub(super) is_idle: bool,
     pub(super) window: &'a Window<M>,

@@ -21,7 +21,7 @@ pub struct Request<C> {
 
 /// The answer to a request; every request gets one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer<O> {
+pub enum RequestOutcome<O> {
     /// It ran, and is chosen or confirmed.
     Done(O),
     /// Did not run: that node leads.

@@ -15,15 +15,15 @@ pub(super) struct Window<M: Machine> {
     first: Slot,
     decrees: VecDeque<(DecreeOf<M>, usize)>,
     bytes: usize,
-    most_bytes: usize,
+    max_bytes: usize,
     /// Of all decrees that were ever pushed.
     pushed_bytes: u64,
 }
 
 impl<M: Machine> Window<M> {
     /// An empty window; the first decree pushed will be that of `first`.
-    pub(super) fn new(first: Slot, most_bytes: usize) -> Window<M> {
-        Window { first, decrees: VecDeque::new(), bytes: 0, most_bytes, pushed_bytes: 0 }
+    pub(super) fn new(first: Slot, max_bytes: usize) -> Window<M> {
+        Window { first, decrees: VecDeque::new(), bytes: 0, max_bytes, pushed_bytes: 0 }
     }
 
     /// Returns the size of all decrees that were ever pushed, in bytes.
@@ -41,7 +41,7 @@ impl<M: Machine> Window<M> {
         let more = u64::try_from(bytes).unwrap_or(u64::MAX);
         self.pushed_bytes = self.pushed_bytes.saturating_add(more);
         self.decrees.push_back((decree, bytes));
-        while self.bytes > self.most_bytes && self.decrees.len() > 1 {
+        while self.bytes > self.max_bytes && self.decrees.len() > 1 {
             if let Some((_, bytes)) = self.decrees.pop_front() {
                 self.bytes -= bytes;
                 self.first = self.first.next();
@@ -60,9 +60,9 @@ impl<M: Machine> Window<M> {
         self.decrees.get(place).map(|(decree, _)| decree)
     }
 
-    /// Decrees of consecutive slots from `first` on, up to `most_bytes` but at least one; empty
+    /// Decrees of consecutive slots from `first` on, up to `max_bytes` but at least one; empty
     /// where `first` is not in the window.
-    pub(super) fn from(&self, first: Slot, most_bytes: usize) -> Vec<DecreeOf<M>> {
+    pub(super) fn from(&self, first: Slot, max_bytes: usize) -> Vec<DecreeOf<M>> {
         let Some(skip) = first.0.checked_sub(self.first.0).and_then(|n| usize::try_from(n).ok())
         else {
             return Vec::new();
@@ -71,7 +71,7 @@ impl<M: Machine> Window<M> {
         let mut total = 0;
         for (decree, bytes) in self.decrees.iter().skip(skip) {
             total += bytes;
-            if total > most_bytes && !taken.is_empty() {
+            if total > max_bytes && !taken.is_empty() {
                 break;
             }
             taken.push(decree.clone());

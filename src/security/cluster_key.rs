@@ -48,9 +48,9 @@ pub struct Proof(pub [u8; PROOF_BYTES]);
 pub enum Claim {
     /// Of the side that was connected to: it knows the key.
     AcceptorKnows,
-    /// Of the side that connected: it knows the key, and these are its words.
+    /// Of the side that connected: it knows the key, and these are its payload.
     ConnectorSays,
-    /// Of the side that was connected to: these are its words.
+    /// Of the side that was connected to: these are its payload.
     AcceptorSays,
 }
 
@@ -118,17 +118,17 @@ impl ClusterKey {
         ClusterKey { other: Some(hmac::Key::new(hmac::HMAC_SHA256, other)), ..self }
     }
 
-    /// The proof of a claim about `words` in a meeting.
-    pub fn prove(&self, claim: Claim, meeting: &Meeting, words: &[u8]) -> Proof {
-        let tag = hmac::sign(&self.shown, &covered(claim, meeting, words));
+    /// The proof of a claim about `payload` in a meeting.
+    pub fn prove(&self, claim: Claim, meeting: &Meeting, payload: &[u8]) -> Proof {
+        let tag = hmac::sign(&self.shown, &covered(claim, meeting, payload));
         let mut proof = [0; PROOF_BYTES];
         proof.copy_from_slice(tag.as_ref());
         Proof(proof)
     }
 
     /// Whether who gave this proof knows the key. Takes the same time whatever is wrong.
-    pub fn verify(&self, claim: Claim, meeting: &Meeting, words: &[u8], proof: &Proof) -> bool {
-        let covered = covered(claim, meeting, words);
+    pub fn verify(&self, claim: Claim, meeting: &Meeting, payload: &[u8], proof: &Proof) -> bool {
+        let covered = covered(claim, meeting, payload);
         let is_of = |key: &hmac::Key| hmac::verify(key, &covered, &proof.0).is_ok();
         // Both, whichever it is.
         is_of(&self.shown) | self.other.as_ref().is_some_and(is_of)
@@ -144,7 +144,7 @@ impl fmt::Debug for ClusterKey {
 
 /// The bytes that a proof covers. Each part has its length before it, so that no two lists of parts
 /// give the same bytes.
-fn covered(claim: Claim, meeting: &Meeting, words: &[u8]) -> Vec<u8> {
+fn covered(claim: Claim, meeting: &Meeting, payload: &[u8]) -> Vec<u8> {
     let claim: &[u8] = match claim {
         Claim::AcceptorKnows => b"acceptor knows",
         Claim::ConnectorSays => b"connector says",
@@ -160,7 +160,7 @@ fn covered(claim: Claim, meeting: &Meeting, words: &[u8]) -> Vec<u8> {
         to.as_bytes(),
         &acceptor.nonce.0,
         channel.as_ref().map_or(&[], |channel| &channel[..]),
-        words,
+        payload,
     ];
     let mut bytes = Vec::with_capacity(parts.iter().map(|part| 8 + part.len()).sum());
     for part in parts {
@@ -185,16 +185,16 @@ mod tests {
     #[test]
     fn a_proof_holds_for_its_claim_meeting_and_words_and_for_no_others() {
         let key = ClusterKey::new(&[7; 32]);
-        let proof = key.prove(Claim::ConnectorSays, &meeting(), b"words");
-        let holds = |key: &ClusterKey, claim, meeting: &Meeting, words: &[u8]| {
-            key.verify(claim, meeting, words, &proof)
+        let proof = key.prove(Claim::ConnectorSays, &meeting(), b"payload");
+        let holds = |key: &ClusterKey, claim, meeting: &Meeting, payload: &[u8]| {
+            key.verify(claim, meeting, payload, &proof)
         };
         let Meeting { connector, acceptor, .. } = meeting();
-        assert!(holds(&key, Claim::ConnectorSays, &meeting(), b"words"));
-        assert!(!holds(&ClusterKey::new(&[8; 32]), Claim::ConnectorSays, &meeting(), b"words"));
+        assert!(holds(&key, Claim::ConnectorSays, &meeting(), b"payload"));
+        assert!(!holds(&ClusterKey::new(&[8; 32]), Claim::ConnectorSays, &meeting(), b"payload"));
         assert!(!holds(&key, Claim::ConnectorSays, &meeting(), b"word"));
         for claim in [Claim::AcceptorKnows, Claim::AcceptorSays] {
-            assert!(!holds(&key, claim, &meeting(), b"words"), "{claim:?}");
+            assert!(!holds(&key, claim, &meeting(), b"payload"), "{claim:?}");
         }
         let others = [
             Meeting { connector: acceptor, acceptor: connector, channel: None },
@@ -205,7 +205,7 @@ mod tests {
             Meeting { channel: Some([0; 32]), ..meeting() },
         ];
         for other in &others {
-            assert!(!holds(&key, Claim::ConnectorSays, other, b"words"), "{other:?}");
+            assert!(!holds(&key, Claim::ConnectorSays, other, b"payload"), "{other:?}");
         }
     }
 

@@ -2,30 +2,34 @@
 
 use crate::kv::Outcome;
 use crate::lang::Failure;
-use crate::lpaxos::{Answer, NodeId};
+use crate::lpaxos::{NodeId, RequestOutcome};
 use crate::wire::{ClientOutcome, ProgramError, Redirect, Shortage};
 
 /// The answer for the client; `locate` gives the address of a node, and `shortage` which nodes are
 /// missing.
 pub(super) fn client_outcome(
-    answer: Answer<Outcome>,
+    answer: RequestOutcome<Outcome>,
     locate: impl Fn(NodeId) -> Option<Redirect>,
     shortage: impl Fn() -> Shortage,
 ) -> ClientOutcome {
     match answer {
-        Answer::Done(outcome) => ran(outcome),
-        Answer::Redirect(leader) => match locate(leader) {
+        RequestOutcome::Done(outcome) => ran(outcome),
+        RequestOutcome::Redirect(leader) => match locate(leader) {
             Some(redirect) => ClientOutcome::RedirectTo(redirect),
             None => ClientOutcome::NodesUnreachable(shortage()),
         },
-        Answer::Unreachable => ClientOutcome::NodesUnreachable(shortage()),
-        Answer::LostLeadership { leader, may_have_run } => ClientOutcome::LostLeadership {
+        RequestOutcome::Unreachable => ClientOutcome::NodesUnreachable(shortage()),
+        RequestOutcome::LostLeadership { leader, may_have_run } => ClientOutcome::LostLeadership {
             leader: leader.and_then(locate),
             could_handle: may_have_run,
         },
-        Answer::Timeout { may_have_run } => ClientOutcome::Timeout { could_handle: may_have_run },
-        Answer::TooManyRequests => ClientOutcome::TooManyRequests,
-        Answer::Closing { may_have_run } => ClientOutcome::Closing { could_handle: may_have_run },
+        RequestOutcome::Timeout { may_have_run } => {
+            ClientOutcome::Timeout { could_handle: may_have_run }
+        }
+        RequestOutcome::TooManyRequests => ClientOutcome::TooManyRequests,
+        RequestOutcome::Closing { may_have_run } => {
+            ClientOutcome::Closing { could_handle: may_have_run }
+        }
     }
 }
 

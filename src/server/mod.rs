@@ -16,6 +16,7 @@
 //!
 //! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
 
+mod admission;
 mod answers;
 mod clock;
 mod cluster;
@@ -25,7 +26,6 @@ mod ending_thread;
 mod error;
 mod formation;
 mod formation_error;
-mod gate;
 mod links;
 #[cfg(test)]
 mod lone_leader;
@@ -51,11 +51,11 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use gate::Event;
+use admission::Event;
 
 pub use error::ServerError;
 pub use formation_error::FormationError;
-pub use options::{Options, Place};
+pub use options::{ServerOptions, StateLocation};
 pub use reload::Reloader;
 pub use resources::Bounds;
 
@@ -91,7 +91,7 @@ impl Server {
     ///
     /// # Errors
     /// When the options make no node, or its state or address cannot be used.
-    pub fn start(options: Options) -> Result<Server, ServerError> {
+    pub fn start(options: ServerOptions) -> Result<Server, ServerError> {
         start::start(options)
     }
 

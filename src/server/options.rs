@@ -14,39 +14,39 @@ use crate::transport::Settings;
 
 /// Where a node keeps its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum StateLocation {
     /// In a directory, durably.
     Directory(PathBuf),
     /// In memory only: a node that stops is lost for the cluster.
     Memory,
 }
 
-impl Place {
+impl StateLocation {
     /// Returns the directory, if there is one.
     pub(super) fn directory(&self) -> Option<PathBuf> {
         match self {
-            Place::Directory(directory) => Some(directory.clone()),
-            Place::Memory => None,
+            StateLocation::Directory(directory) => Some(directory.clone()),
+            StateLocation::Memory => None,
         }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for StateLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // Relative to a folder that whoever reads the log does not know.
-            Place::Directory(path) => match std::path::absolute(path) {
+            StateLocation::Directory(path) => match std::path::absolute(path) {
                 Ok(absolute) => write!(f, "in {}", absolute.display()),
                 Err(_) => write!(f, "in {}", path.display()),
             },
-            Place::Memory => f.write_str("in memory only"),
+            StateLocation::Memory => f.write_str("in memory only"),
         }
     }
 }
 
 /// What a server is started with.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ServerOptions {
     /// The node's own address, one of `node_ips`.
     pub my_ip: IpAddr,
     /// The addresses of all nodes of the cluster. A node that belongs to a cluster already goes by
@@ -55,7 +55,7 @@ pub struct Options {
     /// The port, the same at all nodes.
     pub port: u16,
     /// Where the state is kept.
-    pub place: Place,
+    pub place: StateLocation,
     /// The files that say who may speak.
     pub security: Files,
     /// Whether to listen on an address that other machines reach although nothing says who may speak.
@@ -68,18 +68,23 @@ pub struct Options {
     pub bounds: Bounds,
 }
 
-impl Options {
+impl ServerOptions {
     /// A node with default settings.
-    pub fn new(my_ip: IpAddr, node_ips: BTreeSet<IpAddr>, port: u16, place: Place) -> Options {
+    pub fn new(
+        my_ip: IpAddr,
+        node_ips: BTreeSet<IpAddr>,
+        port: u16,
+        place: StateLocation,
+    ) -> ServerOptions {
         let (config, settings) = (Config::default(), Settings::default());
         let (security, insecure) = (Files::default(), false);
         let bounds = Bounds::default();
-        Options { my_ip, node_ips, port, place, security, insecure, config, settings, bounds }
+        ServerOptions { my_ip, node_ips, port, place, security, insecure, config, settings, bounds }
     }
 
     /// Refuses options that make no node.
     pub(super) fn check(&self) -> Result<(), ServerError> {
-        let Options { my_ip, node_ips, security, insecure, .. } = self;
+        let ServerOptions { my_ip, node_ips, security, insecure, .. } = self;
         if !node_ips.contains(my_ip) {
             return Err(ServerError::NotListed(*my_ip));
         }

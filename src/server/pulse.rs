@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 
+use super::admission::Event;
 use super::clock::millis;
-use super::gate::Event;
 use crate::lpaxos::{Config, Heartbeat, Message};
 use crate::transport::{self, PeerSender, panic_message};
 use crate::wire::encode_peer;

@@ -11,13 +11,13 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Sender, bounded};
 use log::{info, warn};
 
+use super::admission::Admission;
 use super::consensus::{self, Start};
 use super::error::ServerError;
-use super::gate::Gate;
 use super::links::Links;
 use super::notices::Notices;
 use super::open_files::OpenFiles;
-use super::options::{Options, Place};
+use super::options::{ServerOptions, StateLocation};
 use super::pacing::request_queue;
 use super::pulse::Pulse;
 use super::reload::{self, Files, Watch};
@@ -34,7 +34,7 @@ use crate::transport::{BoundAddress, Settings, Transport};
 ///
 /// # Errors
 /// When the options make no node, or its state or address cannot be used.
-pub(super) fn start(options: Options) -> Result<Server, ServerError> {
+pub(super) fn start(options: ServerOptions) -> Result<Server, ServerError> {
     options.check()?;
     let ground = Ground::take(&options)?;
     let state = State::open(&options.place, options.my_ip)?;
@@ -55,8 +55,8 @@ struct Ground {
 }
 
 impl Ground {
-    fn take(options: &Options) -> Result<Ground, ServerError> {
-        let Options { my_ip, port, node_ips, security, settings, place, .. } = options;
+    fn take(options: &ServerOptions) -> Result<Ground, ServerError> {
+        let ServerOptions { my_ip, port, node_ips, security, settings, place, .. } = options;
         let keeper = Keeper::open(security.clone(), *my_ip).map_err(ServerError::Security)?;
         if !my_ip.is_loopback() {
             warn_of_exposure(keeper.security());
@@ -73,22 +73,28 @@ impl Ground {
 
 /// Starts the threads; the node takes part from then on.
 fn run(
-    options: Options,
+    options: ServerOptions,
     settings: Settings,
     ground: Ground,
     state: State,
     nodes: BTreeSet<IpAddr>,
     notices: Arc<Notices>,
 ) -> Result<Server, ServerError> {
-    let Options { my_ip, port, place, config, bounds, .. } = options;
+    let ServerOptions { my_ip, port, place, config, bounds, .. } = options;
     let Ground { keeper, bound, .. } = ground;
     let State { made, me, cluster, durable, storage } = state;
     let (sender, events) = bounded(EVENTS_QUEUED);
     let (to_requests, requests) = request_queue(REQUESTS_QUEUED);
-    let gate =
-        Arc::new(Gate::new(me, my_ip, nodes.clone(), cluster.clone(), sender.clone(), to_requests));
+    let admission = Arc::new(Admission::new(
+        me,
+        my_ip,
+        nodes.clone(),
+        cluster.clone(),
+        sender.clone(),
+        to_requests,
+    ));
     let syncer = Syncer::start(sender.clone()).map_err(ServerError::Spawn)?;
-    let (handler, security) = (Arc::clone(&gate), keeper.security().clone());
+    let (handler, security) = (Arc::clone(&admission), keeper.security().clone());
     let address = SocketAddr::new(my_ip, port);
     let transport = Transport::start(bound, settings, security, handler, sender.clone())
         .map_err(|error| ServerError::Listen { address, error })?;
@@ -114,7 +120,7 @@ fn run(
     let start = Start {
         me,
         config,
-        gate,
+        admission,
         links: Links::new(my_ip, address.port(), nodes, transport.peers()),
         syncer,
         pulse: Pulse::start(config, sender.clone()).map_err(ServerError::Spawn)?,
@@ -153,7 +159,7 @@ fn spawn(
     thread::Builder::new().name("consensus".into()).spawn(run)
 }
 
-fn log_start(my_ip: IpAddr, place: &Place) {
+fn log_start(my_ip: IpAddr, place: &StateLocation) {
     let version = env!("CARGO_PKG_VERSION");
     info!(event = "starting", version = version, address:% = my_ip, state:% = place;
         "lattistore {version} starts at {my_ip}, its state {place}");

@@ -11,7 +11,7 @@ use super::cluster::{Cluster, Roster};
 use super::error::ServerError;
 use super::formation_error;
 use super::notices::Notices;
-use super::options::Place;
+use super::options::StateLocation;
 use crate::lpaxos::{Durable, NodeId};
 use crate::storage::{self, Identity, Made, Memory, Opened, Storage};
 use crate::wire::Severity;
@@ -34,14 +34,14 @@ impl State {
     ///
     /// # Errors
     /// When it cannot be used, or is of another address.
-    pub(super) fn open(place: &Place, my_ip: IpAddr) -> Result<State, ServerError> {
+    pub(super) fn open(place: &StateLocation, my_ip: IpAddr) -> Result<State, ServerError> {
         let (made, opened) = match place {
-            Place::Memory => {
+            StateLocation::Memory => {
                 let durable = Durable::default();
                 (None, Opened { identity: None, durable, storage: Box::new(Memory) })
             }
-            Place::Directory(directory) => {
-                let options = storage::Options::default();
+            StateLocation::Directory(directory) => {
+                let options = storage::StorageOptions::default();
                 let (opened, made) =
                     storage::open_for_a_start(directory, options, &mut progress())?;
                 (Some(made), opened)

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::gate::Event;
+use super::admission::Event;
 use crate::storage::{StorageError, Unsynced, Worker};
 
 /// The thread, which has one write at a time. `T` stands for the write until it is durable.

@@ -29,7 +29,7 @@ use super::codec::{
     take_entry, take_key, take_list, take_member_entry, take_proposal, take_slot, take_u64,
 };
 use super::format::{StoreId, checksum};
-use super::journal::Position;
+use super::journal::JournalPosition;
 use super::segment::BLOCK;
 use super::{Key, Value};
 
@@ -39,7 +39,7 @@ pub(super) const FRAME_HEADER: usize = 20;
 /// Everything of a checkpoint but its entries, as of the round before `start`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    pub(super) start: Position,
+    pub(super) start: JournalPosition,
     pub(super) promised: Ballot,
     pub(super) complete: Slot,
     pub(super) floor: Slot,
@@ -80,7 +80,7 @@ impl Head {
         let store = StoreId(take_u64(input)?);
         let segment = take_u64(input)?;
         let offset = take_u64(input)?;
-        let start = Position { segment, offset, sequence: take_u64(input)? };
+        let start = JournalPosition { segment, offset, sequence: take_u64(input)? };
         let promised = take_ballot(input)?;
         let (complete, floor) = (take_slot(input)?, take_slot(input)?);
         let entries = take_u64(input)?;

@@ -14,7 +14,7 @@ use super::disk::{Folder, NamedFile};
 use super::error::StorageError;
 use super::format::{CHECKPOINT_DRAFT, CHECKPOINT_MAGIC, StoreId, checkpoint_name, seal};
 use super::inventory::Catalog;
-use super::options::Options;
+use super::options::StorageOptions;
 use super::worker::Worker;
 use super::{Key, Value};
 
@@ -78,7 +78,7 @@ impl Checkpointer {
         folder: &Folder,
         store: StoreId,
         catalog: &Catalog,
-        options: &Options,
+        options: &StorageOptions,
         last: Option<Written>,
     ) -> Result<Checkpointer, StorageError> {
         let (folder, catalog) = (folder.clone(), catalog.clone());
@@ -122,7 +122,7 @@ impl Checkpointer {
         &mut self,
         durable: &Durable<Key, Value>,
         as_of: u64,
-        options: &Options,
+        options: &StorageOptions,
     ) -> Result<Stepped, StorageError> {
         if let Some(written) = self.writer.poll()? {
             self.last = Some(written);
@@ -156,7 +156,7 @@ fn page(
     durable: &Durable<Key, Value>,
     after: Option<&Key>,
     as_of: u64,
-    options: &Options,
+    options: &StorageOptions,
 ) -> (PageFrame, Option<Key>) {
     let start = after.map_or(Bound::Unbounded, Bound::Excluded);
     let mut page = PageEncoder::new(options.page_bytes + options.page_bytes / 4);

@@ -13,7 +13,7 @@ use super::format::{self, FORMAT_FILE, IDENTITY_FILE, StoreId, checkpoint_name, 
 use super::identity;
 use super::inventory::{self, Catalog};
 use super::journal::Journal;
-use super::options::Options;
+use super::options::StorageOptions;
 use super::real_disk::{Made, RealDisk};
 use super::recover::recover;
 use super::unsynced::Failure;
@@ -28,7 +28,7 @@ const SPARE_SEGMENTS: usize = 2;
 /// Opens the data directory, which is made if it is not there, and reads the state back.
 pub fn open_directory(
     directory: &Path,
-    options: Options,
+    options: StorageOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Opened, StorageError> {
     let (opened, made) = open_for_a_start(directory, options, progress)?;
@@ -40,7 +40,7 @@ pub fn open_directory(
 /// there is removed again, unless it is kept: the storage has to be dropped first.
 pub fn open_for_a_start(
     directory: &Path,
-    options: Options,
+    options: StorageOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Opened, Made), StorageError> {
     let (disk, made) = RealDisk::open_for_a_start(directory)?;
@@ -50,7 +50,7 @@ pub fn open_for_a_start(
 /// Opens the data directory on any disk.
 pub fn open_disk(
     disk: Arc<dyn Disk>,
-    options: Options,
+    options: StorageOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Opened, StorageError> {
     let folder = Folder::new(disk);
@@ -116,7 +116,7 @@ struct DirectoryStorage {
     folder: Folder,
     store: StoreId,
     catalog: Catalog,
-    options: Options,
+    options: StorageOptions,
     journal: Journal,
     checkpointer: Checkpointer,
     /// Whether the identity is durable.

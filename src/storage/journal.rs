@@ -10,7 +10,7 @@ use super::disk::{Folder, NamedFile};
 use super::error::StorageError;
 use super::format::{StoreId, segment_name};
 use super::inventory::Catalog;
-use super::options::Options;
+use super::options::StorageOptions;
 use super::prepare::{self, Job};
 use super::segment::{BLOCK, ROUND_HEADER, Segment, finish_round, round_bytes};
 use super::worker::Worker;
@@ -24,7 +24,7 @@ const QUEUED_JOBS: usize = 1024;
 
 /// Where a round is or will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Position {
+pub(super) struct JournalPosition {
     pub(super) segment: u64,
     pub(super) offset: u64,
     pub(super) sequence: u64,
@@ -39,7 +39,7 @@ pub(super) struct Found {
     /// Segments from before the checkpoint.
     pub(super) retired: Vec<Segment>,
     /// Where the next round goes.
-    pub(super) next: Position,
+    pub(super) next: JournalPosition,
     /// The segment with the last round.
     pub(super) last_used: Option<u64>,
     /// Whether the last round has nothing after it that proves that it was whole once.
@@ -77,7 +77,7 @@ impl Journal {
         folder: &Folder,
         store: StoreId,
         catalog: &Catalog,
-        options: &Options,
+        options: &StorageOptions,
         found: Option<Found>,
     ) -> Result<Journal, StorageError> {
         let handler = {
@@ -118,8 +118,12 @@ impl Journal {
     }
 
     /// Where the next round goes, at the latest.
-    pub(super) fn position(&self) -> Position {
-        Position { segment: self.current.number, offset: self.offset, sequence: self.sequence }
+    pub(super) fn position(&self) -> JournalPosition {
+        JournalPosition {
+            segment: self.current.number,
+            offset: self.offset,
+            sequence: self.sequence,
+        }
     }
 
     /// Bytes of journal that no checkpoint covers.
@@ -264,7 +268,7 @@ fn first_segment(
         live: VecDeque::from([segment]),
         ready: VecDeque::new(),
         retired: Vec::new(),
-        next: Position { segment: 1, offset: BLOCK as u64, sequence: 1 },
+        next: JournalPosition { segment: 1, offset: BLOCK as u64, sequence: 1 },
         last_used: None,
         unsealed: false,
         bytes: 0,

@@ -35,7 +35,7 @@ pub use disk::{Disk, DiskFile};
 pub use error::StorageError;
 pub use format::FORMAT_VERSION;
 pub use memory::Memory;
-pub use options::Options;
+pub use options::StorageOptions;
 pub use real_disk::{Made, RealDisk};
 pub use unsynced::Unsynced;
 pub use worker::Background;

@@ -7,7 +7,7 @@ use super::worker::Background;
 /// How the storage on disk is laid out and when it does what. Files that were written with other
 /// options stay readable.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct StorageOptions {
     /// Size of a journal segment in bytes.
     pub segment_bytes: u64,
     /// A checkpoint is begun when this many bytes of journal, and as many as the last checkpoint
@@ -29,9 +29,9 @@ pub struct Options {
     pub seed: u64,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
+impl Default for StorageOptions {
+    fn default() -> StorageOptions {
+        StorageOptions {
             // Large enough that a turn-over is rare, small enough to be filled with zeros in 30 ms.
             segment_bytes: 16 << 20,
             // Read back in well under a second.

@@ -239,13 +239,13 @@ impl DiskFile for RealFile {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Identity, Opened, Options, open_directory, open_for_a_start};
+    use super::super::{Identity, Opened, StorageOptions, open_directory, open_for_a_start};
     use super::*;
     use crate::lpaxos::NodeId;
 
     /// What a start has made in a new directory before it failed.
     fn failed_start(directory: &Path) -> Made {
-        let opened = open_for_a_start(directory, Options::default(), &mut |_| {});
+        let opened = open_for_a_start(directory, StorageOptions::default(), &mut |_| {});
         let (Opened { mut storage, .. }, made) = opened.expect("a new directory");
         let identity = Identity { node: NodeId(1), membership: None };
         storage.save_identity(&identity).expect("saved");
@@ -264,7 +264,7 @@ mod tests {
                 fs::remove_file(directory.path().join(name)).expect("removed");
             }
             made.keep();
-            let opened = open_directory(directory.path(), Options::default(), &mut |_| {});
+            let opened = open_directory(directory.path(), StorageOptions::default(), &mut |_| {});
             let left = &names[removed.min(names.len())..];
             opened.unwrap_or_else(|error| panic!("with {left:?}: {error}"));
             if removed >= names.len() {

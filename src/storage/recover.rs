@@ -16,7 +16,7 @@ use super::disk::Folder;
 use super::error::StorageError;
 use super::format::{FORMAT_FILE, StoreId, checkpoint_sequence, segment_name, segment_number};
 use super::inventory::Inventory;
-use super::journal::{Found, Position};
+use super::journal::{Found, JournalPosition};
 use super::replay::{Coverage, replay};
 use super::segment::{BLOCK, Round, Segment, SegmentContent};
 use super::{Key, Progress, Value};
@@ -69,7 +69,7 @@ pub(super) fn recover(
             return Ok(Recovered { durable, journal: None, checkpoint: None, older: starts });
         }
         None => {
-            let start = Position { segment: 1, offset: BLOCK as u64, sequence: 1 };
+            let start = JournalPosition { segment: 1, offset: BLOCK as u64, sequence: 1 };
             (Durable::default(), Coverage::default(), start)
         }
     };
@@ -108,9 +108,9 @@ pub(super) fn recover(
 struct Replayer {
     durable: Durable<Key, Value>,
     coverage: Coverage,
-    start: Position,
+    start: JournalPosition,
     /// Where the next round is expected.
-    next: Position,
+    next: JournalPosition,
     segments: VecDeque<Segment>,
     /// The last round: its segment, and where it starts.
     last: Option<(SegmentContent, u64)>,
@@ -127,7 +127,7 @@ struct Suspect {
 }
 
 impl Replayer {
-    fn new(durable: Durable<Key, Value>, coverage: Coverage, start: Position) -> Replayer {
+    fn new(durable: Durable<Key, Value>, coverage: Coverage, start: JournalPosition) -> Replayer {
         Replayer {
             durable,
             coverage,
@@ -161,7 +161,8 @@ impl Replayer {
             self.round(&round).map_err(|what| content.file.corrupted(offset, what))?;
             last = Some(offset);
             offset = round.end;
-            self.next = Position { segment: number, offset, sequence: self.next.sequence + 1 };
+            self.next =
+                JournalPosition { segment: number, offset, sequence: self.next.sequence + 1 };
         }
         if last.is_some() {
             self.suspects.clear();

@@ -23,10 +23,10 @@ type Handler<J, D> = Box<dyn FnMut(J) -> Outcome<Option<D>> + Send>;
 /// Takes jobs `J` and gives results `D`. The first failed job is the last one.
 pub(crate) struct Worker<J, D> {
     name: &'static str,
-    place: Place<J, D>,
+    place: Runner<J, D>,
 }
 
-enum Place<J, D> {
+enum Runner<J, D> {
     Thread {
         jobs: Option<SyncSender<J>>,
         results: Receiver<Outcome<D>>,
@@ -47,7 +47,7 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
         handler: impl FnMut(J) -> Outcome<Option<D>> + Send + 'static,
     ) -> Outcome<Worker<J, D>> {
         if background == Background::Inline {
-            let place = Place::Inline { handler: Box::new(handler), results: VecDeque::new() };
+            let place = Runner::Inline { handler: Box::new(handler), results: VecDeque::new() };
             return Ok(Worker { name, place });
         }
         let started = Worker::spawn(name, queue, handler, || ());
@@ -76,18 +76,18 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
             }
         };
         let thread = thread::Builder::new().name(name.to_string()).spawn(run)?;
-        let place = Place::Thread { jobs: Some(jobs), results, thread: Some(thread) };
+        let place = Runner::Thread { jobs: Some(jobs), results, thread: Some(thread) };
         Ok(Worker { name, place })
     }
 
     /// Hands over a job without waiting, or gives it back when the queue is full.
     pub(super) fn offer(&mut self, job: J) -> Result<(), J> {
         match &mut self.place {
-            Place::Inline { .. } => {
+            Runner::Inline { .. } => {
                 self.give(job);
                 Ok(())
             }
-            Place::Thread { jobs, .. } => {
+            Runner::Thread { jobs, .. } => {
                 match jobs.as_ref().map(|jobs| jobs.try_send(job)) {
                     Some(Err(TrySendError::Full(job))) => Err(job),
                     // After a failure the thread is gone, and its error waits among the results.
@@ -100,8 +100,8 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
     /// Hands over a job, waiting while the queue is full.
     pub(crate) fn give(&mut self, job: J) {
         match &mut self.place {
-            Place::Inline { handler, results } => results.extend(handler(job).transpose()),
-            Place::Thread { jobs, .. } => {
+            Runner::Inline { handler, results } => results.extend(handler(job).transpose()),
+            Runner::Thread { jobs, .. } => {
                 // As above: the error of a thread that is gone waits among the results.
                 let _ = jobs.as_ref().map(|jobs| jobs.send(job));
             }
@@ -114,8 +114,8 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
     /// That of a job that failed; [`StorageError::Stopped`] if the thread is gone.
     pub(crate) fn poll(&mut self) -> Outcome<Option<D>> {
         match &mut self.place {
-            Place::Inline { results, .. } => results.pop_front().transpose(),
-            Place::Thread { results, .. } => match results.try_recv() {
+            Runner::Inline { results, .. } => results.pop_front().transpose(),
+            Runner::Thread { results, .. } => match results.try_recv() {
                 Ok(result) => result.map(Some),
                 Err(TryRecvError::Empty) => Ok(None),
                 Err(TryRecvError::Disconnected) => Err(died(self.name)),
@@ -129,8 +129,8 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
     /// As [`Worker::poll`].
     pub(crate) fn wait(&mut self) -> Outcome<D> {
         let result = match &mut self.place {
-            Place::Inline { results, .. } => results.pop_front(),
-            Place::Thread { results, .. } => results.recv().ok(),
+            Runner::Inline { results, .. } => results.pop_front(),
+            Runner::Thread { results, .. } => results.recv().ok(),
         };
         result.unwrap_or_else(|| Err(died(self.name)))
     }
@@ -143,7 +143,7 @@ fn died(name: &str) -> StorageError {
 
 impl<J, D> Drop for Worker<J, D> {
     fn drop(&mut self) {
-        if let Place::Thread { jobs, thread, .. } = &mut self.place {
+        if let Runner::Thread { jobs, thread, .. } = &mut self.place {
             // Without a sender the thread ends after the jobs that it has.
             drop(jobs.take());
             if let Some(thread) = thread.take() {

@@ -43,7 +43,7 @@ impl Release {
     /// # Errors
     /// When it is too long or has other characters.
     pub fn new(text: &str) -> Result<Release, WireError> {
-        fields::at_most(text.len(), MAX_RELEASE_BYTES, "release")?;
+        fields::max(text.len(), MAX_RELEASE_BYTES, "release")?;
         let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte);
         match text.bytes().all(is_known) {
             true => Ok(Release(text.to_owned())),

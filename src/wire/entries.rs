@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::error::WireError;
-use super::fields::{at_most, slot};
+use super::fields::{max, slot};
 use super::members::{decode_members, encode_members};
 use super::raw::{Field, Fields};
 use super::raw::{put_bytes, put_head, put_number, size_of_bytes, size_of_number};
@@ -73,14 +73,14 @@ impl<'a> Row<'a> {
     }
 
     fn value(&self) -> Result<Option<Value>, WireError> {
-        at_most(self.value.map_or(0, <[u8]>::len), MAX_ENTRY_VALUE_BYTES, "value")?;
+        max(self.value.map_or(0, <[u8]>::len), MAX_ENTRY_VALUE_BYTES, "value")?;
         Ok(self.value.map(Value::new))
     }
 }
 
 /// The key of an entry.
 pub(super) fn key(bytes: &[u8], field: &'static str) -> Result<Key, WireError> {
-    at_most(bytes.len(), MAX_ENTRY_KEY_BYTES, field)?;
+    max(bytes.len(), MAX_ENTRY_KEY_BYTES, field)?;
     Ok(Key::new(bytes))
 }
 
@@ -132,7 +132,7 @@ pub(super) fn decode_decree(bytes: &[u8]) -> Result<Decree<Key, Value>, WireErro
         ENTRY_OVERHEAD_BYTES + key.len() + value.as_ref().map_or(0, |value| value.len())
     };
     // An accepted patch is sent on, with another or with a page: it must leave room for them.
-    at_most(writes.iter().map(size).sum(), MAX_PATCH_BYTES, "patch")?;
+    max(writes.iter().map(size).sum(), MAX_PATCH_BYTES, "patch")?;
     let patch = Patch::from_sorted(writes).ok_or(WireError::OutOfOrder("patch"))?;
     let members = members.map(decode_members).transpose()?;
     Ok(Decree { patch: Arc::new(patch), members })

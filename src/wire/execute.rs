@@ -6,7 +6,7 @@
 //! kind than it should be is one that this version does not know.
 
 use super::error::WireError;
-use super::fields::{self, at_most};
+use super::fields::{self, max};
 use super::frame::append_frame_of;
 use super::raw::{Field, Fields};
 use super::raw::{put_bytes, put_head, put_number, size_of_bytes, size_of_number};
@@ -81,7 +81,7 @@ pub(super) fn decode_execute(bytes: &[u8]) -> Result<RequestBody, WireError> {
             _ => {}
         }
     }
-    at_most(count, MAX_REQUEST_PARAMETERS, "params")?;
+    max(count, MAX_REQUEST_PARAMETERS, "params")?;
     let entries = Fields(bytes).filter_map(|field| match field {
         Ok((number::PARAMS, Field::Bytes(entry))) => Some(parameter(entry)),
         _ => None,
@@ -163,7 +163,7 @@ pub(super) fn encode_execute(
     let size = size_unless_zero(number::ID, id)
         + size_unless_zero(number::TIMEOUT_MS, timeout_ms)
         + size_of_bytes(number::EXECUTE, body_size);
-    at_most(size, MAX_REQUEST_FRAME_BYTES, "request")?;
+    max(size, MAX_REQUEST_FRAME_BYTES, "request")?;
     let mut frame = Vec::new();
     append_frame_of(size, &mut frame, |out| {
         put_unless_zero(out, number::ID, id);

@@ -66,7 +66,7 @@ pub(super) fn position(
 }
 
 /// At most `limit` bytes or parts.
-pub(super) fn at_most(size: usize, limit: usize, field: &'static str) -> Result<(), WireError> {
+pub(super) fn max(size: usize, limit: usize, field: &'static str) -> Result<(), WireError> {
     if size <= limit { Ok(()) } else { Err(WireError::TooLarge { field, size, limit }) }
 }
 
@@ -95,7 +95,7 @@ fn bad_address(text: &str, field: &'static str) -> WireError {
 
 /// A node list.
 pub(super) fn ips(texts: &[String], field: &'static str) -> Result<Vec<IpAddr>, WireError> {
-    at_most(texts.len(), MAX_NODES, field)?;
+    max(texts.len(), MAX_NODES, field)?;
     texts.iter().map(|text| ip(text, field)).collect()
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use protobuf::{EnumOrUnknown, Message};
 
-use super::approach::Approach;
+use super::auth_hello::AuthHello;
 use super::build::Build;
 use super::error::WireError;
 use super::fields;
@@ -36,7 +36,7 @@ pub enum Role {
     /// A node of the cluster, or one that would like to found it.
     Peer(PeerHello),
     /// A node that has a cluster key, and says who it is later.
-    Approach(Approach),
+    AuthHello(AuthHello),
 }
 
 /// What a node says of itself when it connects to another.
@@ -65,11 +65,11 @@ pub struct Greeting {
 }
 
 /// The answer to a greeting.
-pub type Welcome = Result<Accepted, Refusal>;
+pub type Welcome = Result<Admitted, Refusal>;
 
 /// Who let the other side in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accepted {
+pub struct Admitted {
     /// The node that was connected to.
     pub node: NodeId,
     /// The cluster that it belongs to; not zero.
@@ -154,7 +154,7 @@ fn role_to_proto(role: &Role) -> proto::hello::Role {
             ..Default::default()
         }),
         Role::Peer(peer) => proto::hello::Role::Peer(peer_to_proto(peer)),
-        Role::Approach(approach) => proto::hello::Role::Approach(approach.to_proto()),
+        Role::AuthHello(auth_hello) => proto::hello::Role::AuthHello(auth_hello.to_proto()),
     }
 }
 
@@ -211,16 +211,16 @@ fn greeting_from(bytes: &[u8]) -> Result<Greeting, WireError> {
 fn role_from(role: Option<proto::hello::Role>) -> Result<Role, WireError> {
     match role {
         Some(proto::hello::Role::Client(client)) => {
-            fields::at_most(client.token.len(), MAX_SECRET_BYTES, "token")?;
+            fields::max(client.token.len(), MAX_SECRET_BYTES, "token")?;
             let token = (!client.token.is_empty()).then(|| Token::new(client.token));
             Ok(Role::Client { token })
         }
         Some(proto::hello::Role::Peer(peer)) => Ok(Role::Peer(peer_from(&peer)?)),
-        Some(proto::hello::Role::Approach(approach)) => {
-            Ok(Role::Approach(Approach::from_proto(&approach)?))
+        Some(proto::hello::Role::AuthHello(auth_hello)) => {
+            Ok(Role::AuthHello(AuthHello::from_proto(&auth_hello)?))
         }
         // What is proven is proven in a greeting that was begun.
-        Some(proto::hello::Role::Proven(_)) | None => Err(WireError::Missing("role")),
+        Some(proto::hello::Role::Signed(_)) | None => Err(WireError::Missing("role")),
     }
 }
 
@@ -241,11 +241,11 @@ pub fn encode_welcome(welcome: &Welcome) -> Vec<u8> {
 
 pub(super) fn welcome_to_proto(welcome: &Welcome) -> proto::Welcome {
     let answer = match welcome {
-        Ok(accepted) => proto::welcome::Answer::Accepted(proto::Accepted {
-            node: accepted.node.0,
-            cluster: accepted.cluster.unwrap_or(0),
-            release: accepted.build.release.as_str().to_owned(),
-            feature_level: accepted.build.feature_level.0,
+        Ok(admitted) => proto::welcome::Answer::Admitted(proto::Admitted {
+            node: admitted.node.0,
+            cluster: admitted.cluster.unwrap_or(0),
+            release: admitted.build.release.as_str().to_owned(),
+            feature_level: admitted.build.feature_level.0,
             ..Default::default()
         }),
         Err(refusal) => proto::welcome::Answer::Refusal(proto::Refusal {
@@ -271,13 +271,13 @@ pub(super) fn welcome_from(welcome: proto::Welcome) -> Result<Welcome, WireError
     match welcome.answer {
         Some(proto::welcome::Answer::Refusal(refusal)) => Ok(Err(refusal_from(&refusal))),
         _ if welcome.version != PROTOCOL_VERSION => Err(WireError::UnknownVersion(welcome.version)),
-        Some(proto::welcome::Answer::Accepted(accepted)) => Ok(Ok(Accepted {
-            node: fields::node(accepted.node, "node")?,
-            cluster: fields::cluster(accepted.cluster),
-            build: Build::of(&accepted.release, accepted.feature_level)?,
+        Some(proto::welcome::Answer::Admitted(admitted)) => Ok(Ok(Admitted {
+            node: fields::node(admitted.node, "node")?,
+            cluster: fields::cluster(admitted.cluster),
+            build: Build::of(&admitted.release, admitted.feature_level)?,
         })),
         // These answer a node that has a cluster key, at its steps.
-        Some(proto::welcome::Answer::Challenge(_) | proto::welcome::Answer::Proven(_)) | None => {
+        Some(proto::welcome::Answer::Challenge(_) | proto::welcome::Answer::Signed(_)) | None => {
             Err(WireError::Missing("answer"))
         }
     }

@@ -3,7 +3,7 @@
 use protobuf::{Message as _, MessageField};
 
 use super::error::WireError;
-use super::fields::{at_most, node, required, slot};
+use super::fields::{max, node, required, slot};
 use super::proto::peer as proto;
 use crate::limits::MAX_NODES;
 use crate::lpaxos::{MAX_MEMBER_ADDRESS_BYTES, Member, MemberEntry, MemberRole, MemberSet};
@@ -48,9 +48,9 @@ fn to_proto(members: &MemberSet) -> proto::MemberSet {
 }
 
 fn from_proto(set: proto::MemberSet) -> Result<MemberSet, WireError> {
-    at_most(set.members.len(), MAX_NODES, "members")?;
+    max(set.members.len(), MAX_NODES, "members")?;
     let members = set.members.into_iter().map(|member| {
-        at_most(member.address.len(), MAX_MEMBER_ADDRESS_BYTES, "members.address")?;
+        max(member.address.len(), MAX_MEMBER_ADDRESS_BYTES, "members.address")?;
         let role = if member.is_learner { MemberRole::Learner } else { MemberRole::Voter };
         Ok(Member { node: node(member.node, "members.node")?, address: member.address, role })
     });

@@ -10,7 +10,7 @@
 //! message without the length. The generated types never leave this module, so that another
 //! protobuf implementation can take the place of this one.
 
-mod approach;
+mod auth_hello;
 mod build;
 #[cfg(feature = "server")]
 mod entries;
@@ -28,24 +28,24 @@ mod peer;
 mod peer_decode;
 #[cfg(feature = "server")]
 mod peer_encode;
-#[cfg(feature = "server")]
-mod proven;
 mod raw;
 mod request;
 mod request_codec;
 mod response;
 mod scan;
+#[cfg(feature = "server")]
+mod signed;
 
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, clippy::unwrap_used)]
 mod proto {
     include!(concat!(env!("OUT_DIR"), "/proto/mod.rs"));
 }
 
-pub use approach::Approach;
+pub use auth_hello::AuthHello;
 pub use build::{Build, Release};
 pub use error::WireError;
 pub use hello::{
-    Accepted, FIRST_MINOR_VERSION, Greeting, KEEPALIVE_MINOR_VERSION, PROTOCOL_VERSION, PeerHello,
+    Admitted, FIRST_MINOR_VERSION, Greeting, KEEPALIVE_MINOR_VERSION, PROTOCOL_VERSION, PeerHello,
     Reason, Refusal, Role, Welcome, decode_greeting, decode_hello, decode_welcome, encode_greeting,
     encode_hello, encode_welcome,
 };
@@ -59,15 +59,15 @@ pub use peer::{Introduction, PeerFrame};
 pub use peer_decode::decode_peer;
 #[cfg(feature = "server")]
 pub use peer_encode::{encode_introduction, encode_peer};
-#[cfg(feature = "server")]
-pub use proven::{
-    Challenge, Proven, decode_challenge, decode_peer_words, decode_proven_hello,
-    decode_proven_welcome, decode_welcome_words, encode_challenge, encode_peer_words,
-    encode_proven_hello, encode_proven_welcome, encode_welcome_words,
-};
 pub use request::{ClientRequest, RequestBody, RequestError};
 pub use request_codec::{decode_request, encode_request};
 pub use response::{ClientResponse, decode_response, encode_response};
+#[cfg(feature = "server")]
+pub use signed::{
+    Challenge, Signed, decode_challenge, decode_peer_payload, decode_signed_hello,
+    decode_signed_welcome, decode_welcome_payload, encode_challenge, encode_peer_payload,
+    encode_signed_hello, encode_signed_welcome, encode_welcome_payload,
+};
 
 #[cfg(test)]
 mod tests;

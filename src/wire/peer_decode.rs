@@ -5,13 +5,13 @@ use protobuf::Message as _;
 
 use super::entries::{decode_decree, decode_page, key};
 use super::error::WireError;
-use super::fields::{at_most, ballot, ballot_value, cluster, ip, ips, node, number, required};
+use super::fields::{ballot, ballot_value, cluster, ip, ips, max, node, number, required};
 use super::fields::{slot, slot_or_zero};
 use super::members::entry_from_proto;
 use super::peer::{Introduction, PeerFrame};
 use super::proto::peer as proto;
 use super::proto::peer::peer_message::Body;
-use super::scan::{PEER_MESSAGE, fields_at_most};
+use super::scan::{PEER_MESSAGE, max_fields};
 use crate::blob::{Key, Value};
 use crate::limits::{MAX_NODES, MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, NUMBERS_BELOW};
 use crate::lpaxos::{
@@ -22,7 +22,7 @@ use crate::lpaxos::{
 
 /// Decodes a frame from a peer.
 pub fn decode_peer(bytes: &[u8]) -> Result<PeerFrame, WireError> {
-    fields_at_most(bytes, &PEER_MESSAGE, MAX_PEER_FIELDS)?;
+    max_fields(bytes, &PEER_MESSAGE, MAX_PEER_FIELDS)?;
     let message = proto::PeerMessage::parse_from_bytes(bytes)?;
     let core: Message<Key, Value> = match message.body.ok_or(WireError::Missing("body"))? {
         Body::Introduction(m) => return introduction(m).map(PeerFrame::Introduction),
@@ -80,7 +80,7 @@ pub fn decode_peer(bytes: &[u8]) -> Result<PeerFrame, WireError> {
 }
 
 fn introduction(m: proto::Introduction) -> Result<Introduction, WireError> {
-    at_most(m.known.len(), MAX_NODES, "known")?;
+    max(m.known.len(), MAX_NODES, "known")?;
     let known =
         m.known.iter().map(|k| Ok((ip(&k.address, "known.address")?, node(k.node, "known.node")?)));
     Ok(Introduction {
@@ -93,7 +93,7 @@ fn introduction(m: proto::Introduction) -> Result<Introduction, WireError> {
 }
 
 fn heartbeat(m: proto::Heartbeat) -> Result<Heartbeat, WireError> {
-    at_most(m.hears.len(), MAX_NODES, "hears")?;
+    max(m.hears.len(), MAX_NODES, "hears")?;
     Ok(Heartbeat {
         hears: m.hears.into_iter().map(NodeId).collect(),
         has_quorum: m.has_quorum,
@@ -152,7 +152,7 @@ fn confirm(m: proto::Confirm) -> Result<Confirm, WireError> {
 }
 
 fn repair_patches(m: proto::RepairPatches) -> Result<RepairPatches<Key, Value>, WireError> {
-    at_most(m.decrees.len(), MAX_PATCHES_PER_REPAIR, "decrees")?;
+    max(m.decrees.len(), MAX_PATCHES_PER_REPAIR, "decrees")?;
     let first = slot(m.first, "first")?;
     // The slot of the last decree is in range too; the sum cannot overflow, as both parts are
     // small.

@@ -7,7 +7,7 @@ use protobuf::Message;
 
 use super::error::WireError;
 use super::execute::{Envelope, decode_execute, encode_execute};
-use super::fields::at_most;
+use super::fields::max;
 use super::frame::frame;
 use super::proto::client as proto;
 use super::proto::client::request::Body;
@@ -33,7 +33,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<ClientRequest, RequestError> {
 }
 
 fn decode_other(bytes: &[u8]) -> Result<RequestBody, WireError> {
-    at_most(bytes.len(), MAX_OTHER_REQUEST_BYTES, "request")?;
+    max(bytes.len(), MAX_OTHER_REQUEST_BYTES, "request")?;
     match proto::Request::parse_from_bytes(bytes)?.body {
         Some(Body::OpenSession(open)) => {
             Ok(RequestBody::OpenSession { window: open.window.max(1) })
@@ -62,6 +62,6 @@ pub fn encode_request(request: &ClientRequest) -> Result<Vec<u8>, WireError> {
     let (id, timeout_ms, body) = (*id, *timeout_ms, Some(body));
     let message = proto::Request { id, timeout_ms, body, ..Default::default() };
     let size = usize::try_from(message.compute_size()).unwrap_or(usize::MAX);
-    at_most(size, MAX_OTHER_REQUEST_BYTES, "request")?;
+    max(size, MAX_OTHER_REQUEST_BYTES, "request")?;
     Ok(frame(&message, MAX_REQUEST_FRAME_BYTES))
 }

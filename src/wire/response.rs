@@ -283,7 +283,7 @@ fn redirect_from(redirect: &proto::RedirectTo) -> Result<Redirect, WireError> {
 }
 
 fn shortage_from(shortage: proto::NodesUnreachable) -> Result<Shortage, WireError> {
-    fields::at_most(shortage.waiting_for.len(), MAX_NODES, "waiting_for")?;
+    fields::max(shortage.waiting_for.len(), MAX_NODES, "waiting_for")?;
     Ok(Shortage {
         is_forming: shortage.is_forming,
         waiting_for: fields::ips(&shortage.waiting_for, "waiting_for")?,
@@ -296,8 +296,8 @@ fn error_from(error: proto::ProgramError) -> ProgramError {
 }
 
 fn status_from(status: proto::NodeStatus) -> Result<NodeStatus, WireError> {
-    fields::at_most(status.members.len(), MAX_NODES, "members")?;
-    fields::at_most(status.notices.len(), MAX_NOTICES, "notices")?;
+    fields::max(status.members.len(), MAX_NODES, "members")?;
+    fields::max(status.notices.len(), MAX_NOTICES, "notices")?;
     let member = |member: &proto::Member| {
         Ok(MemberStatus {
             node: fields::node(member.node, "members.node")?,

@@ -52,7 +52,7 @@ pub(super) const PEER_MESSAGE: Shape = Shape(&[
 ]);
 
 /// Rejects a message of this shape with more than `most` fields, those of messages in it included.
-pub(super) fn fields_at_most(bytes: &[u8], shape: &Shape, most: usize) -> Result<(), WireError> {
+pub(super) fn max_fields(bytes: &[u8], shape: &Shape, most: usize) -> Result<(), WireError> {
     let mut left = most;
     count(bytes, shape, &mut left)?.then_some(()).ok_or(WireError::TooLarge {
         field: "fields",

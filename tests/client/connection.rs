@@ -9,7 +9,7 @@ use lattistore::wire::{ClientOutcome, RequestBody};
 
 use crate::fake::{LONG, Node, client, execute, result, returned};
 
-fn connected(node: &Node) -> (Connection, crate::fake::Seat) {
+fn connected(node: &Node) -> (Connection, crate::fake::ConnectionSlot) {
     let address = node.address;
     let connecting = thread::spawn(move || Connection::connect(address, LONG));
     let seat = node.accept();

@@ -16,7 +16,7 @@ use lattistore::client::{Answer, Error, NodeId, Position, Redirect, Slot, Value}
 use lattistore::kv::SessionNumber;
 use lattistore::wire::ClientOutcome;
 use lattistore::wire::{
-    Accepted, Build, ClientRequest, Refusal, RequestBody, Role, decode_hello, decode_request,
+    Admitted, Build, ClientRequest, Refusal, RequestBody, Role, decode_hello, decode_request,
     encode_response, encode_welcome,
 };
 
@@ -30,7 +30,7 @@ pub(crate) struct Node {
 }
 
 /// A connection of a client to a node.
-pub(crate) struct Seat(TcpStream);
+pub(crate) struct ConnectionSlot(TcpStream);
 
 impl Node {
     pub(crate) fn start() -> Node {
@@ -44,9 +44,9 @@ impl Node {
     }
 
     /// Takes the next connection and greets.
-    pub(crate) fn accept(&self) -> Seat {
+    pub(crate) fn accept(&self) -> ConnectionSlot {
         let mut seat = self.accept_silently();
-        let accepted = Accepted { node: NodeId(1), cluster: Some(1), build: Build::own() };
+        let accepted = Admitted { node: NodeId(1), cluster: Some(1), build: Build::own() };
         seat.write(&encode_welcome(&Ok(accepted)));
         seat
     }
@@ -57,10 +57,10 @@ impl Node {
     }
 
     /// Takes the next connection and its greeting, and does not answer.
-    pub(crate) fn accept_silently(&self) -> Seat {
+    pub(crate) fn accept_silently(&self) -> ConnectionSlot {
         let (stream, _) = self.listener.accept().expect("the listener works");
         stream.set_read_timeout(Some(LONG)).expect("a socket takes a timeout");
-        let mut seat = Seat(stream);
+        let mut seat = ConnectionSlot(stream);
         let hello = seat.frame().expect("a greeting comes");
         assert_eq!(decode_hello(&hello), Ok(Role::Client { token: None }));
         seat
@@ -83,7 +83,7 @@ impl Node {
     }
 }
 
-impl Seat {
+impl ConnectionSlot {
     /// The next request that is no question for the node's status.
     pub(crate) fn request(&mut self) -> ClientRequest {
         loop {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use lattistore::Client;
-use lattistore::server::{Options, Place, Server, ServerError};
+use lattistore::server::{Server, ServerError, ServerOptions, StateLocation};
 use lattistore::storage::StorageError;
 use lattistore::wire::decode_response;
 use lattistore_sim::disk::{Fault, FaultKind, SimDisk};
@@ -140,8 +140,8 @@ impl Revived {
             let port = free_port(addresses);
             let listed: BTreeSet<IpAddr> = addresses.iter().copied().collect();
             let started = addresses.iter().enumerate().map(|(node, ip)| {
-                let place = Place::Directory(directory.join((node + 1).to_string()));
-                Server::start(Options::new(*ip, listed.clone(), port, place))
+                let place = StateLocation::Directory(directory.join((node + 1).to_string()));
+                Server::start(ServerOptions::new(*ip, listed.clone(), port, place))
             });
             match started.collect::<Result<Vec<Server>, _>>() {
                 Ok(servers) => {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use lattistore::lpaxos::{Patch, Proposal};
-use lattistore::storage::{Identity, Key, Options, Value, open_directory};
+use lattistore::storage::{Identity, Key, StorageOptions, Value, open_directory};
 
 use crate::workload::State;
 
@@ -86,7 +86,7 @@ impl Fact {
 /// The state and the identity in a data directory, each on a line. Opening it changes it: it must
 /// be a copy.
 pub(crate) fn describe_directory(directory: &Path) -> String {
-    let opened = open_directory(directory, Options::default(), &mut |_| ()).unwrap();
+    let opened = open_directory(directory, StorageOptions::default(), &mut |_| ()).unwrap();
     describe(opened.identity.as_ref(), &opened.durable)
 }
 

@@ -56,8 +56,8 @@ impl Host {
             window_bytes: 300,
             tombstone_slots: 2,
             tombstones_per_step: 2,
-            batch_most: 3,
-            queue_most: 8,
+            max_batch: 3,
+            max_queue: 8,
             ..Config::default()
         };
         let disk = Durable::default();

@@ -12,7 +12,7 @@ use lattistore::kv::SessionNumber;
 use lattistore::lang::Value;
 use lattistore::lpaxos::{NodeId, Position, Slot};
 use lattistore::wire::{
-    Accepted, Build, ClientOutcome, ClientRequest, Introduction, PeerHello, Reason, Refusal,
+    Admitted, Build, ClientOutcome, ClientRequest, Introduction, PeerHello, Reason, Refusal,
     RequestBody, Role, encode_hello, encode_introduction, encode_request, encode_response,
     encode_welcome,
 };
@@ -177,7 +177,7 @@ fn valid_messages() -> Vec<Vec<u8>> {
         known: vec![(ip, NodeId(7)); 2],
         cluster: None,
     };
-    let accepted = Accepted { node: NodeId(7), cluster: Some(9), build: Build::own() };
+    let accepted = Admitted { node: NodeId(7), cluster: Some(9), build: Build::own() };
     let mut frames = vec![
         encode_hello(&Role::Client { token: None }),
         encode_hello(&Role::Peer(hello)),

@@ -6,8 +6,8 @@ use lattistore::limits::{
 use lattistore::lpaxos::NodeId;
 use lattistore::security::{Nonce, Proof, Token};
 use lattistore::wire::{
-    Approach, ClientOutcome, PeerHello, Proven, Reason, RequestBody, Role, encode_hello,
-    encode_peer_words, encode_proven_hello, encode_welcome,
+    AuthHello, ClientOutcome, PeerHello, Reason, RequestBody, Role, Signed, encode_hello,
+    encode_peer_payload, encode_signed_hello, encode_welcome,
 };
 use lattistore_sim::simulator::Random;
 
@@ -116,21 +116,21 @@ pub(crate) const CASES: &[Case] = &[
         let client = part(1, &vec![b't'; MAX_SECRET_BYTES + 1]);
         not_understood(t, &frame(&[number(1, 1), part(2, &client)].concat()), Reason::Malformed);
     }),
-    ("an approach to a node without a key", |t| {
+    ("an `AuthHello` to a node without a key", |t| {
         let nonce = Nonce([1; 32]);
-        let approach = Approach { address: t.leader.ip(), nonce };
-        not_understood(t, &encode_hello(&Role::Approach(approach)), Reason::NotAuthorized);
+        let auth_hello = AuthHello { address: t.leader.ip(), nonce };
+        not_understood(t, &encode_hello(&Role::AuthHello(auth_hello)), Reason::NotAuthorized);
     }),
-    ("an approach with a number that is none", |t| {
+    ("an `AuthHello` with a number that is none", |t| {
         for nonce in [&b""[..], &[1; 31], &[1; 33]] {
-            let approach = [part(1, nonce), part(2, b"127.0.0.1")].concat();
-            let hello = frame(&[number(1, 1), part(4, &approach)].concat());
+            let auth_hello = [part(1, nonce), part(2, b"127.0.0.1")].concat();
+            let hello = frame(&[number(1, 1), part(4, &auth_hello)].concat());
             not_understood(t, &hello, Reason::Malformed);
         }
     }),
     ("a proof before a challenge", |t| {
-        let proven = Proven { words: encode_peer_words(&t.hello()), proof: Proof([0; 32]) };
-        not_understood(t, &encode_proven_hello(&proven), Reason::Malformed);
+        let signed = Signed { payload: encode_peer_payload(&t.hello()), proof: Proof([0; 32]) };
+        not_understood(t, &encode_signed_hello(&signed), Reason::Malformed);
     }),
     ("a release that is no version", |t| {
         for release in [&b"1 2"[..], b"\x1b[0m", &[b'1'; MAX_RELEASE_BYTES + 1]] {

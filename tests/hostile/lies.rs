@@ -8,9 +8,10 @@ use lattistore::kv::{Command, Key, Outcome, Store, Value};
 use lattistore::lang::{Params, compile};
 use lattistore::limits::MAX_PEER_FRAME_BYTES;
 use lattistore::lpaxos::{
-    Accept, Answer, Ballot, Config, CopyId, Decree, Durable, Entry, Heartbeat, MemberEntry,
-    MemberSet, Message, Node, NodeId, Page, Patch, Previous, Promise, Proposal, ProposalId,
-    RepairPage, RepairPatches, Replica, Request, Slot, Ticket, ToAcceptor, ToCandidate, ToLeader,
+    Accept, Ballot, Config, CopyId, Decree, Durable, Entry, Heartbeat, MemberEntry, MemberSet,
+    Message, Node, NodeId, Page, Patch, Previous, Promise, Proposal, ProposalId, RepairPage,
+    RepairPatches, Replica, Request, RequestOutcome, Slot, Ticket, ToAcceptor, ToCandidate,
+    ToLeader,
 };
 use lattistore::wire::encode_peer;
 
@@ -65,7 +66,7 @@ fn promise(
 }
 
 /// Does what the node wants; gives what it sent.
-fn run(node: &mut Node<Store>) -> (Vec<Msg>, Vec<Answer<Outcome>>) {
+fn run(node: &mut Node<Store>) -> (Vec<Msg>, Vec<RequestOutcome<Outcome>>) {
     let (mut sent, mut answers) = (Vec::new(), Vec::new());
     loop {
         let output = node.output();
@@ -113,7 +114,7 @@ fn values_that_are_no_text_are_read_as_text() {
         &mut node,
         "x = get \"a\"; for k, v in scan \"\" { x = x + v + slice(k, 0, 1); } put \"c\" x;",
     );
-    assert!(matches!(answers[..], [Answer::Done(Outcome::Read { .. })]), "{answers:?}");
+    assert!(matches!(answers[..], [RequestOutcome::Done(Outcome::Read { .. })]), "{answers:?}");
 }
 
 #[test]
@@ -136,7 +137,7 @@ fn counts_of_sessions_that_cannot_be_do_not_overflow() {
     );
     run(&mut node);
     let answers = vote(&mut node);
-    assert!(matches!(answers[..], [Answer::Done(Outcome::TooManySessions)]), "{answers:?}");
+    assert!(matches!(answers[..], [RequestOutcome::Done(Outcome::TooManySessions)]), "{answers:?}");
 }
 
 /// No lie, but what a full copy leaves: all keys that were deleted meanwhile have one version.
@@ -234,7 +235,7 @@ fn alone() -> Node<Store> {
     node
 }
 
-fn ask(node: &mut Node<Store>, program: &str) -> Vec<Answer<Outcome>> {
+fn ask(node: &mut Node<Store>, program: &str) -> Vec<RequestOutcome<Outcome>> {
     vote(node);
     let program = Arc::new(compile(program).unwrap());
     let command = Command::Execute { program, params: Params::new(), session: None };
@@ -244,7 +245,7 @@ fn ask(node: &mut Node<Store>, program: &str) -> Vec<Answer<Outcome>> {
 }
 
 /// The other members vote for what is proposed.
-fn vote(node: &mut Node<Store>) -> Vec<Answer<Outcome>> {
+fn vote(node: &mut Node<Store>) -> Vec<RequestOutcome<Outcome>> {
     let ProposalId { ballot, slot } = node.durable().accepted_id();
     let complete = slot.previous();
     let vote = lattistore::lpaxos::Accepted { ballot, slot, complete };
@@ -270,7 +271,7 @@ fn a_vote_before_the_proposal_makes_no_difference() {
     };
     node.message(200, OTHERS[0], Message::Acceptor(ToAcceptor::Accept(stale)));
     let answers = ask(&mut node, "put \"a\" \"1\";");
-    assert!(matches!(answers[..], [Answer::Done(_)]), "{answers:?}");
+    assert!(matches!(answers[..], [RequestOutcome::Done(_)]), "{answers:?}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn survive(
 
 #[test]
 fn above_the_queue_requests_are_refused() {
-    let config = Config { queue_most: 32, batch_most: 8, ..patient() };
+    let config = Config { max_queue: 32, max_batch: 8, ..patient() };
     let (served, refused) =
         survive(config, Settings::default(), 32, 500, "put \"a\" $v;", &"x".repeat(100));
     assert!(served > 0 && refused > 0, "{served} served, {refused} refused");

@@ -27,7 +27,7 @@ pub(crate) fn settings() -> Settings {
         frame_time: short,
         write_time: short,
         linger_time: Duration::from_millis(100),
-        most_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_millis(100),
         max_clients: 24,
         max_ungreeted: 24,
         max_ungreeted_per_address: 16,

@@ -2,10 +2,10 @@
 
 use lattistore::lang::{Params, compile, limits};
 use lattistore::wire::{
-    PeerFrame, decode_challenge, decode_hello, decode_peer, decode_peer_words, decode_proven_hello,
-    decode_request, decode_response, decode_welcome, encode_challenge, encode_hello,
-    encode_introduction, encode_peer, encode_peer_words, encode_proven_hello, encode_request,
-    encode_response, encode_welcome,
+    PeerFrame, decode_challenge, decode_hello, decode_peer, decode_peer_payload, decode_request,
+    decode_response, decode_signed_hello, decode_welcome, encode_challenge, encode_hello,
+    encode_introduction, encode_peer, encode_peer_payload, encode_request, encode_response,
+    encode_signed_hello, encode_welcome,
 };
 
 use crate::store::Store;
@@ -25,11 +25,11 @@ pub(crate) fn messages(bytes: &[u8]) {
         let frame = encode_challenge(&challenge);
         assert_eq!(decode_challenge(&frame[PREFIX..]), Ok(Ok(challenge)));
     }
-    if let Ok(proven) = decode_proven_hello(bytes) {
-        assert_eq!(decode_proven_hello(&encode_proven_hello(&proven)[PREFIX..]), Ok(proven));
+    if let Ok(proven) = decode_signed_hello(bytes) {
+        assert_eq!(decode_signed_hello(&encode_signed_hello(&proven)[PREFIX..]), Ok(proven));
     }
-    if let Ok(hello) = decode_peer_words(bytes) {
-        assert_eq!(decode_peer_words(&encode_peer_words(&hello)), Ok(hello));
+    if let Ok(hello) = decode_peer_payload(bytes) {
+        assert_eq!(decode_peer_payload(&encode_peer_payload(&hello)), Ok(hello));
     }
     if let Ok(request) = decode_request(bytes)
         && let Ok(frame) = encode_request(&request)

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lattistore::lpaxos::{
-    Answer, Ballot, Config, Durable, Election, MemberSet, Message, Node, NodeId, Output,
-    PageLimits, Record, Request, Slot, Ticket, ToAcceptor, ToCandidate, ToLeader, Write,
+    Ballot, Config, Durable, Election, MemberSet, Message, Node, NodeId, Output, PageLimits,
+    Record, Request, RequestOutcome, Slot, Ticket, ToAcceptor, ToCandidate, ToLeader, Write,
 };
 use lattistore_sim::simulator::{Command, Outcome, Register, Registers};
 
@@ -62,7 +62,7 @@ pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<u64, Node<Registers>>,
     pub(crate) disks: BTreeMap<u64, Durable<Register, u64>>,
     pub(crate) wire: Vec<Envelope>,
-    pub(crate) answers: BTreeMap<Ticket, Answer<Outcome>>,
+    pub(crate) answers: BTreeMap<Ticket, RequestOutcome<Outcome>>,
     /// Whose answers left together, oldest first.
     pub(crate) together: Vec<BTreeSet<Ticket>>,
     /// Pairs (from, to) between which every message is lost.
@@ -342,7 +342,7 @@ impl Cluster {
 
     pub(crate) fn outcome(&self, ticket: Ticket) -> Outcome {
         match self.answers.get(&ticket) {
-            Some(Answer::Done(outcome)) => outcome.clone(),
+            Some(RequestOutcome::Done(outcome)) => outcome.clone(),
             other => panic!("{ticket:?} was answered {other:?}"),
         }
     }

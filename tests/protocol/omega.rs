@@ -1,6 +1,8 @@
 //! Ω: who leads when links are cut. Every message that is not lost arrives at once.
 
-use lattistore::lpaxos::{Answer, Cause, Election, FeatureLevel, Heartbeat, Loss, Message, NodeId};
+use lattistore::lpaxos::{
+    Cause, Election, FeatureLevel, Heartbeat, Loss, Message, NodeId, RequestOutcome,
+};
 use lattistore_sim::simulator::Command;
 
 use crate::cluster::Cluster;
@@ -68,7 +70,7 @@ fn a_minority_has_no_leader_and_says_so() {
     assert!(cluster.leaders().is_empty());
     let ticket = cluster.request(leader, Command::put(0, 1));
     cluster.live(LONG_MS);
-    assert!(matches!(cluster.answers[&ticket], Answer::Unreachable));
+    assert!(matches!(cluster.answers[&ticket], RequestOutcome::Unreachable));
 }
 
 #[test]
@@ -95,7 +97,7 @@ fn a_follower_names_the_leader() {
     let (mut cluster, leader) = elected(3);
     let follower = leader % 3 + 1;
     let ticket = cluster.request(follower, Command::put(0, 1));
-    assert!(matches!(cluster.answers[&ticket], Answer::Redirect(node) if node.0 == leader));
+    assert!(matches!(cluster.answers[&ticket], RequestOutcome::Redirect(node) if node.0 == leader));
 }
 
 #[test]
@@ -106,8 +108,11 @@ fn an_isolated_leader_gives_way_and_nobody_is_answered_by_it() {
     let read = cluster.request(leader, Command::get([0]));
     cluster.live(LONG_MS);
     assert_ne!(only_leader(&cluster), leader);
-    assert!(matches!(cluster.answers[&write], Answer::LostLeadership { may_have_run: true, .. }));
-    assert!(matches!(cluster.answers[&read], Answer::Unreachable));
+    assert!(matches!(
+        cluster.answers[&write],
+        RequestOutcome::LostLeadership { may_have_run: true, .. }
+    ));
+    assert!(matches!(cluster.answers[&read], RequestOutcome::Unreachable));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lattistore::lpaxos::{
-    Accept, Answer, Ballot, Config, Decree, Durable, Entry, Message, NodeId, Patch, Prepare,
-    Previous, Proposal, Record, Slot, Ticket, ToAcceptor, ToLeader,
+    Accept, Ballot, Config, Decree, Durable, Entry, Message, NodeId, Patch, Prepare, Previous,
+    Proposal, Record, RequestOutcome, Slot, Ticket, ToAcceptor, ToLeader,
 };
 use lattistore_sim::simulator::{Command, Register};
 
@@ -291,7 +291,7 @@ fn p6_a_proposal_that_is_held_takes_what_comes_meanwhile() {
 
 #[test]
 fn p6_a_leader_has_room_for_requests_until_its_next_batch_is_full() {
-    let change = |config: &mut Config| (config.queue_most, config.batch_most) = (8, 2);
+    let change = |config: &mut Config| (config.max_queue, config.max_batch) = (8, 2);
     let mut cluster = Cluster::with(3, change);
     cluster.elect(1);
     let load = |cluster: &Cluster| {
@@ -339,7 +339,10 @@ fn p6_others_may_choose_what_its_proposer_has_not_written() {
         leader.message(0, NodeId(accepted.from), accepted.message);
     }
     let answers = leader.output().answers;
-    assert!(matches!(answers[..], [(ticket, Answer::Done(_))] if ticket == second), "{answers:?}");
+    assert!(
+        matches!(answers[..], [(ticket, RequestOutcome::Done(_))] if ticket == second),
+        "{answers:?}"
+    );
     let _ = leader.output();
     assert_eq!(leader.durable().replica.complete(), Slot(2));
     assert_eq!(leader.durable().replica.get(&Register(0)), Some(&11));
@@ -478,7 +481,7 @@ fn p4_what_depends_on_a_later_write_waits_for_it() {
         Message::Acceptor(ToAcceptor::Prepare(Prepare { ballot, complete: Slot(0) })),
     );
     cluster.step(1);
-    let lost = Answer::LostLeadership { leader: None, may_have_run: true };
+    let lost = RequestOutcome::LostLeadership { leader: None, may_have_run: true };
     assert_eq!(cluster.answers[&second], lost);
     assert_eq!(cluster.wire.len(), 0, "the promise is not durable: {:?}", cluster.wire);
     assert!(cluster.node(1).must_wait(), "its promise waits");
@@ -563,8 +566,12 @@ fn p6_a_batch_run_ahead_never_ran_when_the_ballot_is_lost() {
     cluster.rest(1);
     cluster.elect(1);
     cluster.settle();
-    assert!(!matches!(cluster.answers[&lost], Answer::Done(_)));
-    assert_eq!(cluster.answers[&ahead], Answer::Redirect(NodeId(2)), "it certainly did not run");
+    assert!(!matches!(cluster.answers[&lost], RequestOutcome::Done(_)));
+    assert_eq!(
+        cluster.answers[&ahead],
+        RequestOutcome::Redirect(NodeId(2)),
+        "it certainly did not run"
+    );
     assert_eq!(cluster.value(1, 0), Some(20));
 }
 
@@ -587,7 +594,7 @@ fn p6_a_batch_that_loses_its_ballot_leaves_no_trace_unless_it_is_recovered() {
     for node in 1..=3 {
         assert_eq!((cluster.value(node, 0), cluster.value(node, 1)), (None, Some(20)), "{node}");
     }
-    assert!(!matches!(cluster.answers[&lost], Answer::Done(_)));
+    assert!(!matches!(cluster.answers[&lost], RequestOutcome::Done(_)));
 }
 
 #[test]

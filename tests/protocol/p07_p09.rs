@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lattistore::lpaxos::{Answer, Config, Message, Slot, ToAcceptor};
+use lattistore::lpaxos::{Config, Message, RequestOutcome, Slot, ToAcceptor};
 use lattistore_sim::simulator::Command;
 
 use crate::cluster::{Cluster, Envelope};
@@ -48,7 +48,7 @@ fn p7_the_leaders_own_vote_counts_only_once_it_is_durable() {
     let out = cluster.output(1);
     assert!(out.answers.is_empty());
     cluster.write(1, out.write.expect("the own vote is written"));
-    assert!(matches!(cluster.output(1).answers[..], [(_, Answer::Done(_))]));
+    assert!(matches!(cluster.output(1).answers[..], [(_, RequestOutcome::Done(_))]));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn p8_a_deposed_leader_answers_no_read() {
     cluster.cut.clear();
     let read = cluster.request(1, Command::get([0]));
     cluster.settle_if(|e| !e.is("heartbeat"));
-    assert!(!matches!(cluster.answers.get(&read), Some(Answer::Done(_))), "a stale read");
+    assert!(!matches!(cluster.answers.get(&read), Some(RequestOutcome::Done(_))), "a stale read");
 }
 
 #[test]

@@ -513,7 +513,7 @@ fn p11_the_oldest_of_too_many_tombstones_go_sooner() {
     for (most, living) in [(4, 0), (4, 9), (20, 9)] {
         let mut cluster = Cluster::with(3, |config| {
             config.tombstone_slots = 1_000;
-            config.tombstones_most = most;
+            config.max_tombstones = most;
         });
         cluster.elect(1);
         for register in 0..living {

@@ -41,7 +41,7 @@ fn a_flood_of_handshakes_that_fail_leaves_nothing_behind() {
             }
         }
     }
-    // Seats for who did not greet are fewer than that.
+    // ConnectionLimit for who did not greet are fewer than that.
     eventually("a seat", || fort.fleet.status(0).map(drop));
     fort.fleet.client().put("a", "2").unwrap();
     eventually("threads and memory to be given back", || {

@@ -3,14 +3,14 @@
 use lattistore::blob::Blob;
 use lattistore::kv::Key;
 use lattistore::lpaxos::{Entry, Record, Slot};
-use lattistore::storage::{Opened, Options, open_disk};
+use lattistore::storage::{Opened, StorageOptions, open_disk};
 use lattistore_sim::disk::SimDisk;
 
 use crate::workload::{Random, Round, State, identity, round, tiny_options};
 
 /// A checkpoint is always being made, one key at a time.
-fn restless() -> Options {
-    Options { checkpoint_after_bytes: 0, page_entries: 1, ..tiny_options() }
+fn restless() -> StorageOptions {
+    StorageOptions { checkpoint_after_bytes: 0, page_entries: 1, ..tiny_options() }
 }
 
 fn open(disk: &SimDisk) -> Opened {
@@ -83,7 +83,7 @@ fn the_state_is_exact_wherever_the_walk_and_the_crash_are() {
 
 #[test]
 fn a_round_that_the_checkpoint_reflects_is_not_taken_for_a_torn_one() {
-    let options = || Options { seal_after_idle_calls: u32::MAX, ..restless() };
+    let options = || StorageOptions { seal_after_idle_calls: u32::MAX, ..restless() };
     let disk = SimDisk::new(1);
     let mut opened = open_disk(disk.process(), options(), &mut |_| ()).expect("it opens");
     opened.storage.save_identity(&identity()).expect("it saves");

@@ -158,7 +158,7 @@ fn a_list_of_files_that_is_older_than_the_journal_is_noticed() {
 fn files_of_another_directory_are_refused() {
     let (disk, _) = closed_disk();
     let other = SimDisk::new(2);
-    let options = lattistore::storage::Options { seed: 77, ..tiny_options() };
+    let options = lattistore::storage::StorageOptions { seed: 77, ..tiny_options() };
     let opened = lattistore::storage::open_disk(other.process(), options, &mut |_| ());
     let mut storage = opened.expect("it opens").storage;
     storage.save_identity(&identity()).expect("it saves");

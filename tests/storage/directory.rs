@@ -7,17 +7,17 @@ use lattistore::blob::Blob;
 use lattistore::kv::Key;
 use lattistore::lpaxos::{Entry, Record, Slot};
 use lattistore::storage::{
-    Background, Opened, Options, StorageError, open_directory, open_for_a_start,
+    Background, Opened, StorageError, StorageOptions, open_directory, open_for_a_start,
 };
 
 use crate::workload::{Random, State, identity, round, tiny_options};
 
-fn open(directory: &Path, options: Options) -> Result<Opened, StorageError> {
+fn open(directory: &Path, options: StorageOptions) -> Result<Opened, StorageError> {
     open_directory(directory, options, &mut |_| ())
 }
 
-fn on_threads() -> Options {
-    Options { background: Background::Thread, ..tiny_options() }
+fn on_threads() -> StorageOptions {
+    StorageOptions { background: Background::Thread, ..tiny_options() }
 }
 
 #[test]

@@ -8,16 +8,16 @@ use lattistore::lpaxos::{
     Proposal, Record, Slot,
 };
 use lattistore::storage::{
-    Background, Disk, Identity, Key, Membership, Opened, Options, Storage, StorageError, Value,
-    open_disk,
+    Background, Disk, Identity, Key, Membership, Opened, Storage, StorageError, StorageOptions,
+    Value, open_disk,
 };
 
 pub(crate) type State = Durable<Key, Value>;
 pub(crate) type Round = Vec<Record<Key, Value>>;
 
 /// Sizes so small that a few dozen rounds turn segments over and make checkpoints of many pages.
-pub(crate) fn tiny_options() -> Options {
-    Options {
+pub(crate) fn tiny_options() -> StorageOptions {
+    StorageOptions {
         segment_bytes: 16 << 10,
         checkpoint_after_bytes: 40 << 10,
         page_bytes: 200,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use lattistore::Client;
 use lattistore::client::NodeStatus;
 use lattistore::lpaxos::Config;
-use lattistore::server::{Options, Place, Server, ServerError};
+use lattistore::server::{Server, ServerError, ServerOptions, StateLocation};
 use lattistore::transport::Settings;
 
 /// Nothing that a test waits for takes so long on the slowest machine.
@@ -122,14 +122,14 @@ impl Cluster {
     }
 
     /// What node `node` is started with.
-    pub(crate) fn options(&self, node: usize) -> Options {
+    pub(crate) fn options(&self, node: usize) -> ServerOptions {
         let ip = self.addresses[node];
         let place = match &self.directory {
-            Some(directory) => Place::Directory(directory.path().join(ip.to_string())),
-            None => Place::Memory,
+            Some(directory) => StateLocation::Directory(directory.path().join(ip.to_string())),
+            None => StateLocation::Memory,
         };
         let listed: BTreeSet<IpAddr> = self.addresses.iter().copied().collect();
-        let mut options = Options::new(ip, listed, PORT, place);
+        let mut options = ServerOptions::new(ip, listed, PORT, place);
         options.config = self.config;
         options.settings = self.settings;
         options
@@ -140,7 +140,7 @@ impl Cluster {
     }
 
     /// Starts a node with other options than its usual ones.
-    pub(crate) fn start_with(&mut self, node: usize, options: Options) {
+    pub(crate) fn start_with(&mut self, node: usize, options: ServerOptions) {
         self.servers[node] = Some(Server::start(options).unwrap());
     }
 

@@ -24,7 +24,7 @@ use super::wire::{Connect, Wire};
 pub(crate) fn connect_all<W: Wire>(
     count: usize,
     connect: &Connect<'_, W>,
-) -> Result<Vec<(W::Link, W)>, String> {
+) -> Result<Vec<(W::Duplex, W)>, String> {
     (0..count).map(|_| connect()).collect()
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn connect_all<W: Wire>(
 /// When one of the threads fails.
 pub(crate) fn run<W: Wire>(
     plan: &Plan<'_>,
-    lanes: Vec<(W::Link, W)>,
+    lanes: Vec<(W::Duplex, W)>,
     connect: &Connect<'_, W>,
 ) -> Result<Record, String> {
     let mut all = Record::new();
@@ -57,7 +57,7 @@ pub(crate) fn run<W: Wire>(
 fn closed<W: Wire>(
     plan: &Plan<'_>,
     connect: &Connect<'_, W>,
-    stream: W::Link,
+    stream: W::Duplex,
     wire: W,
     number: u32,
 ) -> Record {

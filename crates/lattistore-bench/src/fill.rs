@@ -63,7 +63,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use super::super::wire::Link;
+    use super::super::wire::Duplex;
     use super::super::workload::{Distribution, Operation};
     use super::*;
 
@@ -71,7 +71,7 @@ mod tests {
     #[derive(Default)]
     struct Mirror(Mutex<Vec<u8>>);
 
-    impl Link for Mirror {
+    impl Duplex for Mirror {
         fn read(&self, to: &mut [u8]) -> io::Result<usize> {
             let mut bytes = self.0.lock().expect("no thread failed");
             let count = bytes.len().min(to.len());
@@ -100,7 +100,7 @@ mod tests {
     }
 
     impl Wire for Notes<'_> {
-        type Link = Mirror;
+        type Duplex = Mirror;
 
         fn has_room(&self) -> bool {
             true

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::wire::{Link, Wire};
+use super::wire::{Duplex, Wire};
 use super::workload::{Kind, Operation};
 
 /// A system that gives no sign for so long has failed.
@@ -44,7 +44,7 @@ impl Open {
 
 /// One connection that one thread uses.
 pub(super) struct Lane<W: Wire> {
-    stream: W::Link,
+    stream: W::Duplex,
     pub(super) wire: W,
     pub(super) open: Open,
     out: Vec<u8>,
@@ -54,7 +54,7 @@ pub(super) struct Lane<W: Wire> {
 }
 
 impl<W: Wire> Lane<W> {
-    pub(super) fn new(stream: W::Link, wire: W) -> Result<Lane<W>, String> {
+    pub(super) fn new(stream: W::Duplex, wire: W) -> Result<Lane<W>, String> {
         stream.set_read_timeout(PATIENCE).map_err(|error| error.to_string())?;
         let (out, done) = (Vec::new(), Vec::new());
         Ok(Lane { stream, wire, open: Open::new(), out, buffer: Vec::new(), end: 0, done })
@@ -81,7 +81,7 @@ impl<W: Wire> Lane<W> {
 }
 
 /// Reads once, behind the `end` bytes that are there; gives how much came.
-pub(super) fn read(from: &impl Link, buffer: &mut Vec<u8>, end: usize) -> Result<usize, String> {
+pub(super) fn read(from: &impl Duplex, buffer: &mut Vec<u8>, end: usize) -> Result<usize, String> {
     if buffer.len() - end < READ_BYTES / 2 {
         buffer.resize(end + READ_BYTES, 0);
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::lane::{Open, PATIENCE, read};
 use super::plan::{Plan, Source};
 use super::record::Record;
-use super::wire::{Link, Wire};
+use super::wire::{Duplex, Wire};
 
 /// A connection that two threads use.
 struct Shared<W> {
@@ -32,7 +32,7 @@ impl<W> Shared<W> {
 }
 
 impl<W> State<W> {
-    fn flush(&mut self, stream: &impl Link) {
+    fn flush(&mut self, stream: &impl Duplex) {
         self.failed |= stream.write_all(&self.out).is_err();
         self.out.clear();
     }
@@ -42,7 +42,7 @@ impl<W> State<W> {
 /// error.
 pub(super) fn open<W: Wire>(
     plan: &Plan<'_>,
-    stream: &W::Link,
+    stream: &W::Duplex,
     wire: W,
     number: u32,
     rate: f64,
@@ -64,7 +64,7 @@ pub(super) fn open<W: Wire>(
 /// ask.
 fn ask_when_due<W: Wire>(
     plan: &Plan<'_>,
-    stream: &W::Link,
+    stream: &W::Duplex,
     shared: &Shared<W>,
     number: u32,
     rate: f64,
@@ -107,7 +107,7 @@ fn ask_when_due<W: Wire>(
 }
 
 /// Takes answers until all that was asked is answered, or nothing comes any more.
-fn collect<W: Wire>(plan: &Plan<'_>, stream: &W::Link, shared: &Shared<W>) -> Record {
+fn collect<W: Wire>(plan: &Plan<'_>, stream: &W::Duplex, shared: &Shared<W>) -> Record {
     let mut record = Record::new();
     let (mut buffer, mut end, mut done) = (Vec::new(), 0, Vec::new());
     loop {

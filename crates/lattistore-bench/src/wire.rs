@@ -1,4 +1,4 @@
-//! What a measured system has to offer: a [`Link`] for bytes, and a [`Wire`] that reads them.
+//! What a measured system has to offer: a [`Duplex`] for bytes, and a [`Wire`] that reads them.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::workload::Operation;
 
 /// What bytes go over. Two threads may use it, one to read and one to write.
-pub(crate) trait Link: Send + Sync {
+pub(crate) trait Duplex: Send + Sync {
     /// Reads once; zero bytes at the end.
     fn read(&self, to: &mut [u8]) -> io::Result<usize>;
 
@@ -21,7 +21,7 @@ pub(crate) trait Link: Send + Sync {
     fn close(&self);
 }
 
-impl Link for TcpStream {
+impl Duplex for TcpStream {
     fn read(&self, to: &mut [u8]) -> io::Result<usize> {
         let mut this = self;
         Read::read(&mut this, to)
@@ -45,7 +45,7 @@ impl Link for TcpStream {
 /// One connection's protocol: bytes out, bytes in.
 pub(crate) trait Wire: Send {
     /// What it goes over.
-    type Link: Link;
+    type Duplex: Duplex;
 
     /// Whether another operation may be asked now, beside the depth.
     fn has_room(&self) -> bool;
@@ -66,4 +66,4 @@ pub(crate) trait Wire: Send {
 }
 
 /// Makes connections.
-pub(crate) type Connect<'a, W> = dyn Fn() -> Result<(<W as Wire>::Link, W), String> + Sync + 'a;
+pub(crate) type Connect<'a, W> = dyn Fn() -> Result<(<W as Wire>::Duplex, W), String> + Sync + 'a;

@@ -3,10 +3,10 @@
 use std::process::{Command, Stdio};
 
 use lattistore_sim::simulator::{
-    Coverage, Fault, Faults, KvLoad, Options, Path, RegisterLoad, Report, Scope, explore, run,
+    Coverage, Fault, Faults, KvLoad, Path, RegisterLoad, Report, RunOptions, Scope, explore, run,
 };
 
-fn simulate(options: Options) -> Report {
+fn simulate(options: RunOptions) -> Report {
     if options.seed.is_multiple_of(3) {
         run(options, RegisterLoad::new)
     } else {
@@ -18,7 +18,7 @@ fn simulate(options: Options) -> Report {
 fn no_seed_of_a_few_finds_anything() {
     let mut coverage = Coverage::default();
     for seed in 0..60 {
-        let report = simulate(Options::of_seed(seed));
+        let report = simulate(RunOptions::of_seed(seed));
         assert_eq!(report.failure, None, "seed {seed}");
         // A client that is alone and asks seldom may happen to read only, as in seed 6.
         assert!(report.slots > 0 || seed == 6, "seed {seed} chose nothing");
@@ -40,8 +40,8 @@ fn no_seed_of_a_few_finds_anything() {
 fn the_same_seed_takes_the_same_course() {
     let mut hashes = Vec::new();
     for seed in 0..10 {
-        let hash = simulate(Options::of_seed(seed)).hash;
-        assert_eq!(simulate(Options::of_seed(seed)).hash, hash, "seed {seed}");
+        let hash = simulate(RunOptions::of_seed(seed)).hash;
+        assert_eq!(simulate(RunOptions::of_seed(seed)).hash, hash, "seed {seed}");
         hashes.push(hash);
     }
     hashes.sort_unstable();
@@ -55,7 +55,7 @@ fn faults_can_be_switched_off_one_by_one() {
     for fault in Fault::ALL {
         assert!(all.has(fault) && !all.without(fault).has(fault));
     }
-    let none = Options { faults: Some(Faults(0)), ..Options::of_seed(3) };
+    let none = RunOptions { faults: Some(Faults(0)), ..RunOptions::of_seed(3) };
     let report = simulate(none);
     assert_eq!(report.failure, None);
     for path in [Path::Crash, Path::MessageLost, Path::MessageCut, Path::Pause] {
@@ -80,7 +80,7 @@ fn every_order_of_events_of_a_small_scope_keeps_the_invariants() {
 #[test]
 fn a_full_copy_that_an_old_patch_came_into_begins_anew() {
     let reaches = |seed| {
-        let report = simulate(Options::of_seed(seed));
+        let report = simulate(RunOptions::of_seed(seed));
         assert_eq!(report.failure, None, "seed {seed}");
         report.coverage.count(Path::OldPatchInFullCopy) > 0
     };

@@ -105,13 +105,13 @@ fn takes_next(command: &Command, option: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::options::Options;
+    use super::super::options::ClientOptions;
     use super::*;
     use clap::CommandFactory;
 
     fn spread_line(line: &str) -> String {
         // `get` stands for verbs that have arguments.
-        let command = Options::command()
+        let command = ClientOptions::command()
             .subcommand(Command::new("get").arg(Arg::new("key")).arg(Arg::new("at").long("at")));
         let arguments = spread(&command, line.split(' ').map(OsString::from));
         let words: Vec<_> = arguments.iter().map(|word| word.to_str().expect("UTF-8")).collect();

@@ -9,7 +9,7 @@ use crate::client::{Error, NodeStatus, Redirect, Severity};
 use super::duration;
 use super::exit::Exit;
 use super::json::{Form, Object, node_at};
-use super::options::Options;
+use super::options::ClientOptions;
 use super::phrases::{no_answer, one_line};
 use super::shell::Shell;
 
@@ -28,7 +28,7 @@ pub(crate) struct Health {
 }
 
 /// Prints whether the cluster serves; the line is the answer, so it goes to standard output.
-pub(crate) fn run(shell: &mut Shell, options: &Options) -> io::Result<Exit> {
+pub(crate) fn run(shell: &mut Shell, options: &ClientOptions) -> io::Result<Exit> {
     let health = check(shell);
     let mut output = io::stdout();
     output.write_all(show(&health, shell).as_bytes())?;

@@ -27,18 +27,18 @@ use std::process::ExitCode;
 use crate::cli;
 
 use exit::Exit;
-use options::Options;
+use options::ClientOptions;
 use report::complain;
 use shell::Shell;
 use verb::Verb;
 
 /// Runs the program, and returns its exit code.
 pub fn main() -> ExitCode {
-    ExitCode::from(run(&Options::parse_line()))
+    ExitCode::from(run(&ClientOptions::parse_line()))
 }
 
-fn run(options: &Options) -> Exit {
-    match options.generate.write(cli::command::<Options>(), &mut io::stdout()) {
+fn run(options: &ClientOptions) -> Exit {
+    match options.generate.write(cli::command::<ClientOptions>(), &mut io::stdout()) {
         Ok(false) => {}
         Ok(true) => return Exit::Fine,
         Err(error) => return cut_short(&error, None),

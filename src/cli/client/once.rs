@@ -8,7 +8,7 @@ use crate::client::{Answer, Error};
 use crate::lang::limits::PROGRAM_BYTES;
 
 use super::exit::Exit;
-use super::options::Options;
+use super::options::ClientOptions;
 use super::phrases::no_answer;
 use super::report::complain;
 use super::shell::{Shell, exit_of_status, too_large};
@@ -16,7 +16,7 @@ use super::style::Style;
 use super::{json, report, table};
 
 /// Does what the options ask for.
-pub(crate) fn run(shell: &mut Shell, options: &Options) -> io::Result<Exit> {
+pub(crate) fn run(shell: &mut Shell, options: &ClientOptions) -> io::Result<Exit> {
     let errors = Style::of(&io::stderr(), options.color);
     if options.status {
         return status(shell, options, errors);
@@ -98,7 +98,7 @@ fn read(path: &Path) -> io::Result<Read> {
         .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-fn status(shell: &Shell, options: &Options, errors: Style) -> io::Result<Exit> {
+fn status(shell: &Shell, options: &ClientOptions, errors: Style) -> io::Result<Exit> {
     match (shell.client.status(), shell.output.form()) {
         (Ok(status), form) => {
             print(&match form {

@@ -50,7 +50,7 @@ Examples:
 #[command(name = "client", version, after_help = EXAMPLES, after_long_help = [EXAMPLES, "\n", exit::HELP].concat())]
 #[command(group = ArgGroup::new("what").multiple(false))]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
-pub(crate) struct Options {
+pub(crate) struct ClientOptions {
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
 
@@ -165,16 +165,16 @@ impl Output {
     }
 }
 
-impl Options {
+impl ClientOptions {
     /// Reads the command line and the environment; ends the program when they make no sense.
-    pub(crate) fn parse_line() -> Options {
-        let arguments = arguments::spread(&Options::command(), std::env::args_os());
-        let options = cli::parse_from(arguments).and_then(Options::checked);
+    pub(crate) fn parse_line() -> ClientOptions {
+        let arguments = arguments::spread(&ClientOptions::command(), std::env::args_os());
+        let options = cli::parse_from(arguments).and_then(ClientOptions::checked);
         options.unwrap_or_else(|error| error.exit())
     }
 
     /// The options, if they go together: a verb is all that there is to do.
-    fn checked(self) -> Result<Options, clap::Error> {
+    fn checked(self) -> Result<ClientOptions, clap::Error> {
         let others = [
             (self.execute.is_some(), "--execute"),
             (self.file.is_some(), "--file"),
@@ -187,7 +187,7 @@ impl Options {
         match others.into_iter().find(|(given, _)| *given && self.verb.is_some()) {
             Some((_, option)) => {
                 let message = format!("{option} does not go together with a verb");
-                Err(cli::command::<Options>().error(ErrorKind::ArgumentConflict, message))
+                Err(cli::command::<ClientOptions>().error(ErrorKind::ArgumentConflict, message))
             }
             None => Ok(self),
         }
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_arguments_are_consistent() {
-        Options::command().debug_assert();
+        ClientOptions::command().debug_assert();
     }
 
     #[test]
@@ -302,7 +302,7 @@ mod tests {
     fn commas_separate_nodes_and_an_unknown_name_ends_nothing() {
         let args =
             ["client", "--port", "7", "--server-ip", "127.0.0.1,127.0.0.2:9 ,", "no:such:node,::1"];
-        let (found, unknown) = Options::parse_from(args).nodes_named();
+        let (found, unknown) = ClientOptions::parse_from(args).nodes_named();
         let found: Vec<_> = found.iter().map(SocketAddr::to_string).collect();
         assert_eq!(found, ["127.0.0.1:7", "127.0.0.2:9", "[::1]:7"]);
         assert_eq!(unknown.len(), 1, "{unknown:?}");
@@ -312,8 +312,8 @@ mod tests {
     #[test]
     fn server_ips_may_be_given_together_or_one_by_one() {
         let parse = |args: &[&str]| {
-            let spread = arguments::spread(&Options::command(), args.iter().map(Into::into));
-            Options::try_parse_from(spread).and_then(Options::checked)
+            let spread = arguments::spread(&ClientOptions::command(), args.iter().map(Into::into));
+            ClientOptions::try_parse_from(spread).and_then(ClientOptions::checked)
         };
         let given = |args: &[&str]| parse(args).expect("they make sense").server_ip;
         let both = ["127.0.0.1", "127.0.0.2"];

@@ -13,7 +13,7 @@ use crate::lang::limits::PROGRAM_BYTES;
 use super::completion::{Keys, keys_named};
 use super::exit::Exit;
 use super::interrupt::{Armed, Interrupts};
-use super::options::{Options, Output};
+use super::options::{ClientOptions, Output};
 use super::report::complain;
 use super::style::Style;
 use super::{duration, json, report, table};
@@ -57,7 +57,7 @@ pub(crate) struct Shell {
 impl Shell {
     /// # Errors
     /// When the options name no nodes that can be asked, or the system has no room for the program.
-    pub(crate) fn new(options: &Options) -> Result<Shell, (Exit, String)> {
+    pub(crate) fn new(options: &ClientOptions) -> Result<Shell, (Exit, String)> {
         let usage = |message| (Exit::Usage, message);
         let interrupts = Interrupts::watch()
             .map_err(|error| (Exit::DidNotRun, format!("cannot watch for Ctrl-C: {error}")))?;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::cli::{Addresses, Generate};
 use crate::lpaxos::{Config, Election};
 use crate::security::{Files, TlsFiles};
-use crate::server::{Bounds, Options, Place};
+use crate::server::{Bounds, ServerOptions, StateLocation};
 use clap::Parser;
 use clap::builder::BoolishValueParser;
 
@@ -137,7 +137,7 @@ Exit codes:
 /// What the server is to do.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) options: Options,
+    pub(crate) options: ServerOptions,
     pub(crate) log: log::LevelFilter,
     pub(crate) log_format: Format,
 }
@@ -162,10 +162,10 @@ impl Args {
         // A flag that says where the state is outweighs a file that says it is nowhere.
         let in_memory = self.in_memory || self.data_dir.is_none() && file.in_memory;
         let place = match (in_memory, self.data_dir.or(file.data_dir)) {
-            (true, _) => Place::Memory,
-            (false, Some(directory)) => Place::Directory(directory),
+            (true, _) => StateLocation::Memory,
+            (false, Some(directory)) => StateLocation::Directory(directory),
             // A colon is no part of a file name everywhere.
-            (false, None) => Place::Directory(
+            (false, None) => StateLocation::Directory(
                 PathBuf::from("lattistore-data").join(my_ip.to_string().replace(':', "_")),
             ),
         };
@@ -177,7 +177,7 @@ impl Args {
         if port == 0 {
             return Err("--port 0 is any port: name the one where all nodes listen".to_owned());
         }
-        let mut options = Options::new(my_ip, node_ips, port, place);
+        let mut options = ServerOptions::new(my_ip, node_ips, port, place);
         let cluster_key = self.cluster_key.or(file.cluster_key);
         let tls = tls_files(
             self.tls_cert.or(file.tls_cert),
@@ -257,7 +257,7 @@ mod tests {
         let said = said.expect("settings").options;
         assert_eq!((said.node_ips.len(), said.port), (2, DEFAULT_PORT));
         let folder = PathBuf::from("lattistore-data/127.0.0.1");
-        assert_eq!(said.place, Place::Directory(folder));
+        assert_eq!(said.place, StateLocation::Directory(folder));
         assert!(settings("server").expect_err("no address").contains("--my-ip is missing"));
         let error = settings("server --my-ip 127.0.0.1").expect_err("no list");
         assert!(error.contains("--node-ips is missing"), "{error}");
@@ -323,8 +323,8 @@ mod tests {
         assert_eq!(said.log_format, Format::Json);
         let text = settings(&format!("{line} --log-format text")).expect("settings");
         assert_eq!(text.log_format, Format::Text);
-        assert_eq!(said.options.place, Place::Memory);
+        assert_eq!(said.options.place, StateLocation::Memory);
         let said = settings(&format!("{line} --port 8 --data-dir d")).expect("settings").options;
-        assert_eq!((said.port, said.place), (8, Place::Directory("d".into())));
+        assert_eq!((said.port, said.place), (8, StateLocation::Directory("d".into())));
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::cli;
 use crate::security::generate_key;
-use crate::server::{Options, Server, ServerError};
+use crate::server::{Server, ServerError, ServerOptions};
 use args::Args;
 use log::LevelFilter;
 use logging::{Format, Logger};
@@ -84,7 +84,7 @@ fn fail(message: &str, code: u8) -> ExitCode {
 }
 
 /// Serves until SIGINT or SIGTERM; a second signal ends the process at once.
-fn serve(options: Options, signals: SigSet, logger: &Logger) -> Result<(), ServerError> {
+fn serve(options: ServerOptions, signals: SigSet, logger: &Logger) -> Result<(), ServerError> {
     let running = Arc::new(OnceLock::<Running>::new());
     let rest = logger.clone();
     let end = move |code| {

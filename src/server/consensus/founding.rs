@@ -104,7 +104,7 @@ impl Consensus {
         let Phase::Forming(forming) = &mut self.phase else { return Ok(()) };
         let durable = std::mem::take(&mut forming.durable);
         let members = MemberSet::of_voters(cluster.roster.values().copied());
-        self.gate.form(Arc::clone(&cluster));
+        self.admission.form(Arc::clone(&cluster));
         self.links.form(&cluster.roster).map_err(ServerError::Spawn)?;
         self.disk.form(self.links.members());
         let now_ms = self.clock.now_ms();

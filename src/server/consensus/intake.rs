@@ -8,9 +8,9 @@ use log::debug;
 
 use super::state::{Consensus, Phase};
 use crate::lpaxos::{NodeId, Request};
+use crate::server::admission::Event;
 use crate::server::clock::millis;
 use crate::server::error::ServerError;
-use crate::server::gate::Event;
 use crate::server::pacing::PendingRequest;
 use crate::transport;
 use crate::wire::{ClientOutcome, PeerFrame, Reason, Refusal};
@@ -25,7 +25,7 @@ impl Consensus {
         let sleep = self.pacing.sleep(&self.load(), self.next_tick);
         let event = match self.requests.before_sleep(sleep.wake_on) {
             true => self.events.try_recv().ok(),
-            // The gate holds a sender, so that no event means that it is time for something.
+            // `Admission` holds a sender, so that no event means that it is time for something.
             false => self.events.recv_deadline(sleep.until).ok(),
         };
         self.requests.after_sleep();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::kv;
-use crate::lpaxos::{Answer, NodeId, Ticket};
+use crate::lpaxos::{NodeId, RequestOutcome, Ticket};
 use crate::server::answers::client_outcome;
 use crate::transport::{Reply, ReplyBatch};
 use crate::wire::{ClientOutcome, Redirect, Shortage};
@@ -33,7 +33,7 @@ impl PendingReplies {
     /// nodes are missing.
     pub(super) fn answer(
         &mut self,
-        answers: Vec<(Ticket, Answer<kv::Outcome>)>,
+        answers: Vec<(Ticket, RequestOutcome<kv::Outcome>)>,
         locate: impl Fn(NodeId) -> Option<Redirect>,
         shortage: impl Fn() -> Shortage,
     ) {

@@ -1,8 +1,8 @@
 //! How the node ends: it hands over the lead, and answers all clients that wait.
 
 use super::state::{Consensus, Phase};
+use crate::server::admission::Event;
 use crate::server::error::ServerError;
-use crate::server::gate::Event;
 use crate::wire::ClientOutcome;
 
 impl Consensus {

@@ -12,12 +12,12 @@ use super::member::Member;
 use super::pending_replies::PendingReplies;
 use crate::kv::{Key, Store, Value};
 use crate::lpaxos::{Config, Durable, Load, NodeId, WriteToken};
+use crate::server::admission::{Admission, Event};
 use crate::server::clock::Clock;
 use crate::server::cluster::Cluster;
 use crate::server::duplicates::Duplicates;
 use crate::server::error::ServerError;
 use crate::server::formation::Formation;
-use crate::server::gate::{Event, Gate};
 use crate::server::links::Links;
 use crate::server::notices::Notices;
 use crate::server::pacing::{NO_LOAD, Pacing, RequestReceiver};
@@ -42,7 +42,7 @@ pub(super) enum Phase {
 pub(super) struct Consensus {
     pub(super) me: NodeId,
     pub(super) config: Config,
-    pub(super) gate: Arc<Gate>,
+    pub(super) admission: Arc<Admission>,
     pub(super) links: Links,
     pub(super) disk: DiskWriter,
     pub(super) notices: Arc<Notices>,
@@ -69,7 +69,7 @@ pub(super) struct Consensus {
 pub(in crate::server) struct Start {
     pub(in crate::server) me: NodeId,
     pub(in crate::server) config: Config,
-    pub(in crate::server) gate: Arc<Gate>,
+    pub(in crate::server) admission: Arc<Admission>,
     pub(in crate::server) links: Links,
     pub(in crate::server) syncer: Syncer<WriteToken<Store>>,
     pub(in crate::server) pulse: Pulse,
@@ -91,7 +91,7 @@ impl Consensus {
     /// Takes what the thread starts with. The node is forming; also returns the
     /// cluster that it belongs to already.
     pub(super) fn new(start: Start) -> (Consensus, Option<Arc<Cluster>>) {
-        let Start { me, config, gate, links, syncer, pulse, storage, notices, .. } = start;
+        let Start { me, config, admission, links, syncer, pulse, storage, notices, .. } = start;
         let Start { durable, cluster, events, requests, stop, is_reluctant, space, meter, .. } =
             start;
         let formation = Formation::new(links.address(), me, links.listed().clone());
@@ -99,7 +99,7 @@ impl Consensus {
         let consensus = Consensus {
             me,
             config,
-            gate,
+            admission,
             links,
             disk: DiskWriter::new(syncer, pulse, storage),
             notices,
@@ -129,7 +129,7 @@ impl Consensus {
     /// that is not known yet: the end of the write shows that the disk does not hang.
     pub(super) fn note_progress(&self) {
         if !self.disk.is_writing() {
-            self.gate.note_progress();
+            self.admission.note_progress();
         }
     }
 

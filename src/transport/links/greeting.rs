@@ -9,7 +9,7 @@ use super::frame::{FrameError, FrameReader, write_frames};
 use super::stream::Stream;
 use crate::limits::MAX_GREETING_FRAME_BYTES;
 use crate::wire::{
-    Accepted, FIRST_MINOR_VERSION, Greeting, Refusal, Role, WireError, decode_welcome,
+    Admitted, FIRST_MINOR_VERSION, Greeting, Refusal, Role, WireError, decode_welcome,
     encode_greeting,
 };
 
@@ -56,7 +56,7 @@ pub fn greet(
     stream: &Stream,
     role: &Role,
     time: Duration,
-) -> Result<(FrameReader<Stream>, Accepted), GreetError> {
+) -> Result<(FrameReader<Stream>, Admitted), GreetError> {
     let greeting = Greeting { role: role.clone(), minor_version: FIRST_MINOR_VERSION };
     greet_with(stream, &greeting, time)
 }
@@ -69,14 +69,14 @@ pub fn greet_with(
     stream: &Stream,
     greeting: &Greeting,
     time: Duration,
-) -> Result<(FrameReader<Stream>, Accepted), GreetError> {
+) -> Result<(FrameReader<Stream>, Admitted), GreetError> {
     let until = Instant::now() + time;
     stream.set_write_timeout(time)?;
     write_frames(&mut stream.clone(), &[encode_greeting(greeting)], time)?;
     let mut reader = FrameReader::new(stream.clone());
     let answer = reader.read_until(MAX_GREETING_FRAME_BYTES, until);
     let answer = answer.map_err(GreetError::Connection)?;
-    let accepted =
+    let admitted =
         decode_welcome(answer).map_err(GreetError::Answer)?.map_err(GreetError::Refused)?;
-    Ok((reader, accepted))
+    Ok((reader, admitted))
 }

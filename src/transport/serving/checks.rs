@@ -69,7 +69,7 @@ pub(super) fn secured(
         return Err(NotSecured::InClear(spoken, refusal));
     }
     first.and_then(|_| agree(shared, tls, stream, until)).map_err(|error| {
-        shared.refusals.tell(&stream.named(), &error);
+        shared.rejection_log.tell(&stream.named(), &error);
         NotSecured::NotAgreed
     })
 }

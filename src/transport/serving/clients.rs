@@ -14,12 +14,12 @@ use log::debug;
 
 use super::admitted::Admission;
 use super::client_reply::{Reply, ReplySender, as_frames};
+use super::connection_limits::ClientSlot;
 use super::greeting;
 use super::keepalive::Keepalive;
 use super::replies::{
     Coming, Meter, QueuedMessage, ReplyFlusher, ReplyThread, ReplyWriter, Share, reply_queue,
 };
-use super::seats::ClientSeat;
 use super::shared::Shared;
 use crate::limits::{MAX_REQUEST_FRAME_BYTES, READ_BYTES};
 use crate::transport::links::{FrameError, FrameReader, Stream};
@@ -31,7 +31,7 @@ const ABOUT_THE_CONNECTION: u64 = 0;
 /// A client that was let in, and what it shares with the others.
 pub(super) struct Client<'a> {
     pub(super) admission: Admission,
-    pub(super) seat: ClientSeat,
+    pub(super) slot: ClientSlot,
     /// Bytes of requests and answers under way.
     pub(super) in_flight: &'a Arc<Meter>,
     /// Bytes of large requests that are coming.
@@ -112,7 +112,7 @@ impl Requests<'_> {
             if client.admission.is_out() {
                 break;
             }
-            client.seat.asks();
+            client.slot.asks();
             let size = bytes.len();
             let request = match decode_request(bytes) {
                 Ok(request) => Ok(request),

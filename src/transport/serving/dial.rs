@@ -30,7 +30,7 @@ pub(super) enum Dialed {
 }
 
 /// What dialing keeps to.
-pub(super) struct Pace {
+pub(super) struct DialTimes {
     /// Between two tries.
     pub(super) space: Duration,
     /// How long one try waits for its answer.
@@ -83,7 +83,7 @@ impl Try {
 /// When all tries that wait were refused, none could begin, the time is over, or dialing is.
 pub(super) fn dial(
     address: SocketAddr,
-    pace: &Pace,
+    times: &DialTimes,
     until: Option<Instant>,
     beside: Option<BorrowedFd<'_>>,
     is_over: &dyn Fn() -> bool,
@@ -101,14 +101,14 @@ pub(super) fn dial(
         }
         waiting.retain(|a_try| now < a_try.end);
         if now >= next && waiting.len() < MAX_TRIES {
-            match Try::begin(address, pace.time) {
+            match Try::begin(address, times.time) {
                 Ok(begun) => waiting.push_back(begun),
                 Err(error) if waiting.is_empty() => return Err(error),
                 // For instance no descriptor is left: those that wait may still be answered.
                 Err(_) => {}
             }
             tries += 1;
-            next = now + pace.space;
+            next = now + times.space;
         }
         let ends = waiting.iter().map(|a_try| a_try.end);
         let time = time_to_wait(now, next, ends, until);
@@ -182,15 +182,15 @@ mod tests {
 
     const NEVER: &(dyn Fn() -> bool + Sync) = &|| false;
 
-    fn pace(space: Duration) -> Pace {
-        Pace { space, time: FOREVER }
+    fn times(space: Duration) -> DialTimes {
+        DialTimes { space, time: FOREVER }
     }
 
     #[test]
     fn who_listens_is_connected_to_by_the_first_try() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bound");
         let address = listener.local_addr().expect("an address");
-        let dialed = dial(address, &pace(FOREVER), None, None, NEVER).expect("connected");
+        let dialed = dial(address, &times(FOREVER), None, None, NEVER).expect("connected");
         let Dialed::Connected { stream, tries } = dialed else { panic!("nothing else is heard") };
         assert_eq!((stream.peer_addr().expect("the other end"), tries), (address, 1));
     }
@@ -200,7 +200,7 @@ mod tests {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bound");
         let address = listener.local_addr().expect("an address");
         drop(listener);
-        assert!(dial(address, &pace(FOREVER), None, None, NEVER).is_err());
+        assert!(dial(address, &times(FOREVER), None, None, NEVER).is_err());
     }
 
     /// An address whose system answers nothing: the queue of those that were not accepted is full.
@@ -226,7 +226,7 @@ mod tests {
         let (done, is_done) = bounded(1);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let dialed = dial(address, &pace(Duration::from_millis(1)), None, None, NEVER);
+                let dialed = dial(address, &times(Duration::from_millis(1)), None, None, NEVER);
                 done.send(dialed).expect("waited for");
             });
             // The first try is repeated by the system after a second only; another one is answered.
@@ -258,7 +258,7 @@ mod tests {
         let watched = TcpStream::connect(old.local_addr().expect("an address")).expect("connected");
         let (mut other, _) = old.accept().expect("accepted");
         io::Write::write_all(&mut other, &[0]).expect("written");
-        let dialed = dial(address, &pace(FOREVER), None, Some(watched.as_fd()), NEVER);
+        let dialed = dial(address, &times(FOREVER), None, Some(watched.as_fd()), NEVER);
         assert!(matches!(dialed, Ok(Dialed::Heard)));
     }
 
@@ -268,8 +268,8 @@ mod tests {
         let stop = || is_over.load(Ordering::SeqCst);
         let (_listener, address, _queued) = full();
         let until = Instant::now() + Duration::from_millis(5);
-        assert!(dial(address, &pace(FOREVER), Some(until), None, &stop).is_err());
+        assert!(dial(address, &times(FOREVER), Some(until), None, &stop).is_err());
         is_over.store(true, Ordering::SeqCst);
-        assert!(dial(address, &pace(FOREVER), None, None, &stop).is_err());
+        assert!(dial(address, &times(FOREVER), None, None, &stop).is_err());
     }
 }

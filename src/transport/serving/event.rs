@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::numbers::NodeId;
-use crate::wire::{Accepted, PeerFrame, Refusal};
+use crate::wire::{Admitted, PeerFrame, Refusal};
 
 /// What the transport tells the node, in the order in which it came on each connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,7 @@ pub enum Event {
         /// The peer's address.
         address: SocketAddr,
         /// What the peer said of itself.
-        accepted: Accepted,
+        admitted: Admitted,
     },
     /// The connection to a peer was lost; it is tried again.
     Disconnected {

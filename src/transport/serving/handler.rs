@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::client_reply::Reply;
 use crate::numbers::NodeId;
 use crate::security::Rights;
-use crate::wire::{Accepted, ClientRequest, PeerHello, Refusal, Welcome};
+use crate::wire::{Admitted, ClientRequest, PeerHello, Refusal, Welcome};
 
 /// What the transport asks of the node. Called on the transport's threads, several at once; only
 /// what is said to may take long.
@@ -16,7 +16,7 @@ pub trait Handler: Send + Sync + 'static {
     /// Whether a peer that connected is let in.
     fn admit_peer(&self, hello: &PeerHello) -> Welcome;
 
-    /// Whether a node of the cluster is at this address. Connections from there get a seat when those
+    /// Whether a node of the cluster is at this address. Connections from there get a slot when those
     /// for connections that have not greeted are taken.
     fn is_node_address(&self, _address: IpAddr) -> bool {
         false
@@ -34,7 +34,7 @@ pub trait Handler: Send + Sync + 'static {
         &self,
         node: Option<NodeId>,
         address: SocketAddr,
-        accepted: &Accepted,
+        admitted: &Admitted,
     ) -> Result<(), Refusal>;
 
     /// A client that has these rights asks. It is called on the client's own reading thread, so parsing a program here

@@ -8,14 +8,14 @@ use log::{debug, info, warn};
 use super::checks::{self, NotSecured};
 use super::client_reply::ReplySender;
 use super::clients::{self, Client};
+use super::cluster_auth;
+use super::connection_limits::{ClientSlots, SharedSlot, SharedSlots};
 use super::event::Event;
 use super::first_byte::Spoken;
 use super::greeting;
 use super::keepalive::Keepalive;
-use super::keyed;
-use super::peer_seats::{Arrival, NoSeat};
+use super::peer_slots::{Arrival, NoSlot};
 use super::replies::{Meter, ReplyFlusher};
-use super::seats::{ClientSeats, SharedSeat, SharedSeats};
 use super::settings::Settings;
 use super::shared::{Meanwhile, Shared};
 use super::stop::Stop;
@@ -30,16 +30,16 @@ use crate::wire::{
 pub(super) struct Newcomer {
     pub(super) arrival: Arrival,
     /// Given up as soon as he is let in; kept until whoever is refused is gone.
-    pub(super) ungreeted: Option<SharedSeat>,
+    pub(super) ungreeted: Option<SharedSlot>,
 }
 
 /// Who is connected, as far as there are bounds on it, and what they share.
 pub(super) struct Inbound {
     /// Connections that have not greeted yet.
-    pub(super) ungreeted: SharedSeats,
+    pub(super) ungreeted: SharedSlots,
     /// The same from the addresses of nodes, when there is no room among the others.
-    pub(super) ungreeted_nodes: SharedSeats,
-    clients: ClientSeats,
+    pub(super) ungreeted_nodes: SharedSlots,
+    clients: ClientSlots,
     /// Bytes of requests and answers under way.
     in_flight: Arc<Meter>,
     /// Bytes of large requests that are coming.
@@ -55,9 +55,9 @@ impl Inbound {
         keepalive: Arc<Keepalive>,
     ) -> Inbound {
         Inbound {
-            ungreeted: SharedSeats::new(settings.max_ungreeted, settings.max_ungreeted_per_address),
-            ungreeted_nodes: SharedSeats::new(MAX_NODES, 1),
-            clients: ClientSeats::new(settings.max_clients, settings.client_seat_time),
+            ungreeted: SharedSlots::new(settings.max_ungreeted, settings.max_ungreeted_per_address),
+            ungreeted_nodes: SharedSlots::new(MAX_NODES, 1),
+            clients: ClientSlots::new(settings.max_clients, settings.client_seat_time),
             in_flight: Meter::new(settings.max_in_flight_bytes),
             coming: Meter::new(settings.max_coming_bytes),
             flusher,
@@ -117,13 +117,13 @@ fn hear(
     match role {
         Role::Client { token } => {
             let admission = checks::admit(shared, stream, token.as_ref())?;
-            let seat = inbound.clients.take(stream).ok_or_else(too_many_clients)?;
+            let slot = inbound.clients.take(stream).ok_or_else(too_many_clients)?;
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
                 newcomer.ungreeted = None;
                 let Inbound { in_flight, coming, flusher, keepalive, .. } = inbound;
                 let keepalive = (minor_version >= KEEPALIVE_MINOR_VERSION).then_some(keepalive);
-                let client = Client { admission, seat, in_flight, coming, flusher, keepalive };
+                let client = Client { admission, slot, in_flight, coming, flusher, keepalive };
                 clients::serve(shared, stream, reader, &client);
             }
         }
@@ -132,11 +132,11 @@ fn hear(
             checks::certificate(shared, stream, hello.address)?;
             admit_peer(shared, stream, reader, newcomer, &hello, encode_welcome);
         }
-        Role::Approach(approach) => {
+        Role::AuthHello(auth_hello) => {
             let key = checks::key(shared)?;
-            checks::certificate(shared, stream, approach.address)?;
+            checks::certificate(shared, stream, auth_hello.address)?;
             let own = shared.handler.hello().address;
-            match keyed::hear(stream, &mut reader, &key, own, approach, until) {
+            match cluster_auth::hear(stream, &mut reader, &key, own, auth_hello, until) {
                 Ok(believed) => {
                     let believed = believed?;
                     let answer = |welcome: &Welcome| believed.answer(&key, welcome);
@@ -160,7 +160,7 @@ fn admit_peer(
 ) {
     let (node, arrival) = (hello.node, newcomer.arrival);
     let admitted = shared.handler.admit_peer(hello);
-    let entered = admitted.and_then(|own| Ok((own, seat(shared, hello, stream, arrival)?)));
+    let entered = admitted.and_then(|own| Ok((own, slot(shared, hello, stream, arrival)?)));
     let answer = entered.as_ref().map(|(own, _)| own.clone()).map_err(Refusal::clone);
     if welcome(shared, stream, &answer, &encode(&answer))
         && let Ok((_, replaced)) = entered
@@ -168,14 +168,14 @@ fn admit_peer(
         newcomer.ungreeted = None;
         serve_peer(shared, hello, stream, reader, &replaced);
     }
-    shared.peer_seats.leave(node, arrival);
+    shared.peer_slots.leave(node, arrival);
 }
 
-/// Gives the peer the seat of its id, and returns what tells that it has lost it.
+/// Gives the peer the slot of its id, and returns what tells that it has lost it.
 ///
 /// # Errors
 /// The refusal to tell.
-fn seat(
+fn slot(
     shared: &Shared,
     hello: &PeerHello,
     stream: &Stream,
@@ -183,11 +183,11 @@ fn seat(
 ) -> Result<Stop, Refusal> {
     let (node, address, own) = (hello.node, hello.address, shared.handler.hello());
     let entered = match node == own.node && address != own.address {
-        true => Err(NoSeat::Duplicate(own.address)),
-        false => shared.peer_seats.enter(node, address, stream, arrival),
+        true => Err(NoSlot::Duplicate(own.address)),
+        false => shared.peer_slots.enter(node, address, stream, arrival),
     };
     entered.map_err(|no_seat| {
-        if let NoSeat::Duplicate(connected) = no_seat {
+        if let NoSlot::Duplicate(connected) = no_seat {
             // Stopping: then it does not matter any more.
             let _ = shared.deliver(Event::Duplicate { node, connected, refused: address });
         }
@@ -209,7 +209,7 @@ fn welcome(shared: &Shared, stream: &Stream, answer: &Welcome, frame: &[u8]) -> 
         Reason::NotAuthorized
         | Reason::TlsExpected
         | Reason::Malformed
-        | Reason::UnknownVersion => shared.refusals.tell(&stream.named(), refusal),
+        | Reason::UnknownVersion => shared.rejection_log.tell(&stream.named(), refusal),
         _ => debug!("refused {}: {refusal}", stream.named()),
     }
     if told {

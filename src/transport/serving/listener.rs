@@ -16,7 +16,7 @@ use nix::sys::socket::{
 
 use super::greeting;
 use super::inbound::{self, Inbound, Newcomer};
-use super::peer_seats::Arrival;
+use super::peer_slots::Arrival;
 use super::shared::Shared;
 use crate::transport::links::Stream;
 use crate::wire::{Reason, Refusal, encode_welcome};
@@ -147,11 +147,11 @@ fn admit(
     from: IpAddr,
     arrival: Arrival,
 ) {
-    let seat = inbound.ungreeted.take(from).or_else(|| {
+    let slot = inbound.ungreeted.take(from).or_else(|| {
         let is_node = shared.handler.is_node_address(from);
         is_node.then(|| inbound.ungreeted_nodes.take(from)).flatten()
     });
-    let Some(seat) = seat else {
+    let Some(slot) = slot else {
         let refusal = Refusal::new(
             Reason::TooManyConnections,
             "too many connections wait to be greeted: try again later",
@@ -163,7 +163,7 @@ fn admit(
     };
     let inbound = Arc::clone(inbound);
     let spawned = shared.spawn("inbound", move |shared| {
-        inbound::serve(shared, &inbound, &stream, Newcomer { arrival, ungreeted: Some(seat) });
+        inbound::serve(shared, &inbound, &stream, Newcomer { arrival, ungreeted: Some(slot) });
     });
     if let Err(error) = spawned {
         warn!("a connection gets no thread: {error}");

@@ -12,7 +12,7 @@ pub struct Settings {
     /// [`limits::GREETING_TIME`]
     pub greeting_time: Duration,
     /// [`limits::LEAST_GREETING_TIME`]
-    pub least_greeting_time: Duration,
+    pub min_greeting_time: Duration,
     /// [`limits::FRAME_TIME`]
     pub frame_time: Duration,
     /// [`limits::CLIENT_IDLE_TIME`]
@@ -28,7 +28,7 @@ pub struct Settings {
     /// [`limits::PEER_PATIENCE`]
     pub peer_patience: Duration,
     /// [`limits::MOST_PEER_PATIENCE`]
-    pub most_peer_patience: Duration,
+    pub max_peer_patience: Duration,
     /// [`limits::PEER_SILENCE_TIME`]
     pub peer_silence_time: Duration,
     /// [`limits::CLIENT_KEEPALIVE_TIME`]
@@ -42,9 +42,9 @@ pub struct Settings {
     /// [`limits::TRY_SPACE`]
     pub try_space: Duration,
     /// [`limits::LEAST_BACKOFF`]
-    pub least_backoff: Duration,
+    pub min_backoff: Duration,
     /// [`limits::MOST_BACKOFF`]
-    pub most_backoff: Duration,
+    pub max_backoff: Duration,
     /// [`limits::LINGER_TIME`]
     pub linger_time: Duration,
     /// [`limits::CLOSING_TIME`]
@@ -79,7 +79,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             greeting_time: limits::GREETING_TIME,
-            least_greeting_time: limits::LEAST_GREETING_TIME,
+            min_greeting_time: limits::LEAST_GREETING_TIME,
             frame_time: limits::FRAME_TIME,
             client_idle_time: limits::CLIENT_IDLE_TIME,
             client_seat_time: limits::CLIENT_SEAT_TIME,
@@ -87,15 +87,15 @@ impl Default for Settings {
             keepalive_time: limits::KEEPALIVE_TIME,
             sign_time: limits::SIGN_TIME,
             peer_patience: limits::PEER_PATIENCE,
-            most_peer_patience: limits::MOST_PEER_PATIENCE,
+            max_peer_patience: limits::MOST_PEER_PATIENCE,
             peer_silence_time: limits::PEER_SILENCE_TIME,
             client_keepalive_time: limits::CLIENT_KEEPALIVE_TIME,
             progress_time: limits::PROGRESS_TIME,
             write_time: limits::WRITE_TIME,
             connect_time: limits::CONNECT_TIME,
             try_space: limits::TRY_SPACE,
-            least_backoff: limits::LEAST_BACKOFF,
-            most_backoff: limits::MOST_BACKOFF,
+            min_backoff: limits::LEAST_BACKOFF,
+            max_backoff: limits::MOST_BACKOFF,
             linger_time: limits::LINGER_TIME,
             closing_time: limits::CLOSING_TIME,
             put_out_time: limits::PUT_OUT_TIME,

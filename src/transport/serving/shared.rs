@@ -19,8 +19,8 @@ use parking_lot::Mutex;
 use super::admitted::Admitted;
 use super::event::Event;
 use super::handler::Handler;
-use super::peer_seats::PeerSeats;
-use super::refusals::Refusals;
+use super::peer_slots::PeerSlots;
+use super::rejection_log::RejectionLog;
 use super::repeats::Repeats;
 use super::replies::RejectionLimiter;
 use super::settings::Settings;
@@ -50,7 +50,7 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     /// What is asked of who connects, and the clients who showed it.
     pub(super) admitted: Admitted,
-    pub(super) refusals: Refusals,
+    pub(super) rejection_log: RejectionLog,
     /// Lines of the log about connections of nodes.
     pub(super) repeats: Repeats,
     /// Of answers that there are too many requests.
@@ -60,7 +60,7 @@ pub(super) struct Shared {
     /// The connections that stopping closes.
     pub(super) sockets: Sockets,
     /// Connections from peers.
-    pub(super) peer_seats: PeerSeats,
+    pub(super) peer_slots: PeerSlots,
     deliver: Deliver,
     state: Mutex<State>,
 }
@@ -88,14 +88,14 @@ impl Shared {
         Arc::new(Shared {
             settings,
             admitted: Admitted::new(security),
-            refusals: Refusals::default(),
+            rejection_log: RejectionLog::default(),
             repeats: Repeats::default(),
             rejection_limiter: RejectionLimiter::new(Instant::now()),
             handler,
             deliver: deliver_to(events, stop.clone()),
             stop,
             sockets: Sockets::default(),
-            peer_seats: PeerSeats::default(),
+            peer_slots: PeerSlots::default(),
             state: Mutex::new(State {
                 stopper: Some(stopper),
                 running: Some(running),

@@ -12,14 +12,14 @@ use std::path::PathBuf;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use super::generate::{challenge, introduction, message, outcome, proven, request, role, welcome};
+use super::generate::{challenge, introduction, message, outcome, request, role, signed, welcome};
 use super::payload;
 use crate::wire::{
     ClientOutcome, ClientRequest, PeerFrame, RequestBody, Role, decode_challenge, decode_hello,
-    decode_peer, decode_peer_words, decode_proven_hello, decode_proven_welcome, decode_request,
-    decode_response, decode_welcome, decode_welcome_words, encode_challenge, encode_hello,
-    encode_introduction, encode_peer, encode_peer_words, encode_proven_hello,
-    encode_proven_welcome, encode_request, encode_response, encode_welcome, encode_welcome_words,
+    decode_peer, decode_peer_payload, decode_request, decode_response, decode_signed_hello,
+    decode_signed_welcome, decode_welcome, decode_welcome_payload, encode_challenge, encode_hello,
+    encode_introduction, encode_peer, encode_peer_payload, encode_request, encode_response,
+    encode_signed_hello, encode_signed_welcome, encode_welcome, encode_welcome_payload,
 };
 
 /// How many messages of each kind a fixture has.
@@ -28,7 +28,7 @@ const OF_EACH_KIND: usize = 4;
 /// Every kind of message.
 const KINDS: [&str; 56] = [
     "challenge",
-    "hello-approach",
+    "hello-auth-hello",
     "hello-client",
     "hello-peer",
     "introduction",
@@ -41,6 +41,7 @@ const KINDS: [&str; 56] = [
     "peer-heartbeat",
     "peer-need-previous",
     "peer-page-merged",
+    "peer-payload",
     "peer-prepare",
     "peer-progress",
     "peer-promise",
@@ -48,9 +49,6 @@ const KINDS: [&str; 56] = [
     "peer-refused",
     "peer-repair-page",
     "peer-repair-patches",
-    "peer-words",
-    "proven-hello",
-    "proven-welcome",
     "request-execute",
     "request-open-session",
     "request-status",
@@ -71,18 +69,20 @@ const KINDS: [&str; 56] = [
     "response-status",
     "response-timeout",
     "response-too-many-requests",
+    "signed-hello",
+    "signed-welcome",
     "welcome-accepted",
     "welcome-closing",
     "welcome-lists-differ",
     "welcome-malformed",
     "welcome-not-authorized",
     "welcome-other-cluster",
+    "welcome-payload",
     "welcome-tls-expected",
     "welcome-too-many-connections",
     "welcome-unknown",
     "welcome-unknown-node",
     "welcome-unknown-version",
-    "welcome-words",
 ];
 
 fn directory() -> PathBuf {
@@ -97,22 +97,22 @@ fn read(kind: &str, bytes: &[u8]) -> (String, Vec<u8>) {
             let challenge = decode_challenge(bytes).expect("read").expect("no refusal");
             (text(&challenge), encode_challenge(&challenge))
         }
-        "proven-hello" => {
-            let proven = decode_proven_hello(bytes).expect("read");
-            (text(&proven), encode_proven_hello(&proven))
+        "signed-hello" => {
+            let signed = decode_signed_hello(bytes).expect("read");
+            (text(&signed), encode_signed_hello(&signed))
         }
-        "proven-welcome" => {
-            let proven = decode_proven_welcome(bytes).expect("read").expect("no refusal");
-            (text(&proven), encode_proven_welcome(&proven))
+        "signed-welcome" => {
+            let signed = decode_signed_welcome(bytes).expect("read").expect("no refusal");
+            (text(&signed), encode_signed_welcome(&signed))
         }
         // These two are no frames: they have no length before them.
-        "peer-words" => {
-            let peer = decode_peer_words(bytes).expect("read");
-            return (text(&peer), encode_peer_words(&peer).to_vec());
+        "peer-payload" => {
+            let peer = decode_peer_payload(bytes).expect("read");
+            return (text(&peer), encode_peer_payload(&peer).to_vec());
         }
-        "welcome-words" => {
-            let welcome = decode_welcome_words(bytes).expect("read");
-            return (text(&welcome), encode_welcome_words(&welcome).to_vec());
+        "welcome-payload" => {
+            let welcome = decode_welcome_payload(bytes).expect("read");
+            return (text(&welcome), encode_welcome_payload(&welcome).to_vec());
         }
         _ if kind.starts_with("hello-") => {
             let role = decode_hello(bytes).expect("read");
@@ -297,13 +297,13 @@ fn make_frames() {
             Ok(accepted) => variant(accepted),
             Err(refusal) => variant(&refusal.reason),
         };
-        add("welcome-words".into(), encode_welcome_words(&welcome).to_vec());
+        add("welcome-payload".into(), encode_welcome_payload(&welcome).to_vec());
         add(format!("welcome-{kind}"), payload(&encode_welcome(&welcome)).to_vec());
         let challenge = sample!(challenge());
         add("challenge".into(), payload(&encode_challenge(&challenge)).to_vec());
-        let proven = sample!(proven());
-        add("proven-hello".into(), payload(&encode_proven_hello(&proven)).to_vec());
-        add("proven-welcome".into(), payload(&encode_proven_welcome(&proven)).to_vec());
+        let signed = sample!(signed());
+        add("signed-hello".into(), payload(&encode_signed_hello(&signed)).to_vec());
+        add("signed-welcome".into(), payload(&encode_signed_welcome(&signed)).to_vec());
         let introduction = sample!(introduction());
         add("introduction".into(), payload(&encode_introduction(&introduction)).to_vec());
         let message = sample!(message());
@@ -339,7 +339,7 @@ fn role_and_words(role: Role) -> Vec<(String, Vec<u8>)> {
     let kind = format!("hello-{}", variant(&role));
     let mut made = vec![(kind, payload(&encode_hello(&role)).to_vec())];
     if let Role::Peer(peer) = role {
-        made.push(("peer-words".into(), encode_peer_words(&peer).to_vec()));
+        made.push(("peer-payload".into(), encode_peer_payload(&peer).to_vec()));
     }
     made
 }

@@ -20,9 +20,9 @@ use crate::lpaxos::{
 use crate::security::{Nonce, Proof, Token};
 use crate::values::Value;
 use crate::wire::{
-    Accepted as LetIn, Approach, Build, Challenge, ClientOutcome, ClientRequest, Introduction,
-    MemberStatus, NodeStatus, Notice, PeerHello, ProgramError, Proven, Reason, Redirect, Refusal,
-    Release, RequestBody, Role, Severity, Shortage, Sizes, Welcome,
+    Admitted, AuthHello, Build, Challenge, ClientOutcome, ClientRequest, Introduction,
+    MemberStatus, NodeStatus, Notice, PeerHello, ProgramError, Reason, Redirect, Refusal, Release,
+    RequestBody, Role, Severity, Shortage, Signed, Sizes, Welcome,
 };
 
 fn number() -> impl Strategy<Value = u64> {
@@ -258,27 +258,27 @@ pub(super) fn role() -> impl Strategy<Value = Role> {
             Role::Peer(PeerHello { node, address, cluster, listed, build })
         },
     );
-    let approach = (ip(), any_32())
-        .prop_map(|(address, nonce)| Role::Approach(Approach { address, nonce: Nonce(nonce) }));
+    let auth_hello = (ip(), any_32())
+        .prop_map(|(address, nonce)| Role::AuthHello(AuthHello { address, nonce: Nonce(nonce) }));
     let client = option::of(vec(any::<u8>(), 1..100))
         .prop_map(|token| Role::Client { token: token.map(Token::new) });
-    prop_oneof![client, peer, approach]
+    prop_oneof![client, peer, auth_hello]
 }
 
 fn any_32() -> impl Strategy<Value = [u8; 32]> {
     any::<[u8; 32]>()
 }
 
-/// What a node with a cluster key answers an approach.
+/// What a node with a cluster key answers an `AuthHello`.
 pub(super) fn challenge() -> impl Strategy<Value = Challenge> {
     (any_32(), any_32())
         .prop_map(|(nonce, proof)| Challenge { nonce: Nonce(nonce), proof: Proof(proof) })
 }
 
 /// Words with their proof.
-pub(super) fn proven() -> impl Strategy<Value = Proven> {
+pub(super) fn signed() -> impl Strategy<Value = Signed> {
     (vec(any::<u8>(), 0..100), any_32())
-        .prop_map(|(words, proof)| Proven { words: words.into(), proof: Proof(proof) })
+        .prop_map(|(payload, proof)| Signed { payload: payload.into(), proof: Proof(proof) })
 }
 
 /// The answer to a greeting.
@@ -297,7 +297,7 @@ pub(super) fn welcome() -> impl Strategy<Value = Welcome> {
         Reason::DuplicateNode,
     ];
     prop_oneof![
-        (node(), cluster(), build()).prop_map(|(node, cluster, build)| Ok(LetIn {
+        (node(), cluster(), build()).prop_map(|(node, cluster, build)| Ok(Admitted {
             node,
             cluster,
             build

@@ -22,9 +22,9 @@ use crate::wire::proto::{client, hello, peer};
 use crate::wire::raw::put_bytes;
 use crate::wire::{
     ClientOutcome, ClientRequest, PROTOCOL_VERSION, Reason, Refusal, RequestBody, RequestError,
-    WireError, decode_challenge, decode_hello, decode_peer, decode_proven_hello,
-    decode_proven_welcome, decode_request, decode_response, decode_welcome, encode_peer,
-    encode_request, encode_response,
+    WireError, decode_challenge, decode_hello, decode_peer, decode_request, decode_response,
+    decode_signed_hello, decode_signed_welcome, decode_welcome, encode_peer, encode_request,
+    encode_response,
 };
 
 fn bytes(message: &impl protobuf::Message) -> Vec<u8> {
@@ -252,17 +252,17 @@ fn numbers_proofs_and_tokens_of_another_size() {
         let wrong = |field| WireError::WrongSize { field, size, expected: 32 };
         let (short, whole) = (Bytes::from(vec![1; size]), Bytes::from(vec![1; 32]));
         let address = "::1".to_owned();
-        let approach = hello::Approach { nonce: short.clone(), address, ..Default::default() };
-        let refusal = decode_hello(&hello(hello::hello::Role::Approach(approach)));
+        let auth_hello = hello::AuthHello { nonce: short.clone(), address, ..Default::default() };
+        let refusal = decode_hello(&hello(hello::hello::Role::AuthHello(auth_hello)));
         assert_eq!(refusal, Err(Refusal::malformed(&wrong("nonce"))));
         let challenge =
             hello::Challenge { nonce: whole, proof: short.clone(), ..Default::default() };
         let challenge = decode_challenge(&answer(hello::welcome::Answer::Challenge(challenge)));
         assert_eq!(challenge, Err(wrong("proof")));
-        let proven = hello::Proven { proof: short, ..Default::default() };
-        let refusal = decode_proven_hello(&hello(hello::hello::Role::Proven(proven.clone())));
+        let signed = hello::Signed { proof: short, ..Default::default() };
+        let refusal = decode_signed_hello(&hello(hello::hello::Role::Signed(signed.clone())));
         assert_eq!(refusal, Err(Refusal::malformed(&wrong("proof"))));
-        let welcome = decode_proven_welcome(&answer(hello::welcome::Answer::Proven(proven)));
+        let welcome = decode_signed_welcome(&answer(hello::welcome::Answer::Signed(signed)));
         assert_eq!(welcome, Err(wrong("proof")));
     }
     let token = Bytes::from(vec![b't'; MAX_SECRET_BYTES + 1]);
@@ -282,8 +282,8 @@ fn a_refusal_is_understood_from_any_version() {
     let welcome = hello::Welcome { version: 7, answer, ..Default::default() };
     let refusal = decode_welcome(&bytes(&welcome)).expect("decoded").expect_err("refused");
     assert_eq!((refusal.reason, refusal.message.as_str()), (Reason::Unknown, "later"));
-    let accepted = hello::Accepted { node: 1, ..Default::default() };
-    let answer = Some(hello::welcome::Answer::Accepted(accepted));
+    let admitted = hello::Admitted { node: 1, ..Default::default() };
+    let answer = Some(hello::welcome::Answer::Admitted(admitted));
     let welcome = hello::Welcome { version: 7, answer, ..Default::default() };
     assert_eq!(decode_welcome(&bytes(&welcome)), Err(WireError::UnknownVersion(7)));
 }

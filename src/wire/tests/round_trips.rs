@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use protobuf::Message as _;
 
 use super::generate::{
-    challenge, decree, introduction, message, outcome, page, proven, request, role, welcome,
+    challenge, decree, introduction, message, outcome, page, request, role, signed, welcome,
 };
 use super::payload;
 use crate::blob::{Key, Value};
@@ -17,11 +17,11 @@ use crate::wire::raw::{put_bytes, put_number};
 use crate::wire::{
     Certainty, ClientOutcome, ClientRequest, ClientResponse, FIRST_MINOR_VERSION, Greeting,
     KEEPALIVE_MINOR_VERSION, PeerFrame, RequestBody, Role, decode_challenge, decode_greeting,
-    decode_hello, decode_peer, decode_peer_words, decode_proven_hello, decode_proven_welcome,
-    decode_request, decode_response, decode_welcome, decode_welcome_words, encode_challenge,
-    encode_greeting, encode_hello, encode_introduction, encode_peer, encode_peer_words,
-    encode_proven_hello, encode_proven_welcome, encode_request, encode_response, encode_welcome,
-    encode_welcome_words,
+    decode_hello, decode_peer, decode_peer_payload, decode_request, decode_response,
+    decode_signed_hello, decode_signed_welcome, decode_welcome, decode_welcome_payload,
+    encode_challenge, encode_greeting, encode_hello, encode_introduction, encode_peer,
+    encode_peer_payload, encode_request, encode_response, encode_signed_hello,
+    encode_signed_welcome, encode_welcome, encode_welcome_payload,
 };
 
 fn member(member: &Member) -> proto::Member {
@@ -78,10 +78,10 @@ fn decode_all(bytes: &[u8]) {
     let _ = decode_hello(bytes);
     let _ = decode_welcome(bytes);
     let _ = decode_challenge(bytes);
-    let _ = decode_proven_hello(bytes);
-    let _ = decode_proven_welcome(bytes);
-    let _ = decode_peer_words(bytes);
-    let _ = decode_welcome_words(bytes);
+    let _ = decode_signed_hello(bytes);
+    let _ = decode_signed_welcome(bytes);
+    let _ = decode_peer_payload(bytes);
+    let _ = decode_welcome_payload(bytes);
     let _ = decode_request(bytes);
     let _ = decode_response(bytes);
     let _ = decode_peer(bytes);
@@ -106,15 +106,15 @@ proptest! {
     }
 
     #[test]
-    fn greetings_of_nodes_with_a_key(challenge in challenge(), proven in proven()) {
+    fn greetings_of_nodes_with_a_key(challenge in challenge(), signed in signed()) {
         let frame = encode_challenge(&challenge);
         prop_assert_eq!(decode_challenge(payload(&frame)), Ok(Ok(challenge)));
         prop_assert!(decode_welcome(payload(&frame)).is_err(), "it is no answer by itself");
-        let frame = encode_proven_hello(&proven);
-        prop_assert_eq!(decode_proven_hello(payload(&frame)), Ok(proven.clone()));
+        let frame = encode_signed_hello(&signed);
+        prop_assert_eq!(decode_signed_hello(payload(&frame)), Ok(signed.clone()));
         prop_assert!(decode_hello(payload(&frame)).is_err(), "it is no greeting by itself");
-        let frame = encode_proven_welcome(&proven);
-        prop_assert_eq!(decode_proven_welcome(payload(&frame)), Ok(Ok(proven)));
+        let frame = encode_signed_welcome(&signed);
+        prop_assert_eq!(decode_signed_welcome(payload(&frame)), Ok(Ok(signed)));
     }
 
     #[test]
@@ -122,19 +122,19 @@ proptest! {
         let frame = encode_welcome(&welcome);
         if let Err(refusal) = welcome {
             prop_assert_eq!(decode_challenge(payload(&frame)), Ok(Err(refusal.clone())));
-            prop_assert_eq!(decode_proven_welcome(payload(&frame)), Ok(Err(refusal)));
+            prop_assert_eq!(decode_signed_welcome(payload(&frame)), Ok(Err(refusal)));
         } else {
             prop_assert!(decode_challenge(payload(&frame)).is_err());
-            prop_assert!(decode_proven_welcome(payload(&frame)).is_err());
+            prop_assert!(decode_signed_welcome(payload(&frame)).is_err());
         }
     }
 
     #[test]
-    fn words(role in role(), welcome in welcome()) {
+    fn payloads(role in role(), welcome in welcome()) {
         if let Role::Peer(peer) = role {
-            prop_assert_eq!(decode_peer_words(&encode_peer_words(&peer)), Ok(peer));
+            prop_assert_eq!(decode_peer_payload(&encode_peer_payload(&peer)), Ok(peer));
         }
-        prop_assert_eq!(decode_welcome_words(&encode_welcome_words(&welcome)), Ok(welcome));
+        prop_assert_eq!(decode_welcome_payload(&encode_welcome_payload(&welcome)), Ok(welcome));
     }
 
     #[test]

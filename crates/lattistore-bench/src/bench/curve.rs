@@ -38,12 +38,12 @@ impl Curve {
     }
 
     /// Its values, one for each point.
-    pub(crate) fn points(self, most_keys: u64) -> Vec<u64> {
+    pub(crate) fn points(self, max_keys: u64) -> Vec<u64> {
         match self {
             Curve::InFlight => (0..=10).map(|power| 1 << power).collect(),
             Curve::ValueSize => vec![16, 256, 4 << 10, 64 << 10, 1 << 20],
             Curve::Keys => {
-                (3..).map(|power| 10u64.pow(power)).take_while(|n| *n <= most_keys).collect()
+                (3..).map(|power| 10u64.pow(power)).take_while(|n| *n <= max_keys).collect()
             }
             Curve::Nodes => vec![1, 3, 5, 7],
             Curve::Writes => vec![1, 4, 16, 64, 256],
@@ -99,13 +99,13 @@ fn small<T: TryFrom<u64>>(point: u64) -> T {
 
 #[cfg(test)]
 mod tests {
-    use super::super::options::{Command, Options};
+    use super::super::options::{BenchOptions, Command};
     use super::*;
     use clap::{Parser, ValueEnum};
 
     #[test]
     fn every_point_has_its_number_and_can_be_asked() {
-        let Command::Curves(curves) = Options::parse_from(["bench", "curves"]).command else {
+        let Command::Curves(curves) = BenchOptions::parse_from(["bench", "curves"]).command else {
             panic!("these are the arguments of curves");
         };
         let base = Setting { nodes: curves.nodes, work: curves.work };

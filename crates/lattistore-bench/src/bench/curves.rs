@@ -59,7 +59,7 @@ struct Row {
 /// The points of a curve, and what each runs.
 fn settings(curve: Curve, curves: &Curves) -> Vec<(u64, Setting)> {
     let base = Setting { nodes: curves.nodes, work: curves.work.clone() };
-    let points = curve.points(curves.most_keys).into_iter();
+    let points = curve.points(curves.max_keys).into_iter();
     points.map(|point| (point, curve.at(point, &base))).collect()
 }
 

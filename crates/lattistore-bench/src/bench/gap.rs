@@ -39,8 +39,8 @@ pub(crate) fn run(gap: &Gap) -> Result<(), String> {
             "least {least:.0} ms, median {median:.0} ms, most {most:.0} ms; load average {load}"
         ),
         Output::Json => println!(
-            "{{\"stop\":\"{:?}\",\"rounds\":{},\"least_ms\":{least:.1},\"median_ms\":{median:.1},\
-             \"most_ms\":{most:.1},\"load_average\":{load}}}",
+            "{{\"stop\":\"{:?}\",\"rounds\":{},\"min_ms\":{least:.1},\"median_ms\":{median:.1},\
+             \"max_ms\":{most:.1},\"load_average\":{load}}}",
             gap.stop,
             gaps.len(),
         ),

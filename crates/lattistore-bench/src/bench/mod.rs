@@ -24,11 +24,11 @@ use crate::plan::Loop;
 use ::lattistore::cli;
 use cluster::Cluster;
 use measure::Asked;
-use options::{Command, Load, Options, Output, Own, Target};
+use options::{BenchOptions, Command, Load, Output, Own, Target};
 
 /// Runs the program, and returns its exit code.
 pub fn main() -> ExitCode {
-    let options: Options = cli::parse();
+    let options: BenchOptions = cli::parse();
     let done = match &options.command {
         Command::Load(load) => run_load(load),
         Command::Gap(gap) => gap::run(gap),

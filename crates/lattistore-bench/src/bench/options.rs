@@ -45,7 +45,7 @@ What is measured:
 /// Loads a lattistore cluster and measures it.
 #[derive(Debug, Parser)]
 #[command(name = "bench", version, after_help = EXAMPLES)]
-pub(crate) struct Options {
+pub(crate) struct BenchOptions {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -246,7 +246,7 @@ pub(crate) struct Curves {
 
     /// Where the curve of keys ends.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..))]
-    pub(crate) most_keys: u64,
+    pub(crate) max_keys: u64,
 
     /// Where the tables and plots go.
     #[arg(long, value_name = "DIR", default_value = "target/curves")]
@@ -338,12 +338,12 @@ mod tests {
 
     #[test]
     fn the_arguments_are_consistent() {
-        Options::command().debug_assert();
+        BenchOptions::command().debug_assert();
     }
 
     fn work(arguments: &[&str]) -> Result<Work, String> {
         let all = ["bench", "load", "--cluster", "1"].iter().chain(arguments);
-        match Options::try_parse_from(all).map_err(|error| error.to_string())?.command {
+        match BenchOptions::try_parse_from(all).map_err(|error| error.to_string())?.command {
             Command::Load(load) => load.work.check().map(|()| load.work),
             other => Err(format!("{other:?}")),
         }
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_gap_needs_a_cluster_that_serves_without_its_leader_and_a_round() {
-        let parses = |line: &str| Options::try_parse_from(line.split(' ')).is_ok();
+        let parses = |line: &str| BenchOptions::try_parse_from(line.split(' ')).is_ok();
         assert!(parses("bench gap") && parses("bench gap --cluster 3 --rounds 1"));
         for wrong in ["--cluster 2", "--rounds 0", "--clients 0", "--server-ip 127.0.0.1"] {
             assert!(!parses(&format!("bench gap {wrong}")), "{wrong}");
@@ -360,7 +360,8 @@ mod tests {
 
     #[test]
     fn a_load_says_both_ways_to_name_nodes() {
-        let error = Options::try_parse_from(["bench", "load"]).expect_err("no nodes").to_string();
+        let error =
+            BenchOptions::try_parse_from(["bench", "load"]).expect_err("no nodes").to_string();
         assert!(error.contains("--server-ip") && error.contains("--cluster"), "{error}");
     }
 
@@ -386,7 +387,7 @@ mod tests {
     fn all_curves_are_drawn_unless_some_are_named() {
         let curves = |arguments: &[&str]| {
             let all = ["bench", "curves"].iter().chain(arguments);
-            match Options::try_parse_from(all).map(|options| options.command) {
+            match BenchOptions::try_parse_from(all).map(|options| options.command) {
                 Ok(Command::Curves(curves)) => curves.curves,
                 other => panic!("{other:?}"),
             }

@@ -19,7 +19,7 @@ use lattistore::wire::{
 };
 
 use super::words::words;
-use crate::wire::{Link, Wire};
+use crate::wire::{Duplex, Wire};
 use crate::workload::{Kind, Operation};
 
 const PUT: &str = "put $key $value;";
@@ -221,7 +221,7 @@ impl Session {
     }
 }
 
-impl Link for Stream {
+impl Duplex for Stream {
     fn read(&self, to: &mut [u8]) -> std::io::Result<usize> {
         Read::read(&mut self.clone(), to)
     }
@@ -240,7 +240,7 @@ impl Link for Stream {
 }
 
 impl Wire for Lattistore {
-    type Link = Stream;
+    type Duplex = Stream;
 
     fn has_room(&self) -> bool {
         let free =

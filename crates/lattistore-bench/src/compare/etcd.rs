@@ -78,7 +78,7 @@ impl Etcd {
 }
 
 impl Wire for Etcd {
-    type Link = std::net::TcpStream;
+    type Duplex = std::net::TcpStream;
 
     fn has_room(&self) -> bool {
         true

@@ -68,7 +68,7 @@ fn put_text(to: &mut Vec<u8>, text: &str) {
 }
 
 /// What came of a call: the message, or that there was none.
-pub(crate) type Answer = Option<Vec<u8>>;
+pub(crate) type GrpcReply = Option<Vec<u8>>;
 
 struct Stream {
     message: Vec<u8>,
@@ -168,7 +168,7 @@ impl Grpc {
     pub(crate) fn take(
         &mut self,
         came: &[u8],
-        ended: &mut Vec<(u32, Answer)>,
+        ended: &mut Vec<(u32, GrpcReply)>,
         to: &mut Vec<u8>,
     ) -> Result<usize, String> {
         let mut used = 0;
@@ -193,7 +193,7 @@ impl Grpc {
         flags: u8,
         id: u32,
         payload: &[u8],
-        ended: &mut Vec<(u32, Answer)>,
+        ended: &mut Vec<(u32, GrpcReply)>,
         to: &mut Vec<u8>,
     ) -> Result<(), String> {
         match kind {

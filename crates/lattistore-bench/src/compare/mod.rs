@@ -32,7 +32,7 @@ use crate::{drive, fill};
 
 /// Compares lattistore with etcd and Redis; `scripts/compare` uses it.
 #[derive(Debug, Parser)]
-struct Options {
+struct CompareOptions {
     #[command(subcommand)]
     command: Command,
 }
@@ -103,7 +103,7 @@ struct Load {
 
 /// Runs the program, and returns its exit code.
 pub fn main() -> ExitCode {
-    let done = match &Options::parse().command {
+    let done = match &CompareOptions::parse().command {
         Command::Load(load) => run(load),
         Command::Table { results } => results::read(results).map(|runs| table::table(&runs)),
         Command::Plot { results, workload } => {

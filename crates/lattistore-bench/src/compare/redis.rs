@@ -18,7 +18,7 @@ impl Redis {
 }
 
 impl Wire for Redis {
-    type Link = std::net::TcpStream;
+    type Duplex = std::net::TcpStream;
 
     fn has_room(&self) -> bool {
         true
@@ -65,10 +65,10 @@ fn set_all(operation: &Operation<'_>, to: &mut Vec<u8>) -> io::Result<()> {
 }
 
 /// An answer, and how many bytes it has.
-type Answer = (Result<(), String>, usize);
+type RedisReply = (Result<(), String>, usize);
 
 /// The next answer, if it is there whole.
-fn answer(came: &[u8]) -> Result<Option<Answer>, String> {
+fn answer(came: &[u8]) -> Result<Option<RedisReply>, String> {
     let Some(line) = came.windows(2).position(|two| two == b"\r\n") else { return Ok(None) };
     let text = String::from_utf8_lossy(&came[1..line]);
     match came[0] {

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use lattistore_sim::simulator::{
-    Coverage, DiskReport, Explored, Faults, KvLoad, Options, REQUESTS_MOST, RegisterLoad,
-    Replacement, Report, Scope, explore, run, slow_disks,
+    Coverage, DiskReport, Explored, Faults, KvLoad, REQUESTS_MOST, RegisterLoad, Replacement,
+    Report, RunOptions, Scope, explore, run, slow_disks,
 };
 
 /// From so many seeds on, every fault and every rare path must have been reached.
@@ -70,18 +70,18 @@ struct Args {
 }
 
 impl Args {
-    fn options(&self, seed: u64) -> Options {
-        Options {
+    fn options(&self, seed: u64) -> RunOptions {
+        RunOptions {
             faults: self.faults.map(Faults),
             chaos_us: self.chaos_ms.map(|ms| ms * 1_000),
-            ..Options::of_seed(seed)
+            ..RunOptions::of_seed(seed)
         }
     }
 }
 
 /// Two seeds in three run the store, the third the register machine, which is faster and leaves
 /// nothing but the core.
-fn simulate(options: Options) -> Report {
+fn simulate(options: RunOptions) -> Report {
     with_panics_as_findings(|| {
         if options.seed.is_multiple_of(3) {
             run(options, RegisterLoad::new)
@@ -242,7 +242,7 @@ fn disks(args: &Args) -> ExitCode {
 }
 
 fn one(args: &Args, seed: u64) -> ExitCode {
-    let report = simulate(Options { keeps_trace: true, ..args.options(seed) });
+    let report = simulate(RunOptions { keeps_trace: true, ..args.options(seed) });
     say(report.trace.unwrap_or_default());
     say(format_args!("{:?}", report.scenario));
     say(format_args!(
@@ -380,26 +380,26 @@ fn fail(args: &Args, seed: u64, why: &str) {
     let scenario = simulate(options).scenario;
     let mut faults = scenario.faults;
     let mut chaos_us = scenario.chaos_us;
-    let fails = |options: Options| simulate(options).failure.is_some();
+    let fails = |options: RunOptions| simulate(options).failure.is_some();
     for fault in scenario.faults.on() {
         let fewer = faults.without(fault);
-        if fails(Options { faults: Some(fewer), ..options }) {
+        if fails(RunOptions { faults: Some(fewer), ..options }) {
             faults = fewer;
         }
     }
     options.faults = Some(faults);
-    while fails(Options { chaos_us: Some(chaos_us / 2), ..options }) && chaos_us > 10_000 {
+    while fails(RunOptions { chaos_us: Some(chaos_us / 2), ..options }) && chaos_us > 10_000 {
         chaos_us /= 2;
     }
     options.chaos_us = Some(chaos_us / 1_000 * 1_000);
     let names: Vec<_> = faults.on().map(|fault| format!("{fault:?}")).collect();
     say(format_args!("it needs only: {}", names.join(", ")));
-    let mut report = simulate(Options { keeps_trace: true, ..options });
+    let mut report = simulate(RunOptions { keeps_trace: true, ..options });
     if report.failure.is_none() {
         // Ending the faults at a whole millisecond has hidden it.
         chaos_us = scenario.chaos_us;
         options.chaos_us = None;
-        report = simulate(Options { keeps_trace: true, ..options });
+        report = simulate(RunOptions { keeps_trace: true, ..options });
     }
     let trace = report.trace.unwrap_or_default();
     let lines: Vec<_> = trace.lines().collect();

@@ -9,7 +9,7 @@ use super::history::Sent;
 use super::host::{Input, place_of};
 use super::workload::{Ask, Workload};
 use super::world::World;
-use lattistore::lpaxos::Answer;
+use lattistore::lpaxos::RequestOutcome;
 
 impl<W: Workload> World<W> {
     /// A client thinks of something new (`sent` is none), or loses patience with a request.
@@ -69,7 +69,7 @@ impl<W: Workload> World<W> {
     pub(super) fn took(
         &mut self,
         request: usize,
-        answer: Answer<OutcomeOf<W>>,
+        answer: RequestOutcome<OutcomeOf<W>>,
         is_lost: bool,
     ) -> Result<(), String> {
         let nodes = self.scenario.nodes;
@@ -89,12 +89,12 @@ impl<W: Workload> World<W> {
         state.waits_for = None;
         let mut after_us = self.random.between(0, self.scenario.think_us);
         match answer {
-            Answer::Done(outcome) => {
+            RequestOutcome::Done(outcome) => {
                 state.wants = None;
                 state.done_healed += u64::from(self.is_healed);
                 self.clients.workload.answered(client, &outcome);
             }
-            Answer::Redirect(leader) => {
+            RequestOutcome::Redirect(leader) => {
                 state.node = place_of(leader);
                 after_us /= 10;
             }
@@ -102,9 +102,9 @@ impl<W: Workload> World<W> {
                 state.node = self.random.count(0, nodes - 1);
                 let may_have_run = matches!(
                     answer,
-                    Answer::LostLeadership { may_have_run: true, .. }
-                        | Answer::Timeout { may_have_run: true }
-                        | Answer::Closing { may_have_run: true }
+                    RequestOutcome::LostLeadership { may_have_run: true, .. }
+                        | RequestOutcome::Timeout { may_have_run: true }
+                        | RequestOutcome::Closing { may_have_run: true }
                 );
                 if may_have_run && state.wants.as_ref().is_some_and(|ask| !ask.is_numbered) {
                     state.wants = None;

@@ -94,7 +94,7 @@ pub fn slow_disks(seed: u64, keeps_trace: bool) -> DiskReport {
         patience_ms: 2_500,
         skew_ms: *random.pick(&[0, 100_000]),
         write_us: (100, 200),
-        inputs_most: 1_024,
+        max_inputs: 1_024,
         hold: 0,
         config: Config::default(),
     };
@@ -125,7 +125,7 @@ impl Run {
         world.begin()?;
         for host in &mut world.hosts {
             // As at a server, where those who send wait for room.
-            host.inbox_most = 1 << 16;
+            host.max_inbox = 1 << 16;
         }
         let mut before_us = 0;
         for phase in 0..=PHASES {
@@ -143,9 +143,9 @@ impl Run {
     fn draw(&mut self, nodes: usize) -> Vec<u64> {
         let shape = self.random.between(0, 4);
         let random = &mut self.random;
-        let mut one = |least_us: u64| {
-            let most_us = 1 << random.between(least_us.ilog2().into(), 21);
-            random.between(least_us, most_us.max(least_us)).min(SLOWEST_US)
+        let mut one = |min_us: u64| {
+            let max_us = 1 << random.between(min_us.ilog2().into(), 21);
+            random.between(min_us, max_us.max(min_us)).min(SLOWEST_US)
         };
         let mut disks_us = match shape {
             0 => vec![one(250_000); nodes],
@@ -172,20 +172,20 @@ impl Run {
         before_us: u64,
     ) -> Result<u64, String> {
         let varies = self.random.flip();
-        for (host, most_us) in world.hosts.iter_mut().zip(&disks_us) {
-            host.write_us = Some((if varies { most_us / 4 } else { *most_us }, *most_us));
+        for (host, max_us) in world.hosts.iter_mut().zip(&disks_us) {
+            host.write_us = Some((if varies { max_us / 4 } else { *max_us }, *max_us));
         }
         world.note(&[17], || format!("writes take {disks_us:?} us, varying: {varies}"));
         let slowest_us = disks_us.iter().copied().max().unwrap_or(0);
         let majority_us = majority(&disks_us);
-        let most_us = 3 * majority_us.max(FAST_US) + SLACK_US;
+        let max_us = 3 * majority_us.max(FAST_US) + SLACK_US;
         let ballots = world.ballots.len();
         // What is under way takes as long as before, and a node may stand once.
         wait(world, 500_000 + 4 * slowest_us.max(before_us), |_| false)?;
         let settled = world.ballots.len();
         let slots = world.model.last().0;
         let (mut last, mut since_us, mut gap_us) = (slots, world.now_us, 0);
-        let end_us = world.now_us + (12 * most_us).max(4_000_000);
+        let end_us = world.now_us + (12 * max_us).max(4_000_000);
         while world.now_us < end_us {
             world.step()?;
             let now = world.model.last().0;
@@ -197,7 +197,7 @@ impl Run {
         let ballots = world.ballots.len() - if is_start { settled } else { ballots };
         let phase = Phase { disks_us, majority_us, gap_us, slots: last - slots, ballots };
         self.phases.push(phase.clone());
-        if gap_us > most_us {
+        if gap_us > max_us {
             return Err(format!("nothing was chosen in {gap_us} us: {phase:?}"));
         }
         if ballots > usize::from(!is_start) {
@@ -213,8 +213,8 @@ impl Run {
             true => vec![1_000; world.scenario.nodes],
             false => self.draw(world.scenario.nodes),
         };
-        for (host, most_us) in world.hosts.iter_mut().zip(&disks_us) {
-            host.write_us = Some((*most_us, *most_us));
+        for (host, max_us) in world.hosts.iter_mut().zip(&disks_us) {
+            host.write_us = Some((*max_us, *max_us));
         }
         wait(world, 15_000_000, |_| false)?;
         let (leader, ballot) = leader(world).ok_or("nobody leads")?;
@@ -279,20 +279,20 @@ fn leader(world: &Registers) -> Option<(usize, Ballot)> {
 fn next_leader(
     world: &mut Registers,
     ballot: Ballot,
-    stood_most_us: u64,
-    served_most_us: u64,
+    max_stood_us: u64,
+    max_served_us: u64,
 ) -> Result<Replacement, String> {
     let began_us = world.now_us;
     let mut stood_us = None;
     let mut recovered = None;
-    while world.now_us - began_us <= served_most_us {
+    while world.now_us - began_us <= max_served_us {
         world.step()?;
         let took_us = world.now_us - began_us;
         if stood_us.is_none() && stands(world, ballot) {
             stood_us = Some(took_us);
         }
-        if stood_us.is_none() && took_us > stood_most_us {
-            return Err(format!("no other node stands after {stood_most_us} us"));
+        if stood_us.is_none() && took_us > max_stood_us {
+            return Err(format!("no other node stands after {max_stood_us} us"));
         }
         let Some((node, now)) = leader(world).filter(|(_, now)| *now > ballot) else { continue };
         let serves =
@@ -306,7 +306,7 @@ fn next_leader(
             return Ok(Replacement { stood_us, served_us: took_us });
         }
     }
-    Err(format!("no other node leads after {served_most_us} us"))
+    Err(format!("no other node leads after {max_served_us} us"))
 }
 
 /// Whether another node than the owner of this ballot stood with a higher one.

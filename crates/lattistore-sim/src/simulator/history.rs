@@ -7,7 +7,7 @@ use super::coverage::{Coverage, Path};
 use super::model::Model;
 use super::observed::Run;
 use super::workload::{Live, Workload};
-use lattistore::lpaxos::{Answer, Machine, Position, Slot};
+use lattistore::lpaxos::{Machine, Position, RequestOutcome, Slot};
 
 type CommandOf<W> = <<W as Workload>::Machine as Machine>::Command;
 type OutcomeOf<W> = <<W as Workload>::Machine as Machine>::Outcome;
@@ -24,7 +24,7 @@ pub(super) struct Sent<W: Workload> {
     /// When the client had the answer; never, where it did not get there.
     pub(super) ended: Option<u64>,
     /// What the node answered, whether or not it got to the client.
-    pub(super) answer: Option<Answer<OutcomeOf<W>>>,
+    pub(super) answer: Option<RequestOutcome<OutcomeOf<W>>>,
 }
 
 /// Where a position comes in the order of all commands: reads come after the batch of their slot.
@@ -49,7 +49,7 @@ pub(super) fn judge<W: Workload>(
     for (request, sent) in sent.iter().enumerate() {
         let ran = ran.get(&request);
         match &sent.answer {
-            Some(Answer::Done(outcome)) => match ran {
+            Some(RequestOutcome::Done(outcome)) => match ran {
                 Some(run) if run.outcome == *outcome => {}
                 Some(run) => {
                     let ran = words::<W>(run);
@@ -97,13 +97,15 @@ fn count<W: Workload>(
     }
 }
 
-fn certainly_not_run<O>(answer: &Answer<O>) -> bool {
+fn certainly_not_run<O>(answer: &RequestOutcome<O>) -> bool {
     match answer {
-        Answer::Done(_) => false,
-        Answer::Redirect(_) | Answer::Unreachable | Answer::TooManyRequests => true,
-        Answer::LostLeadership { may_have_run, .. }
-        | Answer::Timeout { may_have_run }
-        | Answer::Closing { may_have_run } => !may_have_run,
+        RequestOutcome::Done(_) => false,
+        RequestOutcome::Redirect(_)
+        | RequestOutcome::Unreachable
+        | RequestOutcome::TooManyRequests => true,
+        RequestOutcome::LostLeadership { may_have_run, .. }
+        | RequestOutcome::Timeout { may_have_run }
+        | RequestOutcome::Closing { may_have_run } => !may_have_run,
     }
 }
 
@@ -165,7 +167,7 @@ fn real_time<W: Workload>(
     for request in ran.keys() {
         let this = &sent[*request];
         events.push((sent[this.first].began, false, *request));
-        if let (Some(Answer::Done(_)), Some(ended)) = (&this.answer, this.ended) {
+        if let (Some(RequestOutcome::Done(_)), Some(ended)) = (&this.answer, this.ended) {
             events.push((ended, true, *request));
         }
     }

@@ -24,7 +24,7 @@ pub(super) type Command<W> = <<W as Workload>::Machine as Machine>::Command;
 pub(super) type Msg<W> = Message<Key<W>, Value<W>>;
 
 /// So much may wait at a node.
-const INBOX_MOST: usize = 200;
+const MAX_INBOX: usize = 200;
 
 /// What a node takes in.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ pub(super) struct Host<W: Workload> {
     /// Whether the node led before its last step.
     pub(super) led: bool,
     /// So much may wait for it; more is dropped, as the protocol sends it again.
-    pub(super) inbox_most: usize,
+    pub(super) max_inbox: usize,
     /// Whether it will take in what waits.
     pub(super) is_woken: bool,
     inbox: VecDeque<Input<W>>,
@@ -162,7 +162,7 @@ impl<W: Workload> Host<W> {
             is_reluctant: false,
             applied: Slot::ZERO,
             led: false,
-            inbox_most: INBOX_MOST,
+            max_inbox: MAX_INBOX,
             is_woken: false,
             inbox: VecDeque::new(),
         }
@@ -205,7 +205,7 @@ impl<W: Workload> Host<W> {
 
     /// Whether the node runs and one more input may wait for it.
     pub(super) fn has_room(&self) -> bool {
-        self.node.is_some() && self.inbox.len() < self.inbox_most
+        self.node.is_some() && self.inbox.len() < self.max_inbox
     }
 
     /// Puts an input where the node will find it, if there is room.

@@ -14,8 +14,8 @@ use super::random::Random;
 use crate::disk::{Fault, FaultKind, SimDisk};
 use lattistore::lpaxos::{Durable, NodeId, Record};
 use lattistore::storage::{
-    Background, Disk, DiskFile, Identity, Key, Options, Progress, Storage, StorageError, Value,
-    open_disk,
+    Background, Disk, DiskFile, Identity, Key, Progress, Storage, StorageError, StorageOptions,
+    Value, open_disk,
 };
 
 type State = Durable<Key, Value>;
@@ -59,7 +59,7 @@ pub trait Journaled<K, V>: fmt::Debug {
 pub(super) struct Journal {
     node: NodeId,
     disk: SimDisk,
-    options: Options,
+    options: StorageOptions,
     storage: Option<Box<dyn Storage>>,
     /// Whether a segment was used again since this was last asked for.
     reused: Arc<AtomicBool>,
@@ -73,7 +73,7 @@ pub(super) struct Journal {
 impl Journal {
     /// The empty disk of a node.
     pub(super) fn new(node: NodeId, random: &mut Random) -> Journal {
-        let options = Options {
+        let options = StorageOptions {
             segment_bytes: *random.pick(&[8 << 10, 16 << 10, 64 << 10]),
             checkpoint_after_bytes: *random.pick(&[12 << 10, 40 << 10, 200 << 10]),
             page_bytes: *random.pick(&[100, 1_000]),

@@ -27,7 +27,7 @@ pub struct KvLoad {
     keys: u64,
     reads_per_10_000: u64,
     sweeps_per_10_000: u64,
-    window_most: u64,
+    max_window: u64,
     /// Tokens have at least so many letters: a write of more than a sector can be torn inside.
     token_width: usize,
     tokens: u64,
@@ -42,7 +42,7 @@ impl KvLoad {
             keys: random.between(2, 10),
             reads_per_10_000: *random.pick(&[0, 2_000, 5_000]),
             sweeps_per_10_000: *random.pick(&[0, 500, 4_000]),
-            window_most: random.between(1, 4),
+            max_window: random.between(1, 4),
             token_width: *random.pick(&[1, 1, 1, 400]),
             tokens: 0,
             sessions: BTreeMap::new(),
@@ -67,7 +67,7 @@ impl KvLoad {
         self.sessions.insert(client, (id, number));
         // A client that says late what it has got is allowed; its window bounds how late, and one
         // that is later than that is refused.
-        let answered_below = number.saturating_sub(random.between(0, self.window_most));
+        let answered_below = number.saturating_sub(random.between(0, self.max_window));
         let session = (!is_read).then_some(SessionNumber { session: id, number, answered_below });
         Command::Execute { program: Arc::clone(program), params, session }
     }
@@ -92,7 +92,7 @@ impl Workload for KvLoad {
         }
         match self.sessions.get(&client) {
             None => {
-                let window = u32::try_from(self.window_most).unwrap_or(1);
+                let window = u32::try_from(self.max_window).unwrap_or(1);
                 Ask { command: Command::OpenSession { window }, is_numbered: false }
             }
             Some(session) => {

@@ -71,6 +71,6 @@ pub use kv_load::KvLoad;
 pub use random::Random;
 pub use register::{Command, Outcome, Register, Registers};
 pub use register_load::RegisterLoad;
-pub use run::{Options, Report, run};
+pub use run::{Report, RunOptions, run};
 pub use scenario::{Fault, Faults, Scenario};
 pub use workload::{Ask, JournalOf, Live, Workload};

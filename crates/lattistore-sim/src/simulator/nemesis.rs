@@ -35,11 +35,11 @@ impl<W: Workload> World<W> {
                 self.coverage.reached(Path::SlowDisk);
                 let for_us = self.random.between(50_000, 4_000_000);
                 // Up to 4 s: it may seem to hang.
-                let most_us = 1 << self.random.between(10, 22);
+                let max_us = 1 << self.random.between(10, 22);
                 let host = &mut self.hosts[node];
                 host.slow_until_us = self.now_us + for_us;
-                host.slow_us = (most_us / 4, most_us);
-                self.note(&[16, node as u64], || format!("n{} writes in {most_us} us", node + 1));
+                host.slow_us = (max_us / 4, max_us);
+                self.note(&[16, node as u64], || format!("n{} writes in {max_us} us", node + 1));
             }
             Fault::ClockJump => {
                 self.coverage.reached(Path::ClockJump);

@@ -17,7 +17,7 @@ const EVENTS_MOST: u64 = 3_000_000;
 
 /// How a run is to be done.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct RunOptions {
     /// The seed: everything follows from it.
     pub seed: u64,
     /// Only faults in this set, if given.
@@ -28,10 +28,10 @@ pub struct Options {
     pub keeps_trace: bool,
 }
 
-impl Options {
+impl RunOptions {
     /// The run of a seed as it is drawn.
-    pub fn of_seed(seed: u64) -> Options {
-        Options { seed, faults: None, chaos_us: None, keeps_trace: false }
+    pub fn of_seed(seed: u64) -> RunOptions {
+        RunOptions { seed, faults: None, chaos_us: None, keeps_trace: false }
     }
 }
 
@@ -55,7 +55,7 @@ pub struct Report {
 }
 
 /// Runs one seed.
-pub fn run<W: Workload>(options: Options, workload: impl FnOnce(&mut Random) -> W) -> Report {
+pub fn run<W: Workload>(options: RunOptions, workload: impl FnOnce(&mut Random) -> W) -> Report {
     let mut random = Random::new(options.seed, 1);
     let mut scenario = Scenario::draw(&mut random);
     if let Some(faults) = options.faults {

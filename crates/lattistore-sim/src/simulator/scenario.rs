@@ -117,7 +117,7 @@ pub struct Scenario {
     /// The usual time of a write, in microseconds, at the least and at the most.
     pub write_us: (u64, u64),
     /// A node takes in at most so much before its output is asked for.
-    pub inputs_most: usize,
+    pub max_inputs: usize,
     /// How often a proposal is held for more requests, in ten thousandths.
     pub hold: u64,
     /// Between two requests of a client, in microseconds, at the most.
@@ -168,7 +168,7 @@ impl Scenario {
             answer_loss,
             message_us: (message_us, message_us * random.between(1, 4)),
             write_us: (write_us, write_us * random.between(1, 6)),
-            inputs_most: 8,
+            max_inputs: 8,
             hold: 1_000,
             think_us: *random.pick(&[1_000, 10_000, 50_000]),
             patience_ms: *random.pick(&[100, 500, 2_000]),
@@ -199,15 +199,15 @@ fn draw_config(random: &mut Random) -> Config {
         ahead_bytes: *random.pick(&[0, 200, 1 << 20]),
         resend_ms: heartbeat_ms * random.between(1, 3),
         hold_ms: random.between(100, 1_000),
-        queue_most: *random.pick(&[2, 8, 1_000]),
-        batch_most: random.count(1, 8),
+        max_queue: *random.pick(&[2, 8, 1_000]),
+        max_batch: random.count(1, 8),
         batch_bytes: *random.pick(&[1, 64, 1 << 20]),
         busy_batch: *random.pick(&[0, 1, 3, usize::MAX]),
         overlapping_batch: *random.pick(&[0, 1, 3, usize::MAX]),
         page,
         window_bytes: *random.pick(&[1, 300, 2_000, 1 << 20]),
         tombstone_slots: *random.pick(&[0, 2, 5, 30]),
-        tombstones_most: *random.pick(&[1, 4, 65_536]),
+        max_tombstones: *random.pick(&[1, 4, 65_536]),
         tombstones_per_step: *random.pick(&[1, 3, 4_096]),
     }
 }

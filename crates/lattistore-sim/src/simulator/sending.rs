@@ -9,7 +9,7 @@ use super::host::{Key, Msg, Value, place_of};
 use super::watch;
 use super::workload::Workload;
 use super::world::World;
-use lattistore::lpaxos::{Accept, Answer, Message, NodeId, ToAcceptor};
+use lattistore::lpaxos::{Accept, Message, NodeId, RequestOutcome, ToAcceptor};
 
 impl<W: Workload> World<W> {
     /// Sends messages of a node.
@@ -101,7 +101,7 @@ impl<W: Workload> World<W> {
         &mut self,
         node: usize,
         request: usize,
-        answer: Answer<OutcomeOf<W>>,
+        answer: RequestOutcome<OutcomeOf<W>>,
     ) -> Result<(), String> {
         watch::answer(&answer, &mut self.coverage);
         self.note(&[5, node as u64, request as u64], || {

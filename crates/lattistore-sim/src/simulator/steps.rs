@@ -67,7 +67,7 @@ impl<W: Workload> World<W> {
     }
 
     fn take_in(&mut self, node: usize) {
-        let most = self.random.count(1, self.scenario.inputs_most);
+        let most = self.random.count(1, self.scenario.max_inputs);
         let (host, audit) = (&mut self.hosts[node], &mut self.audit);
         host.led = host.node.as_ref().is_some_and(|node| node.leads().is_some());
         host.take_in(most, self.now_us, |ticket| audit.takes(node, ticket.0));

@@ -2,7 +2,7 @@
 
 use super::coverage::{Coverage, Path};
 use lattistore::lpaxos::{
-    Answer, Durable, Message, Previous, Record, ToAcceptor, ToCandidate, ToLeader,
+    Durable, Message, Previous, Record, RequestOutcome, ToAcceptor, ToCandidate, ToLeader,
 };
 use std::hash::Hash;
 
@@ -71,15 +71,17 @@ pub(super) fn record<K: Ord + Hash + Clone, V: Clone>(
 }
 
 /// Counts an answer.
-pub(super) fn answer<O>(answer: &Answer<O>, coverage: &mut Coverage) {
+pub(super) fn answer<O>(answer: &RequestOutcome<O>, coverage: &mut Coverage) {
     coverage.reached(match answer {
-        Answer::Done(_) => Path::WriteDone,
-        Answer::Redirect(_) => Path::Redirect,
-        Answer::Unreachable => Path::Unreachable,
-        Answer::LostLeadership { .. } | Answer::Closing { .. } => Path::LostLeadership,
-        Answer::Timeout { may_have_run: true } => Path::TimeoutMayHaveRun,
-        Answer::Timeout { may_have_run: false } => Path::TimeoutNotRun,
-        Answer::TooManyRequests => Path::TooManyRequests,
+        RequestOutcome::Done(_) => Path::WriteDone,
+        RequestOutcome::Redirect(_) => Path::Redirect,
+        RequestOutcome::Unreachable => Path::Unreachable,
+        RequestOutcome::LostLeadership { .. } | RequestOutcome::Closing { .. } => {
+            Path::LostLeadership
+        }
+        RequestOutcome::Timeout { may_have_run: true } => Path::TimeoutMayHaveRun,
+        RequestOutcome::Timeout { may_have_run: false } => Path::TimeoutNotRun,
+        RequestOutcome::TooManyRequests => Path::TooManyRequests,
     });
 }
 

@@ -28,7 +28,7 @@ pub(super) fn stay(
     first: Connection,
     waits: &mut Waits,
 ) -> End {
-    debug!("connected to node {} at {address}", first.accepted.node);
+    debug!("connected to node {} at {address}", first.admitted.node);
     let mut connection = first;
     let error = loop {
         match converse(shared, link, address, connection, waits) {
@@ -51,7 +51,7 @@ fn converse(
     connection: Connection,
     waits: &mut Waits,
 ) -> Over {
-    let Connection { _registered, stream, reader, accepted } = connection;
+    let Connection { _registered, stream, reader, admitted } = connection;
     let owed = OwedSign::new();
     let (alarm, alarmed) = bounded(1);
     let over = thread::scope(|scope| {
@@ -72,8 +72,8 @@ fn converse(
         {
             return Over::Ended(FrameError::Io(error));
         }
-        let is_open = link.open(accepted.node, stream);
-        if !is_open || link.tell(shared, Event::Connected { address, accepted }).is_err() {
+        let is_open = link.open(admitted.node, stream);
+        if !is_open || link.tell(shared, Event::Connected { address, admitted }).is_err() {
             return Over::Ended(FrameError::Closed);
         }
         write_queued(shared, link, stream, owed, &alarmed)

@@ -11,12 +11,12 @@ use super::waits::Waits;
 use crate::transport::links::FrameReader;
 use crate::transport::links::Stream;
 use crate::transport::links::{GreetError, greet};
-use crate::transport::serving::dial::{Dialed, Pace, dial};
-use crate::transport::serving::keyed;
+use crate::transport::serving::cluster_auth;
+use crate::transport::serving::dial::{DialTimes, Dialed, dial};
 use crate::transport::serving::settings::Settings;
 use crate::transport::serving::shared::Shared;
 use crate::transport::serving::sockets::Registered;
-use crate::wire::{Accepted, Refusal, Role};
+use crate::wire::{Admitted, Refusal, Role};
 
 /// How a try to connect, or the connection, ended.
 pub(super) enum End {
@@ -36,7 +36,7 @@ pub(super) struct Connection {
     pub(super) _registered: [Registered; 2],
     pub(super) stream: Stream,
     pub(super) reader: FrameReader<Stream>,
-    pub(super) accepted: Accepted,
+    pub(super) admitted: Admitted,
 }
 
 /// Connects once to the peer at `target`; tries until the peer's system says something.
@@ -47,7 +47,7 @@ pub(super) fn connect(
     waits: &mut Waits,
 ) -> Result<Connection, End> {
     let is_over = || link.is_over(shared) || link.target().address != target.address;
-    match dial(target.address, &pace(&shared.settings), None, None, &is_over) {
+    match dial(target.address, &times(&shared.settings), None, None, &is_over) {
         Ok(Dialed::Connected { stream, .. }) => {
             let until = Instant::now() + waits.greeting;
             greet_on(shared, link, target.address, stream, waits, until)
@@ -57,8 +57,8 @@ pub(super) fn connect(
     }
 }
 
-pub(super) fn pace(settings: &Settings) -> Pace {
-    Pace { space: settings.try_space, time: settings.connect_time }
+pub(super) fn times(settings: &Settings) -> DialTimes {
+    DialTimes { space: settings.try_space, time: settings.connect_time }
 }
 
 /// Agrees with the peer on TLS, where there is to be any, and on which nodes both are, by `until`.
@@ -111,16 +111,16 @@ fn greet_until(
     let hello = shared.handler.hello();
     let time = until.saturating_duration_since(Instant::now());
     let greeted = match &security.cluster_key {
-        Some(key) => keyed::greet(&stream, key, &hello, address.ip(), time),
+        Some(key) => cluster_auth::greet(&stream, key, &hello, address.ip(), time),
         None => greet(&stream, &Role::Peer(hello), time),
     };
-    let (reader, accepted) = greeted.map_err(|error| match error {
+    let (reader, admitted) = greeted.map_err(|error| match error {
         GreetError::Refused(refusal) => End::Refused { refusal, by_peer: true },
         GreetError::NotBelieved(refusal) => End::Refused { refusal, by_peer: false },
         error => End::Unreachable(error.to_string()),
     })?;
-    if let Err(refusal) = shared.handler.check_peer(link.target().node, address, &accepted) {
+    if let Err(refusal) = shared.handler.check_peer(link.target().node, address, &admitted) {
         return Err(End::Refused { refusal, by_peer: false });
     }
-    Ok(Connection { _registered: [with_all, with_link], stream, reader, accepted })
+    Ok(Connection { _registered: [with_all, with_link], stream, reader, admitted })
 }

@@ -71,7 +71,7 @@ pub(super) struct Target {
 }
 
 /// Where a peer is to be found, and which node is there.
-struct Place {
+struct TargetState {
     target: Target,
     /// The node that greeted on the connection that there is.
     met: Option<NodeId>,
@@ -88,7 +88,7 @@ pub(super) struct Line {
 
 /// What a peer's threads and those that send to it share.
 pub(super) struct Link {
-    place: Mutex<Place>,
+    place: Mutex<TargetState>,
     /// Holds a word where the address changed since the thread last looked.
     moved: (Sender<()>, Receiver<()>),
     /// Set once the link is to end.
@@ -112,7 +112,7 @@ impl Link {
         let (queue, queued) = bounded(settings.max_queued_frames);
         let (alive, ended) = bounded(0);
         let link = Link {
-            place: Mutex::new(Place { target, met: None }),
+            place: Mutex::new(TargetState { target, met: None }),
             moved: bounded(1),
             ended: Stop(ended),
             sockets: Sockets::default(),

@@ -147,7 +147,7 @@ impl Peers {
         if let Some(running) = named {
             running.end();
         }
-        self.shared.peer_seats.clear(id);
+        self.shared.peer_slots.clear(id);
     }
 
     fn start(&self, target: Target) -> io::Result<Running> {

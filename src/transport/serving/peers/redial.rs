@@ -18,7 +18,7 @@ use crate::wire::{Reason, Refusal};
 /// Connects again and again until the link or the transport ends.
 pub(super) fn run(shared: &Arc<Shared>, link: &Link) {
     let settings = &shared.settings;
-    let backoff = || Backoff::new(settings.least_backoff, settings.most_backoff);
+    let backoff = || Backoff::new(settings.min_backoff, settings.max_backoff);
     let (mut waits, mut pauses) = (Waits::new(settings), backoff());
     let mut told = Told::default();
     while !link.is_over(shared) {
@@ -27,7 +27,7 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Link) {
         let mut met = None;
         let end = match connect(shared, link, target, &mut waits) {
             Ok(connection) => {
-                met = Some(connection.accepted.node);
+                met = Some(connection.admitted.node);
                 stay(shared, link, target.address, connection, &mut waits)
             }
             Err(end) => end,
@@ -36,7 +36,7 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Link) {
             return;
         }
         // One that is lost at once each time is as good as none.
-        if matches!(end, End::Lost(_)) && begun.elapsed() > settings.most_backoff {
+        if matches!(end, End::Lost(_)) && begun.elapsed() > settings.max_backoff {
             pauses.reset();
         }
         let pause = pauses.next();

@@ -14,14 +14,14 @@ pub(super) struct Waits {
 
 impl Waits {
     pub(super) fn new(settings: &Settings) -> Waits {
-        Waits { sign: settings.peer_patience, greeting: settings.least_greeting_time }
+        Waits { sign: settings.peer_patience, greeting: settings.min_greeting_time }
     }
 
     /// Notes how a greeting went. One that was not answered in time is given more the next time:
     /// the peer may be paused, or far away. What the last one took is the measure for the next.
     pub(super) fn greeted(&mut self, took: Option<Duration>, settings: &Settings) {
         let time = match took {
-            Some(took) => (4 * took).max(settings.least_greeting_time),
+            Some(took) => (4 * took).max(settings.min_greeting_time),
             None => 2 * self.greeting,
         };
         self.greeting = time.min(settings.greeting_time);
@@ -31,6 +31,6 @@ impl Waits {
     /// answered, the peer may be slow rather than the connection dead.
     pub(super) fn replaced(&mut self, tries: u32, settings: &Settings) {
         let time = if tries > 1 { settings.peer_patience } else { 2 * self.sign };
-        self.sign = time.min(settings.most_peer_patience);
+        self.sign = time.min(settings.max_peer_patience);
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use log::debug;
 
-use super::greet::{Connection, greet_on, pace};
+use super::greet::{Connection, greet_on, times};
 use super::link::Link;
 use super::waits::Waits;
 use crate::transport::links::Stream;
@@ -101,17 +101,17 @@ impl Watch<'_> {
     /// Makes a new connection unless the old one is heard first, by `until`.
     fn replace(&mut self, until: Instant) -> Option<Connection> {
         let Watch { shared, link, stream, waits, .. } = self;
-        let pace = pace(&shared.settings);
+        let times = times(&shared.settings);
         let address = link.target().address;
         let beside = Some(stream.descriptor());
         let is_over = || link.is_over(shared);
-        let (fresh, tries) = match dial(address, &pace, Some(until), beside, &is_over) {
+        let (fresh, tries) = match dial(address, &times, Some(until), beside, &is_over) {
             Ok(Dialed::Connected { stream, tries }) => (stream, tries),
             Ok(Dialed::Heard) => return None,
             Err(error) => {
                 debug!("no new connection to {address}: {error}");
                 // One that is refused at once is not tried again at once.
-                let time = pace.space.min(until.saturating_duration_since(Instant::now()));
+                let time = times.space.min(until.saturating_duration_since(Instant::now()));
                 link.wait(shared, time);
                 return None;
             }

@@ -1,7 +1,7 @@
 //! How fast the node says that it has too many requests.
 //!
 //! A client that is refused at once may ask again at once, and refusing takes the processor from those
-//! who are served. So there is a bound on refusals in a second: above it each waits for its turn, and
+//! who are served. So there is a bound on rejection_log in a second: above it each waits for its turn, and
 //! whoever waits for his holds his place among the requests of his connection meanwhile.
 
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::limits::{REFUSAL_SPACE, REFUSAL_STEP, REFUSAL_WAIT};
 
-/// The turns of all refusals of a node.
+/// The turns of all rejection_log of a node.
 #[derive(Debug)]
 pub(crate) struct RejectionLimiter {
     start: Instant,

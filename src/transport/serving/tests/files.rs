@@ -53,19 +53,19 @@ fn a_certificate_ends_with_the_first_of_those_that_lead_to_the_authority() {
 }
 
 /// The files of a node in a directory that goes with them.
-struct Place {
+struct SecretsDir {
     directory: tempfile::TempDir,
     files: Files,
 }
 
-impl Place {
-    fn new(authority: &Authority) -> Place {
+impl SecretsDir {
+    fn new(authority: &Authority) -> SecretsDir {
         let directory = tempfile::tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
         let tls = TlsFiles { cert: path("cert"), key: path("key"), ca: path("ca") };
         let files =
             Files { cluster_key: Some(path("cluster")), tls: Some(tls), client_tokens: None };
-        let place = Place { directory, files };
+        let place = SecretsDir { directory, files };
         place.write("cluster", &[b'1'; 32]);
         place.copy("ca", &authority.ca());
         place.give(&authority.node(here()));
@@ -112,7 +112,7 @@ fn end(keeper: &Keeper) -> Validity {
 #[test]
 fn a_certificate_and_its_key_change_as_a_pair() {
     let authority = Authority::new();
-    let place = Place::new(&authority);
+    let place = SecretsDir::new(&authority);
     let mut keeper = place.open();
     assert!(keeper.look().is_empty(), "nothing changed");
     let (before, until) = (end(&keeper), wall_clock().as_secs() + 5 * DAY);
@@ -142,7 +142,7 @@ fn a_certificate_and_its_key_change_as_a_pair() {
 #[test]
 fn links_that_lead_elsewhere_are_a_change_and_times_are_none() {
     let authority = Authority::new();
-    let place = Place::new(&authority);
+    let place = SecretsDir::new(&authority);
     for (directory, byte) in [("one", b'1'), ("two", b'2'), ("same", b'1')] {
         fs::create_dir(place.path(directory)).expect("a directory");
         place.write(&format!("{directory}/cluster"), &[byte; 32]);
@@ -168,7 +168,7 @@ fn links_that_lead_elsewhere_are_a_change_and_times_are_none() {
 #[test]
 fn a_pipe_is_not_read_again() {
     let authority = Authority::new();
-    let place = Place::new(&authority);
+    let place = SecretsDir::new(&authority);
     let keeper = place.open();
     fs::remove_file(place.path("cluster")).expect("a file");
     let made = std::process::Command::new("mkfifo").arg(place.path("cluster")).status();

@@ -26,8 +26,8 @@ fn clients_and_peers_are_let_in_and_learn_by_whom() {
     let running = start(settings());
     for role in [Role::Client { token: None }, Role::Peer(peer_hello(NodeId(2)))] {
         let stream = Stream::connect(running.address(), FOREVER).expect("connected");
-        let (_, accepted) = greet(&stream, &role, FOREVER).expect("let in");
-        assert_eq!(accepted, Accepted { node: NodeId(1), cluster: None, build: Build::own() });
+        let (_, admitted) = greet(&stream, &role, FOREVER).expect("let in");
+        assert_eq!(admitted, Admitted { node: NodeId(1), cluster: None, build: Build::own() });
     }
 }
 
@@ -116,7 +116,7 @@ fn a_connection_that_ends_before_its_greeting_leaves_no_trace() {
     greeted_at_last(&running);
 }
 
-/// Greets until a seat is free: it is freed a moment after the one before it left.
+/// Greets until a slot is free: it is freed a moment after the one before it left.
 pub(super) fn greeted_at_last(running: &Running) -> Client {
     loop {
         let stream = Stream::connect(running.address(), FOREVER).expect("connected");

@@ -4,10 +4,10 @@
 #[path = "../../../../tests/support/authority.rs"]
 mod authority;
 mod clients;
+mod cluster_auth;
 mod files;
 mod greetings;
 mod keepalive;
-mod keyed;
 mod links;
 mod peers;
 mod stopping;
@@ -30,7 +30,7 @@ use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot, ToLeader}
 use crate::security::{Rights, Security, TlsFiles};
 use crate::transport::links::{FrameError, FrameReader, Patience, Stream, greet, write_frames};
 use crate::wire::{
-    Accepted, Build, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, PeerHello, Reason,
+    Admitted, Build, ClientOutcome, ClientRequest, ClientResponse, PeerFrame, PeerHello, Reason,
     Refusal, RequestBody, Role, Welcome, decode_response, encode_peer, encode_request,
 };
 
@@ -73,16 +73,16 @@ impl Handler for Node {
     }
 
     fn admit_client(&self) -> Welcome {
-        Ok(Accepted { node: self.id, cluster: None, build: Build::own() })
+        Ok(Admitted { node: self.id, cluster: None, build: Build::own() })
     }
 
     fn check_peer(
         &self,
         node: Option<NodeId>,
         _: SocketAddr,
-        accepted: &Accepted,
+        admitted: &Admitted,
     ) -> Result<(), Refusal> {
-        if node.is_some_and(|node| node != accepted.node) {
+        if node.is_some_and(|node| node != admitted.node) {
             return Err(Refusal::new(Reason::UnknownNode, "another node is there"));
         }
         self.refuse_found.lock().clone().map_or(Ok(()), Err)
@@ -133,7 +133,7 @@ impl Running {
 fn settings() -> Settings {
     Settings {
         greeting_time: FOREVER,
-        least_greeting_time: FOREVER,
+        min_greeting_time: FOREVER,
         frame_time: FOREVER,
         peer_idle_time: FOREVER,
         peer_silence_time: FOREVER,
@@ -142,8 +142,8 @@ fn settings() -> Settings {
         connect_time: FOREVER,
         linger_time: FOREVER,
         closing_time: FOREVER,
-        least_backoff: Duration::from_millis(1),
-        most_backoff: Duration::from_millis(10),
+        min_backoff: Duration::from_millis(1),
+        max_backoff: Duration::from_millis(10),
         ..Settings::default()
     }
 }

@@ -12,7 +12,7 @@ use crate::wire::{Reason, decode_welcome, encode_hello, encode_welcome};
 pub(super) fn connected(address: SocketAddr, node: u64) -> Event {
     Event::Connected {
         address,
-        accepted: Accepted { node: NodeId(node), cluster: None, build: Build::own() },
+        admitted: Admitted { node: NodeId(node), cluster: None, build: Build::own() },
     }
 }
 
@@ -22,7 +22,7 @@ pub(super) fn accept_peer(listener: &TcpListener) -> Client {
     let stream = Stream::new(stream).expect("a stream");
     let mut client = Client { reader: FrameReader::new(stream.clone()), stream };
     client.reader.read(MAX_GREETING_FRAME_BYTES, PATIENCE).expect("a greeting");
-    client.send(&encode_welcome(&Ok(Accepted {
+    client.send(&encode_welcome(&Ok(Admitted {
         node: NodeId(9),
         cluster: None,
         build: Build::own(),

@@ -154,7 +154,7 @@ fn a_record_that_trickles_does_not_keep_a_seat() {
     greeted_at_last(&authority, running.address());
 }
 
-/// Greets until a seat is free.
+/// Greets until a slot is free.
 fn greeted_at_last(authority: &Authority, address: SocketAddr) {
     while secured(authority, address)
         .map_err(drop)
@@ -329,7 +329,7 @@ fn a_greeting_that_is_passed_on_between_two_sessions_is_not_believed() {
     let session = middle.connect(b.address().ip()).expect("a session");
     let mut to = to.secured(session, until).expect("TLS");
     let mut buffer = [0; 4096];
-    let count = from.read(&mut buffer).expect("an approach");
+    let count = from.read(&mut buffer).expect("an auth_hello");
     to.write_all(&buffer[..count]).expect("passed on");
     let count = to.read(&mut buffer).expect("a challenge");
     from.write_all(&buffer[..count]).expect("passed on");

@@ -17,7 +17,7 @@ pub enum Dependency {
 
 /// One edge of a cycle. Operations are named by their index in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
+pub struct CycleEdge {
     /// Must come first.
     pub from: usize,
     /// Must come later.
@@ -55,7 +55,7 @@ pub struct Cycle {
     /// a stale read is a `GSingle` of this sort.
     pub real_time: bool,
     /// The edges; each begins where the one before it ends.
-    pub links: Vec<Link>,
+    pub links: Vec<CycleEdge>,
     /// Each operation of the cycle in words, in the order of `links`.
     pub operations: Vec<String>,
 }
@@ -154,9 +154,9 @@ impl fmt::Display for Class {
     }
 }
 
-impl fmt::Display for Link {
+impl fmt::Display for CycleEdge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Link { from, to, .. } = self;
+        let CycleEdge { from, to, .. } = self;
         let key = self.key.unwrap_or_default();
         let element = self.element.map_or("one of its elements".to_string(), |e| e.to_string());
         match self.dependency {

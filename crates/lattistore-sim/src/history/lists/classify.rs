@@ -9,7 +9,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::super::operation::Operation;
-use super::anomaly::{Class, Cycle, Dependency, Link};
+use super::anomaly::{Class, Cycle, CycleEdge, Dependency};
 use super::graph::{Edge, Graph};
 use super::scc::components;
 use super::{ListOperation, Step};
@@ -163,11 +163,11 @@ impl<'a> Search<'a> {
     }
 
     fn report(&self, history: &[ListOperation], cycle: &[usize]) -> Cycle {
-        let mut links: Vec<Link> = Vec::new();
+        let mut links: Vec<CycleEdge> = Vec::new();
         for &index in cycle {
             let edge = &self.graph.edges[index];
             match (edge.dependency, links.last_mut()) {
-                (Some(dependency), _) => links.push(Link {
+                (Some(dependency), _) => links.push(CycleEdge {
                     from: edge.from,
                     to: edge.to,
                     dependency,
@@ -209,7 +209,7 @@ fn trace(
 
 /// Two transactions, of which one appended to a list without having read what the other appended:
 /// the second in order if that is known, else whichever it is, for both missed the other.
-fn is_lost_update(links: &[Link]) -> bool {
+fn is_lost_update(links: &[CycleEdge]) -> bool {
     match links {
         [a, b] => {
             a.dependency == ReadWrite

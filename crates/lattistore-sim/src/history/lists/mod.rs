@@ -24,7 +24,7 @@ mod place;
 mod scc;
 mod versions;
 
-pub use anomaly::{Anomaly, Class, Cycle, Dependency, Link};
+pub use anomaly::{Anomaly, Class, Cycle, CycleEdge, Dependency};
 pub use model::ListModel;
 pub use place::place_unknown;
 

@@ -5,8 +5,8 @@ use super::super::host::{node_id, place_of};
 use super::super::register::{Command, Outcome, Register, Registers};
 use super::scope::NODES;
 use lattistore::lpaxos::{
-    self, Answer, Config, Durable, Election, Heartbeat, MemberSet, Message, Node, NodeId, Output,
-    PageLimits, Record, Request, Slot, Ticket, WriteToken,
+    self, Config, Durable, Election, Heartbeat, MemberSet, Message, Node, NodeId, Output,
+    PageLimits, Record, Request, RequestOutcome, Slot, Ticket, WriteToken,
 };
 
 /// With terms this long a node stands when its clock is set to its turn, and at no other time.
@@ -69,7 +69,7 @@ impl Sent {
 pub(super) enum Seen {
     Send(NodeId, Msg),
     Write(Box<Write>),
-    Answer(u8, Slot),
+    RequestOutcome(u8, Slot),
 }
 
 /// A node that runs, with its computer.
@@ -249,17 +249,17 @@ impl Live {
     fn answer(
         &mut self,
         ticket: Ticket,
-        answer: &Answer<Outcome>,
+        answer: &RequestOutcome<Outcome>,
         seen: &mut Vec<Seen>,
     ) -> Result<(), String> {
         let place = self.place();
-        if matches!(answer, Answer::Done(outcome) if outcome.position.place == 0) {
+        if matches!(answer, RequestOutcome::Done(outcome) if outcome.position.place == 0) {
             self.audit.ran(place, ticket.0, NODES)?;
         }
         self.audit.answers(place, ticket.0);
-        let Answer::Done(outcome) = answer else { return Ok(()) };
+        let RequestOutcome::Done(outcome) = answer else { return Ok(()) };
         let request = u8::try_from(ticket.0).unwrap_or(u8::MAX);
-        seen.push(Seen::Answer(request, outcome.position.slot));
+        seen.push(Seen::RequestOutcome(request, outcome.position.slot));
         Ok(())
     }
 }

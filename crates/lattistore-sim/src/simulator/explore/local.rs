@@ -18,7 +18,7 @@ pub(super) enum Effect {
     /// Something is written: a place in [`Nodes::writes`].
     Write(u32),
     /// A request is answered with a result as of a slot.
-    Answer(u8, Slot),
+    RequestOutcome(u8, Slot),
 }
 
 /// What comes of an input.
@@ -160,7 +160,7 @@ impl Nodes {
 
     fn effect(&mut self, id: u64, seen: Seen) -> Effect {
         match seen {
-            Seen::Answer(request, slot) => Effect::Answer(request, slot),
+            Seen::RequestOutcome(request, slot) => Effect::RequestOutcome(request, slot),
             Seen::Send(to, message) => {
                 let place = self.message_places.entry(Fingerprint::of(&(id, to, &message)));
                 Effect::Send(*place.or_insert_with(|| {

@@ -60,7 +60,7 @@ struct Search {
 /// The events that lead to a state that breaks an invariant, one a line, and which.
 pub fn explore(
     scope: Scope,
-    states_most: usize,
+    max_states: usize,
     goes_on: &mut dyn FnMut(&Explored) -> bool,
 ) -> Result<Explored, String> {
     assert!(usize::from(scope.requests) <= REQUESTS_MOST, "at most {REQUESTS_MOST} requests");
@@ -86,14 +86,14 @@ pub fn explore(
     search.seen.insert(first.fingerprint());
     search.ways.push((0, 0, Input::Crash));
     search.waiting.push_back(Waiting { state: first, sent: [].into() });
-    search.run(states_most, goes_on)?;
+    search.run(max_states, goes_on)?;
     Ok(search.explored)
 }
 
 impl Search {
     fn run(
         &mut self,
-        states_most: usize,
+        max_states: usize,
         goes_on: &mut dyn FnMut(&Explored) -> bool,
     ) -> Result<(), String> {
         let mut layer_ends = 1;
@@ -106,7 +106,7 @@ impl Search {
             self.leave(&state, left)?;
             left += 1;
             self.count(left);
-            if self.ways.len() >= states_most
+            if self.ways.len() >= max_states
                 || left.is_multiple_of(WATCHED) && !goes_on(&self.explored)
             {
                 return Ok(());
@@ -207,7 +207,7 @@ impl Search {
                     let written = &nodes.writes[write as usize];
                     next.ledger = ledgers.write(next.ledger, write, written)?;
                 }
-                Effect::Answer(request, slot) => {
+                Effect::RequestOutcome(request, slot) => {
                     next.answer(request, slot, ledgers.last(next.ledger))?;
                 }
             }

@@ -1,5 +1,5 @@
 //! How a node that has a cluster key begins (`proto/hello.proto`); the steps that follow are in
-//! [`proven`](super::proven).
+//! [`signed`](super::signed).
 
 use std::net::IpAddr;
 
@@ -12,24 +12,24 @@ use crate::security::Nonce;
 
 /// The first word of a node that has a cluster key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Approach {
+pub struct AuthHello {
     /// The address under which node lists name the sender.
     pub address: IpAddr,
     /// Drawn for this greeting.
     pub nonce: Nonce,
 }
 
-impl Approach {
-    pub(super) fn to_proto(self) -> proto::Approach {
-        proto::Approach {
+impl AuthHello {
+    pub(super) fn to_proto(self) -> proto::AuthHello {
+        proto::AuthHello {
             nonce: Bytes::copy_from_slice(&self.nonce.0),
             address: self.address.to_string(),
             ..Default::default()
         }
     }
 
-    pub(super) fn from_proto(approach: &proto::Approach) -> Result<Approach, WireError> {
-        let nonce = Nonce(fields::array(&approach.nonce, "nonce")?);
-        Ok(Approach { address: fields::ip(&approach.address, "address")?, nonce })
+    pub(super) fn from_proto(auth_hello: &proto::AuthHello) -> Result<AuthHello, WireError> {
+        let nonce = Nonce(fields::array(&auth_hello.nonce, "nonce")?);
+        Ok(AuthHello { address: fields::ip(&auth_hello.address, "address")?, nonce })
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::call::{Call, Sending, Verdict, What};
-use super::connection::{Connection, Ticket};
+use super::connection::{Connection, PendingResponse};
 use super::error::{Cause, Error};
 use super::route::Route;
 use super::session::{Grant, Sessions};
@@ -19,7 +19,7 @@ use crate::wire::ClientOutcome;
 
 /// What the clones of a client share.
 #[derive(Debug)]
-pub(super) struct Core {
+pub(super) struct RetryLoop {
     pub(super) route: Route,
     pub(super) sessions: Sessions,
     /// Whether to follow redirects and to try again.
@@ -35,7 +35,7 @@ pub(super) struct Core {
 /// The result of a call.
 type Outcome = Result<ClientOutcome, Error>;
 
-impl Core {
+impl RetryLoop {
     /// Sends a transaction for the first time.
     pub(super) fn begin(&self, transaction: &Arc<Transaction>) {
         let mut stage = transaction.0.lock();
@@ -197,7 +197,7 @@ impl Core {
     fn receive(&self, call: &mut Call, until: Instant) -> Option<Outcome> {
         let Some(sending) = &mut call.sending else { return None };
         let connection = sending.connection.clone();
-        let patience = |ticket: &Ticket| ticket.silent_since() + self.silence;
+        let patience = |ticket: &PendingResponse| ticket.silent_since() + self.silence;
         let mut end = until.min(call.deadline);
         if self.follow {
             end = end.min(patience(&sending.ticket));

@@ -8,11 +8,11 @@ use crate::numbers::{NodeId, ProposalId, Slot};
 const MOST_UNANSWERED: u64 = 64;
 
 /// What a leader knows of each other node.
-pub(super) type Peers = BTreeMap<NodeId, PeerState>;
+pub(super) type Peers = BTreeMap<NodeId, PeerProgress>;
 
 /// What the leader knows of another node.
 #[derive(Debug)]
-pub(super) struct PeerState {
+pub(super) struct PeerProgress {
     /// Its `complete` as it last told; `None` before it told anything.
     pub(super) complete: Option<Slot>,
     /// The last proposal that it accepted, as far as it told.
@@ -26,15 +26,15 @@ pub(super) struct PeerState {
     pub(super) sync_ms: u64,
 }
 
-impl PeerState {
+impl PeerProgress {
     /// A peer of a new leader, as far as its promise told.
     pub(super) fn new(
         complete: Option<Slot>,
         accepted: Option<ProposalId>,
         now_ms: u64,
-    ) -> PeerState {
+    ) -> PeerProgress {
         let accepted = accepted.unwrap_or(ProposalId::ZERO);
-        PeerState {
+        PeerProgress {
             complete,
             accepted,
             sent_ms: now_ms,

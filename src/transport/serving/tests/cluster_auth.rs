@@ -8,7 +8,7 @@ use crate::limits::MAX_GREETING_FRAME_BYTES;
 use crate::security::{ClusterKey, Nonce};
 use crate::transport::GreetError;
 use crate::wire::{
-    Approach, Reason, decode_challenge, decode_proven_welcome, decode_welcome, encode_hello,
+    AuthHello, Reason, decode_challenge, decode_signed_welcome, decode_welcome, encode_hello,
     encode_welcome,
 };
 
@@ -33,8 +33,8 @@ fn refused(a: &Running, b: &Running) -> (Refusal, bool) {
 fn nodes_with_one_key_reach_each_other() {
     let (a, b) = (node(1, key(1)), node(2, key(1)));
     let sender = a.transport.peers().seek(b.address()).expect("a thread");
-    let accepted = Accepted { node: NodeId(2), cluster: None, build: Build::own() };
-    assert_eq!(a.event(), Event::Connected { address: b.address(), accepted });
+    let admitted = Admitted { node: NodeId(2), cluster: None, build: Build::own() };
+    assert_eq!(a.event(), Event::Connected { address: b.address(), admitted });
     assert!(sender.send(peer_frame(5)));
     assert_eq!(b.event(), frame_event(1, 5));
     // Clients need no key.
@@ -101,7 +101,7 @@ fn a_recorded_greeting_opens_no_door() {
     thief.send(&recorded);
     let challenge = thief.frame().expect("a challenge");
     assert!(decode_challenge(&challenge).expect("understood").is_ok());
-    let answer = decode_proven_welcome(&thief.frame().expect("an answer")).expect("understood");
+    let answer = decode_signed_welcome(&thief.frame().expect("an answer")).expect("understood");
     assert_eq!(answer.expect_err("refused").reason, Reason::NotAuthorized);
     assert_eq!(b.node.peers_asked.load(Ordering::SeqCst), asked);
     assert!(b.events.is_empty(), "the message that follows is not read");
@@ -116,9 +116,9 @@ fn a_challenge_that_is_reflected_is_not_believed() {
     a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let stream = Stream::new(listener.accept().expect("a connection").0).expect("a stream");
     let mut reader = FrameReader::new(stream.clone());
-    let approach = reader.read(MAX_GREETING_FRAME_BYTES, PATIENCE).expect("an approach");
+    let auth_hello = reader.read(MAX_GREETING_FRAME_BYTES, PATIENCE).expect("an auth_hello");
     let mut mirror = Client::silent(a.address());
-    mirror.send(&framed(approach));
+    mirror.send(&framed(auth_hello));
     let challenge = mirror.frame().expect("a challenge");
     assert!(decode_challenge(&challenge).expect("understood").is_ok());
     let mut liar = Client { stream, reader };
@@ -137,8 +137,8 @@ fn a_challenge_that_is_reflected_is_not_believed() {
 fn a_stranger_is_told_a_number_and_no_more() {
     let b = node(2, key(1));
     let mut stranger = Client::silent(b.address());
-    let approach = Approach { address: loopback().ip(), nonce: Nonce([1; 32]) };
-    stranger.send(&encode_hello(&Role::Approach(approach)));
+    let auth_hello = AuthHello { address: loopback().ip(), nonce: Nonce([1; 32]) };
+    stranger.send(&encode_hello(&Role::AuthHello(auth_hello)));
     let challenge = stranger.frame().expect("a challenge");
     assert!(decode_challenge(&challenge).expect("understood").is_ok());
     // What he says next is no proof.
@@ -157,7 +157,7 @@ fn a_refusal_without_a_proof_means_nothing() {
     a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let stream = Stream::new(listener.accept().expect("a connection").0).expect("a stream");
     let mut liar = Client { reader: FrameReader::new(stream.clone()), stream };
-    liar.frame().expect("an approach");
+    liar.frame().expect("an auth_hello");
     let lie = Refusal::new(Reason::ListsDiffer, "go away\nerror: all is lost");
     liar.send(&encode_welcome(&Err(lie)));
     match a.event() {
@@ -174,11 +174,11 @@ fn who_does_not_finish_the_greeting_has_to_leave() {
     let short = Settings { greeting_time: Duration::from_millis(30), ..settings() };
     let b = start_with(loopback(), 2, Settings { max_ungreeted: 1, ..short }, key(1));
     let mut slow = Client::silent(b.address());
-    let approach = Approach { address: loopback().ip(), nonce: Nonce([1; 32]) };
-    slow.send(&encode_hello(&Role::Approach(approach)));
+    let auth_hello = AuthHello { address: loopback().ip(), nonce: Nonce([1; 32]) };
+    slow.send(&encode_hello(&Role::AuthHello(auth_hello)));
     assert!(decode_challenge(&slow.frame().expect("a challenge")).is_ok());
     slow.wait_for_end();
-    // Its seat is free again.
+    // Its slot is free again.
     super::greetings::greeted_at_last(&b);
 }
 

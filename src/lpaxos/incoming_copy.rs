@@ -9,7 +9,7 @@ use crate::numbers::{Ballot, Slot};
 
 /// How far a node has taken in a full copy, without a gap and without an old patch in between.
 #[derive(Debug)]
-pub(super) struct Copying<K> {
+pub(super) struct IncomingCopy<K> {
     ballot: Ballot,
     number: u64,
     floor: Slot,
@@ -17,28 +17,28 @@ pub(super) struct Copying<K> {
     reached: K,
 }
 
-impl<K: Ord> Copying<K> {
+impl<K: Ord> IncomingCopy<K> {
     /// Whether a page of a full copy, which covers the keys after `after`, may be taken in: the
     /// first one always, the others where those before them were.
     pub(super) fn allows(
-        copying: Option<&Copying<K>>,
+        incoming_copy: Option<&IncomingCopy<K>>,
         ballot: Ballot,
         copy: &CopyId,
         after: Option<&K>,
     ) -> bool {
         after.is_none_or(|after| {
-            copying.is_some_and(|held| held.is(ballot, copy) && *after <= held.reached)
+            incoming_copy.is_some_and(|held| held.is(ballot, copy) && *after <= held.reached)
         })
     }
 
     /// Notes that a page was taken in that ends with the key `reached`.
     pub(super) fn note(
-        copying: &mut Option<Copying<K>>,
+        incoming_copy: &mut Option<IncomingCopy<K>>,
         ballot: Ballot,
         copy: &CopyId,
         reached: K,
     ) {
-        match copying {
+        match incoming_copy {
             // A page may come again.
             Some(held) if held.is(ballot, copy) => {
                 if held.reached < reached {
@@ -47,7 +47,7 @@ impl<K: Ord> Copying<K> {
             }
             _ => {
                 let CopyId { number, floor, .. } = *copy;
-                *copying = Some(Copying { ballot, number, floor, reached });
+                *incoming_copy = Some(IncomingCopy { ballot, number, floor, reached });
             }
         }
     }

@@ -16,10 +16,10 @@ use crate::limits::MAX_GREETING_FRAME_BYTES;
 use crate::security::{Claim, ClusterKey, Meeting, Nonce, Party};
 use crate::transport::links::{FrameReader, GreetError, Stream, write_frames};
 use crate::wire::{
-    Accepted, Approach, Challenge, PeerHello, Proven, Reason, Refusal, Role, Welcome,
-    decode_challenge, decode_peer_words, decode_proven_hello, decode_proven_welcome,
-    decode_welcome_words, encode_challenge, encode_hello, encode_peer_words, encode_proven_hello,
-    encode_proven_welcome, encode_welcome_words,
+    Admitted, AuthHello, Challenge, PeerHello, Reason, Refusal, Role, Signed, Welcome,
+    decode_challenge, decode_peer_payload, decode_signed_hello, decode_signed_welcome,
+    decode_welcome_payload, encode_challenge, encode_hello, encode_peer_payload,
+    encode_signed_hello, encode_signed_welcome, encode_welcome_payload,
 };
 
 /// What a node says whose counterpart did not prove that it knows the key.
@@ -36,12 +36,12 @@ pub(super) fn greet(
     hello: &PeerHello,
     peer: IpAddr,
     time: Duration,
-) -> Result<(FrameReader<Stream>, Accepted), GreetError> {
+) -> Result<(FrameReader<Stream>, Admitted), GreetError> {
     let until = Instant::now() + time;
     stream.set_write_timeout(time)?;
     let nonce = Nonce::new().ok_or(GreetError::Random)?;
-    let approach = Approach { address: hello.address, nonce };
-    send(stream, &encode_hello(&Role::Approach(approach)), until)?;
+    let auth_hello = AuthHello { address: hello.address, nonce };
+    send(stream, &encode_hello(&Role::AuthHello(auth_hello)), until)?;
     let mut reader = FrameReader::new(stream.clone());
     let answer = read(&mut reader, until)?;
     let challenge = decode_challenge(answer).map_err(GreetError::Answer)?;
@@ -54,26 +54,26 @@ pub(super) fn greet(
     if !key.verify(Claim::AcceptorKnows, &meeting, &[], &challenge.proof) {
         return Err(GreetError::NotBelieved(no_proof()));
     }
-    let words = encode_peer_words(hello);
-    let proof = key.prove(Claim::ConnectorSays, &meeting, &words);
-    send(stream, &encode_proven_hello(&Proven { words, proof }), until)?;
-    let answer = decode_proven_welcome(read(&mut reader, until)?).map_err(GreetError::Answer)?;
-    let Proven { words, proof } =
+    let payload = encode_peer_payload(hello);
+    let proof = key.prove(Claim::ConnectorSays, &meeting, &payload);
+    send(stream, &encode_signed_hello(&Signed { payload, proof }), until)?;
+    let answer = decode_signed_welcome(read(&mut reader, until)?).map_err(GreetError::Answer)?;
+    let Signed { payload, proof } =
         answer.map_err(|refusal| GreetError::Refused(unproven(refusal)))?;
-    if !key.verify(Claim::AcceptorSays, &meeting, &words, &proof) {
+    if !key.verify(Claim::AcceptorSays, &meeting, &payload, &proof) {
         return Err(GreetError::NotBelieved(no_proof()));
     }
-    let welcome = decode_welcome_words(&words).map_err(GreetError::Answer)?;
+    let welcome = decode_welcome_payload(&payload).map_err(GreetError::Answer)?;
     Ok((reader, welcome.map_err(GreetError::Refused)?))
 }
 
 /// Somebody who connected, knows the key, and waits for the answer.
-pub(super) struct Believed {
+pub(super) struct AuthenticatedPeer {
     meeting: Meeting,
     pub(super) hello: PeerHello,
 }
 
-/// Hears who connected after his `approach`; a refusal comes back as the answer to give.
+/// Hears the connecting node after its `AuthHello`; a refusal comes back as the answer to give.
 ///
 /// # Errors
 /// When the connection fails before that.
@@ -82,37 +82,39 @@ pub(super) fn hear(
     reader: &mut FrameReader<Stream>,
     key: &ClusterKey,
     own: IpAddr,
-    approach: Approach,
+    auth_hello: AuthHello,
     until: Instant,
-) -> Result<Result<Believed, Refusal>, GreetError> {
+) -> Result<Result<AuthenticatedPeer, Refusal>, GreetError> {
     let nonce = Nonce::new().ok_or(GreetError::Random)?;
     let meeting = Meeting {
-        connector: Party { address: approach.address, nonce: approach.nonce },
+        connector: Party { address: auth_hello.address, nonce: auth_hello.nonce },
         acceptor: Party { address: own, nonce },
         channel: stream.channel(),
     };
     let proof = key.prove(Claim::AcceptorKnows, &meeting, &[]);
     send(stream, &encode_challenge(&Challenge { nonce, proof }), until)?;
-    let Proven { words, proof } = match decode_proven_hello(read(reader, until)?) {
-        Ok(proven) => proven,
+    let Signed { payload, proof } = match decode_signed_hello(read(reader, until)?) {
+        Ok(signed) => signed,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    if !key.verify(Claim::ConnectorSays, &meeting, &words, &proof) {
+    if !key.verify(Claim::ConnectorSays, &meeting, &payload, &proof) {
         return Ok(Err(no_proof()));
     }
-    match decode_peer_words(&words) {
-        Ok(hello) if hello.address == approach.address => Ok(Ok(Believed { meeting, hello })),
-        Ok(_) => Ok(Err(Refusal::malformed(&"its address is not that of the approach"))),
+    match decode_peer_payload(&payload) {
+        Ok(hello) if hello.address == auth_hello.address => {
+            Ok(Ok(AuthenticatedPeer { meeting, hello }))
+        }
+        Ok(_) => Ok(Err(Refusal::malformed(&"its address is not that of the auth_hello"))),
         Err(error) => Ok(Err(Refusal::malformed(&error))),
     }
 }
 
-impl Believed {
+impl AuthenticatedPeer {
     /// The answer as a frame, with the proof that it is this node's.
     pub(super) fn answer(&self, key: &ClusterKey, welcome: &Welcome) -> Vec<u8> {
-        let words = encode_welcome_words(welcome);
-        let proof = key.prove(Claim::AcceptorSays, &self.meeting, &words);
-        encode_proven_welcome(&Proven { words, proof })
+        let payload = encode_welcome_payload(welcome);
+        let proof = key.prove(Claim::AcceptorSays, &self.meeting, &payload);
+        encode_signed_welcome(&Signed { payload, proof })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Refusals in the log: that somebody tries what he may not is worth a line, a flood of it not more.
+//! RejectionLog in the log: that somebody tries what he may not is worth a line, a flood of it not more.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 
 /// What was told, and what not.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(Mutex<State>);
+pub(super) struct RejectionLog(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -19,7 +19,7 @@ struct State {
     untold: u64,
 }
 
-impl Refusals {
+impl RejectionLog {
     /// Tells that who connected from there did not show what the node asks for.
     pub(super) fn tell(&self, from: &str, why: &dyn Display) {
         match self.0.lock().untold_if_due(Instant::now()) {

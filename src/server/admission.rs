@@ -15,13 +15,13 @@ use super::formation_error::FormationError;
 use super::pacing::{PendingRequest, RequestSender, rejection};
 use super::programs::Programs;
 use super::resources::memory_bytes;
-use crate::kv::{Command, NO_SESSION, WINDOW_MOST};
+use crate::kv::{Command, MAX_WINDOW, NO_SESSION};
 use crate::limits::EVENTS_QUEUED;
 use crate::lpaxos::{NodeId, Position, Slot};
 use crate::security::Rights;
 use crate::transport::{self, Handler, Reply};
 use crate::wire::{
-    Accepted, Build, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Refusal,
+    Admitted, Build, ClientOutcome, ClientRequest, PeerHello, ProgramError, Reason, Refusal,
     RequestBody, Welcome,
 };
 
@@ -48,7 +48,7 @@ impl From<transport::Event> for Event {
 }
 
 /// The node's side of greetings and requests.
-pub(super) struct Gate {
+pub(super) struct Admission {
     node: NodeId,
     address: IpAddr,
     listed: BTreeSet<IpAddr>,
@@ -61,7 +61,7 @@ pub(super) struct Gate {
     progress: AtomicU64,
 }
 
-impl Gate {
+impl Admission {
     pub(super) fn new(
         node: NodeId,
         address: IpAddr,
@@ -69,10 +69,10 @@ impl Gate {
         cluster: Option<Arc<Cluster>>,
         events: Sender<Event>,
         requests: RequestSender,
-    ) -> Gate {
+    ) -> Admission {
         let (cluster, programs) = (Mutex::new(cluster), Programs::default());
         let progress = AtomicU64::new(0);
-        Gate { node, address, listed, cluster, events, requests, programs, progress }
+        Admission { node, address, listed, cluster, events, requests, programs, progress }
     }
 
     /// Notes that the consensus thread does something: a write is over, or it looks for events.
@@ -89,9 +89,9 @@ impl Gate {
         self.cluster.lock().clone()
     }
 
-    fn accepted(&self) -> Accepted {
+    fn admitted(&self) -> Admitted {
         let cluster = self.cluster().map(|cluster| cluster.id);
-        Accepted { node: self.node, cluster, build: Build::own() }
+        Admitted { node: self.node, cluster, build: Build::own() }
     }
 
     /// Hands a request to the consensus thread, which is woken if it sleeps for it.
@@ -165,7 +165,7 @@ fn check_member(
     }
 }
 
-impl Handler for Gate {
+impl Handler for Admission {
     fn hello(&self) -> PeerHello {
         let cluster = self.cluster().map(|cluster| cluster.id);
         let listed = self.listed.iter().copied().collect();
@@ -184,7 +184,7 @@ impl Handler for Gate {
                 return Err(Refusal::new(Reason::ListsDiffer, message));
             }
         }
-        Ok(self.accepted())
+        Ok(self.admitted())
     }
 
     fn is_node_address(&self, address: IpAddr) -> bool {
@@ -192,21 +192,21 @@ impl Handler for Gate {
     }
 
     fn admit_client(&self) -> Welcome {
-        Ok(self.accepted())
+        Ok(self.admitted())
     }
 
     fn check_peer(
         &self,
         node: Option<NodeId>,
         address: SocketAddr,
-        accepted: &Accepted,
+        admitted: &Admitted,
     ) -> Result<(), Refusal> {
         let Some(cluster) = self.cluster() else { return Ok(()) };
         let Some(node) = node else {
-            return check_member(&cluster, address.ip(), accepted.node, accepted.cluster);
+            return check_member(&cluster, address.ip(), admitted.node, admitted.cluster);
         };
-        check_cluster(&cluster, address.ip(), accepted.cluster)?;
-        if accepted.node == node { Ok(()) } else { Err(other_node(address.ip())) }
+        check_cluster(&cluster, address.ip(), admitted.cluster)?;
+        if admitted.node == node { Ok(()) } else { Err(other_node(address.ip())) }
     }
 
     fn request(&self, rights: Rights, request: ClientRequest, reply: Reply) {
@@ -218,7 +218,7 @@ impl Handler for Gate {
             }
             RequestBody::OpenSession { window } if rights == Rights::ReadOnly => {
                 // He asks for it before he knows what he may; it takes no room and no slot.
-                let (session, window) = (NO_SESSION, window.clamp(1, WINDOW_MOST));
+                let (session, window) = (NO_SESSION, window.clamp(1, MAX_WINDOW));
                 let position = Position { slot: Slot(0), place: 0 };
                 let opened = ClientOutcome::SessionOpened { session, window, position };
                 return reply.send(opened);

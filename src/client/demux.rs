@@ -6,7 +6,7 @@
 //! code of a request).
 //!
 //! Invariant: while anybody waits, somebody reads or was woken to. Whoever stops waiting, for
-//! whatever reason, while nobody reads wakes the next one ([`Exchange::successor`]).
+//! whatever reason, while nobody reads wakes the next one ([`Demux::successor`]).
 
 use std::collections::BTreeMap;
 use std::thread::{self, Thread};
@@ -17,7 +17,7 @@ use crate::wire::{ClientOutcome, ClientResponse};
 
 /// The book.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(super) struct Demux {
     /// Requests whose answers were not taken yet, by id.
     asked: BTreeMap<u64, Asked>,
     /// Whether a thread reads the connection.
@@ -41,9 +41,9 @@ struct Asked {
     waiter: Option<Thread>,
 }
 
-impl Exchange {
-    pub(super) fn new() -> Exchange {
-        Exchange {
+impl Demux {
+    pub(super) fn new() -> Demux {
+        Demux {
             asked: BTreeMap::new(),
             reading: false,
             waiting: 0,
@@ -176,78 +176,78 @@ mod tests {
         ClientResponse { id, outcome: ClientOutcome::TooManyRequests }
     }
 
-    fn exchange_of(ids: &[u64]) -> Exchange {
-        let mut exchange = Exchange::new();
+    fn exchange_of(ids: &[u64]) -> Demux {
+        let mut demux = Demux::new();
         for id in ids {
-            exchange.ask(*id).expect("the connection is not lost");
+            demux.ask(*id).expect("the connection is not lost");
         }
-        exchange
+        demux
     }
 
     #[test]
     fn answers_are_given_once_and_to_who_asked() {
-        let mut exchange = exchange_of(&[1, 2]);
-        exchange.deliver(vec![answer(2), answer(77)], |_| Cause::NoTime);
-        assert_eq!(exchange.take(1), None);
-        assert_eq!(exchange.take(2), Some(ClientOutcome::TooManyRequests));
-        assert_eq!(exchange.take(2), None);
-        exchange.deliver(vec![answer(2)], |_| Cause::NoTime);
-        assert_eq!(exchange.take(2), None, "a second answer to a taken request is dropped");
+        let mut demux = exchange_of(&[1, 2]);
+        demux.deliver(vec![answer(2), answer(77)], |_| Cause::NoTime);
+        assert_eq!(demux.take(1), None);
+        assert_eq!(demux.take(2), Some(ClientOutcome::TooManyRequests));
+        assert_eq!(demux.take(2), None);
+        demux.deliver(vec![answer(2)], |_| Cause::NoTime);
+        assert_eq!(demux.take(2), None, "a second answer to a taken request is dropped");
     }
 
     #[test]
     fn the_other_side_owes_nothing_before_it_has_the_request() {
-        let mut exchange = exchange_of(&[1, 2]);
-        assert_eq!(exchange.silent_since(1), None);
-        let later = |seconds| exchange.heard + Duration::from_secs(seconds);
+        let mut demux = exchange_of(&[1, 2]);
+        assert_eq!(demux.silent_since(1), None);
+        let later = |seconds| demux.heard + Duration::from_secs(seconds);
         let (first, second, third) = (later(1), later(2), later(3));
-        exchange.sent(1, second);
-        assert_eq!(exchange.silent_since(1), Some(second));
-        exchange.hear(first);
-        assert_eq!(exchange.silent_since(1), Some(second), "that was before");
-        exchange.hear(third);
-        assert_eq!(exchange.silent_since(1), Some(third));
-        assert_eq!(exchange.silent_since(2), None);
+        demux.sent(1, second);
+        assert_eq!(demux.silent_since(1), Some(second));
+        demux.hear(first);
+        assert_eq!(demux.silent_since(1), Some(second), "that was before");
+        demux.hear(third);
+        assert_eq!(demux.silent_since(1), Some(third));
+        assert_eq!(demux.silent_since(2), None);
     }
 
     #[test]
     fn an_answer_that_is_not_waited_for_any_more_is_still_owed() {
-        let mut exchange = exchange_of(&[1, 2, 3]);
-        let later = |seconds| exchange.heard + Duration::from_secs(seconds);
+        let mut demux = exchange_of(&[1, 2, 3]);
+        let later = |seconds| demux.heard + Duration::from_secs(seconds);
         let (first, second, third) = (later(1), later(2), later(3));
         for id in [2, 1] {
-            exchange.sent(id, if id == 1 { first } else { second });
-            exchange.forget(id);
+            demux.sent(id, if id == 1 { first } else { second });
+            demux.forget(id);
         }
-        exchange.sent(3, third);
-        assert_eq!(exchange.silent_since(3), Some(first));
-        exchange.hear(second);
-        assert_eq!(exchange.silent_since(3), Some(third), "it is not silent");
+        demux.sent(3, third);
+        assert_eq!(demux.silent_since(3), Some(first));
+        demux.hear(second);
+        assert_eq!(demux.silent_since(3), Some(third), "it is not silent");
     }
 
     #[test]
     fn whoever_leaves_wakes_one_that_waits_without_an_answer() {
-        let mut exchange = exchange_of(&[1, 2, 3]);
-        exchange.begin_wait(2);
-        exchange.begin_wait(3);
-        exchange.reading = true;
-        assert!(exchange.successor().is_none(), "somebody reads");
-        assert_eq!(exchange.deliver(vec![answer(2)], |_| Cause::NoTime).len(), 1);
-        exchange.reading = false;
-        assert!(exchange.successor().is_some(), "request 3 has no reader");
-        exchange.end_wait(2);
-        exchange.end_wait(3);
-        assert!(exchange.successor().is_none(), "nobody waits");
+        let mut demux = exchange_of(&[1, 2, 3]);
+        demux.begin_wait(2);
+        demux.begin_wait(3);
+        demux.reading = true;
+        assert!(demux.successor().is_none(), "somebody reads");
+        assert_eq!(demux.deliver(vec![answer(2)], |_| Cause::NoTime).len(), 1);
+        demux.reading = false;
+        assert!(demux.successor().is_some(), "request 3 has no reader");
+        demux.end_wait(2);
+        demux.end_wait(3);
+        assert!(demux.successor().is_none(), "nobody waits");
     }
 
     #[test]
     fn a_lost_connection_takes_no_request_and_keeps_the_answers_it_has() {
-        let mut exchange = exchange_of(&[1, 2]);
-        exchange.begin_wait(2);
-        exchange.deliver(vec![answer(1)], |_| Cause::NoTime);
-        let woken = exchange.deliver(vec![answer(0)], |_| Cause::NoTime);
+        let mut demux = exchange_of(&[1, 2]);
+        demux.begin_wait(2);
+        demux.deliver(vec![answer(1)], |_| Cause::NoTime);
+        let woken = demux.deliver(vec![answer(0)], |_| Cause::NoTime);
         assert_eq!(woken.len(), 1);
-        assert_eq!(exchange.ask(3), Err(Cause::NoTime));
-        assert_eq!(exchange.take(1), Some(ClientOutcome::TooManyRequests));
+        assert_eq!(demux.ask(3), Err(Cause::NoTime));
+        assert_eq!(demux.take(1), Some(ClientOutcome::TooManyRequests));
     }
 }

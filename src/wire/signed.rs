@@ -3,10 +3,10 @@
 //!
 //! | step | from | message |
 //! | --- | --- | --- |
-//! | 1 | connector | [`Approach`](super::Approach): a nonce |
+//! | 1 | connector | [`AuthHello`](super::AuthHello): a nonce |
 //! | 2 | acceptor | [`Challenge`]: a nonce, and the proof that it knows the key |
-//! | 3 | connector | [`Proven`]: who it is |
-//! | 4 | acceptor | [`Proven`]: the answer |
+//! | 3 | connector | [`Signed`]: who it is |
+//! | 4 | acceptor | [`Signed`]: the answer |
 //!
 //! Instead of 2 and 4 a refusal without a proof may come.
 
@@ -35,21 +35,21 @@ pub struct Challenge {
 
 /// Words with the proof that they are those of a node that knows the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proven {
-    /// The words, which the proof covers.
-    pub words: Bytes,
+pub struct Signed {
+    /// The payload, which the proof covers.
+    pub payload: Bytes,
     /// The proof.
     pub proof: Proof,
 }
 
-impl Proven {
-    fn to_proto(&self) -> proto::Proven {
+impl Signed {
+    fn to_proto(&self) -> proto::Signed {
         let proof = Bytes::copy_from_slice(&self.proof.0);
-        proto::Proven { words: self.words.clone(), proof, ..Default::default() }
+        proto::Signed { payload: self.payload.clone(), proof, ..Default::default() }
     }
 
-    fn from_proto(proven: proto::Proven) -> Result<Proven, WireError> {
-        Ok(Proven { proof: Proof(fields::array(&proven.proof, "proof")?), words: proven.words })
+    fn from_proto(signed: proto::Signed) -> Result<Signed, WireError> {
+        Ok(Signed { proof: Proof(fields::array(&signed.proof, "proof")?), payload: signed.payload })
     }
 }
 
@@ -78,8 +78,8 @@ pub fn decode_challenge(bytes: &[u8]) -> Result<Result<Challenge, Refusal>, Wire
 }
 
 /// Step 3 as a frame.
-pub fn encode_proven_hello(proven: &Proven) -> Vec<u8> {
-    let hello = hello_of(proto::hello::Role::Proven(proven.to_proto()));
+pub fn encode_signed_hello(signed: &Signed) -> Vec<u8> {
+    let hello = hello_of(proto::hello::Role::Signed(signed.to_proto()));
     frame(&hello, MAX_GREETING_FRAME_BYTES)
 }
 
@@ -87,58 +87,58 @@ pub fn encode_proven_hello(proven: &Proven) -> Vec<u8> {
 ///
 /// # Errors
 /// When it is something else.
-pub fn decode_proven_hello(bytes: &[u8]) -> Result<Proven, Refusal> {
+pub fn decode_signed_hello(bytes: &[u8]) -> Result<Signed, Refusal> {
     let decoded = || match proto::Hello::parse_from_bytes(bytes)?.role {
-        Some(proto::hello::Role::Proven(proven)) => Proven::from_proto(proven),
-        _ => Err(WireError::Missing("proven")),
+        Some(proto::hello::Role::Signed(signed)) => Signed::from_proto(signed),
+        _ => Err(WireError::Missing("signed")),
     };
     decoded().map_err(|error| refusal_of(&error))
 }
 
-/// The words of step 3.
-pub fn encode_peer_words(hello: &PeerHello) -> Bytes {
-    words(&peer_to_proto(hello))
+/// The payload of step 3.
+pub fn encode_peer_payload(hello: &PeerHello) -> Bytes {
+    payload(&peer_to_proto(hello))
 }
 
-/// Decodes the words of step 3.
+/// Decodes the payload of step 3.
 ///
 /// # Errors
 /// When they are something else.
-pub fn decode_peer_words(words: &[u8]) -> Result<PeerHello, WireError> {
-    peer_from(&proto::PeerHello::parse_from_bytes(words)?)
+pub fn decode_peer_payload(payload: &[u8]) -> Result<PeerHello, WireError> {
+    peer_from(&proto::PeerHello::parse_from_bytes(payload)?)
 }
 
 /// Step 4 as a frame.
-pub fn encode_proven_welcome(proven: &Proven) -> Vec<u8> {
-    answer(proto::welcome::Answer::Proven(proven.to_proto()))
+pub fn encode_signed_welcome(signed: &Signed) -> Vec<u8> {
+    answer(proto::welcome::Answer::Signed(signed.to_proto()))
 }
 
 /// Decodes step 4, or the refusal instead of it.
 ///
 /// # Errors
 /// When it is neither.
-pub fn decode_proven_welcome(bytes: &[u8]) -> Result<Result<Proven, Refusal>, WireError> {
+pub fn decode_signed_welcome(bytes: &[u8]) -> Result<Result<Signed, Refusal>, WireError> {
     match answered(bytes)? {
-        proto::welcome::Answer::Proven(proven) => Ok(Ok(Proven::from_proto(proven)?)),
+        proto::welcome::Answer::Signed(signed) => Ok(Ok(Signed::from_proto(signed)?)),
         proto::welcome::Answer::Refusal(refusal) => Ok(Err(refusal_from(&refusal))),
-        _ => Err(WireError::Missing("proven")),
+        _ => Err(WireError::Missing("signed")),
     }
 }
 
-/// The words of step 4.
-pub fn encode_welcome_words(welcome: &Welcome) -> Bytes {
-    words(&welcome_to_proto(welcome))
+/// The payload of step 4.
+pub fn encode_welcome_payload(welcome: &Welcome) -> Bytes {
+    payload(&welcome_to_proto(welcome))
 }
 
-/// Decodes the words of step 4.
+/// Decodes the payload of step 4.
 ///
 /// # Errors
 /// When they are something else.
-pub fn decode_welcome_words(words: &[u8]) -> Result<Welcome, WireError> {
-    welcome_from(proto::Welcome::parse_from_bytes(words)?)
+pub fn decode_welcome_payload(payload: &[u8]) -> Result<Welcome, WireError> {
+    welcome_from(proto::Welcome::parse_from_bytes(payload)?)
 }
 
-fn words(message: &impl Message) -> Bytes {
+fn payload(message: &impl Message) -> Bytes {
     message.write_to_bytes().expect("a message without required fields can be written").into()
 }
 

@@ -25,10 +25,10 @@ pub(super) struct Arrival(pub(super) u64);
 
 /// The connection of each peer.
 #[derive(Default)]
-pub(super) struct PeerSeats(Mutex<HashMap<NodeId, PeerSeat>>);
+pub(super) struct PeerSlots(Mutex<HashMap<NodeId, PeerSlot>>);
 
 /// A peer's place.
-struct PeerSeat {
+struct PeerSlot {
     arrival: Arrival,
     /// Where the lists name the peer, as it says.
     address: IpAddr,
@@ -37,9 +37,9 @@ struct PeerSeat {
     _current: Sender<Infallible>,
 }
 
-/// Why a peer gets no seat.
+/// Why a peer gets no slot.
 #[derive(Debug)]
-pub(super) enum NoSeat {
+pub(super) enum NoSlot {
     /// As many peers are connected as may be.
     Full,
     /// The peer has a newer connection: it gave this one up.
@@ -48,7 +48,7 @@ pub(super) enum NoSeat {
     Duplicate(IpAddr),
 }
 
-impl PeerSeats {
+impl PeerSlots {
     /// Makes this the peer's connection, and gives what tells that it is so no more; an older one
     /// from the same address is closed.
     pub(super) fn enter(
@@ -57,51 +57,51 @@ impl PeerSeats {
         address: IpAddr,
         stream: &Stream,
         arrival: Arrival,
-    ) -> Result<Stop, NoSeat> {
-        let mut seats = self.0.lock();
-        match seats.get(&node) {
-            Some(seat) if seat.address != address => return Err(NoSeat::Duplicate(seat.address)),
-            Some(seat) if seat.arrival > arrival => return Err(NoSeat::Older),
-            None if seats.len() >= MAX_NODES => return Err(NoSeat::Full),
+    ) -> Result<Stop, NoSlot> {
+        let mut slots = self.0.lock();
+        match slots.get(&node) {
+            Some(slot) if slot.address != address => return Err(NoSlot::Duplicate(slot.address)),
+            Some(slot) if slot.arrival > arrival => return Err(NoSlot::Older),
+            None if slots.len() >= MAX_NODES => return Err(NoSlot::Full),
             _ => {}
         }
         let (current, replaced) = bounded(0);
-        let seat = PeerSeat { arrival, address, stream: stream.clone(), _current: current };
-        if let Some(older) = seats.insert(node, seat) {
+        let slot = PeerSlot { arrival, address, stream: stream.clone(), _current: current };
+        if let Some(older) = slots.insert(node, slot) {
             older.stream.close();
         }
         Ok(Stop(replaced))
     }
 
-    /// Frees the peer's seat if this connection has it.
+    /// Frees the peer's slot if this connection has it.
     pub(super) fn leave(&self, node: NodeId, arrival: Arrival) {
-        let mut seats = self.0.lock();
-        if seats.get(&node).is_some_and(|seat| seat.arrival == arrival) {
-            seats.remove(&node);
+        let mut slots = self.0.lock();
+        if slots.get(&node).is_some_and(|slot| slot.arrival == arrival) {
+            slots.remove(&node);
         }
     }
 
-    /// Closes the peer's connection, whichever it is, and frees its seat.
+    /// Closes the peer's connection, whichever it is, and frees its slot.
     pub(super) fn clear(&self, node: NodeId) {
-        if let Some(seat) = self.0.lock().remove(&node) {
-            seat.stream.close();
+        if let Some(slot) = self.0.lock().remove(&node) {
+            slot.stream.close();
         }
     }
 }
 
-impl NoSeat {
+impl NoSlot {
     /// Returns what to tell the node `node` at `address`.
     pub(super) fn refusal(&self, node: NodeId, address: IpAddr) -> Refusal {
         match self {
-            NoSeat::Full => {
+            NoSlot::Full => {
                 let message = "this node has as many nodes connected as it may: try again later";
                 Refusal::new(Reason::TooManyConnections, message)
             }
-            NoSeat::Older => {
+            NoSlot::Older => {
                 let message = "this node has a newer connection from you";
                 Refusal::new(Reason::TooManyConnections, message)
             }
-            NoSeat::Duplicate(other) => Refusal::new(
+            NoSlot::Duplicate(other) => Refusal::new(
                 Reason::DuplicateNode,
                 format!(
                     "node {node} connects from {address} while it is there at {other} too: one data \
