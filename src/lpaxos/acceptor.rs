@@ -10,17 +10,20 @@
 //! tombstones are dropped only where a proposal is accepted, or a full copy ends, which only that
 //! owner gives.
 
+use std::sync::Arc;
+
 use super::config::Config;
 use super::durable::{Durable, Record};
 use super::incoming_copy::IncomingCopy;
 use super::machine::{DecreeOf, Machine, MessageOf};
 use super::members::{MemberEntry, MemberSet};
 use super::message::{
-    Accept, Accepted, Commit, Confirm, Confirmed, FetchPage, Message, NeedPrevious, PageMerged,
-    Prepare, Previous, Progress, Promise, PromisePage, Refused, RepairPage, RepairPatches,
+    Accept, Accepted, Commit, Confirm, Confirmed, FetchPage, Message, NeedPrevious, NewerEntries,
+    PageMerged, Prepare, Previous, Progress, Promise, PromisePage, Refused, RepairPage,
+    RepairPatches,
 };
 use super::output::Applied;
-use super::patch::{Page, Proposal};
+use super::patch::{MOST_PATCH_BYTES, Page, Proposal};
 use super::replica::{TOMBSTONE_DISTANCE, may_have_dropped};
 use crate::numbers::{Ballot, ProposalId, Slot};
 
@@ -36,13 +39,13 @@ pub(super) struct Acceptor<M: Machine> {
     durable: Durable<M::Key, M::Value>,
     /// The members as long as no decree has set others.
     founders: MemberSet,
+    /// The `complete` that is durable.
+    durable_complete: Slot,
     records: Vec<Record<M::Key, M::Value>>,
     applied: Vec<Applied<M::Key, M::Value>>,
     /// The last run of consecutive slots, first and last, that were applied above a gap. Not
     /// durable: it only saves repairing what is there.
     beyond: Option<(Slot, Slot)>,
-    /// The decree applied last, so that a new leader need not look for it among all entries.
-    last: Option<(Slot, DecreeOf<M>)>,
     /// The full copy that is being taken in (P10).
     incoming_copy: Option<IncomingCopy<M::Key>>,
     /// A copy for a lagging node is under way: it would miss tombstones that are dropped now (P10).
@@ -56,13 +59,14 @@ impl<M: Machine> Acceptor<M> {
         founders: MemberSet,
         config: Config,
     ) -> Acceptor<M> {
+        let durable_complete = durable.replica.complete();
         Acceptor {
             durable,
             founders,
+            durable_complete,
             records: Vec::new(),
             applied: Vec::new(),
             beyond: None,
-            last: None,
             incoming_copy: None,
             keep_tombstones: false,
             config,
@@ -77,6 +81,21 @@ impl<M: Machine> Acceptor<M> {
     /// `complete`.
     pub(super) fn members(&self) -> &MemberSet {
         self.durable.replica.members().map_or(&self.founders, |entry| &entry.members)
+    }
+
+    /// Returns the `complete` that is durable: what the last finished write holds.
+    pub(super) fn durable_complete(&self) -> Slot {
+        self.durable_complete
+    }
+
+    /// Notes that a write with this `complete` is finished.
+    pub(super) fn note_durable(&mut self, complete: Slot) {
+        self.durable_complete = complete;
+    }
+
+    /// Returns the version of the member entry; zero while the founders' set holds.
+    pub(super) fn members_version(&self) -> Slot {
+        self.durable.replica.members().map_or(Slot::ZERO, |entry| entry.version)
     }
 
     pub(super) fn has_records(&self) -> bool {
@@ -121,7 +140,7 @@ impl<M: Machine> Acceptor<M> {
     }
 
     fn refusal(&self, ballot: Ballot) -> Reply<M> {
-        reply(Refused { ballot, promised: self.durable.promised })
+        reply(Refused { ballot, promised: self.durable.promised, members: None })
     }
 
     fn progress(&self, ballot: Ballot) -> Reply<M> {
@@ -136,9 +155,18 @@ impl<M: Machine> Acceptor<M> {
     }
 
     /// P2. A repeated `Prepare` gets the same promise again, as the first may be lost.
+    /// A candidate that does not know of its removal learns of it (P12).
     pub(super) fn on_prepare(&mut self, prepare: &Prepare) -> Reply<M> {
         if prepare.ballot < self.durable.promised {
             return self.refusal(prepare.ballot);
+        }
+        let entry = self.durable.replica.members();
+        let removes = |entry: &&MemberEntry| {
+            entry.version > prepare.members_version && !entry.members.is_voter(prepare.ballot.node)
+        };
+        if let Some(entry) = entry.filter(removes).cloned() {
+            let (ballot, promised) = (prepare.ballot, self.durable.promised);
+            return reply(Refused { ballot, promised, members: Some(entry) });
         }
         self.promise(prepare.ballot);
         reply(Promise {
@@ -199,6 +227,7 @@ impl<M: Machine> Acceptor<M> {
                     let complete = self.complete();
                     return reply(NeedPrevious { ballot, slot, complete });
                 }
+                Previous::Entries(newer) => self.take_newer(slot.previous(), newer),
             }
         }
         if held != (ProposalId { ballot, slot }) {
@@ -207,6 +236,39 @@ impl<M: Machine> Acceptor<M> {
             self.drop_old_tombstones();
         }
         reply(Accepted { ballot, slot, complete: self.complete() })
+    }
+
+    /// Takes in the entries with a version of `slot` or more, in place of the decree of `slot` (P3).
+    fn take_newer(&mut self, slot: Slot, newer: NewerEntries<M::Key, M::Value>) {
+        let NewerEntries { entries, members } = newer;
+        self.incoming_copy.take_if(|copy| copy.is_void_by(slot));
+        if let Some(members) = members {
+            self.merge_members(members);
+        }
+        let complete = self.complete();
+        let news: Vec<_> =
+            entries.iter().filter(|(_, entry)| entry.version > complete).cloned().collect();
+        if !news.is_empty() {
+            self.change(Record::Merge(news));
+        }
+        if complete.next() == slot {
+            self.raise_complete(slot);
+        }
+    }
+
+    /// Returns the own entries that stand in for the decree of `slot` (P3), or `None` where they
+    /// are more than a message takes.
+    pub(super) fn newer_entries(&self, slot: Slot) -> Option<NewerEntries<M::Key, M::Value>> {
+        let replica = &self.durable.replica;
+        let entries = replica.entries_since(slot, MOST_PATCH_BYTES, M::size)?;
+        Some(NewerEntries { entries: Arc::new(entries), members: replica.members().cloned() })
+    }
+
+    /// P12: takes in a member entry that came outside of a ballot. Its source had promised
+    /// `promised`: the same write holds at least that promise.
+    pub(super) fn learn_members(&mut self, promised: Ballot, entry: MemberEntry) {
+        self.promise(promised);
+        self.merge_members(entry);
     }
 
     /// P11, with a margin of slots, unless there are too many. Waits until twice the margin is
@@ -258,22 +320,21 @@ impl<M: Machine> Acceptor<M> {
     /// Applies the accepted proposal, which is chosen.
     pub(super) fn apply_accepted(&mut self) {
         let Some(accepted) = self.durable.accepted.as_ref() else { return };
-        let (slot, decree) = (accepted.slot, accepted.decree.clone());
+        let slot = accepted.slot;
         if slot > self.complete() {
             self.change(Record::ApplyAccepted(slot));
-            self.note_applied(slot, decree);
+            self.note_applied(slot);
         }
     }
 
     fn apply(&mut self, slot: Slot, decree: DecreeOf<M>) {
         if slot > self.complete() {
-            self.change(Record::Apply(slot, decree.clone()));
-            self.note_applied(slot, decree);
+            self.change(Record::Apply(slot, decree));
+            self.note_applied(slot);
         }
     }
 
-    fn note_applied(&mut self, slot: Slot, decree: DecreeOf<M>) {
-        self.last = Some((slot, decree));
+    fn note_applied(&mut self, slot: Slot) {
         self.incoming_copy.take_if(|incoming_copy| incoming_copy.is_void_by(slot));
         if slot > self.complete() {
             self.beyond = match self.beyond {
@@ -290,14 +351,6 @@ impl<M: Machine> Acceptor<M> {
         match self.beyond {
             Some((first, last)) if first <= slot.next() => last.max(slot),
             _ => slot,
-        }
-    }
-
-    /// The decree of a slot that is reflected here and of which nothing was overwritten yet (P3).
-    pub(super) fn decree_of(&self, slot: Slot) -> DecreeOf<M> {
-        match &self.last {
-            Some((last, decree)) if *last == slot => decree.clone(),
-            _ => self.durable.replica.decree_of(slot),
         }
     }
 

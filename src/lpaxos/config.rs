@@ -55,6 +55,15 @@ pub struct Config {
     pub page: PageLimits,
     /// The leader keeps so many bytes of recent patches for nodes that lag a little.
     pub window_bytes: usize,
+    /// A learner whose `complete` is at most this many slots below the next one is level: it can
+    /// become a voter.
+    pub level_slots: u64,
+    /// While a change of the voters waits for a last answer, proposals are held for at most this
+    /// long at a time, in milliseconds.
+    pub member_hold_ms: u64,
+    /// A leader that is to be removed hands over and does not stand for this long, in
+    /// milliseconds.
+    pub abstain_ms: u64,
     /// Tombstones are kept for at least so many slots, so that short absences need no full copy ...
     pub tombstone_slots: u64,
     /// ... unless there are more than this, and more than entries with values: they take memory.
@@ -81,6 +90,9 @@ impl Default for Config {
             overlapping_batch: 64,
             page: PageLimits { bytes: 256 << 10, examined: 16_384 },
             window_bytes: 4 << 20,
+            level_slots: 16,
+            member_hold_ms: 100,
+            abstain_ms: 10_000,
             tombstone_slots: 10_000,
             max_tombstones: 262_144,
             tombstones_per_step: 4_096,

@@ -4,18 +4,19 @@
 //! Invariant: no message panics here, whatever it says.
 
 use super::machine::{Machine, MessageOf};
-use super::message::{Heartbeat, Message, Refused, ToAcceptor, ToCandidate, ToLeader};
+use super::message::{
+    Heartbeat, MemberNotice, Message, Refused, ToAcceptor, ToCandidate, ToLeader,
+};
 use super::node::{Node, Role};
 use super::story::Loss;
 use crate::numbers::NodeId;
 
 impl<M: Machine> Node<M> {
-    /// Takes a message of another member. Messages of all others are ignored, and so are those with
-    /// a member set: no node changes it yet, so that only a faulty one would send it.
+    /// Takes a message of another node of the cluster, member or not: a node that slept through a
+    /// change of the members would otherwise be heard by no node, and none could stand (P12).
     pub fn message(&mut self, now_ms: u64, from: NodeId, message: MessageOf<M>) {
         self.at(now_ms);
-        let is_member = from != self.me && self.acceptor.members().contains(from);
-        if !is_member || message.has_members() {
+        if from == self.me {
             return;
         }
         self.omega.heard(from);
@@ -27,12 +28,19 @@ impl<M: Machine> Node<M> {
             Message::Acceptor(message) => self.on_acceptor_message(from, message),
             Message::Candidate(message) => self.on_candidate_message(from, message),
             Message::Leader(message) => self.on_leader_message(from, message),
-            Message::Refused(refused) => self.on_refused(from, &refused),
+            Message::Refused(refused) => self.on_refused(from, refused),
+            Message::MemberNotice(notice) => self.learn_members(notice.promised, notice.entry),
         }
     }
 
     fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat) {
         let complete = heartbeat.complete;
+        let entry = self.acceptor.durable().replica.members();
+        if let Some(entry) = entry.filter(|entry| entry.version > heartbeat.members_version) {
+            let promised = self.acceptor.durable().promised;
+            let notice = MemberNotice { promised, entry: entry.clone() };
+            self.out.send_after_write(from, notice);
+        }
         self.omega.on_heartbeat(from, heartbeat);
         if let Role::Leader(leader) = &mut self.role {
             leader.told_complete(from, complete);
@@ -84,7 +92,9 @@ impl<M: Machine> Node<M> {
         let (acceptor, out, now_ms) = (&mut self.acceptor, &mut self.out, self.now_ms);
         match message {
             ToLeader::Accepted(accepted) => leader.on_accepted(from, &accepted, acceptor, out),
-            ToLeader::NeedPrevious(need) => leader.on_need_previous(from, &need, acceptor, out),
+            ToLeader::NeedPrevious(need) => {
+                leader.on_need_previous(from, &need, acceptor, out, now_ms);
+            }
             ToLeader::Confirmed(confirmed) => leader.on_confirmed(from, &confirmed),
             ToLeader::PageMerged(merged) => {
                 leader.on_page_merged(from, merged, acceptor, out, now_ms);
@@ -95,15 +105,20 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    fn on_refused(&mut self, from: NodeId, refused: &Refused) {
+    fn on_refused(&mut self, from: NodeId, refused: Refused) {
         self.omega.see_round(refused.promised.round);
+        if let Some(entry) = refused.members {
+            self.learn_members(refused.promised, entry);
+        }
         if self.role.ballot() != Some(refused.ballot) {
             return;
         }
         let is_lost = match &mut self.role {
             Role::Follower => false,
-            Role::Candidate(recovery) => recovery.on_refused(from, refused.promised),
-            Role::Leader(leader) => leader.on_refused(from, refused.promised),
+            Role::Candidate(recovery) => {
+                recovery.on_refused(from, refused.promised, self.acceptor.members())
+            }
+            Role::Leader(leader) => leader.on_refused(from, refused.promised, &self.acceptor),
         };
         if is_lost {
             self.step_down(Loss::HigherBallot);
@@ -122,6 +137,7 @@ fn changes_nothing_owed<K, V>(message: &Message<K, V>) -> bool {
         )
         | Message::Acceptor(_)
         | Message::Candidate(_)
-        | Message::Refused(_) => false,
+        | Message::Refused(_)
+        | Message::MemberNotice(_) => false,
     }
 }

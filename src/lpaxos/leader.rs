@@ -7,11 +7,13 @@
 //! once it is done, the answers leave with theirs.) Until it is done the leader *owes* it, and
 //! handles no message that could tell the difference.
 
+use std::collections::BTreeSet;
+
 use super::acceptor::Acceptor;
+use super::changes::{Changes, Plan, Progress};
 use super::config::Config;
 use super::machine::Machine;
-use super::members::VoteSet;
-use super::message::{Accepted, Confirmed, NeedPrevious, PageMerged, Progress};
+use super::message::{self, Accepted, Commit, Confirmed, NeedPrevious, PageMerged};
 use super::omega::Omega;
 use super::outbox::Outbox;
 use super::peer_progress::{PeerProgress, Peers};
@@ -33,14 +35,17 @@ pub(super) struct Leader<M: Machine> {
     proposals: Proposals<M>,
     reads: Reads<M::Command>,
     repairs: Repairs<M::Key>,
+    changes: Changes,
     refusals: PromiseRefusals,
+    /// The leader is to be removed, and hands over first.
+    hands_over: bool,
 }
 
 /// What speaks against the ballot.
 #[derive(Debug)]
 struct PromiseRefusals {
-    by: VoteSet,
-    /// The highest ballot that was told with a refusal.
+    by: BTreeSet<NodeId>,
+    /// The highest ballot that a member told with a refusal.
     outbid: Option<Ballot>,
 }
 
@@ -62,7 +67,7 @@ impl<M: Machine> Leader<M> {
         let members = acceptor.members().clone();
         let mut peers: Peers = members.others(ballot.node).map(peer).collect();
         let first_slot = proposal.as_ref().map_or(Slot(1), |proposal| proposal.slot);
-        let mut window = Window::new(first_slot, config.window_bytes);
+        let window = Window::new(first_slot, config.window_bytes);
         let mut proposals = Proposals::new(ballot, config, first_slot);
         if let Some(proposal) = proposal {
             // Only a member of Q that lacks the decree before is sent it; one that did not answer
@@ -70,10 +75,9 @@ impl<M: Machine> Leader<M> {
             let before = proposal.slot.previous();
             let lacks =
                 |known: &Known| known.complete < before && known.accepted.slot < proposal.slot;
-            if known.values().any(lacks) {
-                proposals.keep_decree_before_first(acceptor, &mut window);
+            if before > Slot::ZERO && known.values().any(lacks) {
+                proposals.read_before_first(acceptor);
             }
-            let members = members.clone();
             proposals.propose_recovered(proposal, members, &mut peers, &window, out, now_ms);
         }
         Leader {
@@ -84,7 +88,9 @@ impl<M: Machine> Leader<M> {
             proposals,
             reads: Reads::new(ballot, config),
             repairs: Repairs::new(ballot, config),
-            refusals: PromiseRefusals { by: VoteSet::new(members), outbid: None },
+            changes: Changes::new(ballot.node, config),
+            refusals: PromiseRefusals { by: BTreeSet::new(), outbid: None },
+            hands_over: false,
         }
     }
 
@@ -142,17 +148,64 @@ impl<M: Machine> Leader<M> {
         &mut self,
         may_propose: bool,
         queue: &mut Queue<M::Command>,
+        omega: &Omega,
         acceptor: &Acceptor<M>,
         out: &mut Outbox<M>,
         now_ms: u64,
     ) {
-        let (peers, window) = (&mut self.peers, &self.window);
-        let proposed = may_propose && self.proposals.propose(acceptor, peers, window, out, now_ms);
+        let proposed = may_propose
+            && self.proposals.is_idle()
+            && self.propose(queue, omega, acceptor, out, now_ms);
         if self.proposals.is_ready() {
             let is_busy = self.proposals.is_busy();
             let members = || self.proposals.members_of_next(acceptor);
             self.reads.begin(queue, is_busy, proposed, members, out, now_ms);
         }
+    }
+
+    /// P6, P12: proposes what ran, with a change of the members if one waits and may be made now.
+    fn propose(
+        &mut self,
+        queue: &mut Queue<M::Command>,
+        omega: &Omega,
+        acceptor: &Acceptor<M>,
+        out: &mut Outbox<M>,
+        now_ms: u64,
+    ) -> bool {
+        let (slot, set) =
+            (self.proposals.next_slot(acceptor), self.proposals.members_of_next(acceptor));
+        let plan = if self.proposals.lacks_member_entry(acceptor) {
+            // The founders become an entry; any change comes after that.
+            Plan::Propose(set, None)
+        } else {
+            let (me, peers) = (self.ballot.node, &self.peers);
+            let progress = |node: NodeId| Progress {
+                complete: match node == me {
+                    true => Some(acceptor.durable_complete()),
+                    false => peers.get(&node).and_then(|peer| peer.complete),
+                },
+                is_connected: omega.is_connected(node),
+            };
+            self.changes.plan(&set, slot, &mut queue.changes, &progress, out, now_ms)
+        };
+        let (members, by) = match plan {
+            Plan::Nothing => (None, None),
+            Plan::Propose(set, by) => (Some(set), by),
+            Plan::Hold => return false,
+            Plan::HandOver => {
+                self.hands_over = true;
+                return false;
+            }
+        };
+        if members.is_some() {
+            self.changes.proposed(by, slot);
+        }
+        self.proposals.propose(members, acceptor, &mut self.peers, &self.window, out, now_ms)
+    }
+
+    /// Whether the leader is to give way to another, which will remove it.
+    pub(super) fn hands_over(&self) -> bool {
+        self.hands_over
     }
 
     /// Whether something chosen is to be applied here, or the proposal in flight to be accepted.
@@ -226,7 +279,24 @@ impl<M: Machine> Leader<M> {
         // The others may have chosen it before it is accepted here.
         self.settle(acceptor);
         self.reads.confirm_riding();
-        self.proposals.choose(out);
+        self.changes.chosen();
+        if let Some(slot) = self.proposals.choose(out) {
+            self.change_peers(slot, acceptor, out);
+        }
+    }
+
+    /// P9, P12: tells the members before and after a decree of members that it is chosen, and goes
+    /// on with those after it.
+    fn change_peers(&mut self, slot: Slot, acceptor: &Acceptor<M>, out: &mut Outbox<M>) {
+        let (ballot, members) = (self.ballot, self.proposals.members_of_next(acceptor));
+        for node in members.others(ballot.node) {
+            let unknown = || PeerProgress::new(None, None, 0);
+            self.peers.entry(node).or_insert_with(unknown);
+        }
+        for node in self.peers.keys() {
+            out.send(*node, Commit { ballot, slot });
+        }
+        self.peers.retain(|node, _| members.contains(*node));
     }
 
     /// P4: sends the proposal once more, with the decree before it.
@@ -234,12 +304,20 @@ impl<M: Machine> Leader<M> {
         &mut self,
         from: NodeId,
         need: &NeedPrevious,
-        acceptor: &Acceptor<M>,
+        acceptor: &mut Acceptor<M>,
         out: &mut Outbox<M>,
+        now_ms: u64,
     ) {
-        if need.slot > Slot::ZERO {
-            self.told_complete(from, need.complete);
-            self.proposals.send_with_previous(from, need.slot, acceptor, &mut self.window, out);
+        if need.slot == Slot::ZERO {
+            return;
+        }
+        self.told_complete(from, need.complete);
+        let window = &self.window;
+        let needs_copy = self.proposals.send_with_previous(from, need.slot, acceptor, window, out);
+        let needs_copy = needs_copy && !self.repairs.copies_to(from);
+        if let Some(peer) = self.peers.get(&from).filter(|_| needs_copy) {
+            let lagging = Lagging { node: from, peer, is_idle: false, window };
+            self.repairs.copy(&lagging, need.complete, acceptor, out, now_ms);
         }
     }
 
@@ -264,7 +342,7 @@ impl<M: Machine> Leader<M> {
     pub(super) fn on_progress(
         &mut self,
         from: NodeId,
-        progress: &Progress,
+        progress: &message::Progress,
         acceptor: &mut Acceptor<M>,
         out: &mut Outbox<M>,
         now_ms: u64,
@@ -276,14 +354,21 @@ impl<M: Machine> Leader<M> {
         self.repairs.on_progress(lagging, progress.complete, acceptor, out, now_ms);
     }
 
-    /// Counts a refusal; returns whether the ballot is lost. It is only when those that refused
-    /// leave no majority: a single stale candidate must not stop a leader that the others accept.
-    pub(super) fn on_refused(&mut self, from: NodeId, promised: Ballot) -> bool {
-        if promised > self.ballot {
+    /// Counts a refusal; returns whether the ballot is lost. It is only when the voters that refused
+    /// leave no majority: a single stale candidate must not stop a leader that the others accept. A
+    /// learner's refusal is a reason to stand higher (P10); that of any other node is none.
+    pub(super) fn on_refused(
+        &mut self,
+        from: NodeId,
+        promised: Ballot,
+        acceptor: &Acceptor<M>,
+    ) -> bool {
+        let members = self.proposals.members_of_next(acceptor);
+        if promised > self.ballot && members.contains(from) {
             self.refusals.by.insert(from);
             self.refusals.outbid = self.refusals.outbid.max(Some(promised));
         }
-        self.refusals.by.leaves_no_majority()
+        members.leaves_no_majority(&self.refusals.by)
     }
 
     /// Whether a minority refuses this ballot, so that it is time to stand again with a higher one:
@@ -340,8 +425,24 @@ impl<M: Machine> Leader<M> {
         acceptor.keep_tombstones = self.repairs.has_copy();
     }
 
+    /// P9: answers the requests for changes of the members that are done.
+    pub(super) fn answer_changes(&mut self, acceptor: &Acceptor<M>, out: &mut Outbox<M>) {
+        let (ballot, peers) = (self.ballot, &self.peers);
+        let own_complete = acceptor.durable_complete();
+        let holds = |node: NodeId, slot: Slot| match peers.get(&node) {
+            None if node == ballot.node => own_complete >= slot,
+            None => false,
+            Some(peer) => {
+                peer.complete >= Some(slot)
+                    || peer.accepted.ballot == ballot && peer.accepted.slot > slot
+            }
+        };
+        self.changes.answer(acceptor.members(), holds, out);
+    }
+
     /// Answers those that began and whose deadline passed.
     pub(super) fn expire(&mut self, now_ms: u64, out: &mut Outbox<M>) {
+        self.changes.expire(now_ms, out);
         self.proposals.expire(now_ms, out);
         self.reads.expire(now_ms, out);
     }
@@ -350,6 +451,7 @@ impl<M: Machine> Leader<M> {
     /// again. Returns the requests in flight.
     pub(super) fn give_up(self, queue: &mut Queue<M::Command>) -> Vec<Ticket> {
         self.reads.give_back(queue);
-        self.proposals.give_up(queue)
+        let changes = self.changes.give_up();
+        changes.chain(self.proposals.give_up(queue)).collect()
     }
 }

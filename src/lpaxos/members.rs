@@ -1,9 +1,10 @@
 //! The member set: the nodes of a cluster, and which of them decide.
 //!
 //! It is a value that the protocol reads, and an entry of the replicated state beside all others:
-//! its version is the slot of the decree that set it, and it merges as every entry does (P5). No
-//! decree changes it yet; the founders' set holds until one does.
+//! its version is the slot of the decree that set it, and it merges as every entry does (P5, P12).
+//! The founders' set holds until the first leader has written it as an entry.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::numbers::{NodeId, Slot};
@@ -35,6 +36,16 @@ pub struct Member {
     pub address: String,
     /// What it is for.
     pub role: MemberRole,
+    /// The member that this one is to replace: the leader removes that one once this one is a
+    /// voter.
+    pub replaces: Option<NodeId>,
+}
+
+impl Member {
+    /// Returns a voter that replaces no other.
+    pub fn voter(node: NodeId, address: String) -> Member {
+        Member { node, address, role: MemberRole::Voter, replaces: None }
+    }
 }
 
 /// The nodes of a cluster in ascending order of their ids. A clone costs a reference count.
@@ -49,17 +60,22 @@ struct Inner {
 
 impl MemberSet {
     /// Returns the set of these members; `None` if an id is there twice or zero, an address is
-    /// longer than [`MAX_MEMBER_ADDRESS_BYTES`], or there are more than [`MAX_MEMBERS`], or no
-    /// voter.
+    /// longer than [`MAX_MEMBER_ADDRESS_BYTES`], there are more than [`MAX_MEMBERS`], no member is
+    /// a voter, a member replaces itself, or two members replace the same one.
     pub fn new(mut members: Vec<Member>) -> Option<MemberSet> {
         members.sort_by_key(|member| member.node);
         let is_voter = |member: &&Member| member.role == MemberRole::Voter;
         let voters: Vec<_> = members.iter().filter(is_voter).map(|member| member.node).collect();
+        let mut replaced: Vec<_> = members.iter().filter_map(|member| member.replaces).collect();
+        replaced.sort_unstable();
         let is_sound = members.is_sorted_by(|a, b| a.node < b.node)
             && members.len() <= MAX_MEMBERS
             && members.iter().all(|member| {
-                member.node != NodeId(0) && member.address.len() <= MAX_MEMBER_ADDRESS_BYTES
+                member.node != NodeId(0)
+                    && member.address.len() <= MAX_MEMBER_ADDRESS_BYTES
+                    && member.replaces != Some(member.node)
             })
+            && replaced.is_sorted_by(|a, b| a < b)
             && !voters.is_empty();
         is_sound.then(|| MemberSet(Arc::new(Inner { members, voters })))
     }
@@ -72,9 +88,15 @@ impl MemberSet {
         let mut nodes: Vec<NodeId> = nodes.into_iter().collect();
         nodes.sort_unstable();
         nodes.dedup();
-        let voter = |node| Member { node, address: String::new(), role: MemberRole::Voter };
+        let voter = |node| Member::voter(node, String::new());
         let members = nodes.into_iter().map(voter).collect();
         MemberSet::new(members).expect("a cluster has between 1 and 64 voters")
+    }
+
+    /// Returns the set of a node that does not know of any member yet: it has no majority, so the
+    /// node neither stands nor counts.
+    pub fn unknown() -> MemberSet {
+        MemberSet(Arc::new(Inner { members: Vec::new(), voters: Vec::new() }))
     }
 
     /// Returns all members in ascending order of their ids.
@@ -90,6 +112,23 @@ impl MemberSet {
     /// Whether `node` is a member.
     pub fn contains(&self, node: NodeId) -> bool {
         self.0.members.binary_search_by_key(&node, |member| member.node).is_ok()
+    }
+
+    /// Returns the member with this id.
+    pub fn get(&self, node: NodeId) -> Option<&Member> {
+        let at = self.0.members.binary_search_by_key(&node, |member| member.node).ok()?;
+        Some(&self.0.members[at])
+    }
+
+    /// Whether `node` is a voter.
+    pub fn is_voter(&self, node: NodeId) -> bool {
+        self.place(node).is_some()
+    }
+
+    /// Whether the voters without `refusing` are no majority.
+    pub(super) fn leaves_no_majority(&self, refusing: &BTreeSet<NodeId>) -> bool {
+        let others = self.voters().iter().filter(|voter| !refusing.contains(voter));
+        others.count() < self.majority()
     }
 
     /// Returns how much the set takes in a message, about, in bytes.
@@ -113,10 +152,12 @@ impl MemberSet {
         votes >= self.majority()
     }
 
-    /// Returns the voter at `index` in ascending order, counted round and round.
-    pub fn voter_at(&self, index: u64) -> NodeId {
+    /// Returns the voter at `index` in ascending order, counted round and round; `None` where no
+    /// voter is known.
+    pub fn voter_at(&self, index: u64) -> Option<NodeId> {
         let count = u64::try_from(self.0.voters.len()).unwrap_or(u64::MAX);
-        self.0.voters[usize::try_from(index % count).unwrap_or(0)]
+        let place = usize::try_from(index.checked_rem(count)?).ok()?;
+        self.0.voters.get(place).copied()
     }
 
     fn place(&self, voter: NodeId) -> Option<usize> {
@@ -160,6 +201,11 @@ impl VoteSet {
         self.voted & self.bit(node) != 0
     }
 
+    /// Whether `node` is a voter that did not vote.
+    pub(super) fn lacks(&self, node: NodeId) -> bool {
+        self.voted & self.bit(node) != self.bit(node)
+    }
+
     /// Returns the voters that did not vote, in ascending order.
     pub(super) fn missing(&self) -> impl Iterator<Item = NodeId> {
         self.members.voters().iter().copied().filter(|voter| !self.contains(*voter))
@@ -168,11 +214,6 @@ impl VoteSet {
     /// Whether a majority voted.
     pub(super) fn has_majority(&self) -> bool {
         self.count() >= self.members.majority()
-    }
-
-    /// Whether those that did not vote are no majority: votes against something end it only then.
-    pub(super) fn leaves_no_majority(&self) -> bool {
-        self.members.voters().len() - self.count() < self.members.majority()
     }
 
     fn count(&self) -> usize {
@@ -189,7 +230,7 @@ mod tests {
     use super::*;
 
     fn member(node: u64, role: MemberRole) -> Member {
-        Member { node: NodeId(node), address: String::new(), role }
+        Member { role, ..Member::voter(NodeId(node), String::new()) }
     }
 
     #[test]
@@ -203,6 +244,15 @@ mod tests {
     }
 
     #[test]
+    fn unknown_members_have_no_majority() {
+        let members = MemberSet::unknown();
+        let mut votes = VoteSet::new(members.clone());
+        votes.insert(NodeId(1));
+        assert!(!votes.has_majority() && !members.is_majority([NodeId(1)]));
+        assert_eq!(members.voter_at(3), None);
+    }
+
+    #[test]
     fn a_set_is_sound_or_none() {
         let (voter, learner) = (MemberRole::Voter, MemberRole::Learner);
         assert!(MemberSet::new(vec![member(2, voter), member(1, learner)]).is_some());
@@ -211,6 +261,12 @@ mod tests {
         assert_eq!(MemberSet::new(vec![member(0, voter)]), None);
         let address = "x".repeat(MAX_MEMBER_ADDRESS_BYTES + 1);
         assert_eq!(MemberSet::new(vec![Member { address, ..member(1, voter) }]), None);
+        let replaces =
+            |node: u64, old: u64| Member { replaces: Some(NodeId(old)), ..member(node, learner) };
+        let set = |members: &[Member]| MemberSet::new([&[member(9, voter)], members].concat());
+        assert!(set(&[replaces(1, 9), replaces(2, 5)]).is_some());
+        assert_eq!(set(&[replaces(1, 9), replaces(2, 9)]), None);
+        assert_eq!(set(&[replaces(1, 1)]), None);
         assert_eq!(MemberSet::new((1..66).map(|node| member(node, voter)).collect()), None);
     }
 
@@ -225,7 +281,8 @@ mod tests {
             assert_eq!(votes.has_majority(), is_chosen, "after {node}");
         }
         assert!(votes.contains(NodeId(3)) && !votes.contains(NodeId(4)));
-        assert!(votes.leaves_no_majority());
+        assert!(members.leaves_no_majority(&[1, 2].map(NodeId).into()));
+        assert!(!members.leaves_no_majority(&[1, 4, 9].map(NodeId).into()));
         assert!(!members.is_majority([1, 4, 9].map(NodeId)));
         assert!(members.is_majority([1, 2].map(NodeId)));
         assert!(members.contains(NodeId(4)) && members.others(NodeId(4)).count() == 3);

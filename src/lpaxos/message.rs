@@ -1,7 +1,9 @@
 //! What nodes tell each other. Every message may be lost, repeated, delayed and reordered.
 
+use std::sync::Arc;
+
 use super::members::MemberEntry;
-use super::patch::{Decree, Page, Proposal};
+use super::patch::{Decree, Entry, Page, Proposal};
 use crate::numbers::{Ballot, FeatureLevel, NodeId, ProposalId, Slot};
 
 /// A message between two nodes, by the role that it is for; the sender is known from the
@@ -16,20 +18,23 @@ pub enum Message<K, V> {
     Candidate(ToCandidate<K, V>),
     /// Acceptor → leader.
     Leader(ToLeader<K>),
-    /// Acceptor → candidate or leader (P2, P4, P8, P10): a higher ballot was promised.
+    /// Acceptor → candidate or leader (P2, P4, P8, P10): a higher ballot was promised, or the
+    /// candidate is no voter.
     Refused(Refused),
+    /// Any node → a node whose heartbeat shows an older member entry (P12).
+    MemberNotice(MemberNotice),
 }
 
 /// What the owner of a ballot asks of an acceptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToAcceptor<K, V> {
-    /// Candidate → all (P1). Answered by `Promise` or `Refused` (P2).
+    /// Candidate → voters (P1). Answered by `Promise` or `Refused` (P2).
     Prepare(Prepare),
     /// Candidate → acceptor (P3): asks for the next page. Answered by `PromisePage` or `Refused`.
     FetchPage(FetchPage<K>),
     /// Leader → all (P4, P6). Answered by `Accepted`, `NeedPrevious` or `Refused`.
     Accept(Accept<K, V>),
-    /// Leader → all (P8): is the ballot still the highest promised? Answered by `Confirmed`.
+    /// Leader → voters (P8): is the ballot still the highest promised? Answered by `Confirmed`.
     Confirm(Confirm),
     /// Leader → acceptors of the proposal (P9): it is chosen. Answered by `Progress`.
     Commit(Commit),
@@ -67,45 +72,11 @@ impl<K, V> Message<K, V> {
     /// The ballot in which the message was sent; heartbeats have none.
     pub fn ballot(&self) -> Option<Ballot> {
         match self {
-            Message::Heartbeat(_) => None,
+            Message::Heartbeat(_) | Message::MemberNotice(_) => None,
             Message::Acceptor(message) => Some(message.ballot()),
             Message::Candidate(message) => Some(message.ballot()),
             Message::Leader(message) => Some(message.ballot()),
             Message::Refused(message) => Some(message.ballot),
-        }
-    }
-}
-
-impl<K, V> Message<K, V> {
-    /// Whether a member set is in it (P12).
-    pub(super) fn has_members(&self) -> bool {
-        match self {
-            Message::Acceptor(message) => message.has_members(),
-            Message::Candidate(ToCandidate::Promise(promise)) => {
-                let accepted = promise.accepted.as_ref();
-                promise.members.is_some() || accepted.is_some_and(|p| p.decree.members.is_some())
-            }
-            Message::Candidate(ToCandidate::PromisePage(_))
-            | Message::Heartbeat(_)
-            | Message::Leader(_)
-            | Message::Refused(_) => false,
-        }
-    }
-}
-
-impl<K, V> ToAcceptor<K, V> {
-    fn has_members(&self) -> bool {
-        let sets = |decree: &Decree<K, V>| decree.members.is_some();
-        match self {
-            ToAcceptor::Accept(Accept { decree, previous, .. }) => {
-                sets(decree) || matches!(previous, Previous::Decree(before) if sets(before))
-            }
-            ToAcceptor::RepairPatches(repair) => repair.decrees.iter().any(sets),
-            ToAcceptor::RepairPage(repair) => repair.members.is_some(),
-            ToAcceptor::Prepare(_)
-            | ToAcceptor::FetchPage(_)
-            | ToAcceptor::Confirm(_)
-            | ToAcceptor::Commit(_) => false,
         }
     }
 }
@@ -177,10 +148,26 @@ impl<K, V> From<Refused> for Message<K, V> {
     }
 }
 
+impl<K, V> From<MemberNotice> for Message<K, V> {
+    fn from(notice: MemberNotice) -> Message<K, V> {
+        Message::MemberNotice(notice)
+    }
+}
+
+/// P12: the sender's member entry. It goes with a promise, as everything does that carries one
+/// outside of a ballot: the receiver promises as much before it takes the entry in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberNotice {
+    /// The highest ballot that the sender promised.
+    pub promised: Ballot,
+    /// The sender's member entry.
+    pub entry: MemberEntry,
+}
+
 /// What a node tells of itself each period, for Ω.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// The nodes that the sender heard lately.
+    /// The nodes that the sender heard lately, members or not.
     pub hears: Vec<NodeId>,
     /// Whether a majority and the sender hear each other.
     pub has_quorum: bool,
@@ -199,6 +186,8 @@ pub struct Heartbeat {
     pub low: Low,
     /// The highest feature that the sender knows.
     pub feature_level: FeatureLevel,
+    /// The version of the sender's member entry; zero without one.
+    pub members_version: Slot,
 }
 
 /// What a node has too little of for a state that grows. The protocol only tells it to the others.
@@ -222,8 +211,11 @@ impl Low {
 pub struct Prepare {
     /// The ballot to promise.
     pub ballot: Ballot,
-    /// The candidate's `complete`.
+    /// The candidate's `complete` when it first asked in this ballot: nodes that are asked later
+    /// are told the same.
     pub complete: Slot,
+    /// The version of the candidate's member entry; zero without one.
+    pub members_version: Slot,
 }
 
 /// P2.
@@ -273,8 +265,12 @@ pub struct PromisePage<K, V> {
 pub struct Refused {
     /// The ballot that was refused.
     pub ballot: Ballot,
-    /// The higher ballot that the acceptor promised.
+    /// The ballot that the acceptor promised: a higher one, or any where the candidate is not among
+    /// the voters of `members`.
     pub promised: Ballot,
+    /// The acceptor's member entry, where it is newer than the candidate's and its voters are
+    /// without the candidate (P12).
+    pub members: Option<MemberEntry>,
 }
 
 /// P4.
@@ -297,6 +293,18 @@ pub enum Previous<K, V> {
     Held(Ballot),
     /// It is this one.
     Decree(Decree<K, V>),
+    /// It was chosen in another ballot; these are the leader's entries with a version of that slot
+    /// or more (P3): some may have overwritten what its decree wrote.
+    Entries(NewerEntries<K, V>),
+}
+
+/// What a leader holds of a slot that was chosen in another ballot, and of all after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewerEntries<K, V> {
+    /// Its entries in ascending order of keys.
+    pub entries: Arc<Vec<(K, Entry<V>)>>,
+    /// Its member entry, whatever its version is.
+    pub members: Option<MemberEntry>,
 }
 
 /// P4.

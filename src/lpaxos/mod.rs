@@ -35,6 +35,7 @@
 
 mod acceptor;
 mod batch;
+mod changes;
 mod config;
 mod durable;
 mod entries;
@@ -42,6 +43,7 @@ mod inbox;
 mod incoming_copy;
 mod leader;
 mod machine;
+mod member_change;
 mod members;
 mod message;
 mod node;
@@ -67,6 +69,7 @@ pub use config::{Config, Election};
 pub use durable::{Durable, Record};
 pub use entries::Entries;
 pub use machine::Machine;
+pub use member_change::{MemberChange, MemberChangeError};
 pub use members::{
     MAX_MEMBER_ADDRESS_BYTES, MAX_MEMBERS, Member, MemberEntry, MemberRole, MemberSet,
 };

@@ -5,6 +5,7 @@
 //! what is in it, in the order that is written there. The simulator and the server drive the same
 //! code.
 
+use std::collections::BTreeSet;
 use std::mem::take;
 
 use super::acceptor::Acceptor;
@@ -12,13 +13,14 @@ use super::config::Config;
 use super::durable::{Durable, Record};
 use super::leader::Leader;
 use super::machine::{Machine, MessageOf};
-use super::members::MemberSet;
+use super::member_change::MemberChange;
+use super::members::{MemberEntry, MemberSet};
 use super::message::{Heartbeat, Low, Message, Promise};
 use super::omega::{Decision, Omega, Own};
 use super::outbox::Outbox;
 use super::output::{Output, Write, WriteToken};
 use super::patch::Page;
-use super::recovery::Recovery;
+use super::recovery::{Recovery, Step};
 use super::requests::{Queue, Request, RequestOutcome, Waiting};
 use super::story::{Cause, ForLog, Loss, Story};
 use crate::numbers::{Ballot, FeatureLevel, NodeId, ProposalId, Slot};
@@ -51,6 +53,9 @@ enum Writing {
     Overlapped,
 }
 
+/// At most this many changes of the members wait; beyond, they fail with `TooManyRequests`.
+const MAX_CHANGES: usize = 16;
+
 /// A node of a cluster.
 #[derive(Debug)]
 pub struct Node<M: Machine> {
@@ -78,8 +83,6 @@ pub struct Node<M: Machine> {
     handed_out: ProposalId,
     /// The `complete` when records were last handed out.
     handed_out_complete: Slot,
-    /// The `complete` that is durable.
-    durable_complete: Slot,
     /// How many writes were handed out.
     writes: u64,
     /// The size of all decrees that the leader had chosen when records were last handed out, in
@@ -95,17 +98,16 @@ pub struct Node<M: Machine> {
     pub(super) undecided: bool,
     /// The others are told with the next output whom the node hears.
     announces: bool,
+    /// The node handed over because it is to be removed, and does not stand before this time.
+    abstains_until_ms: u64,
 }
 
 impl<M: Machine> Node<M> {
-    /// A node `me` that starts from what is durable. The `founders` are the members as long as no
-    /// decree has set others.
+    /// A node `me` that starts from what is durable. The `founders` are the members as long as the
+    /// durable state holds no member entry; [`MemberSet::unknown`] for a node that joins.
     ///
     /// `seed` feeds the jitter of elections; `now_ms` is the time, which never goes back between
     /// calls. It is used for waiting only, never for safety.
-    ///
-    /// # Panics
-    /// When `me` is no member: the caller checks its identity first.
     pub fn new(
         me: NodeId,
         founders: MemberSet,
@@ -115,7 +117,6 @@ impl<M: Machine> Node<M> {
         seed: u64,
         now_ms: u64,
     ) -> Node<M> {
-        assert!(founders.contains(me), "{me} is a member");
         let mut omega = Omega::new(me, config, seed);
         omega.see_round(durable.promised.round);
         let handed_out = durable.accepted_id();
@@ -139,13 +140,13 @@ impl<M: Machine> Node<M> {
             handed_out_ms: now_ms,
             handed_out,
             handed_out_complete: complete,
-            durable_complete: complete,
             writes: 0,
             handed_out_bytes: 0,
             sync_ms: 0,
             flush: false,
             undecided: false,
             announces: false,
+            abstains_until_ms: 0,
         }
     }
 
@@ -314,6 +315,29 @@ impl<M: Machine> Node<M> {
         }
     }
 
+    /// Takes a request for a change of the members (P12). It gets exactly one answer, once the
+    /// change is done: a removed node may be switched off then.
+    pub fn change_members(&mut self, now_ms: u64, request: Request<MemberChange>) {
+        self.at(now_ms);
+        let Request { ticket, command, deadline_ms } = request;
+        let refused = if self.closing {
+            Some(RequestOutcome::Closing { may_have_run: false })
+        } else if self.queue.changes.len() >= MAX_CHANGES {
+            Some(RequestOutcome::TooManyRequests)
+        } else {
+            self.leader.filter(|leader| *leader != self.me).map(RequestOutcome::Redirect)
+        };
+        match refused {
+            Some(answer) => self.out.answer(ticket, answer),
+            None => self.queue.changes.push_back(Waiting {
+                ticket: Some(ticket),
+                command,
+                deadline_ms,
+                since_ms: now_ms,
+            }),
+        }
+    }
+
     fn enqueue(&mut self, waiting: Waiting<M::Command>) {
         if self.machine.is_read_only(&waiting.command) {
             self.queue.reads.push_back(waiting);
@@ -377,11 +401,9 @@ impl<M: Machine> Node<M> {
         match &mut self.role {
             Role::Follower => {}
             Role::Candidate(recovery) => {
-                let members = self.acceptor.members();
-                let slowest_ms = self.omega.slowest_sync_ms(members);
+                let slowest_ms = self.omega.slowest_sync_ms(self.acceptor.members());
                 let resend_ms = self.config.resend_ms.saturating_add(slowest_ms);
-                let others = members.others(self.me);
-                recovery.resend(others, resend_ms, self.now_ms, &mut self.out);
+                recovery.resend(&self.acceptor, resend_ms, self.now_ms, &mut self.out);
                 let idle_ms = self.now_ms.saturating_sub(recovery.progressed_ms());
                 // The write that a node is in, the one that it is asked for, and as much again.
                 let patience_ms = self.sync_ms.max(slowest_ms).saturating_mul(3);
@@ -417,17 +439,25 @@ impl<M: Machine> Node<M> {
         }
         self.heartbeat_sent_ms = Some(self.now_ms);
         let ballot = self.role.ballot().filter(|_| !self.closing);
-        let (complete, sync_ms) = (self.durable_complete, self.sync_ms());
+        let (complete, sync_ms) = (self.acceptor.durable_complete(), self.sync_ms());
         let members = self.acceptor.members();
         let mut heartbeat = self.omega.heartbeat(members, Own { ballot, complete, sync_ms });
+        heartbeat.members_version = self.acceptor.members_version();
         // A closing node is no candidate that others should wait for.
-        heartbeat.has_quorum &= !self.closing;
+        heartbeat.has_quorum &= !self.closing && !self.abstains();
         // It promises nothing and tells of nothing that is not durable, so it waits for no write.
-        for node in members.others(self.me) {
+        let mut others: BTreeSet<NodeId> = members.others(self.me).collect();
+        others.extend(heartbeat.hears.iter().copied());
+        for node in others {
             self.out.send(node, Message::Heartbeat(heartbeat.clone()));
         }
         self.heartbeat = Some(heartbeat);
         self.flush = self.acceptor.has_records();
+    }
+
+    /// Whether the node does not stand, as it handed over to be removed.
+    fn abstains(&self) -> bool {
+        self.now_ms < self.abstains_until_ms
     }
 
     /// Does what Ω wants.
@@ -437,7 +467,7 @@ impl<M: Machine> Node<M> {
         let complete = self.acceptor.durable().replica.complete();
         let own = Own { ballot, complete, sync_ms: self.sync_ms() };
         match self.omega.decide(self.acceptor.members(), own, self.now_ms) {
-            Decision::Lead if self.closing => self.follow(None),
+            Decision::Lead if self.closing || self.abstains() => self.follow(None),
             Decision::Lead => {
                 let outbid = match &self.role {
                     Role::Follower => true,
@@ -475,10 +505,8 @@ impl<M: Machine> Node<M> {
         self.story.0.stood = Some((ballot, cause));
         self.acceptor.promise(ballot);
         let complete = self.acceptor.durable().replica.complete();
-        let recovery = Recovery::new(ballot, complete, self.acceptor.members(), self.now_ms);
-        for node in self.acceptor.members().others(self.me) {
-            self.out.send_after_write(node, recovery.prepare());
-        }
+        let mut recovery = Recovery::new(ballot, complete, self.now_ms);
+        recovery.ask(&self.acceptor, &mut self.out);
         self.role = Role::Candidate(recovery);
         self.leader = Some(self.me);
         self.send_heartbeats();
@@ -489,7 +517,11 @@ impl<M: Machine> Node<M> {
         let Role::Candidate(recovery) = &mut self.role else { return };
         let ballot = recovery.ballot();
         let (acceptor, out, now_ms) = (&mut self.acceptor, &mut self.out, self.now_ms);
-        let Some(recovered) = recovery.advance(acceptor, out, now_ms) else { return };
+        let recovered = match recovery.advance(acceptor, out, now_ms) {
+            Step::Waits => return,
+            Step::NotAVoter => return self.step_down(Loss::Removed),
+            Step::Finished(recovered) => recovered,
+        };
         let leader = Leader::new(ballot, self.config, recovered, acceptor, out, now_ms);
         self.role = Role::Leader(Box::new(leader));
     }
@@ -519,7 +551,7 @@ impl<M: Machine> Node<M> {
     fn follow(&mut self, leader: Option<NodeId>) {
         self.leader = leader;
         if let Some(leader) = leader.filter(|leader| *leader != self.me) {
-            for ticket in self.queue.take_if(|_| true) {
+            for ticket in self.queue.take_if(|_, _| true) {
                 self.out.answer(ticket, RequestOutcome::Redirect(leader));
             }
         }
@@ -529,7 +561,7 @@ impl<M: Machine> Node<M> {
     fn expire(&mut self) {
         let (now_ms, hold_ms) = (self.now_ms, self.config.hold_ms);
         let has_quorum = self.omega.has_quorum(self.acceptor.members());
-        for ticket in self.queue.take_if(|waiting| waiting.deadline_ms <= now_ms) {
+        for ticket in self.queue.take_if(|deadline_ms, _| deadline_ms <= now_ms) {
             let answer = if has_quorum {
                 RequestOutcome::Timeout { may_have_run: false }
             } else {
@@ -538,7 +570,7 @@ impl<M: Machine> Node<M> {
             self.out.answer(ticket, answer);
         }
         if !has_quorum {
-            let held = |waiting: &Waiting<_>| now_ms.saturating_sub(waiting.since_ms) >= hold_ms;
+            let held = |_, since_ms: u64| now_ms.saturating_sub(since_ms) >= hold_ms;
             for ticket in self.queue.take_if(held) {
                 self.out.answer(ticket, RequestOutcome::Unreachable);
             }
@@ -554,7 +586,7 @@ impl<M: Machine> Node<M> {
         self.at(now_ms);
         self.closing = true;
         self.step_down(Loss::Closing);
-        for ticket in self.queue.take_if(|_| true) {
+        for ticket in self.queue.take_if(|_, _| true) {
             self.out.answer(ticket, RequestOutcome::Closing { may_have_run: false });
         }
         self.send_heartbeats();
@@ -584,7 +616,7 @@ impl<M: Machine> Node<M> {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);
             let (machine, queue) = (&mut self.machine, &mut self.queue);
             leader.run_ahead(machine, queue, acceptor);
-            leader.begin(may_propose, queue, acceptor, out, self.now_ms);
+            leader.begin(may_propose, queue, &self.omega, acceptor, out, self.now_ms);
             // Others wait for these; what is owed comes with the next output. Where reads may run
             // by then, their answers leave with those that are there: one message for a client of
             // both.
@@ -596,9 +628,11 @@ impl<M: Machine> Node<M> {
             }
             leader.settle(acceptor);
             leader.answer_reads(machine, acceptor, out);
+            leader.answer_changes(acceptor, out);
             awaits_write = leader.awaits_write();
             overlaps = leader.overlaps() || is_slow;
         }
+        self.leave();
         if self.writing == Writing::Overlapped {
             let out = self.out.take_independent();
             return self.without_write(out);
@@ -615,6 +649,34 @@ impl<M: Machine> Node<M> {
         } else {
             self.write(records, overlaps, out)
         }
+    }
+
+    /// Ends the lead of a leader that is no longer a voter, or that is to be removed (P12).
+    fn leave(&mut self) {
+        let Role::Leader(leader) = &self.role else { return };
+        if !self.acceptor.members().is_voter(self.me) {
+            self.step_down(Loss::Removed);
+            self.send_heartbeats();
+        } else if leader.hands_over() {
+            self.abstains_until_ms = self.now_ms.saturating_add(self.config.abstain_ms);
+            self.step_down(Loss::Removed);
+            self.send_heartbeats();
+        }
+    }
+
+    /// Takes in a member entry that came outside of a ballot, from a node that has promised
+    /// `promised` (P12): a node that stands or leads stops first.
+    pub(super) fn learn_members(&mut self, promised: Ballot, entry: MemberEntry) {
+        if !self.acceptor.durable().replica.is_news(&entry) {
+            return;
+        }
+        if self.role.ballot().is_some() {
+            self.step_down(Loss::NewMembers);
+        }
+        self.omega.see_round(promised.round);
+        self.acceptor.learn_members(promised, entry);
+        self.flush = true;
+        self.undecided = true;
     }
 
     /// The output of which nothing depends on what is not durable.
@@ -656,7 +718,7 @@ impl<M: Machine> Node<M> {
         assert!(token.number == self.writes, "the write under way is another");
         self.note_sync(took_ms);
         self.writing = Writing::Nothing;
-        self.durable_complete = self.handed_out_complete;
+        self.acceptor.note_durable(self.handed_out_complete);
         match &mut self.role {
             Role::Follower => {}
             Role::Candidate(recovery) if !self.acceptor.has_records() => {

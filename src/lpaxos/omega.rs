@@ -30,7 +30,7 @@
 use std::collections::BTreeMap;
 
 use super::config::{Config, Election};
-use super::members::{MemberSet, VoteSet};
+use super::members::{MAX_MEMBERS, MemberSet, VoteSet};
 use super::message::{Heartbeat, Low};
 use super::story::{Cause, ForLog};
 use crate::numbers::{Ballot, FeatureLevel, NodeId, Slot};
@@ -197,7 +197,7 @@ impl Omega {
     /// What to tell the others; `follows` is the own ballot while the node leads or stands.
     pub(super) fn heartbeat(&self, members: &MemberSet, own: Own) -> Heartbeat {
         Heartbeat {
-            hears: members.others(self.me).filter(|node| self.hears(*node)).collect(),
+            hears: self.all_heard(members),
             has_quorum: self.has_quorum(members),
             follows: own.ballot.or_else(|| self.live_leader(members)),
             round: self.round,
@@ -206,7 +206,19 @@ impl Omega {
             is_reluctant: self.is_reluctant,
             low: self.low,
             feature_level: FeatureLevel::OWN,
+            members_version: Slot::ZERO,
         }
+    }
+
+    /// The nodes that are heard: members first, then others, since a node that does not know of a
+    /// change counts on being named (P12).
+    fn all_heard(&self, members: &MemberSet) -> Vec<NodeId> {
+        let heard = || self.peers.keys().copied().filter(|node| self.hears(*node));
+        let (mut members, others): (Vec<_>, Vec<_>) =
+            heard().partition(|node| members.contains(*node));
+        members.extend(others);
+        members.truncate(MAX_MEMBERS);
+        members
     }
 
     /// What `node` told last, if it is heard.
@@ -234,6 +246,13 @@ impl Omega {
         others.filter_map(move |node| Some((node, self.connected(node)?)))
     }
 
+    fn connected_voters<'a>(
+        &'a self,
+        members: &'a MemberSet,
+    ) -> impl Iterator<Item = (NodeId, &'a Heartbeat)> {
+        self.all_connected(members).filter(|(node, _)| members.is_voter(*node))
+    }
+
     /// Whether `node` and this node hear each other.
     pub(super) fn is_connected(&self, node: NodeId) -> bool {
         node == self.me || self.connected(node).is_some()
@@ -245,16 +264,16 @@ impl Omega {
         told.map_or(0, |told| told.sync_ms.min(self.config.stalled_ms))
     }
 
-    /// How long the slowest writes of the nodes that are heard take, in milliseconds.
+    /// How long the slowest writes of the voters that are heard take, in milliseconds.
     pub(super) fn slowest_sync_ms(&self, members: &MemberSet) -> u64 {
-        let connected = self.all_connected(members).map(|(node, _)| self.sync_ms_of(node));
+        let connected = self.connected_voters(members).map(|(node, _)| self.sync_ms_of(node));
         connected.max().unwrap_or(0)
     }
 
     /// How long the slowest writes of the fastest majority of the others take, in milliseconds; of
     /// all that are heard where they are no majority.
     pub(super) fn majority_sync_ms(&self, members: &MemberSet) -> u64 {
-        let connected = self.all_connected(members).map(|(node, _)| self.sync_ms_of(node));
+        let connected = self.connected_voters(members).map(|(node, _)| self.sync_ms_of(node));
         let mut sorted: Vec<u64> = connected.collect();
         sorted.sort_unstable();
         sorted.truncate(members.majority());
@@ -278,8 +297,13 @@ impl Omega {
         members.others(self.me).map(level).fold(FeatureLevel::OWN, FeatureLevel::min)
     }
 
-    /// Whether a majority and this node hear each other.
+    /// Whether the node is a voter, and a majority and it hear each other.
     pub(super) fn has_quorum(&self, members: &MemberSet) -> bool {
+        members.is_voter(self.me) && self.hears_majority(members)
+    }
+
+    /// Whether a majority and this node hear each other.
+    pub(super) fn hears_majority(&self, members: &MemberSet) -> bool {
         let connected = self.all_connected(members).map(|(node, _)| node);
         members.is_majority(connected.chain([self.me]))
     }
@@ -331,7 +355,7 @@ impl Omega {
         if let Election::Rotating { term_ms } = self.config.election {
             return self.decide_by_turns(members, now_ms / term_ms.max(1));
         }
-        if !self.has_quorum(members) {
+        if !self.hears_majority(members) {
             self.leaderless_since_ms = None;
             return Decision::Follow(None);
         }
@@ -343,14 +367,14 @@ impl Omega {
             return Decision::Follow(Some(leader.node));
         }
         let yields = self.yields(members);
-        if own.ballot.is_some() && !yields {
+        if own.ballot.is_some() && !yields && members.is_voter(self.me) {
             return Decision::Lead;
         }
         if let Some(leader) = self.leader_of_majority(members) {
             self.leaderless_since_ms = None;
             return Decision::Follow(Some(leader.node));
         }
-        if yields {
+        if yields || !members.is_voter(self.me) {
             self.leaderless_since_ms = None;
             return Decision::Follow(None);
         }
@@ -367,7 +391,7 @@ impl Omega {
             self.unable_since_ms.entry(member).or_insert(self.listened_ms);
         }
         let count = u64::try_from(members.voters().len()).unwrap_or(u64::MAX);
-        let from_turn = (0..count).map(|passed| members.voter_at(turn.wrapping_add(passed)));
+        let from_turn = (0..count).filter_map(|passed| members.voter_at(turn.wrapping_add(passed)));
         let has_quorum = self.has_quorum(members);
         let mut reluctant = None;
         for member in from_turn {

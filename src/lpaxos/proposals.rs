@@ -9,10 +9,10 @@ use super::batch::Before;
 use super::config::Config;
 use super::machine::{DecreeOf, Machine};
 use super::members::{MemberSet, VoteSet};
-use super::message::{Accept, Commit, Previous};
+use super::message::{Accept, Commit, NewerEntries, Previous};
 use super::open_batch::{OpenBatch, Ran};
 use super::outbox::Outbox;
-use super::patch::{MOST_PATCH_BYTES, Proposal};
+use super::patch::{Decree, Proposal};
 use super::peer_progress::{PeerProgress, Peers};
 use super::requests::{Queue, Ticket};
 use super::window::Window;
@@ -28,6 +28,16 @@ struct InFlight<M: Machine> {
     since_ms: u64,
     /// Whether it was accepted here, if only in memory.
     accepted_here: bool,
+}
+
+/// What stands in for the decree of the slot before the first one (P3).
+#[derive(Debug)]
+enum BeforeFirst<M: Machine> {
+    /// No node has needed it yet.
+    NotRead,
+    Entries(NewerEntries<M::Key, M::Value>),
+    /// More than a message takes: a node that lacks it gets a copy (P10).
+    TooLarge,
 }
 
 impl<M: Machine> InFlight<M> {
@@ -50,6 +60,7 @@ pub(super) struct Proposals<M: Machine> {
     config: Config,
     /// The first slot proposed in this ballot. The decree before it was chosen in another.
     first_slot: Slot,
+    before_first: BeforeFirst<M>,
     /// Nothing was recovered, or it is chosen, so that clients may be answered.
     ready: bool,
     in_flight: Option<InFlight<M>>,
@@ -68,6 +79,7 @@ impl<M: Machine> Proposals<M> {
             ballot,
             config,
             first_slot,
+            before_first: BeforeFirst::NotRead,
             ready: true,
             in_flight: None,
             chosen: None,
@@ -92,23 +104,26 @@ impl<M: Machine> Proposals<M> {
         self.send(InFlight::new(slot, decree, members, Vec::new(), now_ms), peers, window, out);
     }
 
-    /// Puts the decree of the slot before the first one into the window, from the own entries (P3).
-    /// What the first slot overwrites may be missing of it, where its entries are here already; a
-    /// node that lacks that never serves it, as that slot is chosen then and writes the same keys.
-    ///
-    /// After a full copy that slot may be the version of every key that was deleted meanwhile, more
-    /// than a message takes. Then it is not kept: a node that lacks it is brought up by a copy
-    /// (P10).
-    pub(super) fn keep_decree_before_first(&self, acceptor: &Acceptor<M>, window: &mut Window<M>) {
-        let before = self.first_slot.previous();
-        if before > Slot::ZERO && window.is_empty() {
-            let decree = acceptor.decree_of(before);
-            let writes = decree.patch.writes().iter();
-            let bytes: usize = writes.map(|(k, v)| M::size(k, v.as_ref())).sum();
-            if bytes <= MOST_PATCH_BYTES {
-                *window = Window::new(before, self.config.window_bytes);
-                window.push(decree);
+    /// Reads the own entries that stand in for the decree of the slot before the first one (P3).
+    /// Returns whether they fit a message.
+    pub(super) fn read_before_first(&mut self, acceptor: &Acceptor<M>) -> bool {
+        if let BeforeFirst::NotRead = self.before_first {
+            self.before_first = match acceptor.newer_entries(self.first_slot.previous()) {
+                Some(newer) => BeforeFirst::Entries(newer),
+                None => BeforeFirst::TooLarge,
+            };
+        }
+        matches!(self.before_first, BeforeFirst::Entries(_))
+    }
+
+    /// Returns what an acceptor that lacks the decree before `slot` is sent of it.
+    fn previous(&self, slot: Slot, window: &Window<M>) -> Option<Previous<M::Key, M::Value>> {
+        match &self.before_first {
+            BeforeFirst::Entries(newer) if slot == self.first_slot => {
+                Some(Previous::Entries(newer.clone()))
             }
+            _ if slot == self.first_slot => None,
+            _ => window.get(slot.previous()).cloned().map(Previous::Decree),
         }
     }
 
@@ -182,26 +197,41 @@ impl<M: Machine> Proposals<M> {
         self.next.run(machine, queue, &acceptor.durable().replica, before, &self.config);
     }
 
-    /// P6: proposes what ran, if nothing is in flight and it is not held; returns whether it did.
+    /// Returns the slot of the next proposal.
+    pub(super) fn next_slot(&self, acceptor: &Acceptor<M>) -> Slot {
+        let applied = acceptor.durable().replica.complete();
+        self.chosen.as_ref().map_or(applied, |(slot, _)| *slot).next()
+    }
+
+    /// Whether the members are still the founders, whom the next decree has to name (P12).
+    pub(super) fn lacks_member_entry(&self, acceptor: &Acceptor<M>) -> bool {
+        let sets = |decree: &DecreeOf<M>| decree.members.is_some();
+        acceptor.members_version() == Slot::ZERO
+            && !self.chosen.as_ref().is_some_and(|(_, decree)| sets(decree))
+    }
+
+    /// P6: proposes what ran and the change of the `members`, if nothing is in flight and it is not
+    /// held; returns whether it did.
     pub(super) fn propose(
         &mut self,
+        members: Option<MemberSet>,
         acceptor: &Acceptor<M>,
         peers: &mut Peers,
         window: &Window<M>,
         out: &mut Outbox<M>,
         now_ms: u64,
     ) -> bool {
-        let waits = self.held && !self.next_is_full();
-        if self.in_flight.is_some() || self.next.is_empty() || waits {
+        let waits = self.next.is_empty() || self.held && !self.next_is_full();
+        if self.in_flight.is_some() || waits && members.is_none() {
             return false;
         }
         let replica = &acceptor.durable().replica;
         let chosen = self.chosen.as_ref();
         let before = chosen.map(|(slot, decree)| Before { slot: *slot, patch: &decree.patch });
-        let slot = before.as_ref().map_or(replica.complete(), |before| before.slot).next();
+        let slot = self.next_slot(acceptor);
         let (patch, batch) = self.next.close(replica, before);
-        let members = self.members_of_next(acceptor);
-        let in_flight = InFlight::new(slot, patch.into(), members, batch, now_ms);
+        let deciding = self.members_of_next(acceptor);
+        let in_flight = InFlight::new(slot, Decree { patch, members }, deciding, batch, now_ms);
         self.send(in_flight, peers, window, out);
         true
     }
@@ -230,14 +260,13 @@ impl<M: Machine> Proposals<M> {
                 continue;
             }
             peer.sent_ms = in_flight.since_ms;
-            let lacks = peer.complete < Some(slot.previous()) && peer.accepted.slot < slot;
-            let before = window.get(slot.previous()).filter(|_| lacks);
             // Before the first slot nothing was accepted in this ballot; later the peer that voted
             // for the slot before holds it.
-            let previous = match before {
-                Some(decree) if slot == self.first_slot => Previous::Decree(decree.clone()),
-                _ => Previous::Held(self.ballot),
-            };
+            let lacks = slot == self.first_slot
+                && peer.complete < Some(slot.previous())
+                && peer.accepted.slot < slot;
+            let previous = self.previous(slot, window).filter(|_| lacks);
+            let previous = previous.unwrap_or(Previous::Held(self.ballot));
             out.send(*node, accept(self.ballot, &in_flight, previous));
         }
         self.in_flight = Some(in_flight);
@@ -270,10 +299,10 @@ impl<M: Machine> Proposals<M> {
         }
     }
 
-    /// Whether an own vote waits for the write.
+    /// Whether an own vote that counts waits for the write.
     pub(super) fn awaits_write(&self) -> bool {
-        let me = self.ballot.node;
-        self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.votes.contains(me))
+        let in_flight = self.in_flight.as_ref();
+        in_flight.is_some_and(|in_flight| in_flight.votes.lacks(self.ballot.node))
     }
 
     /// Counts the own vote, if what is durable now is the proposal in flight; returns whether that
@@ -291,32 +320,36 @@ impl<M: Machine> Proposals<M> {
         in_flight.votes.has_majority()
     }
 
-    /// P7: the proposal in flight is chosen: answers. That it is applied here is owed.
-    pub(super) fn choose(&mut self, out: &mut Outbox<M>) {
+    /// P7: the proposal in flight is chosen: answers. That it is applied here is owed. Returns the
+    /// slot, if its decree sets the members.
+    pub(super) fn choose(&mut self, out: &mut Outbox<M>) -> Option<Slot> {
         self.was_busy = self.is_busy();
-        let Some(InFlight { slot, decree, batch, .. }) = self.in_flight.take() else { return };
+        let InFlight { slot, decree, batch, .. } = self.in_flight.take()?;
+        let sets_members = decree.members.is_some();
         self.chosen = Some((slot, decree));
         self.ready = true;
         batch.into_iter().for_each(|ran| ran.answer(out));
+        sets_members.then_some(slot)
     }
 
-    /// P4: sends the proposal of this slot once more, with the decree before it.
+    /// P4: sends the proposal of this slot once more, with the decree before it. Returns whether the
+    /// node needs a copy instead: what stands in for that decree does not fit a message (P3).
     pub(super) fn send_with_previous(
         &mut self,
         to: NodeId,
         slot: Slot,
         acceptor: &Acceptor<M>,
-        window: &mut Window<M>,
+        window: &Window<M>,
         out: &mut Outbox<M>,
-    ) {
-        let Some(in_flight) = self.in_flight.as_ref().filter(|f| f.slot == slot) else { return };
-        if slot == self.first_slot {
-            self.keep_decree_before_first(acceptor, window);
+    ) -> bool {
+        if self.in_flight.as_ref().is_none_or(|in_flight| in_flight.slot != slot) {
+            return false;
         }
-        if let Some(before) = window.get(slot.previous()) {
-            let previous = Previous::Decree(before.clone());
+        let fits = slot != self.first_slot || self.read_before_first(acceptor);
+        if let (Some(in_flight), Some(previous)) = (&self.in_flight, self.previous(slot, window)) {
             out.send(to, accept(self.ballot, in_flight, previous));
         }
+        !fits
     }
 
     /// Sends the proposal in flight again to a node that did not vote, or, where there is none,
@@ -332,7 +365,7 @@ impl<M: Machine> Proposals<M> {
     ) {
         let ballot = self.ballot;
         if let Some(in_flight) = &self.in_flight {
-            if !in_flight.votes.contains(to) {
+            if peer.accepted != (ProposalId { ballot, slot: in_flight.slot }) {
                 peer.sent_ms = now_ms;
                 out.send(to, accept(ballot, in_flight, Previous::Held(ballot)));
             }

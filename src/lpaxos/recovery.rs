@@ -1,18 +1,27 @@
-//! The candidate: from a ballot of its own to the state that it will lead from (P1, P3).
+//! The candidate: from a ballot of its own to the state that it will lead from (P1, P3, P12).
 //!
-//! A majority Q has promised. Of what Q accepted, the proposal with the greatest (slot, ballot), m,
-//! is the only one that may be chosen without the candidate knowing; everything below its slot is
-//! chosen. So the candidate brings its replica to the slot before m and proposes m again.
+//! Q is the set of nodes that promised, the candidate included. When Q holds a majority of the
+//! voters, the proposal with the greatest (slot, ballot) that Q accepted, m, is the only one that
+//! may be chosen without the candidate knowing; everything below its slot is chosen. So the
+//! candidate brings its replica to the slot before m and proposes m again.
 //!
-//! It first copies what it lacks from the member of Q that is farthest (`best`), then, from all of
-//! Q, what is newer than that. Everything it merges is a fact, so a recovery that is left
-//! unfinished does no harm.
+//! It first copies what it lacks from the member of Q with the greatest `complete` (`best`), then,
+//! from all of Q, what is newer than that. Everything it merges is a fact, so a recovery that is
+//! left unfinished does no harm.
+//!
+//! # Recovery across a change of members
+//!
+//! The voters that count are those of the candidate's own entry *after* the merge, since the
+//! promises may have brought a newer entry. If Q holds no majority of these voters, the recovery
+//! goes on in the same ballot: it asks those that it has not asked yet, and computes m and `best`
+//! anew over all of Q with each further promise. Until its end `complete` rises to that of `best`
+//! only: not to the slot before m, as a decree may have been chosen that no member of Q knows of.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::acceptor::Acceptor;
 use super::machine::Machine;
-use super::members::{MemberEntry, MemberSet, VoteSet};
+use super::members::{MemberEntry, MemberSet};
 use super::message::{FetchPage, Prepare, Promise, PromisePage};
 use super::outbox::Outbox;
 use super::patch::{Page, Proposal};
@@ -24,11 +33,11 @@ use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 pub(super) struct Recovered<K, V> {
     /// The proposal to make again, if Q accepted any.
     pub(super) proposal: Option<Proposal<K, V>>,
-    /// How far each member of Q is.
+    /// The progress of each member of Q.
     pub(super) known: BTreeMap<NodeId, Known>,
 }
 
-/// How far a member of Q is, by its promise.
+/// The progress of a member of Q, as its promise tells.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
     pub(super) complete: Slot,
@@ -36,14 +45,27 @@ pub(super) struct Known {
     pub(super) accepted: ProposalId,
 }
 
+/// The outcome of a step of the recovery.
+#[derive(Debug)]
+pub(super) enum Step<K, V> {
+    /// Something is waited for: a promise or a page.
+    Waits,
+    /// The candidate is not a voter of the set that it has learned of: it gives up.
+    NotAVoter,
+    /// The recovery is finished.
+    Finished(Recovered<K, V>),
+}
+
 /// A member of Q whose entries are still to be merged.
 #[derive(Debug)]
 struct Source<M: Machine> {
     node: NodeId,
-    /// Of the best member only: its `complete`, its `floor`, and whether its pages are a full copy.
-    best: Option<(Slot, Slot, bool)>,
+    complete: Slot,
+    floor: Slot,
+    /// Whether its pages are a full copy.
+    full: bool,
     after: Option<M::Key>,
-    /// The member set that came with the promise, until it is merged.
+    /// The member entry that came with the promise, until it is merged.
     members: Option<MemberEntry>,
     /// The page after `after`; `None` while it is asked for.
     page: Option<Page<M::Key, M::Value>>,
@@ -53,36 +75,41 @@ struct Source<M: Machine> {
 #[derive(Debug)]
 pub(super) struct Recovery<M: Machine> {
     ballot: Ballot,
-    /// As told in `Prepare`.
+    /// The own `complete` when the ballot began, as told in each `Prepare` of it.
     complete: Slot,
-    promises: BTreeMap<NodeId, Promise<M::Key, M::Value>>,
-    /// `None` until a majority promised.
-    sources: Option<VecDeque<Source<M>>>,
-    proposal: Option<Proposal<M::Key, M::Value>>,
+    /// The members of Q.
     known: BTreeMap<NodeId, Known>,
-    promised_by: VoteSet,
-    refused_by: VoteSet,
+    /// Of the proposals that Q accepted, the one with the greatest (slot, ballot).
+    proposal: Option<Proposal<M::Key, M::Value>>,
+    /// What is still to be merged; the first one is being merged if `is_merging`.
+    sources: VecDeque<Source<M>>,
+    /// Whether a majority has promised, so that merging has begun.
+    is_merging: bool,
+    /// Promises that came during the merge: they join Q only if it holds no majority afterwards.
+    later: BTreeMap<NodeId, Promise<M::Key, M::Value>>,
+    /// The greatest `complete` that was merged, the own one included.
+    merged_complete: Slot,
+    /// The nodes that `Prepare` was sent to.
+    asked: BTreeSet<NodeId>,
+    refused_by: BTreeSet<NodeId>,
     progressed_ms: u64,
     sent_ms: u64,
 }
 
 impl<M: Machine> Recovery<M> {
-    /// Begins a recovery; the caller sends [`Recovery::prepare`] once the own promise is durable.
-    pub(super) fn new(
-        ballot: Ballot,
-        complete: Slot,
-        members: &MemberSet,
-        now_ms: u64,
-    ) -> Recovery<M> {
+    /// Begins a recovery; the caller asks the voters ([`Recovery::ask`]).
+    pub(super) fn new(ballot: Ballot, complete: Slot, now_ms: u64) -> Recovery<M> {
         Recovery {
             ballot,
             complete,
-            promises: BTreeMap::new(),
-            sources: None,
-            proposal: None,
             known: BTreeMap::new(),
-            promised_by: VoteSet::new(members.clone()),
-            refused_by: VoteSet::new(members.clone()),
+            proposal: None,
+            sources: VecDeque::new(),
+            is_merging: false,
+            later: BTreeMap::new(),
+            merged_complete: complete,
+            asked: BTreeSet::new(),
+            refused_by: BTreeSet::new(),
             progressed_ms: now_ms,
             sent_ms: now_ms,
         }
@@ -92,20 +119,31 @@ impl<M: Machine> Recovery<M> {
         self.ballot
     }
 
-    /// When the recovery last came a step forward.
+    /// When the recovery last made progress.
     pub(super) fn progressed_ms(&self) -> u64 {
         self.progressed_ms
     }
 
-    pub(super) fn prepare(&self) -> Prepare {
-        Prepare { ballot: self.ballot, complete: self.complete }
+    /// P1: asks the voters of the own entry that were not asked yet, once what is known here is
+    /// durable.
+    pub(super) fn ask(&mut self, acceptor: &Acceptor<M>, out: &mut Outbox<M>) {
+        for voter in acceptor.members().voters() {
+            if *voter != self.ballot.node && self.asked.insert(*voter) {
+                out.send_after_write(*voter, self.prepare(acceptor));
+            }
+        }
     }
 
-    /// Takes a promise; with a majority, the own one among them, begins to merge.
+    fn prepare(&self, acceptor: &Acceptor<M>) -> Prepare {
+        let members_version = acceptor.members_version();
+        Prepare { ballot: self.ballot, complete: self.complete, members_version }
+    }
+
+    /// Takes a promise into Q.
     ///
     /// The own promise comes once it is durable, and `Prepare` leaves after it. So an honest
     /// promise comes later; one that does not must not make a leader that forgets what it accepted
-    /// itself.
+    /// itself ([`Recovery::advance`] waits for the own one).
     pub(super) fn on_promise(
         &mut self,
         from: NodeId,
@@ -113,59 +151,44 @@ impl<M: Machine> Recovery<M> {
         now_ms: u64,
     ) {
         let sound = promise.page.follows(None) && may_have_dropped(promise.floor, promise.complete);
-        let is_news = self.sources.is_none() && !self.promises.contains_key(&from);
-        if promise.ballot != self.ballot || !is_news || !sound {
+        let is_asked = from == self.ballot.node || self.asked.contains(&from);
+        let is_news = !self.known.contains_key(&from);
+        if promise.ballot != self.ballot || !is_asked || !is_news || !sound {
             return;
         }
-        self.promised_by.insert(from);
-        self.promises.insert(from, promise);
         self.progressed_ms = now_ms;
-        if self.promised_by.has_majority() && self.promises.contains_key(&self.ballot.node) {
-            self.begin_merging();
+        if self.is_merging {
+            self.later.insert(from, promise);
+        } else {
+            self.join(from, promise);
         }
     }
 
-    fn begin_merging(&mut self) {
-        let promises = std::mem::take(&mut self.promises);
-        self.proposal = promises
-            .values()
-            .filter_map(|promise| promise.accepted.as_ref())
-            .max_by_key(|proposal| (proposal.slot, proposal.ballot))
-            .cloned();
-        let own_complete = self.complete;
-        let best = promises
-            .iter()
-            .filter(|(_, promise)| promise.complete > own_complete)
-            .max_by_key(|(_, promise)| promise.complete)
-            .map(|(node, _)| *node);
-        let mut sources = VecDeque::new();
-        for (node, promise) in promises {
-            let accepted = promise.accepted.as_ref().map_or(ProposalId::ZERO, Proposal::id);
-            self.known.insert(node, Known { complete: promise.complete, accepted });
-            let is_best = best == Some(node);
-            let source = Source {
-                node,
-                best: is_best.then_some((promise.complete, promise.floor, promise.full)),
-                after: None,
-                members: promise.members,
-                page: Some(promise.page),
-            };
-            if is_best {
-                sources.push_front(source);
-            } else {
-                sources.push_back(source);
-            }
+    /// Adds a node to Q.
+    fn join(&mut self, from: NodeId, promise: Promise<M::Key, M::Value>) {
+        let Promise { accepted, complete, floor, full, members, page, .. } = promise;
+        let id = accepted.as_ref().map_or(ProposalId::ZERO, Proposal::id);
+        self.known.insert(from, Known { complete, accepted: id });
+        let greatness = |proposal: &Proposal<_, _>| (proposal.slot, proposal.ballot);
+        if accepted.as_ref().map(greatness) > self.proposal.as_ref().map(greatness) {
+            self.proposal = accepted;
         }
-        self.sources = Some(sources);
+        let (after, page) = (None, Some(page));
+        self.sources.push_back(Source { node: from, complete, floor, full, after, members, page });
     }
 
-    /// Notes a refusal. True when the nodes that refused leave no majority: a single acceptor that
-    /// promised more must not stop a candidate that the others accept.
-    pub(super) fn on_refused(&mut self, from: NodeId, promised: Ballot) -> bool {
+    /// Notes a refusal. Returns whether the voters that refused leave no majority: a single
+    /// acceptor that promised more must not stop a candidate that the others accept.
+    pub(super) fn on_refused(
+        &mut self,
+        from: NodeId,
+        promised: Ballot,
+        members: &MemberSet,
+    ) -> bool {
         if promised > self.ballot {
             self.refused_by.insert(from);
         }
-        self.refused_by.leaves_no_majority()
+        members.leaves_no_majority(&self.refused_by)
     }
 
     /// Takes a further page of the member that is being merged.
@@ -175,7 +198,7 @@ impl<M: Machine> Recovery<M> {
         answer: PromisePage<M::Key, M::Value>,
         now_ms: u64,
     ) {
-        let Some(source) = self.sources.as_mut().and_then(VecDeque::front_mut) else { return };
+        let Some(source) = self.sources.front_mut().filter(|_| self.is_merging) else { return };
         let expected = source.node == from
             && source.page.is_none()
             && source.after.as_ref() == Some(&answer.after)
@@ -187,46 +210,91 @@ impl<M: Machine> Recovery<M> {
         }
     }
 
-    /// Merges the pages that are there and asks for the next; the result, once there are no more.
+    /// Merges the pages that are there and asks for what is missing.
     pub(super) fn advance(
         &mut self,
         acceptor: &mut Acceptor<M>,
         out: &mut Outbox<M>,
         now_ms: u64,
-    ) -> Option<Recovered<M::Key, M::Value>> {
-        let sources = self.sources.as_mut()?;
-        while let Some(source) = sources.front_mut() {
-            let page = source.page.take()?;
-            if let Some(members) = source.members.take() {
-                acceptor.merge_members(members);
+    ) -> Step<M::Key, M::Value> {
+        let has_own = self.known.contains_key(&self.ballot.node);
+        while has_own && (self.is_merging || self.has_majority(acceptor)) {
+            if !self.is_merging {
+                self.best_first();
+                self.is_merging = true;
             }
-            let complete_as_of =
-                source.best.and_then(|(complete, _, full)| full.then_some(complete));
-            if let Some(after) = acceptor.merge_page(source.after.as_ref(), page, complete_as_of) {
-                source.after = Some(after);
-                self.sent_ms = now_ms;
-                self.fetch(out);
-                return None;
+            if !self.merge(acceptor, out, now_ms) {
+                return Step::Waits;
             }
-            if let Some((complete, floor, full)) = source.best {
-                acceptor.raise_complete(complete);
-                if full {
-                    acceptor.raise_floor(floor);
-                }
+            self.is_merging = false;
+            if !acceptor.members().is_voter(self.ballot.node) {
+                return Step::NotAVoter;
             }
-            sources.pop_front();
+            if self.has_majority(acceptor) {
+                return Step::Finished(self.finish(acceptor));
+            }
+            self.ask(acceptor, out);
+            for (from, promise) in std::mem::take(&mut self.later) {
+                self.join(from, promise);
+            }
         }
+        Step::Waits
+    }
+
+    fn finish(&mut self, acceptor: &mut Acceptor<M>) -> Recovered<M::Key, M::Value> {
         let proposal = self.proposal.take();
         if let Some(proposal) = &proposal {
             acceptor.raise_complete(proposal.slot.previous());
         }
-        Some(Recovered { proposal, known: std::mem::take(&mut self.known) })
+        Recovered { proposal, known: std::mem::take(&mut self.known) }
+    }
+
+    /// Whether Q holds a majority of the voters of the own entry as it is now.
+    fn has_majority(&self, acceptor: &Acceptor<M>) -> bool {
+        acceptor.members().is_majority(self.known.keys().copied())
+    }
+
+    /// Puts the source with the greatest `complete` first, if that is above what was merged.
+    fn best_first(&mut self) {
+        let best = self.sources.iter().enumerate().max_by_key(|(_, source)| source.complete);
+        if let Some((place, _)) = best.filter(|(_, best)| best.complete > self.merged_complete)
+            && let Some(best) = self.sources.remove(place)
+        {
+            self.sources.push_front(best);
+        }
+    }
+
+    /// Merges one source after the other; returns whether all are merged.
+    fn merge(&mut self, acceptor: &mut Acceptor<M>, out: &mut Outbox<M>, now_ms: u64) -> bool {
+        while let Some(source) = self.sources.front_mut() {
+            let Some(page) = source.page.take() else { return false };
+            if let Some(members) = source.members.take() {
+                acceptor.merge_members(members);
+            }
+            let is_best = source.complete > self.merged_complete;
+            let complete_as_of = (is_best && source.full).then_some(source.complete);
+            if let Some(after) = acceptor.merge_page(source.after.as_ref(), page, complete_as_of) {
+                source.after = Some(after);
+                self.sent_ms = now_ms;
+                self.fetch(out);
+                return false;
+            }
+            if is_best {
+                self.merged_complete = source.complete;
+                acceptor.raise_complete(source.complete);
+                if source.full {
+                    acceptor.raise_floor(source.floor);
+                }
+            }
+            self.sources.pop_front();
+        }
+        true
     }
 
     /// Asks for the page that is missing. After the write: so a long copy is durable page by page
     /// and the records that wait stay bounded.
     fn fetch(&self, out: &mut Outbox<M>) {
-        let Some(source) = self.sources.as_ref().and_then(VecDeque::front) else { return };
+        let Some(source) = self.sources.front().filter(|_| self.is_merging) else { return };
         if let (Some(after), None) = (&source.after, &source.page) {
             let (ballot, complete) = (self.ballot, self.complete);
             let fetch = FetchPage { ballot, complete, after: after.clone() };
@@ -237,7 +305,7 @@ impl<M: Machine> Recovery<M> {
     /// Sends again what was not answered for `resend_ms`.
     pub(super) fn resend(
         &mut self,
-        others: impl Iterator<Item = NodeId>,
+        acceptor: &Acceptor<M>,
         resend_ms: u64,
         now_ms: u64,
         out: &mut Outbox<M>,
@@ -246,12 +314,12 @@ impl<M: Machine> Recovery<M> {
             return;
         }
         self.sent_ms = now_ms;
-        if self.sources.is_some() {
+        if self.is_merging {
             self.fetch(out);
             return;
         }
-        for node in others.filter(|node| !self.promises.contains_key(node)) {
-            out.send_after_write(node, self.prepare());
+        for node in self.asked.iter().filter(|node| !self.known.contains_key(node)) {
+            out.send_after_write(*node, self.prepare(acceptor));
         }
     }
 }

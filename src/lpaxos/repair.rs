@@ -160,6 +160,19 @@ impl<K: Ord + Hash + Clone> Repairs<K> {
             out.send(node, RepairPatches { ballot: self.ballot, first, decrees });
             return;
         }
+        self.copy(lagging, complete, acceptor, out, now_ms);
+    }
+
+    /// Begins a copy for a node with this `complete`.
+    pub(super) fn copy<M: Machine<Key = K>>(
+        &mut self,
+        lagging: &Lagging<'_, M>,
+        complete: Slot,
+        acceptor: &mut Acceptor<M>,
+        out: &mut Outbox<M>,
+        now_ms: u64,
+    ) {
+        let node = lagging.node;
         self.copies += 1;
         let replica = &acceptor.durable().replica;
         let copy = CopyId {

@@ -10,11 +10,10 @@
 use std::borrow::Borrow;
 use std::hash::Hash;
 use std::ops::Bound;
-use std::sync::Arc;
 
 use super::entries::Entries;
 use super::members::MemberEntry;
-use super::patch::{Decree, Entry, Page, Patch};
+use super::patch::{Decree, Entry, Page};
 use crate::numbers::Slot;
 
 /// How many slots below `complete` a tombstone must be to be dropped (P11; one less is not safe).
@@ -276,18 +275,22 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         silent
     }
 
-    /// The decree of `slot` as far as it is still visible: the entries of that very version.
-    pub(super) fn decree_of(&self, slot: Slot) -> Decree<K, V> {
-        let writes = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.version == slot)
-            .map(|(key, entry)| (key.clone(), entry.value.clone()))
-            .collect();
-        let members = self.members.as_ref().filter(|entry| entry.version == slot);
-        Decree {
-            patch: Arc::new(Patch::new(writes)),
-            members: members.map(|entry| entry.members.clone()),
+    /// Returns the entries with a version of `from` or more in order of keys, and their size as
+    /// `size` counts it; `None` where that is more than `max_bytes`.
+    pub(super) fn entries_since(
+        &self,
+        from: Slot,
+        max_bytes: usize,
+        size: impl Fn(&K, Option<&V>) -> usize,
+    ) -> Option<Vec<(K, Entry<V>)>> {
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        for (key, entry) in self.entries.iter().filter(|(_, entry)| entry.version >= from) {
+            bytes += size(key, entry.value.as_ref());
+            if bytes > max_bytes {
+                return None;
+            }
+            entries.push((key.clone(), entry.clone()));
         }
+        Some(entries)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::member_change::{MemberChange, MemberChangeError};
 use crate::numbers::NodeId;
 
 /// Names a request between the node and its caller.
@@ -42,6 +43,10 @@ pub enum RequestOutcome<O> {
     },
     /// Did not run: too many requests wait.
     TooManyRequests,
+    /// The change of the members is done.
+    MembersChanged,
+    /// The members stay as they are, for this reason.
+    MembersUnchanged(MemberChangeError),
     /// The node stops.
     Closing {
         /// Whether it may have run; else it did not.
@@ -73,21 +78,25 @@ pub(super) struct Waiting<C> {
 pub(super) struct Queue<C> {
     pub(super) writes: VecDeque<Waiting<C>>,
     pub(super) reads: VecDeque<Waiting<C>>,
+    /// The changes of the members that are asked for.
+    pub(super) changes: VecDeque<Waiting<MemberChange>>,
 }
 
 impl<C> Queue<C> {
     pub(super) fn new() -> Queue<C> {
-        Queue { writes: VecDeque::new(), reads: VecDeque::new() }
+        Queue { writes: VecDeque::new(), reads: VecDeque::new(), changes: VecDeque::new() }
     }
 
     pub(super) fn len(&self) -> usize {
         self.writes.len() + self.reads.len()
     }
 
-    /// Takes out every request for which `over` says so.
-    pub(super) fn take_if(&mut self, over: impl Fn(&Waiting<C>) -> bool) -> Vec<Ticket> {
-        let mut tickets = take_if(&mut self.writes, &over);
-        tickets.extend(take_if(&mut self.reads, over));
+    /// Takes out every request for which `over` says so, given its deadline and since when it
+    /// waits.
+    pub(super) fn take_if(&mut self, over: impl Fn(u64, u64) -> bool) -> Vec<Ticket> {
+        let mut tickets = take_if(&mut self.writes, |w| over(w.deadline_ms, w.since_ms));
+        tickets.extend(take_if(&mut self.reads, |w| over(w.deadline_ms, w.since_ms)));
+        tickets.extend(take_if(&mut self.changes, |w| over(w.deadline_ms, w.since_ms)));
         tickets
     }
 }

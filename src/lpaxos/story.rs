@@ -32,6 +32,10 @@ pub enum Loss {
     Reluctant,
     /// Its recovery made no progress.
     NoProgress,
+    /// The node is no longer a voter, or is to be removed.
+    Removed,
+    /// The node learned of members that another leader set.
+    NewMembers,
     /// The node stops.
     Closing,
 }

@@ -27,6 +27,9 @@ pub(super) fn client_outcome(
             ClientOutcome::Timeout { could_handle: may_have_run }
         }
         RequestOutcome::TooManyRequests => ClientOutcome::TooManyRequests,
+        RequestOutcome::MembersChanged | RequestOutcome::MembersUnchanged(_) => {
+            unreachable!("no client asks for a change of the members")
+        }
         RequestOutcome::Closing { may_have_run } => {
             ClientOutcome::Closing { could_handle: may_have_run }
         }

@@ -27,8 +27,7 @@ mod tag {
     /// Older versions wrote it after a full copy, and left old tombstones behind.
     pub(super) const RAISE_FLOOR: u8 = 7;
     pub(super) const DROP_TOMBSTONES: u8 = 8;
-    /// As `ACCEPT` and `APPLY`, with a member set after the patch. Nothing writes these and
-    /// `MEMBERS` yet: with the first that does, the version of data directories is raised.
+    /// As `ACCEPT` and `APPLY`, with a member set after the patch.
     pub(super) const ACCEPT_MEMBERS: u8 = 9;
     pub(super) const APPLY_MEMBERS: u8 = 10;
     pub(super) const MEMBERS: u8 = 11;
@@ -136,16 +135,17 @@ pub(super) fn take_member_entry(input: Input) -> Option<MemberEntry> {
     Some(MemberEntry { version, members: take_members(input)? })
 }
 
-/// A list of members, each an id (8 bytes), 0 for a voter or 1 for a learner (1 byte), and an
-/// address.
+/// A list of members, each an id (8 bytes), 0 for a voter or 1 for a learner (1 byte), the id of the
+/// member that it replaces or 0 (8 bytes), and an address.
 fn put_members(out: &mut Vec<u8>, members: &MemberSet) {
     put_length(out, members.iter().count());
-    for Member { node, address, role } in members.iter() {
+    for Member { node, address, role, replaces } in members.iter() {
         out.put_u64(node.0);
         out.put_u8(match role {
             MemberRole::Voter => 0,
             MemberRole::Learner => 1,
         });
+        out.put_u64(replaces.map_or(0, |old| old.0));
         put_bytes(out, address.as_bytes());
     }
 }
@@ -158,7 +158,8 @@ fn take_members(input: Input) -> Option<MemberSet> {
             1 => MemberRole::Learner,
             _ => return None,
         };
-        Some(Member { node, address: take_string(input)?, role })
+        let replaces = Some(NodeId(take_u64(input)?)).filter(|old| *old != NodeId(0));
+        Some(Member { node, address: take_string(input)?, role, replaces })
     })?;
     MemberSet::new(members)
 }

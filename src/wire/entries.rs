@@ -140,12 +140,21 @@ pub(super) fn decode_decree(bytes: &[u8]) -> Result<Decree<Key, Value>, WireErro
 
 /// A `Page`.
 pub(super) fn encode_page(page: &Page<Key, Value>) -> Bytes {
-    let rows = page.entries.iter().map(|(key, entry)| Row {
+    encode_rows(&page.entries, page.next.as_ref())
+}
+
+/// A `Page` that is the last.
+pub(super) fn encode_entries(entries: &[(Key, Entry<Value>)]) -> Bytes {
+    encode_rows(entries, None)
+}
+
+fn encode_rows(entries: &[(Key, Entry<Value>)], next: Option<&Key>) -> Bytes {
+    let rows = entries.iter().map(|(key, entry)| Row {
         key,
         value: entry.value.as_deref(),
         version: entry.version.0,
     });
-    encode(rows, page.next.as_ref().map(|next| (NEXT, &next[..])))
+    encode(rows, next.map(|next| (NEXT, &next[..])))
 }
 
 /// A `Page`, the one after `after`.

@@ -7,6 +7,7 @@ use super::fields::{max, node, required, slot};
 use super::proto::peer as proto;
 use crate::limits::MAX_NODES;
 use crate::lpaxos::{MAX_MEMBER_ADDRESS_BYTES, Member, MemberEntry, MemberRole, MemberSet};
+use crate::numbers::NodeId;
 
 /// A `MemberSet`, as bytes.
 pub(super) fn encode_members(members: &MemberSet) -> Vec<u8> {
@@ -42,6 +43,7 @@ fn to_proto(members: &MemberSet) -> proto::MemberSet {
         node: member.node.0,
         address: member.address.clone(),
         is_learner: member.role == MemberRole::Learner,
+        replaces: member.replaces.map_or(0, |old| old.0),
         ..Default::default()
     });
     proto::MemberSet { members: members.collect(), ..Default::default() }
@@ -52,7 +54,9 @@ fn from_proto(set: proto::MemberSet) -> Result<MemberSet, WireError> {
     let members = set.members.into_iter().map(|member| {
         max(member.address.len(), MAX_MEMBER_ADDRESS_BYTES, "members.address")?;
         let role = if member.is_learner { MemberRole::Learner } else { MemberRole::Voter };
-        Ok(Member { node: node(member.node, "members.node")?, address: member.address, role })
+        let replaces = (member.replaces != 0).then_some(NodeId(member.replaces));
+        let node = node(member.node, "members.node")?;
+        Ok(Member { node, address: member.address, role, replaces })
     });
     let members = members.collect::<Result<_, WireError>>()?;
     MemberSet::new(members)

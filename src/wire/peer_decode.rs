@@ -1,5 +1,7 @@
 //! Messages between nodes, from the wire.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use protobuf::Message as _;
 
@@ -16,8 +18,9 @@ use crate::blob::{Key, Value};
 use crate::limits::{MAX_NODES, MAX_PATCHES_PER_REPAIR, MAX_PEER_FIELDS, NUMBERS_BELOW};
 use crate::lpaxos::{
     Accept, Accepted, Commit, Confirm, Confirmed, CopyId, Decree, FeatureLevel, FetchPage,
-    Heartbeat, Low, Message, NeedPrevious, NodeId, Page, PageMerged, Prepare, Previous, Progress,
-    Promise, PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
+    Heartbeat, Low, MemberNotice, Message, NeedPrevious, NewerEntries, NodeId, Page, PageMerged,
+    Prepare, Previous, Progress, Promise, PromisePage, Proposal, Refused, RepairPage,
+    RepairPatches, Slot,
 };
 
 /// Decodes a frame from a peer.
@@ -30,6 +33,7 @@ pub fn decode_peer(bytes: &[u8]) -> Result<PeerFrame, WireError> {
         Body::Prepare(m) => Prepare {
             ballot: ballot(m.ballot, "ballot")?,
             complete: slot_or_zero(m.complete, "complete")?,
+            members_version: slot_or_zero(m.members_version, "members_version")?,
         }
         .into(),
         Body::Promise(m) => promise(m)?.into(),
@@ -43,6 +47,11 @@ pub fn decode_peer(bytes: &[u8]) -> Result<PeerFrame, WireError> {
         Body::Refused(m) => Message::Refused(Refused {
             ballot: ballot(m.ballot, "ballot")?,
             promised: ballot(m.promised, "promised")?,
+            members: entry_from_proto(m.members)?,
+        }),
+        Body::MemberNotice(m) => Message::MemberNotice(MemberNotice {
+            promised: ballot(m.promised, "promised")?,
+            entry: entry_from_proto(m.entry)?.ok_or(WireError::Missing("entry"))?,
         }),
         Body::Accept(m) => accept(m)?.into(),
         Body::Accepted(m) => Accepted {
@@ -104,6 +113,7 @@ fn heartbeat(m: proto::Heartbeat) -> Result<Heartbeat, WireError> {
         is_reluctant: m.is_reluctant,
         low: Low { memory: m.low_memory, disk: m.low_disk },
         feature_level: FeatureLevel(m.feature_level),
+        members_version: slot_or_zero(m.members_version, "members_version")?,
     })
 }
 
@@ -133,6 +143,11 @@ fn accept(m: proto::Accept) -> Result<Accept<Key, Value>, WireError> {
     let previous = match m.previous.ok_or(WireError::Missing("previous"))? {
         proto::accept::Previous::Held(held) => Previous::Held(ballot_value(&held, "held")?),
         proto::accept::Previous::PreviousDecree(p) => Previous::Decree(decode_decree(&p)?),
+        proto::accept::Previous::Newer(newer) => {
+            let entries = page(newer.page, None)?.entries;
+            let members = entry_from_proto(newer.members)?;
+            Previous::Entries(NewerEntries { entries: Arc::new(entries), members })
+        }
     };
     Ok(Accept {
         ballot: ballot(m.ballot, "ballot")?,

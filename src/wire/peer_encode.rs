@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use protobuf::MessageField;
 
-use super::entries::{encode_decree, encode_page};
+use super::entries::{encode_decree, encode_entries, encode_page};
 use super::frame::frame;
 use super::members::entry_to_proto;
 use super::peer::Introduction;
@@ -58,11 +58,13 @@ fn body(message: &Message<Key, Value>) -> Body {
             low_memory: m.low.memory,
             low_disk: m.low.disk,
             feature_level: m.feature_level.0,
+            members_version: m.members_version.0,
             ..Default::default()
         }),
         Message::Acceptor(ToAcceptor::Prepare(m)) => Body::Prepare(proto::Prepare {
             ballot: ballot(m.ballot),
             complete: m.complete.0,
+            members_version: m.members_version.0,
             ..Default::default()
         }),
         Message::Candidate(ToCandidate::Promise(m)) => Body::Promise(proto::Promise {
@@ -90,6 +92,12 @@ fn body(message: &Message<Key, Value>) -> Body {
         Message::Refused(m) => Body::Refused(proto::Refused {
             ballot: ballot(m.ballot),
             promised: ballot(m.promised),
+            members: entry_to_proto(m.members.as_ref()),
+            ..Default::default()
+        }),
+        Message::MemberNotice(m) => Body::MemberNotice(proto::MemberNotice {
+            promised: ballot(m.promised),
+            entry: entry_to_proto(Some(&m.entry)),
             ..Default::default()
         }),
         Message::Acceptor(ToAcceptor::Accept(m)) => Body::Accept(proto::Accept {
@@ -174,6 +182,11 @@ fn previous(previous: &Previous<Key, Value>) -> proto::accept::Previous {
     match previous {
         Previous::Held(ballot) => proto::accept::Previous::Held(ballot_value(*ballot)),
         Previous::Decree(decree) => proto::accept::Previous::PreviousDecree(encode_decree(decree)),
+        Previous::Entries(newer) => proto::accept::Previous::Newer(proto::NewerEntries {
+            page: Some(encode_entries(&newer.entries)),
+            members: entry_to_proto(newer.members.as_ref()),
+            ..Default::default()
+        }),
     }
 }
 

@@ -23,13 +23,15 @@ const PROPOSAL: Shape = Shape(&[(1, &FLAT), (3, &DECREE)]);
 const HEARTBEAT: Shape = Shape(&[(3, &FLAT)]);
 const PROMISE: Shape = Shape(&[(1, &FLAT), (2, &PROPOSAL), (6, &LIST), (7, &MEMBER_ENTRY)]);
 const PROMISE_PAGE: Shape = Shape(&[(1, &FLAT), (3, &LIST)]);
-const ACCEPT: Shape = Shape(&[(1, &FLAT), (3, &DECREE), (4, &FLAT), (5, &DECREE)]);
+const NEWER_ENTRIES: Shape = Shape(&[(1, &LIST), (2, &MEMBER_ENTRY)]);
+const ACCEPT: Shape =
+    Shape(&[(1, &FLAT), (3, &DECREE), (4, &FLAT), (5, &DECREE), (6, &NEWER_ENTRIES)]);
 const REPAIR_PATCHES: Shape = Shape(&[(1, &FLAT), (3, &DECREE)]);
 const REPAIR_PAGE: Shape = Shape(&[(1, &FLAT), (2, &FLAT), (4, &LIST), (5, &MEMBER_ENTRY)]);
 /// A message that begins with a ballot, and has no other message in it.
 const BALLOT_FIRST: Shape = Shape(&[(1, &FLAT)]);
-/// A message with nothing but ballots in it.
-const BALLOTS: Shape = Shape(&[(1, &FLAT), (2, &FLAT)]);
+const REFUSED: Shape = Shape(&[(1, &FLAT), (2, &FLAT), (3, &MEMBER_ENTRY)]);
+const MEMBER_NOTICE: Shape = Shape(&[(1, &FLAT), (2, &MEMBER_ENTRY)]);
 /// A message between nodes.
 pub(super) const PEER_MESSAGE: Shape = Shape(&[
     (1, &INTRODUCTION),
@@ -38,7 +40,7 @@ pub(super) const PEER_MESSAGE: Shape = Shape(&[
     (4, &PROMISE),
     (5, &BALLOT_FIRST),
     (6, &PROMISE_PAGE),
-    (7, &BALLOTS),
+    (7, &REFUSED),
     (8, &ACCEPT),
     (9, &BALLOT_FIRST),
     (10, &BALLOT_FIRST),
@@ -49,6 +51,7 @@ pub(super) const PEER_MESSAGE: Shape = Shape(&[
     (15, &REPAIR_PAGE),
     (16, &BALLOT_FIRST),
     (17, &BALLOT_FIRST),
+    (18, &MEMBER_NOTICE),
 ]);
 
 /// Rejects a message of this shape with more than `most` fields, those of messages in it included.
