@@ -11,7 +11,7 @@ use super::world::World;
 impl<W: Workload> World<W> {
     /// Begins a schedule: the first node is cut off.
     pub(super) fn begin_absence(&mut self) {
-        let nodes = self.scenario.nodes;
+        let nodes = self.scenario.hosts();
         let first = self.random.count(0, nodes - 1);
         let second =
             if nodes > 4 { (first + self.random.count(1, nodes - 1)) % nodes } else { first };

@@ -20,7 +20,7 @@ impl<W: Workload> World<W> {
             (Some(sent), Some((request, _))) if sent == request => {
                 // It will never know from this node.
                 state.waits_for = None;
-                state.node = self.random.count(0, self.scenario.nodes - 1);
+                state.node = self.random.count(0, self.scenario.hosts() - 1);
                 let is_numbered = state.wants.as_ref().is_some_and(|ask| ask.is_numbered);
                 if is_numbered {
                     self.coverage.reached(Path::RetriedElsewhere);
@@ -72,7 +72,7 @@ impl<W: Workload> World<W> {
         answer: RequestOutcome<OutcomeOf<W>>,
         is_lost: bool,
     ) -> Result<(), String> {
-        let nodes = self.scenario.nodes;
+        let nodes = self.scenario.hosts();
         let Some(sent) = self.clients.sent.get_mut(request) else {
             return Err(format!("request {request} was answered and never sent"));
         };

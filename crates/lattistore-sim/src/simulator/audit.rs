@@ -20,13 +20,23 @@ enum Question {
     Proposal(ProposalId),
 }
 
+/// A question that was asked.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    number: u64,
+    /// Who answered it, a bit for each node; the node itself included.
+    answered: u64,
+    /// The last slot that the node had applied.
+    complete: Slot,
+}
+
 /// The reads that a node has, and what it asked since it has them.
 #[derive(Clone, Debug, Default)]
 struct Reads {
     /// How many questions there were when each request came; a client may ask twice.
     waiting: BTreeMap<u64, Vec<u64>>,
-    /// Questions asked while requests waited: the number of each, and who answered it, a bit for each node.
-    asked: BTreeMap<Question, (u64, u64)>,
+    /// Questions asked while requests waited.
+    asked: BTreeMap<Question, Asked>,
     count: u64,
     last_round: Option<Question>,
     last_slot: Option<Question>,
@@ -34,7 +44,7 @@ struct Reads {
 
 impl Reads {
     /// A question leaves. One that is asked again is no new one: the answer may be to the first time.
-    fn asks(&mut self, question: Question) {
+    fn asks(&mut self, question: Question, node: usize, complete: Slot) {
         let last = match question {
             Question::Round(..) => &mut self.last_round,
             Question::Proposal(_) => &mut self.last_slot,
@@ -45,7 +55,8 @@ impl Reads {
         *last = Some(question);
         if !self.waiting.is_empty() {
             self.count += 1;
-            self.asked.insert(question, (self.count, 0));
+            let (number, answered) = (self.count, 1 << node);
+            self.asked.insert(question, Asked { number, answered, complete });
         }
     }
 }
@@ -97,6 +108,7 @@ impl Audit {
         from: usize,
         message: &Message<K, V>,
         disk: &Durable<K, V>,
+        complete_here: Slot,
     ) -> Result<(), String> {
         let promised = match message {
             Message::Acceptor(ToAcceptor::Prepare(prepare)) => Some(prepare.ballot),
@@ -125,10 +137,11 @@ impl Audit {
         }
         match message {
             Message::Acceptor(ToAcceptor::Confirm(confirm)) => {
-                self.reads[from].asks(Question::Round(confirm.ballot, confirm.round));
+                let question = Question::Round(confirm.ballot, confirm.round);
+                self.reads[from].asks(question, from, complete_here);
             }
             Message::Acceptor(ToAcceptor::Accept(accept)) => {
-                self.reads[from].asks(Question::Proposal(accept.id()));
+                self.reads[from].asks(Question::Proposal(accept.id()), from, complete_here);
             }
             _ => {}
         }
@@ -144,30 +157,45 @@ impl Audit {
             Message::Leader(ToLeader::Accepted(vote)) => Question::Proposal(vote.id()),
             _ => return,
         };
-        if let Some((_, answered)) = self.reads[to].asked.get_mut(&question) {
-            *answered |= 1 << from;
+        if let Some(asked) = self.reads[to].asked.get_mut(&question) {
+            asked.answered |= 1 << from;
         }
     }
 
-    /// A node ran a read. Gives whether votes for a proposal confirmed it.
+    /// A node that has applied all slots up to `complete` ran a read. Returns whether votes for a proposal confirmed it. `is_majority` tells
+    /// whether nodes, a bit for each, are one among the voters of a slot.
     ///
     /// # Errors
-    /// When no majority, the node included, answered any one question that it asked since the read
-    /// came (P8).
-    pub(super) fn ran(&self, node: usize, request: u64, nodes: usize) -> Result<bool, String> {
+    /// When no majority, the node included if it is a voter, answered any one question that it asked
+    /// since the read came (P8).
+    pub(super) fn ran(
+        &self,
+        node: usize,
+        request: u64,
+        complete: Slot,
+        is_majority: impl Fn(Slot, u64) -> bool,
+    ) -> Result<bool, String> {
         let Reads { waiting, asked, .. } = &self.reads[node];
         let Some(before) = waiting.get(&request).and_then(|times| times.first()) else {
             return Err(format!("n{}: P8: a read ran that was not asked for", node + 1));
         };
-        let since = asked.iter().filter(|(_, (number, _))| number > before);
-        let most = since.max_by_key(|(_, (_, answered))| answered.count_ones());
-        let most = most.map(|(question, (_, answered))| (question, answered.count_ones()));
-        let confirmations = most.map_or(0, |(_, count)| count) + 1;
-        if u64::from(confirmations) * 2 <= u64::try_from(nodes).unwrap_or(u64::MAX) {
-            let why = format!("P8: a read ran with {confirmations} confirmations");
-            return Err(format!("n{}: {why}", node + 1));
+        let since = asked.iter().filter(|(_, asked)| asked.number > *before);
+        // What was chosen last may not be applied yet.
+        let confirms = |complete: Slot, nodes| {
+            is_majority(complete.next(), nodes) || is_majority(complete.next().next(), nodes)
+        };
+        let mut confirmed = since
+            .filter(|(_, asked)| confirms(asked.complete, asked.answered))
+            .map(|(question, _)| question);
+        match confirmed.next_back() {
+            Some(question) => Ok(matches!(question, Question::Proposal(_))),
+            // The only voter asks no other node.
+            None if confirms(complete, 1 << node) => Ok(false),
+            None => {
+                let why = "P8: a read ran without the confirmation of a majority";
+                Err(format!("n{}: {why}", node + 1))
+            }
         }
-        Ok(matches!(most, Some((Question::Proposal(_), _))))
     }
 }
 

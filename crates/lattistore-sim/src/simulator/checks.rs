@@ -41,6 +41,7 @@ impl<W: Workload> World<W> {
                     self.coverage.reached(Path::LedDespiteRefusal);
                 }
                 let (slot, ballot) = (proposal.slot, proposal.ballot);
+                self.count_change(slot, ballot, &proposal.decree);
                 self.note(&[3, slot.0, ballot.round], || {
                     format!("slot {slot} is chosen in {}", words::ballot(ballot))
                 });
@@ -59,6 +60,7 @@ impl<W: Workload> World<W> {
         let host = &mut self.hosts[node];
         let runs = std::mem::take(&mut *host.runs.borrow_mut());
         let Some(running) = host.node.as_ref() else { return Ok(()) };
+        let complete = running.durable().replica.complete();
         let (reads, batch): (Vec<_>, Vec<_>) =
             runs.into_iter().partition(|run| run.position.place == 0);
         for run in batch {
@@ -74,7 +76,12 @@ impl<W: Workload> World<W> {
         let accepted =
             accepted.map(|proposal| (proposal.ballot, proposal.slot, &proposal.decree.patch));
         for (ballot, slot, patch) in proposed.chain(accepted) {
-            if let Some(batch) = host.open.close(ballot, slot) {
+            let batch = host.open.close(ballot, slot).or_else(|| {
+                // A decree that changes the members alone.
+                let is_made = self.made.contains_key(&(Arc::as_ptr(patch) as usize));
+                (patch.is_empty() && !is_made).then(Vec::new)
+            });
+            if let Some(batch) = batch {
                 let made = (Arc::clone(patch), ballot, Rc::new(batch));
                 self.made.insert(Arc::as_ptr(patch) as usize, made);
             }
@@ -83,7 +90,8 @@ impl<W: Workload> World<W> {
             self.coverage.reached(Path::BatchRunAhead);
         }
         for request in reads.iter().filter_map(|run| run.request) {
-            if self.audit.ran(node, ticket_of(request).0, self.scenario.nodes)? {
+            let is_majority = |slot, nodes| self.model.is_majority(slot, nodes);
+            if self.audit.ran(node, ticket_of(request).0, complete, is_majority)? {
                 self.coverage.reached(Path::ReadByVotes);
             }
         }

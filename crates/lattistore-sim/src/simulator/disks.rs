@@ -80,6 +80,8 @@ pub fn slow_disks(seed: u64, keeps_trace: bool) -> DiskReport {
     let message_us = random.between(50, 500);
     let scenario = Scenario {
         nodes,
+        spares: 0,
+        member_change_every_us: 0,
         clients: random.count(1, 6),
         // These are not of use here; what is drawn is used in other runs.
         chaos_us: 1 << 50,

@@ -27,6 +27,8 @@ pub(super) enum Event<W: Workload> {
     Fault,
     /// The next part of a schedule of absences.
     Absence(Absence),
+    /// An operator does something about the members.
+    Members,
     /// All faults are over.
     Heal,
 }

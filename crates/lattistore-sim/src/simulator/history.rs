@@ -103,6 +103,8 @@ fn certainly_not_run<O>(answer: &RequestOutcome<O>) -> bool {
         RequestOutcome::Redirect(_)
         | RequestOutcome::Unreachable
         | RequestOutcome::TooManyRequests => true,
+        // A client does not ask for these.
+        RequestOutcome::MembersChanged | RequestOutcome::MembersUnchanged(_) => false,
         RequestOutcome::LostLeadership { may_have_run, .. }
         | RequestOutcome::Timeout { may_have_run }
         | RequestOutcome::Closing { may_have_run } => !may_have_run,

@@ -8,7 +8,7 @@ use super::journal::Journaled;
 use super::observed::{Numbered, Observed, Runs};
 use super::workload::Workload;
 use lattistore::lpaxos::{
-    Ballot, Config, Durable, Machine, MemberSet, Message, Node, NodeId, Record, Request, Slot,
+    Ballot, Config, Durable, Machine, MemberChange, MemberSet, Message, Node, NodeId, Record, Request, Slot,
     Ticket, Write,
 };
 
@@ -33,6 +33,8 @@ pub(super) enum Input<W: Workload> {
     Message(usize, Msg<W>),
     /// A request of a client: its number, its command, and how long it may take, in milliseconds.
     Request(usize, Rc<Command<W>>, u64),
+    /// A request of an operator: its number, and the change.
+    Members(usize, MemberChange),
     /// Time passed.
     Tick,
 }
@@ -130,9 +132,15 @@ pub(super) struct Host<W: Workload> {
     pub(super) led: bool,
     /// So much may wait for it; more is dropped, as the protocol sends it again.
     pub(super) max_inbox: usize,
+    /// Whether it was not started yet.
+    pub(super) is_spare: bool,
+    /// Whether it never comes back: its disk is lost.
+    pub(super) is_lost: bool,
+    /// Whether an operator switched it off, as it is no member any more.
+    pub(super) is_off: bool,
     /// Whether it will take in what waits.
     pub(super) is_woken: bool,
-    inbox: VecDeque<Input<W>>,
+    pub(super) inbox: VecDeque<Input<W>>,
 }
 
 impl<W: Workload> Host<W> {
@@ -163,6 +171,9 @@ impl<W: Workload> Host<W> {
             applied: Slot::ZERO,
             led: false,
             max_inbox: MAX_INBOX,
+            is_spare: false,
+            is_lost: false,
+            is_off: false,
             is_woken: false,
             inbox: VecDeque::new(),
         }
@@ -245,6 +256,10 @@ impl<W: Workload> Host<W> {
                 Some(Input::Message(from, message)) => {
                     node.message(now_ms, node_id(from), message);
                 }
+                Some(Input::Members(request, command)) => {
+                    let (ticket, deadline_ms) = (change_ticket(request), now_ms + CHANGE_MS);
+                    node.change_members(now_ms, Request { ticket, command, deadline_ms });
+                }
                 Some(Input::Request(request, command, within_ms)) => {
                     let ticket = ticket_of(request);
                     taken(ticket);
@@ -255,6 +270,22 @@ impl<W: Workload> Host<W> {
             }
         }
     }
+}
+
+/// The tickets of changes of the members are above all others.
+const FIRST_CHANGE: u64 = 1 << 32;
+
+/// An operator waits this long for an answer, in milliseconds.
+const CHANGE_MS: u64 = 3_000;
+
+/// The ticket of a change of the members.
+pub(super) fn change_ticket(request: usize) -> Ticket {
+    Ticket(FIRST_CHANGE + u64::try_from(request).unwrap_or(u64::MAX))
+}
+
+/// The number of the change of the members that has this ticket.
+pub(super) fn change_of(ticket: Ticket) -> Option<usize> {
+    usize::try_from(ticket.0.checked_sub(FIRST_CHANGE)?).ok()
 }
 
 /// The ticket of a request.

@@ -46,6 +46,7 @@ mod late;
 mod model;
 mod nemesis;
 mod network;
+mod operator;
 mod observed;
 mod pages;
 mod power;

@@ -5,8 +5,9 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use super::host::node_id;
 use lattistore::lpaxos::{
-    Ballot, Decree, Durable, Entry, Machine, Proposal, ProposalId, Record, Replica, Slot,
+    Ballot, Decree, Durable, Entry, Machine, MemberSet, Proposal, ProposalId, Record, Replica, Slot,
 };
 
 type DecreeOf<M> = Decree<<M as Machine>::Key, <M as Machine>::Value>;
@@ -35,7 +36,9 @@ type Writes<M> = Vec<(Slot, Option<<M as Machine>::Value>)>;
 /// Everything that is chosen.
 #[derive(Clone, Debug)]
 pub(super) struct Model<M: Machine> {
-    majority: u32,
+    founders: MemberSet,
+    /// The sets that decrees have set, each with the slot of its decree, in ascending order.
+    sets: Vec<(Slot, MemberSet)>,
     votes: BTreeMap<(Slot, Ballot), Votes<M>>,
     chosen: Vec<DecreeOf<M>>,
     /// Each key's values, with the slots that wrote them.
@@ -45,14 +48,43 @@ pub(super) struct Model<M: Machine> {
 
 impl<M: Machine> Model<M> {
     /// Nothing is chosen yet.
-    pub(super) fn new(nodes: usize) -> Model<M> {
+    pub(super) fn new(nodes: usize, hosts: usize) -> Model<M> {
         Model {
-            majority: u32::try_from(nodes / 2 + 1).unwrap_or(u32::MAX),
+            founders: MemberSet::of_voters((0..nodes).map(node_id)),
+            sets: Vec::new(),
             votes: BTreeMap::new(),
             chosen: Vec::new(),
             written: BTreeMap::new(),
-            marks: vec![Marks::default(); nodes],
+            marks: vec![Marks::default(); hosts],
         }
+    }
+
+    /// The members that decide a slot: those after all slots before it.
+    pub(super) fn members_of(&self, slot: Slot) -> &MemberSet {
+        let before = self.sets.iter().rev().find(|(set_by, _)| *set_by < slot);
+        before.map_or(&self.founders, |(_, members)| members)
+    }
+
+    /// Whether a decree has changed the members that founded the cluster.
+    pub(super) fn has_changed_members(&self) -> bool {
+        self.sets.len() > 1
+    }
+
+    /// The members that decide the slot after the last one chosen.
+    pub(super) fn members(&self) -> &MemberSet {
+        self.members_of(self.last().next())
+    }
+
+    /// The sets that were proposed and may be chosen yet.
+    pub(super) fn proposed_sets(&self) -> impl Iterator<Item = &MemberSet> {
+        let open = self.votes.range((self.last().next(), Ballot::ZERO)..);
+        open.filter_map(|(_, votes)| votes.decree.members.as_ref())
+    }
+
+    /// Whether so many nodes, a bit for each, are a majority of the voters of a slot.
+    pub(super) fn is_majority(&self, slot: Slot, nodes: u64) -> bool {
+        let voted = (0..u64::BITS as usize).filter(|place| nodes & (1 << place) != 0);
+        self.members_of(slot).is_majority(voted.map(node_id))
     }
 
     /// The last slot chosen.
@@ -98,7 +130,8 @@ impl<M: Machine> Model<M> {
             return Err(format!("two decrees in ballot {} for slot {}", at.1, at.0));
         }
         votes.nodes |= 1 << node;
-        if votes.nodes.count_ones() < self.majority {
+        let nodes = votes.nodes;
+        if !self.is_majority(at.0, nodes) {
             return Ok(false);
         }
         if let Some(chosen) = self.decree(at.0) {
@@ -112,6 +145,9 @@ impl<M: Machine> Model<M> {
         }
         for (key, value) in decree.patch.writes() {
             self.written.entry(key.clone()).or_default().push((at.0, value.clone()));
+        }
+        if let Some(members) = &decree.members {
+            self.sets.push((at.0, members.clone()));
         }
         self.chosen.push(decree.clone());
         Ok(true)
@@ -202,8 +238,12 @@ impl<M: Machine> Model<M> {
                 Record::Accept(proposal) => accepted = proposal.id(),
                 Record::ApplyAccepted(applied) => {
                     let ProposalId { ballot, slot } = accepted;
-                    let votes = self.votes.get(&(slot, ballot)).map_or(0, |v| v.nodes.count_ones());
-                    if *applied != slot || votes < self.majority {
+                    let nodes = self.votes.get(&(slot, ballot)).map_or(0, |votes| votes.nodes);
+                    // A leader that knows of a change in this very slot counts by the set after it.
+                    let is_chosen =
+                        self.is_majority(slot, nodes) || self.is_majority(slot.next(), nodes);
+                    if *applied != slot || !is_chosen {
+                        let votes = nodes.count_ones();
                         return Err(format!(
                             "7: slot {applied} is applied with {votes} votes in ballot {ballot}"
                         ));

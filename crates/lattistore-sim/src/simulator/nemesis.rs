@@ -19,7 +19,7 @@ impl<W: Workload> World<W> {
         if faults.is_empty() {
             return Ok(());
         }
-        let node = self.random.count(0, self.scenario.nodes - 1);
+        let node = self.random.count(0, self.scenario.hosts() - 1);
         match *self.random.pick(&faults) {
             Fault::Partition => self.partition(),
             Fault::Absence => self.begin_absence(),
@@ -75,7 +75,7 @@ impl<W: Workload> World<W> {
     fn crash_some(&mut self, node: usize) -> Result<(), String> {
         let all = self.random.happens(1_000);
         let leader = self.leader().filter(|_| self.random.happens(3_000));
-        let some = if all { 0..self.scenario.nodes } else { node..node + 1 };
+        let some = if all { 0..self.scenario.hosts() } else { node..node + 1 };
         if all {
             self.coverage.reached(Path::CrashOfAll);
         }
@@ -91,7 +91,7 @@ impl<W: Workload> World<W> {
     fn change_mind(&mut self, node: usize) {
         let is_reluctant = self.random.flip();
         let nodes = match (self.random.count(0, 3), self.leader()) {
-            (0, _) => 0..self.scenario.nodes,
+            (0, _) => 0..self.scenario.hosts(),
             (1, Some(leader)) => leader..leader + 1,
             _ => node..node + 1,
         };
@@ -111,12 +111,14 @@ impl<W: Workload> World<W> {
         self.is_healed = true;
         self.links.heal();
         self.note(&[11], || "all faults end".into());
-        for node in 0..self.scenario.nodes {
+        for node in 0..self.scenario.hosts() {
             let host = &mut self.hosts[node];
             host.paused_until_us = host.paused_until_us.min(self.now_us);
             host.slow_until_us = 0;
             host.fails_next = false;
-            self.start(node)?;
+            if !host.is_spare {
+                self.start(node)?;
+            }
         }
         self.level_clocks();
         for client in 0..self.scenario.clients {
@@ -147,5 +149,6 @@ fn is_big(fault: Fault) -> bool {
             | Fault::SlowNode
             | Fault::Journal
             | Fault::LatePatch
+            | Fault::Members
     )
 }

@@ -14,11 +14,16 @@ impl<W: Workload> World<W> {
     /// # Errors
     /// When it does not find on its disk what must be there.
     pub(super) fn start(&mut self, node: usize) -> Result<(), String> {
-        if self.hosts[node].node.is_some() {
+        let host = &self.hosts[node];
+        if host.node.is_some() || host.is_lost || host.is_off {
             return Ok(());
         }
         self.open_journal(node).map_err(|why| format!("n{}: {why}", node + 1))?;
-        let members = MemberSet::of_voters((0..self.scenario.nodes).map(node_id));
+        self.hosts[node].is_spare = false;
+        let members = match node < self.scenario.nodes {
+            true => MemberSet::of_voters((0..self.scenario.nodes).map(node_id)),
+            false => MemberSet::unknown(),
+        };
         let machine = self.clients.workload.machine();
         let seed = self.random.next();
         let (config, now_us) = (self.scenario.config, self.now_us);
@@ -64,6 +69,7 @@ impl<W: Workload> World<W> {
         if running.leads().is_some() {
             self.coverage.reached(Path::CrashOfLeader);
         }
+        self.operators_give_up();
         let write = self.hosts[node].stop();
         self.audit.stopped(node);
         self.copies.stopped(node);

@@ -28,8 +28,8 @@ pub(super) struct Recoveries {
 
 impl Recoveries {
     /// Nobody stands yet.
-    pub(super) fn new(nodes: usize) -> Recoveries {
-        Recoveries { majority: nodes / 2 + 1, running: (0..nodes).map(|_| None).collect() }
+    pub(super) fn new(nodes: usize, hosts: usize) -> Recoveries {
+        Recoveries { majority: nodes / 2 + 1, running: (0..hosts).map(|_| None).collect() }
     }
 
     /// A node has stopped, and its recovery with it.
@@ -74,9 +74,19 @@ impl Recoveries {
                 // Another leads, or the recovery is over.
                 Record::Promise(_) | Record::Accept(_) => self.running[node] = None,
                 Record::Merge(facts) => {
-                    let counted = recovery.promised.iter().take(self.majority);
-                    let best = counted.map(|(_, complete)| *complete).max().unwrap_or(Slot::ZERO);
-                    model.recovers(best, facts)?;
+                    let most = match model.has_changed_members() {
+                        // Which promises count depends on the members that the candidate knows.
+                        true => recovery.promised.len(),
+                        false => self.majority,
+                    };
+                    let least = self.majority.min(most);
+                    let mut judged = (least..=most).map(|counted| {
+                        let counted = recovery.promised.iter().take(counted);
+                        let best = counted.map(|(_, complete)| *complete).max();
+                        model.recovers(best.unwrap_or(Slot::ZERO), facts)
+                    });
+                    let first = judged.next().unwrap_or(Ok(()));
+                    first.or_else(|why| judged.find(Result::is_ok).unwrap_or(Err(why)))?;
                 }
                 _ => {}
             }

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::coverage::{Coverage, Path};
 use super::history;
+use super::host::node_id;
 use super::random::Random;
 use super::scenario::{Faults, Scenario};
 use super::trace::Trace;
@@ -96,7 +97,11 @@ fn drive<W: Workload>(world: &mut World<W>) -> Result<(), String> {
         world.step()?;
     }
     let bound_us = world.now_us + RECOVERY_US;
-    while !(world.clients.are_served() && world.is_even() && world.is_led_willingly()) {
+    while !(world.clients.are_served()
+        && world.is_even()
+        && world.is_led_willingly()
+        && world.has_no_change_left())
+    {
         world.step()?;
         if world.now_us > bound_us || world.trace.events() > EVENTS_MOST {
             return Err(format!("no recovery: {}", world.unfinished()));
@@ -116,7 +121,11 @@ impl<W: Workload> World<W> {
         let complete = |host: &super::host::Host<W>| {
             host.node.as_ref().map(|node| node.durable().replica.complete())
         };
-        self.hosts.iter().all(|host| complete(host) == Some(last))
+        let members = self.model.members();
+        let of_members = self.hosts.iter().enumerate().filter(|(node, host)| {
+            members.contains(node_id(*node)) && !host.is_lost
+        });
+        of_members.into_iter().all(|(_, host)| complete(host) == Some(last))
     }
 
     /// Whether a willing node leads, if some nodes are willing and others are not.
@@ -124,9 +133,14 @@ impl<W: Workload> World<W> {
         let leads = |host: &super::host::Host<W>| {
             host.node.as_ref().is_some_and(|node| node.leads().is_some())
         };
-        let reluctant = self.hosts.iter().filter(|host| host.is_reluctant).count();
-        let is_mixed = (1..self.hosts.len()).contains(&reluctant);
-        !is_mixed || self.hosts.iter().any(|host| !host.is_reluctant && leads(host))
+        let is_voter = |node: usize| self.model.members().is_voter(node_id(node));
+        let can_lead = |(node, host): &(usize, &super::host::Host<W>)| {
+            is_voter(*node) && host.node.is_some()
+        };
+        let voters = || self.hosts.iter().enumerate().filter(can_lead).map(|(_, host)| host);
+        let reluctant = voters().filter(|host| host.is_reluctant).count();
+        let is_mixed = (1..voters().count()).contains(&reluctant);
+        !is_mixed || voters().any(|host| !host.is_reluctant && leads(host))
     }
 
     fn unfinished(&self) -> String {

@@ -38,11 +38,13 @@ pub enum Fault {
     LatePatch,
     /// Nodes become reluctant to lead, and willing again.
     Reluctance,
+    /// Operators add, replace, move and remove members; disks are lost.
+    Members,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 15] = [
+    pub const ALL: [Fault; 16] = [
         Fault::Loss,
         Fault::Repeat,
         Fault::Delay,
@@ -58,6 +60,7 @@ impl Fault {
         Fault::Journal,
         Fault::LatePatch,
         Fault::Reluctance,
+        Fault::Members,
     ];
 
     fn bit(self) -> u32 {
@@ -94,8 +97,12 @@ impl Faults {
 /// The configuration of a run.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// How many nodes.
+    /// How many nodes found the cluster.
     pub nodes: usize,
+    /// How many nodes may be added.
+    pub spares: usize,
+    /// Between two changes of the members that are asked for, in microseconds, about.
+    pub member_change_every_us: u64,
     /// How many clients, each with one request at a time.
     pub clients: usize,
     /// Which faults are on.
@@ -140,7 +147,8 @@ impl Scenario {
         // Drawn beside the others, which are what they were without it.
         let mut aside = random.clone();
         for fault in Fault::ALL {
-            let random = if fault == Fault::Reluctance { &mut aside } else { &mut *random };
+            let is_aside = matches!(fault, Fault::Reluctance | Fault::Members);
+            let random = if is_aside { &mut aside } else { &mut *random };
             if random.happens(chance) {
                 faults = faults.with(fault);
             }
@@ -153,11 +161,17 @@ impl Scenario {
             (rate(Fault::Loss, [100, 500, 2_000]), rate(Fault::Repeat, [100, 1_000, 3_000]));
         let (delay, answer_loss) =
             (rate(Fault::Delay, [50, 300, 2_000]), rate(Fault::AnswerLoss, [100, 1_000, 3_000]));
-        let config = draw_config(random);
+        let (spares, member_change_every_us) = match faults.has(Fault::Members) {
+            true => (aside.count(1, 4), aside.between(50, 1_500) * 1_000),
+            false => (0, 0),
+        };
+        let config = draw_config(random, &mut aside);
         let message_us = random.between(50, 2_000);
         let write_us = random.between(20, 1_000);
         Scenario {
             nodes,
+            spares,
+            member_change_every_us,
             clients: random.count(1, 8),
             faults,
             chaos_us: random.between(1_000, 6_000) * 1_000,
@@ -178,7 +192,7 @@ impl Scenario {
     }
 }
 
-fn draw_config(random: &mut Random) -> Config {
+fn draw_config(random: &mut Random, aside: &mut Random) -> Config {
     let heartbeat_ms = random.between(20, 60);
     let rotating = random.happens(2_000);
     // Longer than a recovery takes, or no term would be of use; for the same reason pages are larger.
@@ -206,6 +220,9 @@ fn draw_config(random: &mut Random) -> Config {
         overlapping_batch: *random.pick(&[0, 1, 3, usize::MAX]),
         page,
         window_bytes: *random.pick(&[1, 300, 2_000, 1 << 20]),
+        level_slots: *aside.pick(&[0, 2, 16]),
+        member_hold_ms: *aside.pick(&[0, 20, 100]),
+        abstain_ms: heartbeat_ms * aside.between(8, 40),
         tombstone_slots: *random.pick(&[0, 2, 5, 30]),
         max_tombstones: *random.pick(&[1, 4, 65_536]),
         tombstones_per_step: *random.pick(&[1, 3, 4_096]),
@@ -213,9 +230,17 @@ fn draw_config(random: &mut Random) -> Config {
 }
 
 impl Scenario {
+    /// Returns how many computers there are: those of the founders, and of nodes that may be added.
+    pub fn hosts(&self) -> usize {
+        self.nodes + self.spares
+    }
+
     /// Leaves only the faults of the set.
     pub fn restrict(&mut self, faults: Faults) {
         self.faults.0 &= faults.0;
+        if !self.faults.has(Fault::Members) {
+            self.spares = 0;
+        }
         let rates = [
             (Fault::Loss, &mut self.loss),
             (Fault::Repeat, &mut self.repeat),

@@ -9,7 +9,7 @@ use super::host::{Key, Msg, Value, place_of};
 use super::watch;
 use super::workload::Workload;
 use super::world::World;
-use lattistore::lpaxos::{Accept, Message, NodeId, RequestOutcome, ToAcceptor};
+use lattistore::lpaxos::{Accept, Message, NodeId, RequestOutcome, Slot, ToAcceptor};
 
 impl<W: Workload> World<W> {
     /// Sends messages of a node.
@@ -23,8 +23,11 @@ impl<W: Workload> World<W> {
     ) -> Result<(), String> {
         for (to, message) in messages {
             let disk = &self.hosts[from].disk;
+            let running = self.hosts[from].node.as_ref();
+            let complete =
+                running.map_or(Slot::ZERO, |running| running.durable().replica.complete());
             self.audit
-                .leaves(from, &message, disk)
+                .leaves(from, &message, disk, complete)
                 .and_then(|()| self.pages.leaves(from, &message, disk))
                 .and_then(|()| self.copies.leaves(from, &message, &mut self.coverage))
                 .map_err(|why| format!("n{}: {why}", from + 1))?;

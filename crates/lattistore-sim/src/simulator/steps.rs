@@ -2,7 +2,7 @@
 
 use super::coverage::Path;
 use super::events::Event;
-use super::host::{Input, Msg, Seen, Unsure, node_id};
+use super::host::{Input, Msg, Seen, Unsure, change_of, node_id};
 use super::watch;
 use super::words;
 use super::workload::Workload;
@@ -111,6 +111,10 @@ impl<W: Workload> World<W> {
             self.send_all(node, before_write)?;
             self.copies.told(node, &mut self.coverage);
             for (ticket, answer) in answers {
+                if let Some(change) = change_of(ticket) {
+                    self.answer_operator(change, &answer);
+                    continue;
+                }
                 self.audit.answers(node, ticket.0);
                 self.answer(node, usize::try_from(ticket.0).unwrap_or(usize::MAX), answer)?;
             }
@@ -182,7 +186,7 @@ impl<W: Workload> World<W> {
             let sync_ms = heartbeat.sync_ms.max(age_ms);
             let heartbeat = if is_last { heartbeat.farewell() } else { heartbeat.clone() };
             let heartbeat = Message::Heartbeat(Heartbeat { sync_ms, ..heartbeat });
-            let others = (0..self.scenario.nodes).filter(|other| *other != node);
+            let others = (0..self.scenario.hosts()).filter(|other| *other != node);
             let pulses = others.map(|other| (node_id(other), heartbeat.clone())).collect();
             self.send_all(node, pulses)?;
             if is_last {

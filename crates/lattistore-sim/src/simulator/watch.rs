@@ -20,9 +20,12 @@ pub(super) fn message<K, V>(message: &Message<K, V>, coverage: &mut Coverage) {
             Path::PromisePaged
         }
         Message::Acceptor(ToAcceptor::FetchPage(_)) => Path::PromisePageFetched,
+        Message::Refused(refused) if refused.members.is_some() => Path::RefusedByMembers,
         Message::Refused(refused) if refused.promised > refused.ballot => Path::Refused,
+        Message::MemberNotice(_) => Path::MemberNotice,
         Message::Acceptor(ToAcceptor::Accept(accept)) => match accept.previous {
             Previous::Decree(_) => Path::PreviousSent,
+            Previous::Entries(_) => Path::EntriesSent,
             Previous::Held(_) => return,
         },
         Message::Leader(ToLeader::NeedPrevious(_)) => Path::NeedPrevious,
@@ -82,6 +85,8 @@ pub(super) fn answer<O>(answer: &RequestOutcome<O>, coverage: &mut Coverage) {
         RequestOutcome::Timeout { may_have_run: true } => Path::TimeoutMayHaveRun,
         RequestOutcome::Timeout { may_have_run: false } => Path::TimeoutNotRun,
         RequestOutcome::TooManyRequests => Path::TooManyRequests,
+        RequestOutcome::MembersChanged => Path::MembersChanged,
+        RequestOutcome::MembersUnchanged(_) => Path::MembersUnchanged,
     });
 }
 
@@ -104,6 +109,7 @@ pub(super) fn number<K, V>(message: &Message<K, V>) -> u64 {
         Message::Acceptor(ToAcceptor::RepairPage(page)) => (14, page.page.entries.len() as u64),
         Message::Leader(ToLeader::PageMerged(merged)) => (15, merged.number),
         Message::Leader(ToLeader::Progress(progress)) => (16, progress.complete.0),
+        Message::MemberNotice(notice) => (17, notice.entry.version.0),
     };
     let round = message.ballot().map_or(0, |ballot| ballot.round);
     (kind << 56) ^ (round << 32) ^ slot

@@ -29,11 +29,21 @@ pub(super) fn message<K: Debug + Ord, V: Debug>(message: &Message<K, V>) -> Stri
         Message::Candidate(ToCandidate::PromisePage(answer)) => {
             format!("page after {:?}: {}", answer.after, page(&answer.page))
         }
-        Message::Refused(refused) => format!("refused, promised {}", ballot(refused.promised)),
+        Message::Refused(refused) => {
+            let members = refused.members.as_ref().map_or(String::new(), |entry| {
+                format!(", {} since slot {}", member_set(&entry.members), entry.version)
+            });
+            format!("refused, promised {}{members}", ballot(refused.promised))
+        }
+        Message::MemberNotice(notice) => {
+            let (members, version) = (member_set(&notice.entry.members), notice.entry.version);
+            format!("{members} since slot {version}, promised {}", ballot(notice.promised))
+        }
         Message::Acceptor(ToAcceptor::Accept(accept)) => {
             let previous = match &accept.previous {
                 Previous::Held(chosen_in) => format!("as held in {}", ballot(*chosen_in)),
                 Previous::Decree(before) => decree(before),
+                Previous::Entries(newer) => format!("the entries {}", facts(&newer.entries)),
             };
             format!("accept slot {}: {}, before it {previous}", accept.slot, decree(&accept.decree))
         }
@@ -105,7 +115,7 @@ fn members(members: &MemberSet, version: Slot) -> String {
     format!("{}@{version}", member_set(members))
 }
 
-fn member_set(members: &MemberSet) -> String {
+pub(super) fn member_set(members: &MemberSet) -> String {
     let member = |member: &Member| match member.role {
         MemberRole::Voter => format!("n{}", member.node.0),
         MemberRole::Learner => format!("n{}, a learner", member.node.0),

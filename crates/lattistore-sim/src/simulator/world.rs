@@ -13,6 +13,7 @@ use super::history::RunOf;
 use super::host::{Host, Input, Key, Msg, Value, node_id};
 use super::model::Model;
 use super::network::Links;
+use super::operator::Operator;
 use super::pages::Pages;
 use super::random::Random;
 use super::recoveries::Recoveries;
@@ -63,18 +64,19 @@ pub(super) struct World<W: Workload> {
     pub(super) pages: Pages<Key<W>, Value<W>>,
     pub(super) copies: Copies<Key<W>>,
     pub(super) recoveries: Recoveries,
+    pub(super) operator: Operator,
     agenda: Agenda<W>,
 }
 
 impl<W: Workload> World<W> {
     /// A world in which no node runs yet.
     pub(super) fn new(scenario: Scenario, random: Random, workload: W, trace: Trace) -> World<W> {
-        let nodes = scenario.nodes;
+        let (nodes, hosts) = (scenario.nodes, scenario.hosts());
         World {
             clients: Clients::new(workload, scenario.clients, nodes),
             hosts: Vec::new(),
-            links: Links::new(nodes),
-            model: Model::new(nodes),
+            links: Links::new(hosts),
+            model: Model::new(nodes, hosts),
             coverage: Coverage::default(),
             is_healed: false,
             batches: Vec::new(),
@@ -84,10 +86,11 @@ impl<W: Workload> World<W> {
             refused: BTreeSet::new(),
             ballots: BTreeSet::new(),
             late: Vec::new(),
-            audit: Audit::new(nodes),
+            audit: Audit::new(hosts),
             pages: Pages::new(),
-            copies: Copies::new(nodes),
-            recoveries: Recoveries::new(nodes),
+            copies: Copies::new(hosts),
+            recoveries: Recoveries::new(nodes, hosts),
+            operator: Operator::default(),
             agenda: Agenda::new(),
             now_us: 0,
             scenario,
@@ -101,13 +104,16 @@ impl<W: Workload> World<W> {
     /// # Errors
     /// When a node cannot start.
     pub(super) fn begin(&mut self) -> Result<(), String> {
-        for node in 0..self.scenario.nodes {
-            let mut host = self.new_host();
+        for node in 0..self.scenario.hosts() {
+            let mut host = self.new_host(node);
             if self.scenario.faults.has(Fault::Journal) {
                 host.journal = self.clients.workload.journal(node_id(node), &mut self.random);
             }
+            let is_spare = host.is_spare;
             self.hosts.push(host);
-            self.start(node)?;
+            if !is_spare {
+                self.start(node)?;
+            }
         }
         for client in 0..self.scenario.clients {
             let at_us = self.random.between(0, 300_000);
@@ -115,15 +121,19 @@ impl<W: Workload> World<W> {
         }
         self.plan(self.scenario.chaos_us, Event::Heal);
         self.plan(self.scenario.fault_every_us, Event::Fault);
+        if self.scenario.faults.has(Fault::Members) {
+            self.plan(self.scenario.member_change_every_us, Event::Members);
+        }
         Ok(())
     }
 
-    fn new_host(&mut self) -> Host<W> {
+    fn new_host(&mut self, node: usize) -> Host<W> {
         let is_slow = self.scenario.faults.has(Fault::SlowNode) && self.random.flip();
         let step_us = if is_slow { self.random.between(1_000, 30_000) } else { 20 };
         let ahead_ms = self.random.between(0, self.scenario.skew_ms);
         let clock_rate = if is_slow { self.random.between(700, 1_400) } else { 1_000 };
-        Host::new(step_us, ahead_ms, clock_rate)
+        let is_spare = node >= self.scenario.nodes;
+        Host { is_spare, ..Host::new(step_us, ahead_ms, clock_rate) }
     }
 
     pub(super) fn plan(&mut self, after_us: u64, event: Event<W>) {
@@ -162,6 +172,7 @@ impl<W: Workload> World<W> {
             Event::Client { client, sent } => self.client(client, sent),
             Event::Fault => self.fault()?,
             Event::Absence(absence) => self.absence(absence),
+            Event::Members => self.change_members()?,
             Event::Heal => self.heal()?,
         }
         Ok(true)

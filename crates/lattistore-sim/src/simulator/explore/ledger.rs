@@ -19,7 +19,7 @@ impl Ledgers {
     pub(super) fn new(nodes: usize) -> Ledgers {
         let mut ledgers =
             Ledgers { known: Vec::new(), places: QuickMap::default(), steps: QuickMap::default() };
-        ledgers.number(Model::new(nodes));
+        ledgers.number(Model::new(nodes, nodes));
         ledgers
     }
 

@@ -239,7 +239,8 @@ impl Live {
     fn send(&mut self, messages: Vec<(NodeId, Msg)>, seen: &mut Vec<Seen>) -> Result<(), String> {
         for (to, message) in messages {
             if !matches!(message, Message::Heartbeat(_)) {
-                self.audit.leaves(self.place(), &message, &self.disk)?;
+                let complete = self.node.durable().replica.complete();
+                self.audit.leaves(self.place(), &message, &self.disk, complete)?;
                 seen.push(Seen::Send(to, message));
             }
         }
@@ -254,7 +255,10 @@ impl Live {
     ) -> Result<(), String> {
         let place = self.place();
         if matches!(answer, RequestOutcome::Done(outcome) if outcome.position.place == 0) {
-            self.audit.ran(place, ticket.0, NODES)?;
+            let complete = self.node.durable().replica.complete();
+            let is_majority =
+                |_, nodes: u64| 2 * usize::try_from(nodes.count_ones()).unwrap_or(0) > NODES;
+            self.audit.ran(place, ticket.0, complete, is_majority)?;
         }
         self.audit.answers(place, ticket.0);
         let RequestOutcome::Done(outcome) = answer else { return Ok(()) };
