@@ -220,7 +220,7 @@ fn draw_config(random: &mut Random, aside: &mut Random) -> Config {
         overlapping_batch: *random.pick(&[0, 1, 3, usize::MAX]),
         page,
         window_bytes: *random.pick(&[1, 300, 2_000, 1 << 20]),
-        level_slots: *aside.pick(&[0, 2, 16]),
+        level_slots: *aside.pick(&[2, 5, 16]),
         member_hold_ms: *aside.pick(&[0, 20, 100]),
         abstain_ms: heartbeat_ms * aside.between(8, 40),
         tombstone_slots: *random.pick(&[0, 2, 5, 30]),
