@@ -392,7 +392,7 @@ impl<M: Machine> Acceptor<M> {
         let replica = &self.durable.replica;
         let max_examined = self.config.page.examined;
         let mut facts = match complete_as_of {
-            Some(at) => replica.silent_deletions(after, &mut page, at, max_examined),
+            Some(at) => replica.implied_deletions(after, &mut page, at, max_examined),
             None => Vec::new(),
         };
         facts.extend(page.entries.into_iter().filter(|(_, e)| e.version > replica.complete()));

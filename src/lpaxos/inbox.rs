@@ -20,7 +20,7 @@ impl<M: Machine> Node<M> {
             return;
         }
         self.omega.heard(from);
-        if !changes_nothing_owed(&message) {
+        if !may_precede_settling(&message) {
             self.settle();
         }
         match message {
@@ -112,11 +112,11 @@ impl<M: Machine> Node<M> {
     }
 }
 
-/// Whether a leader may handle the message before it does what it owes (see `leader.rs`).
+/// Whether a leader may handle the message before it has applied what is chosen and accepted its
+/// own proposal, steps that it defers (see `leader.rs`).
 ///
-/// It may for heartbeats, which do not touch the acceptor, and for votes, which can only lead to
-/// the same steps.
-fn changes_nothing_owed<K, V>(message: &Message<K, V>) -> bool {
+/// It may for heartbeats, which do not touch the acceptor, and for votes, for which it waits.
+fn may_precede_settling<K, V>(message: &Message<K, V>) -> bool {
     match message {
         Message::Heartbeat(_) => true,
         Message::Leader(ToLeader::Accepted(_) | ToLeader::Confirmed(_)) => true,

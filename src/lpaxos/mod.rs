@@ -271,6 +271,7 @@ pub use config::{Config, Election};
 pub use durable::{Durable, Record};
 pub use entries::Entries;
 pub use machine::Machine;
+pub(crate) use members::MEMBER_BYTES;
 pub use members::{
     MAX_MEMBER_ADDRESS_BYTES, MAX_MEMBERS, Member, MemberEntry, MemberRole, MemberSet,
 };
@@ -282,3 +283,4 @@ pub use patch::{Decree, Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
 pub use replica::{PageLimits, Replica, may_drop};
 pub use requests::{Admissible, Request, RequestOutcome, Ticket};
 pub use story::{Cause, Loss};
+pub(crate) use window::DECREE_BYTES;
