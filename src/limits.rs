@@ -80,13 +80,13 @@ pub const FILES_PERIOD: Duration = Duration::from_secs(10);
 /// A node warns of a certificate that ends within this time.
 pub const CERTIFICATE_WARNING_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// A node whose certificate ends within this time leaves the lead to other nodes. Clients whose
-/// clocks are a little ahead reject the certificate that much sooner, and the end is noticed only
-/// at the next check of the files.
+/// A node leaves the lead to other nodes when its certificate ends within this time. Clients with
+/// clocks that are a little ahead reject the certificate that much sooner, and the node notices the
+/// end only at the next check of the files.
 pub const CERTIFICATE_HANDOVER_TIME: Duration = Duration::from_secs(60);
 
-/// A client whose token was revoked has this time to read the answers to earlier requests before
-/// its connection is closed.
+/// After the token of a client was revoked, the client has this time to read the answers to earlier
+/// requests before its connection is closed.
 pub const PUT_OUT_TIME: Duration = Duration::from_millis(500);
 
 /// The most clients that a node knows by their tokens. Each token is compared with that of every
@@ -179,8 +179,8 @@ pub const MAX_CLIENT_IN_FLIGHT_BYTES: usize = 64 * MIB;
 /// is taken, and the sender of parts continues once some are written.
 pub const MAX_CLIENT_PARTS_BYTES: usize = MIB;
 
-/// The most requests of one connection that are unanswered or whose answers are not sent yet. The
-/// server reads no further request of the connection meanwhile.
+/// The most requests of one connection without a sent answer. The server reads no further request
+/// of the connection meanwhile.
 pub const MAX_PIPELINED: usize = 128;
 
 /// The most events that wait for the consensus thread. Peers wait for room in this queue; events of
@@ -264,9 +264,9 @@ pub const PEER_SILENCE_TIME: Duration = Duration::from_secs(4);
 /// progress: if no answer is due, the node sends an empty frame.
 pub const CLIENT_KEEPALIVE_TIME: Duration = Duration::from_millis(250);
 
-/// A node whose consensus thread makes no progress for this time sends its clients no more empty
-/// frames. It is longer than a write on a slow disk, and as long as the other nodes wait for a
-/// leader in such a state (`Config::stalled_ms` of the core).
+/// A node sends its clients no further empty frames once its consensus thread has made no progress
+/// for this time. It is longer than a write on a slow disk, and as long as the other nodes wait for
+/// a leader in that state (`Config::stalled_ms` of the core).
 pub const PROGRESS_TIME: Duration = Duration::from_millis(2_250);
 
 /// The timeout of one coalesced write. A receiver that reads more slowly is disconnected.
@@ -275,9 +275,9 @@ pub const WRITE_TIME: Duration = Duration::from_secs(10);
 /// The timeout of one attempt to open a connection.
 pub const CONNECT_TIME: Duration = Duration::from_secs(1);
 
-/// The time after which a node begins another attempt to connect to a peer whose system does not
-/// answer, while the earlier attempts still wait. A peer that cannot be reached is tried again
-/// after the same time.
+/// The time after which a node begins another attempt to connect to a peer, when the peer's system
+/// does not answer; the earlier attempts still wait. After the same time, a node tries again to
+/// reach a peer that it could not reach.
 pub const TRY_SPACE: Duration = Duration::from_millis(250);
 
 /// The most attempts to connect to one peer that wait at once.

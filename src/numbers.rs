@@ -67,7 +67,7 @@ impl ProposalId {
 /// place from 1 on; after them come the reads of the resulting state, which all have place 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// The slot of the batch, or the slot whose state was read.
+    /// The slot of the batch; for a read, the last slot that the state it read reflects.
     pub slot: Slot,
     /// The place in the batch, from 1; 0 for a read.
     pub place: u32,

@@ -351,8 +351,8 @@ impl<M: Machine> Acceptor<M> {
             return self.progress(ballot);
         }
         if !copy.is_full() {
-            // This page belongs to an older copy and was delayed. As an old patch could, it may
-            // bring back a key that was deleted and whose tombstone the leader has dropped.
+            // This page belongs to another copy, probably a delayed one. As an old patch could, it
+            // may bring back a deleted key after the leader has dropped the tombstone.
             self.incoming_copy = None;
         }
         if let Some(members) = members.filter(|_| after.is_none()) {

@@ -23,11 +23,11 @@ pub struct Config {
     pub heartbeat_ms: u64,
     /// A node that was not heard for this time counts as unreachable, in milliseconds.
     pub unreachable_ms: u64,
-    /// A node whose write takes this long sends no heartbeat until the write is over, so that a
-    /// leader whose disk hangs is replaced, in milliseconds.
+    /// After a write has taken this long, the node sends no heartbeat until the write is over, so
+    /// that a leader with a disk that hangs is replaced, in milliseconds.
     pub stalled_ms: u64,
-    /// A leader whose writes take at least this long goes on during all of them, and proposes
-    /// further slots that the others choose without it, in milliseconds.
+    /// When its writes take at least this long, a leader goes on during all of them, and proposes
+    /// further slots that the others choose without its vote, in milliseconds.
     pub slow_write_ms: u64,
     /// A leader with slow writes proposes further slots until the decrees that its next write will
     /// contain have this many bytes.

@@ -4,7 +4,7 @@
 //! old patch, or a delayed page of another copy, brings the key back after that page was merged,
 //! nothing deletes it again. So a full copy is valid only if nothing of the kind was applied since
 //! its first page; otherwise the leader begins a new one. This state is not durable: after a
-//! restart it is not known what was applied since the first page, and the copy begins anew.
+//! restart it is not known what was applied since the first page, and the copy begins again.
 
 use super::message::CopyId;
 use crate::numbers::{Ballot, Slot};
@@ -56,8 +56,8 @@ impl<K: Ord> IncomingCopy<K> {
 
     /// Whether applying the patch of `slot` makes the copy void.
     ///
-    /// A key that the patch writes may have been deleted by a later decree whose tombstone the
-    /// leader has dropped, and the page from which the key is missing may be merged already.
+    /// A later decree may have deleted a key that the patch writes, and the leader may have dropped
+    /// the tombstone, and the page from which the key is missing may be merged already.
     pub(super) fn is_void_by(&self, slot: Slot) -> bool {
         slot < self.floor
     }

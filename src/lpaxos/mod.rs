@@ -1,7 +1,7 @@
 //! LPaxos: consensus on patches that merge, without a replicated log. The pure core of a node.
 //!
 //! The rules P1 to P12, cited all over this folder, are those of `docs/protocol.md`. What follows
-//! is an introduction for a reader who knows Paxos or Raft; that page is the specification.
+//! is an introduction for readers of Paxos or Raft; that page is the specification.
 //!
 //! # The idea
 //!
@@ -10,12 +10,13 @@
 //! *patch*: the keys that the batch writes, with their values. Consensus chooses one *decree* for
 //! each *slot* 1, 2, 3, …; a decree is a patch and, where the members change, the member set.
 //!
-//! Every entry of the state has a *version*: the slot whose decree wrote it. A deleted key leaves a
-//! *tombstone* with a version. To *merge* two sets of entries is to keep, key by key, the entry
-//! with the higher version. Merging is associative, commutative and idempotent, so a replica need
-//! not apply patches in order, and need not see all of them: each decree needs only a majority, and
-//! the replicas of any majority, merged, are the whole state. Hence there is no log to keep, to
-//! truncate, to snapshot or to ship. A node holds, and must not lose:
+//! Every entry of the state has a *version*: the slot of the decree that wrote it. A deleted key
+//! leaves a *tombstone* with a version. To *merge* two sets of entries is to keep, key by key, the
+//! entry with the higher version. Merging is associative, commutative and idempotent, so a replica
+//! need not apply patches in order, and need not see all of them: each decree needs only a
+//! majority, and the replicas of any majority, merged, hold the whole state up to the last decree,
+//! which is what they accepted. Hence there is no log to keep, to truncate, to snapshot or to ship.
+//! A node holds, and must not lose:
 //!
 //! | field | meaning |
 //! | --- | --- |
@@ -26,8 +27,8 @@
 //! | `floor` | tombstones with this version and below may have been dropped |
 //! | member set | the nodes and their addresses and roles; none until a decree sets it |
 //!
-//! Every node is proposer, acceptor and replica at once. The proposer whose ballot the others
-//! follow is the *leader*.
+//! Every node is proposer, acceptor and replica at once. The *leader* is the proposer of the ballot
+//! that the others follow.
 //!
 //! # The life of a slot
 //!
@@ -80,7 +81,9 @@
 //! that has a majority in this sense leads or stands for election, so a leader on the wrong side of
 //! a partial partition gives way. A node with a greater `complete` waits less before it stands. Ω
 //! may be wrong at any time: two nodes that both believe that they lead depose each other by higher
-//! ballots, which costs time and never safety.
+//! ballots, which costs time and never safety. A leader that waits for its disk longer than
+//! [`Config::stalled_ms`] tells the others that it no longer leads, so a disk that hangs does not
+//! stop the cluster.
 //!
 //! # Recovery: from a ballot to a leader
 //!
@@ -105,12 +108,13 @@
 //! order. Let Q be a majority that promised, and m the proposal with the greatest (slot, ballot)
 //! that a member of Q accepted.
 //!
-//! - No slot after m's can be chosen: a majority would have accepted it, and Q shares a member with
+//! - No slot after m's is chosen: a majority would have accepted it, and Q shares a member with
 //!   every majority.
-//! - Every slot before m's is chosen, because slot s+1 is proposed only after slot s is chosen; and
-//!   a member of Q reflects each of them, because accepting s+1 applies s in the same write. So the
-//!   merged entries of Q hold exactly the state before m, apart from what m itself writes, if m is
-//!   chosen and already applied by a member.
+//! - Every slot before m's is chosen, because slot s+1 is proposed only after slot s is chosen. And
+//!   a member of Q reflects each such slot s: to accept slot s+1 is to apply slot s in the same
+//!   write, and a member of Q accepted slot s+1, since a majority did (or since it is m). So the
+//!   merged entries of Q hold exactly the state before m, and what m itself writes only if m is
+//!   chosen and a member applied it already.
 //! - m itself may be chosen or not. Therefore the candidate proposes m's decree again, in m's slot,
 //!   with its own ballot. It answers no client, not even a read, before this proposal is chosen.
 //!
@@ -156,9 +160,8 @@
 //!
 //! # What must be durable before what leaves
 //!
-//! One step of a node makes at most one atomic write. [`Output`] sorts what leaves:
-//!
-//! Before the write, since it depends only on what is durable already:
+//! One step of a node makes at most one atomic write. [`Output`] keeps the order. Before the write
+//! leaves what depends only on what is durable already:
 //!
 //! - `Heartbeat`: it promises nothing, and the `complete` in it is the durable one.
 //! - `Accept`: the leader never proposes another decree in that ballot and slot, even after a
@@ -167,7 +170,7 @@
 //!   and therefore durable at a majority.
 //! - Answers to clients: a decree is chosen, or a read confirmed, before they are made.
 //!
-//! After the write:
+//! After the write leaves or counts:
 //!
 //! - `Prepare` and `FetchPage`: the candidate's own promise counts, and what it copies is durable
 //!   page by page.
@@ -188,12 +191,12 @@
 //!   by it, but no node changes it yet; a message that holds a set is ignored.
 //! - *Byzantine faults.* A message from a peer never panics a node, but a member that lies about
 //!   its votes can break safety.
-//! - *Lost disks.* A node whose durable state is lost must not return with its old identity.
+//! - *Lost disks.* A node that lost its durable state must not return with its old identity.
 //! - *A state larger than memory.* All entries are in memory.
 //!
 //! # Where it comes from
 //!
-//! From a master's thesis called LPaxos, whose words are used here (balnum, slot, decree, replica).
+//! From a master's thesis called LPaxos; its terms are used here (balnum, slot, decree, replica).
 //! Two things differ, and the last section of `docs/protocol.md` says why they may. The thesis
 //! reads a quorum of replicas for every request, in two round trips; here the leader reads the
 //! quorum once, in its recovery, and from then on knows the state, because it chose every later

@@ -3,8 +3,8 @@
 //!
 //! A fact is an effect of a chosen decree: a patch with its slot, or an entry with its version.
 //!
-//! Invariant: a replica with `complete` = c holds exactly the state after decree c on all keys
-//! whose latest version is at most c, where a dropped tombstone reads as absent. It may hold newer
+//! Invariant: a replica with `complete` = c holds exactly the state after decree c on all keys with
+//! a latest version of at most c, where a dropped tombstone reads as absent. It may hold newer
 //! entries too.
 //! Invariant: `complete` and `floor` never go down, and `floor` <= `complete`.
 //! Invariant: no tombstone has a version at or below `floor`. In a full copy made from this replica
@@ -258,8 +258,8 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
     }
 
     /// Returns the deletions that a page of a full copy implies (P3, P10): a tombstone of version
-    /// `at` for each live entry of this replica in the page's key range that the page lacks and
-    /// whose version is at most `at`.
+    /// `at` for each living entry of this replica that lies in the key range of the page, has a
+    /// version of at most `at`, and is missing from the page.
     ///
     /// `page` covers the keys after `after`. A page with few entries can imply any number of
     /// deletions. So at most `max_examined` entries of this replica are examined; if there are
