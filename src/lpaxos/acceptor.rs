@@ -40,9 +40,9 @@ pub(super) struct Acceptor<M: Machine> {
     applied: Vec<Applied<M::Key, M::Value>>,
     /// The first and the last slot of the most recent run of consecutive slots that were applied
     /// above a gap. It is not durable: it only saves a repair of slots that were applied already.
-    beyond: Option<(Slot, Slot)>,
+    above_gap: Option<(Slot, Slot)>,
     /// The decree that was applied last, so that a new leader need not search all entries for it.
-    last: Option<(Slot, DecreeOf<M>)>,
+    last_applied: Option<(Slot, DecreeOf<M>)>,
     /// The full copy that is being merged (P10).
     incoming_copy: Option<IncomingCopy<M::Key>>,
     /// Whether this node, as leader, is copying to a lagging node. Tombstones that were dropped
@@ -62,8 +62,8 @@ impl<M: Machine> Acceptor<M> {
             founders,
             records: Vec::new(),
             applied: Vec::new(),
-            beyond: None,
-            last: None,
+            above_gap: None,
+            last_applied: None,
             incoming_copy: None,
             keep_tombstones: false,
             config,
@@ -175,7 +175,8 @@ impl<M: Machine> Acceptor<M> {
     }
 
     /// Handles `Accept`: applies the decree of the slot before, promises and accepts, all in one
-    /// write (P4). Returns `None` if a later slot was accepted already.
+    /// write (P4). Returns `None` if a later slot was accepted already, or if the slot is zero,
+    /// which no decree has.
     pub(super) fn on_accept(&mut self, accept: Accept<M::Key, M::Value>) -> Reply<M> {
         let Accept { ballot, slot, decree, previous } = accept;
         if slot == Slot::ZERO {
@@ -212,8 +213,8 @@ impl<M: Machine> Acceptor<M> {
     }
 
     /// Drops old tombstones (P11), but keeps those of the last [`Config::tombstone_slots`] slots,
-    /// unless there are more than [`Config::max_tombstones`]. It waits until the oldest is twice
-    /// that old, so that one record drops many.
+    /// unless there are more than [`Config::max_tombstones`] and more than entries with values. It
+    /// waits until the oldest is twice that old, so that one record drops many.
     fn drop_old_tombstones(&mut self) {
         if self.keep_tombstones {
             return;
@@ -277,10 +278,10 @@ impl<M: Machine> Acceptor<M> {
     }
 
     fn note_applied(&mut self, slot: Slot, decree: DecreeOf<M>) {
-        self.last = Some((slot, decree));
+        self.last_applied = Some((slot, decree));
         self.incoming_copy.take_if(|incoming_copy| incoming_copy.is_void_by(slot));
         if slot > self.complete() {
-            self.beyond = match self.beyond {
+            self.above_gap = match self.above_gap {
                 Some((first, last)) if first <= slot && slot <= last.next() => {
                     Some((first, last.max(slot)))
                 }
@@ -292,7 +293,7 @@ impl<M: Machine> Acceptor<M> {
     /// Returns the highest slot up to which every decree is reflected, given that all up to `slot`
     /// are: slots that were applied above the gap count too (P10).
     fn reached_from(&self, slot: Slot) -> Slot {
-        match self.beyond {
+        match self.above_gap {
             Some((first, last)) if first <= slot.next() => last.max(slot),
             _ => slot,
         }
@@ -301,7 +302,7 @@ impl<M: Machine> Acceptor<M> {
     /// Returns the decree of a slot that is reflected here and of which nothing was overwritten yet
     /// (P3).
     pub(super) fn decree_of(&self, slot: Slot) -> DecreeOf<M> {
-        match &self.last {
+        match &self.last_applied {
             Some((last, decree)) if *last == slot => decree.clone(),
             _ => self.durable.replica.decree_of(slot),
         }
