@@ -12,6 +12,7 @@
 //! | --- | --- | --- |
 //! | `node.rs` | the node as its caller sees it; roles | |
 //! | `output.rs` | the contract with the caller, with an example; `outbox.rs` gathers it | |
+//! | `writes.rs` | the write under way, and how long writes take | |
 //! | `message.rs`, `inbox.rs` | what nodes tell each other, and what a node does with it | |
 //! | `acceptor.rs` | promises, votes, what is learned; the only one to change the durable state | P2, P4, P8 to P11 |
 //! | `recovery.rs` | the candidate, from its ballot to the state it leads from | P1, P3 |
@@ -60,6 +61,7 @@ mod replica;
 mod requests;
 mod story;
 mod window;
+mod writes;
 
 pub use crate::numbers::{Ballot, FeatureLevel, NodeId, Position, ProposalId, Slot};
 pub use batch::{Batch, Row};

@@ -16,12 +16,13 @@ use super::members::MemberSet;
 use super::message::{Heartbeat, Low, Message, Promise};
 use super::omega::{Decision, Omega, Own};
 use super::outbox::Outbox;
-use super::output::{Output, Write, WriteToken};
+use super::output::{Output, WriteToken};
 use super::patch::Page;
 use super::recovery::Recovery;
 use super::requests::{Queue, Request, RequestOutcome, Waiting};
 use super::story::{Cause, ForLog, Loss, Story};
-use crate::numbers::{Ballot, FeatureLevel, NodeId, ProposalId, Slot};
+use super::writes::{Contents, Writes};
+use crate::numbers::{Ballot, FeatureLevel, NodeId, Slot};
 
 /// What a node does beside accepting.
 #[derive(Debug)]
@@ -39,16 +40,6 @@ impl<M: Machine> Role<M> {
             Role::Leader(leader) => Some(leader.ballot),
         }
     }
-}
-
-/// Whether records were handed out that the caller has not said to be durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
-    Nothing,
-    /// The node does nothing before they are.
-    Awaited,
-    /// The node goes on with what does not depend on them.
-    Overlapped,
 }
 
 /// A node of a cluster.
@@ -70,23 +61,7 @@ pub struct Node<M: Machine> {
     pub(super) now_ms: u64,
     pub(super) closing: bool,
     story: ForLog<Story>,
-    /// Of the records that were handed out.
-    writing: Writing,
-    /// When records were last handed out.
-    handed_out_ms: u64,
-    /// What was accepted when records were last handed out: durable once nothing is being written.
-    handed_out: ProposalId,
-    /// The `complete` when records were last handed out.
-    handed_out_complete: Slot,
-    /// The `complete` that is durable.
-    durable_complete: Slot,
-    /// How many writes were handed out.
-    writes: u64,
-    /// The size of all decrees that the leader had chosen when records were last handed out, in
-    /// bytes.
-    handed_out_bytes: u64,
-    /// How long writes take: the longest of the last ones, and less with each that takes less.
-    sync_ms: u64,
+    writes: Writes,
     /// Records go with the next output although nothing waits for them: no checkpoint is taken of
     /// what is not written, and the others are told only of what is.
     flush: bool,
@@ -118,8 +93,8 @@ impl<M: Machine> Node<M> {
         assert!(founders.contains(me), "{me} is a member");
         let mut omega = Omega::new(me, config, seed);
         omega.see_round(durable.promised.round);
-        let handed_out = durable.accepted_id();
-        let complete = durable.replica.complete();
+        let contents =
+            Contents { accepted: durable.accepted_id(), complete: durable.replica.complete() };
         Node {
             me,
             config,
@@ -135,14 +110,7 @@ impl<M: Machine> Node<M> {
             now_ms,
             closing: false,
             story: ForLog::default(),
-            writing: Writing::Nothing,
-            handed_out_ms: now_ms,
-            handed_out,
-            handed_out_complete: complete,
-            durable_complete: complete,
-            writes: 0,
-            handed_out_bytes: 0,
-            sync_ms: 0,
+            writes: Writes::new(config, contents, now_ms),
             flush: false,
             undecided: false,
             announces: false,
@@ -162,7 +130,7 @@ impl<M: Machine> Node<M> {
 
     /// Whether all of the durable state is durable indeed.
     pub fn is_written(&self) -> bool {
-        self.writing == Writing::Nothing && !self.acceptor.has_records()
+        !self.writes.is_under_way() && !self.acceptor.has_records()
     }
 
     /// Whether nothing more should be given to the node before the write under way is over. It goes
@@ -170,34 +138,25 @@ impl<M: Machine> Node<M> {
     /// leads no more gathers nothing that its disk does not take; and no longer than a write may
     /// take, so that a leader whose disk hangs falls silent and another takes its place.
     pub fn must_wait(&self) -> bool {
-        self.writing == Writing::Overlapped
-            && (!self.out.after_write.is_empty() || self.is_stalled())
+        self.writes.is_overlapped() && (!self.out.after_write.is_empty() || self.is_stalled())
     }
 
     /// Whether the write under way takes so long that the disk may hang.
     fn is_stalled(&self) -> bool {
-        self.write_age_ms() >= self.config.stalled_ms
-    }
-
-    /// For how long a write has been under way, in milliseconds; 0 if none is.
-    fn write_age_ms(&self) -> u64 {
-        match self.writing {
-            Writing::Nothing => 0,
-            _ => self.now_ms.saturating_sub(self.handed_out_ms),
-        }
+        self.writes.is_stalled(self.now_ms)
     }
 
     /// How long writes take, the one under way included, in milliseconds.
     fn sync_ms(&self) -> u64 {
-        self.sync_ms.max(self.write_age_ms())
+        self.writes.sync_ms(self.now_ms)
     }
 
     /// Notes how long a write took, in milliseconds; [`Node::written`] does it for each. The others
     /// are told, and are as patient; a leader with slow writes waits for them less.
     pub fn note_sync(&mut self, sync_ms: u64) {
         // So much later it is: the next write may begin before the node is told the time.
-        self.at(self.handed_out_ms.saturating_add(sync_ms));
-        self.sync_ms = sync_ms.max(self.sync_ms - self.sync_ms.div_ceil(8));
+        let ended_ms = self.writes.note_sync(sync_ms);
+        self.at(ended_ms);
     }
 
     /// The last heartbeat that was sent, and when. A caller that waits for a write repeats it to
@@ -207,37 +166,26 @@ impl<M: Machine> Node<M> {
         Some((self.heartbeat.as_ref()?, self.heartbeat_sent_ms?))
     }
 
-    /// Whether a proposal was accepted here while an earlier one is still being written.
-    fn is_ahead(&self) -> bool {
-        self.writing != Writing::Nothing && self.durable().accepted_id() != self.handed_out
-    }
-
     /// Whether a leader may propose the next slot: it goes one slot ahead of its own disk, and
     /// further only where that is slow and what gathers for the next write is bounded.
     pub(super) fn may_propose(&self) -> bool {
         if self.spares_others() {
             return false;
         }
-        if !self.is_ahead() {
+        if !self.writes.is_ahead(self.durable().accepted_id()) {
             return true;
         }
         let Role::Leader(leader) = &self.role else { return false };
-        let ahead_bytes = leader.applied_bytes().saturating_sub(self.handed_out_bytes);
-        self.is_slow() && ahead_bytes < self.config.ahead_bytes
+        let ahead_bytes = self.writes.ahead_bytes(leader.applied_bytes());
+        self.writes.is_slow(self.now_ms) && ahead_bytes < self.config.ahead_bytes
     }
 
     /// Whether the write under way takes so long that the others are asked for no more writes: if
     /// the disk hangs, these would last beyond the time at which this node falls silent, and a node
     /// that waits for its disk cannot stand.
     fn spares_others(&self) -> bool {
-        let age_ms = self.write_age_ms();
-        age_ms >= self.config.slow_write_ms
-            && age_ms.saturating_add(self.omega.majority_sync_ms(self.acceptor.members()))
-                > self.config.stalled_ms
-    }
-
-    fn is_slow(&self) -> bool {
-        self.sync_ms() >= self.config.slow_write_ms
+        let others_ms = || self.omega.majority_sync_ms(self.acceptor.members());
+        self.writes.may_stall_before(others_ms, self.now_ms)
     }
 
     /// The leader that the node knows of, itself included.
@@ -384,9 +332,9 @@ impl<M: Machine> Node<M> {
                 recovery.resend(others, resend_ms, self.now_ms, &mut self.out);
                 let idle_ms = self.now_ms.saturating_sub(recovery.progressed_ms());
                 // The write that a node is in, the one that it is asked for, and as much again.
-                let patience_ms = self.sync_ms.max(slowest_ms).saturating_mul(3);
+                let patience_ms = self.writes.past_sync_ms().max(slowest_ms).saturating_mul(3);
                 let patience_ms = patience_ms.saturating_add(self.config.unreachable_ms * 2);
-                if self.writing == Writing::Nothing && idle_ms > patience_ms {
+                if !self.writes.is_under_way() && idle_ms > patience_ms {
                     self.step_down(Loss::NoProgress);
                 }
             }
@@ -417,7 +365,7 @@ impl<M: Machine> Node<M> {
         }
         self.heartbeat_sent_ms = Some(self.now_ms);
         let ballot = self.role.ballot().filter(|_| !self.closing);
-        let (complete, sync_ms) = (self.durable_complete, self.sync_ms());
+        let (complete, sync_ms) = (self.writes.durable_complete(), self.sync_ms());
         let members = self.acceptor.members();
         let mut heartbeat = self.omega.heartbeat(members, Own { ballot, complete, sync_ms });
         // A closing node is no candidate that others should wait for.
@@ -567,10 +515,7 @@ impl<M: Machine> Node<M> {
     /// When the records of the last output neither overlap nor were [`written`](Node::written): a
     /// node whose write failed knows more than is durable, and whatever it said now could tell it.
     pub fn output(&mut self) -> Output<M> {
-        assert!(
-            self.writing != Writing::Awaited,
-            "nothing leaves a node whose last write is not durable"
-        );
+        assert!(!self.writes.is_awaited(), "nothing leaves a node whose last write is not durable");
         if self.undecided {
             self.decide();
         }
@@ -579,7 +524,7 @@ impl<M: Machine> Node<M> {
         }
         let mut awaits_write = matches!(&self.role, Role::Candidate(_));
         let may_propose = self.may_propose();
-        let (mut overlaps, is_slow) = (false, self.is_slow());
+        let (mut overlaps, is_slow) = (false, self.writes.is_slow(self.now_ms));
         if let Role::Leader(leader) = &mut self.role {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);
             let (machine, queue) = (&mut self.machine, &mut self.queue);
@@ -599,7 +544,7 @@ impl<M: Machine> Node<M> {
             awaits_write = leader.awaits_write();
             overlaps = leader.overlaps() || is_slow;
         }
-        if self.writing == Writing::Overlapped {
+        if self.writes.is_overlapped() {
             let out = self.out.take_independent();
             return self.without_write(out);
         }
@@ -632,18 +577,17 @@ impl<M: Machine> Node<M> {
         out: Outbox<M>,
     ) -> Output<M> {
         let Outbox { before_write, answers, after_write } = out;
-        self.handed_out_ms = self.now_ms;
-        self.handed_out = self.durable().accepted_id();
-        self.handed_out_complete = self.durable().replica.complete();
-        if let Role::Leader(leader) = &self.role {
-            self.handed_out_bytes = leader.applied_bytes();
-        }
-        // Nothing waits for it but the own vote, while there is more to do.
-        let overlaps = overlaps && after_write.is_empty();
-        self.writing = if overlaps { Writing::Overlapped } else { Writing::Awaited };
-        self.writes += 1;
-        let token = WriteToken { number: self.writes, after_write };
-        let write = Some(Write { records, overlaps, token });
+        let durable = self.acceptor.durable();
+        let contents =
+            Contents { accepted: durable.accepted_id(), complete: durable.replica.complete() };
+        let applied_bytes = match &self.role {
+            Role::Leader(leader) => Some(leader.applied_bytes()),
+            Role::Follower | Role::Candidate(_) => None,
+        };
+        let now_ms = self.now_ms;
+        let write =
+            self.writes.begin(records, after_write, overlaps, contents, applied_bytes, now_ms);
+        let write = Some(write);
         Output { applied: self.acceptor.take_applied(), before_write, answers, write }
     }
 
@@ -653,10 +597,8 @@ impl<M: Machine> Node<M> {
     /// # Panics
     /// When the token is of another write than the last.
     pub fn written(&mut self, token: WriteToken<M>, took_ms: u64) -> Vec<(NodeId, MessageOf<M>)> {
-        assert!(token.number == self.writes, "the write under way is another");
+        let (accepted, after_write) = self.writes.end(token);
         self.note_sync(took_ms);
-        self.writing = Writing::Nothing;
-        self.durable_complete = self.handed_out_complete;
         match &mut self.role {
             Role::Follower => {}
             Role::Candidate(recovery) if !self.acceptor.has_records() => {
@@ -676,9 +618,9 @@ impl<M: Machine> Node<M> {
             }
             Role::Candidate(_) => {}
             Role::Leader(leader) => {
-                leader.written(self.handed_out, &mut self.acceptor, &mut self.out);
+                leader.written(accepted, &mut self.acceptor, &mut self.out);
             }
         }
-        token.after_write
+        after_write
     }
 }
