@@ -1,12 +1,12 @@
-//! The durable writes of a node: the one under way, and how long writes take.
+//! The durable writes of a node: the write under way, and how long writes take.
 //!
-//! At most one write is under way. It begins when an [`Output`](super::Output) is returned with
-//! records, and ends when the caller returns its [`WriteToken`]. The token holds the messages that
-//! must not leave before the records are durable; so it also shows that no message waits for a
-//! write that `overlaps`: then the node goes on, as long as the write is not stalled.
+//! At most one write is under way. It begins when an [`Output`](super::Output) with records is
+//! returned, and ends when the caller passes back its [`WriteToken`]. The token holds the messages
+//! that must not leave before the records are durable. If there are none, the write may *overlap*:
+//! the node goes on during it, until the write is stalled.
 //!
-//! What is durable is known here only at the end of a write: `Writes` keeps the accepted proposal,
-//! `complete` and the size of the chosen decrees as they were when the write began.
+//! `Writes` keeps the accepted proposal and `complete` as they were when the write began. Only
+//! these are durable when it ends, as the node may have accepted and applied more by then.
 
 use super::config::Config;
 use super::durable::Record;
@@ -14,22 +14,23 @@ use super::machine::{Machine, MessageOf};
 use super::output::{Write, WriteToken};
 use crate::numbers::{NodeId, ProposalId, Slot};
 
-/// Whether a write is under way.
+/// The state of the writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// All records that were taken out are durable.
+    /// No write is under way.
     Idle,
-    /// The node does nothing before the write ends.
+    /// A write is under way, and the node does nothing before it ends.
     Awaited,
-    /// The node goes on with what does not depend on the write.
+    /// A write is under way, and the node goes on with what does not depend on it.
     Overlapped,
 }
 
-/// What is durable once a write ends.
+/// The state that is durable once a write has ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Contents {
-    /// The greatest accepted proposal.
+    /// The accepted proposal.
     pub(super) accepted: ProposalId,
+    /// The node's `complete`.
     pub(super) complete: Slot,
 }
 
@@ -40,21 +41,22 @@ pub(super) struct Writes {
     state: State,
     /// When the last write began.
     began_ms: u64,
-    /// What the last write made durable, or will.
+    /// The state when the last write began.
     contents: Contents,
     /// The `complete` that is durable.
     durable_complete: Slot,
     /// The number of the last write.
     number: u64,
-    /// The size in bytes of all decrees that the leader had chosen and applied when the last write
-    /// began.
+    /// The size of all decrees that the leader had applied in its ballot when the last write began,
+    /// in bytes.
     applied_bytes: u64,
-    /// How long writes take: the longest of the last ones, less an eighth for each that takes less.
+    /// How long past writes took, in milliseconds: the longest of them, less an eighth for each
+    /// later write that was faster.
     sync_ms: u64,
 }
 
 impl Writes {
-    /// Returns the writes of a node that starts with `contents`, which are durable.
+    /// Returns the writes of a node that starts from `contents`, which are durable.
     pub(super) fn new(config: Config, contents: Contents, now_ms: u64) -> Writes {
         Writes {
             config,
@@ -73,12 +75,12 @@ impl Writes {
         self.state != State::Idle
     }
 
-    /// Whether a write is under way before whose end the node does nothing.
+    /// Whether a write is under way and the node does nothing before it ends.
     pub(super) fn is_awaited(&self) -> bool {
         self.state == State::Awaited
     }
 
-    /// Whether a write is under way during which the node goes on.
+    /// Whether a write is under way and the node goes on during it.
     pub(super) fn is_overlapped(&self) -> bool {
         self.state == State::Overlapped
     }
@@ -88,18 +90,19 @@ impl Writes {
         self.durable_complete
     }
 
-    /// Whether `accepted` is not in the write under way, but was accepted during it.
+    /// Whether `accepted`, the node's accepted proposal, was accepted after the write under way
+    /// began.
     pub(super) fn is_ahead(&self, accepted: ProposalId) -> bool {
         self.is_under_way() && accepted != self.contents.accepted
     }
 
-    /// Returns how many bytes of decrees a leader has applied since the last write began:
-    /// `applied_bytes` is the size of all that it has applied in its ballot.
+    /// Returns the size of the decrees that a leader has applied since the last write began, in
+    /// bytes. `applied_bytes` is the size of all decrees that it has applied in its ballot.
     pub(super) fn ahead_bytes(&self, applied_bytes: u64) -> u64 {
         applied_bytes.saturating_sub(self.applied_bytes)
     }
 
-    /// Returns for how long a write has been under way, in milliseconds; 0 without one.
+    /// Returns how long the write under way has taken, in milliseconds; 0 without one.
     fn age_ms(&self, now_ms: u64) -> u64 {
         match self.state {
             State::Idle => 0,
@@ -112,15 +115,15 @@ impl Writes {
         self.age_ms(now_ms) >= self.config.stalled_ms
     }
 
-    /// Whether a write that others begin now, and that takes them `others_ms`, could last beyond
-    /// the time at which the write under way is stalled.
+    /// Whether the write under way is slow, and a write that takes other nodes `others_ms` from now
+    /// could last beyond the time at which the write under way is stalled.
     pub(super) fn may_stall_before(&self, others_ms: impl FnOnce() -> u64, now_ms: u64) -> bool {
         let age_ms = self.age_ms(now_ms);
         age_ms >= self.config.slow_write_ms
             && age_ms.saturating_add(others_ms()) > self.config.stalled_ms
     }
 
-    /// Returns how long writes took, without the one under way, in milliseconds.
+    /// Returns how long past writes took, without the one under way, in milliseconds.
     pub(super) fn past_sync_ms(&self) -> u64 {
         self.sync_ms
     }
@@ -135,14 +138,15 @@ impl Writes {
         self.sync_ms(now_ms) >= self.config.slow_write_ms
     }
 
-    /// Notes how long the last write took, in milliseconds. Returns when it ended at the earliest.
+    /// Notes how long the last write took, in milliseconds. Returns when it ended.
     pub(super) fn note_sync(&mut self, sync_ms: u64) -> u64 {
         self.sync_ms = sync_ms.max(self.sync_ms - self.sync_ms.div_ceil(8));
         self.began_ms.saturating_add(sync_ms)
     }
 
-    /// Begins a write of these records. It overlaps if it may and no message waits for it.
-    /// `applied_bytes` is the size of all decrees that a leader has applied in its ballot.
+    /// Begins a write of these records. It overlaps if `may_overlap` and no message waits for it.
+    /// `contents` is the state that it makes durable; `applied_bytes` is the size of all decrees
+    /// that a leader has applied in its ballot.
     pub(super) fn begin<M: Machine>(
         &mut self,
         records: Vec<Record<M::Key, M::Value>>,
@@ -161,16 +165,16 @@ impl Writes {
         Write { records, overlaps, token: WriteToken { number: self.number, after_write } }
     }
 
-    /// Ends the write under way: its records are durable. Returns the accepted proposal among what
-    /// is durable, and the messages that waited for the write.
+    /// Ends the write under way: its records are durable. Returns the accepted proposal that is
+    /// durable now, and the messages that waited for the write.
     ///
     /// # Panics
-    /// When the token is of another write than the last.
+    /// When the token is not that of the last write.
     pub(super) fn end<M: Machine>(
         &mut self,
         token: WriteToken<M>,
     ) -> (ProposalId, Vec<(NodeId, MessageOf<M>)>) {
-        assert!(token.number == self.number, "the write under way is another");
+        assert!(token.number == self.number, "the token is that of the last write");
         self.state = State::Idle;
         self.durable_complete = self.contents.complete;
         (self.contents.accepted, token.after_write)
