@@ -8,7 +8,7 @@
 //! accepting its own proposal (P4). They are done only after the next `Accept` and the answers have
 //! left, because other nodes and clients wait for those. (If confirmed reads can run after the
 //! deferred steps, the answers leave together with the results of the reads.) Until then the leader
-//! handles no message whose answer could depend on a deferred step.
+//! handles no message with an answer that could depend on a deferred step.
 
 use super::acceptor::Acceptor;
 use super::config::Config;
@@ -359,7 +359,7 @@ impl<M: Machine> Leader<M> {
         acceptor.keep_tombstones = self.repairs.has_copy();
     }
 
-    /// Answers the requests that have begun and whose deadline has passed.
+    /// Answers the requests that have begun and are past their deadline.
     pub(super) fn expire(&mut self, now_ms: u64, out: &mut Outbox<M>) {
         self.proposals.expire(now_ms, out);
         self.reads.expire(now_ms, out);

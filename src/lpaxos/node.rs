@@ -146,8 +146,8 @@ impl<M: Machine> Node<M> {
     ///
     /// - A queued message depends on records that are not durable. The node must not gather more
     ///   records than its disk takes, above all once it no longer leads.
-    /// - The write has taken [`Config::stalled_ms`]. A leader whose disk hangs must fall silent, so
-    ///   that another node replaces it.
+    /// - The write has taken [`Config::stalled_ms`]. A leader with a hanging disk must fall silent,
+    ///   so that another node replaces it.
     pub fn must_wait(&self) -> bool {
         self.writes.is_overlapped() && (!self.out.after_write.is_empty() || self.is_stalled())
     }
@@ -164,8 +164,8 @@ impl<M: Machine> Node<M> {
 
     /// Notes how long a write took, in milliseconds. [`Node::written`] does this for each write.
     ///
-    /// Heartbeats report it, and the other nodes wait for this node accordingly. A leader whose
-    /// writes take [`Config::slow_write_ms`] or more goes on during all of them.
+    /// Heartbeats report it, and the other nodes wait for this node accordingly. If the
+    /// writes of a leader take [`Config::slow_write_ms`] or more, it goes on during all of them.
     pub fn note_sync(&mut self, sync_ms: u64) {
         // The next write may begin before the caller gives the time again, so it must advance here.
         let ended_ms = self.writes.note_sync(sync_ms);
@@ -498,7 +498,7 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// Answers the requests whose deadline has passed, and, without a quorum, those that have
+    /// Answers the requests that are past their deadline, and, without a quorum, those that have
     /// waited for [`Config::hold_ms`].
     fn expire(&mut self) {
         let (now_ms, hold_ms) = (self.now_ms, self.config.hold_ms);
@@ -540,10 +540,13 @@ impl<M: Machine> Node<M> {
     ///
     /// # Panics
     /// When the last output had a write that does not overlap, and [`Node::written`] was not called
-    /// for it. A node whose write failed holds state that is not durable, and any message could
+    /// for it. After a failed write the node holds state that is not durable, and any message could
     /// reveal it.
     pub fn output(&mut self) -> Output<M> {
-        assert!(!self.writes.is_awaited(), "nothing leaves a node whose last write is not durable");
+        assert!(
+            !self.writes.is_awaited(),
+            "nothing leaves a node before its last write is durable"
+        );
         if self.undecided {
             self.decide();
         }

@@ -37,9 +37,9 @@ use super::message::{Heartbeat, Low};
 use super::story::{Cause, ForLog};
 use crate::numbers::{Ballot, FeatureLevel, NodeId, Slot};
 
-/// Of two nodes whose `complete` differ by at most this many slots, the one with a much faster disk
-/// stands first, whichever is ahead: to copy so few slots takes less time than the writes of an
-/// election.
+/// If the `complete` of two nodes differ by at most this many slots, the node with a much faster
+/// disk stands first, even if it is behind: to copy so few slots takes less time than the writes of
+/// an election.
 const NEAR_SLOTS: u64 = 1_000;
 
 /// A disk is much slower than another if its writes take more than this many times as long.
@@ -385,7 +385,7 @@ impl Omega {
         self.wait_or_stand(members, own)
     }
 
-    /// Names the member whose turn it is, or the first member after it that can lead, as far as
+    /// Names the member that has the turn, or the first member after it that can lead, as far as
     /// this node knows. A node without a quorum passes no member over, because it does not know
     /// which members can lead.
     fn decide_by_turns(&mut self, members: &MemberSet, turn: u64) -> Decision {

@@ -135,7 +135,7 @@ impl<M: Machine> OpenBatch<M> {
         (Arc::new(patch), executed.into_iter().map(|executed| executed.answer).collect())
     }
 
-    /// Answers the requests whose deadline has passed.
+    /// Answers the requests that are past their deadline.
     pub(super) fn expire(&mut self, now_ms: u64, out: &mut Outbox<M>) {
         for executed in &mut self.executed {
             executed.answer.expire(now_ms, out);

@@ -12,7 +12,7 @@
 //! # type Key = lattistore::kv::Key;
 //! # type Value = lattistore::kv::Value;
 //!
-//! /// Does what the outputs of a node ask for. A node whose write failed must not be used again.
+//! /// Does what the outputs of a node ask for. After a failed write the node must not be used.
 //! fn drive(
 //!     node: &mut Node<Store>,
 //!     disk: &mut Vec<Record<Key, Value>>,

@@ -369,7 +369,7 @@ impl<M: Machine> Proposals<M> {
         }
     }
 
-    /// Answers the requests whose deadline has passed.
+    /// Answers the requests that are past their deadline.
     pub(super) fn expire(&mut self, now_ms: u64, out: &mut Outbox<M>) {
         for answer in self.in_flight.iter_mut().flat_map(|in_flight| &mut in_flight.batch) {
             answer.expire(now_ms, out);

@@ -172,7 +172,7 @@ impl<C> Reads<C> {
         }
     }
 
-    /// Answers the reads whose deadline has passed.
+    /// Answers the reads that are past their deadline.
     pub(super) fn expire<M: Machine<Command = C>>(&mut self, now_ms: u64, out: &mut Outbox<M>) {
         let in_round = self.round.as_mut().map(|round| &mut round.reads);
         let all = [&mut self.piggybacked].into_iter().chain(in_round).chain([&mut self.confirmed]);

@@ -37,7 +37,7 @@ pub(super) struct Reported {
     pub(super) accepted: ProposalId,
 }
 
-/// A member of Q whose entries are not completely merged yet.
+/// A member of Q with entries that are not merged yet.
 #[derive(Debug)]
 struct Source<M: Machine> {
     node: NodeId,
@@ -193,7 +193,7 @@ impl<M: Machine> Recovery<M> {
         self.refused_by.leaves_no_majority()
     }
 
-    /// Takes in a further page of the member whose entries are being merged.
+    /// Takes in a further page of the member that is being merged.
     pub(super) fn on_page(
         &mut self,
         from: NodeId,
