@@ -215,6 +215,7 @@
 //! | --- | --- | --- |
 //! | `node.rs` | the node as its caller sees it; its roles | |
 //! | `output.rs`, `outbox.rs` | the contract with the caller, with an example | |
+//! | `writes.rs` | the write under way, and how long writes take | |
 //! | `message.rs`, `inbox.rs` | the messages, and what a node does with each | |
 //! | `acceptor.rs` | promises, votes, changes of the durable state | P2, P4, P8 to P11 |
 //! | `recovery.rs` | the candidate, until it leads | P1, P3 |
@@ -267,6 +268,7 @@ mod replica;
 mod requests;
 mod story;
 mod window;
+mod writes;
 
 pub use crate::numbers::{Ballot, FeatureLevel, NodeId, Position, ProposalId, Slot};
 pub use batch::{Batch, Row};
