@@ -1,7 +1,6 @@
-//! What a node does with each message of the others: what it may change, by the role that it is
-//! for.
+//! What a node does with each message: it passes the message on to the role that it is for.
 //!
-//! Invariant: no message panics here, whatever it says.
+//! Invariant: no message causes a panic, whatever it contains.
 
 use super::machine::{Machine, MessageOf};
 use super::message::{
@@ -12,15 +11,17 @@ use super::story::Loss;
 use crate::numbers::NodeId;
 
 impl<M: Machine> Node<M> {
-    /// Takes a message of another node of the cluster, member or not: a node that slept through a
-    /// change of the members would otherwise be heard by no node, and none could stand (P12).
+    /// Handles a message from the node `from`, which need not be a member.
+    ///
+    /// A node that was down during a change of the members would otherwise be heard by no node, and
+    /// no majority of the new members could hear each other (P12).
     pub fn message(&mut self, now_ms: u64, from: NodeId, message: MessageOf<M>) {
         self.at(now_ms);
         if from == self.me {
             return;
         }
         self.omega.heard(from);
-        if !changes_nothing_owed(&message) {
+        if !may_precede_settling(&message) {
             self.settle();
         }
         match message {
@@ -48,7 +49,7 @@ impl<M: Machine> Node<M> {
         self.undecided = true;
     }
 
-    /// Only the owner of a ballot may speak for it.
+    /// Handles a request of the owner of a ballot; the same from another node is ignored.
     fn on_acceptor_message(&mut self, from: NodeId, message: ToAcceptor<M::Key, M::Value>) {
         let ballot = message.ballot();
         if ballot.node != from {
@@ -126,9 +127,11 @@ impl<M: Machine> Node<M> {
     }
 }
 
-/// Whether a message changes nothing that a leader owes (see `leader.rs`): heartbeats, and votes,
-/// which are what it waits for.
-fn changes_nothing_owed<K, V>(message: &Message<K, V>) -> bool {
+/// Whether a leader may handle the message before it has applied what is chosen and accepted its
+/// own proposal, steps that it defers (see `leader.rs`).
+///
+/// It may for heartbeats, which do not touch the acceptor, and for votes, for which it waits.
+fn may_precede_settling<K, V>(message: &Message<K, V>) -> bool {
     match message {
         Message::Heartbeat(_) => true,
         Message::Leader(ToLeader::Accepted(_) | ToLeader::Confirmed(_)) => true,

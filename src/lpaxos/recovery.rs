@@ -34,12 +34,12 @@ pub(super) struct Recovered<K, V> {
     /// The proposal to make again, if Q accepted any.
     pub(super) proposal: Option<Proposal<K, V>>,
     /// The progress of each member of Q.
-    pub(super) known: BTreeMap<NodeId, Known>,
+    pub(super) reported: BTreeMap<NodeId, Reported>,
 }
 
 /// The progress of a member of Q, as its promise tells.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
+pub(super) struct Reported {
     pub(super) complete: Slot,
     /// The proposal that it accepted last.
     pub(super) accepted: ProposalId,
@@ -78,7 +78,7 @@ pub(super) struct Recovery<M: Machine> {
     /// The own `complete` when the ballot began, as told in each `Prepare` of it.
     complete: Slot,
     /// The members of Q.
-    known: BTreeMap<NodeId, Known>,
+    reported: BTreeMap<NodeId, Reported>,
     /// Of the proposals that Q accepted, the one with the greatest (slot, ballot).
     proposal: Option<Proposal<M::Key, M::Value>>,
     /// What is still to be merged; the first one is being merged if `is_merging`.
@@ -102,7 +102,7 @@ impl<M: Machine> Recovery<M> {
         Recovery {
             ballot,
             complete,
-            known: BTreeMap::new(),
+            reported: BTreeMap::new(),
             proposal: None,
             sources: VecDeque::new(),
             is_merging: false,
@@ -152,7 +152,7 @@ impl<M: Machine> Recovery<M> {
     ) {
         let sound = promise.page.follows(None) && may_have_dropped(promise.floor, promise.complete);
         let is_asked = from == self.ballot.node || self.asked.contains(&from);
-        let is_news = !self.known.contains_key(&from);
+        let is_news = !self.reported.contains_key(&from);
         if promise.ballot != self.ballot || !is_asked || !is_news || !sound {
             return;
         }
@@ -168,7 +168,7 @@ impl<M: Machine> Recovery<M> {
     fn join(&mut self, from: NodeId, promise: Promise<M::Key, M::Value>) {
         let Promise { accepted, complete, floor, full, members, page, .. } = promise;
         let id = accepted.as_ref().map_or(ProposalId::ZERO, Proposal::id);
-        self.known.insert(from, Known { complete, accepted: id });
+        self.reported.insert(from, Reported { complete, accepted: id });
         let greatness = |proposal: &Proposal<_, _>| (proposal.slot, proposal.ballot);
         if accepted.as_ref().map(greatness) > self.proposal.as_ref().map(greatness) {
             self.proposal = accepted;
@@ -217,7 +217,7 @@ impl<M: Machine> Recovery<M> {
         out: &mut Outbox<M>,
         now_ms: u64,
     ) -> Step<M::Key, M::Value> {
-        let has_own = self.known.contains_key(&self.ballot.node);
+        let has_own = self.reported.contains_key(&self.ballot.node);
         while has_own && (self.is_merging || self.has_majority(acceptor)) {
             if !self.is_merging {
                 self.best_first();
@@ -246,12 +246,12 @@ impl<M: Machine> Recovery<M> {
         if let Some(proposal) = &proposal {
             acceptor.raise_complete(proposal.slot.previous());
         }
-        Recovered { proposal, known: std::mem::take(&mut self.known) }
+        Recovered { proposal, reported: std::mem::take(&mut self.reported) }
     }
 
     /// Whether Q holds a majority of the voters of the own entry as it is now.
     fn has_majority(&self, acceptor: &Acceptor<M>) -> bool {
-        acceptor.members().is_majority(self.known.keys().copied())
+        acceptor.members().is_majority(self.reported.keys().copied())
     }
 
     /// Puts the source with the greatest `complete` first, if that is above what was merged.
@@ -318,7 +318,7 @@ impl<M: Machine> Recovery<M> {
             self.fetch(out);
             return;
         }
-        for node in self.asked.iter().filter(|node| !self.known.contains_key(node)) {
+        for node in self.asked.iter().filter(|node| !self.reported.contains_key(node)) {
             out.send_after_write(*node, self.prepare(acceptor));
         }
     }

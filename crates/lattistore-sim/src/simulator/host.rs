@@ -8,8 +8,8 @@ use super::journal::Journaled;
 use super::observed::{Numbered, Observed, Runs};
 use super::workload::Workload;
 use lattistore::lpaxos::{
-    Ballot, Config, Durable, Machine, MemberChange, MemberSet, Message, Node, NodeId, Record, Request, Slot,
-    Ticket, Write,
+    Ballot, Config, Durable, Machine, MemberChange, MemberSet, Message, Node, NodeId, Record,
+    Request, Slot, Ticket, Write,
 };
 
 /// A node's machine, seen through glass.

@@ -141,7 +141,9 @@ impl<W: Workload> World<W> {
         let request = self.operator.asked;
         self.operator.asked += 1;
         self.operator.open += 1;
-        self.note(&[17, node as u64, request as u64], || format!("n{} is asked: {change:?}", node + 1));
+        self.note(&[17, node as u64, request as u64], || {
+            format!("n{} is asked: {change:?}", node + 1)
+        });
         self.give(node, Input::Members(request, change));
     }
 
@@ -158,12 +160,7 @@ impl<W: Workload> World<W> {
     }
 
     /// Counts what a chosen decree does to the members before it.
-    pub(super) fn count_change<K, V>(
-        &mut self,
-        slot: Slot,
-        ballot: Ballot,
-        decree: &Decree<K, V>,
-    ) {
+    pub(super) fn count_change<K, V>(&mut self, slot: Slot, ballot: Ballot, decree: &Decree<K, V>) {
         let Some(members) = &decree.members else { return };
         let before = self.model.members_of(slot).clone();
         for member in members.iter() {

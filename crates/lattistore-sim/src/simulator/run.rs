@@ -122,9 +122,11 @@ impl<W: Workload> World<W> {
             host.node.as_ref().map(|node| node.durable().replica.complete())
         };
         let members = self.model.members();
-        let of_members = self.hosts.iter().enumerate().filter(|(node, host)| {
-            members.contains(node_id(*node)) && !host.is_lost
-        });
+        let of_members = self
+            .hosts
+            .iter()
+            .enumerate()
+            .filter(|(node, host)| members.contains(node_id(*node)) && !host.is_lost);
         of_members.into_iter().all(|(_, host)| complete(host) == Some(last))
     }
 
@@ -134,9 +136,8 @@ impl<W: Workload> World<W> {
             host.node.as_ref().is_some_and(|node| node.leads().is_some())
         };
         let is_voter = |node: usize| self.model.members().is_voter(node_id(node));
-        let can_lead = |(node, host): &(usize, &super::host::Host<W>)| {
-            is_voter(*node) && host.node.is_some()
-        };
+        let can_lead =
+            |(node, host): &(usize, &super::host::Host<W>)| is_voter(*node) && host.node.is_some();
         let voters = || self.hosts.iter().enumerate().filter(can_lead).map(|(_, host)| host);
         let reluctant = voters().filter(|host| host.is_reluctant).count();
         let is_mixed = (1..voters().count()).contains(&reluctant);
