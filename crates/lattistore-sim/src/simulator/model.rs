@@ -75,6 +75,11 @@ impl<M: Machine> Model<M> {
         self.members_of(self.last().next())
     }
 
+    /// The last set that a decree has set, with the slot of the decree.
+    pub(super) fn last_change(&self) -> Option<&(Slot, MemberSet)> {
+        self.sets.last()
+    }
+
     /// The sets that were proposed and may be chosen yet.
     pub(super) fn proposed_sets(&self) -> impl Iterator<Item = &MemberSet> {
         let open = self.votes.range((self.last().next(), Ballot::ZERO)..);

@@ -73,7 +73,7 @@ impl<W: Workload> World<W> {
                     self.start(outside)?;
                 }
             }
-            (9, _, Some(outside)) => {
+            (9, _, Some(outside)) if !self.hosts[outside].is_off => {
                 // A removed id with the state that it had.
                 let address = String::new();
                 let (node, replaces) = (node_id(outside), None);
@@ -115,6 +115,7 @@ impl<W: Workload> World<W> {
         let is_fine = self.operator.open == 0
             && self.may_remove()
             && leaves_majority(members)
+            && self.is_last_change_done()
             && self.model.proposed_sets().all(leaves_majority);
         if !is_fine {
             return Ok(false);
@@ -126,6 +127,14 @@ impl<W: Workload> World<W> {
         self.coverage.reached(Path::DiskLost);
         self.note(&[13, node as u64], || format!("n{} loses its disk", node + 1));
         Ok(true)
+    }
+
+    /// Whether the last change is done: a majority of the new voters holds it, so that the old ones may
+    /// go.
+    fn is_last_change_done(&self) -> bool {
+        let Some((slot, members)) = self.model.last_change() else { return true };
+        let holds = |node: &NodeId| self.hosts[place_of(*node)].disk.replica.complete() >= *slot;
+        members.is_majority(members.voters().iter().copied().filter(holds))
     }
 
     fn ask_leader(&mut self, change: MemberChange) {

@@ -74,12 +74,11 @@ impl Recoveries {
                 // Another leads, or the recovery is over.
                 Record::Promise(_) | Record::Accept(_) => self.running[node] = None,
                 Record::Merge(facts) => {
-                    let most = match model.has_changed_members() {
+                    let (least, most) = match model.has_changed_members() {
                         // Which promises count depends on the members that the candidate knows.
-                        true => recovery.promised.len(),
-                        false => self.majority,
+                        true => (1, recovery.promised.len()),
+                        false => (self.majority, self.majority),
                     };
-                    let least = self.majority.min(most);
                     let mut judged = (least..=most).map(|counted| {
                         let counted = recovery.promised.iter().take(counted);
                         let best = counted.map(|(_, complete)| *complete).max();

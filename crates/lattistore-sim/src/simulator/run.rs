@@ -122,11 +122,9 @@ impl<W: Workload> World<W> {
             host.node.as_ref().map(|node| node.durable().replica.complete())
         };
         let members = self.model.members();
-        let of_members = self
-            .hosts
-            .iter()
-            .enumerate()
-            .filter(|(node, host)| members.contains(node_id(*node)) && !host.is_lost);
+        let of_members = self.hosts.iter().enumerate().filter(|(node, host)| {
+            members.contains(node_id(*node)) && !host.is_lost && !host.is_off
+        });
         of_members.into_iter().all(|(_, host)| complete(host) == Some(last))
     }
 
