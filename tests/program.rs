@@ -344,7 +344,7 @@ fn with_wait_the_program_tries_until_a_node_is_started() {
 }
 
 #[test]
-fn flags_outweigh_the_environment() {
+fn flags_take_precedence_over_the_environment() {
     for arguments in [&["--generate-man"][..], &["--generate-completions", "bash"]] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_client"));
         program.env("LATTISTORE_SERVER_IP", "127.0.0.1  127.0.0.2").args(arguments);

@@ -90,7 +90,7 @@ fn two_servers_cannot_have_one_directory() {
 }
 
 #[test]
-fn a_directory_of_something_else_is_refused_and_left_alone() {
+fn a_directory_of_another_program_is_refused_and_left_unchanged() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::write(directory.path().join("photo.jpg"), "a cat").expect("it writes");
     let error = open(directory.path(), on_threads()).err().expect("it is refused");
