@@ -1,8 +1,8 @@
 //! Wall clocks that jump: each node sees the time of the machine plus an offset of its own, by
 //! `libfaketime`, which is preloaded and replaces the clock functions of the C library.
 //!
-//! The monotonic clock is left unchanged: operating systems never let it jump, and timeouts would not
-//! end, as the kernel measures them by its own clock.
+//! The monotonic clock is left unchanged: operating systems never let it jump, and timeouts would
+//! not end, as the kernel measures them by its own clock.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,8 @@ impl Clocks {
         Ok(Clocks { offsets })
     }
 
-    /// Makes the clock of a node jump, forward or backward, to a time that does not depend on the last.
+    /// Makes the clock of a node jump, forward or backward, to a time that does not depend on the
+    /// last.
     pub(crate) fn jump(&self, node: usize, random: &mut Random) {
         let doublings = random.between(0, LONGEST_DOUBLINGS);
         let seconds = i64::try_from(random.between(1, 1 << doublings)).expect("at most 2^20");

@@ -23,7 +23,8 @@ pub(crate) fn check() -> Result<(), String> {
     }
 }
 
-/// Returns a command that delays every fsync by `by`, and writes a line for each to the file `trace`.
+/// Returns a command that delays every fsync by `by`, and writes a line for each to the file
+/// `trace`.
 fn strace(by: Duration, trace: &Path) -> Command {
     let mut command = Command::new("strace");
     command.args(["-f", "-e", &format!("trace={SYNCS}")]);

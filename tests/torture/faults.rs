@@ -51,8 +51,8 @@ impl NetworkFault {
         shuffled(all, random)
     }
 
-    /// Returns the directions that are cut. `others` are all nodes except the leader, in random order;
-    /// if one node has a special role, it is the first of them.
+    /// Returns the directions that are cut. `others` are all nodes except the leader, in random
+    /// order; if one node has a special role, it is the first of them.
     pub(crate) fn cuts(self, leader: usize, others: &[usize]) -> Cuts {
         let nodes = others.len() + 1;
         let all: Vec<usize> = [leader].iter().chain(others).copied().collect();
@@ -110,7 +110,8 @@ pub(crate) enum ProcessFault {
     SlowDisksOfTwo,
     /// The wall clocks of all nodes jump twice, each to another time.
     ClockJumps,
-    /// SIGKILL of a random node, which restarts with another wall-clock time, perhaps an earlier one.
+    /// SIGKILL of a random node, which restarts with another wall-clock time, perhaps an earlier
+    /// one.
     KillAndClockJump,
 }
 

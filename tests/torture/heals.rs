@@ -1,10 +1,11 @@
-//! Measures how long a cluster of three takes to serve again when two of its nodes can exchange packets
-//! again: `scripts/heals`. It judges no answer.
+//! Measures how long a cluster of three takes to serve again when two of its nodes can exchange
+//! packets again: `scripts/heals`. It judges no answer.
 //!
-//! Three links make eight networks. A case is an ordered pair of them, of which the second leaves two
-//! nodes connected: the first network lasts for some time, then the second begins, and the time from
-//! there to the first write served is measured under full load. How long the first network lasts, and
-//! whether it flaps before, changes from case to case, as TCP waits longer after a longer cut.
+//! Three links make eight networks. A case is an ordered pair of them, of which the second leaves
+//! two nodes connected: the first network lasts for some time, then the second begins, and the time
+//! from there to the first write served is measured under full load. How long the first network
+//! lasts, and whether it flaps before, changes from case to case, as TCP waits longer after a
+//! longer cut.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -174,8 +175,7 @@ fn measure(
         for first in 0..8 {
             for second in (0..8_u8).filter(|second| second.count_ones() < 3 && *second != first) {
                 let case = Case { first, second, before: BEFORE[kind % 4] };
-                // The number of cases is a multiple of four, so a case would have the same `before`
-                // in each round otherwise.
+                // As `kind` begins with the round, a case has another `before` in each round.
                 kind += 1;
                 let time = heal(fleet, network, served, &case, &mut random);
                 println!("{:7.0} ms  {case}", time.as_secs_f64() * 1e3);

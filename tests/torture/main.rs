@@ -1,5 +1,5 @@
-//! Injects random faults into a cluster of server processes under load, and judges every answer that
-//! its clients saw: `scripts/torture`.
+//! Injects random faults into a cluster of server processes under load, and judges every answer
+//! that its clients saw: `scripts/torture`.
 //!
 //! [`run`] draws the faults: broken networks and faults of processes ([`faults`]), slow disks
 //! ([`disks`]) and jumping wall clocks ([`clocks`]). The clients and the judges are those of
@@ -111,7 +111,9 @@ fn main() -> ExitCode {
         Err(error) => {
             println!("no network namespaces can be made: {error}");
             if args.heals.is_some() {
-                println!("skipped: to cut links needs network namespaces, which only root can make");
+                println!(
+                    "skipped: to cut links needs network namespaces, which only root can make"
+                );
                 return ExitCode::SUCCESS;
             }
             println!("nodes: {} on loopback addresses; the network is not broken", args.nodes);
@@ -173,7 +175,9 @@ fn judge_again(path: &Path) -> ExitCode {
     };
     println!("judging {} transactions ...", history.len());
     if end == End::CutOff {
-        println!("the run was interrupted before its last reads: nothing that needs them is judged");
+        println!(
+            "the run was interrupted before its last reads: nothing that needs them is judged"
+        );
     }
     let verdict = judge_to(&history, end);
     println!("{verdict}");

@@ -1,5 +1,5 @@
-//! The network between the nodes: a network namespace for each, connected by a bridge in another one,
-//! the hub; and the ways to cut it and to slow it down. All of it is private to this run.
+//! The network between the nodes: a network namespace for each, connected by a bridge in another
+//! one, the hub; and the ways to cut it and to slow it down. All of it is private to this run.
 //!
 //! A direction between two nodes is cut by a wrong hardware address of the receiver at the sender:
 //! packets vanish without an error, as in a broken network, and no packet filter is needed.
@@ -34,8 +34,8 @@ const NAME_ATTEMPTS: usize = 10;
 pub(crate) type Cuts = BTreeSet<(usize, usize)>;
 
 impl Network {
-    /// The network of this name, which [`setup`](Network::setup) made. Its addresses are the same in
-    /// every run, as they are visible in its namespaces only.
+    /// The network of this name, which [`setup`](Network::setup) made. Its addresses are the same
+    /// in every run, as they are visible in its namespaces only.
     pub(crate) fn named(name: String, nodes: usize) -> Network {
         Network { name, nodes }
     }
@@ -148,8 +148,8 @@ impl Network {
         self.end_slow();
         all("qdisc add dev eth0 root tbf rate 2mbit burst 4kb latency 300ms")?;
         all("qdisc add dev eth0 clsact")?;
-        // A classic BPF filter: load a random word; drop the packet if it is in the highest fifth of
-        // its range.
+        // A classic BPF filter: load a random word; drop the packet if it is in the highest fifth
+        // of its range.
         let filter = "4,32 0 0 4294963256,37 1 0 3435973836,6 0 0 4294967295,6 0 0 2";
         for node in 0..self.nodes {
             let namespace = self.namespace(node);

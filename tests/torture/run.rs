@@ -71,7 +71,8 @@ struct Means {
 }
 
 impl Torture {
-    /// Runs everything; succeeds if there is no anomaly. The file of the history is kept if it fails.
+    /// Runs everything; succeeds if there is no anomaly. The file of the history is kept if it
+    /// fails.
     pub(crate) fn run(mut self, seed: u64, recorder: Recorder) -> ExitCode {
         let mut kept = PrintHistoryPath(Some(recorder.path().to_owned()));
         self.fleet.start_all();
@@ -107,8 +108,8 @@ impl Torture {
         }
     }
 
-    /// Prints by what means faults were injected, and which could not be. Returns whether the faults
-    /// that were injected had an effect.
+    /// Prints by what means faults were injected, and which could not be. Returns whether the
+    /// faults that were injected had an effect.
     fn report_means(&self, means: &Means) -> bool {
         match means.slowness {
             Some(Slowness::Netem) => println!("Slow: 200 ± 100 ms and 20 % loss by netem"),
@@ -158,7 +159,8 @@ impl Torture {
             });
             let (network_fault, process_fault) = (network_fault.flatten(), process_fault.flatten());
             let name = |fault: &dyn std::fmt::Debug| format!("{fault:?}");
-            let names = network_fault.iter().map(|b| name(b)).chain(process_fault.iter().map(|h| name(h)));
+            let names =
+                network_fault.iter().map(|b| name(b)).chain(process_fault.iter().map(|h| name(h)));
             let names: Vec<String> = names.collect();
             let from = nanos(clock);
             self.inject(network_fault, process_fault, end, &mut means);
