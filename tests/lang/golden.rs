@@ -86,7 +86,7 @@ impl goldenscript::Runner for Session {
 }
 
 #[test]
-fn scripts() {
+fn scripts_have_their_expected_answers() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lang/scripts");
     let mut ran = 0;
     for entry in std::fs::read_dir(folder).expect("the folder of scripts exists") {

@@ -23,7 +23,7 @@ fn fact(register: u8, value: Option<u64>, version: u64) -> (Register, Entry<u64>
 }
 
 #[test]
-fn p4_accept_applies_the_slot_before_in_the_same_write() {
+fn p4_accept_applies_the_previous_slot_in_the_same_write() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     cluster.run(1, Command::put(0, 10));
