@@ -178,7 +178,7 @@ fn every_increment_counts_once_while_nodes_restart() {
     count_once_over_restarts(Cluster::durable(3));
 }
 
-/// Returns a cluster with durable state whose leaders continue during each of their writes.
+/// Returns a cluster with durable state. Its leaders continue during each of their writes.
 fn overlapping() -> Cluster {
     let config = Config { overlapping_batch: 1, ..Config::default() };
     Cluster::with(3, config, Some(tempfile::tempdir().unwrap()))

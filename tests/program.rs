@@ -79,7 +79,7 @@ fn the_exit_code_says_that_a_transaction_ran_if_its_answer_cannot_be_printed() {
     let cluster = Cluster::in_memory(1);
     let nodes = [cluster.socket(0)];
     let full = || Stdio::from(File::create("/dev/full").unwrap());
-    // A pipe whose reader is closed.
+    // A pipe with a closed reader.
     let closed = || Stdio::from(io::pipe().unwrap().1);
     let put = ["--execute", "put \"a\" \"b\";"];
     let json = ["--output", "json"];

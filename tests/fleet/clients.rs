@@ -1,7 +1,7 @@
 //! Clients that send transactions to a cluster under faults, and record what they saw.
 //!
 //! Each client is a thread with its own connection and session. Every second client has a short
-//! timeout, so that the history contains transactions whose outcome is unknown. At the end of a
+//! timeout, so that the history contains transactions with an unknown outcome. At the end of a
 //! run, when the faults are over, `read_all` reads everything: an acknowledged write must be there.
 
 use std::net::{IpAddr, SocketAddr};

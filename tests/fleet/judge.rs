@@ -328,7 +328,7 @@ fn check_counter(history: &History, end: End) -> Vec<String> {
         }
     }
     let last = seen.last_key_value().map_or(0, |(number, _)| *number);
-    // An interrupted run may end with a transaction that counted and whose answer was lost.
+    // An interrupted run may end with a transaction that counted and has no answer.
     let min = if end == End::Reads { acknowledged } else { 0 };
     if last < min || last > acknowledged + unknown {
         found.push(format!("{last} instead of {min} to {}", acknowledged + unknown));

@@ -1,4 +1,4 @@
-//! Clusters of server processes, and clients whose history is judged.
+//! Clusters of server processes, clients of them, and judges of what the clients saw.
 //!
 //! A [`Fleet`] starts the built binary, one process for each node, and ends the processes by their
 //! process ids, also when a test fails. The rest is for tests under faults, and works in this
@@ -69,7 +69,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a command whose standard error goes to the file `log`.
+    /// Starts a command. Its standard error goes to the file `log`.
     pub(crate) fn start(command: &mut Command, log: PathBuf) -> Process {
         let file = File::create(&log).unwrap();
         let mut process = Process::unread(command, file);
@@ -77,7 +77,7 @@ impl Process {
         process
     }
 
-    /// Starts a command whose standard error the test does not read.
+    /// Starts a command. The test does not read its standard error.
     pub(crate) fn unread(command: &mut Command, stderr: impl Into<Stdio>) -> Process {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));

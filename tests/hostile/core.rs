@@ -1,4 +1,4 @@
-//! Fuzz target: a node whose peers lie. Every message can be decoded and is from a member, but its
+//! Fuzz target: a node with lying peers. Every message can be decoded and is from a member, but its
 //! slots, ballots, pages and copies are invented. The node may stop serving. It must not panic,
 //! every message that it sends must be encodable, and its disk must hold its durable state.
 

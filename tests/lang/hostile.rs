@@ -1,6 +1,6 @@
 //! Programs that attack the limits: each compiles and runs within its limits, or fails with an
 //! error that names the limit. Threads have a small stack here, so that unbounded recursion fails
-//! long before it would fail in the server, whose threads have the default of 2 MiB.
+//! long before it would fail in the server. Its threads have the default of 2 MiB.
 
 use crate::store::Store;
 use lattistore::lang::{Cost, Failure, FailureKind, Limit, Params, compile, limits};

@@ -1,4 +1,4 @@
-//! Partitions under load: three nodes, each in its own network namespace, whose links are cut and
+//! Partitions under load: three nodes, each in its own network namespace. Their links are cut and
 //! healed in turn. When two of the three can exchange packets again, they serve. `scripts/heals`
 //! measures after what time.
 //!

@@ -1,4 +1,4 @@
-//! A node whose process is stopped by SIGSTOP: its connections stay open, but it sends nothing.
+//! A node that is stopped by SIGSTOP: its connections stay open, but it sends nothing.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Nodes whose fsyncs take long, or do not end. `slow_disks` of the simulator checks the rate of
-//! chosen slots and the elections in simulated time; these tests have real processes and a real
+//! Nodes with fsyncs that take long, or do not end. `slow_disks` of the simulator checks the rate
+//! of chosen slots and the elections in simulated time; these tests have real processes and a real
 //! clock. `slow_sync.c` makes the fsyncs of a process slow.
 
 use std::fs;
@@ -29,8 +29,8 @@ fn slow_sync(directory: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Returns a cluster of three whose fsyncs take `ms` until [`set`] changes that; `None` without a C
-/// compiler.
+/// Returns a cluster of three with fsyncs that take `ms` until [`set`] changes that; `None` without
+/// a C compiler.
 fn fleet_of_slow_disks(ms: u64) -> Option<Fleet> {
     let mut fleet = Fleet::new(crate::support::addresses(3), vec![None; 3]);
     let library = slow_sync(fleet.directory())?;

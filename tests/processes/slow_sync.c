@@ -1,6 +1,6 @@
-/* Makes the fsyncs of a process slow: preload it (LD_PRELOAD), and name a file in SLOW_SYNC_FILE. An
- * fsync takes at least the number of milliseconds in this file. The file is read again while an fsync
- * waits, so that a test can end one that seems to hang. */
+/* Makes the fsyncs of a process slow: preload it (LD_PRELOAD), and name a file in SLOW_SYNC_FILE.
+ * An fsync takes at least the number of milliseconds in this file. The file is read again while an
+ * fsync waits, so that a test can end one that seems to hang. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>

@@ -21,7 +21,7 @@ fn set_blocking(of: impl AsFd, blocking: bool) {
     fcntl(of, FcntlArg::F_SETFL(flags)).unwrap();
 }
 
-/// Returns a pipe whose buffer is full.
+/// Returns a pipe with a full buffer.
 fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     set_blocking(&writer, false);

@@ -1,4 +1,4 @@
-//! A cluster of pure cores whose network, disks and clocks a test controls.
+//! A cluster of pure cores. A test controls their network, disks and clocks.
 //!
 //! `step` is the driver: it takes the output of a node and does what the contract of the core asks
 //! for, in its order: send, answer, write, then send what depends on the write. Messages stay in

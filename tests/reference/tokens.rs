@@ -77,7 +77,7 @@ pub(super) fn tokens(program: &str) -> Result<Vec<(Token, u32, u32)>, Wrong> {
     Ok(found)
 }
 
-/// Returns the text whose opening quote is before `at`, and the position after its closing quote.
+/// Returns the text after the opening quote before `at`, and the position after its closing quote.
 fn text(characters: &[char], mut at: usize) -> Result<(String, usize), Wrong> {
     let mut text = String::new();
     loop {

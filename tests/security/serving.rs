@@ -77,7 +77,7 @@ fn a_client_without_token_or_tls_is_rejected_at_once_with_the_reason() {
     );
     let plain = refusal(&cluster.client(Client::builder()));
     assert!(plain.reason == Reason::TlsExpected && plain.message.contains("--tls-ca"), "{plain}");
-    // The client sends no token to a node whose certificate it does not trust.
+    // The client sends no token to a node with a certificate that it does not trust.
     let other = ClientTls::read(&Authority::new().ca()).unwrap();
     let client = cluster.clients(WRITER).tls(other).address(cluster.fleet.socket(0)).timeout(SHORT);
     match client.build().get("a").unwrap_err() {

@@ -71,7 +71,7 @@ fn a_flipped_bit_is_noticed_or_makes_no_difference() {
     }
 }
 
-/// Returns a disk whose process was killed after `rounds`, and the acknowledged state.
+/// Returns a disk after its process was killed, which wrote `rounds`, and the acknowledged state.
 fn killed_disk(rounds: usize) -> (SimDisk, State) {
     let disk = SimDisk::new(11);
     let Run { states, acknowledged, storage, error, .. } = run(disk.process(), 21, rounds);
@@ -81,7 +81,7 @@ fn killed_disk(rounds: usize) -> (SimDisk, State) {
     (disk, states[acknowledged].clone())
 }
 
-/// Returns directories that were closed cleanly or whose process was killed: with a checkpoint,
+/// Returns directories that were closed cleanly or left by a killed process: with a checkpoint,
 /// with a few rounds, and with none.
 fn directories() -> Vec<(&'static str, SimDisk, State)> {
     let named = |name, (disk, state): (SimDisk, State)| (name, disk, state);

@@ -56,7 +56,8 @@ impl Authority {
         self.sign(valid(&[address.to_string()], from, until))
     }
 
-    /// The same, but signed by an intermediate CA whose certificate is valid until `ca_until`.
+    /// The same, but signed by an intermediate CA with a certificate that is valid until
+    /// `ca_until`.
     pub(crate) fn chained(&self, address: IpAddr, until: u64, ca_until: u64) -> TlsFiles {
         let mut params = valid(&[], 0, ca_until);
         params.distinguished_name.push(DnType::CommonName, "intermediate");

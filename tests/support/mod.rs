@@ -107,7 +107,7 @@ impl Cluster {
         Cluster::new(count, config, Settings::default(), directory)
     }
 
-    /// A cluster without durable state whose transport has other timeouts and bounds.
+    /// A cluster without durable state, and with other timeouts and bounds of the transport.
     pub(crate) fn with_settings(count: u8, config: Config, settings: Settings) -> Cluster {
         Cluster::new(count, config, settings, None)
     }
