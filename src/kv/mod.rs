@@ -12,9 +12,9 @@
 //! return stock;
 //! ```
 //!
-//! Only the leader runs it, and it runs it once. A run has two results: the writes of the program,
-//! which are replicated, and an [`Outcome`] for the client. The other nodes never run a program:
-//! they apply its writes, so they cannot disagree about its meaning.
+//! Only the leader runs it. A run has two results: the writes of the program, which are replicated,
+//! and an [`Outcome`] for the client. The other nodes do not run the program: they apply its
+//! writes, so two nodes cannot disagree about its effect.
 //!
 //! ```text
 //! commands ──> Store::run, one command after the other ──> one patch ──> decree of the next slot
@@ -27,8 +27,8 @@
 //! The commands of one batch run in order, and each sees the writes of those before it. All
 //! transactions are therefore in one total order, and a [`Position`](crate::numbers::Position), a
 //! slot and a place within it, says where each of them is. A program without `put` and `delete`
-//! only reads: it needs no slot and no write (rule P8 in `docs/protocol.md`).
-//! A run that fails or aborts writes nothing, but it has a position too: it read the state there.
+//! only reads: it needs no slot and no write (rule P8 in `docs/protocol.md`). A run that fails or
+//! aborts has no writes, but it has a position: it read the state there.
 //!
 //! # One map holds everything
 //!

@@ -166,7 +166,7 @@ fn a_number_runs_once_and_a_retry_gets_the_same_answer() {
     let session = cluster.open(1);
     let first = cluster.run(numbered(APPEND, session, 1, 1));
     assert_eq!(cluster.run(numbered(APPEND, session, 1, 1)), first);
-    // Both in one batch, the second sent before the first is chosen.
+    // Both are in one batch: the second one is sent before the first one is chosen.
     let outcomes =
         cluster.run_all(vec![numbered(APPEND, session, 2, 2), numbered(APPEND, session, 2, 2)]);
     assert_eq!(outcomes[0], outcomes[1]);

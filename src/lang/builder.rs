@@ -158,7 +158,7 @@ impl<'t> Builder<'t> {
         Expr { at: offset(at), depth, open: false, kind }
     }
 
-    /// `left + right`, where a `get` at the end of `left` may claim the `+` for its key.
+    /// Returns `left + right`. The `+` may belong to the key of a `get` at the end of `left`.
     pub(crate) fn add(&mut self, mut left: Expr, at: usize, right: Expr) -> Result<Expr, Fault> {
         match extend_key(&mut left, at, right)? {
             None => Ok(left),
@@ -191,7 +191,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    /// `left else default`: the default belongs to the last `get` in `left` that has none.
+    /// Returns `left else default`. The default belongs to the last `get` in `left` without one.
     pub(crate) fn or_else(
         &mut self,
         mut left: Expr,

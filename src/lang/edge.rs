@@ -131,7 +131,7 @@ mod tests {
         }
     }
 
-    // The begin and the end of an expression; other pieces may be between them.
+    // The beginning and the end of an expression; other pieces may be between them.
     const PIECES: [(&str, &str); 9] = [
         ("get \"\" else (", ")"),
         ("get a else (", ") + 1"),

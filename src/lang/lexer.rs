@@ -99,7 +99,7 @@ impl<'t> Lexer<'t> {
     }
 
     /// Whether the next token can begin an operand but cannot continue an expression. A `-` can do
-    /// both, and counts as the begin of an operand.
+    /// both, and counts as the beginning of an operand.
     fn operand_follows(&self) -> bool {
         let next = self.next_sign();
         match next.as_bytes().first() {

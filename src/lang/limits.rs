@@ -26,8 +26,9 @@ pub const STEPS_PER_SEARCH: u32 = 10;
 
 /// The bytes that a run copies, compares or searches for one step.
 ///
-/// Long texts so cost as much as the work that they cause, and the memory of all texts that a run
-/// creates is bounded. Parameters are copied once; the size of the request bounds them.
+/// So the cost of a long text is proportional to the work that it causes, and the memory of all
+/// texts that a run creates is bounded. Parameters are copied once; the size of the request bounds
+/// them.
 pub const BYTES_PER_STEP: usize = 64;
 
 /// The most bytes of a key. Keys are names: they are kept in memory, often compared and always sent

@@ -19,7 +19,7 @@ lalrpop_mod!(
 );
 
 thread_local! {
-    /// The parser of this thread. To create one takes longer than to parse a program.
+    /// The parser of this thread. It is kept for later programs; one for each thread is cheap.
     static PARSER: OnceCell<grammar::ProgramParser> = const { OnceCell::new() };
 }
 

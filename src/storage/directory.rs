@@ -252,7 +252,7 @@ impl Storage for DirectoryStorage {
 impl Drop for DirectoryStorage {
     fn drop(&mut self) {
         if let Err(error) = self.guarded(DirectoryStorage::seal) {
-            log::warn!("the journal could not be sealed at the stop: {error}");
+            log::warn!("the journal could not be sealed when the server stopped: {error}");
         }
     }
 }

@@ -75,7 +75,7 @@
 //! 6. Write the last whole round again, and sync. It may be only in the cache of the operating
 //!    system, and the node is about to act on it.
 //!
-//! A node never starts with a part of its state: that could break a promise that it gave.
+//! A node never starts with only a part of its state: it could break a promise that it made.
 //!
 //! # What a caller must keep to
 //!
@@ -106,8 +106,8 @@
 //!
 //! The rules that say which records a step writes are those of the protocol (P1 to P5, P10, P11 in
 //! `docs/protocol.md`). `docs/storage.md` has every byte layout, the assumptions about the disk and
-//! the list of failures. [`Disk`] separates this module from the file system, so the simulator
-//! replaces it by a disk that fails and loses power.
+//! the list of failures. The trait [`Disk`] separates this module from the file system, so that the
+//! simulator can replace it by a disk that fails and loses power.
 //!
 //! | file | content |
 //! | --- | --- |

@@ -135,8 +135,8 @@ impl SegmentContent {
             .find(|at| self.header_at(*at).is_some_and(|(found, ..)| found >= sequence))
     }
 
-    /// Returns how many bytes at this offset match the begin of a round with this sequence: the
-    /// more, the likelier it is a damaged one.
+    /// Returns how many bytes at this offset match the beginning of a round with this sequence. The
+    /// place with the most matches probably holds the damaged round.
     pub(super) fn likeness(&self, offset: u64, sequence: u64) -> usize {
         if self.header_at(offset).is_some_and(|(found, ..)| found != sequence) {
             return 0;

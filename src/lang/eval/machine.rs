@@ -23,7 +23,7 @@ pub(super) struct Machine<'p> {
     view: View<'p>,
 }
 
-/// Whether the program goes on after a statement.
+/// Whether the program continues after a statement.
 pub(super) enum Flow {
     Next,
     Returned(Value),
