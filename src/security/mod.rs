@@ -9,7 +9,7 @@
 //!
 //! All of these are optional and independent of each other. A certificate says which machine the
 //! other side is; the cluster key says that it is a node of this cluster, and covers the content of
-//! the greeting ([`ClusterKey`]); a token says which client it is and which rights it has.
+//! the greeting (`cluster_key.rs`); a token says which client it is and which rights it has.
 //!
 //! Secrets are treated in the same way everywhere: no error and no `Debug` text contains one, the
 //! time of a comparison does not depend on the bytes that match, and a file with a secret that
