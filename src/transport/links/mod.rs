@@ -1,4 +1,4 @@
-//! The two ends of a connection: what a client and a node both need to speak to a node.
+//! Links: the two ends of a connection, which clients and nodes both need.
 //!
 //! | file | is |
 //! | --- | --- |
@@ -7,7 +7,7 @@
 //! | `greeting` | the first frame in each direction, on the side that connects |
 //! | `backoff` | how long to wait before the next try to connect |
 //!
-//! Nothing here starts a thread, knows a node, or keeps a state beyond one connection.
+//! Nothing here starts a thread, depends on the node, or keeps state beyond one connection.
 
 mod backoff;
 mod frame;
