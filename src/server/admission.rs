@@ -1,4 +1,4 @@
-//! Admission control: decides on the transport's threads which peers and clients are let in,
+//! Admission control: decides on the transport's threads which peers and clients are admitted,
 //! compiles the programs of clients, and queues requests for the consensus thread.
 
 use std::collections::BTreeSet;

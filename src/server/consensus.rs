@@ -8,25 +8,26 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | this one | the loop |
-//! | `intake.rs` | takes in events and requests of clients |
-//! | `ticks.rs` | does what is due as time passes |
-//! | `shutdown.rs` | hands over the lead and dismisses the clients |
-//! | `output.rs` | does what the core wants |
+//! | this one | runs the loop |
+//! | `intake.rs` | takes events and requests |
+//! | `ticks.rs` | does the work of each tick |
+//! | `shutdown.rs` | hands over the leadership and answers all clients |
+//! | `output.rs` | carries out the output of the core |
 //! | `founding.rs` | agrees with the other nodes on a cluster |
-//! | `status.rs` | says how the node is |
-//! | `state.rs` | what the thread owns |
-//! | `forming.rs`, `member.rs` | the node before and after its cluster is formed |
-//! | `disk_writer.rs`, `pending_replies.rs`, `room.rs`, `member_log.rs` | the parts that those use |
+//! | `status.rs` | reports the status |
+//! | `state.rs` | holds what the thread owns |
+//! | `forming.rs`, `member.rs` | hold the node before and after its cluster is formed |
+//! | `disk_writer.rs`, `pending_replies.rs` | the storage with its threads; the unanswered requests |
+//! | `room.rs`, `member_log.rs` | out-of-space protection; the log of elections |
 //!
 //! Imports point down this table.
 
-mod member_log;
 mod disk_writer;
 mod forming;
 mod founding;
 mod intake;
 mod member;
+mod member_log;
 mod output;
 mod pending_replies;
 mod room;

@@ -67,7 +67,11 @@ mod tests {
         duplicates.note(&notices, NodeId(7), ips, now + PATIENCE);
         duplicates.look(&notices, now + PATIENCE);
         let [notice] = &notices.all()[..] else { panic!("there is one notice") };
-        assert!(notice.message.contains("from 10.0.0.1 and was refused from 10.0.0.2"), "{}", notice.message);
+        assert!(
+            notice.message.contains("from 10.0.0.1 and was refused from 10.0.0.2"),
+            "{}",
+            notice.message
+        );
         duplicates.look(&notices, now + 2 * PATIENCE);
         assert!(notices.all().is_empty());
     }

@@ -105,14 +105,15 @@ impl fmt::Display for ServerError {
             ),
             ServerError::NoNode(address) => write!(
                 f,
-                "--node-ips names {address}, which no single machine has: name the address by which \
-                 the other nodes reach it"
+                "--node-ips names {address}, which no single machine has: name the address by \
+                 which the other nodes reach it"
             ),
             ServerError::Exposed(address) => write!(
                 f,
-                "--my-ip {address} is not a loopback address: every program that reaches it could read and \
-                 change everything: give the nodes a --cluster-key, TLS (--tls-cert, --tls-key and \
-                 --tls-ca), or both; or --insecure if only machines that you trust reach it"
+                "--my-ip {address} is not a loopback address, so every program that reaches it could \
+                 read and change everything: give the nodes a --cluster-key, TLS (--tls-cert, \
+                 --tls-key and --tls-ca), or both; or --insecure if only machines that you trust \
+                 reach it"
             ),
             ServerError::Security(error) => error.fmt(f),
             ServerError::TooFewOpenFiles { limit, min } => write!(
@@ -126,7 +127,9 @@ impl fmt::Display for ServerError {
                  an address of this machine?"
             ),
             ServerError::Spawn(error) => write!(f, "cannot start a thread: {error}"),
-            ServerError::Random(error) => write!(f, "the system returns no random numbers: {error}"),
+            ServerError::Random(error) => {
+                write!(f, "the system returns no random numbers: {error}")
+            }
             ServerError::Storage(error) => error.fmt(f),
             ServerError::Formation(error) => error.fmt(f),
             ServerError::RefusedByPeer { address, message } => {
@@ -138,7 +141,11 @@ impl fmt::Display for ServerError {
                  with --my-ip {was}, or give this node a directory of its own by --data-dir"
             ),
             ServerError::BadMember(member) => {
-                write!(f, "the membership in the data directory names {member:?}, which is not an IP address")
+                write!(
+                    f,
+                    "the membership in the data directory names {member:?}, which is not an IP \
+                     address"
+                )
             }
             ServerError::ThreadDied { thread, reason } => {
                 write!(f, "the thread {thread} died: {reason}; please report this as a bug")

@@ -59,8 +59,8 @@ impl fmt::Display for FormationError {
             FormationError::Stranger { address } => write!(
                 f,
                 "{address} belongs to a cluster that knows another node under this address: this \
-                 node's durable state was lost or belongs to another node; start it with its own data \
-                 directory (a node that lost its state cannot come back under its old place)"
+                 node's durable state was lost or belongs to another node; start it with its own \
+                 data directory (a node that lost its state cannot come back under its old address)"
             ),
             FormationError::Copied { first, second } => write!(
                 f,

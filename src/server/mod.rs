@@ -25,12 +25,15 @@
 //!
 //! | thread | owns | receives from | sends to |
 //! | --- | --- | --- | --- |
-//! | consensus | core, store, storage, pacing, pending replies | events, requests | peers, clients, sync and pulse thread |
-//! | sync | one unsynced write | consensus thread | a wake event when the write is durable |
-//! | pulse | a copy of the last heartbeat | consensus thread | peers, while the consensus thread waits for the disk |
-//! | files | contents of the files with keys, certificates and tokens | SIGHUP, a period | security settings of the transport |
-//! | meter | nothing | a period | two atomic numbers: memory and free disk space |
-//! | listener, inbound, replies, flusher, keepalive, peer, watch | connections | see `transport` | events, requests, TCP |
+//! | consensus | core, store, storage, pacing, replies | events, requests | peers, clients, sync, pulse |
+//! | sync | one unsynced write | consensus | consensus: the write is durable |
+//! | pulse | the last heartbeat | consensus | peers |
+//! | files | keys, certificates, tokens | SIGHUP, the clock | `transport`: security settings |
+//! | meter | | the clock | consensus: memory and free disk space, as atomic numbers |
+//! | those of `transport` | connections | TCP | consensus: events, requests; TCP |
+//!
+//! The pulse thread repeats the last heartbeat while the consensus thread waits for the disk, so
+//! that a slow disk does not depose a leader (`pulse.rs`).
 //!
 //! # The life of a request
 //!
@@ -70,11 +73,12 @@
 //!
 //! | bounded | by | beyond it |
 //! | --- | --- | --- |
-//! | events | `EVENTS_QUEUED`; clients fill at most half | a peer's connection is not read further; clients get `TooManyRequests` |
+//! | events of peers | `EVENTS_QUEUED` | the peer's connection is not read further |
+//! | events of clients | half of `EVENTS_QUEUED` | `TooManyRequests` |
 //! | requests | `REQUESTS_QUEUED`, and the room that the core reports | `TooManyRequests` |
 //! | events in one step | `EVENTS_PER_STEP` | the next step takes them |
-//! | frames to a peer | `MAX_QUEUED_FRAMES`, `MAX_QUEUED_BYTES` | dropped; the protocol sends again |
-//! | memory, disk | `Bounds` (`resources.rs`, `space.rs`) | commands that make the state larger are refused |
+//! | frames to a peer | `MAX_QUEUED_FRAMES`, `MAX_QUEUED_BYTES` | dropped, and sent again |
+//! | memory, disk space | `Bounds` (`space.rs`) | commands that enlarge the state are refused |
 //! | notices | `MAX_NOTICES` | only logged |
 //!
 //! The protocol itself is in `lpaxos`, the store in `kv`, the disk in `storage`.

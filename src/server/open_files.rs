@@ -109,7 +109,9 @@ mod tests {
                 }
             }
             let files = OpenFiles { limit: refused, open: 5 };
-            let fit = files.fit(nodes, Settings::default()).expect("the smallest limit that the error names");
+            let fit = files
+                .fit(nodes, Settings::default())
+                .expect("the smallest limit that the error names");
             assert_eq!(fit.max_clients, 1);
         }
     }

@@ -86,7 +86,8 @@ impl Pulse {
         let (stop, stopped) = bounded(0);
         let repeating = Arc::clone(&shared);
         let run = move || {
-            let ended = catch_unwind(AssertUnwindSafe(|| repeat_until(&stopped, &repeating, &config)));
+            let ended =
+                catch_unwind(AssertUnwindSafe(|| repeat_until(&stopped, &repeating, &config)));
             if let Err(panic) = ended {
                 let reason = panic_message(panic.as_ref());
                 let died = transport::Event::ThreadDied { thread: "pulse".into(), reason };

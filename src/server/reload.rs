@@ -1,6 +1,6 @@
 //! Reads the files with keys, certificates and tokens again while the node runs.
 //!
-//! The files thread checks the contents of the files every `Watch::period`, and when it is received to
+//! The files thread checks the contents of the files every `Watch::period`, and when it is told to
 //! (SIGHUP). It takes a change only once two readings `SETTLE_TIME` apart are equal, so that it
 //! does not take a file that is being written. If the new contents cannot be used, the node keeps
 //! those in use; the log and the status say so. An unrequested change has one more period to become
@@ -83,7 +83,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Starts the thread, which reads the files every period, and whenever it is received to.
+    /// Starts the thread, which reads the files every period, and whenever it is told to.
     ///
     /// # Errors
     /// If the system has no thread left.
@@ -94,7 +94,7 @@ impl Files {
     }
 }
 
-/// The thread was received to stop.
+/// The thread was told to stop.
 struct Stopped;
 
 /// The state of the thread.
@@ -200,7 +200,8 @@ impl Watcher {
             match is_in_force {
                 true => info!("the node may lead again: its certificate is in force"),
                 false => info!(
-                    "the node leaves the lead to nodes whose certificate is in force, if there are any"
+                    "the node leaves the lead to nodes whose certificate is in force, if there \
+                     are any"
                 ),
             }
         }
@@ -227,15 +228,16 @@ fn notice(validity: &Validity, now: Duration) -> Option<(Severity, String)> {
         }
         Validity::Ended(end) => {
             let message = format!(
-                "the node's certificate ended at {}, so that nodes and clients cannot connect to it",
+                "the node's certificate ended at {}, so that nodes and clients cannot connect to \
+                 it",
                 date(*end)
             );
             Some((Severity::Error, message))
         }
         Validity::NotBefore(start) => {
             let message = format!(
-                "the node's certificate is in force only from {}, and the clock of this machine shows \
-                 an earlier time, so that nodes and clients may not connect to it",
+                "the node's certificate is in force only from {}, and the clock of this machine \
+                 shows an earlier time, so that nodes and clients may not connect to it",
                 date(*start)
             );
             Some((Severity::Error, message))

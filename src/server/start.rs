@@ -169,10 +169,16 @@ fn log_start(my_ip: IpAddr, place: &StateLocation) {
 /// Logs a warning for each protection that is off.
 fn warn_of_exposure(security: &Security) {
     if security.cluster_key.is_none() && security.tls.is_none() {
-        warn!("every program that reaches this node can act as a node of the cluster: see --cluster-key");
+        warn!(
+            "every program that reaches this node can act as a node of the cluster: see \
+             --cluster-key"
+        );
     }
     if security.client_tokens.is_none() {
-        warn!("every program that reaches this node can read and write everything: see --client-tokens");
+        warn!(
+            "every program that reaches this node can read and write everything: see \
+             --client-tokens"
+        );
     }
     if security.tls.is_none() {
         warn!("connections are not encrypted, so the network can read everything: see --tls-cert");

@@ -104,7 +104,9 @@ mod tests {
         syncer.give(unsynced(false), ());
         assert!(matches!(woken.recv(), Ok(Event::Wake)));
         assert!(syncer.poll().expect("it is durable").is_some());
-        assert!(syncer.poll().expect("it was returned already").is_none() && syncer.since().is_none());
+        assert!(
+            syncer.poll().expect("it was returned already").is_none() && syncer.since().is_none()
+        );
         syncer.give(unsynced(true), ());
         assert!(matches!(syncer.wait(), Err(StorageError::Io { .. })));
     }

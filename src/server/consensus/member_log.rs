@@ -224,12 +224,20 @@ mod tests {
         let start = Instant::now();
         let mut distance = Distance::default();
         assert_eq!(distance.update(Slot(5), Slot(9), start), Report::Behind(4));
-        assert_eq!(distance.update(Slot(8), Slot(12), start), Report::Nothing, "as far as the leader was");
+        assert_eq!(
+            distance.update(Slot(8), Slot(12), start),
+            Report::Nothing,
+            "as far as the leader was"
+        );
         assert_eq!(distance.update(Slot(9), Slot(12), start), Report::CaughtUp);
         assert_eq!(distance.update(Slot(9), Slot(13), start), Report::Nothing);
         let far = Slot(9 + LAG_SLOTS);
         assert_eq!(distance.update(Slot(9), far, start), Report::Nothing);
-        assert_eq!(distance.update(Slot(10), far, start + LAG_TIME), Report::Nothing, "it was a moment");
+        assert_eq!(
+            distance.update(Slot(10), far, start + LAG_TIME),
+            Report::Nothing,
+            "it was a moment"
+        );
         assert_eq!(distance.update(Slot(9), far, start), Report::Nothing);
         assert_eq!(distance.update(Slot(9), far, start + LAG_TIME), Report::Behind(LAG_SLOTS));
         assert_eq!(distance.update(far, far, start + LAG_TIME), Report::CaughtUp);

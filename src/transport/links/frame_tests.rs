@@ -249,7 +249,10 @@ fn a_write_that_fails_or_takes_too_long_is_an_error() {
     let time = PATIENCE.frame;
     assert_eq!(kind(short_writes(0, &[]), time), io::ErrorKind::WriteZero);
     assert_eq!(kind(short_writes(9, &[io::ErrorKind::WouldBlock]), time), io::ErrorKind::TimedOut);
-    assert_eq!(kind(short_writes(9, &[io::ErrorKind::BrokenPipe]), time), io::ErrorKind::BrokenPipe);
+    assert_eq!(
+        kind(short_writes(9, &[io::ErrorKind::BrokenPipe]), time),
+        io::ErrorKind::BrokenPipe
+    );
     assert_eq!(kind(short_writes(1, &[]), Duration::ZERO), io::ErrorKind::TimedOut);
 }
 
@@ -275,7 +278,8 @@ fn after_the_deadline_only_what_is_taken_at_once_is_written() {
     let mut to = short_writes(10, &[]);
     write_frames_until(&mut to, &frames, Instant::now(), max_wait).expect("written");
     let mut to = short_writes(1, &[]);
-    let error = write_frames_until(&mut to, &frames, Instant::now(), max_wait).expect_err("too slow");
+    let error =
+        write_frames_until(&mut to, &frames, Instant::now(), max_wait).expect_err("too slow");
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert_eq!(to.timeouts.last(), Some(&max_wait));
     assert!(to.timeouts.contains(&Duration::ZERO));

@@ -117,7 +117,9 @@ impl Stream {
 
     /// Returns the address of the other end, for the log.
     pub(crate) fn named(&self) -> String {
-        self.socket.peer_addr().map_or_else(|_| "an unknown address".to_owned(), |peer| peer.to_string())
+        self.socket
+            .peer_addr()
+            .map_or_else(|_| "an unknown address".to_owned(), |peer| peer.to_string())
     }
 
     /// Ends both directions.

@@ -2,11 +2,11 @@
 //!
 //! Three locks, which are always taken in this order, so that no deadlock can occur:
 //!
-//! | lock | keeps | while the socket blocks |
+//! | lock | guards | while the socket blocks |
 //! | --- | --- | --- |
-//! | `incoming` | what came and is not decrypted: one reader at a time | held |
-//! | `outgoing` | what is encrypted and not sent: it leaves in the order in which it was encrypted | held |
-//! | `session` | keys and state: for work in memory only | never held |
+//! | `incoming` | received bytes that are not decrypted yet: one reader at a time | held |
+//! | `outgoing` | encrypted bytes that are not sent yet, in their order | held |
+//! | `session` | keys and state, for work in memory only | never held |
 //!
 //! So a reader that waits for bytes does not keep a writer from encrypting and sending, and a
 //! writer whose other side does not read does not keep a reader from decrypting. What the reading
@@ -130,7 +130,9 @@ impl Tls {
                         let end = "the other side ended the connection instead of agreeing on TLS";
                         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, end));
                     }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(handshake_timeout()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Err(handshake_timeout());
+                    }
                     Err(error) => return Err(error),
                 }
             }
