@@ -17,7 +17,7 @@
 //! | `status.rs` | reports the status |
 //! | `state.rs` | holds what the thread owns |
 //! | `forming.rs`, `member.rs` | hold the node before and after its cluster is formed |
-//! | `disk_writer.rs`, `pending_replies.rs` | the storage with its threads; the unanswered requests |
+//! | `disk_writer.rs`, `pending_replies.rs` | the storage; the unanswered requests |
 //! | `room.rs`, `member_log.rs` | out-of-space protection; the log of elections |
 //!
 //! Imports point down this table.

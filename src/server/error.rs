@@ -110,10 +110,10 @@ impl fmt::Display for ServerError {
             ),
             ServerError::Exposed(address) => write!(
                 f,
-                "--my-ip {address} is not a loopback address, so every program that reaches it could \
-                 read and change everything: give the nodes a --cluster-key, TLS (--tls-cert, \
-                 --tls-key and --tls-ca), or both; or --insecure if only machines that you trust \
-                 reach it"
+                "--my-ip {address} is not a loopback address, so every program that reaches it \
+                 could read and change everything: give the nodes a --cluster-key, TLS \
+                 (--tls-cert, --tls-key and --tls-ca), or both; or --insecure if only machines \
+                 that you trust reach it"
             ),
             ServerError::Security(error) => error.fmt(f),
             ServerError::TooFewOpenFiles { limit, min } => write!(

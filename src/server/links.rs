@@ -82,8 +82,8 @@ impl Links {
         self.refused_by.remove(&peer);
     }
 
-    /// Notes that a peer refused this node as not belonging to its cluster. Returns whether so many
-    /// peers do that the others are not a majority.
+    /// Notes that a peer refused this node as not belonging to its cluster. Returns whether the
+    /// remaining listed nodes, this node included, are not a majority.
     pub(super) fn note_refusal(&mut self, peer: IpAddr) -> bool {
         self.refused_by.insert(peer);
         2 * (self.listed.len() - self.refused_by.len()) <= self.listed.len()

@@ -25,7 +25,7 @@
 //!
 //! | thread | owns | receives from | sends to |
 //! | --- | --- | --- | --- |
-//! | consensus | core, store, storage, pacing, replies | events, requests | peers, clients, sync, pulse |
+//! | consensus | core, store, storage, pacing | events, requests | peers, clients, sync, pulse |
 //! | sync | one unsynced write | consensus | consensus: the write is durable |
 //! | pulse | the last heartbeat | consensus | peers |
 //! | files | keys, certificates, tokens | SIGHUP, the clock | `transport`: security settings |

@@ -12,7 +12,7 @@
 //! | kind | opened by | carries | number |
 //! | --- | --- | --- | --- |
 //! | client | a client | requests one way, answers the other way | up to `MAX_CLIENTS` |
-//! | peer | a node, to each other node | messages one way; keepalives the other way | one per node |
+//! | peer | a node, to each other one | messages one way, keepalives the other way | one per node |
 //!
 //! Two nodes have two connections, one in each direction: a node sends its messages on the
 //! connection that it opened itself. So each connection has one reader and one writer of messages,

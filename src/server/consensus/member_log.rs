@@ -195,7 +195,7 @@ fn of_cause(why: Cause, cluster: &Cluster) -> String {
             format!("the connection of the leader at {} ended", named(node))
         }
         Cause::Farewell(node) => {
-            format!("the leader at {} report that it leads no more", named(node))
+            format!("the leader at {} said that it no longer leads", named(node))
         }
         Cause::Refused => {
             "a higher ballot was promised, so its own ballot gets no majority".to_owned()
@@ -208,7 +208,9 @@ fn of_loss(why: Loss, cluster: &Cluster) -> String {
     match why {
         Loss::NoQuorum => "no majority and this node hear each other".to_owned(),
         Loss::Other(node) => format!("the node at {} leads", Named(node, cluster)),
-        Loss::Reluctant => "this node is reluctant to lead, and another node is not".to_owned(),
+        Loss::Reluctant => {
+            "its certificate ends or it is low on space, and another node can lead".to_owned()
+        }
         Loss::HigherBallot => "a higher ballot was promised".to_owned(),
         Loss::NoProgress => "a majority did not answer".to_owned(),
         Loss::Closing => "this node stops".to_owned(),

@@ -1,8 +1,8 @@
 //! Out-of-space protection: whether a majority of the cluster has room for a larger state.
 //!
 //! If the state grew although no majority has room, the nodes would end one after another. So a
-//! leader without such a majority refuses the commands that may make the state larger, and each
-//! node shows in its status which members lack memory or disk space.
+//! leader without such a majority refuses the commands that may make the state larger, and its
+//! status shows which members lack memory or disk space.
 
 use crate::kv::{Command, Store};
 use crate::lpaxos::{Low, Node};

@@ -176,9 +176,9 @@ mod tests {
             ("they are missing still", leading(NOTHING, 0, 2), 0, now + SLOT / 2, true),
             ("they are queued", leading(NOTHING, 0, 2), 6, now, false),
             ("the node has them", leading(NOTHING, 0, 8), 0, now, false),
-            ("it was held for long", leading(NOTHING, 0, 2), 0, late, false),
+            ("the hold is over", leading(NOTHING, 0, 2), 0, late, false),
             ("it was proposed", leading(NOTHING, 2, 0), 0, now, false),
-            ("the node leads no more", follows, 0, now, false),
+            ("the node no longer leads", follows, 0, now, false),
         ] {
             let mut pacing = after_a_slot(now, 6, 2);
             assert_eq!(pacing.should_hold(&load, queued, at), holds, "{name}");

@@ -24,8 +24,8 @@ const NO_CERTIFICATE: &str = "a node has to show a certificate that names its ow
                               alternative name of the certificate";
 
 /// The refusal of a node without a cluster key.
-const KEY_IS_MISSING: &str =
-    "this cluster has a key, and the connecting node shows none: start it with --cluster-key";
+const KEY_IS_MISSING: &str = "this cluster has a key, and the connecting node shows none: start \
+                              the node with --cluster-key";
 
 /// The refusal of a node with a cluster key by a node without one.
 const KEY_IS_UNKNOWN: &str =

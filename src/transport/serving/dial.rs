@@ -159,7 +159,7 @@ fn wait(
     let tries = waiting.iter().map(|a_try| PollFd::new(a_try.stream.as_fd(), PollFlags::POLLOUT));
     let watched = watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     let mut fds: Vec<PollFd<'_>> = tries.chain(watched).collect();
-    // Rounded up, so that what is waited for is due afterwards.
+    // Rounded up, so that the next action is due after the wait.
     let ms = time.as_micros().div_ceil(1_000).min(60_000);
     let timeout = PollTimeout::from(u16::try_from(ms).unwrap_or(u16::MAX));
     match poll(&mut fds, timeout) {

@@ -105,9 +105,9 @@ impl NoSlot {
             NoSlot::Duplicate(other) => Refusal::new(
                 Reason::DuplicateNode,
                 format!(
-                    "node {node} connects from {address} while it is connected from {other} too: one \
-                     data directory is a copy of the other; stop one of the two for good, or, if \
-                     the node has moved, wait until the old connection has ended"
+                    "node {node} connects from {address} while it is connected from {other} too: \
+                     one data directory is a copy of the other; stop one of the two for good, \
+                     or, if the node has moved, wait until the old connection has ended"
                 ),
             ),
         }
