@@ -199,7 +199,7 @@ fn slot(
 }
 
 fn too_many_clients() -> Refusal {
-    let message = "this node has as many clients connected as it may: try again later";
+    let message = "this node has the maximum number of clients connected: try again later";
     Refusal::new(Reason::TooManyConnections, message)
 }
 

@@ -23,7 +23,7 @@ use crate::transport::serving::shared::Shared;
 
 /// Uses a connection to the peer at `address`, and the connections that replace it, until one
 /// fails.
-pub(super) fn stay(
+pub(super) fn use_connections(
     shared: &Arc<Shared>,
     link: &Link,
     address: SocketAddr,
@@ -33,7 +33,7 @@ pub(super) fn stay(
     debug!("connected to node {} at {address}", first.admitted.node);
     let mut connection = first;
     let error = loop {
-        match converse(shared, link, address, connection, waits) {
+        match use_connection(shared, link, address, connection, waits) {
             ConnectionEnd::Replaced(newer) => {
                 debug!("a new connection to {address} replaces a silent one");
                 connection = *newer;
@@ -46,7 +46,7 @@ pub(super) fn stay(
 }
 
 /// Writes queued frames until the connection has ended; returns how it ended.
-fn converse(
+fn use_connection(
     shared: &Arc<Shared>,
     link: &Link,
     address: SocketAddr,
@@ -120,7 +120,7 @@ fn write_queued(
         if is_due {
             frames.push(Bytes::from_static(&EMPTY_FRAME));
         }
-        // Data that is written requires an answer just like an explicit probe.
+        // While a write is blocked in the system, the peer counts as probed: it does not read.
         let is_first = probe.sent();
         let written = write_frames(&mut stream.clone(), &frames, shared.settings.write_time);
         if is_first && !is_due && written.is_ok() {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use log::{debug, warn};
 
-use super::conversation::stay;
+use super::conversation::use_connections;
 use super::greet::{End, connect};
 use super::link::{Link, Target};
 use super::waits::Waits;
@@ -24,11 +24,11 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Link) {
     while !link.is_over(shared) {
         let target = link.target();
         let begun = Instant::now();
-        let mut met = None;
+        let mut connected_node = None;
         let end = match connect(shared, link, target, &mut waits) {
             Ok(connection) => {
-                met = Some(connection.admitted.node);
-                stay(shared, link, target.address, connection, &mut waits)
+                connected_node = Some(connection.admitted.node);
+                use_connections(shared, link, target.address, connection, &mut waits)
             }
             Err(end) => end,
         };
@@ -42,7 +42,7 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Link) {
         }
         let pause = pauses.next();
         let pause = if is_transient(&end) { pause.min(settings.try_space) } else { pause };
-        let event = reported.event(Target { node: met.or(target.node), ..target }, end);
+        let event = reported.event(Target { node: connected_node.or(target.node), ..target }, end);
         if event.is_some_and(|event| link.report(shared, event).is_err()) {
             return;
         }
