@@ -196,7 +196,7 @@ impl<S: Source> FrameReader<S> {
     /// Waits for the first byte of the next frame; the byte stays in the buffer.
     ///
     /// # Errors
-    /// As [`read`](FrameReader::read), if the byte does not arrive by `until`.
+    /// See [`read`](FrameReader::read); also if the byte does not arrive by `until`.
     pub(crate) fn first_byte(&mut self, until: Instant) -> Result<u8, FrameError> {
         self.shrink();
         let mut deadline = Deadline::Until(until);
@@ -334,7 +334,7 @@ impl Sink for Stream {
 /// `to` before and after the call.
 ///
 /// # Errors
-/// As [`write_frames`].
+/// See [`write_frames`].
 pub fn write_frames_until(
     to: &mut impl Sink,
     frames: &[impl AsRef<[u8]>],

@@ -64,7 +64,7 @@ pub fn greet(
 /// Greets with the given greeting; see [`greet`].
 ///
 /// # Errors
-/// As [`greet`].
+/// See [`greet`].
 pub fn greet_with(
     stream: &Stream,
     greeting: &Greeting,

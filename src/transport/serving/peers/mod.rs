@@ -24,16 +24,16 @@
 //! | per peer | at most |
 //! | --- | --- |
 //! | threads | 2 |
-//! | descriptors | 1, and [`MAX_TRIES`](crate::limits::MAX_TRIES) while nothing comes of it |
+//! | descriptors | 1, and [`MAX_TRIES`](crate::limits::MAX_TRIES) while it dials |
 //!
-//! | file | holds |
+//! | file | content |
 //! | --- | --- |
-//! | `link.rs` | what the threads of a peer and those that send to it share |
-//! | `redial.rs` | the first thread: again and again |
-//! | `greet.rs` | one try to connect |
-//! | `conversation.rs` | the use of a connection |
-//! | `watch.rs` | the second thread |
-//! | `waits.rs` | for how long a peer is waited for |
+//! | `link.rs` | the state that a peer's threads share with its senders |
+//! | `redial.rs` | the loop of the peer thread |
+//! | `greet.rs` | one attempt to connect |
+//! | `conversation.rs` | the use of a connection by the peer thread |
+//! | `watch.rs` | the watch thread |
+//! | `waits.rs` | the timeouts of a peer |
 
 mod conversation;
 mod greet;
