@@ -60,9 +60,9 @@
 //! *TLS.* A node shows a certificate that names its own address, in both directions; a client
 //! verifies the node and shows no certificate (`links/tls.rs`).
 //!
-//! *Tokens.* If the node has a file of tokens, a client shows a token in its greeting, which decides
-//! its rights. If the token is removed while the client is connected, the connection ends after
-//! `PUT_OUT_TIME` (`serving/access_control.rs`).
+//! *Tokens.* If the node has a file of tokens, a client shows a token in its greeting, and the
+//! token decides the client's rights. If the token is removed while the client is connected, the
+//! connection ends after `PUT_OUT_TIME` (`serving/access_control.rs`).
 //!
 //! # Backpressure
 //!

@@ -30,8 +30,8 @@ fn every_thread_ends_and_the_port_is_free() {
     let address = a.address();
     a.transport.peers().seek(b.address()).expect("a thread");
     b.transport.peers().seek(address).expect("a thread");
-    let nobody = SocketAddr::new(loopback().ip(), 1);
-    a.transport.peers().seek(nobody).expect("a thread");
+    let unused_address = SocketAddr::new(loopback().ip(), 1);
+    a.transport.peers().seek(unused_address).expect("a thread");
     assert!(matches!(a.event(), Event::Connected { .. }));
     assert!(matches!(b.event(), Event::Connected { .. }));
     let mut silent = Client::silent(address);
