@@ -71,7 +71,7 @@ fn chains_above_the_limit_of_a_program_are_rejected() {
 
 #[test]
 fn nesting_above_the_limit_is_rejected() {
-    let deep = "nests more than 64 deep";
+    let deep = "nests more than 64 levels deep";
     for (open, inside, close) in [
         ("(", "a", ")"),
         ("!", "a", ""),
