@@ -9,7 +9,7 @@ use crate::numbers::FeatureLevel;
 
 /// The program that a node runs.
 ///
-/// The default is release 0.1.0, whose greeting has neither field.
+/// The default is release 0.1.0: its greeting has neither field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Build {
     /// Its release, for people; no decision depends on it.

@@ -3,7 +3,7 @@
 //! much memory as a full one.
 //!
 //! If a field occurs twice, the last occurrence counts; nested messages are replaced, not merged. A
-//! field whose type is not the one in the schema is skipped, like a field with an unknown number.
+//! field with another type than in the schema is skipped, like a field with an unknown number.
 
 use super::error::WireError;
 use super::fields::{self, max};

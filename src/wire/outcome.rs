@@ -138,8 +138,8 @@ impl ClientOutcome {
     /// Returns what this answer says about the request that it answers.
     ///
     /// Only an answer that the transaction ran also decides about earlier requests for the same
-    /// transaction. After any other answer, a client whose earlier request had no answer still does
-    /// not know whether the transaction ran.
+    /// transaction. After any other answer, a client that had no answer to an earlier request
+    /// still does not know whether the transaction ran.
     pub fn certainty(&self) -> Certainty {
         match self {
             ClientOutcome::Read { .. }
@@ -187,7 +187,7 @@ pub struct Shortage {
     pub message: String,
 }
 
-/// Completes a sentence whose subject is the node.
+/// Completes a sentence that begins with the node.
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, first) = match self.is_forming {

@@ -26,9 +26,9 @@ const PROMISE_PAGE: Shape = Shape(&[(1, &FLAT), (3, &LIST)]);
 const ACCEPT: Shape = Shape(&[(1, &FLAT), (3, &DECREE), (4, &FLAT), (5, &DECREE)]);
 const REPAIR_PATCHES: Shape = Shape(&[(1, &FLAT), (3, &DECREE)]);
 const REPAIR_PAGE: Shape = Shape(&[(1, &FLAT), (2, &FLAT), (4, &LIST), (5, &MEMBER_ENTRY)]);
-/// A message whose field 1 is a ballot, and that has no other message in it.
+/// A message with a ballot in field 1 and no other message in it.
 const BALLOT_FIRST: Shape = Shape(&[(1, &FLAT)]);
-/// A message whose fields 1 and 2 are ballots.
+/// A message with ballots in fields 1 and 2.
 const BALLOTS: Shape = Shape(&[(1, &FLAT), (2, &FLAT)]);
 /// A message between nodes.
 pub(super) const PEER_MESSAGE: Shape = Shape(&[

@@ -155,7 +155,7 @@ proptest! {
         prop_assert_eq!(decode_request(&bytes), Ok(request));
     }
 
-    /// Fields with unknown numbers, and fields whose type is not the one in the schema, are
+    /// Fields with unknown numbers, and fields with another type than in the schema, are
     /// skipped.
     #[test]
     fn unknown_fields_of_requests_are_skipped(
