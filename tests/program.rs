@@ -204,7 +204,7 @@ result: {}
 sending request...
 result: {\"key\": \"v\"}
 > .nothing
-error: `.nothing` is no command; .help shows them all
+error: `.nothing` is not a command; .help shows all commands
 > .exit
 ";
     assert_eq!(stdout(&output), expected);
@@ -221,7 +221,7 @@ fn commands_work_while_a_program_is_written_but_not_within_a_text() {
 . .params
 no parameter is bound
 . .nothing
-error: `.nothing` is no command; .help shows them all
+error: `.nothing` is not a command; .help shows all commands
 .
 sending request...
 result: {}
@@ -246,7 +246,7 @@ fn with_json_all_output_is_objects() {
         "{\"params\": {\"n\": 5}, \"types\": {\"n\": \"int\"}}",
         "{\"address\": ",
         "{\"node\": ",
-        "{\"error\": \"`.nothing` is no command",
+        "{\"error\": \"`.nothing` is not a command",
         "{\"outcome\": \"ran\", ",
     ];
     assert_eq!(lines.len(), begins.len(), "{lines:?}");
@@ -514,8 +514,8 @@ fn words_of_other_prompts_get_a_hint() {
     let output = run(&nodes, &[], "help\nEXIT;\nput \"a\" \"1\";\n\nSET a 1;\n\nput a \"1\";\n");
     let text = stdout(&output);
     for said in [
-        "> help\nerror: `help` is no statement and was not taken; .help shows the commands\n",
-        "> EXIT;\nerror: `EXIT` is no statement and was not taken; .exit ends the session\n",
+        "> help\nerror: `help` is not a statement and was ignored; .help shows the commands\n",
+        "> EXIT;\nerror: `EXIT` is not a statement and was ignored; .exit ends the session\n",
         "> put \"a\" \"1\";\n.\nsending request...\nresult: {}\n",
         "a key gets a value by put \"key\" \"value\";\n",
         "error: compile error at line 1, column 5: 'a' is never set; a text is written \"a\"\n",
@@ -535,8 +535,7 @@ fn a_session_can_stop_at_the_first_error_and_be_quiet() {
     let input = "put \"a\" \"1\";\n\nabort \"no\";\n\nput \"a\" \"2\";\n\nget \"a\";\n";
     let output = run(&nodes, &["--stop-on-error", "--quiet"], input);
     assert_eq!(stdout(&output), "result: {}\n");
-    let said =
-        "error: aborted: no\nstopped: the rest of the input was not read, and does not run\n";
+    let said = "error: aborted: no\nstopped: the rest of the input was not read and does not run\n";
     assert_eq!(stderr(&output), said);
     assert_eq!(output.status.code(), Some(4));
     assert_eq!(cluster.client().get("a").unwrap().as_deref(), Some("1"));

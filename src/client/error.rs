@@ -104,7 +104,7 @@ pub enum Cause {
         /// What happened.
         why: String,
     },
-    /// The node refused the client, and said why.
+    /// The node refused the client, for the reason in `refusal`.
     Refused {
         /// The node.
         node: SocketAddr,
@@ -145,7 +145,7 @@ pub enum Cause {
     NotHeard {
         /// The node that is not heard.
         node: SocketAddr,
-        /// The node that says so.
+        /// The node that does not hear it.
         by: SocketAddr,
     },
     /// The node reaches no majority, or the cluster is not founded yet.

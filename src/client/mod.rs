@@ -22,8 +22,8 @@
 //!    transaction opens the session.
 //! 3. The client uses its connection to the leader. If it has none, it searches: it tries the
 //!    addresses that it knows, several at once, and learns further ones from the nodes.
-//! 4. It sends the request, and tells the node to answer shortly before the deadline: the node knows
-//!    whether the transaction ran, and the client's clock does not.
+//! 4. It sends the request, and asks the node to answer shortly before the deadline: the node can
+//!    say whether the transaction ran, and the client's clock cannot.
 //! 5. The answer, or its absence, decides what happens next:
 //!
 //! | what comes | what the call does |

@@ -56,7 +56,7 @@ fn the_log_tells_the_life_of_a_node() {
     process.signal("TERM");
     let ended = process.wait();
     let stop: Vec<&str> = texts(&ended.log).into_iter().rev().take(8).collect();
-    for line in ["SIGTERM: the node is to stop", "the node has stopped"] {
+    for line in ["SIGTERM: the node stops", "the node has stopped"] {
         assert_eq!(count(&ended.log, line), 1, "{stop:?}");
     }
     assert!(ended.log.contains("this node leads no more, its ballot"), "{}", ended.log);

@@ -164,8 +164,8 @@ fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, u64, &[u8])>> {
         let length = bytes.iter().position(|byte| byte & 0x80 == 0)? + 1;
         let (taken, rest) = bytes.split_at_checked(length).filter(|_| length <= 10)?;
         *bytes = rest;
-        let part = |(place, byte): (usize, &u8)| {
-            u64::from(byte & 0x7f).checked_shl(u32::try_from(7 * place).ok()?)
+        let part = |(index, byte): (usize, &u8)| {
+            u64::from(byte & 0x7f).checked_shl(u32::try_from(7 * index).ok()?)
         };
         taken.iter().enumerate().map(part).try_fold(0, |sum, part| Some(sum | part?))
     }

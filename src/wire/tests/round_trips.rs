@@ -242,9 +242,9 @@ proptest! {
             if bytes.is_empty() {
                 continue;
             }
-            for (place, byte) in &damage {
-                let place = place.index(bytes.len());
-                bytes[place] = *byte;
+            for (index, byte) in &damage {
+                let index = index.index(bytes.len());
+                bytes[index] = *byte;
             }
             decode_all(&bytes);
         }
