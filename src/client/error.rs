@@ -148,7 +148,7 @@ pub enum Cause {
         /// The node that does not hear it.
         by: SocketAddr,
     },
-    /// The node reaches no majority, or the cluster is not founded yet.
+    /// The node reaches no majority, or the cluster is not formed yet.
     NodesUnreachable {
         /// The node.
         node: SocketAddr,

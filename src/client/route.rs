@@ -47,6 +47,7 @@ struct Shared {
     credentials: Credentials,
 }
 
+/// What the client knows of the cluster, and its connection.
 #[derive(Debug)]
 struct State {
     /// The addresses of nodes that the client knows.
@@ -58,9 +59,11 @@ struct State {
     /// The leader that a node named; `None` once the client is connected to it, or failed to
     /// connect.
     named_leader: Option<NamedLeader>,
+    /// The present connection, if there is one.
     current: Option<Current>,
     /// The addresses of the attempts to connect that are running.
     attempts: Vec<SocketAddr>,
+    /// The search that is running, if there is one.
     search: Option<Search>,
     /// Counts the searches that have ended, so that a waiting caller notices the end of its search.
     searches: u64,
@@ -239,8 +242,8 @@ impl Route {
         }
         state.know(leader);
         let now = Instant::now();
-        // A final cause would end the call, so it must be recent: the node may admit the client by
-        // now.
+        // A final cause ends the call, so an old one does not count: the node may admit the client
+        // by now.
         let counts = |problem: &&Problem| {
             !problem.cause.is_final() || now - problem.since < CLIENT_HEAD_START
         };

@@ -33,7 +33,7 @@ pub enum Role {
         /// The secret that identifies it, if it has one.
         token: Option<Token>,
     },
-    /// A node of the cluster, or a node that wants to found it.
+    /// A node of the cluster, or a node that wants to form it.
     Peer(PeerHello),
     /// A node that has a cluster key, and identifies itself in a later step.
     AuthHello(AuthHello),

@@ -14,7 +14,8 @@
 //!
 //! The functions `encode_*` return whole frames. The functions `decode_*` take the message without
 //! the length: the reader of the frame (`transport`) has checked the length against the bound for
-//! this kind of connection. A frame of length 0 is a keepalive, which the transport handles itself.
+//! this kind of connection. A frame of length 0 is a keepalive, which the readers of frames
+//! handle before any decoding.
 //!
 //! # Messages
 //!
@@ -28,7 +29,7 @@
 //! | with a cluster key: first two frames each | signed greeting | `hello.proto` | `signed` |
 //! | client to node | request | `client.proto` | [`ClientRequest`] |
 //! | node to client | response | `client.proto` | [`ClientResponse`] |
-//! | node to node | introduction, to found a cluster | `peer.proto` | `Introduction` |
+//! | node to node | introduction, to form a cluster | `peer.proto` | `Introduction` |
 //! | node to node | message of LPaxos | `peer.proto` | `Message` of the core |
 //!
 //! # Versions and feature levels
@@ -36,7 +37,8 @@
 //! Nodes and clients of several releases work together while a cluster is upgraded. Three numbers
 //! in the greeting make that possible:
 //!
-//! - [`PROTOCOL_VERSION`] changes only if nothing else helps: each side refuses another version.
+//! - [`PROTOCOL_VERSION`]: each side refuses another version, so it changes only if the other two
+//!   numbers cannot express the change.
 //! - The minor version of a client says what the node may send to it in addition, for example
 //!   keepalives ([`KEEPALIVE_MINOR_VERSION`]). A node of an older release skips the field.
 //! - The feature level of a node ([`Build`]) says which messages and records it supports. A node
@@ -59,7 +61,7 @@
 //!
 //! A message that breaks a rule is rejected with a [`WireError`], which names the field. Nothing
 //! here panics on input. Whether a valid message makes sense in the present state of the receiver
-//! is the receiver's question.
+//! is for the receiver to decide.
 //!
 //! # Decoding by hand
 //!
@@ -67,7 +69,7 @@
 //! kinds of messages, which are nearly all the traffic, that would cost several allocations for
 //! each key: decrees and pages (`entries`) and requests to run a program (`execute`). These are
 //! encoded and decoded by hand, on the primitives of `raw`; tests compare the result with the
-//! generated code. An attacker could use the same cost: a field of two bytes can take a hundred
+//! generated code. An attacker could exploit the same cost: a field of two bytes can take a hundred
 //! in memory. So `scan` counts the fields of a message between nodes before the generated code
 //! decodes it, and requests other than programs have a low bound on their size.
 //!

@@ -34,7 +34,7 @@ pub enum ClientOutcome {
     Status(NodeStatus),
     /// Another node leads.
     RedirectTo(Redirect),
-    /// The node reaches no majority, or the cluster is not founded yet. Holds the nodes that are
+    /// The node reaches no majority, or the cluster is not formed yet. Holds the nodes that are
     /// missing, if the node reports them.
     NodesUnreachable(Shortage),
     /// The node led when the request came, and no longer leads.
@@ -179,7 +179,7 @@ pub struct Redirect {
 /// Why a node cannot serve: which other nodes it lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shortage {
-    /// Whether the cluster is not founded yet. Otherwise the node reaches no majority of it.
+    /// Whether the cluster is not formed yet. Otherwise the node reaches no majority of it.
     pub is_forming: bool,
     /// The nodes that it waits for or does not hear; empty if it does not report them.
     pub waiting_for: Vec<IpAddr>,

@@ -8,13 +8,13 @@ use crate::lpaxos::{Message, NodeId};
 /// A frame from a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerFrame {
-    /// A message to found a cluster (docs/protocol.md, Bootstrap).
+    /// A message to form a cluster (docs/protocol.md, Bootstrap).
     Introduction(Introduction),
     /// A message of LPaxos.
     Core(Message<Key, Value>),
 }
 
-/// What a node knows of a cluster that is being founded.
+/// What a node knows of a cluster that is being formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introduction {
     /// The address under which the node lists name the sender.

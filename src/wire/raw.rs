@@ -1,5 +1,5 @@
-//! The encoding of protobuf: a message is a sequence of fields, which this module reads and writes
-//! without allocating.
+//! The encoding of protobuf. A message is a sequence of fields, which this module reads without
+//! allocating, and appends to a buffer.
 //!
 //! A field is a tag, `number << 3 | type`, and its content: type 0 is a number as a varint (7 bits
 //! in each byte, the lowest first), type 2 a length and that many bytes, types 1 and 5 numbers of 8

@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn what_only_looks_like_a_verb_stays_what_it_is() {
         for (line, expected) in [
-            // The first address may have any name.
+            // The first value is an address, even if a verb has its name.
             ("client --server-ip health B", "client --server-ip=health --server-ip=B"),
             ("client --file get --server-ip A B", "client --server-ip=A --server-ip=B --file get"),
             ("client -e get --server-ip A B", "client --server-ip=A --server-ip=B -e get"),

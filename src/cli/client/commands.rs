@@ -1,4 +1,4 @@
-//! Commands of a session: lines that begin with a dot, which no program does.
+//! Commands of a session: lines that begin with a dot. No program begins with a dot.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

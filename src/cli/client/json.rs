@@ -21,7 +21,7 @@ const MAX_EXACT: u64 = (1 << 53) - 1;
 pub(crate) enum Form {
     /// Numbers above [`MAX_EXACT`] are texts.
     Exact,
-    /// All numbers are numbers.
+    /// All numbers are JSON numbers.
     V1,
 }
 

@@ -125,7 +125,7 @@ pub(crate) struct ClientOptions {
     #[arg(long, value_name = "FILE", env = "LATTISTORE_TOKEN_FILE", global = true)]
     token_file: Option<PathBuf>,
 
-    /// Allow to send the token over a network without TLS, where an eavesdropper can read it.
+    /// Allow sending the token over a network without TLS, where an eavesdropper can read it.
     #[arg(long, global = true)]
     insecure: bool,
 
