@@ -107,11 +107,11 @@ fn input_that_is_no_text_ends_a_session_as_wrong_arguments_do() {
     let input = b"return 1;\n\nput \"\xff\" 1;\n\nreturn 2;\n";
     let output = run(&nodes, &["--output", "json"], input);
     let lines: Vec<&str> = stdout(&output).lines().collect();
-    let said = "{\"error\": \"cannot read the input: it has a line that is not UTF-8\"}";
+    let said = "{\"error\": \"cannot read the input: a line is not UTF-8\"}";
     assert_eq!((lines.len(), lines[1]), (2, said));
     assert_eq!(output.status.code(), Some(2));
     let output = run(&nodes, &[], input);
-    let said = "\nerror: cannot read the input: it has a line that is not UTF-8\n";
+    let said = "\nerror: cannot read the input: a line is not UTF-8\n";
     assert!(stdout(&output).ends_with(said), "{}", stdout(&output));
     assert_eq!(output.status.code(), Some(2));
 }
@@ -270,7 +270,7 @@ fn the_status_of_a_node_is_asked_at_the_port_of_the_session() {
         stdout(&output).lines().filter(|line| line.starts_with("error: ")).collect();
     assert!(said[0].starts_with("error: cannot connect to 127.0.0.1:1: "), "{said:?}");
     assert!(said[1].contains(":1: "), "{said:?}");
-    assert!(said[2].starts_with("error: `a b` is neither an IP address nor a name"), "{said:?}");
+    assert!(said[2].starts_with("error: `a b` is neither an IP address nor a known name"), "{said:?}");
     assert_eq!(output.status.code(), Some(1));
 }
 
