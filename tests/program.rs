@@ -270,7 +270,10 @@ fn the_status_of_a_node_is_asked_at_the_port_of_the_session() {
         stdout(&output).lines().filter(|line| line.starts_with("error: ")).collect();
     assert!(said[0].starts_with("error: cannot connect to 127.0.0.1:1: "), "{said:?}");
     assert!(said[1].contains(":1: "), "{said:?}");
-    assert!(said[2].starts_with("error: `a b` is neither an IP address nor a known name"), "{said:?}");
+    assert!(
+        said[2].starts_with("error: `a b` is neither an IP address nor a known name"),
+        "{said:?}"
+    );
     assert_eq!(output.status.code(), Some(1));
 }
 
