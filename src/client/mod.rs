@@ -66,8 +66,9 @@
 //!
 //! A client has no lasting threads. The threads that call it write their requests themselves, and
 //! one of the threads that wait reads the answers for all of them (`demux` says why). All of them
-//! share one connection, with any number of requests in flight. A client starts threads only to try
-//! several addresses at once: at most three, and each ends within a second (`route`).
+//! share one connection, with any number of requests in flight. A client starts threads only to
+//! connect (`route`): at most three at once, and each ends within a second; and for
+//! [`Client::nodes`]: one for each node, until it returns.
 //!
 //! It follows that nothing happens for a [`Pending`] while no thread waits for it.
 //!
