@@ -108,11 +108,11 @@ fn input_that_is_not_utf8_ends_a_session_with_exit_code_2() {
     let input = b"return 1;\n\nput \"\xff\" 1;\n\nreturn 2;\n";
     let output = run(&nodes, &["--output", "json"], input);
     let lines: Vec<&str> = stdout(&output).lines().collect();
-    let expected = "{\"error\": \"cannot read the input: it has a line that is not UTF-8\"}";
+    let expected = "{\"error\": \"cannot read the input: a line is not UTF-8\"}";
     assert_eq!((lines.len(), lines[1]), (2, expected));
     assert_eq!(output.status.code(), Some(2));
     let output = run(&nodes, &[], input);
-    let expected = "\nerror: cannot read the input: it has a line that is not UTF-8\n";
+    let expected = "\nerror: cannot read the input: a line is not UTF-8\n";
     assert!(stdout(&output).ends_with(expected), "{}", stdout(&output));
     assert_eq!(output.status.code(), Some(2));
 }
@@ -206,7 +206,7 @@ result: {}
 sending request...
 result: {\"key\": \"v\"}
 > .nothing
-error: `.nothing` is no command; .help shows them all
+error: `.nothing` is not a command; .help shows all commands
 > .exit
 ";
     assert_eq!(stdout(&output), expected);
@@ -223,7 +223,7 @@ fn commands_work_while_a_program_is_written_but_not_within_a_text() {
 . .params
 no parameter is bound
 . .nothing
-error: `.nothing` is no command; .help shows them all
+error: `.nothing` is not a command; .help shows all commands
 .
 sending request...
 result: {}
@@ -248,7 +248,7 @@ fn with_json_every_line_of_output_is_an_object() {
         "{\"params\": {\"n\": 5}, \"types\": {\"n\": \"int\"}}",
         "{\"address\": ",
         "{\"node\": ",
-        "{\"error\": \"`.nothing` is no command",
+        "{\"error\": \"`.nothing` is not a command",
         "{\"outcome\": \"ran\", ",
     ];
     assert_eq!(lines.len(), begins.len(), "{lines:?}");
@@ -273,7 +273,7 @@ fn status_uses_the_port_of_the_session() {
     assert!(expected[0].starts_with("error: cannot connect to 127.0.0.1:1: "), "{expected:?}");
     assert!(expected[1].contains(":1: "), "{expected:?}");
     assert!(
-        expected[2].starts_with("error: `a b` is neither an IP address nor a name"),
+        expected[2].starts_with("error: `a b` is neither an IP address nor a known name"),
         "{expected:?}"
     );
     assert_eq!(output.status.code(), Some(1));
@@ -519,8 +519,8 @@ fn words_of_other_prompts_get_a_hint() {
     let output = run(&nodes, &[], "help\nEXIT;\nput \"a\" \"1\";\n\nSET a 1;\n\nput a \"1\";\n");
     let text = stdout(&output);
     for expected in [
-        "> help\nerror: `help` is no statement and was not taken; .help shows the commands\n",
-        "> EXIT;\nerror: `EXIT` is no statement and was not taken; .exit ends the session\n",
+        "> help\nerror: `help` is not a statement and was ignored; .help shows the commands\n",
+        "> EXIT;\nerror: `EXIT` is not a statement and was ignored; .exit ends the session\n",
         "> put \"a\" \"1\";\n.\nsending request...\nresult: {}\n",
         "a key gets a value by put \"key\" \"value\";\n",
         "error: compile error at line 1, column 5: 'a' is never set; a text is written \"a\"\n",
@@ -541,7 +541,7 @@ fn a_session_can_stop_at_the_first_error_and_be_quiet() {
     let output = run(&nodes, &["--stop-on-error", "--quiet"], input);
     assert_eq!(stdout(&output), "result: {}\n");
     let expected =
-        "error: aborted: no\nstopped: the rest of the input was not read, and does not run\n";
+        "error: aborted: no\nstopped: the rest of the input was not read and does not run\n";
     assert_eq!(stderr(&output), expected);
     assert_eq!(output.status.code(), Some(4));
     assert_eq!(cluster.client().get("a").unwrap().as_deref(), Some("1"));

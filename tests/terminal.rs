@@ -129,5 +129,5 @@ fn an_empty_line_in_a_block_says_why_it_sends_nothing() {
     terminal.await_shown("result: {}");
     assert_eq!(cluster.client().get("a").unwrap().as_deref(), Some("1"));
     terminal.keys("exit\r");
-    terminal.await_shown("`exit` is no statement and was not taken; .exit ends the session");
+    terminal.await_shown("`exit` is not a statement and was ignored; .exit ends the session");
 }

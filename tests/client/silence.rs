@@ -183,7 +183,7 @@ fn an_error_without_an_answer_says_what_is_known_of_the_other_nodes() {
     server.transaction();
     let others = vec![Cause::NotHeard { node: other.address, by: node.address }];
     let cause = Cause::NoAnswer { node: node.address, others };
-    assert!(cause.to_string().ends_with(&format!("not heard by {}", node.address)), "{cause}");
+    assert!(cause.to_string().ends_with(&format!("does not hear {}", other.address)), "{cause}");
     assert_eq!(result(call), Err(Error::MayHaveRun { cause }));
 }
 

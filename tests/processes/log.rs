@@ -56,7 +56,7 @@ fn the_log_has_one_line_for_each_change_in_the_life_of_a_node() {
     process.signal("TERM");
     let ended = process.wait();
     let stop: Vec<&str> = texts(&ended.log).into_iter().rev().take(8).collect();
-    for line in ["SIGTERM: the node is to stop", "the node has stopped"] {
+    for line in ["SIGTERM: the node stops", "the node has stopped"] {
         assert_eq!(count(&ended.log, line), 1, "{stop:?}");
     }
     assert!(ended.log.contains("this node no longer leads with the ballot"), "{}", ended.log);
