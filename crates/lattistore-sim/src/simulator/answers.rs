@@ -1,33 +1,37 @@
-//! What clients asked and were answered, judged against the decrees at the end of a run.
+//! Judges the answers of clients by the chosen decrees, at the end of a run.
+//!
+//! The decrees are replayed in order on a reference that shares no code with the machine. An answer
+//! must be what the reference returns at the answer's position; a request that was answered as not
+//! run must not have run; no request runs twice; and positions agree with real time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::coverage::{Coverage, Path};
 use super::model::Model;
-use super::observed::Run;
-use super::workload::{Live, Workload};
+use super::observed::Execution;
+use super::workload::{LiveEntries, Workload};
 use lattistore::lpaxos::{Machine, Position, RequestOutcome, Slot};
 
 type CommandOf<W> = <<W as Workload>::Machine as Machine>::Command;
 type OutcomeOf<W> = <<W as Workload>::Machine as Machine>::Outcome;
-/// A command that ran, of a workload.
-pub(super) type RunOf<W> = Run<CommandOf<W>, OutcomeOf<W>>;
+/// A command of a workload that ran.
+pub(super) type ExecutionOf<W> = Execution<CommandOf<W>, OutcomeOf<W>>;
 
-/// One request: one sending of a command to one node.
+/// A request: one sending of a command to one node.
 #[derive(Debug)]
 pub(super) struct Sent<W: Workload> {
-    /// The first sending of the same numbered command; itself if there was none before.
+    /// The first sending of the same numbered command; the request itself if it is the first.
     pub(super) first: usize,
-    /// When, in events of the trace.
+    /// When it was sent, in events of the trace.
     pub(super) began: u64,
-    /// When the client had the answer; never, where it did not get there.
+    /// When the client received the answer, in events of the trace; `None` if it did not.
     pub(super) ended: Option<u64>,
-    /// What the node answered, whether or not it got to the client.
+    /// The node's answer, whether or not it reached the client.
     pub(super) answer: Option<RequestOutcome<OutcomeOf<W>>>,
 }
 
-/// Where a position comes in the order of all commands: reads come after the batch of their slot.
+/// Returns a sort key of a position: reads come after the batch of their slot.
 fn order(position: Position) -> (Slot, u32) {
     (position.slot, if position.place == 0 { u32::MAX } else { position.place })
 }
@@ -35,33 +39,37 @@ fn order(position: Position) -> (Slot, u32) {
 /// Replays everything that was chosen and judges every answer by it.
 ///
 /// # Errors
-/// The first thing that does not fit.
+/// The first answer or decree that does not fit.
 pub(super) fn judge<W: Workload>(
     sent: &[Sent<W>],
-    batches: &[Rc<Vec<RunOf<W>>>],
-    reads: &[RunOf<W>],
+    batches: &[Rc<Vec<ExecutionOf<W>>>],
+    reads: &[ExecutionOf<W>],
     model: &Model<W::Machine>,
     recovered: &BTreeSet<Slot>,
     coverage: &mut Coverage,
 ) -> Result<(), String> {
     let ran = replay::<W>(batches, reads, model)?;
-    count::<W>(&ran, recovered, coverage);
+    count_retries::<W>(&ran, recovered, coverage);
     for (request, sent) in sent.iter().enumerate() {
         let ran = ran.get(&request);
         match &sent.answer {
             Some(RequestOutcome::Done(outcome)) => match ran {
                 Some(run) if run.outcome == *outcome => {}
                 Some(run) => {
-                    let ran = words::<W>(run);
-                    return Err(format!("{request}: answered {outcome:?}, but is {ran}"));
+                    let ran = describe::<W>(run);
+                    return Err(format!(
+                        "request {request}: answered {outcome:?}, but it is {ran}"
+                    ));
                 }
                 None => {
-                    return Err(format!("{request}: answered {outcome:?}, but is in no decree"));
+                    return Err(format!(
+                        "request {request}: answered {outcome:?}, but it is in no decree"
+                    ));
                 }
             },
             Some(answer) if certainly_not_run(answer) => {
                 if ran.is_some() {
-                    return Err(format!("{request}: answered {answer:?}, but it ran"));
+                    return Err(format!("request {request}: answered {answer:?}, but it ran"));
                 }
             }
             _ if ran.is_some() => coverage.reached(Path::UnknownRan),
@@ -71,17 +79,19 @@ pub(super) fn judge<W: Workload>(
     real_time(sent, &ran)
 }
 
-/// What ran, where, and to what outcome.
-fn words<W: Workload>(run: &RunOf<W>) -> String {
-    let Run { request, command, position, outcome } = run;
+/// Describes an execution: the command, its position and its outcome.
+fn describe<W: Workload>(run: &ExecutionOf<W>) -> String {
+    let Execution { request, command, position, outcome } = run;
     let Position { slot, place } = position;
-    let whose = request.map_or("the store's own".into(), |request| format!("request {request}"));
-    format!("{whose} ({}), run at {slot}.{place} to {outcome:?},", W::words(command))
+    let origin = request
+        .map_or("a command of the machine itself".into(), |request| format!("request {request}"));
+    format!("{origin} ({}), run at {slot}.{place} with outcome {outcome:?},", W::describe(command))
 }
 
-/// Counts what retries came to. `recovered` are slots whose decree was proposed in several ballots.
-fn count<W: Workload>(
-    ran: &BTreeMap<usize, &RunOf<W>>,
+/// Counts what retries reached. `recovered` are the slots whose decree was proposed in several
+/// ballots.
+fn count_retries<W: Workload>(
+    ran: &BTreeMap<usize, &ExecutionOf<W>>,
     recovered: &BTreeSet<Slot>,
     coverage: &mut Coverage,
 ) {
@@ -109,16 +119,19 @@ fn certainly_not_run<O>(answer: &RequestOutcome<O>) -> bool {
     }
 }
 
-/// Runs all batches in order on the reference; what each request came to.
+/// Runs all batches in order on the reference; returns the execution of each request.
+///
+/// # Errors
+/// When an outcome differs from the reference's, or a request ran twice.
 fn replay<'a, W: Workload>(
-    batches: &'a [Rc<Vec<RunOf<W>>>],
-    reads: &'a [RunOf<W>],
+    batches: &'a [Rc<Vec<ExecutionOf<W>>>],
+    reads: &'a [ExecutionOf<W>],
     model: &Model<W::Machine>,
-) -> Result<BTreeMap<usize, &'a RunOf<W>>, String> {
+) -> Result<BTreeMap<usize, &'a ExecutionOf<W>>, String> {
     let mut ran = BTreeMap::new();
     let mut state = W::Reference::default();
-    let mut live: Live<W::Machine> = BTreeMap::new();
-    let mut reads: Vec<&RunOf<W>> = reads.iter().collect();
+    let mut live: LiveEntries<W::Machine> = BTreeMap::new();
+    let mut reads: Vec<&ExecutionOf<W>> = reads.iter().collect();
     reads.sort_by_key(|run| run.position.slot);
     let mut reads = reads.into_iter().peekable();
     for slot in (0..=model.last().0).map(Slot) {
@@ -127,11 +140,11 @@ fn replay<'a, W: Workload>(
             for run in batches[place].iter() {
                 let outcome = W::replay(&mut state, &run.command, run.position);
                 if !W::agree(&outcome, &run.outcome) {
-                    let ran = words::<W>(run);
-                    return Err(format!("3: {ran} should have come to {outcome:?}"));
+                    let ran = describe::<W>(run);
+                    return Err(format!("3: {ran} should have the outcome {outcome:?}"));
                 }
                 if run.request.is_some_and(|request| ran.insert(request, run).is_some()) {
-                    return Err(format!("{} ran twice", words::<W>(run)));
+                    return Err(format!("{} ran twice", describe::<W>(run)));
                 }
             }
             for (key, value) in decree.patch.writes() {
@@ -143,11 +156,11 @@ fn replay<'a, W: Workload>(
             W::compare(&state, &live).map_err(|why| format!("3: after slot {slot}: {why}"))?;
         }
         while let Some(run) = reads.next_if(|run| run.position.slot == slot) {
-            // One that writes after all makes the next comparison fail.
+            // If the reference writes here, the next comparison fails.
             let outcome = W::replay(&mut state, &run.command, run.position);
             if !W::agree(&outcome, &run.outcome) {
-                let ran = words::<W>(run);
-                return Err(format!("P8: the read {ran} should have come to {outcome:?}"));
+                let ran = describe::<W>(run);
+                return Err(format!("P8: the read {ran} should have the outcome {outcome:?}"));
             }
             if let Some(request) = run.request {
                 ran.insert(request, run);
@@ -157,11 +170,15 @@ fn replay<'a, W: Workload>(
     Ok(ran)
 }
 
-/// Whoever began after another had its answer comes after it. A numbered command begins when it is
-/// first sent, and comes where it ran, whichever of its sendings was answered.
+/// Checks real-time order: a command that began after another was answered is placed after it. A
+/// numbered command begins when it is first sent, and is placed where it ran, whichever of its
+/// sendings was answered.
+///
+/// # Errors
+/// The first pair that is out of order.
 fn real_time<W: Workload>(
     sent: &[Sent<W>],
-    ran: &BTreeMap<usize, &RunOf<W>>,
+    ran: &BTreeMap<usize, &ExecutionOf<W>>,
 ) -> Result<(), String> {
     let mut events: Vec<(u64, bool, usize)> = Vec::new();
     for request in ran.keys() {
@@ -183,7 +200,8 @@ fn real_time<W: Workload>(
             && (place < before || (place == before && position.place != 0))
         {
             return Err(format!(
-                "{request} ran at {position:?}, but began after {earlier} was answered at {before:?}"
+                "request {request} ran at {position:?}, but began after request {earlier} was \\
+                 answered at {before:?}"
             ));
         }
     }
