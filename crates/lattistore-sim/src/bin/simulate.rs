@@ -241,8 +241,8 @@ fn run_slow_disks(args: &Args) -> ExitCode {
         "the longest time without a slot was {gap:.2} times the slower write of the fastest quorum"
     ));
     print_line(format_args!(
-        "an election started at most {} ms after the leader's disk hung; a leader was replaced after \
-         at most {} ms when its disk hung, and {} ms when it was killed",
+        "an election started at most {} ms after the leader's disk hung; a leader was replaced \
+         after at most {} ms when its disk hung, and {} ms when it was killed",
         ms(hang_stood_us),
         ms(hang_us),
         ms(kill_us)
