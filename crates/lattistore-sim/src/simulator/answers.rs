@@ -200,7 +200,7 @@ fn real_time<W: Workload>(
             && (place < before || (place == before && position.place != 0))
         {
             return Err(format!(
-                "request {request} ran at {position:?}, but began after request {earlier} was \\
+                "request {request} ran at {position:?}, but began after request {earlier} was \
                  answered at {before:?}"
             ));
         }

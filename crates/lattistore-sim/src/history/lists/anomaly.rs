@@ -169,14 +169,14 @@ impl fmt::Display for CycleEdge {
             Dependency::WriteRead => {
                 write!(
                     f,
-                    "T{from} -wr-> T{to}: T{to} read {element} in list {key}, which T{from} \\
+                    "T{from} -wr-> T{to}: T{to} read {element} in list {key}, which T{from} \
                      appended"
                 )
             }
             Dependency::ReadWrite => {
                 write!(
                     f,
-                    "T{from} -rw-> T{to}: T{from} read list {key} without {element}, which \\
+                    "T{from} -rw-> T{to}: T{from} read list {key} without {element}, which \
                      T{to} appended"
                 )
             }

@@ -85,7 +85,7 @@ impl fmt::Display for AnomalyKind {
             }
             AnomalyKind::DirtyRead { reader, writer, value } => write!(
                 f,
-                "operation {reader} read {value:?}, but its writer, operation {writer}, wrote \\
+                "operation {reader} read {value:?}, but its writer, operation {writer}, wrote \
                  nothing"
             ),
             AnomalyKind::ReadBeforeWrite { reader, writer } => write!(
@@ -105,7 +105,7 @@ impl fmt::Display for AnomalyKind {
             }
             AnomalyKind::NoOrder { operation } => write!(
                 f,
-                "not linearizable: no order explains the answers up to the end of operation \\
+                "not linearizable: no order explains the answers up to the end of operation \
                  {operation}"
             ),
             AnomalyKind::Undecided => {
