@@ -142,7 +142,7 @@ pub(crate) fn search_registers(history: &History) -> (Vec<String>, usize) {
     let (at, registers) = part(history, as_register);
     let found = registers::check_registers_by(&registers, registers::Method::Search);
     let (undecided, found): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|anomaly| anomaly.wrong == registers::Wrong::Undecided);
+        found.into_iter().partition(|anomaly| anomaly.kind == registers::AnomalyKind::Undecided);
     (describe(history, &at, &found), undecided.len())
 }
 
