@@ -105,18 +105,7 @@ pub(crate) struct Report {
 
 /// Returns a text as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
-    let mut json = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => json.extend(['\\', c]),
-            c if c < ' ' => {
-                let _ = write!(json, "\\u{:04x}", u32::from(c));
-            }
-            c => json.push(c),
-        }
-    }
-    json.push('"');
-    json
+    serde_json::Value::from(text).to_string()
 }
 
 /// Returns the system's load average over the last minute, or `null` if it is unknown.
@@ -246,11 +235,6 @@ mod tests {
         }
         let all = record.all();
         assert_eq!((all.value_at_quantile(0.5), all.value_at_quantile(0.99)), (50, 99));
-    }
-
-    #[test]
-    fn a_json_string_escapes_quotes_and_control_characters() {
-        assert_eq!(quoted("a\"\\\n"), r#""a\"\\\u000a""#);
     }
 
     #[test]

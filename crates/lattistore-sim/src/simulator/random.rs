@@ -1,5 +1,7 @@
 //! The random numbers of a run: one seed, one sequence (SplitMix64).
 
+use lattistore::splitmix64;
+
 /// A source of random numbers that depends on its seed alone.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -15,11 +17,7 @@ impl Random {
     /// Returns a number.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        splitmix64::next(&mut self.0)
     }
 
     /// Returns a number from `low` to `high`, both included.

@@ -2,6 +2,7 @@
 //! interval is drawn around each moment at which a request took effect.
 
 use lattistore::lpaxos::{Position, Slot};
+use lattistore::splitmix64;
 use lattistore_sim::history::lists::Step;
 use lattistore_sim::history::{Model, Operation, Outcome, registers};
 
@@ -10,11 +11,7 @@ pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        splitmix64::next(&mut self.0)
     }
 
     /// Returns a number below `bound`.

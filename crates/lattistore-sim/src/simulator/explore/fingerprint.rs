@@ -7,6 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Debug, Write};
 use std::hash::{BuildHasherDefault, Hasher};
 
+use lattistore::splitmix64;
+
 /// A hash of what is written to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fingerprint {
@@ -29,8 +31,8 @@ impl Fingerprint {
 
     /// Adds a number.
     pub(super) fn add(&mut self, number: u64) {
-        self.low = mix(self.low ^ number);
-        self.high = mix(self.high.rotate_left(29) ^ number);
+        self.low = splitmix64::nth(self.low ^ number, 1);
+        self.high = splitmix64::nth(self.high.rotate_left(29) ^ number, 1);
     }
 
     /// Returns all 128 bits.
@@ -42,14 +44,6 @@ impl Fingerprint {
     pub(super) fn short(self) -> u64 {
         self.low
     }
-}
-
-/// The finish of SplitMix64: every bit of the result depends on every bit of the number.
-fn mix(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 impl Write for Fingerprint {
