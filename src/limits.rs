@@ -1,7 +1,8 @@
-//! Every bound of the wire and the transport, with its reason.
+//! Every bound of the wire, the transport and the client library, with its unit and its reason.
 //!
-//! Bounds that depend on each other are tied by `const` assertions at the end, so that one cannot
-//! be changed without the other. The bounds of the language are beside the language.
+//! Sizes are in bytes unless the name says otherwise. Bounds that depend on each other are tied by
+//! `const` assertions at the end, so that one cannot be changed without the other. The bounds of
+//! the language are in `lang/limits.rs`; the settings of the core are in `lpaxos/config.rs`.
 
 use std::time::Duration;
 
@@ -10,412 +11,498 @@ const MIB: usize = 1024 * KIB;
 
 // --- Numbers ---------------------------------------------------------------------------------
 
-/// Slots and rounds from the wire are below this: a node can count on from any of them for as long
-/// as it lives, and no sum of two overflows.
+/// Slots and rounds from the wire are below this. So a node can count up from any of them for its
+/// whole life, and no sum of two overflows.
 pub const NUMBERS_BELOW: u64 = 1 << 62;
 
-/// Nodes in a cluster, addresses in a node list. Consensus among more would be slow, not better.
+/// The most nodes in a cluster, and addresses in a node list. Consensus among more nodes would be
+/// slower and hardly more available.
 pub const MAX_NODES: usize = 64;
 
-/// Notices in the status of a node: more than there are kinds of them, and one for each member.
+/// The most notices in the status of a node: more than there are kinds, and one for each member.
 pub const MAX_NOTICES: usize = MAX_NODES + 64;
 
-// --- Sizes: entries and what is made of them -------------------------------------------------
+// --- Sizes: entries, patches and pages -------------------------------------------------------
 
-/// A key in the replica: a key of the language (4 KiB) and room for what the store puts before it.
+/// The largest key in the replica: a key of the language (4 KiB), and room for the prefix that the
+/// store puts before it.
 pub const MAX_ENTRY_KEY_BYTES: usize = 4 * KIB + 64;
 
-/// A value in the replica: a text of the language (1 MiB), or a session with its kept answers.
+/// The largest value in the replica: a text of the language (1 MiB), or a session with its kept
+/// answers.
 pub const MAX_ENTRY_VALUE_BYTES: usize = 2 * MIB;
 
-/// What an entry takes in a message besides its key and value, at most: tags, lengths, version.
-/// Whoever counts the size of batches and pages adds it for each entry.
+/// The most bytes that an entry takes in a message besides its key and value: tags, lengths and
+/// version. Code that counts the size of a batch or a page adds it for each entry.
 pub const ENTRY_OVERHEAD_BYTES: usize = 32;
 
-/// A decree. A batch takes no further request once it has 1 MiB, and the last transaction that it
-/// took may write 4 MiB under 10,000 keys; the rest is for sessions.
+/// The largest patch. A batch takes no further request once it has 1 MiB, and the last transaction
+/// that it took may write 4 MiB under 10,000 keys; the rest is for sessions.
 pub const MAX_PATCH_BYTES: usize = 6 * MIB;
 
-/// A page, which ends with the entry that takes it past its target, and the key it names as next.
+/// The largest page: 1 MiB, the entry that exceeds it and so ends the page, and the key that the
+/// page names as its end.
 pub const MAX_PAGE_BYTES: usize = MIB + MAX_ENTRY_VALUE_BYTES + 2 * MAX_ENTRY_KEY_BYTES;
 
-/// Patches in one message of a repair. An empty patch takes two bytes on the wire and a hundred in
-/// memory, so the size of the frame alone would not bound them.
+/// The most patches in one message of a repair. An empty patch takes two bytes on the wire and a
+/// hundred in memory, so the size of the frame alone would not bound the memory.
 pub const MAX_PATCHES_PER_REPAIR: usize = 64 * KIB;
 
 // --- Sizes: frames ---------------------------------------------------------------------------
 
-/// A frame before the greeting is done: a full node list fits, and a stranger can send no more.
+/// The largest frame before the greeting is complete. A full node list fits, and an unknown sender
+/// can make a node read no more.
 pub const MAX_GREETING_FRAME_BYTES: usize = 8 * KIB;
 
-/// The text for people in a refusal or a refused request; longer ones are cut.
+/// The longest text of a rejection or of a failed request; longer ones are cut.
 pub const MAX_MESSAGE_BYTES: usize = 4 * KIB;
 
-/// The version of a program, in a greeting.
+/// The longest version of a program, in a greeting.
 pub const MAX_RELEASE_BYTES: usize = 64;
 
-/// The file with a cluster key or a token: one line.
+/// The largest file with a cluster key or a token, which is one line.
 pub const MAX_SECRET_BYTES: usize = 4 * KIB;
 
-/// A secret that is shorter could be guessed, now or after some greetings were recorded.
+/// The shortest cluster key or token. A shorter one could be guessed, perhaps with the help of
+/// recorded greetings.
 pub const LEAST_SECRET_BYTES: usize = 32;
 
-/// A file with certificates, or with the key of one, or with what is known of clients.
+/// The largest file with certificates, with a private key, or with the tokens of clients.
 pub const MAX_CERTIFICATE_FILE_BYTES: usize = MIB;
 
-/// What is asked of a socket at once for TLS: a record of the greatest size (RFC 8446, 5.2).
+/// How many bytes a TLS stream asks of the socket at once: a record of the greatest size (RFC 8446,
+/// section 5.2) fits.
 pub const TLS_READ_BYTES: usize = 17 * KIB;
 
-/// How often a node looks whether its files with keys, certificates and tokens changed.
+/// The time between two checks whether the files with keys, certificates and tokens changed.
 pub const FILES_PERIOD: Duration = Duration::from_secs(10);
 
-/// A certificate that ends within this time is warned of.
+/// A node warns of a certificate that ends within this time.
 pub const CERTIFICATE_WARNING_TIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// A node whose certificate ends within this time leaves the lead to others: before it does, also by
-/// the clocks of clients that are a little ahead, and with time to notice it.
+/// A node leaves the lead to other nodes when its certificate ends within this time. Clients with
+/// clocks that are a little ahead reject the certificate that much sooner, and the node notices the
+/// end only at the next check of the files.
 pub const CERTIFICATE_HANDOVER_TIME: Duration = Duration::from_secs(60);
 
-/// A client whose token is gone has this time to read the answers to what it asked before.
+/// After the token of a client was revoked, the client has this time to read the answers to earlier
+/// requests before its connection is closed.
 pub const PUT_OUT_TIME: Duration = Duration::from_millis(500);
 
-/// Clients that a node knows by their tokens. Each is compared with the token of whoever connects,
-/// which takes about a microsecond.
+/// The most clients that a node knows by their tokens. Each token is compared with that of every
+/// client that connects, which takes about a microsecond.
 pub const MAX_CLIENT_TOKENS: usize = 1024;
 
-/// A client's request: a program (64 KiB) with a parameter of the greatest size (1 MiB) fits.
+/// The largest request of a client: a program (64 KiB) with one parameter of the greatest size
+/// (1 MiB) fits.
 pub const MAX_REQUEST_FRAME_BYTES: usize = 3 * MIB / 2;
 
-/// An answer to a client: a transaction may read 4 MiB, the rest is for many small keys.
+/// The largest answer to a client: a transaction may read 4 MiB, and the rest is the overhead of
+/// many small keys.
 pub const MAX_RESPONSE_FRAME_BYTES: usize = 8 * MIB;
 
-/// What one node tells another: two decrees in an `Accept`, a decree and a page in a `Promise`.
+/// The largest message between nodes: two decrees in an `Accept`, or a decree and a page in a
+/// `Promise`.
 pub const MAX_PEER_FRAME_BYTES: usize = 16 * MIB;
 
-/// Parameters of a client's request. One of six bytes takes forty in memory once it is decoded.
+/// The most parameters of a request. A parameter of six bytes takes forty in memory once decoded.
 pub const MAX_REQUEST_PARAMETERS: usize = 2 * KIB;
 
-/// A client's request other than to run a program. A field of three bytes that is not known takes two
-/// hundred in memory once it is decoded, so a frame of such requests is smaller than one of programs.
+/// The largest request other than one that runs a program. An unknown field of three bytes takes
+/// two hundred in memory once decoded, so such a request must be smaller than a program may be.
 pub const MAX_OTHER_REQUEST_BYTES: usize = 64 * KIB;
 
-/// Fields of what one node tells another: as many entries as bytes allow, four fields each.
+/// The most fields of a message between nodes: as many entries as the bytes allow, with four fields
+/// each.
 pub const MAX_PEER_FIELDS: usize = 2 * MIB;
 
-/// Besides keys, values and their overhead, what a message to a peer takes.
+/// The most bytes that a message between nodes takes besides keys, values and their overhead.
 const PEER_FRAME_OVERHEAD_BYTES: usize = 64 * KIB;
 
-/// What a reader asks of the socket at once. Its buffer grows by no more than this before the bytes
-/// arrive, whatever length the frame claims.
+/// How many bytes a reader asks of the socket at once. Its buffer grows by no more than this before
+/// the bytes arrive, whatever length the frame claims.
 pub const READ_BYTES: usize = 64 * KIB;
 
-/// A reader's buffer that grew above this is given back as soon as no more than half of this is left in it.
+/// A reader's buffer that grew above this is freed once at most half of this is left unread in it.
 pub const KEPT_BUFFER_BYTES: usize = 256 * KIB;
 
-/// Writers put what is queued into one system call up to this size.
+/// A writer coalesces queued frames into one system call up to this size.
 pub const COALESCED_BYTES: usize = 256 * KIB;
 
-/// Writers put at most so many frames into one system call; far below the systems' IOV_MAX.
+/// A writer coalesces at most this many frames into one system call.
 pub const COALESCED_FRAMES: usize = 64;
 
-/// A frame to a peer of more bytes is written by the peer's thread in any case: copying it takes longer
-/// than waking that.
+/// A frame above this size is always written by the peer's own thread, because to copy it would
+/// take longer than to wake that thread.
 pub const AT_ONCE_BYTES: usize = 16 * KIB;
 
 // --- Connections -----------------------------------------------------------------------------
 
-/// Clients served at once. With the peers, those yet to greet, and files, it stays below the 1,024
-/// descriptors that systems usually allow a process; where fewer are allowed, fewer clients are served.
+/// The most clients that a node serves at once. With peers, connections before their greeting and
+/// files, it stays below the 1,024 descriptors that systems usually allow a process; if fewer are
+/// allowed, fewer clients are served.
 pub const MAX_CLIENTS: usize = 512;
 
-/// Connections that have not greeted yet. A stranger can hold them only for [`GREETING_TIME`].
+/// The most connections before their greeting. An unknown sender can hold one only for
+/// [`GREETING_TIME`].
 pub const MAX_UNGREETED: usize = 128;
 
-/// Of these, connections from one address: it cannot keep others out.
+/// The most connections before their greeting from one address, so that it cannot keep others out.
 pub const MAX_UNGREETED_PER_ADDRESS: usize = MAX_UNGREETED / 2;
 
-/// Connections that have not greeted yet, where few descriptors are allowed.
+/// The least number of connections before their greeting, when the process may open few
+/// descriptors.
 pub const LEAST_UNGREETED: usize = 4;
 
-/// Descriptors that are kept for each other member: of the node's own connection to it and the tries
-/// for another, and of the member's connection and the one that takes its place.
+/// The descriptors reserved for each other member: the node's own connection to it, the attempts at
+/// another one, the member's connection to this node, and the connection that replaces that one.
 pub const MEMBER_DESCRIPTORS: usize = 1 + MAX_TRIES + 2;
 
-/// Descriptors that are kept for the node itself: the journal, a checkpoint, directories and locks, the
-/// listening socket, and files that it reads now and then.
+/// The descriptors reserved for the node itself: the journal, a checkpoint, directories and locks,
+/// the listening socket, and the files that it checks every [`FILES_PERIOD`].
 pub const OWN_DESCRIPTORS: usize = 20;
 
-/// Bytes of requests above [`READ_BYTES`] that are being sent, over all clients. Above it a large
-/// request is not read: its connection is closed, and the client tries again.
+/// The most bytes of partly received requests above [`READ_BYTES`], over all clients. Beyond it a
+/// large request is not read: its connection is closed, and the client tries again.
 pub const MAX_COMING_BYTES: usize = 96 * MIB;
 
-/// Bytes of requests and of their answers under way, over all clients. Above it no request is let
-/// in until answers are written, or those who do not read them are cut off.
+/// The most bytes of requests and of their answers in flight, over all clients. Beyond it no
+/// request is admitted until answers are written, or the clients that do not read them are
+/// disconnected.
 pub const MAX_IN_FLIGHT_BYTES: usize = 256 * MIB;
 
-/// The same of one connection: who pipelines much and reads little does not take it all.
+/// The most bytes of requests and of their answers in flight on one connection, so that a client
+/// that pipelines many requests and reads slowly does not use up [`MAX_IN_FLIGHT_BYTES`].
 pub const MAX_CLIENT_IN_FLIGHT_BYTES: usize = 64 * MIB;
 
-/// Bytes of parts of answers, which further ones follow, that wait to be written on one connection.
-/// Above it no part is taken, and what sends them goes on once some are written.
+/// The most bytes of partial answers that wait to be written on one connection. Beyond it no part
+/// is taken, and the sender of parts continues once some are written.
 pub const MAX_CLIENT_PARTS_BYTES: usize = MIB;
 
-/// Requests of one connection that are unanswered or whose answers are not sent; the server reads
-/// no further one until then.
+/// The most requests of one connection without a sent answer. The server reads no further request
+/// of the connection meanwhile.
 pub const MAX_PIPELINED: usize = 128;
 
-/// Events that wait for the consensus thread. Peers wait for room in it; what clients do may fill
-/// only half, so that they do not keep the peers out.
+/// The most events that wait for the consensus thread. Peers wait for room in this queue; events of
+/// clients may fill only half of it, so that they do not keep the peers out.
 pub const EVENTS_QUEUED: usize = 4096;
 
-/// Requests of clients that wait for the consensus thread to take them, which is what comes while it
-/// waits for its disk. More would only wait longer; who finds it full is told to come again.
+/// The most requests that wait for the consensus thread to take them: those that arrive while it
+/// waits for its disk. More would only wait longer, so they fail with `TooManyRequests`.
 pub const REQUESTS_QUEUED: usize = 768;
 
 /// The consensus thread is woken once this many requests are queued, even if it can only run them
-/// ahead.
+/// ahead of the proposal in flight.
 pub const WAKE_AT_LEN: usize = REQUESTS_QUEUED / 4;
 
-/// Frames that wait for a peer's connection; the protocol sends again what is dropped above it.
+/// The most frames that wait for a peer's connection. Frames beyond it are dropped, and the
+/// protocol sends them again.
 pub const MAX_QUEUED_FRAMES: usize = 1024;
 
-/// Bytes that wait for a peer's connection.
+/// The most bytes that wait for a peer's connection.
 pub const MAX_QUEUED_BYTES: usize = 32 * MIB;
 
-/// The port of nodes, for peers and clients alike, unless they are told another one.
+/// The default port of a node, for peers and clients alike.
 pub const DEFAULT_PORT: u16 = 50051;
 
 // --- Times -----------------------------------------------------------------------------------
 
-/// From the connection to the whole greeting, in either direction.
+/// The timeout from the connection to the complete greeting, in either direction.
 pub const GREETING_TIME: Duration = Duration::from_secs(5);
 
-/// The same where a node connects to a peer, at first: a connection that is cut in its greeting does not
-/// keep the node from trying another one. It doubles up to [`GREETING_TIME`] for a peer that is far away.
+/// The first timeout of a greeting when a node connects to a peer, so that a connection that breaks
+/// during its greeting does not keep the node from trying another one. It doubles up to
+/// [`GREETING_TIME`] for a peer that is far away.
 pub const LEAST_GREETING_TIME: Duration = Duration::from_millis(500);
 
-/// From the first byte of a frame to the last. A node that is paused for less is not cut off.
+/// The timeout from the first byte of a frame to the last. A sender that is paused for less is not
+/// disconnected.
 pub const FRAME_TIME: Duration = Duration::from_secs(20);
 
-/// Between two refusals for too many requests, over all clients, where many are refused: 20,000 a second
-/// take a fifth of a processor.
+/// The time between two rejections for too many requests, over all clients, while many are
+/// rejected: 20,000 a second take a fifth of a processor.
 pub const REFUSAL_SPACE: Duration = Duration::from_micros(50);
 
-/// The longest time that such a refusal waits for its turn.
+/// The longest time that such a rejection is delayed.
 pub const REFUSAL_WAIT: Duration = Duration::from_millis(400);
 
-/// Refusals wait in steps of this, so that a connection's thread wakes for many of them.
+/// Rejections are delayed in steps of this, so that a connection's thread wakes once for many.
 pub const REFUSAL_STEP: Duration = Duration::from_millis(10);
 
-/// A client that sends nothing for so long is cut off, or those that vanished would take all seats.
-/// It is long, as people leave a prompt open.
+/// A client that sends nothing for this time is disconnected, because clients that vanished would
+/// use up all connections otherwise. It is long, since people leave a prompt open.
 pub const CLIENT_IDLE_TIME: Duration = Duration::from_secs(3600);
 
-/// A client that asks nothing for so long keeps its seat only as long as no newcomer wants it.
+/// A client that asks nothing for this time is disconnected when another client needs its place.
 pub const CLIENT_SEAT_TIME: Duration = Duration::from_secs(150);
 
-/// An inbound connection of a peer that brings nothing for so long is dead: the peer asks "are you
-/// there?" more often.
+/// An inbound connection of a peer that receives nothing for this time is dead, because the peer
+/// sends a keepalive every [`KEEPALIVE_TIME`].
 pub const PEER_IDLE_TIME: Duration = Duration::from_secs(10);
 
-/// How often a node asks its peer on a connection "are you there?".
+/// The time between two keepalives that a node sends to its peer on a connection.
 pub const KEEPALIVE_TIME: Duration = Duration::from_millis(100);
 
-/// A node that reads from a peer, or cannot take in what it read, says on the connection that it is
-/// there once in this time: its answers to "are you there?" would come only after all that is before them.
+/// The time between two signs of life that a node sends while it reads from a peer, or cannot take
+/// what it read. Its answers to keepalives would leave only after everything before them is read.
 pub const SIGN_TIME: Duration = Duration::from_millis(100);
 
-/// When a peer that was asked gives no sign of life for this time, a new connection to it is tried beside
-/// the old one: the link may be whole again while the old one still waits to repeat what was lost.
+/// When a peer does not answer a keepalive for this time, a node tries a second connection to it
+/// while the first one stays open: the network may work again while the first connection still
+/// waits to retransmit what was lost.
 pub const PEER_PATIENCE: Duration = Duration::from_millis(300);
 
-/// The same at most. It doubles with each new connection that is made at once, as then the peer may just
-/// be slow.
+/// The greatest value of [`PEER_PATIENCE`], which doubles with each second connection that succeeds
+/// at once, since the peer may then only be slow.
 pub const MOST_PEER_PATIENCE: Duration = Duration::from_millis(900);
 
-/// A peer that gives no sign of life for so long, and cannot be connected to anew, counts as gone.
+/// A peer that gives no sign of life for this time, and to which no second connection succeeds,
+/// counts as gone.
 pub const PEER_SILENCE_TIME: Duration = Duration::from_secs(4);
 
-/// The longest time between two frames to a client that waits for an answer, as long as the node makes
-/// progress: where no answer is due, an empty frame is.
+/// The longest time between two frames to a client that waits for an answer, while the node makes
+/// progress: if no answer is due, the node sends an empty frame.
 pub const CLIENT_KEEPALIVE_TIME: Duration = Duration::from_millis(250);
 
-/// A node whose consensus thread makes no progress for so long is as good as gone, and its clients get no
-/// more empty frames. It is above what a slow disk takes for a write, and as long as the other nodes
-/// believe in such a node (`Config::stalled_ms` of the core).
+/// A node sends its clients no further empty frames once its consensus thread has made no progress
+/// for this time. It is longer than a write on a slow disk, and as long as the other nodes wait for
+/// a leader in that state (`Config::stalled_ms` of the core).
 pub const PROGRESS_TIME: Duration = Duration::from_millis(2_250);
 
-/// To write what was coalesced. Who reads more slowly is cut off.
+/// The timeout of one coalesced write. A receiver that reads more slowly is disconnected.
 pub const WRITE_TIME: Duration = Duration::from_secs(10);
 
-/// To open a connection.
+/// The timeout of one attempt to open a connection.
 pub const CONNECT_TIME: Duration = Duration::from_secs(1);
 
-/// To a peer whose system does not answer, another try to connect begins after this, beside those that
-/// wait. A peer that cannot be reached is tried again as soon.
+/// The time after which a node begins another attempt to connect to a peer, when the peer's system
+/// does not answer; the earlier attempts still wait. After the same time, a node tries again to
+/// reach a peer that it could not reach.
 pub const TRY_SPACE: Duration = Duration::from_millis(250);
 
-/// Tries to connect to one peer that wait at once.
+/// The most attempts to connect to one peer that wait at once.
 pub const MAX_TRIES: usize = 4;
 
-/// Between two tries to connect, at first; it doubles with each.
+/// The first pause between two attempts to connect; it doubles with each attempt.
 pub const LEAST_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Between two tries to connect, at most, where the peer is reached and the two do not get together.
+/// The longest pause between two attempts to connect, when the peer is reached but the greeting
+/// fails.
 pub const MOST_BACKOFF: Duration = Duration::from_secs(1);
 
-/// After an error is told to the other side, what it still sends is read and thrown away for so
-/// long: closing with unread bytes resets the connection, and the error could be lost with it.
+/// After an error is sent to the other side, its further bytes are read and discarded for this
+/// time. Closing a socket with unread bytes resets the connection, which could lose the error.
 pub const LINGER_TIME: Duration = Duration::from_secs(1);
 
-/// When the node stops, the answers that are queued for clients are sent within this.
+/// When the node stops, the answers that are queued for clients are sent within this time.
 pub const CLOSING_TIME: Duration = Duration::from_secs(1);
 
-/// The deadline of a request that names none. A client's first transaction opens a session too, and may
-/// come while a write is under way: where disks need 2 s for a sync, that is some 6 s.
+/// The deadline of a request that names none. The first transaction of a client opens a session
+/// too, and may come during a write: with disks that take 2 s for an fsync, that is about 6 s.
 pub const DEFAULT_REQUEST_TIME: Duration = Duration::from_secs(10);
 
-/// The latest deadline; a longer one is cut to this.
+/// The latest deadline of a request; a later one is cut to this.
 pub const MAX_REQUEST_TIME: Duration = Duration::from_secs(120);
 
 // --- The client library ----------------------------------------------------------------------
 
-/// Transactions of one client that may be unanswered at once; as many as one connection may have.
+/// The most transactions of one client that are unanswered at once; one connection may have as
+/// many.
 pub const CLIENT_WINDOW: u32 = 128;
 
-/// A client that waits for an answer and hears nothing at all from the node for so long, while it waits,
-/// asks another node. It is above the pauses of a healthy node, and lets a default deadline see a new leader.
+/// A client that waits for an answer, and receives nothing at all from the node for this time, asks
+/// another node. It is longer than the pauses of a healthy node, and short enough that a request
+/// with the default deadline reaches the next leader.
 pub const CLIENT_SILENCE_TIME: Duration = Duration::from_secs(1);
 
-/// The least that a client can be told instead: below it, a node that waits for its disk is left.
+/// The least value that a user can set instead of [`CLIENT_SILENCE_TIME`]. With less, a client
+/// would leave a node that only waits for its disk.
 pub const LEAST_CLIENT_SILENCE_TIME: Duration = Duration::from_millis(50);
 
-/// The slowest connection to a node that a client counts on: what it sent is on the way for as long as
-/// its bytes take at this speed, and only then is the node silent.
+/// The slowest connection to a node that a client expects. What it sent is on the way for as long
+/// as the bytes take at this speed, and only after that does the silence of the node begin.
 pub const CLIENT_LEAST_BYTES_PER_SECOND: u32 = 1024 * 1024;
 
-/// A thread of a client goes on to write what others left to it for so long; then one of those who wait
+/// How long a thread of a client writes what other threads queued; then another waiting thread
 /// writes.
 pub const CLIENT_WRITE_TURN: Duration = Duration::from_millis(10);
 
-/// When its time is over a client looks for so long once more at what came; the least that a socket takes.
+/// After its deadline a client reads once more what has arrived, for this time; it is the shortest
+/// timeout of a socket.
 pub const CLIENT_LOOK_TIME: Duration = Duration::from_millis(1);
 
-/// A client waits in steps of this while it reads, so that one timeout of the socket serves all
-/// deadlines but the last moments of each.
+/// A client reads in steps of this, so that one timeout of the socket serves all deadlines; only
+/// the last step before a deadline is shorter.
 pub const CLIENT_READ_STEP: Duration = Duration::from_millis(250);
 
-/// Attempts to connect that a client has under way at once, each on a short thread.
+/// The most attempts to connect that a client makes at once, each on a thread of its own.
 pub const MAX_CLIENT_ATTEMPTS: usize = 3;
 
-/// A client tries the next address when the one before has not let it in for so long, and waits for a
-/// leader that it is sent to for so long. It is above the time of a connection on a busy network.
+/// A client tries the next address when the one before did not accept it within this time, and
+/// waits this long for a leader to which it was redirected. It is longer than connecting takes on a
+/// busy network.
 pub const CLIENT_HEAD_START: Duration = Duration::from_millis(100);
 
-/// A call that waits for so long asks the node how it is, and a client does so no more often: then an
-/// error can tell which other nodes that one does not hear.
+/// A call that waits for this time asks the node for its status, and a client asks no more often.
+/// So an error can tell which other nodes that node does not hear.
 pub const CLIENT_INQUIRY_TIME: Duration = Duration::from_millis(500);
 
-/// What was wrong with other nodes is told in an error if it was learned no longer ago.
+/// An error mentions the failures of other nodes that were seen within this time.
 pub const CLIENT_KNOWLEDGE_TIME: Duration = Duration::from_secs(10);
 
-/// A client that does not wait for nodes to be started gives up when all known addresses have refused so
-/// often.
+/// A client that does not wait for nodes to start gives up once all known addresses have refused
+/// the connection this many times.
 pub const CLIENT_FIRST_TRIES: u32 = 3;
 
-/// Between two of these tries.
+/// The time between two of these attempts.
 pub const CLIENT_FIRST_TRY_SPACE: Duration = Duration::from_millis(250);
 
-/// Between two tries of a client, at first; it doubles with each.
+/// The first pause between two attempts of a call; it doubles with each attempt.
 pub const CLIENT_LEAST_BACKOFF: Duration = Duration::from_millis(5);
 
-/// Between two tries of a client, at most.
+/// The longest pause between two attempts of a call.
 pub const CLIENT_MOST_BACKOFF: Duration = Duration::from_millis(500);
 
-/// A node is told to answer so much before the client's deadline, at most: its answer knows whether
-/// the transaction ran, which the client's own clock does not.
+/// The most by which the deadline that a client tells the node is before its own. The node's answer
+/// tells whether the transaction ran, which the client cannot know when its own deadline passes.
 pub const CLIENT_ANSWER_MARGIN: Duration = Duration::from_millis(100);
 
-/// The longest time a call of a client may take: no clock overflows by it.
+/// The longest time that a call of a client may take; adding it to a clock does not overflow.
 pub const MOST_CLIENT_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
-/// Addresses of nodes that a client remembers.
+/// The most addresses of nodes that a client remembers.
 pub const MAX_CLIENT_ADDRESSES: usize = 2 * MAX_NODES;
 
 // --- What depends on what --------------------------------------------------------------------
 
-// A set of all members that there can be can be counted.
+/// The bounds that depend on the language and on the core, which only a node has.
 #[cfg(feature = "server")]
-const _: () = assert!(MAX_NODES <= crate::lpaxos::MAX_MEMBERS);
-// Two decrees and what came with a page may each hold a member set.
-#[cfg(feature = "server")]
-const _: () = assert!(
-    3 * MAX_NODES * (crate::lpaxos::MAX_MEMBER_ADDRESS_BYTES + 24) + 4 * KIB
-        <= PEER_FRAME_OVERHEAD_BYTES
-);
-// Whatever the core may send fits into a frame.
+mod node_ties {
+    use super::*;
+    use crate::lang::limits as lang;
+    use crate::lpaxos::{
+        Config, DECREE_BYTES, MAX_MEMBER_ADDRESS_BYTES, MAX_MEMBERS, MEMBER_BYTES, MOST_PATCH_BYTES,
+    };
+
+    const CORE: Config = Config::DEFAULT;
+
+    // The largest cluster is a member set.
+    const _: () = assert!(MAX_NODES <= MAX_MEMBERS);
+    // Two decrees and the first page of a promise or copy may each hold a member set.
+    const _: () = assert!(
+        3 * MAX_NODES * (MAX_MEMBER_ADDRESS_BYTES + MEMBER_BYTES) + 4 * KIB
+            <= PEER_FRAME_OVERHEAD_BYTES
+    );
+    const _: () = assert!(MOST_PATCH_BYTES <= MAX_PATCH_BYTES);
+    // An entry can hold the longest key and the longest text of the language.
+    const _: () = assert!(lang::KEY_BYTES + 64 <= MAX_ENTRY_KEY_BYTES);
+    const _: () = assert!(lang::TEXT_BYTES <= MAX_ENTRY_VALUE_BYTES);
+    // A batch that is almost full takes one more transaction, which may be the largest.
+    const _: () = assert!(
+        CORE.batch_bytes + lang::WRITTEN_BYTES + lang::WRITTEN_KEYS * ENTRY_OVERHEAD_BYTES
+            <= MAX_PATCH_BYTES
+    );
+    // A page ends with the entry that exceeds the bound of the core.
+    const _: () = assert!(
+        CORE.page.bytes + MAX_ENTRY_VALUE_BYTES + 2 * MAX_ENTRY_KEY_BYTES <= MAX_PAGE_BYTES
+    );
+    // A message of a repair has the size of a page, and so at most this many empty patches.
+    const _: () = assert!(CORE.page.bytes / DECREE_BYTES <= MAX_PATCHES_PER_REPAIR);
+    // The longest program with the longest parameter is a request.
+    const _: () = assert!(lang::PROGRAM_BYTES + lang::TEXT_BYTES + KIB <= MAX_REQUEST_FRAME_BYTES);
+    // All that a transaction may read and return is one answer.
+    const _: () = assert!(
+        lang::READ_BYTES + lang::READ_KEYS * ENTRY_OVERHEAD_BYTES + lang::TEXT_BYTES + KIB
+            <= MAX_RESPONSE_FRAME_BYTES
+    );
+    // Clients and the other nodes stop waiting for a node that makes no progress at the same time.
+    const _: () = assert!(PROGRESS_TIME.as_millis() == CORE.stalled_ms as u128);
+    // The queue in front of the core holds the requests of a whole batch.
+    const _: () = assert!(CORE.max_batch <= REQUESTS_QUEUED);
+}
+
+// The sum of two numbers does not overflow.
+const _: () = assert!(NUMBERS_BELOW <= u64::MAX / 2);
+// Whatever the core may send fits into a frame: two decrees, or a decree and a page.
 const _: () = assert!(2 * MAX_PATCH_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
 const _: () =
     assert!(MAX_PATCH_BYTES + MAX_PAGE_BYTES + PEER_FRAME_OVERHEAD_BYTES <= MAX_PEER_FRAME_BYTES);
-#[cfg(feature = "server")]
-const _: () = assert!(crate::lpaxos::MOST_PATCH_BYTES <= MAX_PATCH_BYTES);
-// However small its entries are.
+// Its fields are within the bound even if all its entries are as small as possible.
 const _: () = assert!(2 * 4 * (MAX_PATCH_BYTES / ENTRY_OVERHEAD_BYTES) < MAX_PEER_FIELDS);
 // A decree can hold the largest entry.
 const _: () =
     assert!(MAX_ENTRY_KEY_BYTES + MAX_ENTRY_VALUE_BYTES + ENTRY_OVERHEAD_BYTES <= MAX_PATCH_BYTES);
-// An empty queue takes any frame.
+// An empty queue takes the largest frame, with its length.
 const _: () = assert!(MAX_PEER_FRAME_BYTES + 4 <= MAX_QUEUED_BYTES);
-// A greeting with a full list of the longest addresses fits, and so does the longest refusal.
+// A greeting with a full list of the longest IP addresses fits, and so does the longest rejection.
 const _: () = assert!(MAX_NODES * (45 + 2) + 128 <= MAX_GREETING_FRAME_BYTES);
 const _: () = assert!(MAX_MESSAGE_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
-// So does a node's, proven, in a cluster with a key.
+// The same with the signature of a cluster that has a key.
 const _: () = assert!(MAX_NODES * (45 + 2) + MAX_RELEASE_BYTES + 256 <= MAX_GREETING_FRAME_BYTES);
 const _: () = assert!(MAX_MESSAGE_BYTES + 256 <= MAX_GREETING_FRAME_BYTES);
-// So does a client's with the longest token.
+// A client's greeting with the longest token fits.
 const _: () = assert!(MAX_SECRET_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
-// The longest text that an `abort` can give fits into an answer.
+const _: () = assert!(LEAST_SECRET_BYTES <= MAX_SECRET_BYTES);
+// The longest text of an `abort` fits into an answer.
 const _: () = assert!(MAX_ENTRY_VALUE_BYTES + 128 <= MAX_RESPONSE_FRAME_BYTES);
-// All connections of nine nodes together leave room among the usual 1,024 descriptors.
+const _: () = assert!(MAX_OTHER_REQUEST_BYTES <= MAX_REQUEST_FRAME_BYTES);
+// The lengths of frames are 32-bit numbers.
+const _: () = assert!(MAX_PEER_FRAME_BYTES <= u32::MAX as usize);
+// A TLS record has at most 2^14 + 256 bytes and a header of 5 (RFC 8446, section 5.2).
+const _: () = assert!((1 << 14) + 256 + 5 <= TLS_READ_BYTES);
+// A buffer for one read is kept.
+const _: () = assert!(READ_BYTES < KEPT_BUFFER_BYTES);
+// Systems allow 1,024 buffers in one write (IOV_MAX of Linux), and each frame is one.
+const _: () = assert!(COALESCED_FRAMES <= 1024);
+// All connections of a node in a cluster of nine leave room among the usual 1,024 descriptors.
 const _: () =
     assert!(MAX_CLIENTS + MAX_UNGREETED + 8 * MEMBER_DESCRIPTORS + OWN_DESCRIPTORS <= 896);
 const _: () = assert!(LEAST_UNGREETED <= MAX_UNGREETED);
-// One large request can always come where no other does.
+// A large request is always read while no other one is.
 const _: () = assert!(MAX_REQUEST_FRAME_BYTES <= MAX_COMING_BYTES);
-// The largest request is let in where nothing is under way.
+// The largest request is admitted while no other one is in flight.
 const _: () = assert!(2 * MAX_REQUEST_FRAME_BYTES <= MAX_CLIENT_IN_FLIGHT_BYTES);
 const _: () = assert!(2 * MAX_CLIENT_IN_FLIGHT_BYTES <= MAX_IN_FLIGHT_BYTES);
-// The end of a certificate is seen some looks before it.
+const _: () = assert!(MAX_CLIENT_PARTS_BYTES <= MAX_CLIENT_IN_FLIGHT_BYTES);
+// The end of a certificate is seen at least three checks before it.
 const _: () = assert!(3 * FILES_PERIOD.as_millis() < CERTIFICATE_HANDOVER_TIME.as_millis());
-// Lengths of frames are 32-bit numbers.
-const _: () = assert!(MAX_PEER_FRAME_BYTES <= u32::MAX as usize);
-// Peers ask more often than they give each other up, and nobody is cut off while he waits.
+const _: () = assert!(CERTIFICATE_HANDOVER_TIME.as_millis() < CERTIFICATE_WARNING_TIME.as_millis());
+// A peer sends a keepalive at least twice before the other side counts it as gone.
 const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_SILENCE_TIME.as_millis());
 const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_IDLE_TIME.as_millis());
-// A sign of life is due well before a peer is suspected, and that before it counts as gone.
+// A sign of life is due before a second connection is tried, and that before the peer is gone.
 const _: () =
     assert!(KEEPALIVE_TIME.as_millis() + SIGN_TIME.as_millis() < PEER_PATIENCE.as_millis());
 const _: () = assert!(PEER_PATIENCE.as_millis() <= MOST_PEER_PATIENCE.as_millis());
 const _: () = assert!(4 * MOST_PEER_PATIENCE.as_millis() <= PEER_SILENCE_TIME.as_millis());
-// Each try waits until it is answered or as many are there as may be.
+// When another attempt to connect would be one too many, the first one has ended.
 const _: () = assert!(CONNECT_TIME.as_millis() <= MAX_TRIES as u128 * TRY_SPACE.as_millis());
+// What doubles begins at most at its bound.
+const _: () = assert!(LEAST_GREETING_TIME.as_millis() <= GREETING_TIME.as_millis());
+const _: () = assert!(LEAST_BACKOFF.as_millis() <= MOST_BACKOFF.as_millis());
+const _: () = assert!(CLIENT_LEAST_BACKOFF.as_millis() <= CLIENT_MOST_BACKOFF.as_millis());
+// A client that waits for an answer is not idle.
 const _: () = assert!(MAX_REQUEST_TIME.as_millis() < CLIENT_SEAT_TIME.as_millis());
 const _: () = assert!(CLIENT_SEAT_TIME.as_millis() < CLIENT_IDLE_TIME.as_millis());
 const _: () = assert!(DEFAULT_REQUEST_TIME.as_millis() <= MAX_REQUEST_TIME.as_millis());
 // A client can use its whole window on one connection.
 const _: () = assert!(CLIENT_WINDOW as usize <= MAX_PIPELINED);
-// A client that is told to be less patient still tries another address before that.
+// A client tries another address before it counts a node as silent.
 const _: () = assert!(CLIENT_HEAD_START.as_millis() < CLIENT_SILENCE_TIME.as_millis());
-// A refusal that waits for its turn is not taken for silence.
+const _: () = assert!(LEAST_CLIENT_SILENCE_TIME.as_millis() <= CLIENT_SILENCE_TIME.as_millis());
+// A delayed rejection is not taken for silence, and many rejections leave in one step.
 const _: () = assert!(
     2 * (REFUSAL_WAIT.as_millis() + REFUSAL_STEP.as_millis()) <= CLIENT_SILENCE_TIME.as_millis()
 );
+const _: () = assert!(REFUSAL_SPACE.as_micros() < REFUSAL_STEP.as_micros());
+const _: () = assert!(REFUSAL_STEP.as_millis() < REFUSAL_WAIT.as_millis());
 const _: () = assert!(2 * CLIENT_SILENCE_TIME.as_millis() < DEFAULT_REQUEST_TIME.as_millis());
-// A slow node is not taken for a silent one, even where two of its empty frames come late.
+// A slow node is not taken for a silent one, even if two of its empty frames are delayed.
 const _: () = assert!(3 * CLIENT_KEEPALIVE_TIME.as_millis() < CLIENT_SILENCE_TIME.as_millis());
-// That holds for the largest request, too.
+// A client that sends the largest request on the slowest connection still reaches a second node.
 const _: () = assert!(
     MAX_REQUEST_FRAME_BYTES as u128 * 1000 / CLIENT_LEAST_BYTES_PER_SECOND as u128
         + 2 * CLIENT_SILENCE_TIME.as_millis()
         < DEFAULT_REQUEST_TIME.as_millis()
 );
+const _: () = assert!(CLIENT_LOOK_TIME.as_millis() < CLIENT_READ_STEP.as_millis());

@@ -1,83 +1,87 @@
-//! The numbers that nodes and clients speak of, each a type of its own so that none can be taken
-//! for another.
+//! The numbers that nodes and clients exchange. Each is a type of its own, so that one cannot be
+//! mistaken for another.
 
 use std::fmt;
 
-/// Identity of a node: random, made at its first start, durable, never used again once lost.
+/// The identity of a node. It is random, made durable at the first start of the node, and never
+/// used again once the durable state of the node is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 
-/// Ballot number (balnum in the thesis): totally ordered, and owned by one node.
+/// A ballot number (balnum in the thesis). Ballots are totally ordered, and one node owns each.
 ///
 /// Only its owner proposes in a ballot, and it proposes at most one decree per slot in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ballot {
-    /// Compared first.
+    /// The round, which is compared first.
     pub round: u64,
-    /// The owner; breaks ties.
+    /// The owner, which decides between ballots of one round.
     pub node: NodeId,
 }
 
 impl Ballot {
-    /// Below every ballot that a node stands with: "nothing promised yet".
+    /// Below every ballot of a candidate; stands for "nothing promised yet".
     pub const ZERO: Ballot = Ballot { round: 0, node: NodeId(0) };
 }
 
-/// Number of a decree in the order of all decrees, from 1; also the version of what it wrote.
+/// The number of a decree in the order of all decrees, from 1. It is also the version of the
+/// entries that the decree wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot(pub u64);
 
 impl Slot {
-    /// Before the first decree.
+    /// The slot before that of the first decree.
     pub const ZERO: Slot = Slot(0);
 
-    /// The slot after this one.
+    /// Returns the slot after this one.
     pub fn next(self) -> Slot {
         Slot(self.0 + 1)
     }
 
-    /// The slot before this one; zero for zero.
+    /// Returns the slot before this one; zero for zero.
     pub fn previous(self) -> Slot {
         Slot(self.0.saturating_sub(1))
     }
 }
 
-/// Names a proposal: only one is made in a ballot for a slot.
+/// The identity of a proposal: at most one is made in a ballot for a slot.
 ///
-/// Ordered by ballot, then slot. An acceptor's accepted proposals only rise in this order.
+/// It is ordered by ballot, then by slot. The accepted proposal of an acceptor only rises in this
+/// order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProposalId {
-    /// Whose owner proposes it.
+    /// The ballot in which it is proposed.
     pub ballot: Ballot,
-    /// The place that it is proposed for.
+    /// The slot for which it is proposed.
     pub slot: Slot,
 }
 
 impl ProposalId {
-    /// Below every proposal: "nothing accepted yet".
+    /// Below every proposal; stands for "nothing accepted yet".
     pub const ZERO: ProposalId = ProposalId { ballot: Ballot::ZERO, slot: Slot::ZERO };
 }
 
-/// Where a command took effect in the order of all commands.
+/// The position of a command in the order of all commands.
 ///
-/// Slots in order; within a slot first the commands of its batch by place, from 1; after them the
-/// reads of that state, which all have place 0.
+/// Positions are ordered by slot. Within a slot the commands of the batch come first, by their
+/// place from 1 on; after them come the reads of the resulting state, which all have place 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// The slot of the batch, or the slot whose state was read.
+    /// The slot of the batch; for a read, the last slot that the state it read reflects.
     pub slot: Slot,
-    /// Place in the batch from 1, or 0 for a read.
+    /// The place in the batch, from 1; 0 for a read.
     pub place: u32,
 }
 
-/// A transaction's number in its session: it runs at most once however often it is sent.
+/// The number of a transaction in its session. The transaction runs at most once, however often it
+/// is sent with that number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionNumber {
-    /// The session.
+    /// The id of the session.
     pub session: u64,
-    /// Counts from 1.
+    /// The number of the transaction, from 1.
     pub number: u64,
-    /// The client has the answers of all transactions with lower numbers.
+    /// The client has received the answers to all transactions with lower numbers.
     pub answered_below: u64,
 }
 
@@ -111,21 +115,22 @@ impl fmt::Display for Position {
 /// The highest feature that a node knows.
 ///
 /// Features that change what nodes write or send are numbered in the order in which they are added,
-/// and a node knows all up to its level. It says its level in its greetings and heartbeats. Such a
-/// feature is used only once all members know its level: a node of an older release could not read
-/// what it brings.
+/// and a node knows every feature up to its level. It tells its level in its greetings and
+/// heartbeats. Such a feature is used only once all members have at least its level, because a node
+/// of an older release could not read the data or the messages of the feature.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FeatureLevel(pub u32);
 
 impl FeatureLevel {
-    /// The level of release 0.1.0, which does not say it.
+    /// The level of release 0.1.0, which tells no level.
     pub const FIRST: FeatureLevel = FeatureLevel(0);
 
-    /// The level of this program. It is raised by one with each feature that changes what nodes
-    /// write or send in a way that an older release would not understand; never for one that it may
-    /// ignore.
+    /// The level of this program.
     ///
-    /// | level | what a node of it knows |
+    /// It rises by one with each feature that changes what nodes write or send in a way that an
+    /// older release would not understand, but not for one that an older release may ignore.
+    ///
+    /// | level | what a node of this level knows |
     /// | --- | --- |
     /// | 0 | release 0.1.0 |
     /// | 1 | the levels themselves |

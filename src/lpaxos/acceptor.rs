@@ -1,14 +1,14 @@
 //! The acceptor and replica of a node: promises (P2), votes (P4), and what it learns (P9, P10).
 //!
 //! Every method changes the durable state only by records, which gather here until the node's
-//! caller makes them durable. The answers that the methods return depend on those records and must
-//! not leave the node before.
+//! caller makes them durable. The replies that the methods return depend on those records and must
+//! not leave the node before the records are durable.
 //!
-//! Between a promise and the first acceptance in the same ballot the replica does not change: only
-//! the owner of the promised ballot can change it, and it does not before its recovery is over.
-//! That is why the pages of one promise agree with each other, also over a restart, and why
-//! tombstones are dropped only where a proposal is accepted, or a full copy ends, which only that
-//! owner gives.
+//! The pages of one promise must agree with each other, even if the acceptor restarts between two
+//! of them. They do, because the replica does not change between a promise and the first acceptance
+//! in the same ballot: only messages of the promised ballot can change it, and the owner of that
+//! ballot sends none that do before its recovery is over. For the same reason tombstones are
+//! dropped only when a proposal is accepted or a full copy ends.
 
 use super::config::Config;
 use super::durable::{Durable, Record};
@@ -30,22 +30,23 @@ fn reply<K, V>(message: impl Into<Message<K, V>>) -> Option<Message<K, V>> {
     Some(message.into())
 }
 
-/// The durable state, and the records not yet handed out to be made durable.
+/// The durable state, and the records that the node's caller has not yet taken to make durable.
 #[derive(Debug)]
 pub(super) struct Acceptor<M: Machine> {
     durable: Durable<M::Key, M::Value>,
-    /// The members as long as no decree has set others.
+    /// The members while no decree has set others.
     founders: MemberSet,
     records: Vec<Record<M::Key, M::Value>>,
     applied: Vec<Applied<M::Key, M::Value>>,
-    /// The last run of consecutive slots, first and last, that were applied above a gap. Not
-    /// durable: it only saves repairing what is there.
-    beyond: Option<(Slot, Slot)>,
-    /// The decree applied last, so that a new leader need not look for it among all entries.
-    last: Option<(Slot, DecreeOf<M>)>,
-    /// The full copy that is being taken in (P10).
+    /// The first and the last slot of the most recent run of consecutive slots that were applied
+    /// above a gap. It is not durable: it only saves a repair of slots that were applied already.
+    above_gap: Option<(Slot, Slot)>,
+    /// The decree that was applied last, so that a new leader need not search all entries for it.
+    last_applied: Option<(Slot, DecreeOf<M>)>,
+    /// The full copy that is being merged (P10).
     incoming_copy: Option<IncomingCopy<M::Key>>,
-    /// A copy for a lagging node is under way: it would miss tombstones that are dropped now (P10).
+    /// Whether this node, as leader, is copying to a lagging node. Tombstones that were dropped
+    /// meanwhile would be missing from the copy (P10).
     pub(super) keep_tombstones: bool,
     config: Config,
 }
@@ -61,8 +62,8 @@ impl<M: Machine> Acceptor<M> {
             founders,
             records: Vec::new(),
             applied: Vec::new(),
-            beyond: None,
-            last: None,
+            above_gap: None,
+            last_applied: None,
             incoming_copy: None,
             keep_tombstones: false,
             config,
@@ -73,8 +74,7 @@ impl<M: Machine> Acceptor<M> {
         &self.durable
     }
 
-    /// Returns the members as far as they are known here: those that decide the slot after
-    /// `complete`.
+    /// Returns the members that decide the slot after `complete`, as far as this node knows.
     pub(super) fn members(&self) -> &MemberSet {
         self.durable.replica.members().map_or(&self.founders, |entry| &entry.members)
     }
@@ -87,7 +87,7 @@ impl<M: Machine> Acceptor<M> {
         std::mem::take(&mut self.records)
     }
 
-    /// Takes out what was applied since the last time.
+    /// Takes out what was applied since the last call.
     pub(super) fn take_applied(&mut self) -> Vec<Applied<M::Key, M::Value>> {
         std::mem::take(&mut self.applied)
     }
@@ -101,7 +101,7 @@ impl<M: Machine> Acceptor<M> {
         self.records.push(record);
     }
 
-    /// Notes what a record did that raised `complete`, which was the slot before `next`.
+    /// Notes the effect of a record that raised `complete`, which was the slot before `next`.
     fn note_completed(&mut self, next: Slot, record: &Record<M::Key, M::Value>) {
         let decree = match record {
             Record::Apply(slot, decree) if *slot == next => Some(decree.clone()),
@@ -128,14 +128,15 @@ impl<M: Machine> Acceptor<M> {
         reply(Progress { ballot, complete: self.complete() })
     }
 
-    /// P1: promises its own new ballot.
+    /// Promises a ballot, unless it is promised already (P1, P2).
     pub(super) fn promise(&mut self, ballot: Ballot) {
         if ballot > self.durable.promised {
             self.change(Record::Promise(ballot));
         }
     }
 
-    /// P2. A repeated `Prepare` gets the same promise again, as the first may be lost.
+    /// Handles `Prepare` (P2). A repeated one gets the same promise again, since the first may have
+    /// been lost.
     pub(super) fn on_prepare(&mut self, prepare: &Prepare) -> Reply<M> {
         if prepare.ballot < self.durable.promised {
             return self.refusal(prepare.ballot);
@@ -152,7 +153,7 @@ impl<M: Machine> Acceptor<M> {
         })
     }
 
-    /// P2: a further page, as long as the promise stands.
+    /// Returns a further page of a promise, while the ballot is the highest promised (P2).
     pub(super) fn on_fetch_page(&self, fetch: FetchPage<M::Key>) -> Reply<M> {
         if fetch.ballot != self.durable.promised {
             return self.refusal(fetch.ballot);
@@ -167,13 +168,15 @@ impl<M: Machine> Acceptor<M> {
         self.page(after, above)
     }
 
-    /// The entries after `after` with a version above `above`, as far as one page goes.
+    /// Returns the entries after the key `after` with a version above `above`, up to the bounds of
+    /// one page ([`Config::page`]).
     pub(super) fn page(&self, after: Option<&M::Key>, above: Slot) -> Page<M::Key, M::Value> {
         self.durable.replica.page(after, above, self.config.page, M::size)
     }
 
-    /// P4: applies the patch before, promises and accepts, all in one write. `None`: it accepted a
-    /// later slot already.
+    /// Handles `Accept`: applies the decree of the slot before, promises and accepts, all in one
+    /// write (P4). Returns `None` if a later slot was accepted already, or if the slot is zero,
+    /// which no decree has.
     pub(super) fn on_accept(&mut self, accept: Accept<M::Key, M::Value>) -> Reply<M> {
         let Accept { ballot, slot, decree, previous } = accept;
         if slot == Slot::ZERO {
@@ -186,7 +189,7 @@ impl<M: Machine> Acceptor<M> {
         if held.slot > slot {
             return None;
         }
-        // Whoever accepted this slot once has applied the patch before it then.
+        // A node that accepted this slot in a lower ballot applied the decree before it then.
         if self.complete() < slot.previous() && held.slot < slot {
             match previous {
                 Previous::Decree(before) => self.apply(slot.previous(), before),
@@ -209,8 +212,9 @@ impl<M: Machine> Acceptor<M> {
         reply(Accepted { ballot, slot, complete: self.complete() })
     }
 
-    /// P11, with a margin of slots, unless there are too many. Waits until twice the margin is
-    /// there, so that it is done seldom.
+    /// Drops old tombstones (P11), but keeps those of the last [`Config::tombstone_slots`] slots,
+    /// unless there are more than [`Config::max_tombstones`] and more than entries with values. It
+    /// waits until the oldest is twice that old, so that one record drops many.
     fn drop_old_tombstones(&mut self) {
         if self.keep_tombstones {
             return;
@@ -222,19 +226,20 @@ impl<M: Machine> Acceptor<M> {
         let max_kept = self.config.max_tombstones.max(replica.living_count());
         let too_many = replica.tombstone_count().saturating_sub(max_kept);
         let per_step = self.config.tombstones_per_step;
-        let (wanted, most) = match too_many {
+        let (wanted, max_dropped) = match too_many {
             _ if oldest <= below(margin.saturating_mul(2)) => (below(margin), per_step),
             0 => return,
-            // More than decrees add, or they would get more and more.
+            // More than one decree usually adds, so that their number goes down.
             too_many => (below(TOMBSTONE_DISTANCE), too_many.min(per_step.saturating_mul(4))),
         };
-        if let Some(floor) = replica.floor_within(wanted, most) {
+        if let Some(floor) = replica.floor_within(wanted, max_dropped) {
             self.change(Record::DropTombstones(floor));
         }
     }
 
-    /// P8: whether the ballot is still the highest promised. Who promised less promises it now, or
-    /// a leader could not read with the help of nodes that were away when it was elected.
+    /// Handles `Confirm`: answers whether the ballot is still the highest promised (P8). An
+    /// acceptor that promised a lower ballot promises this one; otherwise a node that was away
+    /// during the election could not help the leader to read.
     pub(super) fn on_confirm(&mut self, confirm: &Confirm) -> Reply<M> {
         if confirm.ballot < self.durable.promised {
             return self.refusal(confirm.ballot);
@@ -244,7 +249,7 @@ impl<M: Machine> Acceptor<M> {
         reply(Confirmed { ballot, round })
     }
 
-    /// P9: applies the accepted proposal if it is the chosen one.
+    /// Handles `Commit`: applies the accepted proposal if it is the chosen one (P9).
     pub(super) fn on_commit(&mut self, commit: &Commit) -> Reply<M> {
         if commit.ballot < self.durable.promised {
             return self.refusal(commit.ballot);
@@ -273,10 +278,10 @@ impl<M: Machine> Acceptor<M> {
     }
 
     fn note_applied(&mut self, slot: Slot, decree: DecreeOf<M>) {
-        self.last = Some((slot, decree));
+        self.last_applied = Some((slot, decree));
         self.incoming_copy.take_if(|incoming_copy| incoming_copy.is_void_by(slot));
         if slot > self.complete() {
-            self.beyond = match self.beyond {
+            self.above_gap = match self.above_gap {
                 Some((first, last)) if first <= slot && slot <= last.next() => {
                     Some((first, last.max(slot)))
                 }
@@ -285,24 +290,26 @@ impl<M: Machine> Acceptor<M> {
         }
     }
 
-    /// How far every decree is reflected if all up to `slot` are (P10, last sentence).
+    /// Returns the highest slot up to which every decree is reflected, given that all up to `slot`
+    /// are: slots that were applied above the gap count too (P10).
     fn reached_from(&self, slot: Slot) -> Slot {
-        match self.beyond {
+        match self.above_gap {
             Some((first, last)) if first <= slot.next() => last.max(slot),
             _ => slot,
         }
     }
 
-    /// The decree of a slot that is reflected here and of which nothing was overwritten yet (P3).
+    /// Returns the decree of a slot that is reflected here and of which nothing was overwritten yet
+    /// (P3).
     pub(super) fn decree_of(&self, slot: Slot) -> DecreeOf<M> {
-        match &self.last {
+        match &self.last_applied {
             Some((last, decree)) if *last == slot => decree.clone(),
             _ => self.durable.replica.decree_of(slot),
         }
     }
 
-    /// P10: applies patches in order. Who lets itself be changed promises the ballot, so that the
-    /// pages of a lower one stay as they were promised.
+    /// Handles `RepairPatches`: applies decrees in order (P10). The node promises the ballot before
+    /// its replica changes, so that the pages of a promise for a lower ballot cannot change.
     pub(super) fn on_repair_patches(
         &mut self,
         repair: RepairPatches<M::Key, M::Value>,
@@ -320,13 +327,14 @@ impl<M: Machine> Acceptor<M> {
         self.progress(repair.ballot)
     }
 
-    /// P10: merges one page; after the last, the node reflects every decree up to the copy's
-    /// target.
+    /// Handles `RepairPage`: merges one page (P10). After the last one, the node reflects every
+    /// decree up to the copy's target.
     ///
-    /// The leader sends a page only after the one before was answered, so whoever has the last page
-    /// has them all, durably. Of a full copy, all must come in one life of the node, and neither a
-    /// patch below the leader's floor nor a page of another copy may be taken in meanwhile
-    /// ([`IncomingCopy`]); else the answer, which is how far the node is, makes the leader begin anew.
+    /// The leader sends a page only after the one before was answered, so a node that received the
+    /// last page has all of them, durably. The pages of a full copy must all arrive without a
+    /// restart of the node, and meanwhile it must neither apply a patch below the leader's floor
+    /// nor merge a page of another copy ([`IncomingCopy`]). Otherwise the answer is `Progress`,
+    /// which makes the leader begin a new copy.
     pub(super) fn on_repair_page(&mut self, repair: RepairPage<M::Key, M::Value>) -> Reply<M> {
         let RepairPage { ballot, copy, after, members, page } = repair;
         if ballot < self.durable.promised {
@@ -344,8 +352,8 @@ impl<M: Machine> Acceptor<M> {
             return self.progress(ballot);
         }
         if !copy.is_full() {
-            // A page of an older copy, which is late: like an old patch it may tell of what was
-            // deleted and forgotten since.
+            // This page belongs to another copy, probably a delayed one. As an old patch could, it
+            // may bring back a deleted key after the leader has dropped the tombstone.
             self.incoming_copy = None;
         }
         if let Some(members) = members.filter(|_| after.is_none()) {
@@ -365,16 +373,17 @@ impl<M: Machine> Acceptor<M> {
         self.progress(ballot)
     }
 
-    /// Takes in a member set, if it is news (P3, P10).
+    /// Merges a member set, if its version is higher than what is reflected here (P3, P10).
     pub(super) fn merge_members(&mut self, entry: MemberEntry) {
         if self.durable.replica.is_news(&entry) {
             self.change(Record::Members(entry));
         }
     }
 
-    /// Merges the entries of a page that are news. With `complete_as_of`, the page is one of a full copy
-    /// as of that slot, and what it lacks was deleted (P3, P10). Gives the key up to which it was
-    /// merged, if there is more to come.
+    /// Merges the entries of a page that are not reflected here yet (P3, P10).
+    ///
+    /// With `complete_as_of`, the page belongs to a full copy as of that slot, so a key that it
+    /// lacks was deleted. Returns the key up to which the page was merged, if more pages follow.
     pub(super) fn merge_page(
         &mut self,
         after: Option<&M::Key>,
@@ -382,9 +391,9 @@ impl<M: Machine> Acceptor<M> {
         complete_as_of: Option<Slot>,
     ) -> Option<M::Key> {
         let replica = &self.durable.replica;
-        let most = self.config.page.examined;
+        let max_examined = self.config.page.examined;
         let mut facts = match complete_as_of {
-            Some(at) => replica.silent_deletions(after, &mut page, at, most),
+            Some(at) => replica.implied_deletions(after, &mut page, at, max_examined),
             None => Vec::new(),
         };
         facts.extend(page.entries.into_iter().filter(|(_, e)| e.version > replica.complete()));
@@ -394,8 +403,7 @@ impl<M: Machine> Acceptor<M> {
         page.next
     }
 
-    /// Notes that every decree up to `slot` is reflected, and those that were applied after it
-    /// without a gap.
+    /// Raises `complete` to `slot`, and past the slots after it that were applied without a gap.
     pub(super) fn raise_complete(&mut self, slot: Slot) {
         let reached = self.reached_from(slot);
         if reached > self.complete() {
@@ -403,9 +411,11 @@ impl<M: Machine> Acceptor<M> {
         }
     }
 
-    /// After a full copy, what its source may have dropped is missing here too. The own tombstones
-    /// as old as that go as well: where the source has dropped a later one of the same key, the own
-    /// tombstone would stand in its place in a copy made from here, and hide that deletion.
+    /// Raises `floor` to that of a full copy's source, and drops the tombstones up to it (P3, P10).
+    ///
+    /// Tombstones that the source dropped are missing here too. This node's tombstones that are as
+    /// old must go as well: the source may have dropped a later tombstone of the same key, and a
+    /// full copy made from this node later would contain the old one, and so hide that deletion.
     pub(super) fn raise_floor(&mut self, floor: Slot) {
         if floor > self.durable.replica.floor() {
             self.change(Record::DropTombstones(floor));

@@ -1,7 +1,7 @@
 //! The state that commands run on, and what they write.
 //!
-//! A batch shows three layers, each over the next: what it wrote itself; the decree that is in
-//! flight, where it runs ahead of that being chosen (P6); and the replica.
+//! A read in a batch sees three layers, each over the next: what the batch wrote itself; the decree
+//! in flight, if the batch runs before that one is chosen and applied (P6); and the replica.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -13,8 +13,8 @@ use super::patch::{Entry, Patch};
 use super::replica::Replica;
 use crate::numbers::Slot;
 
-/// What the commands of a batch came to so far, apart from the state that they ran on: so it can
-/// wait for more of them.
+/// The writes of a batch so far, without a borrow of the state that its commands ran on, so that
+/// the batch can wait for further commands.
 #[derive(Debug)]
 pub(super) struct Draft<K, V> {
     writes: BTreeMap<K, Option<V>>,
@@ -28,21 +28,21 @@ impl<K, V> Default for Draft<K, V> {
 }
 
 impl<K, V> Draft<K, V> {
-    /// All bytes charged so far.
+    /// Returns all bytes charged so far.
     pub(super) fn charged_bytes(&self) -> usize {
         self.charged_bytes
     }
 }
 
-/// The decree before a batch, where the replica does not reflect it yet.
+/// The decree of the slot before a batch, while the replica does not reflect it yet.
 #[derive(Debug)]
 pub(super) struct Before<'a, K, V> {
-    /// Its slot; the replica reflects all before it.
+    /// Its slot; the replica reflects every decree before it.
     pub(super) slot: Slot,
     pub(super) patch: &'a Patch<K, V>,
 }
 
-/// The state that a batch of commands runs on: a replica and, over it, what the batch wrote so far.
+/// The state that a batch of commands runs on: a replica, and over it what the batch wrote so far.
 #[derive(Debug)]
 pub struct Batch<'a, K, V> {
     base: &'a Replica<K, V>,
@@ -50,25 +50,25 @@ pub struct Batch<'a, K, V> {
     draft: Draft<K, V>,
 }
 
-/// What a batch shows of a key.
+/// A key as a batch sees it.
 #[derive(Debug)]
 pub struct Row<'a, K, V> {
     /// The key.
     pub key: &'a K,
     /// Its value; `None` if it was deleted.
     pub value: Option<&'a V>,
-    /// The slot that wrote it; the slot of the batch for what the batch wrote itself.
+    /// The slot that wrote it: the slot of the batch if the batch wrote it itself.
     pub version: Slot,
 }
 
 impl<'a, K: Ord + Hash + Clone, V: Clone> Batch<'a, K, V> {
-    /// An empty batch over `base`.
+    /// Returns an empty batch over `base`.
     pub fn new(base: &'a Replica<K, V>) -> Batch<'a, K, V> {
         Batch { base, before: None, draft: Draft::default() }
     }
 
-    /// The batch that `draft` is of, over `base` and the decree before it. Once `base` reflects
-    /// that, the batch shows the same without it.
+    /// Returns the batch that `draft` belongs to, over `base` and the decree before the batch. Once
+    /// `base` reflects that decree, the batch reads the same values without it.
     pub(super) fn resume(
         base: &'a Replica<K, V>,
         before: Option<Before<'a, K, V>>,
@@ -77,17 +77,17 @@ impl<'a, K: Ord + Hash + Clone, V: Clone> Batch<'a, K, V> {
         Batch { base, before, draft }
     }
 
-    /// What there is so far, to be resumed.
+    /// Returns the draft of the batch, to be [resumed](Batch::resume).
     pub(super) fn into_draft(self) -> Draft<K, V> {
         self.draft
     }
 
-    /// The slot that the batch will be proposed for.
+    /// Returns the slot for which the batch will be proposed.
     pub fn slot(&self) -> Slot {
         self.before.as_ref().map_or(self.base.complete(), |before| before.slot).next()
     }
 
-    /// The value of `key`, if it has one.
+    /// Returns the value of `key`, if it has one.
     pub fn get<Q: ?Sized + Ord + Hash>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -98,7 +98,7 @@ impl<'a, K: Ord + Hash + Clone, V: Clone> Batch<'a, K, V> {
         }
     }
 
-    /// The value of `key` without the batch's writes.
+    /// Returns the value of `key` without the batch's own writes.
     fn get_below<Q: ?Sized + Ord + Hash>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -109,8 +109,8 @@ impl<'a, K: Ord + Hash + Clone, V: Clone> Batch<'a, K, V> {
         }
     }
 
-    /// The rows of a range of keys in order of keys, or in reverse. What the batch or the decree
-    /// before it deleted is among them.
+    /// Returns the rows of a range of keys in key order, or in reverse. Keys that the batch or the
+    /// decree before it deleted are among them, without a value.
     pub fn range<'r, Q>(
         &'r self,
         bounds: (Bound<&Q>, Bound<&Q>),
@@ -146,22 +146,24 @@ impl<'a, K: Ord + Hash + Clone, V: Clone> Batch<'a, K, V> {
         self.draft.writes.is_empty()
     }
 
-    /// Writes a value, or with `None` deletes.
+    /// Writes a value; `None` deletes the key.
     pub fn put(&mut self, key: K, value: Option<V>) {
         self.draft.writes.insert(key, value);
     }
 
-    /// Counts bytes that the batch holds besides its writes, such as answers.
+    /// Counts bytes towards [`Config::batch_bytes`](super::Config::batch_bytes): writes, answers
+    /// and whatever else the machine wants to bound.
     pub fn charge(&mut self, bytes: usize) {
         self.draft.charged_bytes = self.draft.charged_bytes.saturating_add(bytes);
     }
 
-    /// All bytes charged so far.
+    /// Returns all bytes charged so far.
     pub fn charged_bytes(&self) -> usize {
         self.draft.charged_bytes()
     }
 
-    /// The batch as a decree. Deleting what has no value below needs no tombstone.
+    /// Returns the writes as a patch. The deletion of a key without a value below needs no
+    /// tombstone and is left out.
     pub fn into_patch(mut self) -> Patch<K, V> {
         let mut writes = std::mem::take(&mut self.draft.writes);
         writes.retain(|key, value| value.is_some() || self.get_below(key).is_some());
@@ -169,7 +171,8 @@ impl<'a, K: Ord + Hash + Clone, V: Clone> Batch<'a, K, V> {
     }
 }
 
-/// Two runs of rows in the same order of keys as one; of two rows of a key the one above is shown.
+/// Merges two iterators of rows in the same key order; of two rows with one key it yields the
+/// upper.
 struct Layered<B: Iterator, A: Iterator> {
     below: Peekable<B>,
     above: Peekable<A>,
@@ -265,13 +268,14 @@ mod tests {
         assert_eq!(some, all[2..5]);
         let [some, _] = shown(&batch, (Bound::Included(&2), Bound::Excluded(&2)));
         assert_eq!(some, []);
-        // What nothing below holds needs no tombstone; what only the decree before holds does.
+        // A key that no layer below holds needs no tombstone; a key that only the decree before
+        // holds needs one.
         let writes = batch.into_patch();
         assert_eq!(writes.writes(), [(3, Some(30)), (4, None), (6, Some(30))]);
     }
 
     #[test]
-    fn what_was_deleted_before_is_not_passed_by() {
+    fn a_range_does_not_show_what_the_replica_deleted() {
         let mut replica = Replica::default();
         replica.apply(Slot(1), &decree(&[(1, Some(10)), (2, Some(10)), (3, Some(10))]));
         replica.apply(Slot(2), &decree(&[(1, None), (2, None)]));

@@ -1,7 +1,7 @@
-//! What a node must not lose, and the records by which it changes.
+//! The state that a node must not lose, and the records by which it changes.
 //!
-//! Every change of the durable state is a [`Record`]. The running node and a start-up that replays
-//! a journal apply records by the same function, so they cannot come to different states.
+//! Every change of the durable state is a [`Record`]. The running node and a start that replays the
+//! journal apply records by the same function, so they cannot come to different states.
 
 use std::hash::Hash;
 
@@ -10,7 +10,7 @@ use super::patch::{Decree, Entry, Proposal};
 use super::replica::Replica;
 use crate::numbers::{Ballot, ProposalId, Slot};
 
-/// The durable state of a node, its identity aside.
+/// The durable state of a node, without its identity.
 ///
 /// Invariant: `promised` >= `accepted.ballot`; `promised`, `accepted.slot`, `complete` and `floor`
 /// never go down.
@@ -18,7 +18,7 @@ use crate::numbers::{Ballot, ProposalId, Slot};
 pub struct Durable<K, V> {
     /// The highest ballot promised.
     pub promised: Ballot,
-    /// The greatest accepted proposal.
+    /// The greatest proposal accepted; `None` while the node has accepted none.
     pub accepted: Option<Proposal<K, V>>,
     /// The versioned map, with `complete`, `floor` and the member set.
     pub replica: Replica<K, V>,
@@ -27,12 +27,12 @@ pub struct Durable<K, V> {
 /// One change of the durable state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record<K, V> {
-    /// Promise the ballot (P1, P2, P4).
+    /// Promise the ballot (P1, P2, P4, P8, P10).
     Promise(Ballot),
     /// Accept the proposal (P4).
     Accept(Proposal<K, V>),
-    /// The accepted proposal, which is for this slot, is chosen: apply it (P4, P9). A mark: the
-    /// decree itself is in the record that accepted it.
+    /// Apply the accepted proposal, which is for this slot and is chosen (P4, P9). The decree
+    /// itself is in the record that accepted it.
     ApplyAccepted(Slot),
     /// Apply this chosen decree (P4, P10).
     Apply(Slot, Decree<K, V>),
@@ -40,9 +40,9 @@ pub enum Record<K, V> {
     Merge(Vec<(K, Entry<V>)>),
     /// Merge this member set (P3, P10).
     Members(MemberEntry),
-    /// Every decree up to the slot is reflected (P3, P10).
+    /// Raise `complete`: every decree up to the slot is reflected (P3, P10).
     RaiseComplete(Slot),
-    /// Drop tombstones up to the slot (P11; after a full copy, P3 and P10).
+    /// Drop tombstones up to the slot, and raise `floor` to it (P11; after a full copy P3 and P10).
     DropTombstones(Slot),
 }
 
@@ -53,12 +53,12 @@ impl<K: Ord + Hash + Clone, V: Clone> Default for Durable<K, V> {
 }
 
 impl<K: Ord + Hash + Clone, V: Clone> Durable<K, V> {
-    /// The slot of the accepted proposal; zero without one.
+    /// Returns the slot of the accepted proposal; zero if there is no accepted proposal.
     pub fn accepted_slot(&self) -> Slot {
         self.accepted.as_ref().map_or(Slot::ZERO, |proposal| proposal.slot)
     }
 
-    /// Names the accepted proposal; [`ProposalId::ZERO`] without one.
+    /// Returns the id of the accepted proposal; [`ProposalId::ZERO`] if there is none.
     pub fn accepted_id(&self) -> ProposalId {
         self.accepted.as_ref().map_or(ProposalId::ZERO, Proposal::id)
     }
@@ -66,7 +66,7 @@ impl<K: Ord + Hash + Clone, V: Clone> Durable<K, V> {
     /// Applies one record.
     ///
     /// # Panics
-    /// When the record breaks an invariant: the node that made it is wrong, and must not go on.
+    /// When the record breaks an invariant: the node that made it is faulty and must not go on.
     pub fn change(&mut self, record: &Record<K, V>) {
         match record {
             Record::Promise(ballot) => {
@@ -74,7 +74,7 @@ impl<K: Ord + Hash + Clone, V: Clone> Durable<K, V> {
                 self.promised = *ballot;
             }
             Record::Accept(proposal) => {
-                assert!(proposal.ballot == self.promised, "accept outside of the promised ballot");
+                assert!(proposal.ballot == self.promised, "accept outside the promised ballot");
                 assert!(proposal.slot >= self.accepted_slot(), "accept below the accepted slot");
                 self.accepted = Some(proposal.clone());
             }

@@ -1,7 +1,8 @@
-//! Entries by their keys.
+//! The entries of a replica by key.
 //!
-//! Tombstones lie apart from what lives, so that whoever looks for what is there does not pass by
-//! what is not: a queue of which millions were taken begins with its first entry.
+//! Tombstones are kept apart from living entries (entries with a value), so that a scan of living
+//! entries does not step over tombstones. For example, a program that uses a range of keys as a
+//! queue deletes its first key again and again; the next scan still begins with a living entry.
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
@@ -13,12 +14,15 @@ use super::patch::Entry;
 use crate::leaf_map::LeafMap;
 use crate::numbers::Slot;
 
-/// A map of entries. Invariant: no key is in two of the maps; those of tombstones hold the same.
+/// A map from keys to entries.
+///
+/// Invariant: no key is both in `living` and in `tombstones`; `tombstones` and `by_version` hold
+/// the same tombstones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entries<K, V> {
     living: LeafMap<K, Entry<V>>,
     tombstones: LeafMap<K, Entry<V>>,
-    /// The tombstones by version, so that old ones are found without a walk.
+    /// The tombstones by version, so that old ones are found without a scan.
     by_version: BTreeSet<(Slot, K)>,
 }
 
@@ -33,22 +37,22 @@ impl<K: Ord + Hash + Clone, V> Default for Entries<K, V> {
 }
 
 impl<K: Ord + Hash + Clone, V> Entries<K, V> {
-    /// How many there are, tombstones included.
+    /// Returns the number of entries, tombstones included.
     pub fn len(&self) -> usize {
         self.living.len() + self.tombstones.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many tombstones there are.
+    /// Returns the number of tombstones.
     pub(super) fn tombstone_count(&self) -> usize {
         self.tombstones.len()
     }
 
-    /// The entry of `key`, if it has a value.
+    /// Returns the entry of `key`, if it has a value.
     pub(super) fn living<Q: ?Sized + Ord + Hash>(&self, key: &Q) -> Option<&Entry<V>>
     where
         K: Borrow<Q>,
@@ -56,7 +60,7 @@ impl<K: Ord + Hash + Clone, V> Entries<K, V> {
         self.living.get(key)
     }
 
-    /// The entry of `key`, tombstones included.
+    /// Returns the entry of `key`, which may be a tombstone.
     pub(super) fn get<Q: ?Sized + Ord + Hash>(&self, key: &Q) -> Option<&Entry<V>>
     where
         K: Borrow<Q>,
@@ -64,7 +68,7 @@ impl<K: Ord + Hash + Clone, V> Entries<K, V> {
         self.living.get(key).or_else(|| self.tombstones.get(key))
     }
 
-    /// Sets the entry of `key`, unless there is one whose version is as high.
+    /// Sets the entry of `key`, unless it has one with the same or a higher version.
     pub(super) fn keep_higher(&mut self, key: &K, entry: Entry<V>) {
         if let Some(held) = self.living.get_mut(key) {
             if held.version >= entry.version {
@@ -87,7 +91,7 @@ impl<K: Ord + Hash + Clone, V> Entries<K, V> {
         self.add(key.clone(), entry);
     }
 
-    /// Sets the entry of a key that has none; fastest when it is above all others.
+    /// Sets the entry of a key that has none. This is fastest for a key above all others.
     pub fn add(&mut self, key: K, entry: Entry<V>) {
         if entry.value.is_some() {
             self.living.insert(key, entry);
@@ -97,7 +101,7 @@ impl<K: Ord + Hash + Clone, V> Entries<K, V> {
         }
     }
 
-    /// Drops every tombstone of version `floor` and below.
+    /// Drops every tombstone with the version `floor` or a lower one.
     pub(super) fn drop_tombstones(&mut self, floor: Slot) {
         while let Some((version, _)) = self.by_version.first() {
             if *version > floor {
@@ -109,17 +113,17 @@ impl<K: Ord + Hash + Clone, V> Entries<K, V> {
         }
     }
 
-    /// The versions of the tombstones, the oldest first.
+    /// Returns the versions of the tombstones, the oldest first.
     pub(super) fn tombstone_versions(&self) -> impl Iterator<Item = Slot> {
         self.by_version.iter().map(|(version, _)| *version)
     }
 
-    /// All in order of keys, tombstones included.
+    /// Returns all entries in key order, tombstones included.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &Entry<V>)> {
         in_order(self.living.iter(), self.tombstones.iter())
     }
 
-    /// Those of a range of keys, tombstones included, in order of keys.
+    /// Returns the entries of a range of keys in key order, tombstones included.
     pub(super) fn range<'a, Q: ?Sized + Ord>(
         &'a self,
         bounds: (Bound<&Q>, Bound<&Q>),
@@ -130,7 +134,7 @@ impl<K: Ord + Hash + Clone, V> Entries<K, V> {
         in_order(self.living.range(bounds), self.tombstones.range(bounds))
     }
 
-    /// Those of a range of keys that have values, in order of keys.
+    /// Returns the living entries of a range of keys in key order.
     pub(super) fn living_range<'a, Q: ?Sized + Ord>(
         &'a self,
         bounds: (Bound<&Q>, Bound<&Q>),
@@ -142,7 +146,7 @@ impl<K: Ord + Hash + Clone, V> Entries<K, V> {
     }
 }
 
-/// Of keys that differ; fastest in ascending order.
+/// Collects entries with distinct keys. This is fastest in ascending order of keys.
 impl<K: Ord + Hash + Clone, V> FromIterator<(K, Entry<V>)> for Entries<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, Entry<V>)>>(entries: I) -> Self {
         let mut all = Entries::default();
@@ -151,7 +155,7 @@ impl<K: Ord + Hash + Clone, V> FromIterator<(K, Entry<V>)> for Entries<K, V> {
     }
 }
 
-/// Two runs of entries in order of keys as one. They have no key in common.
+/// Merges two iterators of entries in key order into one. They have no key in common.
 fn in_order<'a, K, V, A, B>(a: A, b: B) -> InOrder<A, B>
 where
     K: 'a,
@@ -196,7 +200,8 @@ mod tests {
 
     type Model = BTreeMap<u8, Entry<u32>>;
 
-    /// A key, a version and whether there is a value; or a floor.
+    /// An entry to set, as its key, its version and whether it has a value; or a floor to drop
+    /// tombstones up to.
     type Step = Result<(u8, u64, bool), u64>;
 
     fn step() -> impl Strategy<Value = Step> {
@@ -214,7 +219,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn they_are_what_one_map_would_hold(
+        fn living_entries_and_tombstones_together_equal_one_map(
             steps in vec(step(), 0..100),
             from in 0..20_u8,
             to in 0..20_u8,
@@ -244,10 +249,11 @@ mod tests {
                 prop_assert_eq!(entries.get(&key), model.get(&key));
                 prop_assert_eq!(entries.living(&key), model.get(&key).filter(|e| is_living(e)));
             }
-            let mut versions: Vec<Slot> =
-                model.values().filter(|entry| !is_living(entry)).map(|entry| entry.version).collect();
+            let tombstones = model.values().filter(|entry| !is_living(entry));
+            let mut versions: Vec<Slot> = tombstones.map(|entry| entry.version).collect();
             versions.sort_unstable();
-            prop_assert_eq!((entries.len(), entries.tombstone_count()), (model.len(), versions.len()));
+            prop_assert_eq!(entries.len(), model.len());
+            prop_assert_eq!(entries.tombstone_count(), versions.len());
             prop_assert!(entries.tombstone_versions().eq(versions));
             let restored: Entries<u8, u32> = model.into_iter().collect();
             prop_assert_eq!(restored, entries);

@@ -1,7 +1,6 @@
-//! What a node does with each message of the others: what it may change, by the role that it is
-//! for.
+//! What a node does with each message: it passes the message on to the role that it is for.
 //!
-//! Invariant: no message panics here, whatever it says.
+//! Invariant: no message causes a panic, whatever it contains.
 
 use super::machine::{Machine, MessageOf};
 use super::message::{Heartbeat, Message, Refused, ToAcceptor, ToCandidate, ToLeader};
@@ -10,8 +9,10 @@ use super::story::Loss;
 use crate::numbers::NodeId;
 
 impl<M: Machine> Node<M> {
-    /// Takes a message of another member. Messages of all others are ignored, and so are those with
-    /// a member set: no node changes it yet, so that only a faulty one would send it.
+    /// Handles a message from the node `from`.
+    ///
+    /// A message from a node that is not another member is ignored, and so is a message that holds
+    /// a member set: no node changes the set yet, so only a faulty node would send one.
     pub fn message(&mut self, now_ms: u64, from: NodeId, message: MessageOf<M>) {
         self.at(now_ms);
         let is_member = from != self.me && self.acceptor.members().contains(from);
@@ -19,7 +20,7 @@ impl<M: Machine> Node<M> {
             return;
         }
         self.omega.heard(from);
-        if !changes_nothing_owed(&message) {
+        if !may_precede_settling(&message) {
             self.settle();
         }
         match message {
@@ -40,7 +41,7 @@ impl<M: Machine> Node<M> {
         self.undecided = true;
     }
 
-    /// Only the owner of a ballot may speak for it.
+    /// Handles a request of the owner of a ballot; the same from another node is ignored.
     fn on_acceptor_message(&mut self, from: NodeId, message: ToAcceptor<M::Key, M::Value>) {
         let ballot = message.ballot();
         if ballot.node != from {
@@ -111,9 +112,11 @@ impl<M: Machine> Node<M> {
     }
 }
 
-/// Whether a message changes nothing that a leader owes (see `leader.rs`): heartbeats, and votes,
-/// which are what it waits for.
-fn changes_nothing_owed<K, V>(message: &Message<K, V>) -> bool {
+/// Whether a leader may handle the message before it has applied what is chosen and accepted its
+/// own proposal, steps that it defers (see `leader.rs`).
+///
+/// It may for heartbeats, which do not touch the acceptor, and for votes, for which it waits.
+fn may_precede_settling<K, V>(message: &Message<K, V>) -> bool {
     match message {
         Message::Heartbeat(_) => true,
         Message::Leader(ToLeader::Accepted(_) | ToLeader::Confirmed(_)) => true,

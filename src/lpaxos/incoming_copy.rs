@@ -1,25 +1,27 @@
-//! A full copy that a lagging node is taking in (P10).
+//! A full copy that a lagging node is merging (P10).
 //!
-//! A full copy tells of deletions only by silence, so it holds as a whole or not at all: what an
-//! old patch, or a late page of another copy, brings back after the page that was silent of it
-//! stays. Not durable: after a restart nobody knows what was applied since the first page.
+//! A full copy does not name a deleted key: the key is missing from the page that covers it. If an
+//! old patch, or a delayed page of another copy, brings the key back after that page was merged,
+//! nothing deletes it again. So a full copy is valid only if nothing of the kind was applied since
+//! its first page; otherwise the leader begins a new one. This state is not durable: after a
+//! restart it is not known what was applied since the first page, and the copy begins again.
 
 use super::message::CopyId;
 use crate::numbers::{Ballot, Slot};
 
-/// How far a node has taken in a full copy, without a gap and without an old patch in between.
+/// How far a node has merged a full copy, without a gap and without an old patch in between.
 #[derive(Debug)]
 pub(super) struct IncomingCopy<K> {
     ballot: Ballot,
     number: u64,
     floor: Slot,
-    /// The last key that its pages covered.
+    /// The last key that the merged pages covered.
     reached: K,
 }
 
 impl<K: Ord> IncomingCopy<K> {
-    /// Whether a page of a full copy, which covers the keys after `after`, may be taken in: the
-    /// first one always, the others where those before them were.
+    /// Whether a page of a full copy, which covers the keys after `after`, may be merged: always if
+    /// it is the first page, otherwise if all pages before it were merged.
     pub(super) fn allows(
         incoming_copy: Option<&IncomingCopy<K>>,
         ballot: Ballot,
@@ -31,7 +33,7 @@ impl<K: Ord> IncomingCopy<K> {
         })
     }
 
-    /// Notes that a page was taken in that ends with the key `reached`.
+    /// Notes that a page was merged that ends with the key `reached`.
     pub(super) fn note(
         incoming_copy: &mut Option<IncomingCopy<K>>,
         ballot: Ballot,
@@ -39,7 +41,7 @@ impl<K: Ord> IncomingCopy<K> {
         reached: K,
     ) {
         match incoming_copy {
-            // A page may come again.
+            // A page may be received twice.
             Some(held) if held.is(ballot, copy) => {
                 if held.reached < reached {
                     held.reached = reached;
@@ -52,8 +54,10 @@ impl<K: Ord> IncomingCopy<K> {
         }
     }
 
-    /// Whether the patch of a slot makes the copy void. What it writes may have been deleted by a
-    /// decree whose tombstone the leader has dropped, and the silent page may be past.
+    /// Whether applying the patch of `slot` makes the copy void.
+    ///
+    /// A later decree may have deleted a key that the patch writes, and the leader may have dropped
+    /// the tombstone, and the page from which the key is missing may be merged already.
     pub(super) fn is_void_by(&self, slot: Slot) -> bool {
         slot < self.floor
     }

@@ -1,11 +1,14 @@
-//! The leader of a ballot. Its parts own their state: `proposals.rs` (P4, P6, P7, P9), `reads.rs`
-//! (P8), `repair.rs` (P10). What they share is here: what is known of the other nodes, and the
-//! window of decrees that are chosen.
+//! The leader of one ballot.
 //!
-//! Applying what is chosen and accepting the next proposal are deferred until that proposal was
-//! sent and the answers were given: other nodes and clients wait for those. (Where reads may run
-//! once it is done, the answers leave with theirs.) Until it is done the leader *owes* it, and
-//! handles no message that could tell the difference.
+//! Its parts own their state: `proposals.rs` (P4, P6, P7, P9), `reads.rs` (P8) and `repair.rs`
+//! (P10). This file holds what they share: the progress of the other nodes, and the window of
+//! chosen decrees.
+//!
+//! Two steps are *deferred*: applying a chosen decree to the leader's own replica (P5), and
+//! accepting its own proposal (P4). They are done only after the next `Accept` and the answers have
+//! left, because other nodes and clients wait for those. (If confirmed reads can run after the
+//! deferred steps, the answers leave together with the results of the reads.) Until then the leader
+//! handles no message with an answer that could depend on a deferred step.
 
 use super::acceptor::Acceptor;
 use super::config::Config;
@@ -17,7 +20,7 @@ use super::outbox::Outbox;
 use super::peer_progress::{PeerProgress, Peers};
 use super::proposals::Proposals;
 use super::reads::Reads;
-use super::recovery::{Known, Recovered};
+use super::recovery::{Recovered, Reported};
 use super::repair::{Lagging, Repairs};
 use super::requests::{Admissible, Queue, Ticket};
 use super::window::Window;
@@ -36,16 +39,17 @@ pub(super) struct Leader<M: Machine> {
     refusals: PromiseRefusals,
 }
 
-/// What speaks against the ballot.
+/// The refusals of the leader's ballot.
 #[derive(Debug)]
 struct PromiseRefusals {
+    /// The nodes that refused.
     by: VoteSet,
-    /// The highest ballot that was told with a refusal.
-    outbid: Option<Ballot>,
+    /// The highest ballot that a refusal named; `None` while no node has refused.
+    highest_promised: Option<Ballot>,
 }
 
 impl<M: Machine> Leader<M> {
-    /// Takes the lead after a recovery and proposes again what was recovered (P3, end).
+    /// Begins the leadership after a recovery, and proposes the recovered decree again (P3, end).
     pub(super) fn new(
         ballot: Ballot,
         config: Config,
@@ -54,10 +58,11 @@ impl<M: Machine> Leader<M> {
         out: &mut Outbox<M>,
         now_ms: u64,
     ) -> Leader<M> {
-        let Recovered { proposal, known } = recovered;
+        let Recovered { proposal, reported } = recovered;
         let peer = |node| {
-            let known = known.get(&node).copied();
-            (node, PeerProgress::new(known.map(|k| k.complete), known.map(|k| k.accepted), now_ms))
+            let reported = reported.get(&node).copied();
+            let (complete, accepted) = (reported.map(|r| r.complete), reported.map(|r| r.accepted));
+            (node, PeerProgress::new(complete, accepted, now_ms))
         };
         let members = acceptor.members().clone();
         let mut peers: Peers = members.others(ballot.node).map(peer).collect();
@@ -65,12 +70,13 @@ impl<M: Machine> Leader<M> {
         let mut window = Window::new(first_slot, config.window_bytes);
         let mut proposals = Proposals::new(ballot, config, first_slot);
         if let Some(proposal) = proposal {
-            // Only a member of Q that lacks the decree before is sent it; one that did not answer
-            // can ask.
+            // The decree of the slot before is sent only to members of Q that lack it. A node that
+            // did not answer `Prepare` can ask for it with `NeedPrevious`.
             let before = proposal.slot.previous();
-            let lacks =
-                |known: &Known| known.complete < before && known.accepted.slot < proposal.slot;
-            if known.values().any(lacks) {
+            let lacks_it = |member: &Reported| {
+                member.complete < before && member.accepted.slot < proposal.slot
+            };
+            if reported.values().any(lacks_it) {
                 proposals.keep_decree_before_first(acceptor, &mut window);
             }
             let members = members.clone();
@@ -84,30 +90,32 @@ impl<M: Machine> Leader<M> {
             proposals,
             reads: Reads::new(ballot, config),
             repairs: Repairs::new(ballot, config),
-            refusals: PromiseRefusals { by: VoteSet::new(members), outbid: None },
+            refusals: PromiseRefusals { by: VoteSet::new(members), highest_promised: None },
         }
     }
 
-    /// What can begin: a batch when none is in flight, a round of reads when none is under way.
+    /// Returns the kinds of requests that could begin at once: writes while no proposal is in
+    /// flight, reads while no round of `Confirm` is under way.
     pub(super) fn could_begin(&self, may_propose: bool) -> Admissible {
-        let may_ask = self.proposals.is_ready() && !self.proposals.is_busy();
+        let may_confirm = self.proposals.is_ready() && !self.proposals.is_busy();
         Admissible {
-            reads: may_ask && self.reads.could_begin(),
+            reads: may_confirm && self.reads.could_begin(),
             writes: self.proposals.could_begin(may_propose),
         }
     }
 
-    /// Has the next proposal wait for more requests, or wait no more.
+    /// Sets whether the next proposal waits for more requests.
     pub(super) fn hold(&mut self, is_held: bool) {
         self.proposals.hold(is_held);
     }
 
-    /// How many requests the proposal in flight is for, the reads that ride it included.
+    /// Returns the number of requests in flight: those of the proposal and the reads piggybacked on
+    /// it.
     pub(super) fn requests_in_flight(&self) -> usize {
-        self.proposals.requests_in_flight() + self.reads.riding()
+        self.proposals.requests_in_flight() + self.reads.piggybacked()
     }
 
-    /// How many requests wait for the next proposal, those that ran included.
+    /// Returns the number of requests that wait for the next proposal, including those that ran.
     pub(super) fn waiting(&self, queue: &Queue<M::Command>) -> usize {
         self.proposals.waiting(queue)
     }
@@ -117,17 +125,18 @@ impl<M: Machine> Leader<M> {
         self.proposals.next_is_full()
     }
 
-    /// Whether so much is in flight that it is worth going on beside the own write.
+    /// Whether at least [`Config::overlapping_batch`] requests are in flight, so that it pays to go
+    /// on while the leader writes its own vote.
     pub(super) fn overlaps(&self) -> bool {
         self.proposals.overlaps()
     }
 
-    /// The size of all decrees that were chosen and applied here in this ballot, in bytes.
+    /// Returns the size of all decrees that were chosen and applied here in this ballot, in bytes.
     pub(super) fn applied_bytes(&self) -> u64 {
         self.window.pushed_bytes()
     }
 
-    /// P6: runs what waits, for the slot after the one that is in flight or chosen.
+    /// Runs the waiting writes for the slot after the one that is in flight or chosen (P6).
     pub(super) fn run_ahead(
         &mut self,
         machine: &mut M,
@@ -137,7 +146,8 @@ impl<M: Machine> Leader<M> {
         self.proposals.run_ahead(machine, queue, acceptor);
     }
 
-    /// Proposes what ran, if `may_propose`, and asks for reads that wait (P6, P8).
+    /// Proposes the batch that ran, if `may_propose` (P6), and begins to confirm the reads that
+    /// wait (P8).
     pub(super) fn begin(
         &mut self,
         may_propose: bool,
@@ -155,27 +165,28 @@ impl<M: Machine> Leader<M> {
         }
     }
 
-    /// Whether something chosen is to be applied here, or the proposal in flight to be accepted.
-    pub(super) fn owes(&self) -> bool {
-        self.proposals.owes()
+    /// Whether a step is deferred: a chosen decree is not yet applied here, or the proposal in
+    /// flight is not yet accepted here.
+    pub(super) fn has_deferred(&self) -> bool {
+        self.proposals.has_deferred()
     }
 
-    /// Does what is owed (P5, P4); the own vote counts once it is durable.
+    /// Does the deferred steps (P5, P4). The leader's own vote counts once it is durable.
     pub(super) fn settle(&mut self, acceptor: &mut Acceptor<M>) {
         self.proposals.settle(acceptor, &mut self.window);
     }
 
-    /// Whether an own vote waits for the write.
+    /// Whether the leader's own vote is not durable yet.
     pub(super) fn awaits_write(&self) -> bool {
         self.proposals.awaits_write()
     }
 
-    /// Whether there are confirmed reads that did not run yet.
+    /// Whether there are confirmed reads that have not run yet.
     pub(super) fn may_read(&self) -> bool {
         self.reads.may_run()
     }
 
-    /// P8: runs confirmed reads on the chosen state.
+    /// Runs confirmed reads on the chosen state, and answers them (P8).
     pub(super) fn answer_reads(
         &mut self,
         machine: &mut M,
@@ -185,7 +196,7 @@ impl<M: Machine> Leader<M> {
         self.reads.run(machine, acceptor, out);
     }
 
-    /// Counts the own vote, if what was accepted by the records that are durable now is the
+    /// Counts the leader's own vote if `accepted`, the accepted proposal that is durable, is the
     /// proposal in flight.
     pub(super) fn written(
         &mut self,
@@ -198,14 +209,14 @@ impl<M: Machine> Leader<M> {
         }
     }
 
-    /// Notes how far a node says it is.
+    /// Notes the `complete` that a node reported.
     pub(super) fn told_complete(&mut self, from: NodeId, complete: Slot) {
         if let Some(peer) = self.peers.get_mut(&from) {
-            peer.told_complete(complete);
+            peer.note_complete(complete);
         }
     }
 
-    /// P4: counts a vote.
+    /// Counts a vote (P4).
     pub(super) fn on_accepted(
         &mut self,
         from: NodeId,
@@ -214,22 +225,24 @@ impl<M: Machine> Leader<M> {
         out: &mut Outbox<M>,
     ) {
         let Some(peer) = self.peers.get_mut(&from) else { return };
-        peer.told_complete(accepted.complete);
+        peer.note_complete(accepted.complete);
         peer.accepted = peer.accepted.max(accepted.id());
         if self.proposals.on_vote(from, accepted.slot) {
             self.choose(acceptor, out);
         }
     }
 
-    /// The proposal in flight is chosen: answers (P7). That it is applied here is owed.
+    /// Notes that the proposal in flight is chosen, and answers its requests (P7). Applying it here
+    /// is deferred.
     fn choose(&mut self, acceptor: &mut Acceptor<M>, out: &mut Outbox<M>) {
-        // The others may have chosen it before it is accepted here.
+        // A majority of the others may have accepted it before this node: then this node accepts it
+        // now.
         self.settle(acceptor);
-        self.reads.confirm_riding();
+        self.reads.confirm_piggybacked();
         self.proposals.choose(out);
     }
 
-    /// P4: sends the proposal once more, with the decree before it.
+    /// Sends the proposal again, together with the decree of the slot before it (P4).
     pub(super) fn on_need_previous(
         &mut self,
         from: NodeId,
@@ -243,12 +256,12 @@ impl<M: Machine> Leader<M> {
         }
     }
 
-    /// P8: counts an answer to `Confirm`.
+    /// Counts an answer to `Confirm` (P8).
     pub(super) fn on_confirmed(&mut self, from: NodeId, confirmed: &Confirmed) {
         self.reads.on_confirmed(from, confirmed);
     }
 
-    /// P10: the next page of a copy, once the one before is durable.
+    /// Sends the next page of a copy: the page before it is durable at the receiver (P10).
     pub(super) fn on_page_merged(
         &mut self,
         from: NodeId,
@@ -260,7 +273,7 @@ impl<M: Machine> Leader<M> {
         self.repairs.on_page_merged(from, merged, acceptor, out, now_ms);
     }
 
-    /// P9, P10: notes how far a node is.
+    /// Notes the `complete` that a node reported, and ends or goes on with its repair (P9, P10).
     pub(super) fn on_progress(
         &mut self,
         from: NodeId,
@@ -270,34 +283,39 @@ impl<M: Machine> Leader<M> {
         now_ms: u64,
     ) {
         let Some(peer) = self.peers.get_mut(&from) else { return };
-        peer.told_complete(progress.complete);
+        peer.note_complete(progress.complete);
         let (is_idle, window) = (self.proposals.is_idle(), &self.window);
         let lagging = Lagging { node: from, peer, is_idle, window };
         self.repairs.on_progress(lagging, progress.complete, acceptor, out, now_ms);
     }
 
-    /// Counts a refusal; returns whether the ballot is lost. It is only when those that refused
-    /// leave no majority: a single stale candidate must not stop a leader that the others accept.
+    /// Counts a refusal, and returns whether the ballot is lost. It is lost only when the nodes
+    /// that have not refused are no longer a majority: one stale candidate must not stop a leader
+    /// that the other nodes accept.
     pub(super) fn on_refused(&mut self, from: NodeId, promised: Ballot) -> bool {
         if promised > self.ballot {
             self.refusals.by.insert(from);
-            self.refusals.outbid = self.refusals.outbid.max(Some(promised));
+            let highest = self.refusals.highest_promised.max(Some(promised));
+            self.refusals.highest_promised = highest;
         }
         self.refusals.by.leaves_no_majority()
     }
 
-    /// Whether a minority refuses this ballot, so that it is time to stand again with a higher one:
-    /// at once when nothing is in flight, else when those that do not refuse seem to be no
-    /// majority. `slowest_ms` is how long the slowest writes take that a majority may need.
+    /// Whether the leader should stand again with a higher ballot, because a minority refuses this
+    /// one: at once while nothing is in flight, else when what is in flight has waited for
+    /// [`Config::unreachable_ms`] and three of the slowest writes, as then too few other nodes seem
+    /// to answer. `slowest_ms` is how long a write takes at the slowest connected node or at this
+    /// one.
     pub(super) fn wants_higher_ballot(&self, now_ms: u64, slowest_ms: u64) -> bool {
         let patience_ms = self.config.unreachable_ms.saturating_add(slowest_ms.saturating_mul(3));
-        let since = |since_ms: u64| now_ms.saturating_sub(since_ms) >= patience_ms;
-        self.refusals.outbid.is_some()
-            && self.proposals.in_flight_since_ms().is_none_or(since)
-            && self.reads.asking_since_ms().is_none_or(since)
+        let is_overdue = |since_ms: u64| now_ms.saturating_sub(since_ms) >= patience_ms;
+        self.refusals.highest_promised.is_some()
+            && self.proposals.in_flight_since_ms().is_none_or(is_overdue)
+            && self.reads.round_since_ms().is_none_or(is_overdue)
     }
 
-    /// Sends again what was not answered, and `Commit` to those that hold what is chosen (P9).
+    /// Sends the messages that were not answered again, and `Commit` to the nodes that accepted the
+    /// last chosen proposal (P9).
     pub(super) fn resend(
         &mut self,
         omega: &Omega,
@@ -310,7 +328,8 @@ impl<M: Machine> Leader<M> {
             let resend_ms = self.config.resend_ms.saturating_add(omega.sync_ms_of(*node));
             let is_due = now_ms.saturating_sub(peer.sent_ms) >= resend_ms;
             if is_due && omega.is_connected(*node) {
-                // While a copy is under way, how far the node is says whether it goes on with it.
+                // No `Commit` while a copy is under way: it is answered with `Progress`, which also
+                // answers a page that the node cannot merge.
                 let may_commit = !self.repairs.copies_to(*node);
                 self.proposals.resend(*node, peer, chosen, may_commit, out, now_ms);
             }
@@ -318,7 +337,7 @@ impl<M: Machine> Leader<M> {
         self.reads.resend(out, now_ms);
     }
 
-    /// Begins or goes on with the repair of every node that needs it (P10).
+    /// Begins the repair of every node that needs it, or goes on with it (P10).
     pub(super) fn repair(
         &mut self,
         omega: &Omega,
@@ -327,7 +346,7 @@ impl<M: Machine> Leader<M> {
         now_ms: u64,
     ) {
         for (node, peer) in &mut self.peers {
-            peer.note_movement(now_ms);
+            peer.note_progress(now_ms);
             peer.sync_ms = omega.sync_ms_of(*node);
             if omega.is_connected(*node) {
                 let (is_idle, window) = (self.proposals.is_idle(), &self.window);
@@ -340,16 +359,16 @@ impl<M: Machine> Leader<M> {
         acceptor.keep_tombstones = self.repairs.has_copy();
     }
 
-    /// Answers those that began and whose deadline passed.
+    /// Answers the requests that have begun and are past their deadline.
     pub(super) fn expire(&mut self, now_ms: u64, out: &mut Outbox<M>) {
         self.proposals.expire(now_ms, out);
         self.reads.expire(now_ms, out);
     }
 
-    /// Ends the leadership: what is in flight may be chosen yet; reads and the next batch wait
-    /// again. Returns the requests in flight.
+    /// Ends the leadership. Reads and the requests of the next batch return to the queue. Returns
+    /// the requests of the proposal in flight, which may still be chosen.
     pub(super) fn give_up(self, queue: &mut Queue<M::Command>) -> Vec<Ticket> {
-        self.reads.give_back(queue);
+        self.reads.requeue(queue);
         self.proposals.give_up(queue)
     }
 }

@@ -1,8 +1,8 @@
-//! What the protocol asks of a store: the patch machine of the thesis.
+//! The interface between the protocol and a store: the patch machine of the thesis.
 //!
-//! The protocol replicates versioned entries and knows nothing of what commands mean; the machine
-//! runs commands and knows nothing of ballots. Only the leader runs commands: what they wrote is
-//! replicated, so `run` may depend on anything, clocks and chance included.
+//! The protocol replicates versioned entries and does not know what commands mean; the machine runs
+//! commands and does not know about ballots. Only the leader runs commands, and what they write is
+//! replicated, so `run` may depend on anything, even on a clock or on random numbers.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -25,17 +25,18 @@ pub trait Machine {
     type Key: Ord + Hash + Clone + Debug;
     /// Values of entries.
     type Value: Clone + PartialEq + Debug;
-    /// What clients ask for.
+    /// A request of a client, as the machine runs it.
     type Command: Debug;
-    /// What they are answered.
+    /// The result of a command, which answers the request.
     type Outcome: Debug;
 
-    /// Whether the command cannot write: it is then run by P8, without a slot.
+    /// Whether the command cannot write; then it runs without a slot (P8).
     fn is_read_only(&self, command: &Self::Command) -> bool;
 
-    /// Runs one command on the state that `batch` shows and puts its writes there.
+    /// Runs one command on the state that `batch` shows, and puts its writes into `batch`.
     ///
-    /// A command that fails puts nothing.
+    /// A command that fails puts nothing. `position` is the place of the command in the order of
+    /// all commands, if the batch is chosen.
     fn run(
         &mut self,
         command: &Self::Command,
@@ -43,13 +44,14 @@ pub trait Machine {
         batch: &mut Batch<'_, Self::Key, Self::Value>,
     ) -> Self::Outcome;
 
-    /// Bytes that an entry takes in a message, about: bounds on batches and pages count in it.
+    /// Returns about how many bytes an entry takes in a message. The bounds on pages, patches and
+    /// the leader's window are counted in it.
     fn size(key: &Self::Key, value: Option<&Self::Value>) -> usize;
 
-    /// Returns the commands that the store itself wants run now, in order; the leader asks at each
-    /// tick.
+    /// Returns the commands that the store itself wants to run, in order. The leader calls this at
+    /// each tick.
     ///
-    /// `now_ms` is the time the node was given, in milliseconds.
+    /// `now_ms` is the time that the node was given, in milliseconds.
     fn housekeeping(
         &mut self,
         now_ms: u64,

@@ -1,28 +1,28 @@
-//! The member set: the nodes of a cluster, and which of them decide.
+//! The member set: the nodes of a cluster, and which of them vote (P12).
 //!
-//! It is a value that the protocol reads, and an entry of the replicated state beside all others:
+//! The protocol reads the member set to count votes. It is also an entry of the replicated state:
 //! its version is the slot of the decree that set it, and it merges as every entry does (P5). No
-//! decree changes it yet; the founders' set holds until one does.
+//! decree changes it yet, so the set of the founders, agreed at the bootstrap, is the one in use.
 
 use std::sync::Arc;
 
 use crate::numbers::{NodeId, Slot};
 
-/// A member set has at most this many nodes.
+/// The most nodes that a member set can have; a [`VoteSet`] has one bit for each.
 pub const MAX_MEMBERS: usize = 64;
 
-/// The address of a member has at most this many bytes: a host name of 253, and a port.
+/// The most bytes that the address of a member can have: a host name of 253 bytes, and a port.
 pub const MAX_MEMBER_ADDRESS_BYTES: usize = 264;
 
-/// What a member takes in a message besides its address, about.
-const MEMBER_BYTES: usize = 24;
+/// About how many bytes a member takes in a message besides its address.
+pub(crate) const MEMBER_BYTES: usize = 24;
 
-/// What a member is for.
+/// The role of a member in votes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberRole {
     /// Its vote counts.
     Voter,
-    /// It is brought up to date and told everything, and its vote does not count.
+    /// It receives all that a voter receives, and its vote does not count.
     Learner,
 }
 
@@ -31,9 +31,9 @@ pub enum MemberRole {
 pub struct Member {
     /// Its identity.
     pub node: NodeId,
-    /// Where it was last known to listen. The core hands it on and does not look into it.
+    /// The address at which it was last known to listen. The core passes it on uninterpreted.
     pub address: String,
-    /// What it is for.
+    /// Whether its vote counts.
     pub role: MemberRole,
 }
 
@@ -48,26 +48,26 @@ struct Inner {
 }
 
 impl MemberSet {
-    /// Returns the set of these members; `None` if an id is there twice or zero, an address is
-    /// longer than [`MAX_MEMBER_ADDRESS_BYTES`], or there are more than [`MAX_MEMBERS`], or no
-    /// voter.
+    /// Returns the set of these members; `None` if an id is zero or occurs twice, if an address is
+    /// longer than [`MAX_MEMBER_ADDRESS_BYTES`], if there are more than [`MAX_MEMBERS`] members, or
+    /// if none of them is a voter.
     pub fn new(mut members: Vec<Member>) -> Option<MemberSet> {
         members.sort_by_key(|member| member.node);
         let is_voter = |member: &&Member| member.role == MemberRole::Voter;
         let voters: Vec<_> = members.iter().filter(is_voter).map(|member| member.node).collect();
-        let is_sound = members.is_sorted_by(|a, b| a.node < b.node)
+        let is_valid = members.is_sorted_by(|a, b| a.node < b.node)
             && members.len() <= MAX_MEMBERS
             && members.iter().all(|member| {
                 member.node != NodeId(0) && member.address.len() <= MAX_MEMBER_ADDRESS_BYTES
             })
             && !voters.is_empty();
-        is_sound.then(|| MemberSet(Arc::new(Inner { members, voters })))
+        is_valid.then(|| MemberSet(Arc::new(Inner { members, voters })))
     }
 
-    /// Returns the set of voters of which only the ids are known; repeated ids count once.
+    /// Returns a set of voters with these ids and without addresses. Repeated ids count once.
     ///
     /// # Panics
-    /// When there are none, or more than [`MAX_MEMBERS`].
+    /// When there are no ids, an id is zero, or there are more than [`MAX_MEMBERS`].
     pub fn of_voters(nodes: impl IntoIterator<Item = NodeId>) -> MemberSet {
         let mut nodes: Vec<NodeId> = nodes.into_iter().collect();
         nodes.sort_unstable();
@@ -92,12 +92,12 @@ impl MemberSet {
         self.0.members.binary_search_by_key(&node, |member| member.node).is_ok()
     }
 
-    /// Returns how much the set takes in a message, about, in bytes.
+    /// Returns about how many bytes the set takes in a message.
     pub fn size(&self) -> usize {
         self.iter().map(|member| MEMBER_BYTES + member.address.len()).sum()
     }
 
-    /// Returns the voters in ascending order.
+    /// Returns the ids of the voters in ascending order.
     pub fn voters(&self) -> &[NodeId] {
         &self.0.voters
     }
@@ -107,19 +107,19 @@ impl MemberSet {
         self.0.voters.len() / 2 + 1
     }
 
-    /// Whether the voters among `nodes` are a majority. Each node may be there once.
+    /// Whether the voters among `nodes` are a majority. Each node must occur at most once.
     pub fn is_majority(&self, nodes: impl IntoIterator<Item = NodeId>) -> bool {
-        let votes = nodes.into_iter().filter(|node| self.place(*node).is_some()).count();
+        let votes = nodes.into_iter().filter(|node| self.voter_index(*node).is_some()).count();
         votes >= self.majority()
     }
 
-    /// Returns the voter at `index` in ascending order, counted round and round.
+    /// Returns the voter at `index` modulo the number of voters, in ascending order of ids.
     pub fn voter_at(&self, index: u64) -> NodeId {
         let count = u64::try_from(self.0.voters.len()).unwrap_or(u64::MAX);
         self.0.voters[usize::try_from(index % count).unwrap_or(0)]
     }
 
-    fn place(&self, voter: NodeId) -> Option<usize> {
+    fn voter_index(&self, voter: NodeId) -> Option<usize> {
         self.0.voters.binary_search(&voter).ok()
     }
 }
@@ -129,38 +129,40 @@ impl MemberSet {
 pub struct MemberEntry {
     /// The set.
     pub members: MemberSet,
-    /// The slot of the decree that set it; not zero, which stands for the founders' set.
+    /// The slot of the decree that set it; never zero, which stands for the set of the founders.
     pub version: Slot,
 }
 
-/// The votes for one proposal, or in one round of questions, counted by the voters of the member
-/// set that it was begun with: that set is never read again for it (P12).
+/// The votes for one proposal, one `Confirm` round or one recovery.
+///
+/// They are counted by the voters of the member set that was in use at its beginning, whatever set
+/// a later decree sets (P12).
 #[derive(Clone, Debug)]
 pub(super) struct VoteSet {
     members: MemberSet,
-    /// A bit for each voter, by its place.
+    /// One bit for each voter, by its index.
     voted: u64,
 }
 
-const _: () = assert!(MAX_MEMBERS <= u64::BITS as usize, "a voter has a bit");
+const _: () = assert!(MAX_MEMBERS <= u64::BITS as usize, "every voter has a bit");
 
 impl VoteSet {
-    /// Returns the set without a vote.
+    /// Returns a set without votes.
     pub(super) fn new(members: MemberSet) -> VoteSet {
         VoteSet { members, voted: 0 }
     }
 
-    /// Counts the vote of a node; that of another than a voter does not count.
+    /// Counts the vote of a node, if the node is a voter.
     pub(super) fn insert(&mut self, node: NodeId) {
         self.voted |= self.bit(node);
     }
 
-    /// Whether the vote of this node was counted.
+    /// Whether a vote of this node was counted.
     pub(super) fn contains(&self, node: NodeId) -> bool {
         self.voted & self.bit(node) != 0
     }
 
-    /// Returns the voters that did not vote, in ascending order.
+    /// Returns the voters that did not vote, in ascending order of ids.
     pub(super) fn missing(&self) -> impl Iterator<Item = NodeId> {
         self.members.voters().iter().copied().filter(|voter| !self.contains(*voter))
     }
@@ -170,7 +172,8 @@ impl VoteSet {
         self.count() >= self.members.majority()
     }
 
-    /// Whether those that did not vote are no majority: votes against something end it only then.
+    /// Whether the voters that did not vote are fewer than a majority. Refusals of a ballot end it
+    /// only then.
     pub(super) fn leaves_no_majority(&self) -> bool {
         self.members.voters().len() - self.count() < self.members.majority()
     }
@@ -180,7 +183,7 @@ impl VoteSet {
     }
 
     fn bit(&self, node: NodeId) -> u64 {
-        self.members.place(node).map_or(0, |place| 1 << place)
+        self.members.voter_index(node).map_or(0, |index| 1 << index)
     }
 }
 
@@ -203,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_sound_or_none() {
+    fn an_invalid_member_set_is_rejected() {
         let (voter, learner) = (MemberRole::Voter, MemberRole::Learner);
         assert!(MemberSet::new(vec![member(2, voter), member(1, learner)]).is_some());
         assert_eq!(MemberSet::new(vec![member(1, voter), member(1, learner)]), None);
@@ -215,10 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn only_voters_are_counted() {
+    fn a_vote_of_a_learner_does_not_count() {
         let (voter, learner) = (MemberRole::Voter, MemberRole::Learner);
         let all = vec![member(4, learner), member(3, voter), member(2, voter), member(1, voter)];
-        let members = MemberSet::new(all).expect("it is sound");
+        let members = MemberSet::new(all).expect("a valid member set");
         let mut votes = VoteSet::new(members.clone());
         for (node, is_chosen) in [(1, false), (4, false), (1, false), (9, false), (3, true)] {
             votes.insert(NodeId(node));

@@ -1,41 +1,47 @@
-//! What nodes tell each other. Every message may be lost, repeated, delayed and reordered.
+//! The messages between nodes, one struct each. Every message may be lost, repeated, delayed and
+//! reordered.
+//!
+//! A message names the ballot in which it was sent, so that an answer to an earlier ballot is
+//! recognised. The variants are grouped by the role that receives them, so that each role handles
+//! only what concerns it. The sender is known from the connection.
 
 use super::members::MemberEntry;
 use super::patch::{Decree, Page, Proposal};
 use crate::numbers::{Ballot, FeatureLevel, NodeId, ProposalId, Slot};
 
-/// A message between two nodes, by the role that it is for; the sender is known from the
-/// connection.
+/// A message between two nodes, by the role that receives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message<K, V> {
-    /// Every node → every other, each period: what Ω needs to name a leader.
+    /// Every node → every other, each `heartbeat_ms`: what Ω needs to name a leader.
     Heartbeat(Heartbeat),
-    /// Candidate or leader → acceptor.
+    /// Candidate or leader → acceptor: a request of the owner of a ballot.
     Acceptor(ToAcceptor<K, V>),
-    /// Acceptor → candidate.
+    /// Acceptor → candidate: a promise, or a further page of it.
     Candidate(ToCandidate<K, V>),
-    /// Acceptor → leader.
+    /// Acceptor → leader: a vote, or how far the acceptor is.
     Leader(ToLeader<K>),
-    /// Acceptor → candidate or leader (P2, P4, P8, P10): a higher ballot was promised.
+    /// Acceptor → candidate or leader (P2, P4, P8 to P10): a higher ballot was promised.
     Refused(Refused),
 }
 
 /// What the owner of a ballot asks of an acceptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ToAcceptor<K, V> {
-    /// Candidate → all (P1). Answered by `Promise` or `Refused` (P2).
+    /// Candidate → all (P1): asks for a promise. Answered by `Promise` or `Refused` (P2).
     Prepare(Prepare),
     /// Candidate → acceptor (P3): asks for the next page. Answered by `PromisePage` or `Refused`.
     FetchPage(FetchPage<K>),
-    /// Leader → all (P4, P6). Answered by `Accepted`, `NeedPrevious` or `Refused`.
+    /// Leader → all (P4, P6): a proposal. Answered by `Accepted`, `NeedPrevious` or `Refused`.
     Accept(Accept<K, V>),
-    /// Leader → all (P8): is the ballot still the highest promised? Answered by `Confirmed`.
+    /// Leader → all (P8): asks whether the ballot is still the highest promised. Answered by
+    /// `Confirmed` or `Refused`.
     Confirm(Confirm),
-    /// Leader → acceptors of the proposal (P9): it is chosen. Answered by `Progress`.
+    /// Leader → acceptors of the proposal (P9): it is chosen. Answered by `Progress` or `Refused`.
     Commit(Commit),
-    /// Leader → lagging node (P10): decrees in order. Answered by `Progress`.
+    /// Leader → lagging node (P10): decrees in slot order. Answered by `Progress` or `Refused`.
     RepairPatches(RepairPatches<K, V>),
-    /// Leader → lagging node (P10): one page of a copy. Answered by `PageMerged` or `Progress`.
+    /// Leader → lagging node (P10): one page of a copy. Answered by `PageMerged`; after the last
+    /// page, or where the copy cannot continue, by `Progress`; or by `Refused`.
     RepairPage(RepairPage<K, V>),
 }
 
@@ -53,7 +59,7 @@ pub enum ToCandidate<K, V> {
 pub enum ToLeader<K> {
     /// P4: a vote.
     Accepted(Accepted),
-    /// P4: the acceptor cannot tell what the decree of the slot before is.
+    /// P4: the acceptor does not know the decree of the slot before.
     NeedPrevious(NeedPrevious),
     /// P8: the ballot is still the highest promised.
     Confirmed(Confirmed),
@@ -64,7 +70,7 @@ pub enum ToLeader<K> {
 }
 
 impl<K, V> Message<K, V> {
-    /// The ballot in which the message was sent; heartbeats have none.
+    /// Returns the ballot in which the message was sent; `None` for a heartbeat.
     pub fn ballot(&self) -> Option<Ballot> {
         match self {
             Message::Heartbeat(_) => None,
@@ -77,7 +83,7 @@ impl<K, V> Message<K, V> {
 }
 
 impl<K, V> Message<K, V> {
-    /// Whether a member set is in it (P12).
+    /// Whether the message holds a member set (P12).
     pub(super) fn has_members(&self) -> bool {
         match self {
             Message::Acceptor(message) => message.has_members(),
@@ -111,7 +117,7 @@ impl<K, V> ToAcceptor<K, V> {
 }
 
 impl<K, V> ToAcceptor<K, V> {
-    /// The ballot in which the message was sent.
+    /// Returns the ballot in which the message was sent.
     pub fn ballot(&self) -> Ballot {
         match self {
             ToAcceptor::Prepare(message) => message.ballot,
@@ -126,7 +132,7 @@ impl<K, V> ToAcceptor<K, V> {
 }
 
 impl<K, V> ToCandidate<K, V> {
-    /// The ballot that the message answers.
+    /// Returns the ballot that the message answers.
     pub fn ballot(&self) -> Ballot {
         match self {
             ToCandidate::Promise(message) => message.ballot,
@@ -136,7 +142,7 @@ impl<K, V> ToCandidate<K, V> {
 }
 
 impl<K> ToLeader<K> {
-    /// The ballot that the message answers.
+    /// Returns the ballot that the message answers.
     pub fn ballot(&self) -> Ballot {
         match self {
             ToLeader::Accepted(message) => message.ballot,
@@ -148,7 +154,7 @@ impl<K> ToLeader<K> {
     }
 }
 
-/// Makes messages of what they carry, by the role that it is for.
+/// Implements the conversion from each struct to the message that carries it.
 macro_rules! messages {
     ($($role:ident: $kinds:ident { $($kind:ident($body:ty)),+ })+) => {$($(
         impl<K, V> From<$body> for Message<K, V> {
@@ -177,10 +183,10 @@ impl<K, V> From<Refused> for Message<K, V> {
     }
 }
 
-/// What a node tells of itself each period, for Ω.
+/// What a node tells the others about itself each `heartbeat_ms`, for Ω.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heartbeat {
-    /// The nodes that the sender heard lately.
+    /// The nodes that the sender heard within `unreachable_ms`.
     pub hears: Vec<NodeId>,
     /// Whether a majority and the sender hear each other.
     pub has_quorum: bool,
@@ -190,34 +196,35 @@ pub struct Heartbeat {
     pub round: u64,
     /// The sender's `complete`, as far as it is durable: a heartbeat waits for no write.
     pub complete: Slot,
-    /// How long the sender's writes took lately, or take: the others are as patient with it. In
-    /// milliseconds; 0 from a node that does not tell.
+    /// How long the sender's recent writes took, the one under way included, in milliseconds; 0
+    /// from a node that does not tell. The others wait that much longer for its answers.
     pub sync_ms: u64,
-    /// The sender leads only where no other node can.
+    /// Whether the sender leads only when no other node can.
     pub is_reluctant: bool,
-    /// What the sender has too little of.
+    /// The resources that the sender is short of.
     pub low: Low,
-    /// The highest feature that the sender knows.
+    /// The highest feature level that the sender knows.
     pub feature_level: FeatureLevel,
 }
 
-/// What a node has too little of for a state that grows. The protocol only tells it to the others.
+/// The resources that a node is short of, so that its state should not grow. The protocol only
+/// passes this on to the other nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Low {
-    /// Memory.
+    /// Whether it is short of memory.
     pub memory: bool,
-    /// Disk space.
+    /// Whether it is short of disk space.
     pub disk: bool,
 }
 
 impl Low {
-    /// Whether there is too little of anything.
+    /// Whether the node is short of any resource.
     pub fn any(self) -> bool {
         self.memory || self.disk
     }
 }
 
-/// P1.
+/// Asks an acceptor to promise a ballot, and for the entries that the candidate lacks (P1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepare {
     /// The ballot to promise.
@@ -226,38 +233,38 @@ pub struct Prepare {
     pub complete: Slot,
 }
 
-/// P2.
+/// The promise of a ballot, with what the acceptor accepted and the first page of its entries (P2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promise<K, V> {
     /// The ballot promised.
     pub ballot: Ballot,
-    /// The greatest proposal accepted.
+    /// The greatest proposal that the acceptor accepted.
     pub accepted: Option<Proposal<K, V>>,
     /// The acceptor's `complete`.
     pub complete: Slot,
     /// The acceptor's `floor`.
     pub floor: Slot,
-    /// The pages hold all entries, because the candidate's `complete` is below the floor; else
-    /// those with a version above the candidate's `complete`.
+    /// Whether the pages hold all entries, because the candidate's `complete` is below `floor`;
+    /// otherwise they hold those with a version above the candidate's `complete`.
     pub full: bool,
-    /// The acceptor's member set, if a decree has set it.
+    /// The acceptor's member set; `None` while no decree has set it.
     pub members: Option<MemberEntry>,
     /// The first page.
     pub page: Page<K, V>,
 }
 
-/// P3.
+/// Asks an acceptor for the next page of its promise (P3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchPage<K> {
     /// The promised ballot.
     pub ballot: Ballot,
-    /// The `complete` that the candidate told in `Prepare`.
+    /// The `complete` that the candidate's `Prepare` told.
     pub complete: Slot,
     /// The last key of the page before.
     pub after: K,
 }
 
-/// P2.
+/// A further page of a promise (P2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PromisePage<K, V> {
     /// The promised ballot.
@@ -268,7 +275,7 @@ pub struct PromisePage<K, V> {
     pub page: Page<K, V>,
 }
 
-/// A refusal, and the reason for it.
+/// The refusal of a ballot, with the reason: the acceptor promised a higher one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The ballot that was refused.
@@ -277,7 +284,7 @@ pub struct Refused {
     pub promised: Ballot,
 }
 
-/// P4.
+/// A proposal, with the decree of the slot before, which the acceptor applies (P4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accept<K, V> {
     /// The proposal's ballot.
@@ -290,16 +297,16 @@ pub struct Accept<K, V> {
     pub previous: Previous<K, V>,
 }
 
-/// How an acceptor can know the decree of the slot before (P4).
+/// How an acceptor learns the decree of the slot before, which is chosen (P4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Previous<K, V> {
-    /// It is the one that the acceptor accepted in this ballot.
+    /// It is the decree that the acceptor accepted in this ballot.
     Held(Ballot),
-    /// It is this one.
+    /// It is this decree.
     Decree(Decree<K, V>),
 }
 
-/// P4.
+/// A vote: the acceptor accepted the proposal, durably (P4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// The proposal's ballot.
@@ -310,7 +317,7 @@ pub struct Accepted {
     pub complete: Slot,
 }
 
-/// P4.
+/// Asks the leader to send the proposal again, with the decree of the slot before (P4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NeedPrevious {
     /// The proposal's ballot.
@@ -321,55 +328,55 @@ pub struct NeedPrevious {
     pub complete: Slot,
 }
 
-/// P8.
+/// Asks whether the ballot is still the highest that the acceptor promised (P8).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confirm {
     /// The leader's ballot.
     pub ballot: Ballot,
-    /// Counts the leader's rounds, so that an answer to an earlier one does not count.
+    /// The number of the leader's round, so that an answer to an earlier round does not count.
     pub round: u64,
 }
 
-/// P8.
+/// The ballot is still the highest that the acceptor promised (P8).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confirmed {
     /// The leader's ballot.
     pub ballot: Ballot,
-    /// That of the question.
+    /// The round of the `Confirm` that this answers.
     pub round: u64,
 }
 
-/// P9.
+/// The proposal is chosen, and an acceptor that holds it applies it (P9).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
-    /// The ballot the proposal was chosen in.
+    /// The ballot in which the proposal was chosen.
     pub ballot: Ballot,
-    /// Its slot.
+    /// The proposal's slot.
     pub slot: Slot,
 }
 
 impl<K, V> Accept<K, V> {
-    /// Names the proposal.
+    /// Returns the id of the proposal.
     pub fn id(&self) -> ProposalId {
         ProposalId { ballot: self.ballot, slot: self.slot }
     }
 }
 
 impl Accepted {
-    /// Names the proposal that is voted for.
+    /// Returns the id of the proposal that the vote is for.
     pub fn id(&self) -> ProposalId {
         ProposalId { ballot: self.ballot, slot: self.slot }
     }
 }
 
 impl Commit {
-    /// Names the proposal that is chosen.
+    /// Returns the id of the chosen proposal.
     pub fn id(&self) -> ProposalId {
         ProposalId { ballot: self.ballot, slot: self.slot }
     }
 }
 
-/// P10.
+/// The decrees that a lagging node lacks, from the leader's window (P10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepairPatches<K, V> {
     /// The leader's ballot.
@@ -380,10 +387,10 @@ pub struct RepairPatches<K, V> {
     pub decrees: Vec<Decree<K, V>>,
 }
 
-/// Which copy a page belongs to (P10); the same on every page of one copy.
+/// The copy that a page belongs to (P10); the same on every page of one copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopyId {
-    /// Counts the copies that the leader began in its ballot.
+    /// The number of the copy among those that the leader began in its ballot.
     pub number: u64,
     /// The lagging node's `complete` when the copy began.
     pub base: Slot,
@@ -394,28 +401,28 @@ pub struct CopyId {
 }
 
 impl CopyId {
-    /// Whether the pages hold all entries, or else those with a version above `base`.
+    /// Whether the pages hold all entries; otherwise they hold those with a version above `base`.
     pub fn is_full(&self) -> bool {
         self.base < self.floor
     }
 }
 
-/// P10.
+/// One page of a copy for a lagging node (P10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepairPage<K, V> {
     /// The leader's ballot.
     pub ballot: Ballot,
-    /// The copy.
+    /// The copy that the page belongs to.
     pub copy: CopyId,
     /// The last key of the page before; `None` on the first page.
     pub after: Option<K>,
-    /// On the first page the leader's member set, if a decree has set it.
+    /// The leader's member set, on the first page and if a decree has set it.
     pub members: Option<MemberEntry>,
     /// The entries that follow.
     pub page: Page<K, V>,
 }
 
-/// P10.
+/// The page is durable at the lagging node, which waits for the next one (P10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageMerged<K> {
     /// The leader's ballot.
@@ -426,7 +433,7 @@ pub struct PageMerged<K> {
     pub after: K,
 }
 
-/// P9, P10.
+/// How far the acceptor is, after a `Commit` or a message of a repair (P9, P10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// The leader's ballot.

@@ -1,37 +1,245 @@
-//! LPaxos: consensus on patches that merge, without a replicated log. The pure core.
+//! LPaxos: consensus on patches that merge, without a replicated log. The pure core of a node.
 //!
-//! The leader runs a batch of commands on the current state and gets a *patch*: the keys it writes.
-//! Consensus chooses patches, one *decree* per *slot*. The *version* of a key is the slot that last
-//! wrote it, and *merging* keeps, key by key, the higher version; so replicas need not apply patches
-//! in order, nor all of them: any majority, merged, gives back the whole state. A node holds one
-//! accepted proposal, one versioned map and the member set, nothing else.
+//! The rules P1 to P12, cited all over this folder, are those of `docs/protocol.md`. What follows
+//! is an introduction for readers of Paxos or Raft; that page is the specification.
 //!
-//! The rules P1 to P12 are those of `docs/protocol.md`. Where they are:
+//! # The idea
 //!
-//! | file | what | rules |
+//! Raft replicates a log of commands, and every node runs the commands in log order. LPaxos
+//! replicates *effects*. The leader runs a batch of commands on the current state and gets a
+//! *patch*: the keys that the batch writes, with their values. Consensus chooses one *decree* for
+//! each *slot* 1, 2, 3, …; a decree is a patch and, where the members change, the member set.
+//!
+//! Every entry of the state has a *version*: the slot of the decree that wrote it. A deleted key
+//! leaves a *tombstone* with a version. To *merge* two sets of entries is to keep, key by key, the
+//! entry with the higher version. Merging is associative, commutative and idempotent, so a replica
+//! need not apply patches in order, and need not see all of them: each decree needs only a
+//! majority, and the replicas of any majority, merged, hold the whole state up to the last decree,
+//! which is what they accepted. Hence there is no log to keep, to truncate, to snapshot or to ship.
+//! A node holds, and must not lose:
+//!
+//! | field | meaning |
+//! | --- | --- |
+//! | `promised` | the highest ballot that the node promised |
+//! | `accepted` | one proposal `(ballot, slot, decree)`: the greatest that the node accepted |
+//! | entries | key → value or tombstone, with its version |
+//! | `complete` | the highest slot c such that the entries reflect every decree 1..c |
+//! | `floor` | tombstones with this version and below may have been dropped |
+//! | member set | the nodes and their addresses and roles; none until a decree sets it |
+//!
+//! Every node is proposer, acceptor and replica at once. The *leader* is the proposer of the ballot
+//! that the others follow.
+//!
+//! # The life of a slot
+//!
+//! Three nodes; L leads with ballot b. Slot 6 is chosen, and a client sends a transaction.
+//!
+//! ```text
+//!  client              L                           A               B
+//!    |                 |                           |               |
+//!    |-- request ----->| run it: patch of slot 7   |               |
+//!    |                 |-- Accept(b, 7, patch 7, "6 is chosen") -->|
+//!    |               fsync                       fsync           fsync
+//!    |                 |<-------- Accepted(b, 7) --|               |
+//!    |                 | L and A voted: slot 7 is chosen           |
+//!    |                 |-- Accept(b, 8, patch 8, "7 is chosen") -->|
+//!    |<-- answer ------|                           |               |
+//!    |               fsync                       fsync           fsync
+//!    |          apply 7, accept 8           apply 7, accept 8     ...
+//! ```
+//!
+//! 1. *Run* (P6). The leader runs the commands that wait, in order, on its replica. Only the leader
+//!    runs commands, so a command may read a clock or draw a random number. What they wrote is the
+//!    decree of the next slot. While a proposal is in flight, the leader already runs the next
+//!    batch on the state that the proposal will produce; if it loses its ballot, it discards the
+//!    result, and the requests wait again.
+//! 2. *Propose* (P6). One slot is in flight at a time: slot s+1 is proposed only once slot s is
+//!    chosen. [`Accept`] goes to all other nodes, before the leader's own write.
+//! 3. *Accept, fused with apply* (P4). An `Accept` for slot s also says which decree slot s-1 has:
+//!    either [`Previous::Held`] ("the proposal that you accepted in this ballot") or the decree
+//!    itself. An acceptor that promised no higher ballot applies s-1, promises the ballot and
+//!    accepts s, all in one durable write, and answers [`Accepted`]. If it does not hold the
+//!    proposal of s-1, it answers [`NeedPrevious`], and the leader sends the decree if it still has
+//!    it (see *Catching up*). So a slot costs one round trip and one fsync per node, and no
+//!    separate commit message.
+//! 4. *Chosen*. A decree is chosen once a majority of the voters accepted it in one ballot and
+//!    slot. The leader's own vote counts once its own write is durable; it need not be part of the
+//!    majority.
+//! 5. *Reply* (P7). The leader sends the next `Accept`, if a batch is ready, and answers the
+//!    clients of slot s. Only then does it apply slot s itself.
+//! 6. *Commit* (P9). If no batch follows, no `Accept` tells the others that s is chosen. Then
+//!    [`Commit`] does, and they answer [`Progress`].
+//!
+//! All requests that arrive during one slot share the next one: that is the group commit.
+//!
+//! # Ballots and elections
+//!
+//! A ballot is `(round, node id)`, totally ordered and owned by its node. The failure detector Ω
+//! (`omega.rs`) decides which node should lead. Each node sends a [`Heartbeat`] to every other one
+//! each [`Config::heartbeat_ms`]: the nodes that it hears, whether it and a majority hear each
+//! other, the leader that it follows, its `complete`, and how long its writes take. Only a node
+//! that has a majority in this sense leads or stands for election, so a leader on the wrong side of
+//! a partial partition gives way. A node with a greater `complete` waits less before it stands. Ω
+//! may be wrong at any time: two nodes that both believe that they lead depose each other by higher
+//! ballots, which costs time and never safety. A leader that waits for its disk longer than
+//! [`Config::stalled_ms`] tells the others that it no longer leads, so a disk that hangs does not
+//! stop the cluster.
+//!
+//! # Recovery: from a ballot to a leader
+//!
+//! ```text
+//!  candidate C                              A                    B
+//!    | pick b above every ballot seen       |                    |
+//!  fsync (its own promise)                  |                    |
+//!    |-- Prepare(b, C's complete) --------->|------------------->|        P1
+//!    |                                    fsync                fsync
+//!    |<-- Promise(b, accepted, complete, floor, entries) --------|        P2
+//!    |<-- Promise(...) ---------------------|                    |
+//!    |-- FetchPage(b, after key) ---------->|                    |        P3
+//!    |<-- PromisePage ----------------------|   until the last page
+//!    |                                      |                    |
+//!    |-- Accept(b, m.slot, m.decree, previous) ----------------->|        P3, end
+//!    |<-- Accepted -------------------------|                    |
+//!    | chosen: C is ready, and answers clients from here on      |
+//! ```
+//!
+//! A [`Promise`] carries the acceptor's entries with a version above the candidate's `complete`
+//! (all of them, marked `full`, if the candidate is below the acceptor's `floor`), in pages in key
+//! order. Let Q be a majority that promised, and m the proposal with the greatest (slot, ballot)
+//! that a member of Q accepted.
+//!
+//! - No slot after m's is chosen: a majority would have accepted it, and Q shares a member with
+//!   every majority.
+//! - Every slot before m's is chosen, because slot s+1 is proposed only after slot s is chosen. And
+//!   a member of Q reflects each such slot s: to accept slot s+1 is to apply slot s in the same
+//!   write, and a member of Q accepted slot s+1, since a majority did (or since it is m). So the
+//!   merged entries of Q hold exactly the state before m, and what m itself writes only if m is
+//!   chosen and a member applied it already.
+//! - m itself may be chosen or not. Therefore the candidate proposes m's decree again, in m's slot,
+//!   with its own ballot. It answers no client, not even a read, before this proposal is chosen.
+//!
+//! The candidate first copies what it lacks from the member of Q with the greatest `complete`, then
+//! merges from all members of Q what is newer. Everything that it merges is a fact, so a recovery
+//! that is not finished does no harm. If Q accepted nothing, the candidate begins with slot 1.
+//!
+//! A [`Refused`] tells the highest ballot that an acceptor promised. One refusal does not end a
+//! ballot: it ends when the nodes that did not refuse are not a majority.
+//!
+//! # Reads
+//!
+//! A read needs no slot and no fsync (P8). The leader sends [`Confirm`]; once a majority, itself
+//! included, answers [`Confirmed`] (its ballot is still the highest that they promised), no other
+//! leader can have had anything chosen by then, and the leader runs on its chosen state every read
+//! that was queued before the round began. There are no leases, and no clock is trusted. A vote for
+//! a proposal says the same about its voter, so while at least [`Config::busy_batch`] requests are
+//! in flight, reads send no `Confirm`: the votes for the next proposal confirm them.
+//!
+//! # Catching up
+//!
+//! A node that missed slots keeps voting and is repaired meanwhile by the leader (P10):
+//!
+//! - The leader keeps recent decrees in a window of [`Config::window_bytes`]. If it holds all that
+//!   the node lacks, it sends [`RepairPatches`]; the node answers `Progress`.
+//! - Otherwise it sends a copy in pages, one [`RepairPage`] at a time; the node answers
+//!   [`PageMerged`]. The pages hold the entries with a version above the node's `complete`, so the
+//!   cost is set by the keys that changed, not by the operations that were missed. The pages are
+//!   read from the live replica: a page may hold entries that are newer than the copy, and these
+//!   are effects of chosen decrees too.
+//! - If the node's `complete` is below the leader's `floor`, the leader may have dropped tombstones
+//!   that the node needs. Then the copy is *full*: it holds all entries, and a key that is missing
+//!   from it was deleted. Such a copy is valid only as a whole (`incoming_copy.rs`).
+//!
+//! # Tombstones and the floor
+//!
+//! A node may drop tombstones up to a version f of at most `complete` - 2, without asking another
+//! node, and sets `floor` to f in the same write (P11). `complete` - 1 is not safe, since a
+//! recovering leader may have to send that patch again. Tombstones are kept for
+//! [`Config::tombstone_slots`], so that a short absence needs no full copy, and none are dropped
+//! while a copy for a lagging node is under way. No tombstone at or below `floor` is kept: it would
+//! hide from a full copy that its key was set and deleted again since.
+//!
+//! # What must be durable before what leaves
+//!
+//! One step of a node makes at most one atomic write. [`Output`] keeps the order. Before the write
+//! leaves what depends only on what is durable already:
+//!
+//! - `Heartbeat`: it promises nothing, and the `complete` in it is the durable one.
+//! - `Accept`: the leader never proposes another decree in that ballot and slot, even after a
+//!   restart, since it must then pick a higher ballot.
+//! - `Confirm`, a question; `Commit`, `RepairPatches` and `RepairPage`, which tell what is chosen
+//!   and therefore durable at a majority.
+//! - Answers to clients: a decree is chosen, or a read confirmed, before they are made.
+//!
+//! After the write leaves or counts:
+//!
+//! - `Prepare` and `FetchPage`: the candidate's own promise counts, and what it copies is durable
+//!   page by page.
+//! - Every reply of an acceptor: it tells what the acceptor promised, accepted or merged.
+//! - The leader's own vote, which counts like any other.
+//!
+//! If a write fails, the node must stop: what it knows could then differ from what is on its disk.
+//! With many requests in flight, or a slow disk, a leader goes on during its own write with what
+//! does not depend on it ([`Node::must_wait`] bounds that).
+//!
+//! # What it leaves out
+//!
+//! - *A log, and history.* The state of an earlier slot cannot be read.
+//! - *Pipelining of slots.* One slot is in flight at a time. Batches make up for it: throughput
+//!   grows with the batch, while latency stays one round trip and one fsync.
+//! - *Reads at followers, and leases.* Every request goes to the leader.
+//! - *Changes of membership.* The member set is replicated and merged (P12), and votes are counted
+//!   by it, but no node changes it yet; a message that holds a set is ignored.
+//! - *Byzantine faults.* A message from a peer never panics a node, but a member that lies about
+//!   its votes can break safety.
+//! - *Lost disks.* A node that lost its durable state must not return with its old identity.
+//! - *A state larger than memory.* All entries are in memory.
+//!
+//! # Where it comes from
+//!
+//! From a master's thesis called LPaxos; its terms are used here (balnum, slot, decree, replica).
+//! Two things differ, and the last section of `docs/protocol.md` says why they may. The thesis
+//! reads a quorum of replicas for every request, in two round trips; here the leader reads the
+//! quorum once, in its recovery, and from then on knows the state, because it chose every later
+//! patch itself. And the *projection* of the thesis, "send only the keys that are asked for", is
+//! here "send only versions above mine", which distributes over merging in the same way. Ω is in
+//! the manner of the ballot-leader election of OmniPaxos (EuroSys '23).
+//!
+//! The rules were checked by a model of 3 nodes, 2 ballots and 3 slots, exhaustively, before they
+//! were written in Rust. That is a small model and not a proof. The invariants that it checked are
+//! assertions here, in release builds too, or are checked by the simulator
+//! (`crates/lattistore-sim`) after every step.
+//!
+//! # Where to find what
+//!
+//! | file | content | rules |
 //! | --- | --- | --- |
-//! | `node.rs` | the node as its caller sees it; roles | |
-//! | `output.rs` | the contract with the caller, with an example; `outbox.rs` gathers it | |
-//! | `message.rs`, `inbox.rs` | what nodes tell each other, and what a node does with it | |
-//! | `acceptor.rs` | promises, votes, what is learned; the only one to change the durable state | P2, P4, P8 to P11 |
-//! | `recovery.rs` | the candidate, from its ballot to the state it leads from | P1, P3 |
-//! | `leader.rs` | the leader; `peer.rs` and `window.rs` hold what its parts share | |
+//! | `node.rs` | the node as its caller sees it; its roles | |
+//! | `output.rs`, `outbox.rs` | the contract with the caller, with an example | |
+//! | `writes.rs` | the write under way, and how long writes take | |
+//! | `message.rs`, `inbox.rs` | the messages, and what a node does with each | |
+//! | `acceptor.rs` | promises, votes, changes of the durable state | P2, P4, P8 to P11 |
+//! | `recovery.rs` | the candidate, until it leads | P1, P3 |
+//! | `leader.rs` | the leader, in the parts that follow | |
 //! | `proposals.rs` | its proposals and commits | P4, P6, P7, P9 |
-//! | `open_batch.rs` | the next batch, run while the last is in flight | P6 |
+//! | `open_batch.rs` | the next batch, run while the last one is in flight | P6 |
 //! | `reads.rs` | reads that need no slot | P8 |
-//! | `repair.rs`; `incoming_copy.rs` | bringing lagging nodes up; a full copy as its receiver sees it | P10 |
-//! | `pacing.rs` | the load as the caller sees it, and holding a proposal back | P6 |
+//! | `repair.rs` | repair of lagging nodes | P10 |
+//! | `peer_progress.rs`, `window.rs` | how far the others are; recent decrees | P10 |
+//! | `incoming_copy.rs` | a full copy as its receiver sees it | P10 |
+//! | `pacing.rs` | the load of a node, and holding a proposal back | P6 |
 //! | `omega.rs` | the failure detector that names a leader | |
 //! | `story.rs` | why a node stands or gives up, for its log | |
-//! | `durable.rs`, `replica.rs`, `entries.rs`, `patch.rs` | the state, and how facts merge | P5, P11 |
+//! | `durable.rs`, `replica.rs` | the durable state, and how facts merge into it | P5, P11 |
+//! | `entries.rs`, `patch.rs` | the map of entries; patches, decrees, pages | P5 |
 //! | `members.rs` | the member set, and how votes are counted by it | P12 |
-//! | `machine.rs`, `batch.rs`, `requests.rs` | what is asked of a store, the state it runs commands on, what clients ask | |
+//! | `machine.rs`, `batch.rs` | what a store must do, and the state its commands run on | |
+//! | `requests.rs` | what clients ask, and how it is answered | P7 |
 //! | `config.rs` | times and bounds | |
 //!
 //! Invariant: nothing here reads a clock, a socket, a file or a global random number, and nothing
 //! starts a thread. Time and seeds are arguments.
-//! Invariant: a peer's message never panics here; a broken invariant of the node's own does, in
-//! release builds too.
+//! Invariant: a message from a peer never panics here; a broken invariant of the node's own does,
+//! in release builds too.
 
 mod acceptor;
 mod batch;
@@ -60,6 +268,7 @@ mod replica;
 mod requests;
 mod story;
 mod window;
+mod writes;
 
 pub use crate::numbers::{Ballot, FeatureLevel, NodeId, Position, ProposalId, Slot};
 pub use batch::{Batch, Row};
@@ -67,6 +276,7 @@ pub use config::{Config, Election};
 pub use durable::{Durable, Record};
 pub use entries::Entries;
 pub use machine::Machine;
+pub(crate) use members::MEMBER_BYTES;
 pub use members::{
     MAX_MEMBER_ADDRESS_BYTES, MAX_MEMBERS, Member, MemberEntry, MemberRole, MemberSet,
 };
@@ -78,3 +288,4 @@ pub use patch::{Decree, Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
 pub use replica::{PageLimits, Replica, may_drop};
 pub use requests::{Admissible, Request, RequestOutcome, Ticket};
 pub use story::{Cause, Loss};
+pub(crate) use window::DECREE_BYTES;

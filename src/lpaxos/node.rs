@@ -1,9 +1,13 @@
 //! A node: proposer, acceptor and replica in one, driven by its caller.
 //!
-//! The node reads no clock, socket or file and starts no thread. Its caller gives it messages,
-//! requests and ticks, each with the time, any number of them; then takes an [`Output`] and does
-//! what is in it, in the order that is written there. The simulator and the server drive the same
+//! The node reads no clock, socket or file, and starts no thread. Its caller gives it any number of
+//! messages, requests and ticks, each with the time. Then it takes an [`Output`] and does what that
+//! contains, in the order that `output.rs` prescribes. The simulator and the server drive the same
 //! code.
+//!
+//! This file holds the life cycle of a node (stand, lead, step down, close) and what its caller
+//! sees. The messages are in `inbox.rs`, the write under way is in `writes.rs`, and each role is in
+//! a file of its own.
 
 use std::mem::take;
 
@@ -14,16 +18,17 @@ use super::leader::Leader;
 use super::machine::{Machine, MessageOf};
 use super::members::MemberSet;
 use super::message::{Heartbeat, Low, Message, Promise};
-use super::omega::{Decision, Omega, Own};
+use super::omega::{Decision, Omega, OwnState};
 use super::outbox::Outbox;
-use super::output::{Output, Write, WriteToken};
+use super::output::{Output, WriteToken};
 use super::patch::Page;
 use super::recovery::Recovery;
 use super::requests::{Queue, Request, RequestOutcome, Waiting};
 use super::story::{Cause, ForLog, Loss, Story};
-use crate::numbers::{Ballot, FeatureLevel, NodeId, ProposalId, Slot};
+use super::writes::{Contents, Writes};
+use crate::numbers::{Ballot, FeatureLevel, NodeId, Slot};
 
-/// What a node does beside accepting.
+/// What a node does in addition to accepting.
 #[derive(Debug)]
 pub(super) enum Role<M: Machine> {
     Follower,
@@ -32,6 +37,7 @@ pub(super) enum Role<M: Machine> {
 }
 
 impl<M: Machine> Role<M> {
+    /// Returns the ballot that the node leads or stands with.
     pub(super) fn ballot(&self) -> Option<Ballot> {
         match self {
             Role::Follower => None,
@@ -39,16 +45,6 @@ impl<M: Machine> Role<M> {
             Role::Leader(leader) => Some(leader.ballot),
         }
     }
-}
-
-/// Whether records were handed out that the caller has not said to be durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
-    Nothing,
-    /// The node does nothing before they are.
-    Awaited,
-    /// The node goes on with what does not depend on them.
-    Overlapped,
 }
 
 /// A node of a cluster.
@@ -60,52 +56,40 @@ pub struct Node<M: Machine> {
     pub(super) acceptor: Acceptor<M>,
     pub(super) omega: Omega,
     pub(super) role: Role<M>,
-    /// Whom requests are redirected to.
+    /// The leader that requests are redirected to; this node while it leads or stands.
     pub(super) leader: Option<NodeId>,
     pub(super) queue: Queue<M::Command>,
     pub(super) out: Outbox<M>,
+    /// When the last heartbeat was sent.
     pub(super) heartbeat_sent_ms: Option<u64>,
     /// The last heartbeat that was sent.
     heartbeat: Option<Heartbeat>,
+    /// The latest time that the caller gave.
     pub(super) now_ms: u64,
+    /// Whether [`Node::close`] was called.
     pub(super) closing: bool,
     story: ForLog<Story>,
-    /// Of the records that were handed out.
-    writing: Writing,
-    /// When records were last handed out.
-    handed_out_ms: u64,
-    /// What was accepted when records were last handed out: durable once nothing is being written.
-    handed_out: ProposalId,
-    /// The `complete` when records were last handed out.
-    handed_out_complete: Slot,
-    /// The `complete` that is durable.
-    durable_complete: Slot,
-    /// How many writes were handed out.
-    writes: u64,
-    /// The size of all decrees that the leader had chosen when records were last handed out, in
-    /// bytes.
-    handed_out_bytes: u64,
-    /// How long writes take: the longest of the last ones, and less with each that takes less.
-    sync_ms: u64,
-    /// Records go with the next output although nothing waits for them: no checkpoint is taken of
-    /// what is not written, and the others are told only of what is.
+    writes: Writes,
+    /// Whether the next output writes the records even if nothing depends on them. A checkpoint
+    /// includes only what is written, and a heartbeat reports only what is durable.
     flush: bool,
-    /// Something was heard since Ω last decided. It does when all that is there was taken in: a
-    /// message may be old, and the next one say otherwise.
+    /// Whether something was heard since Ω last decided. Ω decides only after all messages that
+    /// have arrived were taken in, because one of them may be old and the next one contradict it.
     pub(super) undecided: bool,
-    /// The others are told with the next output whom the node hears.
-    announces: bool,
+    /// Whether the next output includes heartbeats before they are due, to report which nodes this
+    /// node hears.
+    wants_heartbeats: bool,
 }
 
 impl<M: Machine> Node<M> {
-    /// A node `me` that starts from what is durable. The `founders` are the members as long as no
-    /// decree has set others.
+    /// Returns the node `me`, which starts from its durable state. The `founders` are the members
+    /// until a decree sets others.
     ///
-    /// `seed` feeds the jitter of elections; `now_ms` is the time, which never goes back between
-    /// calls. It is used for waiting only, never for safety.
+    /// `seed` feeds the jitter of elections. `now_ms` is the time, which must not go back between
+    /// calls; it is used for waiting only, never for safety.
     ///
     /// # Panics
-    /// When `me` is no member: the caller checks its identity first.
+    /// When `me` is not one of the founders: the caller checks its identity first.
     pub fn new(
         me: NodeId,
         founders: MemberSet,
@@ -118,8 +102,8 @@ impl<M: Machine> Node<M> {
         assert!(founders.contains(me), "{me} is a member");
         let mut omega = Omega::new(me, config, seed);
         omega.see_round(durable.promised.round);
-        let handed_out = durable.accepted_id();
-        let complete = durable.replica.complete();
+        let contents =
+            Contents { accepted: durable.accepted_id(), complete: durable.replica.complete() };
         Node {
             me,
             config,
@@ -135,117 +119,98 @@ impl<M: Machine> Node<M> {
             now_ms,
             closing: false,
             story: ForLog::default(),
-            writing: Writing::Nothing,
-            handed_out_ms: now_ms,
-            handed_out,
-            handed_out_complete: complete,
-            durable_complete: complete,
-            writes: 0,
-            handed_out_bytes: 0,
-            sync_ms: 0,
+            writes: Writes::new(config, contents, now_ms),
             flush: false,
             undecided: false,
-            announces: false,
+            wants_heartbeats: false,
         }
     }
 
-    /// The durable state, changes not yet made durable included.
+    /// Returns the durable state, including changes that are not durable yet.
     pub fn durable(&self) -> &Durable<M::Key, M::Value> {
         self.acceptor.durable()
     }
 
-    /// Returns the members as far as the node knows them: those that decide the slot after
-    /// `complete`.
+    /// Returns the members that this node knows: those that decide the slot after its `complete`.
     pub fn members(&self) -> &MemberSet {
         self.acceptor.members()
     }
 
-    /// Whether all of the durable state is durable indeed.
+    /// Whether everything in [`Node::durable`] is durable already.
     pub fn is_written(&self) -> bool {
-        self.writing == Writing::Nothing && !self.acceptor.has_records()
+        !self.writes.is_under_way() && !self.acceptor.has_records()
     }
 
-    /// Whether nothing more should be given to the node before the write under way is over. It goes
-    /// on during one only as long as nothing that wants to leave depends on it, so that a node that
-    /// leads no more gathers nothing that its disk does not take; and no longer than a write may
-    /// take, so that a leader whose disk hangs falls silent and another takes its place.
+    /// Whether the caller must give the node no more input until the write under way has ended.
+    /// That is so in two cases, both during a write that overlaps:
+    ///
+    /// - A queued message depends on records that are not durable. The node must not gather more
+    ///   records than its disk takes, above all once it no longer leads.
+    /// - The write has taken [`Config::stalled_ms`]. A leader with a hanging disk must fall silent,
+    ///   so that another node replaces it.
     pub fn must_wait(&self) -> bool {
-        self.writing == Writing::Overlapped
-            && (!self.out.after_write.is_empty() || self.is_stalled())
+        self.writes.is_overlapped() && (!self.out.after_write.is_empty() || self.is_stalled())
     }
 
-    /// Whether the write under way takes so long that the disk may hang.
+    /// Whether the write under way has taken [`Config::stalled_ms`], so that the disk may hang.
     fn is_stalled(&self) -> bool {
-        self.write_age_ms() >= self.config.stalled_ms
+        self.writes.is_stalled(self.now_ms)
     }
 
-    /// For how long a write has been under way, in milliseconds; 0 if none is.
-    fn write_age_ms(&self) -> u64 {
-        match self.writing {
-            Writing::Nothing => 0,
-            _ => self.now_ms.saturating_sub(self.handed_out_ms),
-        }
-    }
-
-    /// How long writes take, the one under way included, in milliseconds.
+    /// Returns how long writes take, including the one under way, in milliseconds.
     fn sync_ms(&self) -> u64 {
-        self.sync_ms.max(self.write_age_ms())
+        self.writes.sync_ms(self.now_ms)
     }
 
-    /// Notes how long a write took, in milliseconds; [`Node::written`] does it for each. The others
-    /// are told, and are as patient; a leader with slow writes waits for them less.
+    /// Notes how long a write took, in milliseconds. [`Node::written`] does this for each write.
+    ///
+    /// Heartbeats report it, and the other nodes wait for this node accordingly. If the
+    /// writes of a leader take [`Config::slow_write_ms`] or more, it goes on during all of them.
     pub fn note_sync(&mut self, sync_ms: u64) {
-        // So much later it is: the next write may begin before the node is told the time.
-        self.at(self.handed_out_ms.saturating_add(sync_ms));
-        self.sync_ms = sync_ms.max(self.sync_ms - self.sync_ms.div_ceil(8));
+        // The next write may begin before the caller gives the time again, so it must advance here.
+        let ended_ms = self.writes.note_sync(sync_ms);
+        self.at(ended_ms);
     }
 
-    /// The last heartbeat that was sent, and when. A caller that waits for a write repeats it to
-    /// the others each period, at most for [`Config::stalled_ms`], so that they know that the node
-    /// is there: nothing in it depends on the write. Then it sends [`Heartbeat::farewell`] once.
+    /// Returns the last heartbeat that was sent, and when.
+    ///
+    /// A caller that waits for a write repeats it to the other nodes every
+    /// [`Config::heartbeat_ms`], so that they know that this node is alive: nothing in it depends
+    /// on the write. Once the write has taken [`Config::stalled_ms`], the caller sends
+    /// [`Heartbeat::farewell`] once instead.
     pub fn heartbeat(&self) -> Option<(&Heartbeat, u64)> {
         Some((self.heartbeat.as_ref()?, self.heartbeat_sent_ms?))
     }
 
-    /// Whether a proposal was accepted here while an earlier one is still being written.
-    fn is_ahead(&self) -> bool {
-        self.writing != Writing::Nothing && self.durable().accepted_id() != self.handed_out
-    }
-
-    /// Whether a leader may propose the next slot: it goes one slot ahead of its own disk, and
-    /// further only where that is slow and what gathers for the next write is bounded.
+    /// Whether a leader may propose the next slot. It may be one slot ahead of its own disk. With a
+    /// slow disk it may be further ahead, until the decrees for its next write have
+    /// [`Config::ahead_bytes`] bytes.
     pub(super) fn may_propose(&self) -> bool {
-        if self.spares_others() {
+        if self.spares_other_disks() {
             return false;
         }
-        if !self.is_ahead() {
+        if !self.writes.is_ahead(self.durable().accepted_id()) {
             return true;
         }
         let Role::Leader(leader) = &self.role else { return false };
-        let ahead_bytes = leader.applied_bytes().saturating_sub(self.handed_out_bytes);
-        self.is_slow() && ahead_bytes < self.config.ahead_bytes
+        let ahead_bytes = self.writes.ahead_bytes(leader.applied_bytes());
+        self.writes.is_slow(self.now_ms) && ahead_bytes < self.config.ahead_bytes
     }
 
-    /// Whether the write under way takes so long that the others are asked for no more writes: if
-    /// the disk hangs, these would last beyond the time at which this node falls silent, and a node
-    /// that waits for its disk cannot stand.
-    fn spares_others(&self) -> bool {
-        let age_ms = self.write_age_ms();
-        age_ms >= self.config.slow_write_ms
-            && age_ms.saturating_add(self.omega.majority_sync_ms(self.acceptor.members()))
-                > self.config.stalled_ms
+    /// Whether the leader must ask the other nodes for no writes, because the write under way takes
+    /// long. If the disk hangs, their writes could last beyond the time at which this node falls
+    /// silent, and a node that waits for its disk cannot stand.
+    fn spares_other_disks(&self) -> bool {
+        let others_ms = || self.omega.majority_sync_ms(self.acceptor.members());
+        self.writes.may_stall_before(others_ms, self.now_ms)
     }
 
-    fn is_slow(&self) -> bool {
-        self.sync_ms() >= self.config.slow_write_ms
-    }
-
-    /// The leader that the node knows of, itself included.
+    /// Returns the leader that the node knows, which may be the node itself.
     pub fn leader(&self) -> Option<NodeId> {
         self.leader
     }
 
-    /// The ballot that the node leads with, its recovery over.
+    /// Returns the ballot that the node leads with; `None` before its recovery is over.
     pub fn leads(&self) -> Option<Ballot> {
         match &self.role {
             Role::Leader(leader) => Some(leader.ballot),
@@ -253,17 +218,18 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// The ballot that the node stood with last, and why it stood.
+    /// Returns the ballot that the node last stood with, and why it stood.
     pub fn stood(&self) -> Option<(Ballot, Cause)> {
         self.story.0.stood
     }
 
-    /// The ballot that the node gave up last, and why.
+    /// Returns the ballot that the node last gave up, and why.
     pub fn lost(&self) -> Option<(Ballot, Loss)> {
         self.story.0.lost
     }
 
-    /// Whether `node` and this one hear each other, and the `complete` it last told.
+    /// Returns whether `node` and this node hear each other, and the `complete` that `node` last
+    /// reported.
     pub fn peer(&self, node: NodeId) -> (bool, Option<Slot>) {
         if node == self.me {
             return (true, Some(self.durable().replica.complete()));
@@ -271,29 +237,31 @@ impl<M: Machine> Node<M> {
         (self.omega.is_connected(node), self.omega.complete_of(node))
     }
 
-    /// Whether `node` hears this one, as it says itself; unknown where it is not heard.
+    /// Whether `node` hears this node, by its last heartbeat; `None` while this node does not hear
+    /// `node`.
     pub fn is_heard_by(&self, node: NodeId) -> Option<bool> {
         if node == self.me { Some(true) } else { self.omega.is_heard_by(node) }
     }
 
+    /// Takes in the time; an earlier time than before changes nothing.
     pub(super) fn at(&mut self, now_ms: u64) {
         let passed_ms = now_ms.saturating_sub(self.now_ms);
-        self.omega.passed(passed_ms);
+        self.omega.advance_clock(passed_ms);
         self.now_ms += passed_ms;
     }
 
-    /// Does what a leader owes.
+    /// Does the steps that a leader has deferred (see `leader.rs`).
     pub(super) fn settle(&mut self) {
         if let Role::Leader(leader) = &mut self.role {
             leader.settle(&mut self.acceptor);
         }
     }
 
-    /// Takes a request of a client. It gets exactly one answer.
+    /// Takes in a request of a client. Each request gets exactly one answer, in some output.
     pub fn request(&mut self, now_ms: u64, request: Request<M::Command>) {
         self.at(now_ms);
         let Request { ticket, command, deadline_ms } = request;
-        let refused = if self.closing {
+        let rejection = if self.closing {
             Some(RequestOutcome::Closing { may_have_run: false })
         } else if self.queue.len() >= self.config.max_queue {
             Some(RequestOutcome::TooManyRequests)
@@ -303,7 +271,7 @@ impl<M: Machine> Node<M> {
                 _ => None,
             }
         };
-        match refused {
+        match rejection {
             Some(answer) => self.out.answer(ticket, answer),
             None => self.enqueue(Waiting {
                 ticket: Some(ticket),
@@ -314,6 +282,7 @@ impl<M: Machine> Node<M> {
         }
     }
 
+    /// Queues a request as a read or a write.
     fn enqueue(&mut self, waiting: Waiting<M::Command>) {
         if self.machine.is_read_only(&waiting.command) {
             self.queue.reads.push_back(waiting);
@@ -322,30 +291,30 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// Notes that a member is gone, as its connection ended. It is only a hint: whoever is heard
-    /// afterwards is there.
+    /// Notes that the connection of a member ended. This is only a hint: the member counts as alive
+    /// again with its next message.
     pub fn unheard(&mut self, now_ms: u64, node: NodeId) {
         self.at(now_ms);
         self.settle();
         self.omega.unheard(node);
         self.undecided = true;
-        // The others wait for this node's word that it does not hear the leader either.
-        self.announces = true;
+        // The other nodes wait for the report that this node does not hear the leader either.
+        self.wants_heartbeats = true;
     }
 
-    /// Sets whether the node leads only where no other can (Ω), as clients cannot connect to it. A
-    /// leader that becomes reluctant hands over at once.
+    /// Sets whether the node leads only if no other node can (Ω), because clients cannot connect to
+    /// it. A leader that becomes reluctant steps down at once if another node can lead.
     pub fn set_reluctant(&mut self, now_ms: u64, is_reluctant: bool) {
         self.at(now_ms);
         if self.omega.set_reluctant(is_reluctant) {
             self.settle();
             self.decide();
-            // The others need not wait for the next period.
+            // The other nodes need not wait for the next heartbeat period.
             self.send_heartbeats();
         }
     }
 
-    /// Sets what the node has too little of, which the others are told.
+    /// Sets which resources are low at the node. The heartbeats report it.
     pub fn set_low(&mut self, now_ms: u64, low: Low) {
         self.at(now_ms);
         if self.omega.set_low(low) {
@@ -354,26 +323,27 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// What a member has too little of, the own node included; `None` while it and this node do not
-    /// hear each other.
+    /// Returns which resources are low at a member or at this node; `None` while the member and
+    /// this node do not hear each other.
     pub fn low_of(&self, member: NodeId) -> Option<Low> {
         self.omega.low_of(member)
     }
 
-    /// Returns the highest feature that all members know, as they told last: what is beyond it may
-    /// neither be written nor sent. A member that is not heard counts as one of release 0.1.0.
+    /// Returns the highest feature level that all members know, by their last heartbeats. Features
+    /// above it must be neither written nor sent. A member that is not heard counts as one of
+    /// release 0.1.0.
     pub fn lowest_feature_level(&self) -> FeatureLevel {
         self.omega.lowest_feature_level(self.acceptor.members())
     }
 
-    /// Lets time pass: heartbeats, elections, repeated messages, deadlines. To be called at least
-    /// every [`Config::heartbeat_ms`].
+    /// Does what is due at this time: heartbeats, elections, repeated messages, deadlines. The
+    /// caller must call it at least every [`Config::heartbeat_ms`].
     pub fn tick(&mut self, now_ms: u64) {
         self.at(now_ms);
         self.settle();
         self.decide();
         self.expire();
-        let spares_others = self.spares_others();
+        let spares_other_disks = self.spares_other_disks();
         match &mut self.role {
             Role::Follower => {}
             Role::Candidate(recovery) => {
@@ -383,15 +353,16 @@ impl<M: Machine> Node<M> {
                 let others = members.others(self.me);
                 recovery.resend(others, resend_ms, self.now_ms, &mut self.out);
                 let idle_ms = self.now_ms.saturating_sub(recovery.progressed_ms());
-                // The write that a node is in, the one that it is asked for, and as much again.
-                let patience_ms = self.sync_ms.max(slowest_ms).saturating_mul(3);
+                // Three writes: the one that a node has under way, the one that it is asked for,
+                // and one to spare.
+                let patience_ms = self.writes.past_sync_ms().max(slowest_ms).saturating_mul(3);
                 let patience_ms = patience_ms.saturating_add(self.config.unreachable_ms * 2);
-                if self.writing == Writing::Nothing && idle_ms > patience_ms {
+                if !self.writes.is_under_way() && idle_ms > patience_ms {
                     self.step_down(Loss::NoProgress);
                 }
             }
             Role::Leader(leader) => {
-                if !spares_others {
+                if !spares_other_disks {
                     leader.resend(&self.omega, &self.acceptor, &mut self.out, self.now_ms);
                     leader.repair(&self.omega, &mut self.acceptor, &mut self.out, self.now_ms);
                 }
@@ -403,26 +374,27 @@ impl<M: Machine> Node<M> {
                 }
             }
         }
-        let due = self
+        let is_due = self
             .heartbeat_sent_ms
             .is_none_or(|sent_ms| self.now_ms.saturating_sub(sent_ms) >= self.config.heartbeat_ms);
-        if due {
+        if is_due {
             self.send_heartbeats();
         }
     }
 
+    /// Sends a heartbeat to all other members, except while the write under way is stalled.
     fn send_heartbeats(&mut self) {
         if self.is_stalled() {
             return;
         }
         self.heartbeat_sent_ms = Some(self.now_ms);
         let ballot = self.role.ballot().filter(|_| !self.closing);
-        let (complete, sync_ms) = (self.durable_complete, self.sync_ms());
+        let (complete, sync_ms) = (self.writes.durable_complete(), self.sync_ms());
         let members = self.acceptor.members();
-        let mut heartbeat = self.omega.heartbeat(members, Own { ballot, complete, sync_ms });
-        // A closing node is no candidate that others should wait for.
+        let mut heartbeat = self.omega.heartbeat(members, OwnState { ballot, complete, sync_ms });
+        // Other nodes must not wait for a closing node to stand.
         heartbeat.has_quorum &= !self.closing;
-        // It promises nothing and tells of nothing that is not durable, so it waits for no write.
+        // A heartbeat promises nothing and reports only what is durable, so it waits for no write.
         for node in members.others(self.me) {
             self.out.send(node, Message::Heartbeat(heartbeat.clone()));
         }
@@ -430,16 +402,16 @@ impl<M: Machine> Node<M> {
         self.flush = self.acceptor.has_records();
     }
 
-    /// Does what Ω wants.
+    /// Lets Ω decide, and stands, steps down or follows accordingly.
     pub(super) fn decide(&mut self) {
         self.undecided = false;
         let ballot = self.role.ballot();
         let complete = self.acceptor.durable().replica.complete();
-        let own = Own { ballot, complete, sync_ms: self.sync_ms() };
+        let own = OwnState { ballot, complete, sync_ms: self.sync_ms() };
         match self.omega.decide(self.acceptor.members(), own, self.now_ms) {
             Decision::Lead if self.closing => self.follow(None),
             Decision::Lead => {
-                let outbid = match &self.role {
+                let needs_ballot = match &self.role {
                     Role::Follower => true,
                     Role::Candidate(_) => false,
                     Role::Leader(leader) => {
@@ -448,23 +420,23 @@ impl<M: Machine> Node<M> {
                         leader.wants_higher_ballot(self.now_ms, slowest_ms)
                     }
                 };
-                if outbid {
+                if needs_ballot {
                     self.stand();
                 }
             }
             Decision::Follow(leader) => {
                 if ballot.is_some() {
                     let yields = self.omega.yields(self.acceptor.members());
-                    let without = if yields { Loss::Reluctant } else { Loss::NoQuorum };
-                    self.step_down(leader.map_or(without, Loss::Other));
+                    let no_leader = if yields { Loss::Reluctant } else { Loss::NoQuorum };
+                    self.step_down(leader.map_or(no_leader, Loss::Other));
                 }
                 self.follow(leader);
             }
         }
     }
 
-    /// P1: picks a ballot above everything seen and promises it; `Prepare` goes out after the
-    /// write.
+    /// Stands as a candidate: picks a ballot above every ballot seen, and promises it. `Prepare`
+    /// leaves after the write (P1).
     fn stand(&mut self) {
         let mut cause = self.omega.cause();
         if self.role.ballot().is_some() {
@@ -484,7 +456,8 @@ impl<M: Machine> Node<M> {
         self.send_heartbeats();
     }
 
-    /// Goes on with the recovery, as far as what is there allows, and takes the lead at its end.
+    /// Goes on with the recovery as far as the pages that have arrived allow, and leads once it is
+    /// over.
     pub(super) fn advance_recovery(&mut self) {
         let Role::Candidate(recovery) = &mut self.role else { return };
         let ballot = recovery.ballot();
@@ -494,7 +467,7 @@ impl<M: Machine> Node<M> {
         self.role = Role::Leader(Box::new(leader));
     }
 
-    /// Gives up standing or leading: the one way to leave a role.
+    /// Stops standing or leading. There is no other way to leave these roles.
     pub(super) fn step_down(&mut self, why: Loss) {
         self.settle();
         if let Some(ballot) = self.role.ballot() {
@@ -505,17 +478,17 @@ impl<M: Machine> Node<M> {
         self.leader = None;
         if let Role::Leader(leader) = role {
             let may_have_run = true;
-            let lost = || match self.closing {
+            let outcome = || match self.closing {
                 true => RequestOutcome::Closing { may_have_run },
                 false => RequestOutcome::LostLeadership { leader: None, may_have_run },
             };
             for ticket in leader.give_up(&mut self.queue) {
-                self.out.answer(ticket, lost());
+                self.out.answer(ticket, outcome());
             }
         }
     }
 
-    /// Notes who leads, and sends those there who wait here.
+    /// Notes the leader, and redirects the waiting requests to it if it is another node.
     fn follow(&mut self, leader: Option<NodeId>) {
         self.leader = leader;
         if let Some(leader) = leader.filter(|leader| *leader != self.me) {
@@ -525,7 +498,8 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// Answers requests whose time is over.
+    /// Answers the requests that are past their deadline, and, without a quorum, those that have
+    /// waited for [`Config::hold_ms`].
     fn expire(&mut self) {
         let (now_ms, hold_ms) = (self.now_ms, self.config.hold_ms);
         let has_quorum = self.omega.has_quorum(self.acceptor.members());
@@ -538,8 +512,9 @@ impl<M: Machine> Node<M> {
             self.out.answer(ticket, answer);
         }
         if !has_quorum {
-            let held = |waiting: &Waiting<_>| now_ms.saturating_sub(waiting.since_ms) >= hold_ms;
-            for ticket in self.queue.take_if(held) {
+            let is_overdue =
+                |waiting: &Waiting<_>| now_ms.saturating_sub(waiting.since_ms) >= hold_ms;
+            for ticket in self.queue.take_if(is_overdue) {
                 self.out.answer(ticket, RequestOutcome::Unreachable);
             }
         }
@@ -548,8 +523,8 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// Takes no more requests, answers all that wait, and gives up the lead so that another node
-    /// stands at once. The output that follows still has to be done.
+    /// Stops the node: it takes no more requests, answers those that wait, and steps down so that
+    /// another node stands at once. The caller must still do the output that follows.
     pub fn close(&mut self, now_ms: u64) {
         self.at(now_ms);
         self.closing = true;
@@ -560,52 +535,53 @@ impl<M: Machine> Node<M> {
         self.send_heartbeats();
     }
 
-    /// What is to be done for all that was given to the node since the last output. While a write
-    /// overlaps, that is only what does not depend on it.
+    /// Returns what the caller must do, after the input since the last output. During a write that
+    /// overlaps, the output contains only what does not depend on that write.
     ///
     /// # Panics
-    /// When the records of the last output neither overlap nor were [`written`](Node::written): a
-    /// node whose write failed knows more than is durable, and whatever it said now could tell it.
+    /// When the last output had a write that does not overlap, and [`Node::written`] was not called
+    /// for it. After a failed write the node holds state that is not durable, and any message could
+    /// reveal it.
     pub fn output(&mut self) -> Output<M> {
         assert!(
-            self.writing != Writing::Awaited,
-            "nothing leaves a node whose last write is not durable"
+            !self.writes.is_awaited(),
+            "nothing leaves a node before its last write is durable"
         );
         if self.undecided {
             self.decide();
         }
-        if take(&mut self.announces) {
+        if take(&mut self.wants_heartbeats) {
             self.send_heartbeats();
         }
         let mut awaits_write = matches!(&self.role, Role::Candidate(_));
         let may_propose = self.may_propose();
-        let (mut overlaps, is_slow) = (false, self.is_slow());
+        let (mut may_overlap, is_slow) = (false, self.writes.is_slow(self.now_ms));
         if let Role::Leader(leader) = &mut self.role {
             let (acceptor, out) = (&mut self.acceptor, &mut self.out);
             let (machine, queue) = (&mut self.machine, &mut self.queue);
             leader.run_ahead(machine, queue, acceptor);
             leader.begin(may_propose, queue, acceptor, out, self.now_ms);
-            // Others wait for these; what is owed comes with the next output. Where reads may run
-            // by then, their answers leave with those that are there: one message for a client of
-            // both.
+            // Other nodes and clients wait for these, so the deferred steps are left to the next
+            // output. If reads can run by then, the answers wait too, so that a client of both gets
+            // one message.
             let may_read = leader.may_read();
             let has_messages = !out.before_write.is_empty();
-            if leader.owes() && (has_messages || !may_read && !out.answers.is_empty()) {
+            if leader.has_deferred() && (has_messages || !may_read && !out.answers.is_empty()) {
                 let out = if may_read { out.take_messages() } else { out.take_independent() };
                 return self.without_write(out);
             }
             leader.settle(acceptor);
             leader.answer_reads(machine, acceptor, out);
             awaits_write = leader.awaits_write();
-            overlaps = leader.overlaps() || is_slow;
+            may_overlap = leader.overlaps() || is_slow;
         }
-        if self.writing == Writing::Overlapped {
+        if self.writes.is_overlapped() {
             let out = self.out.take_independent();
             return self.without_write(out);
         }
-        let lingers = !awaits_write && self.out.after_write.is_empty();
+        let is_write_awaited = awaits_write || !self.out.after_write.is_empty();
         let flushes = take(&mut self.flush);
-        let records = match !lingers || flushes {
+        let records = match is_write_awaited || flushes {
             true => self.acceptor.take_records(),
             false => Vec::new(),
         };
@@ -613,54 +589,53 @@ impl<M: Machine> Node<M> {
         if records.is_empty() {
             self.without_write(out)
         } else {
-            self.write(records, overlaps, out)
+            self.write(records, may_overlap, out)
         }
     }
 
-    /// The output of which nothing depends on what is not durable.
+    /// Returns an output without a write: nothing in `out` depends on what is not durable.
     fn without_write(&mut self, out: Outbox<M>) -> Output<M> {
         let Outbox { mut before_write, answers, after_write } = out;
         before_write.extend(after_write);
         Output { applied: self.acceptor.take_applied(), before_write, answers, write: None }
     }
 
-    /// The output with these records.
+    /// Returns an output with a write of these records.
     fn write(
         &mut self,
         records: Vec<Record<M::Key, M::Value>>,
-        overlaps: bool,
+        may_overlap: bool,
         out: Outbox<M>,
     ) -> Output<M> {
         let Outbox { before_write, answers, after_write } = out;
-        self.handed_out_ms = self.now_ms;
-        self.handed_out = self.durable().accepted_id();
-        self.handed_out_complete = self.durable().replica.complete();
-        if let Role::Leader(leader) = &self.role {
-            self.handed_out_bytes = leader.applied_bytes();
-        }
-        // Nothing waits for it but the own vote, while there is more to do.
-        let overlaps = overlaps && after_write.is_empty();
-        self.writing = if overlaps { Writing::Overlapped } else { Writing::Awaited };
-        self.writes += 1;
-        let token = WriteToken { number: self.writes, after_write };
-        let write = Some(Write { records, overlaps, token });
+        let durable = self.acceptor.durable();
+        let contents =
+            Contents { accepted: durable.accepted_id(), complete: durable.replica.complete() };
+        let applied_bytes = match &self.role {
+            Role::Leader(leader) => Some(leader.applied_bytes()),
+            Role::Follower | Role::Candidate(_) => None,
+        };
+        let now_ms = self.now_ms;
+        let write =
+            self.writes.begin(records, after_write, may_overlap, contents, applied_bytes, now_ms);
+        let write = Some(write);
         Output { applied: self.acceptor.take_applied(), before_write, answers, write }
     }
 
     /// Notes that the records of a write are durable, and how long that took, in milliseconds.
-    /// Returns what waited for them and is to be sent now. May give rise to another output.
+    ///
+    /// Returns the messages that waited for the write; the caller sends them now. The caller then
+    /// takes the next output, as the node may have more to do.
     ///
     /// # Panics
-    /// When the token is of another write than the last.
+    /// When the token is not that of the last write.
     pub fn written(&mut self, token: WriteToken<M>, took_ms: u64) -> Vec<(NodeId, MessageOf<M>)> {
-        assert!(token.number == self.writes, "the write under way is another");
+        let (accepted, after_write) = self.writes.end(token);
         self.note_sync(took_ms);
-        self.writing = Writing::Nothing;
-        self.durable_complete = self.handed_out_complete;
         match &mut self.role {
             Role::Follower => {}
             Role::Candidate(recovery) if !self.acceptor.has_records() => {
-                // The own promise: the own entries are here already.
+                // The candidate's own promise has no entries, as the replica holds them already.
                 let durable = self.acceptor.durable();
                 let promise = Promise {
                     ballot: recovery.ballot(),
@@ -676,9 +651,9 @@ impl<M: Machine> Node<M> {
             }
             Role::Candidate(_) => {}
             Role::Leader(leader) => {
-                leader.written(self.handed_out, &mut self.acceptor, &mut self.out);
+                leader.written(accepted, &mut self.acceptor, &mut self.out);
             }
         }
-        token.after_write
+        after_write
     }
 }

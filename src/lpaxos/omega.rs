@@ -1,31 +1,33 @@
-//! Ω, the failure detector that names a leader (docs/protocol.md). Nothing in it is needed for
-//! safety.
+//! Ω, the failure detector that names a leader (docs/protocol.md, section Ω).
 //!
-//! By default it is a ballot-leader election in the manner of OmniPaxos (EuroSys '23): every node
-//! tells every other, each period, whom it hears, whether a majority and it hear each other ("has a
-//! quorum"), and which live leader it follows. The rules:
+//! Safety does not depend on anything here. By default Ω is a ballot-leader election in the manner
+//! of OmniPaxos (EuroSys '23). In every heartbeat period each node reports to every other node
+//! which nodes it hears, whether it and a majority hear each other (it "has a quorum"), and which
+//! live leader it follows. A node *stands* when it becomes a candidate with a ballot of its own.
+//! The rules:
 //!
-//! - Only a node with a quorum leads or stands; a leader that loses it gives way, also where some
-//!   nodes still hear it.
-//! - A node follows the highest ballot among the leaders it hears both ways that have a quorum.
-//! - A node that knows of no such leader stands with a higher ballot after some patience, unless a
-//!   majority follows a live leader that only it cannot hear: standing would depose a leader that
-//!   serves, and be deposed in turn (the chained partition).
-//! - Nodes that are further ahead (a greater `complete`) are less patient, so they stand first; at
-//!   once where the leader said that it leads no more, or its connection ended. If two stand at the
-//!   same time, the higher ballot wins.
+//! - Only a node with a quorum leads or stands. A leader that loses its quorum steps down, even if
+//!   some nodes still hear it.
+//! - A node follows the leader with the highest ballot among the leaders that have a quorum and are
+//!   connected with it (the two hear each other).
+//! - A node that knows no such leader waits, and then stands with a higher ballot. It does not
+//!   stand if a majority follows a live leader that only this node cannot hear (the chained
+//!   partition): it would depose a leader that serves clients, and would be deposed in turn.
+//! - Nodes with a greater `complete` wait less, so they stand first. The first of them does not
+//!   wait at all if the leader reported that it no longer leads, or if the leader's connection
+//!   ended. If two nodes stand at the same time, the higher ballot wins.
 //! - A reluctant node (one that clients cannot connect to) neither leads nor stands while it is
-//!   connected with a node that has a quorum and is not reluctant. Where there is no such node it
-//!   does as the others: a leader that few can use is better than none.
+//!   connected with a node that has a quorum and is not reluctant. Without such a node it acts as
+//!   the others do: a leader that few clients can use is better than no leader.
 //!
-//! `Rotating` names the members in turn by the node's time, and passes over those that cannot lead
-//! as far as this node knows. Nodes that disagree about the time, or about which members can lead,
-//! depose each other, which is slow but safe.
+//! With `Election::Rotating` the members lead in turn, by the node's time; members that cannot
+//! lead, as far as this node knows, are passed over. Nodes that disagree about the time, or about
+//! which members can lead, depose each other, which is slow but safe.
 //!
-//! Silence is counted on a clock of its own, by which at most one period passes between two calls
-//! of the node: a node that waits for its disk hears nothing meanwhile, and what it finds
-//! afterwards says nothing about the others. For the same reason nothing is decided before all
-//! messages that are there were taken in.
+//! Silence is measured on a separate clock, the *listening clock*, which advances by at most one
+//! heartbeat period between two calls of the node. A node that waits for its disk hears nothing
+//! during that time, so the silence says nothing about the other nodes. For the same reason Ω
+//! decides only after the node has taken in all messages that have arrived.
 
 use std::collections::BTreeMap;
 
@@ -35,71 +37,79 @@ use super::message::{Heartbeat, Low};
 use super::story::{Cause, ForLog};
 use crate::numbers::{Ballot, FeatureLevel, NodeId, Slot};
 
-/// A node that is at most this many slots ahead does not come first for that where its disk is much
-/// slower: to copy so few slots takes less time than the writes of an election.
+/// If the `complete` of two nodes differ by at most this many slots, the node with a much faster
+/// disk stands first, even if it is behind: to copy so few slots takes less time than the writes of
+/// an election.
 const NEAR_SLOTS: u64 = 1_000;
 
-/// A disk is much slower than another when its writes take more than this many times as long.
+/// A disk is much slower than another if its writes take more than this many times as long.
 const MUCH_SLOWER: u64 = 4;
 
-/// What a node last heard of another.
+/// What this node last heard from another node.
 #[derive(Debug)]
 struct Peer {
-    /// By the listening clock.
+    /// When its last message arrived, by the listening clock.
     heard_ms: u64,
-    /// The last heartbeat.
-    told: Option<Heartbeat>,
+    /// Its last heartbeat; `None` before the first.
+    last_heartbeat: Option<Heartbeat>,
 }
 
-/// What Ω wants of its node.
+/// What this node must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Stand with a new ballot, or go on with the one it has.
+    /// Lead: stand with a higher ballot, or keep the ballot that the node leads or stands with.
     Lead,
-    /// Do not lead. Names the leader, if there is one.
+    /// Do not lead. Names the leader; `None` while there is no leader to follow.
     Follow(Option<NodeId>),
 }
 
-/// What Ω needs to know of its own node.
+/// The state of this node that Ω needs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Own {
+pub(super) struct OwnState {
     /// The ballot that the node leads or stands with.
     pub(super) ballot: Option<Ballot>,
+    /// The node's `complete`.
     pub(super) complete: Slot,
-    /// How long its writes take.
+    /// How long the node's writes take, in milliseconds.
     pub(super) sync_ms: u64,
 }
 
-/// Ω of one node.
+/// The failure detector of one node.
 #[derive(Debug)]
 pub(super) struct Omega {
     me: NodeId,
-    /// The listening clock: how long the node has listened to the others.
+    /// The listening clock: for how long this node has listened to the others, in milliseconds.
     listened_ms: u64,
     config: Config,
     peers: BTreeMap<NodeId, Peer>,
-    /// The highest round that was seen anywhere.
+    /// The highest round in any ballot or heartbeat that this node has seen.
     round: u64,
-    /// Where leaders take turns: the members that cannot lead, and since when.
+    /// With `Election::Rotating`: the members that cannot lead, and since when, by the listening
+    /// clock.
     unable_since_ms: BTreeMap<NodeId, u64>,
-    /// Since when there is no leader to follow.
+    /// Since when this node waits without a leader before it stands, by the listening clock; `None`
+    /// while it does not wait.
     leaderless_since_ms: Option<u64>,
-    /// The patience beyond the rank's, drawn anew each time.
+    /// A random wait in addition to the wait by rank, drawn each time the wait begins.
     jitter_ms: u64,
-    /// The leader is known to be gone, not just late: the first to stand need not wait.
-    gone: bool,
-    /// Why the leader is gone.
+    /// Whether the leader is known to be gone, by its own report or by the end of its connection.
+    /// The first node to stand then does not wait.
+    is_leader_gone: bool,
+    /// Why this node will stand, if it does.
     cause: ForLog<Cause>,
-    /// The ballot of a leader that said last that it leads with it no more.
-    left: Option<Ballot>,
-    /// The own node leads only where no other can.
+    /// The ballot of a leader that has reported that it no longer leads with it, and has not taken
+    /// that back.
+    resigned: Option<Ballot>,
+    /// Whether this node leads only if no other node can.
     is_reluctant: bool,
-    /// What the own node has too little of.
+    /// Which resources are low at this node.
     low: Low,
+    /// The state of the random number generator; never zero.
     random: u64,
 }
 
 impl Omega {
+    /// Returns the failure detector of node `me`, which has heard nothing. `seed` feeds the jitter.
     pub(super) fn new(me: NodeId, config: Config, seed: u64) -> Omega {
         Omega {
             me,
@@ -110,72 +120,80 @@ impl Omega {
             unable_since_ms: BTreeMap::new(),
             leaderless_since_ms: None,
             jitter_ms: 0,
-            gone: false,
+            is_leader_gone: false,
             cause: ForLog(Cause::NoLeader),
-            left: None,
+            resigned: None,
             is_reluctant: false,
             low: Low::default(),
             random: seed | 1,
         }
     }
 
-    /// Sets whether the own node leads only where no other can; returns whether that is new.
+    /// Sets whether this node leads only if no other node can. Returns whether that changed.
     pub(super) fn set_reluctant(&mut self, is_reluctant: bool) -> bool {
         std::mem::replace(&mut self.is_reluctant, is_reluctant) != is_reluctant
     }
 
-    /// Sets what the own node has too little of; returns whether that is new.
+    /// Sets which resources are low at this node. Returns whether that changed.
     pub(super) fn set_low(&mut self, low: Low) -> bool {
         std::mem::replace(&mut self.low, low) != low
     }
 
-    /// What a node has too little of, as far as it is heard.
+    /// Returns which resources are low at a node; `None` while the two nodes do not hear each
+    /// other.
     pub(super) fn low_of(&self, node: NodeId) -> Option<Low> {
         match node == self.me {
             true => Some(self.low),
-            false => self.connected(node).map(|told| told.low),
+            false => self.connected(node).map(|heartbeat| heartbeat.low),
         }
     }
 
-    /// Notes that so much time passed since the node was last called. It listened for one period of
-    /// it at most: it wants to be called that often.
-    pub(super) fn passed(&mut self, passed_ms: u64) {
+    /// Advances the listening clock by the time since the node was last called, in milliseconds,
+    /// but by [`Config::heartbeat_ms`] at most: the node must be called that often to listen.
+    pub(super) fn advance_clock(&mut self, passed_ms: u64) {
         self.listened_ms += passed_ms.min(self.config.heartbeat_ms);
     }
 
-    /// Notes that a message of `from` came in.
+    /// Notes that a message from `from` arrived.
     pub(super) fn heard(&mut self, from: NodeId) {
         let heard_ms = self.listened_ms;
-        let peer = self.peers.entry(from).or_insert(Peer { heard_ms, told: None });
+        let peer = self.peers.entry(from).or_insert(Peer { heard_ms, last_heartbeat: None });
         peer.heard_ms = heard_ms;
     }
 
+    /// Takes in a heartbeat.
     pub(super) fn on_heartbeat(&mut self, from: NodeId, heartbeat: Heartbeat) {
         self.see_round(heartbeat.round);
         if self.is_leader(from) && !heartbeat.leads(from) {
-            (self.gone, self.cause) = (true, ForLog(Cause::Farewell(from)));
-            self.left = self.peers.get(&from).and_then(|peer| peer.told.as_ref()?.follows);
+            (self.is_leader_gone, self.cause) = (true, ForLog(Cause::Farewell(from)));
+            self.resigned = self.last_heartbeat_of(from).and_then(|last| last.follows);
         }
-        if heartbeat.leads(from) && heartbeat.follows == self.left {
-            self.left = None;
+        if heartbeat.leads(from) && heartbeat.follows == self.resigned {
+            self.resigned = None;
         }
-        self.peers.insert(from, Peer { heard_ms: self.listened_ms, told: Some(heartbeat) });
+        let last_heartbeat = Some(heartbeat);
+        self.peers.insert(from, Peer { heard_ms: self.listened_ms, last_heartbeat });
     }
 
-    /// Notes that a node is gone, as far as one can see: it counts as not heard until it is heard.
+    /// Notes that the connection of a node ended: the node counts as silent until its next message.
     pub(super) fn unheard(&mut self, node: NodeId) {
         if self.is_leader(node) {
-            (self.gone, self.cause) = (true, ForLog(Cause::ConnectionEnded(node)));
+            (self.is_leader_gone, self.cause) = (true, ForLog(Cause::ConnectionEnded(node)));
         }
         self.peers.remove(&node);
     }
 
-    /// Whether the node leads or stands, as it last told.
-    fn is_leader(&self, node: NodeId) -> bool {
-        self.peers.get(&node).and_then(|peer| peer.told.as_ref()).is_some_and(|h| h.leads(node))
+    /// Returns the last heartbeat of `node`, however old it is.
+    fn last_heartbeat_of(&self, node: NodeId) -> Option<&Heartbeat> {
+        self.peers.get(&node)?.last_heartbeat.as_ref()
     }
 
-    /// Why the node stands, if it does so now.
+    /// Whether `node` leads or stands, by its last heartbeat.
+    fn is_leader(&self, node: NodeId) -> bool {
+        self.last_heartbeat_of(node).is_some_and(|heartbeat| heartbeat.leads(node))
+    }
+
+    /// Returns why this node stands if it stands now.
     pub(super) fn cause(&self) -> Cause {
         match self.config.election {
             Election::Heartbeats => self.cause.0,
@@ -183,19 +201,20 @@ impl Omega {
         }
     }
 
-    /// Notes a round, so that the next own ballot is above it.
+    /// Notes a round, so that the next ballot of this node is above it.
     pub(super) fn see_round(&mut self, round: u64) {
         self.round = self.round.max(round);
     }
 
-    /// A ballot of the own node above everything seen.
+    /// Returns a ballot of this node above every ballot that it has seen.
     pub(super) fn next_ballot(&mut self) -> Ballot {
         self.round += 1;
         Ballot { round: self.round, node: self.me }
     }
 
-    /// What to tell the others; `follows` is the own ballot while the node leads or stands.
-    pub(super) fn heartbeat(&self, members: &MemberSet, own: Own) -> Heartbeat {
+    /// Returns the heartbeat to send. Its `follows` is the node's own ballot while the node leads
+    /// or stands.
+    pub(super) fn heartbeat(&self, members: &MemberSet, own: OwnState) -> Heartbeat {
         Heartbeat {
             hears: members.others(self.me).filter(|node| self.hears(*node)).collect(),
             has_quorum: self.has_quorum(members),
@@ -209,23 +228,25 @@ impl Omega {
         }
     }
 
-    /// What `node` told last, if it is heard.
-    fn told(&self, node: NodeId) -> Option<&Heartbeat> {
-        self.peers.get(&node)?.told.as_ref().filter(|_| self.hears(node))
+    /// Returns the last heartbeat of `node`, if this node hears it.
+    fn heard_heartbeat(&self, node: NodeId) -> Option<&Heartbeat> {
+        self.last_heartbeat_of(node).filter(|_| self.hears(node))
     }
 
+    /// Whether a message of `node` arrived within [`Config::unreachable_ms`].
     fn hears(&self, node: NodeId) -> bool {
         let unreachable_ms = self.config.unreachable_ms;
         self.peers
             .get(&node)
-            .is_some_and(|p| self.listened_ms.saturating_sub(p.heard_ms) < unreachable_ms)
+            .is_some_and(|peer| self.listened_ms.saturating_sub(peer.heard_ms) < unreachable_ms)
     }
 
-    /// The heartbeat of `node`, if it and this node hear each other.
+    /// Returns the last heartbeat of `node`, if it and this node hear each other.
     fn connected(&self, node: NodeId) -> Option<&Heartbeat> {
-        self.told(node).filter(|told| told.hears.contains(&self.me))
+        self.heard_heartbeat(node).filter(|heartbeat| heartbeat.hears.contains(&self.me))
     }
 
+    /// Returns the other members that are connected with this node, with their heartbeats.
     fn all_connected<'a>(
         &'a self,
         members: &'a MemberSet,
@@ -239,20 +260,21 @@ impl Omega {
         node == self.me || self.connected(node).is_some()
     }
 
-    /// How long the writes of `node` take, as far as it has told, in milliseconds.
+    /// Returns how long the writes of `node` take, by its last heartbeat, in milliseconds. The
+    /// result is 0 without a heartbeat, and [`Config::stalled_ms`] at most.
     pub(super) fn sync_ms_of(&self, node: NodeId) -> u64 {
-        let told = self.peers.get(&node).and_then(|peer| peer.told.as_ref());
-        told.map_or(0, |told| told.sync_ms.min(self.config.stalled_ms))
+        let heartbeat = self.last_heartbeat_of(node);
+        heartbeat.map_or(0, |heartbeat| heartbeat.sync_ms.min(self.config.stalled_ms))
     }
 
-    /// How long the slowest writes of the nodes that are heard take, in milliseconds.
+    /// Returns how long a write takes at the slowest connected node, in milliseconds.
     pub(super) fn slowest_sync_ms(&self, members: &MemberSet) -> u64 {
         let connected = self.all_connected(members).map(|(node, _)| self.sync_ms_of(node));
         connected.max().unwrap_or(0)
     }
 
-    /// How long the slowest writes of the fastest majority of the others take, in milliseconds; of
-    /// all that are heard where they are no majority.
+    /// Returns how long a write takes at the slowest node of the fastest majority of other nodes,
+    /// in milliseconds; at the slowest connected node if the connected nodes are not a majority.
     pub(super) fn majority_sync_ms(&self, members: &MemberSet) -> u64 {
         let connected = self.all_connected(members).map(|(node, _)| self.sync_ms_of(node));
         let mut sorted: Vec<u64> = connected.collect();
@@ -261,20 +283,24 @@ impl Omega {
         sorted.last().copied().unwrap_or(0)
     }
 
-    /// Whether `node` hears this node, as it last told; unknown where it is not heard.
+    /// Whether `node` hears this node, by its last heartbeat; `None` while this node does not hear
+    /// `node`.
     pub(super) fn is_heard_by(&self, node: NodeId) -> Option<bool> {
-        self.told(node).map(|told| told.hears.contains(&self.me))
+        self.heard_heartbeat(node).map(|heartbeat| heartbeat.hears.contains(&self.me))
     }
 
-    /// The `complete` that `node` last told.
+    /// Returns the `complete` in the last heartbeat of `node`.
     pub(super) fn complete_of(&self, node: NodeId) -> Option<Slot> {
-        Some(self.peers.get(&node)?.told.as_ref()?.complete)
+        Some(self.last_heartbeat_of(node)?.complete)
     }
 
-    /// Returns the lowest feature level among the members. One that is not heard may be of any
-    /// release.
+    /// Returns the lowest feature level among the members. A member that is not heard counts as
+    /// [`FeatureLevel::FIRST`], as it may run any release.
     pub(super) fn lowest_feature_level(&self, members: &MemberSet) -> FeatureLevel {
-        let level = |node| self.told(node).map_or(FeatureLevel::FIRST, |told| told.feature_level);
+        let level = |node| {
+            let heartbeat = self.heard_heartbeat(node);
+            heartbeat.map_or(FeatureLevel::FIRST, |heartbeat| heartbeat.feature_level)
+        };
         members.others(self.me).map(level).fold(FeatureLevel::OWN, FeatureLevel::min)
     }
 
@@ -284,30 +310,30 @@ impl Omega {
         members.is_majority(connected.chain([self.me]))
     }
 
-    /// Whether the own node leaves the lead to others: it is reluctant, and one of them can lead.
+    /// Whether this node leaves the leadership to others: it is reluctant, and a connected node can
+    /// lead.
     pub(super) fn yields(&self, members: &MemberSet) -> bool {
-        let can_lead = |told: &Heartbeat| told.has_quorum && !told.is_reluctant;
-        self.is_reluctant && self.all_connected(members).any(|(_, told)| can_lead(told))
+        let can_lead = |other: &Heartbeat| other.has_quorum && !other.is_reluctant;
+        self.is_reluctant && self.all_connected(members).any(|(_, other)| can_lead(other))
     }
 
-    /// The highest ballot of a leader that is heard both ways and has a quorum.
+    /// Returns the highest ballot among the connected leaders that have a quorum.
     fn live_leader(&self, members: &MemberSet) -> Option<Ballot> {
         self.all_connected(members)
-            .filter(|(node, told)| told.has_quorum && told.leads(*node))
-            .filter_map(|(_, told)| told.follows)
+            .filter(|(node, heartbeat)| heartbeat.has_quorum && heartbeat.leads(*node))
+            .filter_map(|(_, heartbeat)| heartbeat.follows)
             .max()
     }
 
-    /// A leader that a majority follows, although this node may not hear it.
+    /// Returns the ballot of a leader that a majority follows, even if this node does not hear it.
     fn leader_of_majority(&self, members: &MemberSet) -> Option<Ballot> {
         let mut followers: BTreeMap<Ballot, VoteSet> = BTreeMap::new();
-        for (node, told) in self.all_connected(members) {
-            // A leader counts by its followers' word only: without them it may have lost its
-            // quorum.
-            let follows = told.follows.filter(|ballot| ballot.node != node);
-            if let Some(ballot) = follows.filter(|ballot| !self.denies(*ballot)) {
-                let none = || VoteSet::new(members.clone());
-                let followers = followers.entry(ballot).or_insert_with(none);
+        for (node, heartbeat) in self.all_connected(members) {
+            // A leader's own report does not count: without followers it may have lost its quorum.
+            let follows = heartbeat.follows.filter(|ballot| ballot.node != node);
+            if let Some(ballot) = follows.filter(|ballot| !self.has_resigned(*ballot)) {
+                let no_votes = || VoteSet::new(members.clone());
+                let followers = followers.entry(ballot).or_insert_with(no_votes);
                 followers.insert(ballot.node);
                 followers.insert(node);
             }
@@ -318,16 +344,18 @@ impl Omega {
         followed.map(|(ballot, _)| ballot).max()
     }
 
-    /// Whether the ballot's owner said, and did not take back, that it leads with it no more, or
-    /// says so now. Others may not have heard that yet: they wait for their disks, or do not hear
-    /// the owner.
-    fn denies(&self, ballot: Ballot) -> bool {
-        self.left == Some(ballot)
-            || self.connected(ballot.node).is_some_and(|told| told.follows != Some(ballot))
+    /// Whether the owner of the ballot no longer leads with it: it has reported so and has not
+    /// taken that back, or its last heartbeat follows another ballot or none. The other nodes may
+    /// not know that yet, because they wait for their disks or do not hear the owner.
+    fn has_resigned(&self, ballot: Ballot) -> bool {
+        let follows_it = |owner: &Heartbeat| owner.follows == Some(ballot);
+        self.resigned == Some(ballot)
+            || self.connected(ballot.node).is_some_and(|owner| !follows_it(owner))
     }
 
-    /// Decides. `now_ms` is the node's time, which counts where leaders take turns.
-    pub(super) fn decide(&mut self, members: &MemberSet, own: Own, now_ms: u64) -> Decision {
+    /// Decides whether this node leads, or which leader it follows. `now_ms` is the node's time;
+    /// only `Election::Rotating` uses it.
+    pub(super) fn decide(&mut self, members: &MemberSet, own: OwnState, now_ms: u64) -> Decision {
         if let Election::Rotating { term_ms } = self.config.election {
             return self.decide_by_turns(members, now_ms / term_ms.max(1));
         }
@@ -336,9 +364,9 @@ impl Omega {
             return Decision::Follow(None);
         }
         if let Some(leader) =
-            self.live_leader(members).filter(|ballot| own.ballot.is_none_or(|o| *ballot > o))
+            self.live_leader(members).filter(|ballot| own.ballot.is_none_or(|own| *ballot > own))
         {
-            (self.leaderless_since_ms, self.gone) = (None, false);
+            (self.leaderless_since_ms, self.is_leader_gone) = (None, false);
             self.cause = ForLog(Cause::NoLeader);
             return Decision::Follow(Some(leader.node));
         }
@@ -357,8 +385,9 @@ impl Omega {
         self.wait_or_stand(members, own)
     }
 
-    /// Names the member whose turn it is, or the first one after it that can lead as far as this
-    /// node knows. A node without a majority passes nobody over: it does not know.
+    /// Names the member that has the turn, or the first member after it that can lead, as far as
+    /// this node knows. A node without a quorum passes no member over, because it does not know
+    /// which members can lead.
     fn decide_by_turns(&mut self, members: &MemberSet, turn: u64) -> Decision {
         let unable: Vec<_> =
             members.others(self.me).filter(|member| !self.may_lead(members, *member)).collect();
@@ -367,21 +396,22 @@ impl Omega {
             self.unable_since_ms.entry(member).or_insert(self.listened_ms);
         }
         let count = u64::try_from(members.voters().len()).unwrap_or(u64::MAX);
-        let from_turn = (0..count).map(|passed| members.voter_at(turn.wrapping_add(passed)));
+        let in_order = (0..count).map(|passed| members.voter_at(turn.wrapping_add(passed)));
         let has_quorum = self.has_quorum(members);
-        let mut reluctant = None;
-        for member in from_turn {
+        let mut first_reluctant = None;
+        for member in in_order {
             let is_able = !has_quorum || member == self.me || !self.is_passed_over(member);
             match self.is_reluctant(member) {
                 _ if !is_able => {}
-                true => reluctant = reluctant.or(Some(member)),
+                true => first_reluctant = first_reluctant.or(Some(member)),
                 false => return self.by_turn(Some(member)),
             }
         }
-        // Where all that can lead are reluctant, one of them is better than none.
-        self.by_turn(reluctant)
+        // If every member that can lead is reluctant, one of them is better than no leader.
+        self.by_turn(first_reluctant)
     }
 
+    /// Returns the decision that `member` leads.
     fn by_turn(&self, member: Option<NodeId>) -> Decision {
         match member {
             Some(member) if member == self.me => Decision::Lead,
@@ -389,57 +419,63 @@ impl Omega {
         }
     }
 
-    /// Whether a member leads only where no other can, as it told.
+    /// Whether a member leads only if no other member can, by its last heartbeat.
     fn is_reluctant(&self, member: NodeId) -> bool {
         match member == self.me {
             true => self.is_reluctant,
-            false => self.connected(member).is_some_and(|told| told.is_reluctant),
+            false => self.connected(member).is_some_and(|heartbeat| heartbeat.is_reluctant),
         }
     }
 
-    /// Whether another member could not lead for so long that it is no moment of its start.
+    /// Whether another member has been unable to lead for [`Config::unreachable_ms`], so that this
+    /// is not only the short time after its start.
     fn is_passed_over(&self, member: NodeId) -> bool {
         let unable_ms = |since_ms: &u64| self.listened_ms.saturating_sub(*since_ms);
         let since_ms = self.unable_since_ms.get(&member);
         since_ms.map(unable_ms).is_some_and(|for_ms| for_ms >= self.config.unreachable_ms)
     }
 
-    /// Whether another member has a majority: it says so itself where it is heard, else as many
-    /// others say that they hear it.
+    /// Whether another member has a quorum: by its own heartbeat if this node hears it, else if it
+    /// and the connected nodes that hear it are a majority.
     fn may_lead(&self, members: &MemberSet, member: NodeId) -> bool {
-        if let Some(told) = self.told(member) {
-            return told.has_quorum;
+        if let Some(heartbeat) = self.heard_heartbeat(member) {
+            return heartbeat.has_quorum;
         }
-        let hear_it = self.all_connected(members).filter(|(_, told)| told.hears.contains(&member));
+        let connected = self.all_connected(members);
+        let hear_it = connected.filter(|(_, heartbeat)| heartbeat.hears.contains(&member));
         members.is_majority(hear_it.map(|(node, _)| node).chain([member]))
     }
 
-    fn wait_or_stand(&mut self, members: &MemberSet, own: Own) -> Decision {
+    /// Decides for a node without a leader: it waits by its rank among the nodes that can stand,
+    /// and then stands.
+    fn wait_or_stand(&mut self, members: &MemberSet, own: OwnState) -> Decision {
         if self.leaderless_since_ms.is_none() {
             self.jitter_ms = self.draw(self.config.heartbeat_ms);
         }
         let since_ms = *self.leaderless_since_ms.get_or_insert(self.listened_ms);
-        // A reluctant one does not stand before this one, unless this one is reluctant too.
-        let stands =
-            |told: &Heartbeat| told.has_quorum && (self.is_reluctant || !told.is_reluctant);
-        let ahead =
-            self.all_connected(members).filter(|(n, t)| stands(t) && self.comes_first(*n, t, own));
-        let rank = u64::try_from(ahead.count()).unwrap_or(u64::MAX);
-        // Two periods a rank: the first to stand is heard before the next stands.
+        // A reluctant node does not stand before this node, unless this node is reluctant too.
+        let can_stand =
+            |other: &Heartbeat| other.has_quorum && (self.is_reluctant || !other.is_reluctant);
+        let stand_first = self
+            .all_connected(members)
+            .filter(|(node, other)| can_stand(other) && self.stands_first(*node, other, own));
+        let rank = u64::try_from(stand_first.count()).unwrap_or(u64::MAX);
+        // Two periods for each rank, so that a node hears of a candidate before it stands itself.
         let rank_ms = rank.saturating_mul(2 * self.config.heartbeat_ms);
-        let jitter_ms = if self.gone { 0 } else { self.jitter_ms };
+        let jitter_ms = if self.is_leader_gone { 0 } else { self.jitter_ms };
         let waited_ms = self.listened_ms.saturating_sub(since_ms);
-        let first_time = waited_ms == 0 && !self.gone;
-        if first_time || waited_ms < rank_ms.saturating_add(jitter_ms) {
+        let just_began = waited_ms == 0 && !self.is_leader_gone;
+        if just_began || waited_ms < rank_ms.saturating_add(jitter_ms) {
             return Decision::Follow(None);
         }
-        (self.leaderless_since_ms, self.gone) = (None, false);
+        (self.leaderless_since_ms, self.is_leader_gone) = (None, false);
         Decision::Lead
     }
 
-    /// Whether another node is to stand before this one: its disk is much faster, or it is further.
-    fn comes_first(&self, node: NodeId, told: &Heartbeat, own: Own) -> bool {
-        let is_near = told.complete.0.abs_diff(own.complete.0) <= NEAR_SLOTS;
+    /// Whether another node stands before this one: by a much faster disk if the two are within
+    /// [`NEAR_SLOTS`], else by a greater `complete`, then by the greater id.
+    fn stands_first(&self, node: NodeId, other: &Heartbeat, own: OwnState) -> bool {
+        let is_near = other.complete.0.abs_diff(own.complete.0) <= NEAR_SLOTS;
         let other_ms = self.sync_ms_of(node);
         let slow_ms = self.config.slow_write_ms;
         let is_slower = |one_ms: u64, other_ms: u64| {
@@ -448,27 +484,28 @@ impl Omega {
         if is_slower(own.sync_ms, other_ms) || is_slower(other_ms, own.sync_ms) {
             return other_ms < own.sync_ms;
         }
-        (told.complete, node) > (own.complete, self.me)
+        (other.complete, node) > (own.complete, self.me)
     }
 
-    /// A number below `below` (xorshift; the seed came in as an argument).
-    fn draw(&mut self, below: u64) -> u64 {
+    /// Returns a random number below `bound`, by xorshift: the core has no other randomness than
+    /// its seed.
+    fn draw(&mut self, bound: u64) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        self.random % below.max(1)
+        self.random % bound.max(1)
     }
 }
 
 impl Heartbeat {
-    /// Returns the last word of a node whose disk may hang: it leads no more, and is not to be
-    /// waited for. It takes that back with its next heartbeat, if there is one.
+    /// Returns the heartbeat that a node sends once when its disk may hang: it no longer leads, and
+    /// the other nodes need not wait for it. Its next heartbeat, if there is one, takes that back.
     #[must_use]
     pub fn farewell(&self) -> Heartbeat {
         Heartbeat { has_quorum: false, follows: None, ..self.clone() }
     }
 
-    /// Whether its sender leads or stands.
+    /// Whether `sender`, which sent this heartbeat, leads or stands.
     fn leads(&self, sender: NodeId) -> bool {
         self.follows.is_some_and(|ballot| ballot.node == sender)
     }

@@ -1,4 +1,5 @@
-//! What gathers in a node until its caller takes it as an [`Output`](super::output::Output).
+//! The messages and answers of a node that its caller has not taken yet as an
+//! [`Output`](super::output::Output).
 
 use std::mem::take;
 
@@ -6,23 +7,24 @@ use super::machine::{Machine, MessageOf};
 use super::requests::{RequestOutcome, Ticket};
 use crate::numbers::NodeId;
 
-/// Messages and answers that wait for the next output.
+/// The messages and answers for the next output.
 #[derive(Debug)]
 pub(super) struct Outbox<M: Machine> {
-    /// Depend only on what is durable already.
+    /// Messages that depend only on what is durable already.
     pub(super) before_write: Vec<(NodeId, MessageOf<M>)>,
+    /// Answers to clients. They depend only on what is durable already, here or at a majority.
     pub(super) answers: Vec<(Ticket, RequestOutcome<M::Outcome>)>,
-    /// Depend on records that are not durable yet.
+    /// Messages that depend on records that are not durable yet.
     pub(super) after_write: Vec<(NodeId, MessageOf<M>)>,
 }
 
 impl<M: Machine> Outbox<M> {
-    /// Queues a message that depends on no record that is not durable.
+    /// Queues a message that depends only on what is durable already.
     pub(super) fn send(&mut self, to: NodeId, message: impl Into<MessageOf<M>>) {
         self.before_write.push((to, message.into()));
     }
 
-    /// Queues a message that leaves once the records that gathered are durable.
+    /// Queues a message that leaves only when all records made so far are durable.
     pub(super) fn send_after_write(&mut self, to: NodeId, message: impl Into<MessageOf<M>>) {
         self.after_write.push((to, message.into()));
     }
@@ -32,12 +34,12 @@ impl<M: Machine> Outbox<M> {
         self.answers.push((ticket, answer));
     }
 
-    /// Takes out the messages that are to be sent before the write.
+    /// Takes out the messages that leave before the write.
     pub(super) fn take_messages(&mut self) -> Outbox<M> {
         Outbox { before_write: take(&mut self.before_write), ..Outbox::default() }
     }
 
-    /// Takes out all that depends on no write.
+    /// Takes out the messages and answers that leave before the write.
     pub(super) fn take_independent(&mut self) -> Outbox<M> {
         Outbox { answers: take(&mut self.answers), ..self.take_messages() }
     }

@@ -1,9 +1,10 @@
-//! What a node wants done after a step, as types that keep the order in which it must be done.
+//! What the caller of a node must do after a step. The types enforce the order.
 //!
-//! The contract: what is in [`Output::before_write`] and [`Output::answers`] depends only on what
-//! is durable already and may leave at once. If there is a [`Write`], its records are made durable
-//! in one atomic write; then [`Node::written`](super::Node::written) takes its token and returns
-//! what was held back for it. A driver:
+//! The contract: the messages in [`Output::before_write`] and the answers in [`Output::answers`]
+//! depend only on what is durable already, so they may leave at once. If there is a [`Write`], the
+//! caller makes its records durable in one atomic write. Then it passes the token to
+//! [`Node::written`](super::Node::written), which returns the messages that had to wait for the
+//! write. A driver:
 //!
 //! ```
 //! # use lattistore::kv::Store;
@@ -11,7 +12,7 @@
 //! # type Key = lattistore::kv::Key;
 //! # type Value = lattistore::kv::Value;
 //!
-//! /// Does all that a node wants done. A write that fails ends the node for good.
+//! /// Does what the outputs of a node ask for. After a failed write the node must not be used.
 //! fn drive(
 //!     node: &mut Node<Store>,
 //!     disk: &mut Vec<Record<Key, Value>>,
@@ -28,7 +29,7 @@
 //!             println!("to the client of {ticket:?}: {answer:?}");
 //!         }
 //!         let Some(Write { records, token, .. }) = output.write else { continue };
-//!         disk.extend(records); // A real driver writes, waits for the disk, and measures it.
+//!         disk.extend(records); // A real driver writes, calls fsync, and measures the time.
 //!         let took_ms = 1;
 //!         for (to, message) in node.written(token, took_ms) {
 //!             println!("to {to}: {message:?}");
@@ -59,19 +60,21 @@ use crate::numbers::{NodeId, Slot};
 
 /// What the caller of a node must do, in the order of the fields.
 ///
-/// While a write is under way that `overlaps`, more may be given to the node, unless it
-/// [must wait](super::Node::must_wait), and further outputs be taken and done: they have no write.
+/// While a write that `overlaps` is under way, the caller may give the node more input, unless the
+/// node [must wait](super::Node::must_wait), and may take and do further outputs: they have no
+/// write.
 #[derive(Debug)]
-#[must_use = "what a node wants done must be done"]
+#[must_use = "the messages, answers and records of an output must not be dropped"]
 pub struct Output<M: Machine> {
     /// What was applied to the replica since the last output, in the order of slots. It is chosen,
-    /// so that it may be told before it is durable here.
+    /// so the caller may publish it before it is durable here.
     pub applied: Vec<Applied<M::Key, M::Value>>,
-    /// To send before the write.
+    /// Messages to send before the write.
     pub before_write: Vec<(NodeId, MessageOf<M>)>,
-    /// Answers to clients, to give out before the write.
+    /// Answers to send to clients before the write.
     pub answers: Vec<(Ticket, RequestOutcome<M::Outcome>)>,
-    /// What is to be made durable, if something waits for it, or a heartbeat was due.
+    /// The write to do; `None` while no records need to be durable. Records wait for a later output
+    /// until a message or a vote depends on them, or a heartbeat was due.
     pub write: Option<Write<M>>,
 }
 
@@ -85,42 +88,46 @@ impl<M: Machine> Output<M> {
     }
 }
 
-/// A write, and what waits for it.
+/// A durable write that the caller must do.
 #[derive(Debug)]
 #[must_use = "the node does nothing more before its write is durable"]
 pub struct Write<M: Machine> {
-    /// To be made durable in one atomic write; if that fails, the node must not go on. Never empty.
+    /// The records to make durable in one atomic write; never empty. If the write fails, the node
+    /// must not be used again.
     pub records: Vec<Record<M::Key, M::Value>>,
-    /// Whether the node may be given more input before the records are durable. Then nothing waits
-    /// for them but the node itself.
+    /// Whether the caller may give the node more input before the records are durable. In that case
+    /// no message waits for the write.
     pub overlaps: bool,
-    /// Says, given back to [`Node::written`](super::Node::written), that the records are durable.
+    /// To pass to [`Node::written`](super::Node::written) once the records are durable.
     pub token: WriteToken<M>,
 }
 
-/// Stands for a write until it is durable, and keeps what must not leave before.
+/// Identifies a write that is not durable yet, and holds the messages that must not leave before
+/// that.
 #[derive(Debug)]
 #[must_use = "the node does nothing more before its write is durable"]
 pub struct WriteToken<M: Machine> {
+    /// Which write this is, counted from the start of the node.
     pub(super) number: u64,
     pub(super) after_write: Vec<(NodeId, MessageOf<M>)>,
 }
 
 impl<M: Machine> WriteToken<M> {
-    /// Returns what waits for the write, to look at.
+    /// Returns the messages that wait for the write, for inspection only.
     pub fn after_write(&self) -> &[(NodeId, MessageOf<M>)] {
         &self.after_write
     }
 }
 
-/// How the replica came to reflect more slots: after a start, than the `complete` of what was
-/// durable.
+/// A step by which the replica came to reflect more slots. After a start the first step follows the
+/// durable `complete`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied<K, V> {
-    /// The decree of this slot, the one after all that were reflected before. Where it came with a
-    /// recovery (P3) it may lack what the next slot overwrites, and delete what was deleted before.
+    /// The decree of this slot, which is the slot after all that were reflected before. A decree
+    /// that came with a recovery (P3) may lack writes that the next slot overwrites, and may repeat
+    /// deletions of earlier slots.
     Decree(Slot, Decree<K, V>),
-    /// All decrees up to this slot, by a copy or by the end of a gap: which keys changed, only the
-    /// versions of the entries tell.
+    /// All decrees up to this slot, by a copy or by the end of a gap. Which keys changed can be
+    /// seen only by the versions of the entries.
     Copy(Slot),
 }

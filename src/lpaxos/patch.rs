@@ -1,8 +1,8 @@
-//! Decrees, what they do to the state, and the versioned entries that remain of them.
+//! Patches, the decrees and proposals that contain them, and the versioned entries that they write.
 //!
 //! The version of an entry is the slot of the decree that wrote it. Merging keeps, key by key, the
-//! higher version, so it is associative, commutative and idempotent, and replicas need not apply
-//! patches in order.
+//! entry with the higher version; so it is associative, commutative and idempotent, and replicas
+//! need not apply patches in order.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::members::MemberSet;
 use crate::numbers::{Ballot, ProposalId, Slot};
 
-/// A patch that is put together from entries has at most so many bytes, counted as the machine
-/// does; decrees have less.
+/// The most bytes of a patch that is built from the entries of a replica (P3), as
+/// [`Machine::size`](super::Machine::size) counts them. The patch of a batch has fewer.
 pub const MOST_PATCH_BYTES: usize = 6 << 20;
 
 /// The writes of one decree in ascending order of keys; `None` deletes.
@@ -29,23 +29,24 @@ impl<K, V> Default for Patch<K, V> {
 }
 
 impl<K: Ord, V> Patch<K, V> {
-    /// The patch that writes what the map holds.
+    /// Returns the patch with these writes.
     pub fn new(writes: BTreeMap<K, Option<V>>) -> Patch<K, V> {
         Patch { writes: writes.into_iter().collect() }
     }
 
-    /// A patch from writes that should be in strictly ascending order of keys; `None` if they are
-    /// not.
+    /// Returns the patch with these writes; `None` if they are not in strictly ascending order of
+    /// keys.
     pub fn from_sorted(writes: Vec<(K, Option<V>)>) -> Option<Patch<K, V>> {
         writes.is_sorted_by(|a, b| a.0 < b.0).then_some(Patch { writes })
     }
 
-    /// The writes in ascending order of keys.
+    /// Returns the writes in ascending order of keys.
     pub fn writes(&self) -> &[(K, Option<V>)] {
         &self.writes
     }
 
-    /// What it writes under `key`, if it does; `Some(None)` is a deletion.
+    /// Returns what the patch writes to `key`: `Some(None)` is a deletion; `None` if it does not
+    /// write the key.
     pub fn get<Q: ?Sized + Ord>(&self, key: &Q) -> Option<&Option<V>>
     where
         K: Borrow<Q>,
@@ -54,7 +55,7 @@ impl<K: Ord, V> Patch<K, V> {
         at.ok().map(|at| &self.writes[at].1)
     }
 
-    /// The writes of a range of keys.
+    /// Returns the writes of a range of keys.
     pub fn range<Q: ?Sized + Ord>(&self, (from, to): (Bound<&Q>, Bound<&Q>)) -> &[(K, Option<V>)]
     where
         K: Borrow<Q>,
@@ -74,33 +75,33 @@ impl<K: Ord, V> Patch<K, V> {
         &self.writes[start..end.max(start)]
     }
 
-    /// Whether it writes nothing.
+    /// Whether the patch writes nothing.
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
     }
 }
 
-/// A value, or the tombstone of a deleted one, with the slot that wrote it.
+/// A value, or the tombstone of a deleted key, with the slot that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<V> {
-    /// `None` is a tombstone.
+    /// The value; `None` for a tombstone.
     pub value: Option<V>,
     /// The slot that wrote it.
     pub version: Slot,
 }
 
-/// What is decided for a slot: the keys that are written, and the member set where that changes. A
-/// clone shares both.
+/// What consensus decides for a slot: the writes, and the member set if it changes. A clone shares
+/// both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decree<K, V> {
     /// The writes.
     pub patch: Arc<Patch<K, V>>,
-    /// The members from the next slot on; `None` leaves them as they are.
+    /// The members from the next slot on; `None` if they do not change.
     pub members: Option<MemberSet>,
 }
 
 impl<K, V> From<Arc<Patch<K, V>>> for Decree<K, V> {
-    /// Returns the decree that writes this and leaves the members as they are.
+    /// Returns the decree of this patch, which does not change the members.
     fn from(patch: Arc<Patch<K, V>>) -> Decree<K, V> {
         Decree { patch, members: None }
     }
@@ -109,33 +110,33 @@ impl<K, V> From<Arc<Patch<K, V>>> for Decree<K, V> {
 /// A decree proposed in a ballot for a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal<K, V> {
-    /// Whose owner proposed it.
+    /// The ballot in which it is proposed.
     pub ballot: Ballot,
-    /// The place it is proposed for.
+    /// The slot for which it is proposed.
     pub slot: Slot,
     /// The decree.
     pub decree: Decree<K, V>,
 }
 
 impl<K, V> Proposal<K, V> {
-    /// Names the proposal.
+    /// Returns the id of the proposal.
     pub fn id(&self) -> ProposalId {
         ProposalId { ballot: self.ballot, slot: self.slot }
     }
 }
 
-/// A run of versioned entries in ascending order of keys.
+/// A part of a replica's entries, in ascending order of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<K, V> {
-    /// The entries; there may be none although more pages follow.
+    /// The entries. A page can be empty even if more pages follow.
     pub entries: Vec<(K, Entry<V>)>,
-    /// The page covers keys up to this one, and more pages follow; `None` on the last page.
+    /// The key up to which the page covers all keys, if more pages follow; `None` on the last page.
     pub next: Option<K>,
 }
 
 impl<K: Ord, V> Page<K, V> {
-    /// Whether this may be the page after key `after`: ascending, beyond `after`, and not beyond
-    /// `next`.
+    /// Whether this is a valid page after the key `after`: its keys are ascending, above `after`
+    /// and at most `next`.
     pub fn follows(&self, after: Option<&K>) -> bool {
         let first = self.entries.first().map(|(key, _)| key);
         let last = self.entries.last().map(|(key, _)| key);

@@ -1,33 +1,35 @@
-//! What a leader knows of each other node.
+//! What a leader knows of the other nodes: how far each one is, and how fast its disk is.
 
 use std::collections::BTreeMap;
 
 use crate::numbers::{NodeId, ProposalId, Slot};
 
-/// A peer with slow writes is sent no further proposals once it has not answered so many.
-const MOST_UNANSWERED: u64 = 64;
+/// A peer with slow writes is sent no further proposals while this many are unanswered.
+const MAX_UNANSWERED: u64 = 64;
 
-/// What a leader knows of each other node.
+/// The progress of each other node.
 pub(super) type Peers = BTreeMap<NodeId, PeerProgress>;
 
-/// What the leader knows of another node.
+/// The progress of another node, as far as it has reported it.
 #[derive(Debug)]
 pub(super) struct PeerProgress {
-    /// Its `complete` as it last told; `None` before it told anything.
+    /// The highest `complete` that it reported; `None` before its first report.
     pub(super) complete: Option<Slot>,
-    /// The last proposal that it accepted, as far as it told.
+    /// The greatest proposal that it reported to have accepted.
     pub(super) accepted: ProposalId,
     /// When the proposal in flight, or the last `Commit`, was sent to it.
     pub(super) sent_ms: u64,
-    /// How far it was at the last tick at which it had come forward, and when that was.
-    moved_to: (Option<Slot>, Slot),
-    pub(super) moved_ms: u64,
-    /// How long its writes take, as it told, in milliseconds.
+    /// Its `complete` and accepted slot at the last tick on which one of them had changed.
+    last_progress: (Option<Slot>, Slot),
+    /// When that tick was.
+    pub(super) progressed_ms: u64,
+    /// How long its writes take, by its heartbeats, in milliseconds.
     pub(super) sync_ms: u64,
 }
 
 impl PeerProgress {
-    /// A peer of a new leader, as far as its promise told.
+    /// Returns the progress of a peer when the leadership begins: what its promise reported, or
+    /// `None` for a peer without a promise.
     pub(super) fn new(
         complete: Option<Slot>,
         accepted: Option<ProposalId>,
@@ -38,30 +40,31 @@ impl PeerProgress {
             complete,
             accepted,
             sent_ms: now_ms,
-            moved_to: (complete, accepted.slot),
-            moved_ms: now_ms,
+            last_progress: (complete, accepted.slot),
+            progressed_ms: now_ms,
             sync_ms: 0,
         }
     }
 
-    /// Whether so many proposals before this slot's are unanswered that a peer with slow writes
-    /// would only get a backlog of them, behind which it hears nothing else. It gets what it lacks
-    /// by repair.
+    /// Whether [`MAX_UNANSWERED`] proposals or more below `slot` are unanswered. Further proposals
+    /// would only add to the backlog of a peer with slow writes, and delay all other messages to
+    /// it. Repair brings it what it lacks.
     pub(super) fn is_behind(&self, slot: Slot) -> bool {
         let reached = self.complete.unwrap_or_default().max(self.accepted.slot);
-        reached.0.saturating_add(MOST_UNANSWERED) < slot.0
+        reached.0.saturating_add(MAX_UNANSWERED) < slot.0
     }
 
-    /// Notes how far the peer says it is; messages may come in another order than they were sent.
-    pub(super) fn told_complete(&mut self, complete: Slot) {
+    /// Notes a `complete` that the peer reported. A lower one than before is of a message that was
+    /// overtaken, and is ignored.
+    pub(super) fn note_complete(&mut self, complete: Slot) {
         self.complete = self.complete.max(Some(complete));
     }
 
-    /// Notes whether the peer came forward since the last tick.
-    pub(super) fn note_movement(&mut self, now_ms: u64) {
-        let reached = (self.complete, self.accepted.slot);
-        if reached != self.moved_to {
-            (self.moved_to, self.moved_ms) = (reached, now_ms);
+    /// Notes whether the peer has made progress since the last tick.
+    pub(super) fn note_progress(&mut self, now_ms: u64) {
+        let progress = (self.complete, self.accepted.slot);
+        if progress != self.last_progress {
+            (self.last_progress, self.progressed_ms) = (progress, now_ms);
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The leader's proposals: one at a time, and the batch that will be the next (P4, P6, P7, P9).
+//! The leader's proposals: the one in flight, the chosen decree that is not yet applied here, and
+//! the batch that becomes the next proposal (P4, P6, P7, P9).
 //!
-//! Invariant: a proposal of slot s+1 is made only when slot s is chosen, and its decree was
-//! computed on exactly the chosen decrees 1..s. Invariant: no request is answered before the
-//! proposal that was recovered is chosen in this ballot.
+//! Invariant: slot s+1 is proposed only when slot s is chosen, and its decree was computed on
+//! exactly the chosen decrees 1..s. Invariant: no request is answered before the proposal that was
+//! recovered is chosen in this ballot.
 
 use super::acceptor::Acceptor;
 use super::batch::Before;
@@ -10,7 +11,7 @@ use super::config::Config;
 use super::machine::{DecreeOf, Machine};
 use super::members::{MemberSet, VoteSet};
 use super::message::{Accept, Commit, Previous};
-use super::open_batch::{OpenBatch, Ran};
+use super::open_batch::{OpenBatch, PendingAnswer};
 use super::outbox::Outbox;
 use super::patch::{MOST_PATCH_BYTES, Proposal};
 use super::peer_progress::{PeerProgress, Peers};
@@ -18,15 +19,17 @@ use super::requests::{Queue, Ticket};
 use super::window::Window;
 use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 
-/// The one proposal under way.
+/// The proposal in flight.
 #[derive(Debug)]
 struct InFlight<M: Machine> {
     slot: Slot,
     decree: DecreeOf<M>,
     votes: VoteSet,
-    batch: Vec<Ran<M::Outcome>>,
+    /// The answers to the requests of the batch.
+    batch: Vec<PendingAnswer<M::Outcome>>,
+    /// When it was first sent.
     since_ms: u64,
-    /// Whether it was accepted here, if only in memory.
+    /// Whether this node has accepted it, durably or not.
     accepted_here: bool,
 }
 
@@ -35,7 +38,7 @@ impl<M: Machine> InFlight<M> {
         slot: Slot,
         decree: DecreeOf<M>,
         members: MemberSet,
-        batch: Vec<Ran<M::Outcome>>,
+        batch: Vec<PendingAnswer<M::Outcome>>,
         since_ms: u64,
     ) -> InFlight<M> {
         let votes = VoteSet::new(members);
@@ -48,21 +51,23 @@ impl<M: Machine> InFlight<M> {
 pub(super) struct Proposals<M: Machine> {
     ballot: Ballot,
     config: Config,
-    /// The first slot proposed in this ballot. The decree before it was chosen in another.
+    /// The first slot proposed in this ballot. The decree before it was chosen in another ballot.
     first_slot: Slot,
-    /// Nothing was recovered, or it is chosen, so that clients may be answered.
+    /// Whether clients may be answered: no proposal was recovered, or it is chosen in this ballot.
     ready: bool,
     in_flight: Option<InFlight<M>>,
-    /// The slot that is chosen and not yet applied here, with its decree.
+    /// The chosen decree that is not yet applied here, with its slot.
     chosen: Option<(Slot, DecreeOf<M>)>,
+    /// The batch that becomes the next proposal.
     next: OpenBatch<M>,
-    /// The next proposal waits for more requests.
+    /// Whether the next proposal waits for more requests.
     held: bool,
-    /// Whether so much was in flight last that reads waited for the next proposal.
+    /// Whether the leader was busy (see [`Proposals::is_busy`]) when the last proposal was chosen.
     was_busy: bool,
 }
 
 impl<M: Machine> Proposals<M> {
+    /// Returns the proposals of a ballot before the first one, which will be that of `first_slot`.
     pub(super) fn new(ballot: Ballot, config: Config, first_slot: Slot) -> Proposals<M> {
         Proposals {
             ballot,
@@ -77,7 +82,7 @@ impl<M: Machine> Proposals<M> {
         }
     }
 
-    /// Proposes again what was recovered (P3, end); nothing is ready before that is chosen.
+    /// Proposes the recovered decree again (P3, end). No client is answered before it is chosen.
     pub(super) fn propose_recovered(
         &mut self,
         proposal: Proposal<M::Key, M::Value>,
@@ -92,13 +97,16 @@ impl<M: Machine> Proposals<M> {
         self.send(InFlight::new(slot, decree, members, Vec::new(), now_ms), peers, window, out);
     }
 
-    /// Puts the decree of the slot before the first one into the window, from the own entries (P3).
-    /// What the first slot overwrites may be missing of it, where its entries are here already; a
-    /// node that lacks that never serves it, as that slot is chosen then and writes the same keys.
+    /// Rebuilds the decree of the slot before the first one from the entries of this replica, and
+    /// puts it into the window (P3).
     ///
-    /// After a full copy that slot may be the version of every key that was deleted meanwhile, more
-    /// than a message takes. Then it is not kept: a node that lacks it is brought up by a copy
-    /// (P10).
+    /// If entries of the first slot are here already, the rebuilt decree lacks the writes that they
+    /// replaced. That does no harm: the first slot is chosen in that case and writes the same keys,
+    /// so no node ever serves the missing values.
+    ///
+    /// After a full copy that slot may be the version of every key that was deleted during the
+    /// node's absence, which is too much for one message ([`MOST_PATCH_BYTES`]). In that case the
+    /// decree is not kept, and a copy (P10) brings up a node that lacks it.
     pub(super) fn keep_decree_before_first(&self, acceptor: &Acceptor<M>, window: &mut Window<M>) {
         let before = self.first_slot.previous();
         if before > Slot::ZERO && window.is_empty() {
@@ -117,12 +125,12 @@ impl<M: Machine> Proposals<M> {
         self.ready
     }
 
-    /// Whether nothing is in flight.
+    /// Whether no proposal is in flight.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.is_none()
     }
 
-    /// Since when a proposal is in flight.
+    /// Returns when the proposal in flight was first sent.
     pub(super) fn in_flight_since_ms(&self) -> Option<u64> {
         self.in_flight.as_ref().map(|in_flight| in_flight.since_ms)
     }
@@ -132,49 +140,56 @@ impl<M: Machine> Proposals<M> {
         self.in_flight.is_none() && may_propose && !self.held
     }
 
+    /// Sets whether the next proposal waits for more requests.
     pub(super) fn hold(&mut self, is_held: bool) {
         self.held = is_held;
     }
 
-    /// Whether so much is in flight that reads do better to wait for the next proposal (P8); where
-    /// that is held, whether so much was.
+    /// Whether at least [`Config::busy_batch`] requests are in flight, so that reads should wait
+    /// for the next proposal (P8). While nothing is in flight because the next proposal is held,
+    /// whether that was so for the last proposal.
     pub(super) fn is_busy(&self) -> bool {
         self.has_in_flight(self.config.busy_batch)
             || self.in_flight.is_none() && self.held && self.was_busy
     }
 
+    /// Whether at least [`Config::overlapping_batch`] requests are in flight.
     pub(super) fn overlaps(&self) -> bool {
         self.has_in_flight(self.config.overlapping_batch)
     }
 
-    fn has_in_flight(&self, least: usize) -> bool {
-        self.requests_in_flight() >= least && self.in_flight.is_some()
+    /// Whether a proposal of at least `min` requests is in flight.
+    fn has_in_flight(&self, min: usize) -> bool {
+        self.requests_in_flight() >= min && self.in_flight.is_some()
     }
 
-    /// How many requests the proposal in flight is for.
+    /// Returns the number of requests in the proposal in flight.
     pub(super) fn requests_in_flight(&self) -> usize {
         self.in_flight.as_ref().map_or(0, |in_flight| in_flight.batch.len())
     }
 
+    /// Returns the number of requests that wait for the next proposal, including those that ran.
     pub(super) fn waiting(&self, queue: &Queue<M::Command>) -> usize {
         let reads = if self.was_busy { queue.reads.len() } else { 0 };
         self.next.len() + queue.writes.len() + reads
     }
 
+    /// Whether the next batch takes no further request.
     pub(super) fn next_is_full(&self) -> bool {
         self.next.is_full(&self.config)
     }
 
-    /// P6: runs what waits, for the slot after the one that is in flight or chosen.
+    /// Runs the waiting writes for the slot after the one that is in flight or chosen (P6).
     pub(super) fn run_ahead(
         &mut self,
         machine: &mut M,
         queue: &mut Queue<M::Command>,
         acceptor: &Acceptor<M>,
     ) {
-        let in_flight = self.in_flight.as_ref().map(|f| (f.slot, &f.decree.patch));
+        let in_flight = self.in_flight.as_ref();
+        let in_flight = in_flight.map(|in_flight| (in_flight.slot, &in_flight.decree.patch));
         let chosen = self.chosen.as_ref().map(|(slot, decree)| (*slot, &decree.patch));
-        // With both, the replica is two decrees behind.
+        // With both, the replica would be two decrees behind, and a batch runs on one at most.
         if in_flight.is_some() && chosen.is_some() {
             return;
         }
@@ -182,7 +197,8 @@ impl<M: Machine> Proposals<M> {
         self.next.run(machine, queue, &acceptor.durable().replica, before, &self.config);
     }
 
-    /// P6: proposes what ran, if nothing is in flight and it is not held; returns whether it did.
+    /// Proposes the batch that ran, unless a proposal is in flight, the batch is empty, or it is
+    /// held and has room (P6). Returns whether it was proposed.
     pub(super) fn propose(
         &mut self,
         acceptor: &Acceptor<M>,
@@ -206,17 +222,19 @@ impl<M: Machine> Proposals<M> {
         true
     }
 
-    /// Returns the members that decide the slot after the last one chosen, applied here or not.
+    /// Returns the members that decide the slot after the last chosen one, which may not be applied
+    /// here yet.
     pub(super) fn members_of_next(&self, acceptor: &Acceptor<M>) -> MemberSet {
         let chosen = self.chosen.as_ref().and_then(|(_, decree)| decree.members.as_ref());
         chosen.unwrap_or_else(|| acceptor.members()).clone()
     }
 
-    /// Sends the proposal to all; that it is accepted here as well is owed.
+    /// Sends the proposal to all other nodes, except those with slow writes that are behind
+    /// ([`PeerProgress::is_behind`]). Accepting it here is deferred.
     ///
-    /// The others are asked before the own write: they may vote first, but the leader of this
-    /// ballot never proposes anything else for the slot, even if it restarts, so nothing depends on
-    /// it.
+    /// `Accept` leaves before the leader's own vote is durable, so the others may vote first. That
+    /// is safe: the leader never proposes another decree for this slot in this ballot, because
+    /// after a restart it must pick a higher ballot.
     fn send(
         &mut self,
         in_flight: InFlight<M>,
@@ -232,8 +250,9 @@ impl<M: Machine> Proposals<M> {
             peer.sent_ms = in_flight.since_ms;
             let lacks = peer.complete < Some(slot.previous()) && peer.accepted.slot < slot;
             let before = window.get(slot.previous()).filter(|_| lacks);
-            // Before the first slot nothing was accepted in this ballot; later the peer that voted
-            // for the slot before holds it.
+            // At the first slot no peer has accepted anything in this ballot, so a peer that lacks
+            // the decree before it receives that too, if the window holds it. At later slots a peer
+            // that voted for the slot before holds its decree.
             let previous = match before {
                 Some(decree) if slot == self.first_slot => Previous::Decree(decree.clone()),
                 _ => Previous::Held(self.ballot),
@@ -243,64 +262,68 @@ impl<M: Machine> Proposals<M> {
         self.in_flight = Some(in_flight);
     }
 
-    pub(super) fn owes(&self) -> bool {
+    /// Whether a step is deferred (see `leader.rs`).
+    pub(super) fn has_deferred(&self) -> bool {
         let in_flight = self.in_flight.as_ref();
         self.chosen.is_some() || in_flight.is_some_and(|in_flight| !in_flight.accepted_here)
     }
 
-    /// Does what is owed (P5, P4).
+    /// Does the deferred steps: applies the chosen decree (P5) and accepts the proposal in flight
+    /// (P4).
     pub(super) fn settle(&mut self, acceptor: &mut Acceptor<M>, window: &mut Window<M>) {
         let ballot = self.ballot;
         if let Some((slot, decree)) = self.chosen.take() {
             assert!(
                 acceptor.durable().accepted_id() == (ProposalId { ballot, slot }),
-                "the leader holds what it proposed"
+                "the leader has accepted the proposal that was chosen"
             );
             acceptor.apply_accepted();
             window.push(decree);
         }
-        if let Some(in_flight) = self.in_flight.as_mut().filter(|f| !f.accepted_here) {
+        if let Some(in_flight) = self.in_flight.as_mut().filter(|it| !it.accepted_here) {
             in_flight.accepted_here = true;
             let (slot, decree) = (in_flight.slot, in_flight.decree.clone());
             acceptor.on_accept(Accept { ballot, slot, decree, previous: Previous::Held(ballot) });
             assert!(
                 acceptor.durable().accepted_id() == (ProposalId { ballot, slot }),
-                "the leader accepts what it proposes"
+                "the leader accepts its own proposal"
             );
         }
     }
 
-    /// Whether an own vote waits for the write.
+    /// Whether the leader's own vote for the proposal in flight is not durable yet.
     pub(super) fn awaits_write(&self) -> bool {
         let me = self.ballot.node;
         self.in_flight.as_ref().is_some_and(|in_flight| !in_flight.votes.contains(me))
     }
 
-    /// Counts the own vote, if what is durable now is the proposal in flight; returns whether that
-    /// makes it chosen.
+    /// Counts the leader's own vote if `durable`, the accepted proposal that is durable, is the
+    /// proposal in flight. Returns whether that is now chosen.
     pub(super) fn on_own_vote(&mut self, durable: ProposalId) -> bool {
         durable.ballot == self.ballot && self.on_vote(self.ballot.node, durable.slot)
     }
 
-    /// P4: counts a vote for the proposal of this slot; returns whether that makes it chosen.
+    /// Counts a vote for the proposal of this slot (P4). Returns whether that is now chosen.
     pub(super) fn on_vote(&mut self, from: NodeId, slot: Slot) -> bool {
-        let Some(in_flight) = self.in_flight.as_mut().filter(|f| f.slot == slot) else {
+        let Some(in_flight) = self.in_flight.as_mut().filter(|it| it.slot == slot) else {
             return false;
         };
         in_flight.votes.insert(from);
         in_flight.votes.has_majority()
     }
 
-    /// P7: the proposal in flight is chosen: answers. That it is applied here is owed.
+    /// Notes that the proposal in flight is chosen, and answers its requests (P7). Applying it here
+    /// is deferred.
     pub(super) fn choose(&mut self, out: &mut Outbox<M>) {
         self.was_busy = self.is_busy();
         let Some(InFlight { slot, decree, batch, .. }) = self.in_flight.take() else { return };
         self.chosen = Some((slot, decree));
         self.ready = true;
-        batch.into_iter().for_each(|ran| ran.answer(out));
+        batch.into_iter().for_each(|answer| answer.send(out));
     }
 
-    /// P4: sends the proposal of this slot once more, with the decree before it.
+    /// Sends the proposal of this slot again, together with the decree of the slot before it (P4).
+    /// Sends nothing if the window does not hold that decree.
     pub(super) fn send_with_previous(
         &mut self,
         to: NodeId,
@@ -309,7 +332,7 @@ impl<M: Machine> Proposals<M> {
         window: &mut Window<M>,
         out: &mut Outbox<M>,
     ) {
-        let Some(in_flight) = self.in_flight.as_ref().filter(|f| f.slot == slot) else { return };
+        let Some(in_flight) = self.in_flight.as_ref().filter(|it| it.slot == slot) else { return };
         if slot == self.first_slot {
             self.keep_decree_before_first(acceptor, window);
         }
@@ -319,8 +342,9 @@ impl<M: Machine> Proposals<M> {
         }
     }
 
-    /// Sends the proposal in flight again to a node that did not vote, or, where there is none,
-    /// `Commit` to one that holds the last slot `chosen` (P9).
+    /// Sends the proposal in flight again to a node that has not voted for it. While none is in
+    /// flight, sends `Commit` to a node that has accepted the last `chosen` slot in this ballot
+    /// (P9), if `may_commit`.
     pub(super) fn resend(
         &self,
         to: NodeId,
@@ -345,21 +369,24 @@ impl<M: Machine> Proposals<M> {
         }
     }
 
+    /// Answers the requests that are past their deadline.
     pub(super) fn expire(&mut self, now_ms: u64, out: &mut Outbox<M>) {
-        for ran in self.in_flight.iter_mut().flat_map(|in_flight| &mut in_flight.batch) {
-            ran.expire(now_ms, out);
+        for answer in self.in_flight.iter_mut().flat_map(|in_flight| &mut in_flight.batch) {
+            answer.expire(now_ms, out);
         }
         self.next.expire(now_ms, out);
     }
 
-    /// Lets the next batch wait again, and returns the requests in flight.
+    /// Returns the requests of the next batch to the queue, and returns the requests of the
+    /// proposal in flight.
     pub(super) fn give_up(self, queue: &mut Queue<M::Command>) -> Vec<Ticket> {
-        self.next.give_back(queue);
+        self.next.requeue(queue);
         let batch = self.in_flight.into_iter().flat_map(|in_flight| in_flight.batch);
-        batch.filter_map(Ran::ticket).collect()
+        batch.filter_map(PendingAnswer::ticket).collect()
     }
 }
 
+/// Returns the `Accept` message of a proposal.
 fn accept<M: Machine>(
     ballot: Ballot,
     in_flight: &InFlight<M>,

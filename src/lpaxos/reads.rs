@@ -1,13 +1,14 @@
-//! The leader's reads: a round of questions instead of a slot (P8).
+//! The leader's reads: a round of `Confirm` messages instead of a slot (P8).
 //!
-//! A majority that still has the leader's ballot as its highest promise cannot have chosen anything
-//! in a higher one. So what the leader has chosen by then holds every decree that was answered
-//! before the round began, and a read of that state, or of a later one, is as of an instant between
-//! its request and its answer. No clock is trusted.
+//! While a majority still has the leader's ballot as its highest promise, nothing can have been
+//! chosen in a higher ballot. So the state that the leader has chosen by then includes every decree
+//! that was answered before the round began. A read of that state, or of a later one, takes effect
+//! at an instant between its request and its answer. No clock is trusted.
 //!
-//! A vote for a proposal says of its voter's promise what the answer to a `Confirm` says. So while
-//! many writes are in flight, reads wait for the next proposal, which is sent when this one is
-//! chosen or soon after. They cost no message, and are answered with its writes.
+//! A vote for a proposal proves the same about the voter's promise as the answer to a `Confirm`. So
+//! while at least `Config::busy_batch` requests are in flight, reads wait for the next proposal and
+//! are *piggybacked* on it: its votes confirm them. They cost no message of their own, and are
+//! answered together with the proposal's writes.
 
 use std::collections::VecDeque;
 
@@ -21,45 +22,50 @@ use super::outbox::Outbox;
 use super::requests::{Queue, RequestOutcome, Waiting, take_if};
 use crate::numbers::{Ballot, NodeId, Position};
 
-/// A round that asks whether the ballot still stands (P8), with the reads that wait for it.
+/// A round of `Confirm` messages (P8), and the reads that wait for it.
 #[derive(Debug)]
 struct Round<C> {
     number: u64,
-    answered: VoteSet,
+    /// The voters that have confirmed the ballot.
+    confirmed_by: VoteSet,
     reads: VecDeque<Waiting<C>>,
+    /// When the round began.
     since_ms: u64,
+    /// When its messages were last sent.
     sent_ms: u64,
 }
 
 impl<C> Round<C> {
-    /// Asks all that did not answer.
-    fn ask<M: Machine>(&self, ballot: Ballot, out: &mut Outbox<M>) {
-        for node in self.answered.missing() {
+    /// Sends `Confirm` to all voters that have not answered.
+    fn send<M: Machine>(&self, ballot: Ballot, out: &mut Outbox<M>) {
+        for node in self.confirmed_by.missing() {
             out.send(node, Confirm { ballot, round: self.number });
         }
     }
 }
 
-/// The reads of one ballot that began.
+/// The reads of one ballot that are no longer in the queue.
 #[derive(Debug)]
 pub(super) struct Reads<C> {
     ballot: Ballot,
     config: Config,
+    /// The round under way.
     round: Option<Round<C>>,
+    /// How many rounds have begun.
     rounds: u64,
     /// The reads that waited when the proposal in flight was first sent: its votes confirm them
-    /// (P8). Those of a majority with the own node, which need not be durable for this, would do;
-    /// but then the writes were answered after the reads, and a client of both would be written to
-    /// twice.
-    riding: VecDeque<Waiting<C>>,
+    /// (P8). The leader's own vote would count for them before it is durable; but then the reads
+    /// would be answered before the writes, and a client that sent both would get two messages.
+    piggybacked: VecDeque<Waiting<C>>,
     /// Reads that may run.
     confirmed: VecDeque<Waiting<C>>,
 }
 
 impl<C> Reads<C> {
+    /// Returns the reads of a ballot before the first one.
     pub(super) fn new(ballot: Ballot, config: Config) -> Reads<C> {
-        let (riding, confirmed) = (VecDeque::new(), VecDeque::new());
-        Reads { ballot, config, round: None, rounds: 0, riding, confirmed }
+        let (piggybacked, confirmed) = (VecDeque::new(), VecDeque::new());
+        Reads { ballot, config, round: None, rounds: 0, piggybacked, confirmed }
     }
 
     /// Whether a round could begin.
@@ -67,18 +73,19 @@ impl<C> Reads<C> {
         self.round.is_none()
     }
 
-    /// How many reads ride the proposal in flight.
-    pub(super) fn riding(&self) -> usize {
-        self.riding.len()
+    /// Returns the number of reads piggybacked on the proposal in flight.
+    pub(super) fn piggybacked(&self) -> usize {
+        self.piggybacked.len()
     }
 
-    /// Since when a round is under way.
-    pub(super) fn asking_since_ms(&self) -> Option<u64> {
+    /// Returns when the round under way began.
+    pub(super) fn round_since_ms(&self) -> Option<u64> {
         self.round.as_ref().map(|round| round.since_ms)
     }
 
-    /// P8: begins a round for the reads that wait, if none is under way. A large proposal that goes
-    /// out just now (`proposed`) asks for them too; while one is in flight (`is_busy`), they wait.
+    /// Begins to confirm the waiting reads, if no round is under way (P8). While the leader
+    /// `is_busy`, they are piggybacked on the proposal if it is being sent now (`proposed`), and
+    /// else wait for the next one. While it is not busy, a round begins.
     pub(super) fn begin<M: Machine<Command = C>>(
         &mut self,
         queue: &mut Queue<C>,
@@ -88,55 +95,62 @@ impl<C> Reads<C> {
         out: &mut Outbox<M>,
         now_ms: u64,
     ) {
-        // Those of the round before run after this, as the next proposal does not wait for them.
+        // Confirmed reads may still wait to run, because the next proposal leaves before they do.
+        // So their number is bounded here.
         let has_room = self.confirmed.len() <= self.config.max_queue;
         if self.round.is_some() || queue.reads.is_empty() || !has_room {
             return;
         }
         if is_busy {
             if proposed {
-                assert!(self.riding.is_empty(), "reads ride one proposal at a time");
-                self.riding.append(&mut queue.reads);
+                assert!(
+                    self.piggybacked.is_empty(),
+                    "reads are piggybacked on one proposal at a time"
+                );
+                self.piggybacked.append(&mut queue.reads);
             }
             return;
         }
         self.rounds += 1;
-        let mut answered = VoteSet::new(members());
-        answered.insert(self.ballot.node);
+        let mut confirmed_by = VoteSet::new(members());
+        confirmed_by.insert(self.ballot.node);
         let (number, reads) = (self.rounds, queue.reads.drain(..).collect());
-        let round = Round { number, answered, reads, since_ms: now_ms, sent_ms: now_ms };
-        round.ask(self.ballot, out);
+        let round = Round { number, confirmed_by, reads, since_ms: now_ms, sent_ms: now_ms };
+        round.send(self.ballot, out);
         self.round = Some(round);
         self.end_confirmed_round();
     }
 
-    /// P8: counts an answer to `Confirm`.
+    /// Counts an answer to `Confirm` (P8).
     pub(super) fn on_confirmed(&mut self, from: NodeId, confirmed: &Confirmed) {
-        if let Some(round) = self.round.as_mut().filter(|r| r.number == confirmed.round) {
-            round.answered.insert(from);
+        if let Some(round) = self.round.as_mut().filter(|round| round.number == confirmed.round) {
+            round.confirmed_by.insert(from);
             self.end_confirmed_round();
         }
     }
 
-    /// P8: with a majority the reads of the round may run, and the next round may begin.
+    /// Ends the round if a majority has confirmed it: its reads may run, and the next round may
+    /// begin (P8).
     fn end_confirmed_round(&mut self) {
-        if let Some(round) = self.round.take_if(|round| round.answered.has_majority()) {
+        if let Some(round) = self.round.take_if(|round| round.confirmed_by.has_majority()) {
             self.confirmed.extend(round.reads);
         }
     }
 
-    /// P8: the proposal in flight is chosen, so the reads that ride it may run.
-    pub(super) fn confirm_riding(&mut self) {
-        self.confirmed.append(&mut self.riding);
+    /// Notes that the proposal in flight is chosen, so that the reads piggybacked on it may run
+    /// (P8).
+    pub(super) fn confirm_piggybacked(&mut self) {
+        self.confirmed.append(&mut self.piggybacked);
     }
 
-    /// Whether there are confirmed reads that did not run yet.
+    /// Whether there are confirmed reads that have not run yet.
     pub(super) fn may_run(&self) -> bool {
         !self.confirmed.is_empty()
     }
 
-    /// P8: runs confirmed reads on the chosen state: as many as make a batch, the rest with the
-    /// next output. The state is a later one then, as good for a read that still waits.
+    /// Runs confirmed reads on the chosen state, and answers them (P8). It runs reads of
+    /// [`Config::batch_bytes`] bytes; the rest run with the next output. The state may be a later
+    /// one by then, which is as good for a read that has not been answered.
     pub(super) fn run<M: Machine<Command = C>>(
         &mut self,
         machine: &mut M,
@@ -150,7 +164,7 @@ impl<C> Reads<C> {
             let Some(read) = self.confirmed.pop_front() else { break };
             let mut batch = Batch::new(replica);
             let outcome = machine.run(&read.command, position, &mut batch);
-            assert!(batch.is_empty(), "a read-only command wrote");
+            assert!(batch.is_empty(), "a read-only command writes nothing");
             charged_bytes = charged_bytes.saturating_add(batch.charged_bytes());
             if let Some(ticket) = read.ticket {
                 out.answer(ticket, RequestOutcome::Done(outcome));
@@ -158,10 +172,10 @@ impl<C> Reads<C> {
         }
     }
 
-    /// Answers the reads whose deadline passed.
+    /// Answers the reads that are past their deadline.
     pub(super) fn expire<M: Machine<Command = C>>(&mut self, now_ms: u64, out: &mut Outbox<M>) {
-        let asked = self.round.as_mut().map(|round| &mut round.reads);
-        let all = [&mut self.riding].into_iter().chain(asked).chain([&mut self.confirmed]);
+        let in_round = self.round.as_mut().map(|round| &mut round.reads);
+        let all = [&mut self.piggybacked].into_iter().chain(in_round).chain([&mut self.confirmed]);
         for reads in all {
             for ticket in take_if(reads, |read| read.deadline_ms <= now_ms) {
                 out.answer(ticket, RequestOutcome::Timeout { may_have_run: false });
@@ -169,23 +183,23 @@ impl<C> Reads<C> {
         }
     }
 
-    /// Lets the reads wait again, oldest first, before those that came after them.
-    pub(super) fn give_back(self, queue: &mut Queue<C>) {
+    /// Returns the reads to the front of the queue, the oldest first.
+    pub(super) fn requeue(self, queue: &mut Queue<C>) {
         let mut reads = self.confirmed;
-        reads.extend(self.riding);
+        reads.extend(self.piggybacked);
         reads.extend(self.round.into_iter().flat_map(|round| round.reads));
         for read in reads.into_iter().rev() {
             queue.reads.push_front(read);
         }
     }
 
-    /// Asks those again that did not answer.
+    /// Sends `Confirm` again to the nodes that have not answered for [`Config::resend_ms`].
     pub(super) fn resend<M: Machine<Command = C>>(&mut self, out: &mut Outbox<M>, now_ms: u64) {
         let Some(round) = &mut self.round else { return };
         if now_ms.saturating_sub(round.sent_ms) < self.config.resend_ms {
             return;
         }
         round.sent_ms = now_ms;
-        round.ask(self.ballot, out);
+        round.send(self.ballot, out);
     }
 }

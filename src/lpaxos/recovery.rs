@@ -1,12 +1,13 @@
 //! The candidate: from a ballot of its own to the state that it will lead from (P1, P3).
 //!
-//! A majority Q has promised. Of what Q accepted, the proposal with the greatest (slot, ballot), m,
-//! is the only one that may be chosen without the candidate knowing; everything below its slot is
-//! chosen. So the candidate brings its replica to the slot before m and proposes m again.
+//! The candidate waits for the promises of a majority Q. Let m be the accepted proposal in Q with
+//! the greatest (slot, ballot). Every slot below that of m is chosen, and m is the only proposal
+//! that may be chosen without the candidate knowing it. So the candidate brings its replica to the
+//! slot before m, and proposes m again.
 //!
-//! It first copies what it lacks from the member of Q that is farthest (`best`), then, from all of
-//! Q, what is newer than that. Everything it merges is a fact, so a recovery that is left
-//! unfinished does no harm.
+//! It first copies what it lacks from the member of Q with the greatest `complete` (the best
+//! member), and then, from all members of Q, the entries with newer versions than that. Everything
+//! that it merges is a fact, so a recovery that is left unfinished does no harm.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,52 +23,66 @@ use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 /// What a candidate knows at the end of its recovery.
 #[derive(Debug)]
 pub(super) struct Recovered<K, V> {
-    /// The proposal to make again, if Q accepted any.
+    /// The proposal to make again; `None` if no member of Q has accepted one.
     pub(super) proposal: Option<Proposal<K, V>>,
-    /// How far each member of Q is.
-    pub(super) known: BTreeMap<NodeId, Known>,
+    /// What each member of Q reported with its promise.
+    pub(super) reported: BTreeMap<NodeId, Reported>,
 }
 
-/// How far a member of Q is, by its promise.
+/// The progress of a member of Q, by its promise.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
+pub(super) struct Reported {
     pub(super) complete: Slot,
-    /// The proposal that it accepted last.
+    /// The greatest proposal that it has accepted.
     pub(super) accepted: ProposalId,
 }
 
-/// A member of Q whose entries are still to be merged.
+/// A member of Q with entries that are not merged yet.
 #[derive(Debug)]
 struct Source<M: Machine> {
     node: NodeId,
-    /// Of the best member only: its `complete`, its `floor`, and whether its pages are a full copy.
-    best: Option<(Slot, Slot, bool)>,
+    /// The state of the replica behind the pages, for the best member only.
+    best: Option<Best>,
+    /// The last key that was merged; `None` before the first page.
     after: Option<M::Key>,
-    /// The member set that came with the promise, until it is merged.
+    /// The member set of the promise, until it is merged.
     members: Option<MemberEntry>,
-    /// The page after `after`; `None` while it is asked for.
+    /// The page that follows `after`; `None` while it is being fetched.
     page: Option<Page<M::Key, M::Value>>,
+}
+
+/// The replica of the best member.
+#[derive(Clone, Copy, Debug)]
+struct Best {
+    complete: Slot,
+    floor: Slot,
+    /// Whether its pages are a full copy.
+    full: bool,
 }
 
 /// A recovery under way.
 #[derive(Debug)]
 pub(super) struct Recovery<M: Machine> {
     ballot: Ballot,
-    /// As told in `Prepare`.
+    /// The candidate's `complete` in its `Prepare`.
     complete: Slot,
     promises: BTreeMap<NodeId, Promise<M::Key, M::Value>>,
-    /// `None` until a majority promised.
+    /// The members of Q that remain to be merged, the best one first; `None` until a majority has
+    /// promised.
     sources: Option<VecDeque<Source<M>>>,
+    /// The proposal m.
     proposal: Option<Proposal<M::Key, M::Value>>,
-    known: BTreeMap<NodeId, Known>,
+    reported: BTreeMap<NodeId, Reported>,
     promised_by: VoteSet,
     refused_by: VoteSet,
     progressed_ms: u64,
+    /// When `Prepare` or `FetchPage` was last sent.
     sent_ms: u64,
 }
 
 impl<M: Machine> Recovery<M> {
-    /// Begins a recovery; the caller sends [`Recovery::prepare`] once the own promise is durable.
+    /// Begins a recovery. The caller sends [`Recovery::prepare`] once the candidate's own promise
+    /// is durable.
     pub(super) fn new(
         ballot: Ballot,
         complete: Slot,
@@ -80,7 +95,7 @@ impl<M: Machine> Recovery<M> {
             promises: BTreeMap::new(),
             sources: None,
             proposal: None,
-            known: BTreeMap::new(),
+            reported: BTreeMap::new(),
             promised_by: VoteSet::new(members.clone()),
             refused_by: VoteSet::new(members.clone()),
             progressed_ms: now_ms,
@@ -88,33 +103,37 @@ impl<M: Machine> Recovery<M> {
         }
     }
 
+    /// Returns the candidate's ballot.
     pub(super) fn ballot(&self) -> Ballot {
         self.ballot
     }
 
-    /// When the recovery last came a step forward.
+    /// Returns when the last promise or page arrived that the recovery needed.
     pub(super) fn progressed_ms(&self) -> u64 {
         self.progressed_ms
     }
 
+    /// Returns the `Prepare` message of this recovery (P1).
     pub(super) fn prepare(&self) -> Prepare {
         Prepare { ballot: self.ballot, complete: self.complete }
     }
 
-    /// Takes a promise; with a majority, the own one among them, begins to merge.
+    /// Takes in a promise. Merging begins with the promises of a majority that includes the
+    /// candidate's own.
     ///
-    /// The own promise comes once it is durable, and `Prepare` leaves after it. So an honest
-    /// promise comes later; one that does not must not make a leader that forgets what it accepted
-    /// itself.
+    /// The candidate's own promise is taken in once it is durable, and `Prepare` leaves after that,
+    /// so an honest promise of another node arrives later. A promise that arrives before it must
+    /// not make a leader that ignores what it has accepted itself.
     pub(super) fn on_promise(
         &mut self,
         from: NodeId,
         promise: Promise<M::Key, M::Value>,
         now_ms: u64,
     ) {
-        let sound = promise.page.follows(None) && may_have_dropped(promise.floor, promise.complete);
-        let is_news = self.sources.is_none() && !self.promises.contains_key(&from);
-        if promise.ballot != self.ballot || !is_news || !sound {
+        let is_sound =
+            promise.page.follows(None) && may_have_dropped(promise.floor, promise.complete);
+        let is_needed = self.sources.is_none() && !self.promises.contains_key(&from);
+        if promise.ballot != self.ballot || !is_needed || !is_sound {
             return;
         }
         self.promised_by.insert(from);
@@ -125,6 +144,7 @@ impl<M: Machine> Recovery<M> {
         }
     }
 
+    /// Chooses the proposal to make again and the best member, and lists the pages to merge (P3).
     fn begin_merging(&mut self) {
         let promises = std::mem::take(&mut self.promises);
         self.proposal = promises
@@ -141,11 +161,15 @@ impl<M: Machine> Recovery<M> {
         let mut sources = VecDeque::new();
         for (node, promise) in promises {
             let accepted = promise.accepted.as_ref().map_or(ProposalId::ZERO, Proposal::id);
-            self.known.insert(node, Known { complete: promise.complete, accepted });
+            self.reported.insert(node, Reported { complete: promise.complete, accepted });
             let is_best = best == Some(node);
             let source = Source {
                 node,
-                best: is_best.then_some((promise.complete, promise.floor, promise.full)),
+                best: is_best.then_some(Best {
+                    complete: promise.complete,
+                    floor: promise.floor,
+                    full: promise.full,
+                }),
                 after: None,
                 members: promise.members,
                 page: Some(promise.page),
@@ -159,8 +183,9 @@ impl<M: Machine> Recovery<M> {
         self.sources = Some(sources);
     }
 
-    /// Notes a refusal. True when the nodes that refused leave no majority: a single acceptor that
-    /// promised more must not stop a candidate that the others accept.
+    /// Counts a refusal, and returns whether the ballot is lost. It is lost only when the nodes
+    /// that have not refused are no longer a majority: one acceptor with a higher promise must not
+    /// stop a candidate that the other nodes accept.
     pub(super) fn on_refused(&mut self, from: NodeId, promised: Ballot) -> bool {
         if promised > self.ballot {
             self.refused_by.insert(from);
@@ -168,7 +193,7 @@ impl<M: Machine> Recovery<M> {
         self.refused_by.leaves_no_majority()
     }
 
-    /// Takes a further page of the member that is being merged.
+    /// Takes in a further page of the member that is being merged.
     pub(super) fn on_page(
         &mut self,
         from: NodeId,
@@ -176,18 +201,19 @@ impl<M: Machine> Recovery<M> {
         now_ms: u64,
     ) {
         let Some(source) = self.sources.as_mut().and_then(VecDeque::front_mut) else { return };
-        let expected = source.node == from
+        let is_expected = source.node == from
             && source.page.is_none()
             && source.after.as_ref() == Some(&answer.after)
             && answer.ballot == self.ballot
             && answer.page.follows(Some(&answer.after));
-        if expected {
+        if is_expected {
             source.page = Some(answer.page);
             self.progressed_ms = now_ms;
         }
     }
 
-    /// Merges the pages that are there and asks for the next; the result, once there are no more.
+    /// Merges the pages that have arrived, and fetches the next one. Returns the result once all
+    /// pages are merged.
     pub(super) fn advance(
         &mut self,
         acceptor: &mut Acceptor<M>,
@@ -200,15 +226,14 @@ impl<M: Machine> Recovery<M> {
             if let Some(members) = source.members.take() {
                 acceptor.merge_members(members);
             }
-            let complete_as_of =
-                source.best.and_then(|(complete, _, full)| full.then_some(complete));
+            let complete_as_of = source.best.filter(|best| best.full).map(|best| best.complete);
             if let Some(after) = acceptor.merge_page(source.after.as_ref(), page, complete_as_of) {
                 source.after = Some(after);
                 self.sent_ms = now_ms;
                 self.fetch(out);
                 return None;
             }
-            if let Some((complete, floor, full)) = source.best {
+            if let Some(Best { complete, floor, full }) = source.best {
                 acceptor.raise_complete(complete);
                 if full {
                     acceptor.raise_floor(floor);
@@ -220,11 +245,11 @@ impl<M: Machine> Recovery<M> {
         if let Some(proposal) = &proposal {
             acceptor.raise_complete(proposal.slot.previous());
         }
-        Some(Recovered { proposal, known: std::mem::take(&mut self.known) })
+        Some(Recovered { proposal, reported: std::mem::take(&mut self.reported) })
     }
 
-    /// Asks for the page that is missing. After the write: so a long copy is durable page by page
-    /// and the records that wait stay bounded.
+    /// Asks for the next page, if it is missing. The message leaves after the write, so that a long
+    /// copy becomes durable page by page and the records in memory stay bounded.
     fn fetch(&self, out: &mut Outbox<M>) {
         let Some(source) = self.sources.as_ref().and_then(VecDeque::front) else { return };
         if let (Some(after), None) = (&source.after, &source.page) {
@@ -234,7 +259,8 @@ impl<M: Machine> Recovery<M> {
         }
     }
 
-    /// Sends again what was not answered for `resend_ms`.
+    /// Sends `FetchPage`, or `Prepare` to the nodes that have not promised, again if nothing was
+    /// sent for `resend_ms`.
     pub(super) fn resend(
         &mut self,
         others: impl Iterator<Item = NodeId>,

@@ -1,12 +1,13 @@
-//! The leader's side of repair (P10): bringing a lagging node up while it goes on voting.
+//! The leader's side of repair (P10): a lagging node catches up while it goes on voting.
 //!
-//! A node that lags a little gets the patches it lacks, in order, from the leader's window. One
-//! that lags more gets a copy: pages in key order, one at a time, so that nothing queues for it.
+//! A node that lags a little gets the decrees that it lacks, in order, from the leader's window. A
+//! node that lags more gets a copy: pages in key order, one at a time, so that no backlog forms for
+//! it.
 //!
-//! The pages are read from the live replica while it changes. That is as good as a snapshot taken
-//! when the copy began, at slot n0 (`target`): an entry that was overwritten since comes with a
-//! newer version, and that too is the effect of a chosen decree, a fact that may be merged at any
-//! time (P5); no key of the snapshot can vanish, because tombstones are kept as long as a copy is
+//! The pages are read from the live replica while it changes. They are as good as a snapshot taken
+//! when the copy began, at slot n0 (`target`). An entry that was overwritten since then comes with
+//! its newer version, which is the effect of a chosen decree too, so it may be merged at any time
+//! (P5). No key of the snapshot can vanish, because the leader keeps all tombstones while a copy is
 //! under way.
 
 use std::collections::BTreeMap;
@@ -21,37 +22,41 @@ use super::peer_progress::PeerProgress;
 use super::window::Window;
 use crate::numbers::{Ballot, NodeId, ProposalId, Slot};
 
-/// An unanswered repair message is sent again after so many times the usual time: merging a page
-/// takes a node that was away longer than a vote.
+/// An unanswered repair message is sent again after this many times `Config::resend_ms`: a lagging
+/// node needs longer to merge a page than to vote.
 const RESEND_FACTOR: u64 = 10;
 
-/// A node that is behind and came no step forward for so many times the usual time needs repair.
-/// One that is behind but moves has what it lacks on the way, and repair would only slow it down.
+/// A node that is behind, and has made no progress for this many times the resend time, needs
+/// repair. A node that is behind but makes progress will receive what it lacks, and repair would
+/// only slow it down.
 const STUCK_FACTOR: u64 = 2;
 
-/// A repair goes on at once where the node is still so many slots behind at its end.
+/// The next repair of a node begins at once if the node is still more than this many slots behind
+/// at the end of a repair.
 const SLOTS_BEHIND: u64 = 4;
 
 /// A repair under way.
 #[derive(Debug)]
 struct Repair<K> {
-    /// `None` while patches from the window are under way.
+    /// The copy, and the last key that the node has merged (`None` before the first page); `None`
+    /// while decrees of the window are under way.
     copy: Option<(CopyId, Option<K>)>,
-    /// It is over when the node has told this `complete`; an answer to an earlier message, of which
-    /// there may be many on a slow link, must not begin the next.
+    /// The repair is over when the node reports this `complete`. An answer to an earlier message
+    /// must not begin the next repair: on a slow link many answers may be under way.
     until: Slot,
+    /// When its last message was sent.
     sent_ms: u64,
 }
 
 impl<K> Repair<K> {
-    /// Whether the node may answer a page by how far it is, because it cannot go on with the copy:
-    /// it has restarted since the first page, or applied what the copy was to overwrite.
+    /// Whether `Progress` may mean that the node cannot go on with the copy: it has restarted since
+    /// the first page of a full copy, or has applied an old patch or page since.
     fn may_be_void(&self) -> bool {
         matches!(&self.copy, Some((copy, Some(_))) if copy.is_full())
     }
 }
 
-/// A node that may lag, and what the leader has to judge that and to help.
+/// A node that may lag, with what the leader needs to detect that and to repair the node.
 #[derive(Clone, Copy)]
 pub(super) struct Lagging<'a, M: Machine> {
     pub(super) node: NodeId,
@@ -67,11 +72,12 @@ pub(super) struct Repairs<K> {
     ballot: Ballot,
     config: Config,
     under_way: BTreeMap<NodeId, Repair<K>>,
-    /// How many copies were begun.
+    /// How many copies have begun.
     copies: u64,
 }
 
 impl<K: Ord + Hash + Clone> Repairs<K> {
+    /// Returns the repairs of a ballot before the first one.
     pub(super) fn new(ballot: Ballot, config: Config) -> Repairs<K> {
         Repairs { ballot, config, under_way: BTreeMap::new(), copies: 0 }
     }
@@ -86,12 +92,12 @@ impl<K: Ord + Hash + Clone> Repairs<K> {
         self.under_way.values().any(|repair| repair.copy.is_some())
     }
 
-    /// Ends the repair of a node that is not reached.
+    /// Ends the repair of a node.
     pub(super) fn end(&mut self, node: NodeId) {
         self.under_way.remove(&node);
     }
 
-    /// Begins or goes on with the repair of a node, if it needs it.
+    /// Begins the repair of a node if the node needs one, or goes on with it.
     pub(super) fn repair<M: Machine<Key = K>>(
         &mut self,
         lagging: Lagging<'_, M>,
@@ -104,7 +110,7 @@ impl<K: Ord + Hash + Clone> Repairs<K> {
         let resend_ms = resend_ms.saturating_add(lagging.peer.sync_ms);
         match self.under_way.get_mut(&node) {
             None => {
-                if let Some(complete) = self.behind(&lagging, acceptor, now_ms) {
+                if let Some(complete) = self.complete_if_behind(&lagging, acceptor, now_ms) {
                     self.begin(&lagging, complete, acceptor, out, now_ms);
                 }
             }
@@ -117,8 +123,9 @@ impl<K: Ord + Hash + Clone> Repairs<K> {
         }
     }
 
-    /// The `complete` of a node that will not catch up by voting and `Commit` alone.
-    fn behind<M: Machine<Key = K>>(
+    /// Returns the `complete` of a node that will not catch up by votes and `Commit` alone; `None`
+    /// for a node that needs no repair.
+    fn complete_if_behind<M: Machine<Key = K>>(
         &self,
         lagging: &Lagging<'_, M>,
         acceptor: &Acceptor<M>,
@@ -130,18 +137,22 @@ impl<K: Ord + Hash + Clone> Repairs<K> {
         let has_gap = complete.next() < voted.slot;
         let chosen = acceptor.durable().replica.complete();
         let resend_ms = self.config.resend_ms.saturating_add(peer.sync_ms);
-        // A vote for the last slot may be on its way as long as it is not due again.
-        let idle = lagging.is_idle
+        // The vote for the last slot may still be under way until the proposal is due to be sent
+        // again.
+        let is_idle = lagging.is_idle
             && complete < chosen
             && voted != (ProposalId { ballot: self.ballot, slot: chosen })
             && now_ms.saturating_sub(peer.sent_ms) >= resend_ms;
-        // Under load something is always in flight, and votes may come too late to be of use.
+        // Under load a proposal is always in flight, and the node's votes may arrive too late to
+        // count.
         let stuck_ms = resend_ms.saturating_mul(STUCK_FACTOR);
-        let stuck =
-            complete.max(voted.slot) < chosen && now_ms.saturating_sub(peer.moved_ms) >= stuck_ms;
-        (has_gap || idle || stuck).then_some(complete)
+        let unchanged_ms = now_ms.saturating_sub(peer.progressed_ms);
+        let is_stuck = complete.max(voted.slot) < chosen && unchanged_ms >= stuck_ms;
+        (has_gap || is_idle || is_stuck).then_some(complete)
     }
 
+    /// Begins a repair of a node that has reported `complete`: with decrees of the window if it
+    /// holds the next one, else with a copy.
     fn begin<M: Machine<Key = K>>(
         &mut self,
         lagging: &Lagging<'_, M>,
@@ -174,6 +185,7 @@ impl<K: Ord + Hash + Clone> Repairs<K> {
         self.send_page(node, acceptor, out);
     }
 
+    /// Sends the page of the copy that the node needs next; the first page includes the member set.
     fn send_page<M: Machine<Key = K>>(
         &self,
         node: NodeId,
@@ -189,7 +201,7 @@ impl<K: Ord + Hash + Clone> Repairs<K> {
         out.send(node, RepairPage { ballot, copy, after, members, page });
     }
 
-    /// P10: the next page, once the one before is durable.
+    /// Sends the next page: the page before it is durable at the receiver (P10).
     pub(super) fn on_page_merged<M: Machine<Key = K>>(
         &mut self,
         from: NodeId,
@@ -200,15 +212,16 @@ impl<K: Ord + Hash + Clone> Repairs<K> {
     ) {
         let repair = self.under_way.get_mut(&from);
         let Some(Repair { copy: Some((copy, after)), sent_ms, .. }) = repair else { return };
-        let is_news = after.as_ref().is_none_or(|after| merged.after > *after);
-        if merged.number == copy.number && is_news {
+        let is_further = after.as_ref().is_none_or(|after| merged.after > *after);
+        if merged.number == copy.number && is_further {
             *after = Some(merged.after);
             *sent_ms = now_ms;
             self.send_page(from, acceptor, out);
         }
     }
 
-    /// P9, P10: a node told how far it is.
+    /// Takes in the `complete` that a node reported: ends its repair, begins the next one if the
+    /// node is still behind, or begins a copy again that the node cannot go on with (P9, P10).
     pub(super) fn on_progress<M: Machine<Key = K>>(
         &mut self,
         lagging: Lagging<'_, M>,

@@ -1,11 +1,14 @@
-//! The versioned map of a node, and the rules by which facts get into it (P5) and tombstones out
+//! The versioned map of a node: how facts are merged into it (P5) and how tombstones are dropped
 //! (P11).
 //!
-//! Invariant: a replica with `complete` = c holds exactly the state after decree c on all keys
-//! whose latest version is at most c; a dropped tombstone reads as absent. It may hold newer
-//! entries too. Invariant: `complete` and `floor` never go down, `floor` <= `complete`, and no
-//! tombstone is at or below `floor`: an old one would hide from a full copy that its key was set
-//! and deleted again since.
+//! A fact is an effect of a chosen decree: a patch with its slot, or an entry with its version.
+//!
+//! Invariant: a replica with `complete` = c holds exactly the state after decree c on all keys with
+//! a latest version of at most c, where a dropped tombstone reads as absent. It may hold newer
+//! entries too.
+//! Invariant: `complete` and `floor` never go down, and `floor` <= `complete`.
+//! Invariant: no tombstone has a version at or below `floor`. In a full copy made from this replica
+//! an old tombstone would hide that its key was set and deleted again since.
 
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -17,26 +20,28 @@ use super::members::MemberEntry;
 use super::patch::{Decree, Entry, Page, Patch};
 use crate::numbers::Slot;
 
-/// How many slots below `complete` a tombstone must be to be dropped (P11; one less is not safe).
+/// How many slots below `complete` the version of a tombstone must be before the tombstone may be
+/// dropped (P11). One slot less is not safe.
 pub(super) const TOMBSTONE_DISTANCE: u64 = 2;
 
-/// Whether a node that reflects all up to `complete` may drop tombstones up to `floor` (P11).
+/// Whether a node that reflects every decree up to `complete` may drop tombstones up to `floor`
+/// (P11).
 pub fn may_drop(floor: Slot, complete: Slot) -> bool {
-    floor.0.checked_add(TOMBSTONE_DISTANCE).is_some_and(|least| least <= complete.0)
+    floor.0.checked_add(TOMBSTONE_DISTANCE).is_some_and(|min| min <= complete.0)
 }
 
-/// Whether `floor` can be that of a node that reflects all up to `complete`; zero if it dropped
-/// nothing.
+/// Whether `floor` is possible for a node that reflects every decree up to `complete`. A node that
+/// dropped no tombstone has the floor zero.
 pub(super) fn may_have_dropped(floor: Slot, complete: Slot) -> bool {
     floor == Slot::ZERO || may_drop(floor, complete)
 }
 
-/// How far one page may go.
+/// The bounds of one page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageLimits {
-    /// A page ends once its entries reach this size.
+    /// A page ends once its entries have this many bytes.
     pub bytes: usize,
-    /// A page ends once this many entries were looked at, those that it skips included.
+    /// A page ends once this many entries were examined, skipped ones included.
     pub examined: usize,
 }
 
@@ -62,8 +67,8 @@ impl<K: Ord + Hash + Clone, V: Clone> Default for Replica<K, V> {
 }
 
 impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
-    /// The replica that holds just these entries, for a start-up that reads them back. Tombstones
-    /// at or below `floor`, which older versions left behind, are dropped (P11).
+    /// Returns the replica with these entries, for a start that reads them from disk. Tombstones at
+    /// or below `floor`, which older releases kept, are dropped (P11).
     ///
     /// # Panics
     /// When `floor` is above `complete`.
@@ -78,22 +83,22 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         Replica { entries, members, complete, floor }
     }
 
-    /// The highest slot c such that every decree up to c is reflected here.
+    /// Returns `complete`: the highest slot c such that every decree up to c is reflected here.
     pub fn complete(&self) -> Slot {
         self.complete
     }
 
-    /// Tombstones of this version and below may have been dropped here.
+    /// Returns `floor`: tombstones with this version or a lower one may have been dropped here.
     pub fn floor(&self) -> Slot {
         self.floor
     }
 
-    /// The member set, if a decree has set it.
+    /// Returns the member set, if a decree has set it.
     pub fn members(&self) -> Option<&MemberEntry> {
         self.members.as_ref()
     }
 
-    /// The value of `key`, if it has one.
+    /// Returns the value of `key`, if it has one.
     pub fn get<Q: ?Sized + Ord + Hash>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -101,7 +106,7 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         self.entries.living(key).and_then(|entry| entry.value.as_ref())
     }
 
-    /// The entry of `key`, tombstones included.
+    /// Returns the entry of `key`, which may be a tombstone.
     pub fn entry<Q: ?Sized + Ord + Hash>(&self, key: &Q) -> Option<&Entry<V>>
     where
         K: Borrow<Q>,
@@ -109,27 +114,27 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         self.entries.get(key)
     }
 
-    /// How many entries there are, tombstones included.
+    /// Returns the number of entries, tombstones included.
     pub fn entry_count(&self) -> usize {
         self.entries.len()
     }
 
-    /// How many entries have values.
+    /// Returns the number of entries with a value.
     pub fn living_count(&self) -> usize {
         self.entries.len() - self.entries.tombstone_count()
     }
 
-    /// How many tombstones there are.
+    /// Returns the number of tombstones.
     pub fn tombstone_count(&self) -> usize {
         self.entries.tombstone_count()
     }
 
-    /// All entries in order of keys, tombstones included.
+    /// Returns all entries in key order, tombstones included.
     pub fn entries(&self) -> impl Iterator<Item = (&K, &Entry<V>)> {
         self.entries.iter()
     }
 
-    /// The entries of a range of keys in order of keys, tombstones included.
+    /// Returns the entries of a range of keys in key order, tombstones included.
     pub fn range<'a, Q: ?Sized + Ord>(
         &'a self,
         bounds: (Bound<&Q>, Bound<&Q>),
@@ -140,7 +145,7 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         self.entries.range(bounds)
     }
 
-    /// The entries of a range of keys that have values, in order of keys.
+    /// Returns the entries with a value of a range of keys, in key order.
     pub(super) fn living_range<'a, Q: ?Sized + Ord>(
         &'a self,
         bounds: (Bound<&Q>, Bound<&Q>),
@@ -151,7 +156,7 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         self.entries.living_range(bounds)
     }
 
-    /// P5: reflects the decree of `slot`; nothing happens when it is reflected already.
+    /// Applies the decree of `slot`, unless it is reflected already (P5).
     pub(super) fn apply(&mut self, slot: Slot, decree: &Decree<K, V>) {
         if slot <= self.complete {
             return;
@@ -167,32 +172,36 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         }
     }
 
-    /// P5: takes in a fact; nothing happens when it is reflected already.
+    /// Merges an entry, unless its version is reflected already (P5).
     pub(super) fn merge(&mut self, key: &K, entry: &Entry<V>) {
         if entry.version > self.complete {
             self.entries.keep_higher(key, entry.clone());
         }
     }
 
-    /// Whether a member set is neither reflected here yet nor older than the one that is.
+    /// Whether the version of a member set is above `complete` and above that of the set held here.
     pub(super) fn is_news(&self, entry: &MemberEntry) -> bool {
         let own = self.members.as_ref().map_or(Slot::ZERO, |own| own.version);
         entry.version > self.complete.max(own)
     }
 
-    /// P5: takes in a member set; the one with the higher version stays.
+    /// Merges a member set: the set with the higher version is kept (P5).
     pub(super) fn merge_members(&mut self, entry: &MemberEntry) {
         if self.is_news(entry) {
             self.members = Some(entry.clone());
         }
     }
 
-    /// Notes that every decree up to `slot` is reflected here; never goes down.
+    /// Raises `complete` to `slot`, because every decree up to it is reflected here. A lower slot
+    /// changes nothing.
     pub(super) fn raise_complete(&mut self, slot: Slot) {
         self.complete = self.complete.max(slot);
     }
 
-    /// P11: drops every tombstone of version `floor` and below.
+    /// Drops every tombstone with the version `floor` or a lower one (P11).
+    ///
+    /// # Panics
+    /// When P11 does not allow it for this `complete` ([`may_drop`]).
     pub(super) fn drop_tombstones(&mut self, floor: Slot) {
         assert!(
             may_drop(floor, self.complete),
@@ -203,25 +212,27 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         self.floor = self.floor.max(floor);
     }
 
-    /// The version of the oldest tombstone.
+    /// Returns the version of the oldest tombstone.
     pub(super) fn oldest_tombstone(&self) -> Option<Slot> {
         self.entries.tombstone_versions().next()
     }
 
-    /// The highest floor that is at most `wanted` and drops at most `most` tombstones, if it drops
-    /// any.
-    pub(super) fn floor_within(&self, wanted: Slot, most: usize) -> Option<Slot> {
+    /// Returns the highest floor that is at most `wanted` and drops at most `max_dropped`
+    /// tombstones, or those of the oldest slot if they are more; `None` if no floor up to `wanted`
+    /// drops any.
+    pub(super) fn floor_within(&self, wanted: Slot, max_dropped: usize) -> Option<Slot> {
         let oldest = self.oldest_tombstone().filter(|oldest| *oldest <= wanted)?;
-        let reached = match self.entries.tombstone_versions().nth(most) {
+        let reached = match self.entries.tombstone_versions().nth(max_dropped) {
             Some(version) => wanted.min(version.previous()),
             None => wanted,
         };
-        // One slot may hold more tombstones than `most`: they still go together, or none ever
-        // would.
+        // One slot can have more tombstones than `max_dropped`. They are dropped together, as
+        // otherwise no tombstone would ever be dropped again.
         Some(reached.max(oldest))
     }
 
-    /// The entries after key `after` with a version above `above`, as far as one page goes.
+    /// Returns the entries after the key `after` with a version above `above`, within `limits`.
+    /// `size` returns the bytes of an entry.
     pub fn page(
         &self,
         after: Option<&K>,
@@ -246,26 +257,29 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
         Page { entries, next: None }
     }
 
-    /// What a full copy says by silence (P3, P10): tombstones of version `at` for the own live
-    /// entries that `page`, the keys after `after`, lacks and that are not newer than `at`. A page
-    /// of few entries may be silent of any number: where more than `most` of the own are there, it
-    /// is cut to end with the last of those that were looked at.
-    pub(super) fn silent_deletions(
+    /// Returns the deletions that a page of a full copy implies (P3, P10): a tombstone of version
+    /// `at` for each living entry of this replica that lies in the key range of the page, has a
+    /// version of at most `at`, and is missing from the page.
+    ///
+    /// `page` covers the keys after `after`. A page with few entries can imply any number of
+    /// deletions. So at most `max_examined` entries of this replica are examined; if there are
+    /// more, the page is cut to end with the last one examined.
+    pub(super) fn implied_deletions(
         &self,
         after: Option<&K>,
         page: &mut Page<K, V>,
         at: Slot,
-        most: usize,
+        max_examined: usize,
     ) -> Vec<(K, Entry<V>)> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let end = page.next.clone();
         let end = end.as_ref().map_or(Bound::Unbounded, Bound::Included);
         let mut own = self.entries.living_range((start, end));
-        let (mut silent, mut last) = (Vec::new(), None);
-        for (key, entry) in own.by_ref().take(most.max(1)) {
-            let is_told = || page.entries.binary_search_by(|(other, _)| other.cmp(key)).is_ok();
-            if entry.version <= at && !is_told() {
-                silent.push((key.clone(), Entry { value: None, version: at }));
+        let (mut deleted, mut last) = (Vec::new(), None);
+        for (key, entry) in own.by_ref().take(max_examined.max(1)) {
+            let is_in_page = || page.entries.binary_search_by(|(other, _)| other.cmp(key)).is_ok();
+            if entry.version <= at && !is_in_page() {
+                deleted.push((key.clone(), Entry { value: None, version: at }));
             }
             last = Some(key);
         }
@@ -273,10 +287,11 @@ impl<K: Ord + Hash + Clone, V: Clone> Replica<K, V> {
             page.entries.retain(|(key, _)| key <= last);
             page.next = Some(last.clone());
         }
-        silent
+        deleted
     }
 
-    /// The decree of `slot` as far as it is still visible: the entries of that very version.
+    /// Returns the decree of `slot`, rebuilt from the entries with that version. What later decrees
+    /// overwrote is missing from it.
     pub(super) fn decree_of(&self, slot: Slot) -> Decree<K, V> {
         let writes = self
             .entries

@@ -1,61 +1,61 @@
-//! Requests of clients that wait, and what they are answered.
+//! The requests of clients, the queue in which they wait, and their answers.
 
 use std::collections::VecDeque;
 
 use crate::numbers::NodeId;
 
-/// Names a request between the node and its caller.
+/// Identifies a request between the node and its caller, which chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
 /// A request of a client.
 #[derive(Debug)]
 pub struct Request<C> {
-    /// Comes back with the answer.
+    /// Identifies the answer.
     pub ticket: Ticket,
-    /// What to run.
+    /// The command to run.
     pub command: C,
-    /// The client wants no answer after this time, in milliseconds of the node's time.
+    /// The time after which the client waits no longer, in milliseconds of the node's time.
     pub deadline_ms: u64,
 }
 
-/// The answer to a request; every request gets one.
+/// The answer to a request; every request gets exactly one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestOutcome<O> {
-    /// It ran, and is chosen or confirmed.
+    /// It ran, and its batch is chosen or its read is confirmed (P7, P8).
     Done(O),
-    /// Did not run: that node leads.
+    /// It did not run: this other node leads.
     Redirect(NodeId),
-    /// Did not run: no majority is reached.
+    /// It did not run: no majority and this node hear each other.
     Unreachable,
-    /// The node led and lost the ballot.
+    /// The node led and lost its ballot while the request was in flight.
     LostLeadership {
-        /// Who leads now, if known.
+        /// The leader, if the node knows it.
         leader: Option<NodeId>,
-        /// Whether it may have run; else it did not.
+        /// Whether it may have run; if false, it did not run.
         may_have_run: bool,
     },
-    /// Its deadline passed.
+    /// The deadline of the request passed.
     Timeout {
-        /// Whether it may have run; else it did not.
+        /// Whether it may have run; if false, it did not run.
         may_have_run: bool,
     },
-    /// Did not run: too many requests wait.
+    /// It did not run: [`Config::max_queue`](super::Config::max_queue) requests are queued.
     TooManyRequests,
-    /// The node stops.
+    /// The node is stopping.
     Closing {
-        /// Whether it may have run; else it did not.
+        /// Whether it may have run; if false, it did not run.
         may_have_run: bool,
     },
 }
 
-/// The kinds of requests that a node could begin with at once, were there any. Others it can only
-/// run ahead or queue.
+/// Which kinds of requests a node could begin at once. It can only queue the others, or run them
+/// ahead of the proposal in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admissible {
-    /// Those that cannot write (P8).
+    /// Requests that cannot write (P8).
     pub reads: bool,
-    /// All others (P6).
+    /// All other requests (P6).
     pub writes: bool,
 }
 
@@ -68,7 +68,8 @@ pub(super) struct Waiting<C> {
     pub(super) since_ms: u64,
 }
 
-/// The requests that have not begun to run, reads apart: they need no slot (P8).
+/// The requests that have not begun to run. Reads are in a queue of their own, since they need no
+/// slot (P8).
 #[derive(Debug)]
 pub(super) struct Queue<C> {
     pub(super) writes: VecDeque<Waiting<C>>,
@@ -84,26 +85,26 @@ impl<C> Queue<C> {
         self.writes.len() + self.reads.len()
     }
 
-    /// Takes out every request for which `over` says so.
-    pub(super) fn take_if(&mut self, over: impl Fn(&Waiting<C>) -> bool) -> Vec<Ticket> {
-        let mut tickets = take_if(&mut self.writes, &over);
-        tickets.extend(take_if(&mut self.reads, over));
+    /// Removes every request for which `condition` holds, and returns the tickets.
+    pub(super) fn take_if(&mut self, condition: impl Fn(&Waiting<C>) -> bool) -> Vec<Ticket> {
+        let mut tickets = take_if(&mut self.writes, &condition);
+        tickets.extend(take_if(&mut self.reads, condition));
         tickets
     }
 }
 
-/// Takes out every request for which `over` says so.
+/// Removes every request for which `condition` holds, and returns the tickets.
 pub(super) fn take_if<C>(
     waiting: &mut VecDeque<Waiting<C>>,
-    over: impl Fn(&Waiting<C>) -> bool,
+    condition: impl Fn(&Waiting<C>) -> bool,
 ) -> Vec<Ticket> {
     let mut tickets = Vec::new();
     waiting.retain(|waiting| {
-        let out = over(waiting);
-        if out {
+        let is_taken = condition(waiting);
+        if is_taken {
             tickets.extend(waiting.ticket);
         }
-        !out
+        !is_taken
     });
     tickets
 }

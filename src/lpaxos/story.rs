@@ -1,50 +1,52 @@
-//! Why a node stands for the lead, and why it leads no more: for its log. Nothing decides by it.
+//! Why a node last stood for election, and why it last gave up: for the node's log only. No
+//! decision depends on it.
 
 use std::fmt;
 
 use crate::numbers::{Ballot, NodeId};
 
-/// Why a node stands for the lead.
+/// Why a node stands for election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// No leader was heard.
+    /// The node heard no leader.
     NoLeader,
-    /// The connection of the leader ended.
+    /// The connection to this node, the leader, ended.
     ConnectionEnded(NodeId),
-    /// The leader said that it leads no more.
+    /// This node, the leader, said that it no longer leads.
     Farewell(NodeId),
-    /// The node led, and a majority cannot be had with its ballot, as a higher one was promised.
+    /// The node led, but other nodes promised a higher ballot and refused its own.
     Refused,
-    /// It is the node's turn, by its clock.
+    /// It is the node's turn, by its clock (`Election::Rotating`).
     Turn,
 }
 
 /// Why a node gave up standing or leading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// No majority and the node hear each other.
+    /// The node and a majority do not hear each other.
     NoQuorum,
-    /// Another node leads, with a higher ballot or as it is its turn.
+    /// This other node leads, with a higher ballot or because it is its turn.
     Other(NodeId),
-    /// A higher ballot was promised, by this node or by so many that no majority is left.
+    /// A higher ballot was promised, by this node or by so many others that fewer than a majority
+    /// remain.
     HigherBallot,
-    /// The node is reluctant, and another can lead.
+    /// The node is reluctant, and another node can lead.
     Reluctant,
-    /// Its recovery made no progress.
+    /// Its recovery made no progress, and its patience ended.
     NoProgress,
-    /// The node stops.
+    /// The node is stopping.
     Closing,
 }
 
-/// The last time that a node stood for the lead, and the last that it gave it up.
+/// With which ballot and why a node last stood for election, and last gave up.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Story {
     pub(super) stood: Option<(Ballot, Cause)>,
     pub(super) lost: Option<(Ballot, Loss)>,
 }
 
-/// What is kept for the log only. It shows nothing: states of a node that differ in nothing else
-/// are the same to whatever compares them by what they show.
+/// A value that is kept for the log only. Its `Debug` output is always the same, so that two states
+/// of a node that differ only in it compare as equal by their `Debug` output.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ForLog<T>(pub(super) T);
 

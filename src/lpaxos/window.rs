@@ -1,4 +1,6 @@
-//! The leader's window of recent decrees, for nodes that lag a little (P10). Bounded in bytes.
+//! The leader's window of recent chosen decrees, for nodes that lag a little (P10).
+//!
+//! It is bounded in bytes, so a node that lags more than the window covers gets a copy instead.
 
 use std::collections::VecDeque;
 
@@ -6,22 +8,23 @@ use super::machine::{DecreeOf, Machine};
 use super::members::MemberSet;
 use crate::numbers::Slot;
 
-/// What a decree takes besides its writes, about: bounds the number of empty ones.
-const DECREE_BYTES: usize = 64;
+/// About how many bytes a decree takes besides its writes. It bounds the number of empty decrees in
+/// a window and in a message of a repair.
+pub(crate) const DECREE_BYTES: usize = 64;
 
-/// Decrees of consecutive slots, all chosen.
+/// Chosen decrees of consecutive slots.
 #[derive(Debug)]
 pub(super) struct Window<M: Machine> {
     first: Slot,
     decrees: VecDeque<(DecreeOf<M>, usize)>,
     bytes: usize,
     max_bytes: usize,
-    /// Of all decrees that were ever pushed.
+    /// The size of all decrees that were ever pushed.
     pushed_bytes: u64,
 }
 
 impl<M: Machine> Window<M> {
-    /// An empty window; the first decree pushed will be that of `first`.
+    /// Returns an empty window. The first decree pushed will be that of the slot `first`.
     pub(super) fn new(first: Slot, max_bytes: usize) -> Window<M> {
         Window { first, decrees: VecDeque::new(), bytes: 0, max_bytes, pushed_bytes: 0 }
     }
@@ -31,15 +34,16 @@ impl<M: Machine> Window<M> {
         self.pushed_bytes
     }
 
-    /// Adds the decree of the next slot; old ones go, but never the last.
+    /// Adds the decree of the next slot, and drops the oldest ones above `max_bytes`, but never the
+    /// one just added.
     pub(super) fn push(&mut self, decree: DecreeOf<M>) {
         let writes = decree.patch.writes().iter();
         let members = decree.members.as_ref().map_or(0, MemberSet::size);
         let bytes =
             DECREE_BYTES + members + writes.map(|(k, v)| M::size(k, v.as_ref())).sum::<usize>();
         self.bytes += bytes;
-        let more = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.pushed_bytes = self.pushed_bytes.saturating_add(more);
+        let added = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.pushed_bytes = self.pushed_bytes.saturating_add(added);
         self.decrees.push_back((decree, bytes));
         while self.bytes > self.max_bytes && self.decrees.len() > 1 {
             if let Some((_, bytes)) = self.decrees.pop_front() {
@@ -49,19 +53,19 @@ impl<M: Machine> Window<M> {
         }
     }
 
-    /// Whether it holds no decree.
+    /// Whether the window holds no decree.
     pub(super) fn is_empty(&self) -> bool {
         self.decrees.is_empty()
     }
 
-    /// The decree of `slot`.
+    /// Returns the decree of `slot`, if the window holds it.
     pub(super) fn get(&self, slot: Slot) -> Option<&DecreeOf<M>> {
-        let place = usize::try_from(slot.0.checked_sub(self.first.0)?).ok()?;
-        self.decrees.get(place).map(|(decree, _)| decree)
+        let index = usize::try_from(slot.0.checked_sub(self.first.0)?).ok()?;
+        self.decrees.get(index).map(|(decree, _)| decree)
     }
 
-    /// Decrees of consecutive slots from `first` on, up to `max_bytes` but at least one; empty
-    /// where `first` is not in the window.
+    /// Returns the decrees of consecutive slots from `first` on: at least one and at most
+    /// `max_bytes`; none if the window does not hold the slot `first`.
     pub(super) fn from(&self, first: Slot, max_bytes: usize) -> Vec<DecreeOf<M>> {
         let Some(skip) = first.0.checked_sub(self.first.0).and_then(|n| usize::try_from(n).ok())
         else {

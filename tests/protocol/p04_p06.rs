@@ -56,7 +56,7 @@ fn p4_an_acceptor_that_stops_before_its_write_has_not_voted() {
 }
 
 #[test]
-#[should_panic(expected = "nothing leaves a node whose last write is not durable")]
+#[should_panic(expected = "nothing leaves a node before its last write is durable")]
 fn p4_an_acceptor_whose_write_failed_says_nothing_more() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
