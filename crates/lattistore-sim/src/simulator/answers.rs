@@ -54,9 +54,9 @@ pub(super) fn judge<W: Workload>(
         let ran = ran.get(&request);
         match &sent.answer {
             Some(RequestOutcome::Done(outcome)) => match ran {
-                Some(run) if run.outcome == *outcome => {}
-                Some(run) => {
-                    let ran = describe::<W>(run);
+                Some(execution) if execution.outcome == *outcome => {}
+                Some(execution) => {
+                    let ran = describe::<W>(execution);
                     return Err(format!(
                         "request {request}: answered {outcome:?}, but it is {ran}"
                     ));
@@ -80,8 +80,8 @@ pub(super) fn judge<W: Workload>(
 }
 
 /// Describes an execution: the command, its position and its outcome.
-fn describe<W: Workload>(run: &ExecutionOf<W>) -> String {
-    let Execution { request, command, position, outcome } = run;
+fn describe<W: Workload>(execution: &ExecutionOf<W>) -> String {
+    let Execution { request, command, position, outcome } = execution;
     let Position { slot, place } = position;
     let origin = request
         .map_or("a command of the machine itself".into(), |request| format!("request {request}"));
@@ -95,11 +95,13 @@ fn count_retries<W: Workload>(
     recovered: &BTreeSet<Slot>,
     coverage: &mut Coverage,
 ) {
-    for run in ran.values() {
-        if W::is_expired(&run.outcome) {
+    for execution in ran.values() {
+        if W::is_expired(&execution.outcome) {
             coverage.reached(Path::SessionExpired);
         }
-        let Some(at) = W::ran_at(&run.outcome).filter(|at| *at != run.position) else { continue };
+        let Some(at) = W::ran_at(&execution.outcome).filter(|at| *at != execution.position) else {
+            continue;
+        };
         coverage.reached(Path::RetryAnswered);
         if recovered.contains(&at.slot) {
             coverage.reached(Path::RetryMetRecovered);
@@ -132,19 +134,20 @@ fn replay<'a, W: Workload>(
     let mut state = W::Reference::default();
     let mut live: LiveEntries<W::Machine> = BTreeMap::new();
     let mut reads: Vec<&ExecutionOf<W>> = reads.iter().collect();
-    reads.sort_by_key(|run| run.position.slot);
+    reads.sort_by_key(|execution| execution.position.slot);
     let mut reads = reads.into_iter().peekable();
     for slot in (0..=model.last().0).map(Slot) {
         if let Some(decree) = model.decree(slot) {
             let place = usize::try_from(slot.0 - 1).unwrap_or(0);
-            for run in batches[place].iter() {
-                let outcome = W::replay(&mut state, &run.command, run.position);
-                if !W::agree(&outcome, &run.outcome) {
-                    let ran = describe::<W>(run);
+            for execution in batches[place].iter() {
+                let outcome = W::replay(&mut state, &execution.command, execution.position);
+                if !W::agree(&outcome, &execution.outcome) {
+                    let ran = describe::<W>(execution);
                     return Err(format!("3: {ran} should have the outcome {outcome:?}"));
                 }
-                if run.request.is_some_and(|request| ran.insert(request, run).is_some()) {
-                    return Err(format!("{} ran twice", describe::<W>(run)));
+                if execution.request.is_some_and(|request| ran.insert(request, execution).is_some())
+                {
+                    return Err(format!("{} ran twice", describe::<W>(execution)));
                 }
             }
             for (key, value) in decree.patch.writes() {
@@ -155,15 +158,15 @@ fn replay<'a, W: Workload>(
             }
             W::compare(&state, &live).map_err(|why| format!("3: after slot {slot}: {why}"))?;
         }
-        while let Some(run) = reads.next_if(|run| run.position.slot == slot) {
+        while let Some(execution) = reads.next_if(|execution| execution.position.slot == slot) {
             // If the reference writes here, the next comparison fails.
-            let outcome = W::replay(&mut state, &run.command, run.position);
-            if !W::agree(&outcome, &run.outcome) {
-                let ran = describe::<W>(run);
+            let outcome = W::replay(&mut state, &execution.command, execution.position);
+            if !W::agree(&outcome, &execution.outcome) {
+                let ran = describe::<W>(execution);
                 return Err(format!("P8: the read {ran} should have the outcome {outcome:?}"));
             }
-            if let Some(request) = run.request {
-                ran.insert(request, run);
+            if let Some(request) = execution.request {
+                ran.insert(request, execution);
             }
         }
     }
@@ -191,8 +194,8 @@ fn real_time<W: Workload>(
     events.sort_unstable();
     let mut last: Option<((Slot, u32), usize)> = None;
     for (_, is_end, request) in events {
-        let Some(run) = ran.get(&request) else { continue };
-        let position = W::ran_at(&run.outcome).unwrap_or(run.position);
+        let Some(execution) = ran.get(&request) else { continue };
+        let position = W::ran_at(&execution.outcome).unwrap_or(execution.position);
         let place = order(position);
         if is_end {
             last = last.max(Some((place, request)));

@@ -33,7 +33,8 @@ impl<W: Workload> World<W> {
             let Record::Accept(proposal) = record else { continue };
             if self.model.voted(node, proposal)? {
                 let address = Arc::as_ptr(&proposal.decree.patch) as usize;
-                let batch = self.proposed.get(&address).map(|(_, _, runs)| Rc::clone(runs));
+                let batch =
+                    self.proposed.get(&address).map(|(_, _, executions)| Rc::clone(executions));
                 let batch = batch.ok_or_else(|| {
                     format!("slot {} was chosen with a decree that no node proposed", proposal.slot)
                 })?;
@@ -65,12 +66,12 @@ impl<W: Workload> World<W> {
         messages: &[(NodeId, Msg<W>)],
     ) -> Result<(), String> {
         let host = &mut self.hosts[node];
-        let runs = std::mem::take(&mut *host.runs.borrow_mut());
+        let executions = std::mem::take(&mut *host.executions.borrow_mut());
         let Some(running) = host.node.as_ref() else { return Ok(()) };
         let (reads, batch): (Vec<_>, Vec<_>) =
-            runs.into_iter().partition(|run| run.position.place == 0);
-        for run in batch {
-            if host.open.add(run, running.leads()) {
+            executions.into_iter().partition(|execution| execution.position.place == 0);
+        for execution in batch {
+            if host.open_batches.add(execution, running.leads()) {
                 self.coverage.reached(Path::BatchDiscarded);
             }
         }
@@ -82,15 +83,15 @@ impl<W: Workload> World<W> {
         let accepted =
             accepted.map(|proposal| (proposal.ballot, proposal.slot, &proposal.decree.patch));
         for (ballot, slot, patch) in proposed.chain(accepted) {
-            if let Some(batch) = host.open.close(ballot, slot) {
+            if let Some(batch) = host.open_batches.close(ballot, slot) {
                 let proposed_batch = (Arc::clone(patch), ballot, Rc::new(batch));
                 self.proposed.insert(Arc::as_ptr(patch) as usize, proposed_batch);
             }
         }
-        if !host.open.is_empty() {
+        if !host.open_batches.is_empty() {
             self.coverage.reached(Path::BatchRunAhead);
         }
-        for request in reads.iter().filter_map(|run| run.request) {
+        for request in reads.iter().filter_map(|execution| execution.request) {
             if self.read_confirmations.check_read(
                 node,
                 ticket_of(request).0,

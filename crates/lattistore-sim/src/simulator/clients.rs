@@ -21,15 +21,15 @@ pub(super) type CommandOf<W> = <<W as Workload>::Machine as Machine>::Command;
 #[derive(Debug)]
 pub(super) struct Client<W: Workload> {
     /// The request that waits for an answer, and the node that was asked.
-    pub(super) waits_for: Option<(usize, usize)>,
+    pub(super) in_flight: Option<(usize, usize)>,
     /// The first sending of the numbered command that the client is repeating.
     pub(super) first: Option<usize>,
     /// The command to be answered; `None` when the next one is to be drawn.
-    pub(super) wants: Option<ClientCommand<Rc<CommandOf<W>>>>,
+    pub(super) pending: Option<ClientCommand<Rc<CommandOf<W>>>>,
     /// The node to ask next.
     pub(super) node: usize,
     /// The number of answers received since all faults ended.
-    pub(super) done_healed: u64,
+    pub(super) answers_after_heal: u64,
 }
 
 /// All clients.
@@ -43,24 +43,24 @@ pub(super) struct Clients<W: Workload> {
 }
 
 /// The number of answers that each client must receive after all faults ended.
-pub(super) const DONE_HEALED: u64 = 3;
+pub(super) const ANSWERS_AFTER_HEAL: u64 = 3;
 
 impl<W: Workload> Clients<W> {
     pub(super) fn new(workload: W, count: usize, nodes: usize) -> Clients<W> {
         let client = |place| Client {
-            waits_for: None,
+            in_flight: None,
             first: None,
-            wants: None,
+            pending: None,
             node: place % nodes,
-            done_healed: 0,
+            answers_after_heal: 0,
         };
         let clients = (0..count).map(client).collect();
         Clients { workload, sent: Vec::new(), clients, senders: Vec::new() }
     }
 
-    /// Whether every client received `DONE_HEALED` answers after all faults ended.
+    /// Whether every client received `ANSWERS_AFTER_HEAL` answers after all faults ended.
     pub(super) fn are_served(&self) -> bool {
-        self.clients.iter().all(|client| client.done_healed >= DONE_HEALED)
+        self.clients.iter().all(|client| client.answers_after_heal >= ANSWERS_AFTER_HEAL)
     }
 }
 
@@ -69,32 +69,33 @@ impl<W: Workload> World<W> {
     /// `sent`.
     pub(super) fn client(&mut self, client: usize, sent: Option<usize>) {
         let state = &mut self.clients.clients[client];
-        match (sent, state.waits_for) {
+        match (sent, state.in_flight) {
             (None, None) => {}
             (Some(sent), Some((request, _))) if sent == request => {
                 // The client ignores an answer of this node from here on.
-                state.waits_for = None;
+                state.in_flight = None;
                 state.node = self.random.count(0, self.scenario.nodes - 1);
-                let is_numbered = state.wants.as_ref().is_some_and(|ask| ask.is_numbered);
+                let is_numbered = state.pending.as_ref().is_some_and(|pending| pending.is_numbered);
                 if is_numbered {
                     self.coverage.reached(Path::RetriedElsewhere);
                 } else {
-                    state.wants = None;
+                    state.pending = None;
                 }
             }
             _ => return,
         }
-        if self.is_healed && self.clients.clients[client].done_healed >= DONE_HEALED {
+        if self.is_healed && self.clients.clients[client].answers_after_heal >= ANSWERS_AFTER_HEAL {
             return;
         }
         self.ask(client);
     }
 
+    /// Sends the pending command, or draws and sends the next one.
     fn ask(&mut self, client: usize) {
         let clients = &mut self.clients;
         let state = &mut clients.clients[client];
-        let ask = match state.wants.take() {
-            Some(ask) => ask,
+        let pending = match state.pending.take() {
+            Some(pending) => pending,
             None => {
                 state.first = None;
                 let ClientCommand { command, is_numbered } =
@@ -104,23 +105,19 @@ impl<W: Workload> World<W> {
         };
         let (node, request) = (state.node, clients.sent.len());
         let first = *state.first.get_or_insert(request);
-        let command = Rc::clone(&ask.command);
-        state.wants = Some(ask);
-        state.waits_for = Some((request, node));
-        let describe = |command: &CommandOf<W>| {
-            format!(
-                "client {client} asks n{}: request {request}: {}",
-                node + 1,
-                W::describe(command)
-            )
-        };
-        self.trace.event(self.now_us, &[6, client as u64, node as u64], || describe(&command));
+        let command = Rc::clone(&pending.command);
+        state.pending = Some(pending);
+        state.in_flight = Some((request, node));
+        self.trace.event(self.now_us, &[6, client as u64, node as u64], || {
+            let command = W::describe(&command);
+            format!("client {client} asks n{}: request {request}: {command}", node + 1)
+        });
         let began = self.trace.events();
         clients.sent.push(Sent { first, began, ended: None, answer: None });
         clients.senders.push(client);
         let patience_ms = self.scenario.patience_ms;
         let within_ms = self.random.between(patience_ms / 2, 2 * patience_ms);
-        self.give(node, Input::Request(request, command, within_ms));
+        self.put_input(node, Input::Request(request, command, within_ms));
         self.plan(patience_ms * 1_000, Event::Client { client, sent: Some(request) });
     }
 
@@ -144,16 +141,16 @@ impl<W: Workload> World<W> {
         sent.answer = Some(answer.clone());
         let client = self.clients.senders[request];
         let state = &mut self.clients.clients[client];
-        if is_lost || state.waits_for.is_none_or(|(waits_for, _)| waits_for != request) {
+        if is_lost || state.in_flight.is_none_or(|(in_flight, _)| in_flight != request) {
             return Ok(());
         }
         sent.ended = Some(self.trace.events());
-        state.waits_for = None;
+        state.in_flight = None;
         let mut after_us = self.random.between(0, self.scenario.think_us);
         match answer {
             RequestOutcome::Done(outcome) => {
-                state.wants = None;
-                state.done_healed += u64::from(self.is_healed);
+                state.pending = None;
+                state.answers_after_heal += u64::from(self.is_healed);
                 self.clients.workload.answered(client, &outcome);
             }
             RequestOutcome::Redirect(leader) => {
@@ -168,8 +165,10 @@ impl<W: Workload> World<W> {
                         | RequestOutcome::Timeout { may_have_run: true }
                         | RequestOutcome::Closing { may_have_run: true }
                 );
-                if may_have_run && state.wants.as_ref().is_some_and(|ask| !ask.is_numbered) {
-                    state.wants = None;
+                if may_have_run
+                    && state.pending.as_ref().is_some_and(|pending| !pending.is_numbered)
+                {
+                    state.pending = None;
                 }
             }
         }

@@ -62,11 +62,11 @@ impl<W: Workload> OpenBatches<W> {
 
     /// Adds an execution; returns whether a batch that was never proposed is forgotten because the
     /// ballot changed.
-    pub(super) fn add(&mut self, run: ExecutionOf<W>, ballot: Option<Ballot>) -> bool {
+    pub(super) fn add(&mut self, execution: ExecutionOf<W>, ballot: Option<Ballot>) -> bool {
         let other_ballot = self.ballot != ballot;
         let forgotten = other_ballot && !std::mem::take(&mut self.batches).is_empty();
         self.ballot = ballot;
-        self.batches.entry(run.position.slot).or_default().push(run);
+        self.batches.entry(execution.position.slot).or_default().push(execution);
         forgotten
     }
 
@@ -87,9 +87,9 @@ pub(super) struct Host<W: Workload> {
     /// The node; `None` while it is down.
     pub(super) node: Option<Node<ObservedMachine<W>>>,
     /// What the node ran since the simulator last collected it.
-    pub(super) runs: Executions<W::Machine>,
+    pub(super) executions: Executions<W::Machine>,
     /// The batches that the node ran and has not yet proposed.
-    pub(super) open: OpenBatches<W>,
+    pub(super) open_batches: OpenBatches<W>,
     /// The durable state, as the simulator knows it from every write.
     pub(super) disk: Durable<Key<W>, Value<W>>,
     /// The shipped journal, which must hold the same state; `None` in runs without it.
@@ -143,8 +143,8 @@ impl<W: Workload> Host<W> {
     pub(super) fn new(step_us: u64, ahead_ms: u64, clock_rate: u64) -> Host<W> {
         Host {
             node: None,
-            runs: Executions::<W::Machine>::default(),
-            open: OpenBatches::new(),
+            executions: Executions::<W::Machine>::default(),
+            open_batches: OpenBatches::new(),
             disk: Durable::default(),
             journal: None,
             uncertain: None,
@@ -186,10 +186,10 @@ impl<W: Workload> Host<W> {
         seed: u64,
         now_us: u64,
     ) {
-        let (machine, runs) = Observed::new(machine);
+        let (machine, executions) = Observed::new(machine);
         let (disk, now_ms) = (self.disk.clone(), self.clock_ms(now_us));
-        self.runs = runs;
-        self.open = OpenBatches::new();
+        self.executions = executions;
+        self.open_batches = OpenBatches::new();
         self.applied = disk.replica.complete();
         self.incarnation += 1;
         self.is_woken = false;

@@ -35,14 +35,14 @@ pub(super) type Executions<M> =
 #[derive(Debug)]
 pub(super) struct Observed<M: Machine> {
     machine: M,
-    runs: Executions<M>,
+    executions: Executions<M>,
 }
 
 impl<M: Machine> Observed<M> {
     /// Returns the machine, and the list to which it adds executions.
     pub(super) fn new(machine: M) -> (Observed<M>, Executions<M>) {
-        let runs = Executions::<M>::default();
-        (Observed { machine, runs: Rc::clone(&runs) }, runs)
+        let executions = Executions::<M>::default();
+        (Observed { machine, executions: Rc::clone(&executions) }, executions)
     }
 }
 
@@ -63,7 +63,7 @@ impl<M: Machine<Outcome: Clone>> Machine for Observed<M> {
         batch: &mut Batch<'_, M::Key, M::Value>,
     ) -> M::Outcome {
         let outcome = self.machine.run(&numbered.command, position, batch);
-        self.runs.borrow_mut().push(Execution {
+        self.executions.borrow_mut().push(Execution {
             request: numbered.request,
             command: Rc::clone(&numbered.command),
             position,

@@ -28,15 +28,16 @@ impl<W: Workload> World<W> {
         } else {
             self.coverage.reached(Path::InboxFull);
         }
-        self.give(to, Input::Message(from, message));
+        self.put_input(to, Input::Message(from, message));
     }
 
     /// Puts an input into a node's inbox, if there is room, and plans a wake-up.
-    pub(super) fn give(&mut self, node: usize, input: Input<W>) {
+    pub(super) fn put_input(&mut self, node: usize, input: Input<W>) {
         self.hosts[node].put(input);
         self.wake_if_needed(node);
     }
 
+    /// Plans a wake-up if the node has an input and need not wait for its disk.
     pub(super) fn wake_if_needed(&mut self, node: usize) {
         let host = &mut self.hosts[node];
         if !host.waits_for_disk() && host.has_input() {
@@ -44,6 +45,7 @@ impl<W: Workload> World<W> {
         }
     }
 
+    /// Plans a wake-up, unless one is planned.
     fn wake_soon(&mut self, node: usize) {
         let host = &mut self.hosts[node];
         if host.is_woken || host.node.is_none() {
@@ -67,6 +69,7 @@ impl<W: Workload> World<W> {
         Ok(())
     }
 
+    /// Lets a node take a random number of inputs.
     fn take_in(&mut self, node: usize) {
         let max = self.random.count(1, self.scenario.max_inputs);
         let (host, read_confirmations) = (&mut self.hosts[node], &mut self.read_confirmations);
@@ -136,6 +139,7 @@ impl<W: Workload> World<W> {
         }
     }
 
+    /// Begins a write, and plans its end and the heartbeats during it.
     fn begin_write(&mut self, node: usize, write: Write<ObservedMachine<W>>) {
         let (low, high) = self.scenario.write_us;
         let promises = write.records.iter().any(|record| matches!(record, Record::Promise(_)));

@@ -127,10 +127,12 @@ impl<W: Workload> World<W> {
         Host::new(step_us, ahead_ms, clock_rate)
     }
 
+    /// Plans an event, `after_us` from the present time.
     pub(super) fn plan(&mut self, after_us: u64, event: Event<W>) {
         self.events.plan(self.now_us + after_us, event);
     }
 
+    /// Records an event in the trace.
     pub(super) fn note(&mut self, numbers: &[u64], describe: impl FnOnce() -> String) {
         self.trace.event(self.now_us, numbers, describe);
     }
@@ -151,7 +153,7 @@ impl<W: Workload> World<W> {
                 self.written(node)?;
             }
             Event::Tick { node, incarnation } if self.hosts[node].incarnation == incarnation => {
-                self.give(node, Input::Tick);
+                self.put_input(node, Input::Tick);
                 self.maintain(node)?;
                 let period_us = self.scenario.config.heartbeat_ms * 1_000;
                 let after_us = self.random.between(period_us / 2, period_us);
