@@ -238,7 +238,7 @@ fn run_slow_disks(args: &Args) -> ExitCode {
         args.seeds
     ));
     print_line(format_args!(
-        "the longest time without a slot was {gap:.2} times the slower write of the fastest quorum"
+        "the longest time without a slot was {gap:.2} times the slowest write of the fastest quorum"
     ));
     print_line(format_args!(
         "an election started at most {} ms after the leader's disk hung; a leader was replaced \

@@ -11,7 +11,7 @@ use super::workload::Workload;
 use super::world::World;
 
 impl<W: Workload> World<W> {
-    /// /// Begins a schedule: the first node is cut off.
+    /// Begins a schedule: the first node is cut off.
     pub(super) fn begin_absence(&mut self) {
         let nodes = self.scenario.nodes;
         let first = self.random.count(0, nodes - 1);

@@ -12,7 +12,7 @@ use lattistore::lpaxos::{
     Replica, Slot, ToAcceptor, ToCandidate,
 };
 
-/// The state that a promise promises.
+/// The replica as it was when its node promised.
 #[derive(Debug)]
 struct Promised<K, V> {
     replica: Replica<K, V>,

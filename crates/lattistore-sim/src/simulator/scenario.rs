@@ -76,12 +76,12 @@ impl Faults {
         self.0 & fault.bit() != 0
     }
 
-    /// The set with the fault.
+    /// Returns the set with the fault.
     pub fn with(self, fault: Fault) -> Faults {
         Faults(self.0 | fault.bit())
     }
 
-    /// The set without the fault.
+    /// Returns the set without the fault.
     pub fn without(self, fault: Fault) -> Faults {
         Faults(self.0 & !fault.bit())
     }

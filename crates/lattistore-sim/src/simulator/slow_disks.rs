@@ -41,7 +41,7 @@ const SHORT_PATIENCE_MS: u64 = 100;
 pub struct Phase {
     /// The longest write of each node, in microseconds.
     pub disks_us: Vec<u64>,
-    /// The slower write of the fastest quorum, in microseconds.
+    /// The slowest write of the fastest quorum, in microseconds.
     pub quorum_us: u64,
     /// The longest time in which nothing was chosen, in microseconds.
     pub gap_us: u64,
@@ -252,7 +252,7 @@ impl Run {
     }
 }
 
-/// Returns the slower write of the fastest quorum.
+/// Returns the slowest write of the fastest quorum.
 fn quorum(disks_us: &[u64]) -> u64 {
     let mut sorted = disks_us.to_vec();
     sorted.sort_unstable();
