@@ -256,8 +256,8 @@ impl Chain {
         }
     }
 
-    /// Checks that no operation comes after one that began when the first had ended, in one pass
-    /// along the chain.
+    /// Checks that an operation that ended before another began comes before it, in one pass along
+    /// the chain.
     fn check_real_time(&self, history: &[ChainOperation], anomalies: &mut Vec<Anomaly>) {
         // A read of a length comes after the token before that index, and before the token at it.
         let key =
