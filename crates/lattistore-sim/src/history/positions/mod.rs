@@ -112,8 +112,8 @@ fn sort_by_position<Q, R>(
     positioned
 }
 
-/// Checks that no operation comes after one that began when the first had ended, in one pass along
-/// the order.
+/// Checks that an operation that ended before another began comes before it, in one pass along the
+/// order.
 fn check_real_time<Q, R>(history: &[Operation<Q, R>], verdict: &mut Verdict) {
     let same = |a: &usize, b: &usize| {
         history[*a].position.is_some() && history[*a].position == history[*b].position
