@@ -139,13 +139,7 @@ pub(crate) fn judge_to(history: &History, end: End) -> Verdict {
     }
     let replay = check_positions_with(history, StoreModel::default(), &placements);
     let all: Vec<usize> = (0..history.len()).collect();
-<<<<<<< HEAD
-    add("by position", describe(history, &all, &replay.faults));
-||||||| 50b8e8a
-    tell("by position", describe(history, &all, &replay.faults));
-=======
-    tell("by position", describe(history, &all, &replay.anomalies));
->>>>>>> w-sim
+    add("by position", describe(history, &all, &replay.anomalies));
     verdict.unknown_ran = replay.placed.len();
     verdict
 }
