@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 
 use super::coverage::Path;
+use super::describe;
 use super::events::Event;
 use super::host::{Input, node_id, place_of};
-use super::words;
 use super::workload::Workload;
 use super::world::World;
 use lattistore::lpaxos::{
@@ -153,12 +153,12 @@ impl<W: Workload> World<W> {
         self.note(&[17, node as u64, request as u64], || {
             format!("n{} is asked: {change:?}", node + 1)
         });
-        self.give(node, Input::Members(request, change));
+        self.put_input(node, Input::Members(request, change));
     }
 
     /// A node answers an operator.
     pub(super) fn answer_operator<O>(&mut self, change: usize, answer: &RequestOutcome<O>) {
-        super::watch::answer(answer, &mut self.coverage);
+        super::protocol_coverage::answer(answer, &mut self.coverage);
         self.operator.open = self.operator.open.saturating_sub(1);
         self.note(&[18, change as u64], || format!("change {change} is answered"));
     }
@@ -204,7 +204,7 @@ impl<W: Workload> World<W> {
                 }
             }
         }
-        self.note(&[19, slot.0], || format!("slot {slot} sets {}", words::member_set(members)));
+        self.note(&[19, slot.0], || format!("slot {slot} sets {}", describe::member_set(members)));
     }
 
     /// Whether all learners that run are voters, and all replaced members are removed.

@@ -1,18 +1,18 @@
-//! The configuration of a run, drawn from its seed: each fault on or off, each with its own rate.
+//! The configuration of a run, drawn from its seed: each fault is on or off, with its own rate.
 //!
-//! Most runs have few faults, so that each fault is also seen alone; some have nearly all.
+//! Most runs have few faults, so that each fault is also reached alone; some runs have nearly all.
 
 use super::random::Random;
 use lattistore::lpaxos::{Config, Election, PageLimits};
 
-/// A kind of fault, for switching it off when a failing run is made smaller.
+/// A kind of fault, which can be switched off when a failing run is shrunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Messages are lost.
     Loss,
-    /// Messages come twice.
+    /// Messages are delivered twice.
     Repeat,
-    /// Messages are overtaken.
+    /// Messages are delayed, and overtaken by younger ones.
     Delay,
     /// Links are cut.
     Partition,
@@ -20,22 +20,23 @@ pub enum Fault {
     Crash,
     /// Writes fail and stop the node.
     WriteFailure,
-    /// Nodes stand still for a while.
+    /// Nodes pause for up to 2 s.
     Pause,
-    /// Disks are slow for a while.
+    /// Disks are slow for up to 4 s.
     SlowDisk,
     /// Clocks jump ahead.
     ClockJump,
     /// Answers to clients are lost.
     AnswerLoss,
-    /// Some nodes are slow all the time.
+    /// Some nodes are slow during the whole run, and their clocks run at other rates.
     SlowNode,
-    /// Nodes are away for long, one while the other is, and then one of them leads.
+    /// Nodes are cut off for long and in overlap, and then one of them must lead.
     Absence,
-    /// Disks hold the journal that ships, and tear and lose what is not synced. (The store's only.)
+    /// Disks hold the shipped journal, and tear and lose what is not synced (the store's nodes
+    /// only).
     Journal,
-    /// Patches that were lost come after all, during a full copy.
-    LatePatch,
+    /// Patches that were lost arrive during a full copy.
+    DelayedPatch,
     /// Nodes become reluctant to lead, and willing again.
     Reluctance,
     /// Operators add, replace, move and remove members; disks are lost.
@@ -43,7 +44,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// All of them.
+    /// Every fault.
     pub const ALL: [Fault; 16] = [
         Fault::Loss,
         Fault::Repeat,
@@ -58,7 +59,7 @@ impl Fault {
         Fault::SlowNode,
         Fault::Absence,
         Fault::Journal,
-        Fault::LatePatch,
+        Fault::DelayedPatch,
         Fault::Reluctance,
         Fault::Members,
     ];
@@ -78,17 +79,17 @@ impl Faults {
         self.0 & fault.bit() != 0
     }
 
-    /// The set with the fault.
+    /// Returns the set with the fault.
     pub fn with(self, fault: Fault) -> Faults {
         Faults(self.0 | fault.bit())
     }
 
-    /// The set without the fault.
+    /// Returns the set without the fault.
     pub fn without(self, fault: Fault) -> Faults {
         Faults(self.0 & !fault.bit())
     }
 
-    /// Those that are on.
+    /// Returns the faults that are on.
     pub fn on(self) -> impl Iterator<Item = Fault> {
         Fault::ALL.into_iter().filter(move |fault| self.has(*fault))
     }
@@ -97,58 +98,59 @@ impl Faults {
 /// The configuration of a run.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// How many nodes found the cluster.
+    /// The number of nodes that found the cluster.
     pub nodes: usize,
-    /// How many nodes may be added.
+    /// The number of nodes that may be added.
     pub spares: usize,
-    /// Between two changes of the members that are asked for, in microseconds, about.
+    /// The mean time between two changes of the members, in microseconds.
     pub member_change_every_us: u64,
-    /// How many clients, each with one request at a time.
+    /// The number of clients, each with one request in flight.
     pub clients: usize,
-    /// Which faults are on.
+    /// The faults that are on.
     pub faults: Faults,
     /// How long faults are injected, in microseconds.
     pub chaos_us: u64,
-    /// Between two faults of the big kind, in microseconds, about.
+    /// The mean time between two faults of the nemesis, in microseconds, approximately.
     pub fault_every_us: u64,
-    /// Loss of messages, in ten thousandths; the same unit for what follows.
+    /// The share of messages that are lost, in ten thousandths.
     pub loss: u64,
-    /// Repetition.
+    /// The share of messages that are repeated, in ten thousandths.
     pub repeat: u64,
-    /// Messages that take a hundred times as long.
+    /// The share of messages that take up to 200 times as long, in ten thousandths.
     pub delay: u64,
-    /// Answers to clients that are lost.
+    /// The share of answers to clients that are lost, in ten thousandths.
     pub answer_loss: u64,
-    /// The usual time of a message, in microseconds, at the least and at the most.
+    /// The usual time of a message: minimum and maximum, in microseconds.
     pub message_us: (u64, u64),
-    /// The usual time of a write, in microseconds, at the least and at the most.
+    /// The usual time of a write: minimum and maximum, in microseconds.
     pub write_us: (u64, u64),
-    /// A node takes in at most so much before its output is asked for.
+    /// The most inputs that a node takes before its output is requested.
     pub max_inputs: usize,
     /// How often a proposal is held for more requests, in ten thousandths.
     pub hold: u64,
-    /// Between two requests of a client, in microseconds, at the most.
+    /// The longest time between two requests of a client, in microseconds.
     pub think_us: u64,
     /// How long a client waits for an answer, in milliseconds.
     pub patience_ms: u64,
-    /// How far the clocks are apart, in milliseconds, at the most.
+    /// The greatest difference between clocks, in milliseconds.
     pub skew_ms: u64,
     /// The configuration of the nodes.
     pub config: Config,
 }
 
 impl Scenario {
-    /// The scenario of a seed.
+    /// Draws the scenario of a seed.
     pub fn draw(random: &mut Random) -> Scenario {
         let nodes = *random.pick(&[1, 2, 3, 3, 3, 3, 3, 4, 5, 5]);
-        // One seed in eight has no fault at all, and in the others each is on with one chance.
+        // One seed in eight has no fault; in the others each fault is on with this chance.
         let chance = *random.pick(&[0, 1_000, 2_000, 3_000, 4_000, 6_000, 8_000, 9_500]);
         let mut faults = Faults(0);
-        // Drawn beside the others, which are what they were without it.
-        let mut aside = random.clone();
+        // Reluctance is drawn from a copy of the source, so that the other draws of a seed do not
+        // depend on it.
+        let mut copy = random.clone();
         for fault in Fault::ALL {
-            let is_aside = matches!(fault, Fault::Reluctance | Fault::Members);
-            let random = if is_aside { &mut aside } else { &mut *random };
+            let is_separate = matches!(fault, Fault::Reluctance | Fault::Members);
+            let random = if is_separate { &mut copy } else { &mut *random };
             if random.happens(chance) {
                 faults = faults.with(fault);
             }
@@ -162,10 +164,10 @@ impl Scenario {
         let (delay, answer_loss) =
             (rate(Fault::Delay, [50, 300, 2_000]), rate(Fault::AnswerLoss, [100, 1_000, 3_000]));
         let (spares, member_change_every_us) = match faults.has(Fault::Members) {
-            true => (aside.count(1, 4), aside.between(50, 1_500) * 1_000),
+            true => (copy.count(1, 4), copy.between(50, 1_500) * 1_000),
             false => (0, 0),
         };
-        let config = draw_config(random, &mut aside);
+        let config = draw_config(random, &mut copy);
         let message_us = random.between(50, 2_000);
         let write_us = random.between(20, 1_000);
         Scenario {
@@ -192,10 +194,11 @@ impl Scenario {
     }
 }
 
-fn draw_config(random: &mut Random, aside: &mut Random) -> Config {
+fn draw_config(random: &mut Random, copy: &mut Random) -> Config {
     let heartbeat_ms = random.between(20, 60);
     let rotating = random.happens(2_000);
-    // Longer than a recovery takes, or no term would be of use; for the same reason pages are larger.
+    // A term must be longer than a recovery, or no leader would serve; for the same reason pages
+    // are larger with rotating elections.
     let term_ms = random.between(2_000, 4_000);
     let mut page = PageLimits {
         bytes: *random.pick(&[1, 40, 200, 1 << 16]),
@@ -220,9 +223,9 @@ fn draw_config(random: &mut Random, aside: &mut Random) -> Config {
         overlapping_batch: *random.pick(&[0, 1, 3, usize::MAX]),
         page,
         window_bytes: *random.pick(&[1, 300, 2_000, 1 << 20]),
-        level_slots: *aside.pick(&[2, 5, 16]),
-        member_hold_ms: *aside.pick(&[0, 20, 100]),
-        abstain_ms: heartbeat_ms * aside.between(8, 40),
+        level_slots: *copy.pick(&[2, 5, 16]),
+        member_hold_ms: *copy.pick(&[0, 20, 100]),
+        abstain_ms: heartbeat_ms * copy.between(8, 40),
         tombstone_slots: *random.pick(&[0, 2, 5, 30]),
         max_tombstones: *random.pick(&[1, 4, 65_536]),
         tombstones_per_step: *random.pick(&[1, 3, 4_096]),
@@ -230,12 +233,12 @@ fn draw_config(random: &mut Random, aside: &mut Random) -> Config {
 }
 
 impl Scenario {
-    /// Returns how many computers there are: those of the founders, and of nodes that may be added.
+    /// Returns the number of computers: those of the founders, and of nodes that may be added.
     pub fn hosts(&self) -> usize {
         self.nodes + self.spares
     }
 
-    /// Leaves only the faults of the set.
+    /// Removes the faults that are not in the set.
     pub fn restrict(&mut self, faults: Faults) {
         self.faults.0 &= faults.0;
         if !self.faults.has(Fault::Members) {
