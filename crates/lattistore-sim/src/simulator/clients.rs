@@ -74,7 +74,7 @@ impl<W: Workload> World<W> {
             (Some(sent), Some((request, _))) if sent == request => {
                 // The client ignores an answer of this node from here on.
                 state.in_flight = None;
-                state.node = self.random.count(0, self.scenario.nodes - 1);
+                state.node = self.random.count(0, self.scenario.hosts() - 1);
                 let is_numbered = state.pending.as_ref().is_some_and(|pending| pending.is_numbered);
                 if is_numbered {
                     self.coverage.reached(Path::RetriedElsewhere);
@@ -131,7 +131,7 @@ impl<W: Workload> World<W> {
         answer: RequestOutcome<OutcomeOf<W>>,
         is_lost: bool,
     ) -> Result<(), String> {
-        let nodes = self.scenario.nodes;
+        let nodes = self.scenario.hosts();
         let Some(sent) = self.clients.sent.get_mut(request) else {
             return Err(format!("request {request} was answered, but no client sent it"));
         };
