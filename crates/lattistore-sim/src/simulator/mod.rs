@@ -59,7 +59,7 @@ mod sending;
 mod steps;
 mod trace;
 mod watch;
-mod words;
+pub mod words;
 mod workload;
 mod world;
 
