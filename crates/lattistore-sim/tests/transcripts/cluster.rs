@@ -137,9 +137,25 @@ impl<M: Scripted> Cluster<M> {
     }
 
     fn line(&mut self, head: &str, text: &str) {
-        let line = format!("{head:<12} {text}");
+        let width = self.head_width();
+        let line = format!("{head:<width$} {text}");
         // Writing to a string does not fail.
         let _ = writeln!(self.transcript, "{}", line.trim_end());
+    }
+
+    /// Describes the records of a write, on one line or on a line each.
+    fn describe(&self, records: &[Record<M::Key, M::Value>]) -> String {
+        let records: Vec<String> = records.iter().map(words::record).collect();
+        let line = records.join("; ");
+        match line.len() + self.head_width() < 100 {
+            true => line,
+            false => records.join(&format!("\n{:1$} ", "", self.head_width())),
+        }
+    }
+
+    /// Returns the width of the first column: that of a message to all other nodes.
+    fn head_width(&self) -> usize {
+        (3 * self.disks.len() + 3).max(12)
     }
 
     /// Returns all nodes, in order.
@@ -207,7 +223,7 @@ impl<M: Scripted> Cluster<M> {
     }
 
     fn write(&mut self, node: NodeId, write: Write<M>) {
-        self.line(&format!("{} writes", name(node)), &describe_records::<M>(&write.records));
+        self.line(&format!("{} writes", name(node)), &self.describe(&write.records));
         let disk = self.disks.get_mut(&node).unwrap();
         write.records.iter().for_each(|record| disk.change(record));
         let after_write = self.nodes.get_mut(&node).unwrap().written(write.token, 0);
@@ -236,8 +252,8 @@ impl<M: Scripted> Cluster<M> {
             match output.write {
                 None => {}
                 Some(write) if self.slow.contains(&node) => {
-                    let records = describe_records::<M>(&write.records);
-                    self.line(&format!("{} begins", name(node)), &format!("to write: {records}"));
+                    let records = self.describe(&write.records);
+                    self.line(&format!("{} begins", name(node)), &records);
                     let before = self.writing.insert(node, write);
                     assert!(before.is_none(), "a node has one write at a time");
                 }
@@ -510,8 +526,11 @@ impl<M: Scripted> Cluster<M> {
                 let role = match (running.leads(), running.leader()) {
                     (Some(ballot), _) => format!("leads with {}", words::ballot(ballot)),
                     (None, Some(leader)) if leader == node => "stands".to_owned(),
-                    (None, Some(leader)) => format!("follows {}", name(leader)),
-                    (None, None) => "knows no leader".to_owned(),
+                    // With scripted leaders it is only the clock that names one.
+                    (None, Some(leader)) if !self.is_scripted() => {
+                        format!("follows {}", name(leader))
+                    }
+                    (None, _) => "neither leads nor stands".to_owned(),
                 };
                 (role, running.durable())
             }
@@ -531,10 +550,6 @@ impl<M: Scripted> Cluster<M> {
         self.line(&name(node), &text);
         self.line("", &replica);
     }
-}
-
-fn describe_records<M: Machine>(records: &[Record<M::Key, M::Value>]) -> String {
-    records.iter().map(words::record).collect::<Vec<_>>().join("; ")
 }
 
 fn describe_cause(cause: Cause) -> String {
