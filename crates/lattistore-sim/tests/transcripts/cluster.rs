@@ -138,6 +138,8 @@ impl<M: Scripted> Cluster<M> {
 
     fn line(&mut self, head: &str, text: &str) {
         let width = self.head_width();
+        // The store's keys and values contain long numbers.
+        let text = text.replace("\\x00", "");
         let line = format!("{head:<width$} {text}");
         // Writing to a string does not fail.
         let _ = writeln!(self.transcript, "{}", line.trim_end());
@@ -208,9 +210,21 @@ impl<M: Scripted> Cluster<M> {
         Ok(())
     }
 
-    /// Gives a node a slow disk: its writes last until [`Cluster::finish_write`].
-    pub(crate) fn set_slow(&mut self, node: NodeId) {
-        self.slow.insert(node);
+    /// Gives a node a slow disk, with writes that last until [`Cluster::finish_write`], or a fast one.
+    pub(crate) fn set_slow(&mut self, node: NodeId, is_slow: bool) {
+        match is_slow {
+            true => self.slow.insert(node),
+            false => self.slow.remove(&node),
+        };
+    }
+
+    /// Makes a node reluctant to lead, or willing again.
+    pub(crate) fn set_reluctant(&mut self, node: NodeId, is_reluctant: bool) {
+        let now_ms = self.clocks[&node];
+        if self.takes_input(node) {
+            self.nodes.get_mut(&node).unwrap().set_reluctant(now_ms, is_reluctant);
+            self.step(node);
+        }
     }
 
     /// Lets the write under way end.
@@ -527,10 +541,9 @@ impl<M: Scripted> Cluster<M> {
                     (Some(ballot), _) => format!("leads with {}", words::ballot(ballot)),
                     (None, Some(leader)) if leader == node => "stands".to_owned(),
                     // With scripted leaders it is only the clock that names one.
-                    (None, Some(leader)) if !self.is_scripted() => {
-                        format!("follows {}", name(leader))
-                    }
-                    (None, _) => "neither leads nor stands".to_owned(),
+                    _ if self.is_scripted() => "neither leads nor stands".to_owned(),
+                    (None, Some(leader)) => format!("follows {}", name(leader)),
+                    (None, None) => "knows no leader".to_owned(),
                 };
                 (role, running.durable())
             }

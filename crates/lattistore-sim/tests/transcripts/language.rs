@@ -128,7 +128,10 @@ impl<M: Scripted + 'static> Driven for Cluster<M> {
                 self.tick(node, args.next_pos().ok_or("how many ms?")?.parse()?);
             }
             "run" => self.run(args.next_pos().ok_or("how many ms?")?.parse()?),
-            "slow" => self.set_slow(next_node(args)?),
+            "slow" => self.set_slow(next_node(args)?, true),
+            "fast" => self.set_slow(next_node(args)?, false),
+            "reluctant" => nodes(args)?.into_iter().for_each(|node| self.set_reluctant(node, true)),
+            "willing" => nodes(args)?.into_iter().for_each(|node| self.set_reluctant(node, false)),
             "write" => self.finish_write(next_node(args)?)?,
             "crash" => self.crash(next_node(args)?)?,
             "restart" => self.restart(next_node(args)?)?,

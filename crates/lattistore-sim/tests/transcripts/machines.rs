@@ -106,10 +106,10 @@ impl Scripted for Store {
                     }
                 };
                 let program = Arc::new(compile(text)?);
-                let number = number.map_or(String::new(), |number| format!("number {number}: "));
+                let number = number.map_or(String::new(), |number| format!(" {number}"));
                 let params = Params::from_iter::<[(&str, Value); 0]>([]);
                 let command = kv::Command::Execute { program, params, session };
-                (format!("{number}{text}"), command)
+                (format!("transaction{number} '{text}'"), command)
             }
             _ => return Ok(None),
         };

@@ -29,6 +29,8 @@
 //! | `n1 stands`, `leads`, `steps down` | n1 becomes a candidate, a leader, a follower |
 //! | `{a@3 = 5, b@4 deleted}` | entries: key, version (the slot that wrote it), value or tombstone |
 //!
+//! In the keys and values of the store, zero bytes are left out.
+//!
 //! The order is the contract of the core's output: messages that need no write, answers, the write,
 //! and then the messages that had to wait for it. A message that is delivered has no line of its
 //! own: what follows from it has. Heartbeats are neither shown nor commanded; each command ends with
@@ -55,7 +57,8 @@
 //! | `isolate n1` | cuts all links of n1 |
 //! | `tick n1 200` | 200 ms pass at n1 |
 //! | `run 1000` | 1000 ms pass at all nodes; everything is delivered at once |
-//! | `slow n1`, `write n1` | n1 has a slow disk from now on; its write under way ends |
+//! | `slow n1`, `write n1`, `fast n1` | n1 gets a slow disk; its write ends; its disk is fast again |
+//! | `reluctant n1 ...`, `willing n1 ...` | n1 leads only if no other node can; it is as the others |
 //! | `crash n1`, `restart n1` | n1 loses what is not durable; n1 starts from its disk |
 //! | `state [n1 ...]` | shows the state of the nodes |
 //! | `wire` | shows the messages in flight |
