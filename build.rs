@@ -1,6 +1,7 @@
-//! Generates the parser from `src/lang.lalrpop`, for nodes, and the wire types from `proto/`.
+//! Generates the parser of the language from `src/lang.lalrpop` (feature `server` only), and the
+//! types of messages from `proto/`.
 //!
-//! Both generators are plain Rust: nothing but cargo and a linker is needed, no `protoc`.
+//! Both generators are written in Rust: a build needs cargo and a linker, but no `protoc`.
 
 use protobuf_codegen::Customize;
 

@@ -1,6 +1,8 @@
-//! Keys and values of entries: bytes that are shared, not copied, when they are cloned. Short ones, which
-//! nearly all keys are, lie in it and not behind a pointer: a search in the map reads keys that lie side
-//! by side, and neither looking one up nor letting one go touches any other memory.
+//! The keys and values of entries: bytes that a clone shares instead of copying.
+//!
+//! Short bytes, and nearly all keys are short, are stored inside of the value and not behind a
+//! pointer. So a search in the map reads keys that are next to each other in memory, and neither a
+//! search nor a drop accesses other memory.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -16,8 +18,10 @@ pub type Key = Blob<38>;
 /// The value of an entry.
 pub type Value = Blob;
 
-/// Bytes in the order of [`slice`]. Up to `SHORT` of them lie in place; with two more, for how many there
-/// are and which form it is, they should fill whole words.
+/// Bytes, ordered like a [`slice`].
+///
+/// Up to `SHORT` bytes are stored in place. Two more bytes hold the length and the form, so `SHORT`
+/// plus two should be a multiple of a word.
 #[derive(Clone)]
 pub struct Blob<const SHORT: usize = 30>(Form<SHORT>);
 
@@ -31,12 +35,12 @@ impl<const SHORT: usize> Blob<SHORT> {
     /// No bytes.
     pub const EMPTY: Blob<SHORT> = Blob(Form::Short { length: 0, bytes: [0; SHORT] });
 
-    /// These bytes.
+    /// Returns a blob with these bytes.
     pub fn new(bytes: &[u8]) -> Blob<SHORT> {
         Blob::joined(&[bytes])
     }
 
-    /// The bytes of all parts, one after the other.
+    /// Returns a blob with the concatenated bytes of all parts.
     pub fn joined(parts: &[&[u8]]) -> Blob<SHORT> {
         let all: usize = parts.iter().map(|part| part.len()).sum();
         let Some(length) = u8::try_from(all).ok().filter(|_| all <= SHORT) else {
@@ -48,14 +52,14 @@ impl<const SHORT: usize> Blob<SHORT> {
         let mut bytes = [0; SHORT];
         let mut free = bytes.as_mut_slice();
         for part in parts {
-            let (place, rest) = free.split_at_mut(part.len());
-            place.copy_from_slice(part);
+            let (target, rest) = free.split_at_mut(part.len());
+            target.copy_from_slice(part);
             free = rest;
         }
         Blob(Form::Short { length, bytes })
     }
 
-    /// The bytes for a message.
+    /// Returns the bytes for a message; long ones are shared, not copied.
     pub fn to_bytes(&self) -> Bytes {
         match &self.0 {
             Form::Short { .. } => Bytes::copy_from_slice(self),
@@ -166,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn short_and_long_ones_are_their_bytes_and_in_one_order() {
+    fn short_and_long_blobs_equal_their_bytes_and_share_one_order() {
         short_and_long::<38>();
         short_and_long::<30>();
     }
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_shown_as_text_where_they_are() {
+    fn debug_shows_ascii_as_text_and_escapes_other_bytes() {
         assert_eq!(format!("{:?}", Key::from("a\"\0\u{e9}")), r#"b"a\"\x00\xc3\xa9""#);
     }
 }

@@ -1,10 +1,20 @@
-//! An ordered map of many short entries, for a store whose entries are in no cache.
+//! An ordered map of many short entries, for a store that is larger than the processor's caches.
 //!
-//! A search in a [`BTreeMap`] of them looks at some keys in each of five or six nodes, and most of what it
-//! takes is waiting for memory. Here a `BTreeMap` leads to leaves of up to 64 entries, and of a million
-//! entries it is so small that it stays in a cache. In a leaf a byte of each key's hash, its tag, says
-//! where to look: so a search waits for the tags and for the entry, and for nothing else. And leaves
-//! above all others are full once they were filled in order.
+//! A search in a [`BTreeMap`] of a million entries reads several keys in each of five or six nodes,
+//! and most of its time it waits for memory. Here a `BTreeMap` is only the index of leaves, which
+//! have up to 64 entries each:
+//!
+//! ```text
+//! index:  "a"            "m"                 small enough for a cache
+//!          │              │
+//!          v              v
+//! tags:   3f 81 c0 ...   07 3f ...           one byte of each key's hash
+//! rows:   a  b  e  ...   m  q  ...           keys and values, in ascending order
+//! ```
+//!
+//! A search finds the leaf in the index, compares the key's tag with all tags of the leaf at once,
+//! and reads only rows with the same tag. So it waits for memory twice: for the tags and for the
+//! row. Keys that are inserted in ascending or descending order fill their leaves completely.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, btree_map};
@@ -13,43 +23,44 @@ use std::hash::{Hash, Hasher};
 use std::ops::Bound;
 use std::slice;
 
-/// An ordered map. Equal keys have equal hashes, as in a `HashMap`.
+/// An ordered map. Equal keys must have equal hashes, as in a `HashMap`.
 #[derive(Clone)]
-pub(crate) struct LeafMap<K, V, const MOST: usize = 64> {
-    /// Each by a key that is not above any of its own and above all of the leaf's before. None is empty.
-    leaves: BTreeMap<K, Leaf<K, V, MOST>>,
+pub(crate) struct LeafMap<K, V, const CAPACITY: usize = 64> {
+    /// The leaves, each under a key that is at most its first key and above all keys of the
+    /// previous leaf. No leaf is empty.
+    leaves: BTreeMap<K, Leaf<K, V, CAPACITY>>,
     len: usize,
 }
 
-/// Up to `MOST` entries.
+/// A leaf of up to `CAPACITY` entries.
 #[derive(Clone)]
-struct Leaf<K, V, const MOST: usize> {
-    /// Those of `rows`, in their order.
-    tags: [u8; MOST],
-    /// In ascending order of keys.
+struct Leaf<K, V, const CAPACITY: usize> {
+    /// The tags of the keys in `rows`, in the same order; the rest of the array is unused.
+    tags: [u8; CAPACITY],
+    /// The entries in ascending order of keys.
     rows: Vec<(K, V)>,
 }
 
-impl<K, V, const MOST: usize> Default for LeafMap<K, V, MOST> {
+impl<K, V, const CAPACITY: usize> Default for LeafMap<K, V, CAPACITY> {
     fn default() -> Self {
         LeafMap { leaves: BTreeMap::new(), len: 0 }
     }
 }
 
-impl<K, V, const MOST: usize> LeafMap<K, V, MOST> {
-    /// How many entries there are.
+impl<K, V, const CAPACITY: usize> LeafMap<K, V, CAPACITY> {
+    /// Returns the number of entries.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// All entries in ascending order of keys.
+    /// Returns all entries in ascending order of keys.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
         self.leaves.values().flat_map(|leaf| leaf.rows.iter().map(|(key, value)| (key, value)))
     }
 }
 
-impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
-    /// The value of `key`.
+impl<K: Ord + Hash + Clone, V, const CAPACITY: usize> LeafMap<K, V, CAPACITY> {
+    /// Returns the value of `key`.
     pub(crate) fn get<Q>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -59,8 +70,8 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         leaf.find(key).map(|row| &leaf.rows[row].1)
     }
 
-    /// The leaf that `key` belongs to, unless it is below all leaves.
-    fn leaf<Q>(&self, key: &Q) -> Option<(&K, &Leaf<K, V, MOST>)>
+    /// Returns the leaf that `key` belongs to; `None` if the key is below all leaves.
+    fn leaf<Q>(&self, key: &Q) -> Option<(&K, &Leaf<K, V, CAPACITY>)>
     where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
@@ -68,7 +79,7 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         self.leaves.range((Bound::Unbounded, Bound::Included(key))).next_back()
     }
 
-    /// The value of `key`, to be changed.
+    /// Returns the value of `key` for a change.
     pub(crate) fn get_mut<Q>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
@@ -78,11 +89,11 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         leaf.find(key).map(|row| &mut leaf.rows[row].1)
     }
 
-    /// Sets the value of `key`; fastest when it is above all others.
+    /// Sets the value of `key`. A key above all others takes the shortest path.
     pub(crate) fn insert(&mut self, key: K, value: V) {
         if let Some(mut last) = self.leaves.last_entry()
             && last.get().rows.last().is_some_and(|(highest, _)| *highest < key)
-            && last.get().rows.len() < MOST
+            && last.get().rows.len() < CAPACITY
         {
             self.len += 1;
             let last = last.get_mut();
@@ -99,14 +110,14 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         }
         self.len += 1;
         let row = leaf.rows.partition_point(|(other, _)| *other < key);
-        if leaf.rows.len() < MOST {
+        if leaf.rows.len() < CAPACITY {
             return leaf.insert(row, key, value);
         }
-        if row == MOST {
+        if row == CAPACITY {
             return self.insert_after_full(key, value);
         }
         let mut after = leaf.split();
-        match row.checked_sub(MOST / 2) {
+        match row.checked_sub(CAPACITY / 2) {
             Some(row) => after.insert(row, key, value),
             None => leaf.insert(row, key, value),
         }
@@ -114,11 +125,13 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         self.leaves.insert(first, after);
     }
 
-    /// Inserts an entry after all of its leaf, which is full: before all of the next one, if that has room, or
-    /// each of many that descend to here would be a leaf of its own.
+    /// Inserts an entry with a key above all keys of its leaf, which is full.
+    ///
+    /// It becomes the first entry of the next leaf if that has room. Otherwise each key of a
+    /// descending sequence would get its own leaf.
     fn insert_after_full(&mut self, key: K, value: V) {
         let mut after = self.leaves.range::<K, _>((Bound::Excluded(&key), Bound::Unbounded));
-        let next = after.next().filter(|(_, next)| next.rows.len() < MOST);
+        let next = after.next().filter(|(_, next)| next.rows.len() < CAPACITY);
         let next = next.map(|(first, _)| first.clone());
         let next = next.and_then(|first| self.leaves.remove(&first));
         let mut leaf = next.unwrap_or_else(Leaf::new);
@@ -126,7 +139,7 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         self.leaves.insert(key, leaf);
     }
 
-    /// Takes `key` out.
+    /// Removes `key`, and returns its value.
     pub(crate) fn remove<Q>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -135,7 +148,7 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         let leaf = leaf_mut(&mut self.leaves, key)?;
         let row = leaf.find(key)?;
         let (key, value) = leaf.remove(row);
-        let is_sparse = leaf.rows.len() <= MOST / 4;
+        let is_sparse = leaf.rows.len() <= CAPACITY / 4;
         self.len -= 1;
         if is_sparse {
             self.join(&key);
@@ -143,7 +156,8 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         Some(value)
     }
 
-    /// Joins the leaf that `key` belongs to with a neighbour, if one has room.
+    /// Removes the leaf that `key` belongs to if it is empty, or joins it with a neighbour that has
+    /// room.
     fn join(&mut self, key: &K) {
         let mut near = self.leaves.range::<K, _>((Bound::Unbounded, Bound::Included(key)));
         let Some((here, leaf)) = near.next_back() else { return };
@@ -154,7 +168,8 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         }
         let before = near.next_back();
         let after = self.leaves.range((Bound::Excluded(&here), Bound::Unbounded)).next();
-        let has_room = |(_, leaf): &(&K, &Leaf<K, V, MOST>)| count + leaf.rows.len() <= MOST / 2;
+        let has_room =
+            |(_, leaf): &(&K, &Leaf<K, V, CAPACITY>)| count + leaf.rows.len() <= CAPACITY / 2;
         let (to, from) = match (before.filter(has_room), after.filter(has_room)) {
             (Some((before, _)), _) => (before.clone(), here),
             (None, Some((after, _))) => (here, after.clone()),
@@ -167,8 +182,8 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
         }
     }
 
-    /// The entries between two bounds; none where these are not in order.
-    pub(crate) fn range<Q>(&self, bounds: (Bound<&Q>, Bound<&Q>)) -> Range<'_, K, V, MOST>
+    /// Returns the entries between two bounds; no entries if the bounds are not in order.
+    pub(crate) fn range<Q>(&self, bounds: (Bound<&Q>, Bound<&Q>)) -> Range<'_, K, V, CAPACITY>
     where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
@@ -198,11 +213,12 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> LeafMap<K, V, MOST> {
     }
 }
 
-/// [`LeafMap::leaf`], to be changed, while the rest of the map can be as well.
-fn leaf_mut<'a, K, Q, V, const MOST: usize>(
-    leaves: &'a mut BTreeMap<K, Leaf<K, V, MOST>>,
+/// Returns [`LeafMap::leaf`] for a change. It borrows only the leaves, so that the caller can
+/// change the other fields of the map.
+fn leaf_mut<'a, K, Q, V, const CAPACITY: usize>(
+    leaves: &'a mut BTreeMap<K, Leaf<K, V, CAPACITY>>,
     key: &Q,
-) -> Option<&'a mut Leaf<K, V, MOST>>
+) -> Option<&'a mut Leaf<K, V, CAPACITY>>
 where
     K: Ord + Borrow<Q>,
     Q: Ord + ?Sized,
@@ -210,13 +226,13 @@ where
     leaves.range_mut((Bound::Unbounded, Bound::Included(key))).next_back().map(|(_, leaf)| leaf)
 }
 
-impl<K: Ord + Hash + Clone, V, const MOST: usize> Leaf<K, V, MOST> {
+impl<K: Ord + Hash + Clone, V, const CAPACITY: usize> Leaf<K, V, CAPACITY> {
     fn new() -> Self {
-        const { assert!(MOST >= 2, "a full leaf is split into two") };
-        Leaf { tags: [0; MOST], rows: Vec::new() }
+        const { assert!(CAPACITY >= 2, "a full leaf is split into two") };
+        Leaf { tags: [0; CAPACITY], rows: Vec::new() }
     }
 
-    /// Where `key` is.
+    /// Returns the row of `key`.
     fn find<Q>(&self, key: &Q) -> Option<usize>
     where
         K: Borrow<Q>,
@@ -226,12 +242,12 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> Leaf<K, V, MOST> {
             .find(|row| self.rows[*row].0.borrow() == key)
     }
 
-    /// Inserts an entry before `row`; there is room for it.
+    /// Inserts an entry before `row`. The caller has checked that there is room.
     fn insert(&mut self, row: usize, key: K, value: V) {
         let count = self.rows.len();
         if count == self.rows.capacity() {
-            // By steps, as nearly all memory of a store is in leaves.
-            self.rows.reserve_exact((MOST / 8).clamp(1, MOST - count));
+            // Small steps save memory: nearly all memory of a store is in leaves.
+            self.rows.reserve_exact((CAPACITY / 8).clamp(1, CAPACITY - count));
         }
         self.tags.copy_within(row..count, row + 1);
         self.tags[row] = tag(&key);
@@ -241,22 +257,22 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> Leaf<K, V, MOST> {
     fn remove(&mut self, row: usize) -> (K, V) {
         self.tags.copy_within(row + 1..self.rows.len(), row);
         let removed = self.rows.remove(row);
-        if self.rows.capacity() - self.rows.len() >= MOST / 4 {
-            self.rows.shrink_to(self.rows.len() + MOST / 8);
+        if self.rows.capacity() - self.rows.len() >= CAPACITY / 4 {
+            self.rows.shrink_to(self.rows.len() + CAPACITY / 8);
         }
         removed
     }
 
-    /// Takes the upper half of a full leaf.
+    /// Splits a full leaf, and returns its upper half as a leaf.
     fn split(&mut self) -> Self {
         let mut after = Leaf::new();
-        after.tags[..MOST - MOST / 2].copy_from_slice(&self.tags[MOST / 2..]);
-        after.rows = self.rows.split_off(MOST / 2);
-        self.rows.shrink_to(MOST / 2 + MOST / 8);
+        after.tags[..CAPACITY - CAPACITY / 2].copy_from_slice(&self.tags[CAPACITY / 2..]);
+        after.rows = self.rows.split_off(CAPACITY / 2);
+        self.rows.shrink_to(CAPACITY / 2 + CAPACITY / 8);
         after
     }
 
-    /// Adds the entries of the next leaf; there is room for them.
+    /// Adds the entries of the next leaf. The caller has checked that there is room.
     fn append(&mut self, mut next: Self) {
         let (count, more) = (self.rows.len(), next.rows.len());
         self.tags[count..count + more].copy_from_slice(&next.tags[..more]);
@@ -264,6 +280,7 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> Leaf<K, V, MOST> {
         self.rows.append(&mut next.rows);
     }
 
+    /// Returns the entries between two bounds.
     fn between<Q>(&self, (from, to): (Bound<&Q>, Bound<&Q>)) -> &[(K, V)]
     where
         K: Borrow<Q>,
@@ -283,7 +300,9 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> Leaf<K, V, MOST> {
     }
 }
 
-impl<K: Ord + Hash + Clone, V, const MOST: usize> FromIterator<(K, V)> for LeafMap<K, V, MOST> {
+impl<K: Ord + Hash + Clone, V, const CAPACITY: usize> FromIterator<(K, V)>
+    for LeafMap<K, V, CAPACITY>
+{
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let mut map = LeafMap::default();
         entries.into_iter().for_each(|(key, value)| map.insert(key, value));
@@ -291,29 +310,31 @@ impl<K: Ord + Hash + Clone, V, const MOST: usize> FromIterator<(K, V)> for LeafM
     }
 }
 
-impl<K: PartialEq, V: PartialEq, const MOST: usize> PartialEq for LeafMap<K, V, MOST> {
+impl<K: PartialEq, V: PartialEq, const CAPACITY: usize> PartialEq for LeafMap<K, V, CAPACITY> {
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len && self.iter().eq(other.iter())
     }
 }
 
-impl<K: Eq, V: Eq, const MOST: usize> Eq for LeafMap<K, V, MOST> {}
+impl<K: Eq, V: Eq, const CAPACITY: usize> Eq for LeafMap<K, V, CAPACITY> {}
 
-impl<K: fmt::Debug, V: fmt::Debug, const MOST: usize> fmt::Debug for LeafMap<K, V, MOST> {
+impl<K: fmt::Debug, V: fmt::Debug, const CAPACITY: usize> fmt::Debug for LeafMap<K, V, CAPACITY> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
 }
 
 /// Entries of a [`LeafMap`] in ascending order of keys.
-pub(crate) struct Range<'a, K, V, const MOST: usize> {
+pub(crate) struct Range<'a, K, V, const CAPACITY: usize> {
+    /// The rest of the leaf at the front.
     front: slice::Iter<'a, (K, V)>,
-    /// Between the two.
-    leaves: btree_map::Range<'a, K, Leaf<K, V, MOST>>,
+    /// The leaves between `front` and `back`.
+    leaves: btree_map::Range<'a, K, Leaf<K, V, CAPACITY>>,
+    /// The rest of the leaf at the back.
     back: slice::Iter<'a, (K, V)>,
 }
 
-impl<'a, K, V, const MOST: usize> Iterator for Range<'a, K, V, MOST> {
+impl<'a, K, V, const CAPACITY: usize> Iterator for Range<'a, K, V, CAPACITY> {
     type Item = (&'a K, &'a V);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -329,7 +350,7 @@ impl<'a, K, V, const MOST: usize> Iterator for Range<'a, K, V, MOST> {
     }
 }
 
-impl<K, V, const MOST: usize> DoubleEndedIterator for Range<'_, K, V, MOST> {
+impl<K, V, const CAPACITY: usize> DoubleEndedIterator for Range<'_, K, V, CAPACITY> {
     fn next_back(&mut self) -> Option<Self::Item> {
         loop {
             if let Some((key, value)) = self.back.next_back() {
@@ -343,15 +364,16 @@ impl<K, V, const MOST: usize> DoubleEndedIterator for Range<'_, K, V, MOST> {
     }
 }
 
-/// A byte that two keys seldom have in common. Keys that were made to share it cost a search no more than
-/// looking at each of a leaf's.
+/// Returns the tag of a key: one byte of its hash, which two keys seldom share.
+///
+/// If keys are chosen so that they share a tag, a search compares at most all keys of one leaf.
 fn tag<Q: Hash + ?Sized>(key: &Q) -> u8 {
     let mut tagger = Tagger(0);
     key.hash(&mut tagger);
     tagger.finish().to_be_bytes()[0]
 }
 
-/// Mixes eight bytes by one multiplication, into its highest byte best.
+/// A hasher that mixes eight bytes with one multiplication. The highest byte is mixed best.
 struct Tagger(u64);
 
 impl Hasher for Tagger {

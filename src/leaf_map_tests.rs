@@ -1,17 +1,18 @@
-//! The map beside a `BTreeMap`, and how full its leaves are.
+//! Compares the map with a `BTreeMap`, and checks how full its leaves are.
 
 use super::*;
 use proptest::prelude::*;
 
 type Small = LeafMap<u8, u32, 4>;
 
-fn check<const MOST: usize>(map: &LeafMap<u8, u32, MOST>) {
+/// Checks the invariants of the leaves.
+fn check<const CAPACITY: usize>(map: &LeafMap<u8, u32, CAPACITY>) {
     let mut above: Option<u8> = None;
     for (bound, leaf) in &map.leaves {
         let keys: Vec<u8> = leaf.rows.iter().map(|(key, _)| *key).collect();
-        assert!(!keys.is_empty() && keys.len() <= MOST && keys.is_sorted(), "{keys:?}");
+        assert!(!keys.is_empty() && keys.len() <= CAPACITY && keys.is_sorted(), "{keys:?}");
         assert!(above.is_none_or(|above| above < *bound) && *bound <= keys[0], "{bound}");
-        assert!(keys.iter().zip(leaf.tags).all(|(key, its)| tag(key) == its));
+        assert!(keys.iter().zip(leaf.tags).all(|(key, found)| tag(key) == found));
         above = keys.last().copied();
     }
     assert_eq!(map.len(), map.leaves.values().map(|leaf| leaf.rows.len()).sum::<usize>());
@@ -42,7 +43,7 @@ fn bound() -> impl Strategy<Value = Bound<u8>> {
 
 proptest! {
     #[test]
-    fn it_is_the_map_that_a_btree_map_is(
+    fn it_behaves_like_a_btree_map(
         steps in prop::collection::vec(step(), 0..200),
         from in bound(),
         to in bound(),
@@ -53,12 +54,12 @@ proptest! {
     }
 }
 
-fn same_as_a_btree_map<const MOST: usize>(
+fn same_as_a_btree_map<const CAPACITY: usize>(
     steps: &[Step],
     (from, to): (Bound<u8>, Bound<u8>),
     turns: &[bool],
 ) -> Result<(), TestCaseError> {
-    let (mut map, mut model) = (LeafMap::<u8, u32, MOST>::default(), BTreeMap::new());
+    let (mut map, mut model) = (LeafMap::<u8, u32, CAPACITY>::default(), BTreeMap::new());
     for step in steps {
         match *step {
             Step::Insert(key, value) => {
@@ -66,9 +67,9 @@ fn same_as_a_btree_map<const MOST: usize>(
                 model.insert(key, value);
             }
             Step::Change(key, value) => {
-                let (own, other) = (map.get_mut(&key), model.get_mut(&key));
-                prop_assert_eq!(own.is_some(), other.is_some());
-                [own, other].into_iter().flatten().for_each(|held| *held = value);
+                let (actual, expected) = (map.get_mut(&key), model.get_mut(&key));
+                prop_assert_eq!(actual.is_some(), expected.is_some());
+                [actual, expected].into_iter().flatten().for_each(|old| *old = value);
             }
             Step::Remove(key) => prop_assert_eq!(map.remove(&key), model.remove(&key)),
         }
@@ -76,7 +77,7 @@ fn same_as_a_btree_map<const MOST: usize>(
     }
     prop_assert!((0..60).all(|key| map.get(&key) == model.get(&key)));
     prop_assert!(map.iter().eq(&model) && map.iter().rev().eq(model.iter().rev()));
-    let again: LeafMap<u8, u32, MOST> = model.clone().into_iter().collect();
+    let again: LeafMap<u8, u32, CAPACITY> = model.clone().into_iter().collect();
     prop_assert!(map == again && map.clone() == map);
     prop_assert_eq!(format!("{map:?}"), format!("{model:?}"));
 
@@ -97,7 +98,7 @@ fn same_as_a_btree_map<const MOST: usize>(
 }
 
 #[test]
-fn what_comes_in_order_fills_the_leaves_and_what_goes_leaves_none_empty() {
+fn ascending_inserts_fill_the_leaves_and_removals_leave_no_empty_leaf() {
     let mut map: Small = (0..40).map(|key| (key, 0)).collect();
     assert!(map.leaves.len() == 10 && map.leaves.values().all(|leaf| leaf.rows.len() == 4));
     for key in (0..40).filter(|key| key % 8 != 0) {
@@ -108,7 +109,7 @@ fn what_comes_in_order_fills_the_leaves_and_what_goes_leaves_none_empty() {
 }
 
 #[test]
-fn what_descends_fills_the_leaves_too() {
+fn descending_inserts_fill_the_leaves() {
     let mut map: Small = (0..4).map(|key| (key, 0)).collect();
     for key in (20..60).rev() {
         map.insert(key, 0);
@@ -118,7 +119,7 @@ fn what_descends_fills_the_leaves_too() {
 }
 
 #[test]
-fn keys_of_one_tag_are_told_apart() {
+fn keys_with_the_same_tag_are_different_keys() {
     let first = tag(&0_u64);
     let same: Vec<u64> = (0..20_000).filter(|key| tag(key) == first).take(50).collect();
     let map: LeafMap<u64, u64> = same.iter().map(|key| (*key, *key)).collect();

@@ -1,10 +1,10 @@
 //! A strictly serializable key-value store whose transactions are small programs.
 //!
-//! A program that talks to a cluster needs [`Client`], and depends on this crate with
-//! `default-features = false, features = ["client"]`. The other features are in `Cargo.toml`.
+//! A program that uses a cluster needs [`Client`], and depends on this crate with
+//! `default-features = false, features = ["client"]`. `Cargo.toml` explains the other features.
 
-// Without `internals` the modules behind the client are private, and a build with one side of a
-// connection leaves the other's half unused. What nothing uses is found in the build with everything.
+// Without `internals` the modules behind the client are private, and a build for one side of a
+// connection does not use the code for the other side. The build with all features finds dead code.
 #![cfg_attr(
     not(all(feature = "cli", feature = "internals")),
     allow(dead_code, unreachable_pub, unused_imports)
@@ -21,7 +21,8 @@ mod leaf_map;
 #[cfg(feature = "client")]
 pub use client::Client;
 
-// What clients and nodes share. Each module is written out twice, as rustfmt finds only those.
+// The modules that clients and nodes share. Each one is declared twice because rustfmt formats only
+// the files of declarations that it sees: it does not expand a macro.
 #[cfg(not(feature = "internals"))]
 mod blob;
 #[cfg(feature = "internals")]

@@ -1,14 +1,14 @@
-//! A point in time as people read it. No clock, however wrong, is an error here.
+//! A point in time as a text for people. Every time of every clock has a text; none is an error.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SECONDS_PER_DAY: i128 = 86_400;
-/// In 400 years, after which the calendar repeats.
+/// The days of 400 years, after which the calendar repeats.
 const DAYS_PER_ERA: i128 = 146_097;
 
-/// A point in time in UTC with milliseconds (RFC 3339). Years before 0 and after 9999, which that
-/// has not, have a sign (ISO 8601).
+/// A point in time, shown in UTC with milliseconds (RFC 3339). Years before 0 and after 9999, which
+/// RFC 3339 does not have, are shown with a sign (ISO 8601).
 #[derive(Clone, Copy, Debug)]
 pub struct Utc(pub SystemTime);
 
@@ -29,7 +29,7 @@ impl fmt::Display for Utc {
 }
 
 fn millis_since_1970(time: SystemTime) -> i128 {
-    // No duration has more milliseconds than fit.
+    // The milliseconds of every duration fit; `unwrap_or` is never used.
     let millis = |duration: Duration| i128::try_from(duration.as_millis()).unwrap_or(i128::MAX);
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => millis(since),
@@ -37,11 +37,12 @@ fn millis_since_1970(time: SystemTime) -> i128 {
     }
 }
 
-/// The year, month and day of a number of days since 1970: "civil from days" of Howard Hinnant's
-/// "chrono-compatible low-level date algorithms". Years begin in March there, so that the day that
-/// leap years add comes last.
+/// Returns the year, month and day for a number of days since 1970.
+///
+/// This is "civil from days" of Howard Hinnant's "chrono-compatible low-level date algorithms". A
+/// year of the algorithm begins in March, so that the additional day of leap years is its last.
 fn date(days_since_1970: i128) -> (i128, i128, i128) {
-    // From the 1st of March of the year 0.
+    // The days are counted from the 1st of March of the year 0.
     let days = days_since_1970 + 719_468;
     let (era, day_of_era) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));
     let leap_days = day_of_era / 1_460 - day_of_era / 36_524 + day_of_era / 146_096;
@@ -69,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn any_time_of_any_clock_is_a_date() {
+    fn every_time_of_every_clock_has_a_text() {
         for (seconds, millis, expected) in [
             (0, 0, "1970-01-01T00:00:00.000Z"),
             (951_782_400, 5, "2000-02-29T00:00:00.005Z"),
@@ -86,7 +87,7 @@ mod tests {
             assert_eq!(utc(seconds, millis).as_deref(), Some(expected), "{seconds}");
         }
         for seconds in [i64::MIN, i64::MIN + 1, i64::MAX - 1, i64::MAX] {
-            // Some systems have no such times; where there are, they have a text.
+            // Some systems cannot represent such times.
             if let Some(text) = utc(seconds, 0) {
                 assert!(text.ends_with('Z'), "{text}");
             }
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn each_day_follows_the_one_before() {
+    fn each_day_follows_the_previous_one() {
         let mut last = date(-1_000_000);
         for day in -999_999..=4_000_000 {
             let next = date(day);

@@ -298,7 +298,7 @@ fn a_member_goes_by_the_members_it_knows_whatever_the_list_says() {
     let mistyped = addresses(1)[0];
     for (listed, said) in [
         (vec![cluster.addresses[one]], "is a member and not listed"),
-        (vec![cluster.addresses[one], mistyped], "is listed and no member"),
+        (vec![cluster.addresses[one], mistyped], "is listed and not a member"),
     ] {
         cluster.stop(one);
         let mut options = cluster.options(one);

@@ -1,7 +1,17 @@
-//! The bytes of a kept answer: what a retry of the transaction is answered.
+//! The bytes of a kept answer, which a retry of the transaction receives.
 //!
-//! The form is the store's own and old entries live as long as their session, so tags are never
-//! given a new meaning.
+//! ```text
+//! number (8), tag (1), slot (8), place (4), then by the tag:
+//!   READ               count (4), that many pairs of a key and a value
+//!   READ_AND_RETURNED  as READ, then the returned value
+//!   FAILED             line (4), column (4), kind (1), message
+//!   ABORTED            message
+//!   NOT_KEPT           nothing
+//! ```
+//!
+//! A key, a value or a message is its length (4) and its bytes; numbers are big-endian. Entries
+//! live as long as their session, also when another release of the server reads them: a tag never
+//! changes its meaning.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +23,18 @@ use crate::blob::Blob;
 use crate::lang::{Failure, FailureKind, Limit, SourcePosition, Value};
 use crate::lpaxos::{Position, Slot};
 
-/// An answer of more bytes than this is not kept: a retry learns that the transaction ran and its writes
-/// are there, no more.
-/// Kept answers are replicated and stay in memory until the session's next round of numbers.
-const KEPT_BYTES: usize = 16 << 10;
+/// The most bytes of a kept answer.
+///
+/// Of a larger answer only [`NOT_KEPT`] is kept: a retry learns that the transaction ran and that
+/// its writes took effect, but not what it read. Kept answers are replicated and stay in memory
+/// until the session uses their index again.
+const MAX_KEPT_BYTES: usize = 16 << 10;
 
-/// A failure is kept with so much of its message at most: a retry must learn that it failed, however
-/// long its reason.
-const KEPT_MESSAGE_BYTES: usize = 8 << 10;
+/// The most bytes of a failure's message that are kept.
+///
+/// A longer message is cut, so that every failure can be kept: a retry must learn that the
+/// transaction failed.
+const MAX_KEPT_MESSAGE_BYTES: usize = 8 << 10;
 
 const READ: u8 = 1;
 const READ_AND_RETURNED: u8 = 2;
@@ -32,24 +46,24 @@ const TEXT: u8 = 1;
 const NUMBER: u8 = 2;
 const TRUTH: u8 = 3;
 
-/// The entry that keeps `outcome` for transaction `number`.
+/// Returns the entry that keeps `outcome` for transaction `number`.
 pub(super) fn keep(number: u64, outcome: &Outcome) -> Entry {
     let mut bytes = Vec::with_capacity(64);
     bytes.put_u64(number);
     put_outcome(&mut bytes, outcome);
-    if bytes.len() > KEPT_BYTES {
+    if bytes.len() > MAX_KEPT_BYTES {
         bytes.truncate(8);
         put_head(&mut bytes, NOT_KEPT, position_of(outcome));
     }
     Entry::from(bytes)
 }
 
-/// The number of the transaction whose answer the entry keeps.
+/// Returns the number of the transaction to which the kept answer belongs.
 pub(super) fn number(entry: &[u8]) -> Option<u64> {
     (&*entry).try_get_u64().ok()
 }
 
-/// The answer that the entry keeps; `None` if the bytes are none that [`keep`] makes.
+/// Returns the answer that the entry keeps, or `None` if [`keep`] did not make these bytes.
 pub(super) fn outcome(entry: &[u8]) -> Option<Outcome> {
     let mut bytes = entry;
     bytes.try_get_u64().ok()?;
@@ -128,7 +142,7 @@ fn put_bytes(bytes: &mut Vec<u8>, part: &[u8]) {
 }
 
 fn put_message(bytes: &mut Vec<u8>, message: &str) {
-    let kept = &message[..message.floor_char_boundary(KEPT_MESSAGE_BYTES)];
+    let kept = &message[..message.floor_char_boundary(MAX_KEPT_MESSAGE_BYTES)];
     put_bytes(bytes, kept.as_bytes());
 }
 
@@ -181,7 +195,7 @@ fn failure(bytes: &mut &[u8]) -> Option<Failure> {
     Some(Failure::Runtime { at, kind, message: text(bytes)? })
 }
 
-/// All kinds; what is written of each is its [`kind_tag`].
+/// All kinds of failures; an entry holds the [`kind_tag`] of one.
 const KINDS: [FailureKind; 13] = [
     FailureKind::WrongType,
     FailureKind::Overflow,
@@ -198,7 +212,7 @@ const KINDS: [FailureKind; 13] = [
     FailureKind::Limit(Limit::ReadKeys),
 ];
 
-/// Written out, so that no kind can be forgotten.
+/// Returns the tag of a kind. The match is exhaustive, so a kind without a tag does not compile.
 fn kind_tag(kind: FailureKind) -> u8 {
     match kind {
         FailureKind::WrongType => 1,
@@ -229,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_comes_back_as_it_was() {
+    fn every_kept_answer_reads_back_unchanged() {
         let mut outcomes = vec![
             read(b"v", None),
             read(b"", Some(Value::from("text"))),
@@ -253,8 +267,8 @@ mod tests {
     }
 
     #[test]
-    fn of_a_failure_the_message_is_cut_and_the_rest_is_kept() {
-        let message = "\u{20ac}".repeat(KEPT_BYTES);
+    fn a_long_message_of_a_failure_is_cut_and_the_rest_is_kept() {
+        let message = "\u{20ac}".repeat(MAX_KEPT_BYTES);
         let at = SourcePosition { line: 1, column: 2 };
         let kind = FailureKind::UnboundParameter;
         let entries = [
@@ -263,19 +277,19 @@ mod tests {
         ]
         .map(|failure| keep(9, &Outcome::Failed { failure, position: AT }));
         for entry in entries {
-            assert!(entry.len() <= KEPT_BYTES);
+            assert!(entry.len() <= MAX_KEPT_BYTES);
             let Some(Outcome::Failed { failure, position: AT }) = outcome(&entry) else {
-                panic!("it is known to have failed")
+                panic!("the entry says that the transaction failed")
             };
             let (Failure::Aborted { message: kept } | Failure::Runtime { message: kept, .. }) =
                 failure;
-            assert!(kept.len() > KEPT_MESSAGE_BYTES - 4 && message.starts_with(&kept));
+            assert!(kept.len() > MAX_KEPT_MESSAGE_BYTES - 4 && message.starts_with(&kept));
         }
     }
 
     #[test]
-    fn an_answer_too_large_to_keep_is_known_to_have_been_given() {
-        let entry = keep(9, &read(&[b'x'; KEPT_BYTES], None));
+    fn of_an_answer_too_large_to_keep_the_entry_says_that_the_transaction_ran() {
+        let entry = keep(9, &read(&[b'x'; MAX_KEPT_BYTES], None));
         assert!(entry.len() < 64);
         assert_eq!(outcome(&entry), Some(Outcome::AnswerNotKept { position: AT }));
     }

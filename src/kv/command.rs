@@ -1,4 +1,4 @@
-//! What clients ask of the store, and what they are answered.
+//! The commands that clients send to the store, and their outcomes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use crate::blob::Blob;
 use crate::lang::{Failure, Params, Program, Value};
 use crate::numbers::{Position, SessionNumber};
 
-/// What the store can be asked to do.
+/// A command for the store.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Run a transaction.
@@ -16,15 +16,17 @@ pub enum Command {
         program: Arc<Program>,
         /// The values of its parameters.
         params: Params,
-        /// Without it the transaction runs as often as it is sent.
+        /// The transaction's number in a session. Without it, a transaction that is sent twice
+        /// runs twice.
         session: Option<SessionNumber>,
     },
     /// Open a session.
     OpenSession {
-        /// How many of its transactions may be unanswered at once; at least 1.
+        /// How many of its transactions may be unanswered at the same time; at least 1.
         window: u32,
     },
-    /// Let sessions expire that were not used for long; the store's own command.
+    /// Let unused sessions expire. The store itself issues this command
+    /// ([`Machine::housekeeping`](crate::lpaxos::Machine::housekeeping)).
     SweepSessions {
         /// The leader's time, in milliseconds.
         now_ms: u64,
@@ -32,56 +34,63 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether it cannot write: it is then run without a slot.
+    /// Whether the command cannot write. It then runs without a slot.
     pub fn is_read_only(&self) -> bool {
         matches!(self, Command::Execute { program, .. } if program.is_read_only())
     }
 
-    /// Whether it can make the store larger for long. Sessions are few, small, and needed to delete.
+    /// Whether the command can make the store larger: the leader refuses it while no majority of
+    /// the nodes has room.
+    ///
+    /// Opening a session does not count: sessions are few ([`MAX_SESSIONS`](super::MAX_SESSIONS))
+    /// and small, and a client needs one to delete keys.
     pub fn can_grow(&self) -> bool {
         matches!(self, Command::Execute { program, .. } if program.can_grow())
     }
 }
 
-/// What a command came to.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// The transaction ran.
     Read {
-        /// The values before the transaction of what its `get`s and `scan`s read.
+        /// The keys that its `get`s and `scan`s read, with their values before the transaction.
         values: BTreeMap<Blob, Blob>,
-        /// What it gave by `return`.
+        /// The value of its `return`.
         returned: Option<Value>,
-        /// Where in the order of all transactions it ran.
+        /// The transaction's place in the order of all transactions.
         position: Position,
     },
-    /// The transaction ran to an error or to its `abort`, and had no effect.
+    /// The transaction ended with an error or with `abort`, and had no effect.
     Failed {
         /// The error.
         failure: Failure,
-        /// Where in the order of all transactions it ran.
+        /// The transaction's place in the order of all transactions.
         position: Position,
     },
     /// A session was opened.
     SessionOpened {
         /// Its id.
         session: u64,
-        /// How many of its transactions may be unanswered at once.
+        /// How many of its transactions may be unanswered at the same time.
         window: u32,
-        /// When.
+        /// Its place in the order of all transactions.
         position: Position,
     },
-    /// Did not run this time: the session has expired or never was.
+    /// The transaction did not run this time: its session expired or was never opened.
+    ///
+    /// It may have run when it was sent before.
     SessionExpired,
-    /// Did not run this time: the number is outside of the session's window. Says why.
+    /// The transaction did not run this time: its number is outside of the session's window, for
+    /// the reason in this text.
     NumberOutsideWindow(String),
-    /// Ran before, but its answer was too large to be kept for a retry.
+    /// The transaction ran before, but its answer was too large to be kept for a retry.
     AnswerNotKept {
-        /// Where in the order of all transactions it ran.
+        /// The transaction's place in the order of all transactions.
         position: Position,
     },
-    /// Did not run: there are as many sessions as there may be.
+    /// No session was opened: there are [`MAX_SESSIONS`](super::MAX_SESSIONS) already.
     TooManySessions,
-    /// Sessions were swept.
+    /// The sweep of the sessions is done.
     Swept,
 }

@@ -1,51 +1,53 @@
-//! How the kinds of entries share one map: a first byte for each kind.
+//! The keys of all kinds of entries: a first byte for each kind, so that they share one map.
+//!
+//! The order of the first bytes is of no importance, except that a kind is one range of keys.
 
 use crate::blob::{Blob, Key};
 
-/// `m`: how many sessions there are, and the number of the next.
+/// `m`: the number of open sessions, and the id of the next one.
 pub(super) const SESSION_COUNTS: &[u8] = b"mcounts";
-/// `m`: when sessions were swept.
+/// `m`: the leader's time at the last sweep, and the slots of the last sweeps.
 pub(super) const SWEEPS: &[u8] = b"msweeps";
-/// `m`: the session at which the last sweep stopped, if it did not come to the end.
+/// `m`: the session at which the last sweep stopped, if it did not reach the last session.
 pub(super) const SWEPT_BELOW: &[u8] = b"msweptbelow";
 
-/// `u` and the user's key.
+/// First byte of an entry for a user's key, which follows.
 const USER: u8 = b'u';
-/// `s` and the session's id.
+/// First byte of an entry for a session; the session's id (8 bytes) follows.
 const SESSION: u8 = b's';
-/// `a`, the session's id, and the place in the ring of its answers.
+/// First byte of a kept answer; the session's id (8 bytes) and the answer's index (4) follow.
 const ANSWER: u8 = b'a';
 
-/// The entry of a user's key.
+/// Returns the key of the entry for a user's key.
 pub(super) fn user(key: &[u8]) -> Key {
     Key::joined(&[&[USER], key])
 }
 
-/// After the last entry of a user's key.
+/// A key after all entries for users' keys.
 pub(super) const USER_END: &[u8] = &[USER + 1];
 
-/// The user's key in the key of its entry.
+/// Returns the user's key that the key of an entry contains.
 pub(super) fn user_key(entry_key: &Key) -> Blob {
     Blob::new(entry_key.get(1..).unwrap_or_default())
 }
 
-/// The entry of a session.
+/// Returns the key of the entry for a session.
 pub(super) fn session(id: u64) -> Key {
     Key::joined(&[&[SESSION], &id.to_be_bytes()])
 }
 
-/// After the last entry of a session.
+/// A key after all entries for sessions.
 pub(super) const SESSIONS_END: &[u8] = &[SESSION + 1];
 
-/// The id in the key of a session's entry.
+/// Returns the id that the key of a session's entry contains; `None` for other entries.
 pub(super) fn session_id(entry_key: &[u8]) -> Option<u64> {
     let id: [u8; 8] = entry_key.strip_prefix(&[SESSION])?.try_into().ok()?;
     Some(u64::from_be_bytes(id))
 }
 
-/// The entry of a kept answer.
-pub(super) fn answer(session: u64, place: u32) -> Key {
-    Key::joined(&[&[ANSWER], &session.to_be_bytes(), &place.to_be_bytes()])
+/// Returns the key of the entry for a kept answer.
+pub(super) fn answer(session: u64, index: u32) -> Key {
+    Key::joined(&[&[ANSWER], &session.to_be_bytes(), &index.to_be_bytes()])
 }
 
 #[cfg(test)]
@@ -53,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_keys_come_back_and_stay_apart_from_the_rest() {
+    fn users_keys_read_back_and_share_no_range_with_other_kinds() {
         for key in ["", "\0", "a", "mcounts", "\u{10ffff}"] {
             let entry = user(key.as_bytes());
             assert_eq!(&*user_key(&entry), key.as_bytes());

@@ -1,12 +1,14 @@
-//! Sessions: a transaction with a number runs at most once, however often it is sent.
+//! Sessions: a transaction with a number runs at most once, however often the client sends it.
 //!
-//! A session has a window of w numbers. The answer of transaction n is kept at place n mod w of a ring,
-//! until the transaction with a higher number at that place is sent; its client says by then that it
-//! has the answer. So a session takes w answers at the most, and each transaction writes one entry.
+//! A session has a window of w numbers. The answer of transaction n is kept at index n mod w. A
+//! transaction with a higher number and the same index replaces it, and runs only if its request
+//! says that the client has the answer of n. So a session keeps at most w answers, and each
+//! transaction writes one entry more. The header of [`kv`](super) has an example.
 //!
-//! Sessions expire by a decision of consensus. Now and then the leader sweeps: the slots of the last
-//! few sweeps are kept, and a session none of whose entries is newer than the oldest of them has
-//! expired. No node's clock decides; the leader's clock only says how often to sweep.
+//! Sessions expire by a decision of consensus. Once in [`SWEEP_PERIOD_MS`] the leader proposes a
+//! sweep. The slots of the last [`SWEEPS_TO_EXPIRE`] sweeps are kept, and a sweep deletes each
+//! session without an entry as new as the oldest of them. The leader's clock decides only how often
+//! sweeps take place.
 
 use std::ops::Bound;
 
@@ -19,63 +21,68 @@ use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Position, Replica, Slot};
 use crate::numbers::SessionNumber;
 
-/// How many sessions there may be. Each takes some hundred bytes and its kept answers.
-pub const SESSIONS_MOST: u64 = 65_536;
-/// The id that no session has, as they count from 1: a transaction that could write and is numbered
-/// with it is told that its session expired. Who only reads needs no more.
+/// The most sessions that are open at the same time. Each takes some hundred bytes besides its kept
+/// answers.
+pub const MAX_SESSIONS: u64 = 65_536;
+/// An id that no session has: ids count from 1.
+///
+/// A client that only reads uses it instead of opening a session. With this id a transaction that
+/// can write is answered [`Outcome::SessionExpired`].
 pub const NO_SESSION: u64 = 0;
-/// The largest window that a session gets.
+/// The largest window of a session, in transactions.
 pub const MAX_WINDOW: u32 = 1_024;
-/// Between two sweeps, in milliseconds.
+/// The time between two sweeps, in milliseconds.
 pub const SWEEP_PERIOD_MS: u64 = 60_000;
-/// A session expires if it was not used during so many sweeps.
+/// The number of sweeps without a use of the session after which it expires.
 pub const SWEEPS_TO_EXPIRE: usize = 10;
-/// How far one sweep goes; the next goes on where it stopped.
-const MOST_PER_SWEEP: Most = Most { deleted: 16_384, examined: 131_072 };
+/// The bounds of one sweep; the next one continues where it stopped.
+const SWEEP_BOUNDS: SweepBounds = SweepBounds { deleted: 16_384, examined: 131_072 };
 
-/// Where a sweep stops.
+/// The bounds of one sweep: it stops before the next session when either is reached.
 #[derive(Clone, Copy, Debug)]
-struct Most {
-    /// After so many entries were deleted, which bounds its decree ...
+struct SweepBounds {
+    /// Entries that it deletes; this bounds the size of its decree.
     deleted: usize,
-    /// ... or so many were looked at, which bounds how long everybody waits for it.
+    /// Entries that it examines; this bounds the time for which it delays other commands.
     examined: usize,
 }
 
-/// What an entry of a session or the deletion of an answer takes in a decree, at most.
+/// The most bytes that a session's entry, or the deletion of an answer, takes in a decree.
 const ENTRY_BYTES: usize = ENTRY_OVERHEAD_BYTES + 32;
-/// What an entry that is looked at counts as: a sweep that goes as far as it may fills a batch.
+/// The bytes of the batch that an examined entry is charged as. A sweep that reaches
+/// [`SWEEP_BOUNDS`] fills a batch.
 const EXAMINED_BYTES: usize = 8;
 
 type StoreBatch<'a> = Batch<'a, Key, Value>;
 
-/// Whether a numbered transaction is to be run.
+/// The decision whether a numbered transaction runs.
 #[derive(Debug)]
 pub(super) enum Admission {
-    /// Run it, and keep its answer in the entry of this key.
+    /// It runs, and its answer is kept in the entry with this key.
     Run(Key),
-    /// Do not; this is the answer.
+    /// It does not run; this is the answer.
     Answered(Outcome),
 }
 
-/// Looks up a numbered transaction in the state it would run on.
+/// Decides whether a numbered transaction runs, by the state that it would run on.
 pub(super) fn admit(numbered: SessionNumber, batch: &StoreBatch<'_>) -> Admission {
     let SessionNumber { session, number, answered_below } = numbered;
     let Some(window) = batch.get(&*keys::session(session)).and_then(window_of) else {
         return Admission::Answered(Outcome::SessionExpired);
     };
-    let place = u32::try_from(number % u64::from(window.max(1))).unwrap_or(0);
-    let key = keys::answer(session, place);
-    let held = batch.get(&*key);
+    let index = u32::try_from(number % u64::from(window.max(1))).unwrap_or(0);
+    let key = keys::answer(session, index);
+    let entry = batch.get(&*key);
     let outside = |why: String| Admission::Answered(Outcome::NumberOutsideWindow(why));
-    match held.and_then(|entry| answers::number(entry)) {
+    match entry.and_then(|entry| answers::number(entry)) {
         _ if number == 0 => outside("the numbers of a session count from 1".into()),
-        Some(kept) if kept == number => match held.and_then(|entry| answers::outcome(entry)) {
+        Some(kept) if kept == number => match entry.and_then(|entry| answers::outcome(entry)) {
             Some(outcome) => Admission::Answered(outcome),
             None => outside(format!("the answer of number {number} cannot be read")),
         },
         Some(kept) if kept > number => outside(format!(
-            "number {number} is over: number {kept} was sent, {window} or more after it"
+            "number {number} has left its session's window: number {kept} was sent, {window} or \
+             more after it, so the answer is no longer kept"
         )),
         Some(kept) if kept >= answered_below => outside(format!(
             "number {number} is {window} or more after number {kept}, which is not yet answered: \
@@ -86,7 +93,8 @@ pub(super) fn admit(numbered: SessionNumber, batch: &StoreBatch<'_>) -> Admissio
 }
 
 impl Command {
-    /// Whether it was sent before and ran, so that a state like this one only gives its answer again.
+    /// Whether the command ran when it was sent before, so that on this state it would only return
+    /// its kept answer.
     pub fn is_answered(&self, replica: &Replica<Key, Value>) -> bool {
         match self {
             Command::Execute { session: Some(number), .. } => is_answered(*number, replica),
@@ -95,13 +103,13 @@ impl Command {
     }
 }
 
-/// Whether the state keeps the answer of a numbered transaction, so that it would not run again.
+/// Whether the state has the kept answer of a numbered transaction, so that it would not run again.
 fn is_answered(numbered: SessionNumber, replica: &Replica<Key, Value>) -> bool {
     let SessionNumber { session, number, .. } = numbered;
     let window = replica.get(&*keys::session(session)).and_then(window_of);
     let kept = window.and_then(|window| {
-        let place = u32::try_from(number % u64::from(window.max(1))).unwrap_or(0);
-        answers::number(replica.get(&*keys::answer(session, place))?)
+        let index = u32::try_from(number % u64::from(window.max(1))).unwrap_or(0);
+        answers::number(replica.get(&*keys::answer(session, index))?)
     });
     kept == Some(number)
 }
@@ -110,7 +118,7 @@ fn window_of(entry: &Value) -> Option<u32> {
     (&**entry).try_get_u32().ok()
 }
 
-/// How many sessions there are, and the id of the next.
+/// Returns the number of open sessions and the id of the next one.
 fn counts(batch: &StoreBatch<'_>) -> (u64, u64) {
     let read = |mut bytes: &[u8]| Some((bytes.try_get_u64().ok()?, bytes.try_get_u64().ok()?));
     batch.get(keys::SESSION_COUNTS).and_then(|entry| read(entry)).unwrap_or((0, 1))
@@ -121,10 +129,10 @@ fn put_counts(batch: &mut StoreBatch<'_>, open: u64, next: u64) {
     batch.put(Key::new(keys::SESSION_COUNTS), Some(counts));
 }
 
-/// Opens a session. Its id was never given before.
+/// Opens a session, with an id that no session had before.
 pub(super) fn open(window: u32, position: Position, batch: &mut StoreBatch<'_>) -> Outcome {
     let (open, session) = counts(batch);
-    let Some(after) = session.checked_add(1).filter(|_| open < SESSIONS_MOST) else {
+    let Some(after) = session.checked_add(1).filter(|_| open < MAX_SESSIONS) else {
         return Outcome::TooManySessions;
     };
     let window = window.clamp(1, MAX_WINDOW);
@@ -134,10 +142,11 @@ pub(super) fn open(window: u32, position: Position, batch: &mut StoreBatch<'_>) 
     Outcome::SessionOpened { session, window, position }
 }
 
-/// When sessions were last swept by the leaders' clocks, and the slots of the last sweeps, oldest
-/// first.
+/// The sweeps that are remembered.
 struct Sweeps {
+    /// The time of the last one by the clock of its leader, in milliseconds.
     last_ms: u64,
+    /// The slots of the last sweeps, oldest first; at most [`SWEEPS_TO_EXPIRE`].
     slots: Vec<Slot>,
 }
 
@@ -162,15 +171,17 @@ impl Sweeps {
     }
 }
 
-/// Whether it is time to sweep: there are sessions, and the last sweep is long ago, or, by this
-/// leader's clock, still to come.
+/// Whether a sweep should be proposed: there are sessions, and the last sweep was
+/// [`SWEEP_PERIOD_MS`] ago or more.
+///
+/// A last sweep in the future of this leader's clock also counts: clocks of leaders differ.
 pub(super) fn sweep_is_due(now_ms: u64, replica: &Replica<Key, Value>) -> bool {
     let last_ms = Sweeps::read(replica.get(keys::SWEEPS)).map(|sweeps| sweeps.last_ms);
     let due = last_ms.is_none_or(|last| now_ms < last || now_ms - last >= SWEEP_PERIOD_MS);
     due && sessions_from(0, &Batch::new(replica)).next().is_some()
 }
 
-/// Id and slot of the opening of each session from this one on.
+/// Returns each session from `first` on: its id, and the slot that opened it.
 fn sessions_from(first: u64, batch: &StoreBatch<'_>) -> impl Iterator<Item = (u64, Slot)> {
     let from = keys::session(first);
     let bounds = (Bound::Included(&from[..]), Bound::Excluded(keys::SESSIONS_END));
@@ -178,7 +189,8 @@ fn sessions_from(first: u64, batch: &StoreBatch<'_>) -> impl Iterator<Item = (u6
     rows.filter_map(|row| row.value.and(Some((keys::session_id(row.key)?, row.version))))
 }
 
-/// Sweeps: notes the slot, and deletes the sessions that were not used since the oldest sweep.
+/// Runs a sweep: records its slot, and deletes the sessions that were not used since the oldest
+/// recorded one.
 pub(super) fn sweep(now_ms: u64, position: Position, batch: &mut StoreBatch<'_>) -> Outcome {
     let mut sweeps =
         Sweeps::read(batch.get(keys::SWEEPS)).unwrap_or(Sweeps { last_ms: 0, slots: vec![] });
@@ -186,20 +198,20 @@ pub(super) fn sweep(now_ms: u64, position: Position, batch: &mut StoreBatch<'_>)
     sweeps.slots.push(position.slot);
     if sweeps.slots.len() > SWEEPS_TO_EXPIRE {
         let oldest = sweeps.slots.remove(0);
-        expire(oldest, MOST_PER_SWEEP, batch);
+        expire(oldest, SWEEP_BOUNDS, batch);
     }
     batch.put(Key::new(keys::SWEEPS), Some(sweeps.entry()));
     Outcome::Swept
 }
 
-/// Deletes sessions that were not used since `oldest`, from where the sweep before stopped.
-fn expire(oldest: Slot, most: Most, batch: &mut StoreBatch<'_>) {
+/// Deletes sessions that were not used since `oldest`, beginning where the last sweep stopped.
+fn expire(oldest: Slot, bounds: SweepBounds, batch: &mut StoreBatch<'_>) {
     let first = batch.get(keys::SWEPT_BELOW).and_then(|entry| (&**entry).try_get_u64().ok());
     let sessions: Vec<_> = sessions_from(first.unwrap_or(0), batch).collect();
     let (mut open, next) = counts(batch);
     let (mut examined, mut deleted, mut stopped_at) = (0, 0, None);
     for (session, opened) in sessions {
-        if examined >= most.examined || deleted >= most.deleted {
+        if examined >= bounds.examined || deleted >= bounds.deleted {
             stopped_at = Some(session);
             break;
         }
@@ -227,11 +239,13 @@ fn expire(oldest: Slot, most: Most, batch: &mut StoreBatch<'_>) {
     put_counts(batch, open, next);
 }
 
-/// The answers that are kept for a session.
+/// The kept answers of a session.
 struct Answers {
+    /// The keys of their entries.
     kept: Vec<Key>,
-    /// Whether one of them is as new as `oldest`; those after it were not looked at then.
+    /// Whether one of them is as new as `oldest`. If so, the ones after it were not examined.
     is_used: bool,
+    /// The number of entries that were examined.
     examined: usize,
 }
 
@@ -257,28 +271,29 @@ mod tests {
     use super::*;
     use crate::lpaxos::Entry;
 
-    /// Sessions that each keep as many answers as is said; the last of each was given in this slot.
+    /// Returns a replica with sessions 1, 2, ...; each is given by the number of its kept answers
+    /// and the slot of the last one.
     fn replica(sessions: &[(u32, u64)]) -> Replica<Key, Value> {
         let entry =
             |slot| Entry { value: Some(Value::new(&8_u32.to_be_bytes())), version: Slot(slot) };
         let mut entries = Vec::new();
         for (session, (answers, used)) in (1..).zip(sessions) {
             entries.push((keys::session(session), entry(1)));
-            let slots = (0..*answers).map(|place| if place + 1 < *answers { 1 } else { *used });
+            let slots = (0..*answers).map(|index| if index + 1 < *answers { 1 } else { *used });
             entries.extend(
-                (0..).zip(slots).map(|(place, slot)| (keys::answer(session, place), entry(slot))),
+                (0..).zip(slots).map(|(index, slot)| (keys::answer(session, index), entry(slot))),
             );
         }
         Replica::restore(entries.into_iter().collect(), None, Slot(100), Slot(0))
     }
 
-    /// Sweeps, and gives the sessions that are left, and how many entries of answers.
+    /// Expires sessions, and returns those that are left and the number of kept answers.
     fn expire_and_show(
         batch: &mut StoreBatch<'_>,
         deleted: usize,
         examined: usize,
     ) -> (Vec<u64>, usize) {
-        expire(Slot(50), Most { deleted, examined }, batch);
+        expire(Slot(50), SweepBounds { deleted, examined }, batch);
         let (first, last) = (keys::answer(0, 0), keys::answer(u64::MAX, u32::MAX));
         let bounds = (Bound::Included(&first[..]), Bound::Included(&last[..]));
         let answers = batch.range::<[u8]>(bounds, false).filter(|row| row.value.is_some()).count();
@@ -286,21 +301,21 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_that_stops_goes_on_with_the_next_one() {
+    fn a_sweep_continues_where_the_last_one_stopped() {
         let replica = replica(&[(2, 60), (3, 10), (0, 0), (4, 60), (1, 10), (1, 10)]);
-        let most = usize::MAX;
+        let unbounded = usize::MAX;
         let mut batch = Batch::new(&replica);
-        assert_eq!(expire_and_show(&mut batch, most, most), (vec![1, 4], 6), "all at once");
+        assert_eq!(expire_and_show(&mut batch, unbounded, unbounded), (vec![1, 4], 6));
         let mut batch = Batch::new(&replica);
-        let shown = expire_and_show(&mut batch, 4, most);
+        let shown = expire_and_show(&mut batch, 4, unbounded);
         assert_eq!(shown, (vec![1, 3, 4, 5, 6], 8), "four entries are deleted");
-        assert_eq!(expire_and_show(&mut batch, 2, most), (vec![1, 4, 6], 7));
-        assert_eq!(expire_and_show(&mut batch, most, 1), (vec![1, 4], 6));
-        assert!(batch.get(keys::SWEPT_BELOW).is_none(), "it came to the end");
+        assert_eq!(expire_and_show(&mut batch, 2, unbounded), (vec![1, 4, 6], 7));
+        assert_eq!(expire_and_show(&mut batch, unbounded, 1), (vec![1, 4], 6));
+        assert!(batch.get(keys::SWEPT_BELOW).is_none(), "it reached the last session");
         let mut batch = Batch::new(&replica);
         for left in [vec![1, 2, 3, 4, 5, 6], vec![1, 3, 4, 5, 6], vec![1, 4, 5, 6]] {
-            assert_eq!(expire_and_show(&mut batch, most, 1).0, left, "one session is looked at");
+            assert_eq!(expire_and_show(&mut batch, unbounded, 1).0, left, "one session a sweep");
         }
-        assert_eq!(expire_and_show(&mut batch, most, most).0, [1, 4]);
+        assert_eq!(expire_and_show(&mut batch, unbounded, unbounded).0, [1, 4]);
     }
 }

@@ -1,4 +1,4 @@
-//! The users' keys as the language sees them: the state before a transaction.
+//! The users' keys as a [`Snapshot`] for the language: the state before a transaction.
 
 use std::ops::Bound;
 
@@ -7,7 +7,7 @@ use crate::blob::Blob;
 use crate::lang::Snapshot;
 use crate::lpaxos::Batch;
 
-/// The users' part of what a batch shows.
+/// The users' keys and values in the state that a batch shows.
 pub(super) struct UserKeys<'a, 'b>(pub(super) &'b Batch<'a, Key, Value>);
 
 impl Snapshot for UserKeys<'_, '_> {
@@ -40,8 +40,10 @@ impl Snapshot for UserKeys<'_, '_> {
     }
 }
 
-/// Text as it is; of what is none, what can be read of it. Programs write text only, but what another
-/// member sends is bytes to the protocol, and must not end the node that reads it.
+/// Returns the bytes if they are UTF-8, otherwise a copy with replacement characters.
+///
+/// Programs write only text. But to the protocol a value is bytes: a value from another member that
+/// is not UTF-8 must not cause a panic in the node that reads it.
 fn text(bytes: &Blob) -> Blob {
     match std::str::from_utf8(bytes) {
         Ok(_) => bytes.clone(),

@@ -1,4 +1,8 @@
-//! The patch machine that LPaxos replicates.
+//! The patch machine that LPaxos replicates: it runs commands on a batch and charges their cost.
+//!
+//! A batch takes no further command once `batch_bytes` of the core's configuration are charged to
+//! it. The time of a batch is bounded in the same unit: steps of programs and searches in the map
+//! are charged as bytes.
 
 use super::answers;
 use super::command::{Command, Outcome};
@@ -11,20 +15,27 @@ use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Batch, Machine, Position, Replica};
 use crate::numbers::SessionNumber;
 
-/// A step counts as so many bytes of the batch. A batch of 1 MiB takes no more than two whole budgets
-/// of steps then: some milliseconds, in which the node does nothing else.
+/// The bytes of the batch that one step of a program is charged as.
+///
+/// A batch of 1 MiB then runs at most about two whole budgets of steps
+/// ([`limits::STEPS`](crate::lang::limits::STEPS)). That takes some milliseconds, during which the
+/// node does nothing else.
 const STEP_BYTES: usize = 4;
 
-/// So does each key that is looked for or written, besides its size: in a store of millions of keys each
-/// is a search through memory that is in no cache. A batch has some 3,000 of them at most before its last
-/// transaction, or a leader could be busy with one for so long that the others take it for dead.
+/// The bytes of the batch that one key which is looked up or written is charged as, besides its
+/// size.
+///
+/// In a store of millions of keys, each search reads memory that is in no cache. The charge limits
+/// a batch to about 3,000 searches before its last transaction. Without that limit a leader could
+/// be busy with one batch longer than the other nodes wait for its heartbeat.
 const SEARCH_BYTES: usize = 256;
 
-/// The store. It has no state of its own that matters: all is in the replica.
+/// The store. Its whole state is in the replica; its own field only avoids a repeated sweep.
 #[derive(Debug, Default)]
 pub struct Store {
-    /// When a sweep was last asked for, so that one is not asked for twice while it is under way.
-    swept_ms: u64,
+    /// When this node last proposed a sweep, in milliseconds: while one is in flight, no second one
+    /// is proposed.
+    proposed_sweep_ms: u64,
 }
 
 type StoreBatch<'a> = Batch<'a, Key, Value>;
@@ -47,7 +58,7 @@ impl Machine for Store {
     ) -> Outcome {
         match command {
             Command::Execute { program, params, session } => match session {
-                // A read can run again and again: it needs no number, and keeps no answer.
+                // A read may run more than once: it needs no number, and its answer is not kept.
                 Some(numbered) if !program.is_read_only() => {
                     execute_once(program, params, *numbered, position, batch)
                 }
@@ -63,17 +74,19 @@ impl Machine for Store {
     }
 
     fn housekeeping(&mut self, now_ms: u64, replica: &Replica<Key, Value>) -> Vec<Command> {
-        let asked = now_ms.saturating_sub(self.swept_ms) < sessions::SWEEP_PERIOD_MS;
-        if asked || !sessions::sweep_is_due(now_ms, replica) {
+        let proposed = now_ms.saturating_sub(self.proposed_sweep_ms) < sessions::SWEEP_PERIOD_MS;
+        if proposed || !sessions::sweep_is_due(now_ms, replica) {
             return Vec::new();
         }
-        self.swept_ms = now_ms;
+        self.proposed_sweep_ms = now_ms;
         vec![Command::SweepSessions { now_ms }]
     }
 }
 
-/// Runs a transaction unless it ran before, and keeps its answer; failures too, as the client may be
-/// told of one before a late copy of the same request comes in.
+/// Runs a transaction unless it ran before, and keeps its answer.
+///
+/// Failures are kept as well: after the client received one, a delayed copy of the same request may
+/// arrive, and it must not run.
 fn execute_once(
     program: &Program,
     params: &Params,

@@ -1,8 +1,8 @@
-//! Advice on words that are not of the language but look as if they were meant to be.
+//! Advice on words that look like words of the language but are not.
 //!
 //! Any word may be the name of a variable, so a word alone is never an error. Advice is added to an
-//! error that is one already: a statement that cannot be read after such a word, or a variable that
-//! is never set.
+//! existing error: a statement that cannot be parsed after such a word, or a variable that is never
+//! set.
 
 use super::token::Function;
 
@@ -10,12 +10,12 @@ use super::token::Function;
 const WORDS: [&str; 10] =
     ["abort", "delete", "else", "exists", "for", "get", "if", "put", "return", "scan"];
 
-/// Returns the advice for a word that is not what it seems, if there is any.
+/// Returns the advice for a word that looks like a word of this or another language.
 pub(super) fn on_word(word: &str) -> Option<String> {
     let lower = word.to_ascii_lowercase();
     let functions = Function::ALL.into_iter().map(Function::name);
     if WORDS.into_iter().chain(functions).any(|known| known == lower) {
-        return (word != lower).then(|| format!("'{lower}' is written in small letters"));
+        return (word != lower).then(|| format!("'{lower}' is written in lower case"));
     }
     if let Some(advice) = of_other_languages(&lower) {
         return Some(advice.to_owned());
@@ -24,7 +24,7 @@ pub(super) fn on_word(word: &str) -> Option<String> {
     Some(format!("did you mean '{known}'?"))
 }
 
-/// What other languages and prompts call what this one has under another name, or not at all.
+/// Returns the advice for a word of another language: what to write instead.
 fn of_other_languages(word: &str) -> Option<&'static str> {
     Some(match word {
         "set" | "insert" | "update" | "upsert" | "write" | "store" => {
@@ -41,15 +41,15 @@ fn of_other_languages(word: &str) -> Option<&'static str> {
         "begin" | "commit" | "transaction" | "multi" | "exec" => {
             "a program is one transaction, without a word for its begin or end"
         }
-        "rollback" | "raise" | "throw" => "a program is given up by abort \"reason\";",
+        "rollback" | "raise" | "throw" => "a program ends without effect by abort \"reason\";",
         "help" => "at the client's prompt, .help shows the commands",
         "exit" | "quit" | "bye" | "logout" => "at the client's prompt, .exit ends the session",
         _ => return None,
     })
 }
 
-/// Whether one letter too many, too few or wrong, or two that changed places, are all the
-/// difference. Words of less than three letters are near to too many others.
+/// Whether two words differ by one missing, additional or wrong letter, or by two adjacent letters
+/// in the wrong order. Words of fewer than three letters would be near to too many others.
 pub(super) fn is_near(word: &str, known: &str) -> bool {
     let (word, known) = (word.as_bytes(), known.as_bytes());
     if word == known || word.len().min(known.len()) < 3 {
@@ -88,7 +88,7 @@ mod tests {
     fn words_of_the_language_need_no_advice() {
         assert!(WORDS.into_iter().all(|word| on_word(word).is_none()));
         assert_eq!(on_word("SET").as_deref(), on_word("set").as_deref());
-        assert_eq!(on_word("GET").as_deref(), Some("'get' is written in small letters"));
+        assert_eq!(on_word("GET").as_deref(), Some("'get' is written in lower case"));
         assert_eq!((on_word("balance"), on_word("len")), (None, None));
     }
 }

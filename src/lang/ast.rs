@@ -1,7 +1,7 @@
-//! The tree of a program.
+//! The syntax tree of a program.
 //!
-//! Chains such as `a + b - c` or `a && b && c` are one node with many operands, never a deep tree,
-//! so that the tree is as deep as the program nests and no deeper: see [`Expr::depth`].
+//! A chain such as `a + b - c` or `a && b && c` is one node with many operands, not a deep tree. So
+//! the depth of the tree is the nesting of the program: see [`Expr::depth`].
 
 use super::token::Function;
 use crate::values::Value;
@@ -15,7 +15,7 @@ pub(crate) struct Block {
 
 #[derive(Debug)]
 pub(crate) struct Statement {
-    /// Where it begins, in bytes from the program's start.
+    /// The offset at which it begins, in bytes from the program's start.
     pub(super) at: u32,
     pub(super) depth: u8,
     pub(super) kind: StatementKind,
@@ -31,9 +31,9 @@ pub(crate) enum StatementKind {
         variable: u32,
         value: Expr,
     },
-    /// An expression for its own sake: `get "x";`.
+    /// An expression as a statement: `get "x";`.
     Evaluate(Expr),
-    /// `if`, each `else if`, and the last `else`.
+    /// `if`, each `else if`, and the final `else`.
     If {
         branches: Vec<Branch>,
         otherwise: Option<Block>,
@@ -65,7 +65,7 @@ pub(crate) struct For {
     pub(super) body: Block,
 }
 
-/// What a scan goes over: keys that satisfy every part that is there.
+/// The range of a scan: the keys that satisfy every part that is given.
 #[derive(Debug)]
 pub(crate) struct Scan {
     pub(super) prefix: Option<Expr>,
@@ -87,12 +87,12 @@ impl Scan {
 
 #[derive(Debug)]
 pub(crate) struct Expr {
-    /// Where to point when it fails, in bytes from the program's start.
+    /// The offset that an error of it names, in bytes from the program's start.
     pub(super) at: u32,
-    /// How many parentheses, prefix operators and keys are nested in it; at most
-    /// [`NESTING`](super::limits::NESTING) in a tree that exists.
+    /// The number of parentheses, prefix operators and keys that are nested in it; at most
+    /// [`NESTING`](super::limits::NESTING).
     pub(super) depth: u8,
-    /// Whether its right end is a `get` or `exists` that what follows may still belong to.
+    /// Whether its right end is a `get` or `exists` to which the next operand may belong.
     pub(super) open: bool,
     pub(super) kind: ExprKind,
 }
@@ -135,7 +135,7 @@ pub(crate) enum Comparison {
     GreaterOrEqual,
 }
 
-/// Operands joined by operators of one rank, from left to right.
+/// Operands joined by operators of one precedence, from left to right.
 #[derive(Debug)]
 pub(crate) struct Chain {
     pub(super) first: Box<Expr>,
@@ -155,7 +155,7 @@ impl Chain {
 #[derive(Debug)]
 pub(crate) struct ChainLink {
     pub(super) operator: Operator,
-    /// Where the operator is.
+    /// The offset of the operator.
     pub(super) at: u32,
     pub(super) operand: Expr,
 }
@@ -172,9 +172,9 @@ pub(crate) enum Operator {
 #[derive(Debug)]
 pub(crate) struct Get {
     pub(super) key: Key,
-    /// The key's number among the program's constant keys, if it is one.
+    /// The key's number among the program's constant keys; `None` if the key is not constant.
     pub(super) constant: Option<u32>,
-    /// What stands after `else`: the value when the key is absent.
+    /// The expression after `else`: the value if the key is absent.
     pub(super) default: Option<Expr>,
 }
 
@@ -185,10 +185,10 @@ pub(crate) struct Key {
     pub(super) plus: Plus,
 }
 
-/// What a `+` after a key means; docs/language.md, "What `get` reads", says why.
+/// The meaning of a `+` after a key; docs/language.md, "What `get` reads", explains the rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plus {
-    /// The key goes on: it is a literal that ends in punctuation, as in `get "user/" + id`.
+    /// The key continues: it is a literal that ends in punctuation, as in `get "user/" + id`.
     Extends,
     /// The key is complete: any other literal, or parentheses.
     Ends,
@@ -197,7 +197,7 @@ pub(crate) enum Plus {
 }
 
 impl Plus {
-    /// What a `+` means after this key, if it has no parentheses.
+    /// Returns the meaning of a `+` after this key, if the key is not in parentheses.
     pub(super) fn after(key: &Expr) -> Plus {
         match &key.kind {
             ExprKind::Literal(Value::Text(text)) => match text.as_bytes().last() {
@@ -210,7 +210,7 @@ impl Plus {
 }
 
 impl Comparison {
-    /// Whether the order of what is compared does not matter.
+    /// Whether it only asks for equality, so that the operands need no order.
     pub(super) fn is_for_equality(self) -> bool {
         matches!(self, Comparison::Equal | Comparison::Unequal)
     }

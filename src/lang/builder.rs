@@ -1,14 +1,14 @@
-//! Builds the tree: what the grammar's actions call.
+//! Builds the syntax tree: the functions that the grammar's actions call.
 //!
-//! Nothing here builds a node that nests deeper than the limit, so no later step, dropping the tree
-//! included, needs more than a bounded stack.
+//! No function builds a node that nests deeper than [`NESTING`](super::limits::NESTING). So every
+//! later step needs only a bounded stack, dropping the tree included.
 
 use super::advice;
 use super::ast::{
     Block, Branch, ChainLink, Compare, Comparison, Expr, ExprKind, For, Get, Key, Operator, Plus,
     Put, Scan, Statement, StatementKind,
 };
-use super::edge::{close, extend_key, give_default};
+use super::edge::{close, extend_key, set_default};
 use super::error::Fault;
 use super::lexer::number_too_large;
 use super::nodes::{chain_of, leaf, nested, offset, sum};
@@ -16,21 +16,22 @@ use super::token::Function;
 use crate::values::{Text, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Names seen so far, and what can only be judged once more of the text is read.
+/// The names so far, and the checks that need a later part of the text.
 #[derive(Default)]
 pub(crate) struct Builder<'t> {
     variables: Numbering<'t>,
-    /// Which of the variables are set anywhere in the program, by their numbers.
+    /// The numbers of the variables that some statement of the program sets.
     set: BTreeSet<u32>,
     parameters: Numbering<'t>,
-    /// Where a literal 2^63 stands that no minus has claimed yet.
+    /// The offset of a literal 2^63 that is not yet the operand of a minus.
     too_large: Option<u32>,
+    /// Whether the program has a `put` or a `delete`.
     pub(super) writes: bool,
-    /// Whether a `put` is among what it writes.
+    /// Whether the program has a `put`.
     pub(super) puts: bool,
 }
 
-/// Numbers names from 0 in the order in which they first appear, with their first place.
+/// Numbers names from 0 in the order in which they first appear, with the offset of that place.
 #[derive(Default)]
 struct Numbering<'t> {
     numbers: BTreeMap<&'t str, u32>,
@@ -55,13 +56,14 @@ impl<'t> Builder<'t> {
         &self.parameters.names
     }
 
-    /// What makes a text that fits the grammar no program.
+    /// Returns the error that remains in a text that fits the grammar.
     pub(super) fn fault(&self) -> Option<Fault> {
         let too_large = self.too_large.map(|at| number_too_large(at as usize));
         too_large.or_else(|| self.never_set())
     }
 
-    /// The first variable that no statement sets: a text without its quotes, or a slip.
+    /// Returns the error for the first variable that no statement sets: it is a text without its
+    /// quotes, or a misspelling.
     fn never_set(&self) -> Option<Fault> {
         let is_set = |number: usize| self.set.contains(&offset(number));
         let names = || self.variables.names.iter().enumerate();
@@ -82,7 +84,7 @@ impl<'t> Builder<'t> {
         Some(Fault::new(at as usize, message))
     }
 
-    /// Numbers a variable that is given a value.
+    /// Returns the number of a variable that a statement sets.
     fn set(&mut self, name: &'t str, at: usize) -> u32 {
         let number = self.variables.number(name, offset(at));
         self.set.insert(number);
@@ -97,7 +99,7 @@ impl<'t> Builder<'t> {
 
     pub(crate) fn number(&mut self, at: usize, magnitude: u64) -> Expr {
         let number = i64::try_from(magnitude).unwrap_or_else(|_| {
-            // The lexer lets nothing larger than 2^63 through: `negate` will claim it.
+            // The lexer accepts numbers up to 2^63, and `negate` must follow for this one.
             self.too_large.get_or_insert(offset(at));
             i64::MIN
         });
@@ -156,7 +158,7 @@ impl<'t> Builder<'t> {
         Expr { at: offset(at), depth, open: false, kind }
     }
 
-    /// `left + right`, where a `get` at the end of `left` may claim the `+` for its key.
+    /// Returns `left + right`. The `+` may belong to the key of a `get` at the end of `left`.
     pub(crate) fn add(&mut self, mut left: Expr, at: usize, right: Expr) -> Result<Expr, Fault> {
         match extend_key(&mut left, at, right)? {
             None => Ok(left),
@@ -189,14 +191,14 @@ impl<'t> Builder<'t> {
         }
     }
 
-    /// `left else default`: the default belongs to the last `get` in `left` that has none.
+    /// Returns `left else default`. The default belongs to the last `get` in `left` without one.
     pub(crate) fn or_else(
         &mut self,
         mut left: Expr,
         at: usize,
         default: Expr,
     ) -> Result<Expr, Fault> {
-        match give_default(&mut left, default)? {
+        match set_default(&mut left, default)? {
             None => Ok(left),
             Some(_) => Err(Fault::new(
                 at,
@@ -246,12 +248,12 @@ impl<'t> Builder<'t> {
         function: Function,
         arguments: Vec<Expr>,
     ) -> Result<Expr, Fault> {
-        let (least, most) = function.arity();
-        if !(least..=most).contains(&arguments.len()) {
-            let takes = match (least, most) {
+        let (min, max) = function.arity();
+        if !(min..=max).contains(&arguments.len()) {
+            let takes = match (min, max) {
                 (1, 1) => "one value".to_owned(),
-                (least, most) if least == most => format!("{least} values"),
-                _ => format!("{least} or {most} values"),
+                (min, max) if min == max => format!("{min} values"),
+                _ => format!("{min} or {max} values"),
             };
             return Err(Fault::new(
                 at,
@@ -269,7 +271,7 @@ impl<'t> Builder<'t> {
         Ok(Block { statements, depth: nested(at, inner)? })
     }
 
-    /// The whole program, which is not nested in anything.
+    /// Returns the block of the whole program, which is not nested.
     pub(crate) fn body(&mut self, statements: Vec<Statement>) -> Block {
         Block { statements, depth: 0 }
     }

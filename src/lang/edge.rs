@@ -1,15 +1,16 @@
-//! The right end of an expression, where a `get` may claim what follows.
+//! The right end of an expression, where the next operand may belong to the key of a `get`.
 //!
-//! `get "user/" + id` reads the key `"user/7"`, while `get "log" + "."` adds to the value of `"log"`.
-//! Which it is depends on what stands after the `get`, however deep inside of the expression that
-//! `get` is. So the parser joins operands as they come, and this module puts them where they belong.
+//! `get "user/" + id` reads the key `"user/7"`, while `get "log" + "."` appends to the value of
+//! `"log"`. The key of the `get` decides which one it is ([`Plus`]), and the `get` may be deep
+//! inside of the expression at its right end. So the parser adds operands from left to right, and
+//! this module puts each one where it belongs.
 
 use super::ast::{Expr, ExprKind, Key, Operator, Plus};
 use super::error::Fault;
 use super::nodes::{leaf, nested, sum};
 use crate::values::Value;
 
-/// Keeps what follows from joining a `get` at the right end of `expr`.
+/// Closes the right end of `expr`: no later operand belongs to a `get` there.
 pub(super) fn close(expr: &mut Expr) {
     if !expr.open {
         return;
@@ -24,13 +25,13 @@ pub(super) fn close(expr: &mut Expr) {
     }
 }
 
-/// Adds `more` to the innermost key at the right end of `expr` that a `+` extends, or gives it back
-/// when there is none.
+/// Adds `more` to the innermost key at the right end of `expr` that a `+` extends; returns `more`
+/// if there is no such key.
 pub(super) fn extend_key(expr: &mut Expr, at: usize, more: Expr) -> Result<Option<Expr>, Fault> {
     if !expr.open {
         return Ok(Some(more));
     }
-    let given_back = match &mut expr.kind {
+    let unused = match &mut expr.kind {
         ExprKind::Sum(chain) | ExprKind::Product(chain) => extend_key(chain.last_mut(), at, more)?,
         ExprKind::Not(operand) | ExprKind::Negate(operand) => extend_key(operand, at, more)?,
         ExprKind::Get(get) if get.default.is_some() => Some(more),
@@ -39,10 +40,10 @@ pub(super) fn extend_key(expr: &mut Expr, at: usize, more: Expr) -> Result<Optio
         _ => Some(more),
     };
     expr.depth = depth(expr)?;
-    Ok(given_back)
+    Ok(unused)
 }
 
-/// How deep an expression nests whose right end has grown.
+/// Returns the depth of an expression after a change of its right end.
 fn depth(expr: &Expr) -> Result<u8, Fault> {
     let nested = |inner| nested(expr.at as usize, inner);
     Ok(match &expr.kind {
@@ -77,17 +78,17 @@ fn extend_this_key(key: &mut Key, at: usize, more: Expr) -> Result<Option<Expr>,
     }
 }
 
-/// Gives `default` to the innermost `get` without one at the right end of `expr`, or back when there
-/// is none.
-pub(super) fn give_default(expr: &mut Expr, default: Expr) -> Result<Option<Expr>, Fault> {
+/// Sets `default` in the innermost `get` without a default at the right end of `expr`; returns
+/// `default` if there is no such `get`.
+pub(super) fn set_default(expr: &mut Expr, default: Expr) -> Result<Option<Expr>, Fault> {
     if !expr.open {
         return Ok(Some(default));
     }
-    let given_back = match &mut expr.kind {
-        ExprKind::Sum(chain) | ExprKind::Product(chain) => give_default(chain.last_mut(), default)?,
-        ExprKind::Not(operand) | ExprKind::Negate(operand) => give_default(operand, default)?,
-        ExprKind::Exists(key) => give_default(&mut key.expr, default)?,
-        ExprKind::Get(get) => match give_default(&mut get.key.expr, default)? {
+    let unused = match &mut expr.kind {
+        ExprKind::Sum(chain) | ExprKind::Product(chain) => set_default(chain.last_mut(), default)?,
+        ExprKind::Not(operand) | ExprKind::Negate(operand) => set_default(operand, default)?,
+        ExprKind::Exists(key) => set_default(&mut key.expr, default)?,
+        ExprKind::Get(get) => match set_default(&mut get.key.expr, default)? {
             Some(default) if get.default.is_none() => {
                 get.default = Some(default);
                 None
@@ -97,7 +98,7 @@ pub(super) fn give_default(expr: &mut Expr, default: Expr) -> Result<Option<Expr
         _ => Some(default),
     };
     expr.depth = depth(expr)?;
-    Ok(given_back)
+    Ok(unused)
 }
 
 #[cfg(test)]
@@ -110,7 +111,7 @@ mod tests {
     use crate::lang::limits::NESTING;
     use crate::lang::parse::parse;
 
-    /// How deep evaluation goes.
+    /// Returns the depth of the recursion in an evaluation.
     fn depth(expr: &Expr) -> usize {
         let deepest = |exprs: &[Expr]| exprs.iter().map(depth).max().unwrap_or(0);
         match &expr.kind {
@@ -130,7 +131,7 @@ mod tests {
         }
     }
 
-    // Each piece begins something and says how that ends; what stands between may be more of it.
+    // The beginning and the end of an expression; other pieces may be between them.
     const PIECES: [(&str, &str); 9] = [
         ("get \"\" else (", ")"),
         ("get a else (", ") + 1"),
@@ -145,14 +146,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_expression_is_deeper_than_it_says(
+        fn no_expression_is_deeper_than_its_depth(
             runs in vec((0..PIECES.len(), 1..=20_usize), 1..8),
         ) {
             let open = runs.iter().map(|(piece, times)| PIECES[*piece].0.repeat(*times));
             let close = runs.iter().rev().map(|(piece, times)| PIECES[*piece].1.repeat(*times));
             let (open, close): (String, String) = (open.collect(), close.collect());
             let Ok((body, _)) = parse(&format!("{open}c{close};")) else { return Ok(()) };
-            let [Statement { kind: StatementKind::Evaluate(expr), .. }] = &body.statements[..] else {
+            let statements = &body.statements[..];
+            let [Statement { kind: StatementKind::Evaluate(expr), .. }] = statements else {
                 panic!("one expression is one statement");
             };
             prop_assert!(depth(expr) <= usize::from(expr.depth));

@@ -1,17 +1,17 @@
-//! What can go wrong with a program: before it runs ([`CompileError`]) and while it runs
-//! ([`Failure`]). Either way the transaction has no effect.
+//! The errors of a program: before it runs ([`CompileError`]) and while it runs ([`Failure`]). In
+//! both cases the transaction has no effect.
 
 use super::limits;
 use super::place::SourcePosition;
 use std::error::Error;
 use std::fmt;
 
-/// Why a text is no program.
+/// The reason why a text is not a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileError {
-    /// Where the text stops making sense.
+    /// The position of the error in the text.
     pub at: SourcePosition,
-    /// What was found and what was expected, in words.
+    /// What was expected and what was found, for people.
     pub message: String,
 }
 
@@ -23,21 +23,21 @@ impl fmt::Display for CompileError {
 
 impl Error for CompileError {}
 
-/// Why a run of a program ended without effect.
+/// The reason why a run of a program ended without effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// An operation could not be done.
+    /// An operation failed.
     Runtime {
-        /// The operation's place in the program.
+        /// The operation's position in the program.
         at: SourcePosition,
-        /// What sort of failure, for programs.
+        /// The kind of the failure, for programs.
         kind: FailureKind,
-        /// What happened, for people.
+        /// The reason, for people.
         message: String,
     },
-    /// The program said `abort`.
+    /// The program executed `abort`.
     Aborted {
-        /// The text given to `abort`.
+        /// The text of the `abort`.
         message: String,
     },
 }
@@ -53,7 +53,7 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-/// The sort of a failure at run time.
+/// The kind of a failure at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// An operation does not take values of these types.
@@ -62,17 +62,17 @@ pub enum FailureKind {
     Overflow,
     /// `/` or `%` by zero.
     DivisionByZero,
-    /// `int` of a text that is no decimal integer.
+    /// `int` of a text that is not a decimal integer.
     NotANumber,
-    /// A number is outside of the range that makes sense here.
+    /// A position or a limit is negative.
     OutOfRange,
     /// The client bound no value to a parameter that the program names.
     UnboundParameter,
-    /// A bound of [`limits`] was reached.
+    /// The run exceeded a bound of [`limits`].
     Limit(Limit),
 }
 
-/// A bound that a run can reach.
+/// A bound that a run can exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
     /// [`limits::STEPS`]
@@ -91,7 +91,7 @@ pub enum Limit {
     WrittenKeys,
 }
 
-/// How to read more than one program may.
+/// The advice for a program that reads more than one run may.
 const READ_IN_PIECES: &str = "read in pieces: scan with a 'limit', and begin the next scan after \
                               the last key, from last + \"\\u{0}\"";
 
@@ -102,12 +102,12 @@ impl fmt::Display for Limit {
             Limit::KeyBytes => write!(f, "a key may have at most {} bytes", limits::KEY_BYTES),
             Limit::TextBytes => write!(f, "a text may have at most {} bytes", limits::TEXT_BYTES),
             Limit::ReadBytes => {
-                let most = limits::READ_BYTES;
-                write!(f, "a program may read at most {most} bytes; {READ_IN_PIECES}")
+                let max = limits::READ_BYTES;
+                write!(f, "a program may read at most {max} bytes; {READ_IN_PIECES}")
             }
             Limit::ReadKeys => {
-                let most = limits::READ_KEYS;
-                write!(f, "a program may read at most {most} keys; {READ_IN_PIECES}")
+                let max = limits::READ_KEYS;
+                write!(f, "a program may read at most {max} keys; {READ_IN_PIECES}")
             }
             Limit::WrittenBytes => {
                 write!(f, "a program may write at most {} bytes", limits::WRITTEN_BYTES)
@@ -119,12 +119,12 @@ impl fmt::Display for Limit {
     }
 }
 
-/// A [`CompileError`] whose place is still a byte offset.
+/// A [`CompileError`] with a byte offset instead of a line and a column.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) at: usize,
     pub(super) message: String,
-    /// Whether the text ends within what begins there, so that more text could mend it.
+    /// Whether the text ends inside of the construct at `at`, so that more text could complete it.
     pub(super) unclosed: bool,
 }
 

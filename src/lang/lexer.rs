@@ -1,11 +1,12 @@
 //! Splits a program's text into tokens.
 //!
 //! The words `get`, `put`, `if` and `else` are reserved. All other words of the language may also
-//! be names of variables, as they were before they got a meaning: such a word is a keyword only
-//! where a variable could not stand. That is decided here, so that the grammar stays plain:
+//! be names of variables, so that a later release can add words without breaking programs. Such a
+//! word is a keyword only where a variable is not possible. The lexer decides this, which keeps the
+//! grammar simple:
 //!
-//! - `delete`, `exists`, `abort`, `return` and `for` are keywords where an operand follows;
-//! - a function's name is one where `(` follows;
+//! - `delete`, `exists`, `abort`, `return` and `for` are keywords before an operand;
+//! - the name of a function is a keyword before `(`;
 //! - `in`, `scan`, `from`, `to`, `limit` and `reverse` are keywords between `for` and `{`.
 
 use super::error::Fault;
@@ -18,7 +19,7 @@ type Spanned<'t> = (usize, Token<'t>, usize);
 pub(super) struct Lexer<'t> {
     text: &'t str,
     at: usize,
-    /// Between `for` and `{`.
+    /// Whether the lexer is between `for` and `{`.
     in_for_header: bool,
 }
 
@@ -41,8 +42,8 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// Takes the longest start of the rest whose bytes all satisfy `accept`, which must accept
-    /// ASCII only.
+    /// Takes all bytes up to the first one that does not satisfy `accept`, which must accept only
+    /// ASCII.
     fn take_while(&mut self, accept: impl Fn(u8) -> bool) -> &'t str {
         let rest = self.rest();
         let length = rest.bytes().take_while(|byte| accept(*byte)).count();
@@ -90,14 +91,15 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// The text from the next token on.
+    /// Returns the text from the next token on.
     fn next_sign(&self) -> &'t str {
         let mut ahead = Lexer { text: self.text, at: self.at, in_for_header: false };
         ahead.skip_blanks_and_comments();
         ahead.rest()
     }
 
-    /// Whether what comes next can begin an expression but cannot go on with one, `-` excepted.
+    /// Whether the next token can begin an operand but cannot continue an expression. A `-` can do
+    /// both, and counts as the beginning of an operand.
     fn operand_follows(&self) -> bool {
         let next = self.next_sign();
         match next.as_bytes().first() {
@@ -137,7 +139,7 @@ impl<'t> Lexer<'t> {
             };
             self.at += length + 1;
             if rest.as_bytes()[length] == b'"' {
-                // Most texts have no escape: then what is left is the whole.
+                // Most texts have no escape; then `plain` is empty and `rest` has the whole text.
                 return Ok(Token::Text(if plain.is_empty() {
                     Text::from(&rest[..length])
                 } else {
@@ -149,7 +151,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// The character of an escape; its backslash is already taken.
+    /// Returns the character of an escape. The backslash is already taken.
     fn escape(&mut self) -> Result<char, Fault> {
         let start = self.at - 1;
         let character = match self.rest().as_bytes().first() {
@@ -172,7 +174,7 @@ impl<'t> Lexer<'t> {
         Ok(character)
     }
 
-    /// The `{...}` of a `\u{...}` that begins at `start`.
+    /// Returns the character of the `{...}` of a `\u{...}` that begins at `start`.
     fn code_point(&mut self, start: usize) -> Result<char, Fault> {
         let fault =
             || Fault::new(start, "'\\u{...}' takes the number of a character in 1 to 6 hex digits");
@@ -221,11 +223,11 @@ impl<'t> Lexer<'t> {
             '|' => return Err(Fault::new(self.at, "expected '||', found '|'")),
             '&' => return Err(Fault::new(self.at, "expected '&&', found '&'")),
             '\'' => {
-                return Err(Fault::new(self.at, "texts stand in double quotes, found \"'\""));
+                return Err(Fault::new(self.at, "a text is written in double quotes, found \"'\""));
             }
             other => {
                 let shown = other.escape_debug();
-                return Err(Fault::new(self.at, format!("'{shown}' begins nothing in a program")));
+                return Err(Fault::new(self.at, format!("'{shown}' has no meaning in a program")));
             }
         };
         if matches!(token, Token::OpenBlock | Token::Semicolon) {
@@ -236,7 +238,7 @@ impl<'t> Lexer<'t> {
     }
 }
 
-/// The fault of a literal outside of 64 bits.
+/// Returns the fault for a number outside of 64 bits.
 pub(super) fn number_too_large(at: usize) -> Fault {
     Fault::new(at, format!("this number is larger than {}", i64::MAX))
 }

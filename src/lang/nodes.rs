@@ -1,18 +1,18 @@
-//! Nodes of the tree that the builder and the module for right ends make alike.
+//! Functions that create nodes of the syntax tree, for both `builder` and `edge`.
 
 use super::ast::{Chain, ChainLink, Expr, ExprKind, Operator};
 use super::error::Fault;
 use super::limits::NESTING;
 
-/// Narrows what is bounded by the size of a program.
+/// Converts an offset or a number that the size of a program bounds.
 pub(super) fn offset(number: usize) -> u32 {
     u32::try_from(number).expect("a program is smaller than 4 GiB")
 }
 
-/// The depth of what nests `inner` once more.
+/// Returns the depth of a node at `at` that contains a node of depth `inner`.
 pub(super) fn nested(at: usize, inner: u8) -> Result<u8, Fault> {
     if inner >= NESTING {
-        return Err(Fault::new(at, format!("what begins here nests more than {NESTING} deep")));
+        return Err(Fault::new(at, format!("this nests more than {NESTING} levels deep")));
     }
     Ok(inner + 1)
 }

@@ -1,4 +1,4 @@
-//! From text to tree, with the parser's errors put into words.
+//! Parses a text into a syntax tree, and turns the parser's errors into messages.
 
 use super::advice;
 use super::ast::Block;
@@ -19,11 +19,11 @@ lalrpop_mod!(
 );
 
 thread_local! {
-    /// Made once a thread: it is worth keeping, and cheap enough to have several.
+    /// The parser of this thread. It is kept for later programs; one for each thread is cheap.
     static PARSER: OnceCell<grammar::ProgramParser> = const { OnceCell::new() };
 }
 
-/// Parses `text`; the builder has what is known beside the tree.
+/// Parses `text` and returns the tree, and the builder with the names of the program.
 pub(super) fn parse(text: &str) -> Result<(Block, Builder<'_>), CompileError> {
     if text.len() > PROGRAM_BYTES {
         let message = format!(
@@ -40,19 +40,19 @@ pub(super) fn parse(text: &str) -> Result<(Block, Builder<'_>), CompileError> {
     }
 }
 
-fn tree<'t>(text: &'t str, builder: &mut Builder<'t>) -> Result<Block, Wrong<'t>> {
+fn tree<'t>(text: &'t str, builder: &mut Builder<'t>) -> Result<Block, ParserError<'t>> {
     PARSER.with(|parser| {
         let parser = parser.get_or_init(grammar::ProgramParser::new);
         parser.parse(builder, Lexer::new(text))
     })
 }
 
-/// What is wrong, in the parser's words.
-type Wrong<'t> = ParseError<usize, Token<'t>, Fault>;
+/// An error of the generated parser.
+type ParserError<'t> = ParseError<usize, Token<'t>, Fault>;
 
-/// Where the text, the parenthesis or the block begins in which `text` ends, if more text can still
-/// make it a program: the innermost one. A text that is wrong before its end is never unclosed, as
-/// nothing that follows can mend it.
+/// Returns the position of the innermost quote, parenthesis or block that `text` opens and does not
+/// close; `None` if there is none, or if `text` has an error before its end, which no further text
+/// can correct.
 pub fn unclosed(text: &str) -> Option<SourcePosition> {
     if text.len() > PROGRAM_BYTES {
         return None;
@@ -75,10 +75,11 @@ pub fn unclosed(text: &str) -> Option<SourcePosition> {
     Some(SourcePosition::of(text, at))
 }
 
-fn in_words(text: &str, error: Wrong<'_>) -> Fault {
+/// Returns the fault for an error of the parser, with a message for people.
+fn in_words(text: &str, error: ParserError<'_>) -> Fault {
     match error {
         ParseError::User { error } => error,
-        ParseError::InvalidToken { location } => Fault::new(location, "this is no program"),
+        ParseError::InvalidToken { location } => Fault::new(location, "this is not a program"),
         ParseError::UnrecognizedEof { expected, .. } => {
             let (end, word) = last_token(text);
             let found = "the end of the program";
@@ -103,7 +104,7 @@ fn in_words(text: &str, error: Wrong<'_>) -> Fault {
     }
 }
 
-/// The fault of a token that may not stand at `at`, with advice on common mistakes.
+/// Returns the fault for a token that is not allowed at `at`, with advice on common mistakes.
 fn unexpected(text: &str, at: usize, token: &Token<'_>, expected: &[String]) -> Fault {
     let (end, word) = last_token(&text[..at]);
     let found = token.in_words();
@@ -143,7 +144,7 @@ fn expects(expected: &[String], sign: &str) -> bool {
     expected.iter().any(|terminal| terminal.trim_matches('"') == sign)
 }
 
-/// Whether a ';' would end the statement before it; where a statement may begin, it is an empty one.
+/// Whether a ';' would end a statement here. Where a statement may begin, it would be an empty one.
 fn ends_a_statement(expected: &[String]) -> bool {
     expects(expected, ";") && !expects(expected, "put")
 }
@@ -152,14 +153,13 @@ fn semicolon_is_missing(found: &str) -> String {
     format!("a ';' is missing here, before {found}")
 }
 
-/// Where the last token of `text` ends, and the token, if there is one.
+/// Returns the end of the last token of `text`, and the token, if there is one.
 fn last_token(text: &str) -> (usize, Option<Token<'_>>) {
     let last = Lexer::new(text).map_while(Result::ok).last();
     last.map_or((text.trim_end().len(), None), |(_, token, end)| (end, Some(token)))
 }
 
-/// Advice where the token before the place of an error is a name that looks like a word of the
-/// language.
+/// Returns advice if the token before an error is a name that looks like a word of the language.
 fn advice_on(before: Option<Token<'_>>) -> Option<String> {
     match before {
         Some(Token::Name(word)) => advice::on_word(word),
@@ -167,7 +167,7 @@ fn advice_on(before: Option<Token<'_>>) -> Option<String> {
     }
 }
 
-/// Advice for `name(`, where the parser saw a variable and then a parenthesis.
+/// Returns advice for `name(`, which the parser reads as a variable and a parenthesis.
 fn unknown_function(before: &str) -> Option<String> {
     let before = before.trim_end();
     let name = before.rsplit(|byte: char| !byte.is_ascii_alphanumeric() && byte != '_').next()?;
@@ -179,7 +179,8 @@ fn unknown_function(before: &str) -> Option<String> {
     })
 }
 
-/// What the parser would accept, in a user's words: kinds of things before single signs.
+/// Returns the tokens that the parser would accept, in words for a user: first kinds of constructs,
+/// then single signs.
 fn expectation(expected: &[String]) -> String {
     let signs: Vec<&str> = expected.iter().map(|terminal| terminal.trim_matches('"')).collect();
     let has = |sign: &str| signs.contains(&sign);
@@ -193,7 +194,7 @@ fn expectation(expected: &[String]) -> String {
     }
     let expression_begins = has("Text");
     for sign in [";", ")", "{", "}", ",", "=", "in", "scan", "from", "to", "limit", "reverse"] {
-        // A scan may begin with these words in the place of an expression: not worth a mention.
+        // A scan may begin with `from` or `to` instead of an expression; the message omits that.
         let implied =
             sign == ";" && has("put") || expression_begins && ["from", "to"].contains(&sign);
         if has(sign) && !implied {
@@ -218,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_more_text_can_close_is_unclosed() {
+    fn a_text_is_unclosed_if_more_text_can_close_it() {
         let at = |text: &str| unclosed(text).map(|place| (place.line, place.column));
         for (text, place) in [
             ("if true {", (1, 9)),
@@ -234,11 +235,11 @@ mod tests {
         for text in [
             "",
             "put \"a\" \"1\";",
-            // Not a program yet, but nothing in it is open.
+            // These are incomplete, but nothing in them is open.
             "put \"a\"",
             "put \"a\" \"1\"",
             "if true",
-            // Wrong before its end.
+            // These have an error before their end.
             "put \"a\" (1;",
             "if true { put ; ",
             "} {",

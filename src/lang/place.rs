@@ -1,18 +1,19 @@
-//! Where in a program something is, for people.
+//! Positions in a program, for people.
 
 use std::fmt;
 
-/// A place in a program's text.
+/// A position in a program's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourcePosition {
-    /// Counted from 1.
+    /// The line, counted from 1.
     pub line: u32,
-    /// Counted from 1, in characters (not bytes, not cells of a terminal).
+    /// The column, counted from 1 in characters (not in bytes or in cells of a terminal).
     pub column: u32,
 }
 
 impl SourcePosition {
-    /// The place of the character that starts at byte `offset`; the end of the text counts as one.
+    /// Returns the position of the character that starts at byte `offset`, or of the end of the
+    /// text.
     pub(super) fn of(text: &str, offset: usize) -> SourcePosition {
         let before = text.get(..offset).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);

@@ -1,6 +1,6 @@
-//! Prints programs: one statement a line, indented, with the parentheses that are needed.
+//! Prints programs: one statement a line, indented, with only the necessary parentheses.
 //!
-//! What is printed compiles to the same program, down to how deep it nests.
+//! The printed text compiles to the same program, with the same nesting.
 
 use super::ast::{
     Block, Chain, ChainLink, Expr, ExprKind, For, Get, Key, Operator, Plus, Statement,
@@ -16,9 +16,10 @@ impl fmt::Display for Program {
     }
 }
 
-/// How tightly an expression binds; one that binds looser than its surroundings needs parentheses.
+/// The precedence of an expression, from loosest to tightest. An expression needs parentheses if
+/// its precedence is lower than that of its context.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
-enum Rank {
+enum Precedence {
     Any,
     All,
     Compare,
@@ -29,22 +30,22 @@ enum Rank {
     Primary,
 }
 
-fn rank(expr: &Expr) -> Rank {
+fn precedence(expr: &Expr) -> Precedence {
     match &expr.kind {
-        ExprKind::Any(_) => Rank::Any,
-        ExprKind::All(_) => Rank::All,
-        ExprKind::Compare(_) => Rank::Compare,
-        ExprKind::Sum(_) => Rank::Sum,
-        // `else` stands beside `+`.
-        ExprKind::Get(get) if get.default.is_some() => Rank::Sum,
-        ExprKind::Product(_) => Rank::Product,
-        ExprKind::Not(_) | ExprKind::Negate(_) => Rank::Unary,
-        ExprKind::Literal(Value::Number(number)) if *number < 0 => Rank::Unary,
-        ExprKind::Get(_) | ExprKind::Exists(_) => Rank::Reach,
+        ExprKind::Any(_) => Precedence::Any,
+        ExprKind::All(_) => Precedence::All,
+        ExprKind::Compare(_) => Precedence::Compare,
+        ExprKind::Sum(_) => Precedence::Sum,
+        // `else` has the precedence of `+`.
+        ExprKind::Get(get) if get.default.is_some() => Precedence::Sum,
+        ExprKind::Product(_) => Precedence::Product,
+        ExprKind::Not(_) | ExprKind::Negate(_) => Precedence::Unary,
+        ExprKind::Literal(Value::Number(number)) if *number < 0 => Precedence::Unary,
+        ExprKind::Get(_) | ExprKind::Exists(_) => Precedence::Reach,
         ExprKind::Literal(_)
         | ExprKind::Variable(_)
         | ExprKind::Parameter(_)
-        | ExprKind::Call(..) => Rank::Primary,
+        | ExprKind::Call(..) => Precedence::Primary,
     }
 }
 
@@ -77,7 +78,7 @@ impl Printer<'_, '_, '_> {
             StatementKind::If { branches, otherwise } => {
                 for (number, branch) in branches.iter().enumerate() {
                     self.f.write_str(if number == 0 { "if " } else { " else if " })?;
-                    self.expr(&branch.condition, Rank::Any)?;
+                    self.expr(&branch.condition, Precedence::Any)?;
                     self.f.write_char(' ')?;
                     self.block(&branch.block)?;
                 }
@@ -103,7 +104,7 @@ impl Printer<'_, '_, '_> {
             StatementKind::Return(expr) => ("return ", expr),
         };
         self.f.write_str(word)?;
-        self.expr(expr, Rank::Any)?;
+        self.expr(expr, Precedence::Any)?;
         self.f.write_char(';')
     }
 
@@ -119,7 +120,7 @@ impl Printer<'_, '_, '_> {
         for (word, part) in parts {
             if let Some(part) = part {
                 self.f.write_str(word)?;
-                self.expr(part, Rank::Sum)?;
+                self.expr(part, Precedence::Sum)?;
                 self.f.write_char(' ')?;
             }
         }
@@ -133,29 +134,28 @@ impl Printer<'_, '_, '_> {
         self.f.write_str(&self.program.variables[number as usize])
     }
 
-    /// The key of a `put`: it may be joined by `+`, and all else in it is in parentheses.
+    /// Prints the key of a `put`: operands joined by `+`; every other operator needs parentheses.
     fn put_key(&mut self, key: &Expr) -> fmt::Result {
         let ExprKind::Sum(Chain { first, rest }) = &key.kind else {
-            return self.operand(key, Rank::Reach);
+            return self.operand(key, Precedence::Reach);
         };
         let is_add = |link: &ChainLink| link.operator == Operator::Add;
         let joined = rest.len() - rest.iter().rev().take_while(|link| is_add(link)).count();
         let (inside, outside) = rest.split_at(joined);
         if inside.is_empty() {
-            self.operand(first, Rank::Reach)?;
+            self.operand(first, Precedence::Reach)?;
         } else {
             self.f.write_char('(')?;
-            self.operand(first, Rank::Product)?;
-            self.links(inside, Rank::Product)?;
+            self.operand(first, Precedence::Product)?;
+            self.links(inside, Precedence::Product)?;
             self.f.write_char(')')?;
         }
-        self.links(outside, Rank::Reach)
+        self.links(outside, Precedence::Reach)
     }
 
-    /// Prints `expr` where only what binds at least as tightly as `surroundings` needs no
-    /// parentheses.
-    fn expr(&mut self, expr: &Expr, surroundings: Rank) -> fmt::Result {
-        let parenthesised = rank(expr) < surroundings;
+    /// Prints `expr`, in parentheses if its precedence is lower than `context`.
+    fn expr(&mut self, expr: &Expr, context: Precedence) -> fmt::Result {
+        let parenthesised = precedence(expr) < context;
         if parenthesised {
             self.f.write_char('(')?;
         }
@@ -165,22 +165,22 @@ impl Printer<'_, '_, '_> {
             ExprKind::Parameter(number) => {
                 write!(self.f, "${}", self.program.parameters[*number as usize].0)?;
             }
-            ExprKind::Any(operands) => self.list(operands, " || ", Rank::All)?,
-            ExprKind::All(operands) => self.list(operands, " && ", Rank::Compare)?,
+            ExprKind::Any(operands) => self.list(operands, " || ", Precedence::All)?,
+            ExprKind::All(operands) => self.list(operands, " && ", Precedence::Compare)?,
             ExprKind::Compare(compare) => {
-                self.expr(&compare.left, Rank::Sum)?;
+                self.expr(&compare.left, Precedence::Sum)?;
                 write!(self.f, " {} ", compare.comparison.sign())?;
-                self.expr(&compare.right, Rank::Sum)?;
+                self.expr(&compare.right, Precedence::Sum)?;
             }
-            ExprKind::Sum(chain) => self.chain(chain, Rank::Product)?,
-            ExprKind::Product(chain) => self.chain(chain, Rank::Unary)?,
+            ExprKind::Sum(chain) => self.chain(chain, Precedence::Product)?,
+            ExprKind::Product(chain) => self.chain(chain, Precedence::Unary)?,
             ExprKind::Not(operand) => {
                 self.f.write_char('!')?;
-                self.operand(operand, Rank::Unary)?;
+                self.operand(operand, Precedence::Unary)?;
             }
             ExprKind::Negate(operand) => {
                 self.f.write_str("- ")?;
-                self.operand(operand, Rank::Unary)?;
+                self.operand(operand, Precedence::Unary)?;
             }
             ExprKind::Get(get) => self.get(get)?,
             ExprKind::Exists(key) => {
@@ -189,7 +189,7 @@ impl Printer<'_, '_, '_> {
             }
             ExprKind::Call(function, arguments) => {
                 write!(self.f, "{}(", function.name())?;
-                self.list(arguments, ", ", Rank::Any)?;
+                self.list(arguments, ", ", Precedence::Any)?;
                 self.f.write_char(')')?;
             }
         }
@@ -199,40 +199,40 @@ impl Printer<'_, '_, '_> {
         Ok(())
     }
 
-    fn list(&mut self, operands: &[Expr], separator: &str, rank: Rank) -> fmt::Result {
+    fn list(&mut self, operands: &[Expr], separator: &str, precedence: Precedence) -> fmt::Result {
         for (number, operand) in operands.iter().enumerate() {
             if number > 0 {
                 self.f.write_str(separator)?;
             }
-            self.expr(operand, rank)?;
+            self.expr(operand, precedence)?;
         }
         Ok(())
     }
 
-    fn chain(&mut self, chain: &Chain, rank: Rank) -> fmt::Result {
-        self.operand(&chain.first, rank)?;
-        self.links(&chain.rest, rank)
+    fn chain(&mut self, chain: &Chain, precedence: Precedence) -> fmt::Result {
+        self.operand(&chain.first, precedence)?;
+        self.links(&chain.rest, precedence)
     }
 
-    fn links(&mut self, links: &[ChainLink], rank: Rank) -> fmt::Result {
+    fn links(&mut self, links: &[ChainLink], precedence: Precedence) -> fmt::Result {
         for link in links {
             write!(self.f, " {} ", link.operator.sign())?;
-            self.operand(&link.operand, rank)?;
+            self.operand(&link.operand, precedence)?;
         }
         Ok(())
     }
 
-    /// An operand that what follows could be taken for a part of: where it ends in a `get` that was
-    /// closed by parentheses, it needs them again.
-    fn operand(&mut self, expr: &Expr, surroundings: Rank) -> fmt::Result {
+    /// Prints an operand before an operator. If the operand ends in a `get` that parentheses
+    /// closed, it needs parentheses again: otherwise the next operand would extend the key.
+    fn operand(&mut self, expr: &Expr, context: Precedence) -> fmt::Result {
         if ends_in_key(expr) && !expr.open {
             self.f.write_char('(')?;
-            self.expr(expr, Rank::Any)?;
+            self.expr(expr, Precedence::Any)?;
             return self.f.write_char(')');
         }
-        // An open one had no parentheses, whatever its rank: `a + get k else d`.
-        let surroundings = if expr.open { Rank::Any } else { surroundings };
-        self.expr(expr, surroundings)
+        // An open operand had no parentheses, whatever its precedence: `a + get k else d`.
+        let context = if expr.open { Precedence::Any } else { context };
+        self.expr(expr, context)
     }
 
     fn get(&mut self, get: &Get) -> fmt::Result {
@@ -240,7 +240,7 @@ impl Printer<'_, '_, '_> {
         self.key(&get.key)?;
         if let Some(default) = &get.default {
             self.f.write_str(" else ")?;
-            self.expr(default, Rank::Primary)?;
+            self.expr(default, Precedence::Primary)?;
         }
         Ok(())
     }
@@ -248,10 +248,10 @@ impl Printer<'_, '_, '_> {
     fn key(&mut self, key: &Key) -> fmt::Result {
         if key.plus == Plus::Ends && Plus::after(&key.expr) != Plus::Ends {
             self.f.write_char('(')?;
-            self.expr(&key.expr, Rank::Any)?;
+            self.expr(&key.expr, Precedence::Any)?;
             return self.f.write_char(')');
         }
-        self.expr(&key.expr, Rank::Any)
+        self.expr(&key.expr, Precedence::Any)
     }
 }
 

@@ -1,4 +1,4 @@
-//! A compiled program and what running it takes and gives.
+//! A compiled program, the snapshot that it runs on, and the result of a run.
 
 use super::ast::Block;
 use super::error::CompileError;
@@ -10,20 +10,22 @@ use crate::values::Value;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// The state that a transaction runs on: the store as it was right before it.
+/// The state that a transaction runs on: the store just before the transaction.
 ///
-/// Keys and values are UTF-8, as all that programs write is. `get` and `scan` agree with each other
-/// and do not change while the program runs.
+/// Keys and values are UTF-8, like everything that programs write. `get`, `exists` and `scan` agree
+/// with each other, and their results do not change while the program runs.
 pub trait Snapshot {
-    /// The value of `key`, if it has one.
+    /// Returns the value of `key`, if it has one.
     fn get(&self, key: &str) -> Option<Blob>;
 
     /// Whether `key` has a value.
     fn exists(&self, key: &str) -> bool;
 
-    /// All keys between the bounds with their values, in ascending order of their bytes, or in
-    /// descending order if `reverse`. The bounds are in order, and never equal with one excluded.
-    /// A key without a value may be among them: to pass it by is work that the program pays for.
+    /// Returns all keys between the bounds with their values, in ascending order of their bytes, or
+    /// in descending order if `reverse`.
+    ///
+    /// The bounds are in order, and never equal with one of them excluded. A key without a value
+    /// may be among the rows: the program pays for the work of skipping it.
     fn scan(
         &self,
         from: Bound<&str>,
@@ -32,52 +34,52 @@ pub trait Snapshot {
     ) -> Box<dyn Iterator<Item = (Blob, Option<Blob>)> + '_>;
 }
 
-/// What a run of a program cost, whether it succeeded or failed.
+/// The cost of a run, whether it succeeded or failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Steps, as [`limits::STEPS`](super::limits::STEPS) counts them.
+    /// The steps, as [`limits::STEPS`](super::limits::STEPS) counts them.
     pub steps: u32,
-    /// How often it looked for a key in the store, found or not; a row of a scan counts as well.
+    /// The searches for a key in the store, whether found or not; a row of a scan counts as one.
     pub searches: u32,
 }
 
-/// What a run of a program did.
+/// The result of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Execution {
-    /// The keys that the program read, with their values before the transaction. A key that had
-    /// none is not there.
+    /// The keys that the program read, with their values before the transaction. Keys without a
+    /// value are left out.
     pub read: BTreeMap<Blob, Blob>,
     /// The keys that the program wrote, with their new values; `None` deletes.
     pub writes: BTreeMap<Blob, Option<Blob>>,
-    /// What the program gave by `return`, if it did.
+    /// The value of `return`; `None` if the program ended without it.
     pub returned: Option<Value>,
 }
 
-/// A compiled program. It does not change, so threads may share it and run it at once.
+/// A compiled program. It is immutable, so threads may share it and run it concurrently.
 #[derive(Debug)]
 pub struct Program {
     pub(super) text: Box<str>,
     pub(super) body: Block,
     pub(super) variables: Vec<Box<str>>,
-    /// What the variables hold when a run begins.
+    /// The values of the variables when a run begins.
     pub(super) initial: Vec<Value>,
-    /// Names, and where each appears first.
+    /// The names of the parameters, each with the offset of its first appearance.
     pub(super) parameters: Vec<(Box<str>, u32)>,
     pub(super) constant_keys: Vec<Blob>,
     writes: bool,
     puts: bool,
 }
 
-// Reader threads compile, the thread that owns the store runs.
+// Reader threads compile programs, and the thread that owns the store runs them.
 const _: fn() = || {
     fn is_shared<T: Send + Sync>() {}
     is_shared::<Program>();
 };
 
-/// Compiles a program. Any text may be given; the cost is bounded by the limits.
+/// Compiles a program. Any text is allowed; [`limits`](super::limits) bound the cost.
 ///
 /// # Errors
-/// When the text is no program or exceeds a limit.
+/// If the text is not a program or exceeds a limit.
 pub fn compile(text: &str) -> Result<Program, CompileError> {
     let (mut body, builder) = parse(text)?;
     let initial = |name: &str| match name {
@@ -98,7 +100,7 @@ pub fn compile(text: &str) -> Result<Program, CompileError> {
 }
 
 impl Program {
-    /// The text that the program was compiled from; programs with equal texts are equal.
+    /// Returns the text of the program. Programs with equal texts are equal.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -113,7 +115,8 @@ impl Program {
         self.puts
     }
 
-    /// The names of the parameters that a run needs, without the `$`, in order of appearance.
+    /// Returns the names of the parameters that a run needs, without the `$`, in order of
+    /// appearance.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().map(|(name, _)| &**name)
     }

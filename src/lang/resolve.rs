@@ -1,7 +1,7 @@
 //! Finds the constant keys of a program's `get`s.
 //!
-//! Their values are part of the answer wherever the `get` stands, also in a branch not taken, so
-//! they are looked up once, before the program runs, and found by number while it runs.
+//! The answer contains the values of all constant keys, even if a `get` is in a branch that is not
+//! taken. So they are read once, before the program runs, and the run finds them by their numbers.
 
 use super::ast::{Block, Chain, Expr, ExprKind, Operator, StatementKind};
 use super::nodes::offset;
@@ -88,7 +88,7 @@ impl Keys {
     }
 }
 
-/// The key, if it is a literal text or literal texts joined by `+`.
+/// Returns the key if it is a literal text, or literal texts joined by `+`.
 fn constant(key: &Expr) -> Option<Blob> {
     match &key.kind {
         ExprKind::Literal(Value::Text(text)) => Some(text.as_bytes().clone()),

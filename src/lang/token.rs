@@ -6,7 +6,7 @@ use crate::values::Text;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Token<'t> {
     Text(Text),
-    /// Up to 2^63, which only a minus in front makes a number of the language.
+    /// A number up to 2^63. 2^63 itself is a number of the language only after a minus.
     Number(u64),
     Name(&'t str),
     /// A parameter's name, without the `$`.
@@ -76,7 +76,7 @@ impl Function {
         }
     }
 
-    /// How many arguments the function takes: at least, at most.
+    /// Returns the least and the greatest number of arguments that the function takes.
     pub(super) fn arity(self) -> (usize, usize) {
         match self {
             Function::Int | Function::Str | Function::Len => (1, 1),
@@ -87,7 +87,7 @@ impl Function {
 }
 
 impl Token<'_> {
-    /// The token as it is written, for tokens that are written in one way only.
+    /// Returns the spelling of the token; `None` if tokens of its kind have several.
     pub(super) fn spelling(&self) -> Option<&'static str> {
         Some(match self {
             Token::Text(_) | Token::Number(_) | Token::Name(_) | Token::Parameter(_) => {
@@ -133,7 +133,8 @@ impl Token<'_> {
         })
     }
 
-    /// Whether it begins a statement or ends a block, so that the statement before it has ended.
+    /// Whether the token begins a statement or ends a block, so that the statement before it is
+    /// complete.
     pub(super) fn begins_a_statement(&self) -> bool {
         matches!(
             self,
@@ -147,7 +148,7 @@ impl Token<'_> {
         )
     }
 
-    /// What to call the token in a message.
+    /// Returns the description of the token for a message.
     pub(super) fn in_words(&self) -> String {
         match self {
             Token::Text(text) => format!("the text {}", excerpt(text.as_str())),
@@ -159,7 +160,7 @@ impl Token<'_> {
     }
 }
 
-/// A quoted text, cut short where it is long: a message is one line.
+/// Returns a quoted text for a message; a long text is cut, so that the message is one line.
 pub(super) fn excerpt(text: &str) -> String {
     const CHARACTERS: usize = 40;
     let mut quoted = String::new();

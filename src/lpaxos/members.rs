@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::numbers::{NodeId, Slot};
 
-/// The most nodes that a member set can have; a [`VoteSet`] has one bit for each.
+/// The most nodes that a member set can have; a set of votes has one bit for each.
 pub const MAX_MEMBERS: usize = 64;
 
 /// The most bytes that the address of a member can have: a host name of 253 bytes, and a port.

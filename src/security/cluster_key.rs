@@ -1,14 +1,20 @@
-//! The secret that the nodes of a cluster share, and what they prove with it.
+//! The secret that the nodes of a cluster share, and the proofs that a node makes with it.
 //!
-//! Each side of a greeting shows that it knows the key by a keyed hash (HMAC-SHA-256) over all that
-//! makes this greeting this one: which side speaks and at which step ([`Claim`]), both sides'
-//! addresses and fresh random numbers, the TLS session if there is one ([`Meeting`]), and the very
-//! bytes of what it says. So a recorded proof is of no use in another greeting, one that was given in
-//! one direction none in the other, and a node cannot be made to give a proof that another node
-//! would take for somebody else's. The key itself is never sent.
+//! In a greeting each side proves that it knows the key by a keyed hash (HMAC-SHA-256). The hash
+//! covers everything that distinguishes this greeting from others:
 //!
-//! While a key is being changed a node knows two: it proves that it knows the first, and takes proofs
-//! of either.
+//! ```text
+//! proof = HMAC(key, domain | claim | connector's address | its nonce
+//!                 | acceptor's address | its nonce | TLS channel | payload)
+//! ```
+//!
+//! The claim ([`Claim`]) says which side makes the proof and at which step, and the rest
+//! ([`Meeting`]) says in which greeting. So a recorded proof is invalid in another greeting, a
+//! proof of one direction is invalid in the other, and a node cannot be used to produce a proof
+//! that is valid for another node. The key itself is never sent.
+//!
+//! While an operator changes the key, a node knows two: it proves that it knows the first, and
+//! accepts proofs of either.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,61 +27,63 @@ use super::file::{secrets, warn_if_shared};
 use super::nonce::{NONCE_BYTES, Nonce};
 use super::tls::Channel;
 
-/// Bytes of a [`Proof`].
+/// The bytes of a [`Proof`].
 pub const PROOF_BYTES: usize = 32;
 
-/// What no other program or purpose that uses the same secret puts before what it hashes.
+/// The first part that a proof covers. It makes proofs differ from hashes that another program, or
+/// another purpose, computes with the same secret.
 const DOMAIN: &[u8] = b"lattistore cluster key, greeting of nodes, version 1";
 
-/// Bytes of a new key before they are written in hexadecimal digits.
+/// The bytes of a generated key, before they are written as hexadecimal digits.
 const NEW_KEY_BYTES: usize = 32;
 
-/// The secret that the nodes of a cluster share; two while it is being changed.
+/// The secret that the nodes of a cluster share; two secrets while an operator changes it.
 #[derive(Clone)]
 pub struct ClusterKey {
-    /// What is shown, and believed.
-    shown: hmac::Key,
-    /// What is believed as well.
-    other: Option<hmac::Key>,
+    /// The secret that this node's proofs use; proofs of it are accepted.
+    signing: hmac::Key,
+    /// Another secret of which proofs are accepted.
+    also_accepted: Option<hmac::Key>,
 }
 
-/// What only who knows the key can have made. Compare it with [`ClusterKey::verify`] only.
+/// A proof of the knowledge of the key. [`ClusterKey::verify`] is the only safe comparison: `==`
+/// takes a time that depends on the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof(pub [u8; PROOF_BYTES]);
 
-/// What a proof says, and so who gives it.
+/// The statement that a proof is about; it also says which side makes the proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Of the side that was connected to: it knows the key.
+    /// The side that accepted the connection knows the key.
     AcceptorKnows,
-    /// Of the side that connected: it knows the key, and these are its payload.
+    /// The side that connected knows the key and sends this payload.
     ConnectorSays,
-    /// Of the side that was connected to: these are its payload.
+    /// The side that accepted the connection sends this payload.
     AcceptorSays,
 }
 
 /// One side of a greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Party {
-    /// Where node lists have it.
+    /// Its address in the lists of nodes.
     pub address: IpAddr,
-    /// What it drew for this greeting.
+    /// Its random number for this greeting.
     pub nonce: Nonce,
 }
 
-/// A greeting, as both sides see it.
+/// The properties of a greeting on which both sides agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meeting {
-    /// Who connected.
+    /// The side that connected.
     pub connector: Party,
-    /// Who was connected to.
+    /// The side that accepted the connection.
     pub acceptor: Party,
     /// The TLS session, if there is one.
     pub channel: Option<Channel>,
 }
 
 impl Nonce {
-    /// A new one; `None` when the system gives no random numbers.
+    /// Returns a random number; `None` if the system provides none.
     pub fn new() -> Option<Nonce> {
         let mut bytes = [0; NONCE_BYTES];
         getrandom::fill(&mut bytes).ok()?;
@@ -83,7 +91,7 @@ impl Nonce {
     }
 }
 
-/// A new random key, in hexadecimal digits; `None` when the system gives no random numbers.
+/// Returns a random key in hexadecimal digits; `None` if the system provides no random numbers.
 pub fn generate_key() -> Option<String> {
     let mut bytes = [0_u8; NEW_KEY_BYTES];
     getrandom::fill(&mut bytes).ok()?;
@@ -91,16 +99,16 @@ pub fn generate_key() -> Option<String> {
 }
 
 impl ClusterKey {
-    /// Returns the key in the bytes of a file: one line of at least 32 characters, or two while the
-    /// key is being changed. Warns where others can read the file.
+    /// Returns the key in the bytes of a file: one line of at least 32 characters, or two lines
+    /// while the key is being changed. Logs a warning if other users can read the file.
     ///
     /// # Errors
-    /// When they are no such key.
+    /// If the bytes are not such a key.
     pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<ClusterKey, SecurityError> {
         warn_if_shared(path);
         let rule = "is one line, or two while it is being changed";
         let found = secrets(path, bytes, 2, rule)?;
-        // There is one at least.
+        // `secrets` returns at least one.
         let key = ClusterKey::new(found[0]);
         Ok(match found.get(1) {
             Some(other) => key.and(other),
@@ -108,42 +116,43 @@ impl ClusterKey {
         })
     }
 
-    /// The key of these bytes, which nobody can guess.
+    /// Returns the key with these bytes, which must not be guessable.
     pub fn new(secret: &[u8]) -> ClusterKey {
-        ClusterKey { shown: hmac::Key::new(hmac::HMAC_SHA256, secret), other: None }
+        ClusterKey { signing: hmac::Key::new(hmac::HMAC_SHA256, secret), also_accepted: None }
     }
 
-    /// The same, where another secret is believed as well.
+    /// Returns the key with another secret of which proofs are accepted as well.
     pub fn and(self, other: &[u8]) -> ClusterKey {
-        ClusterKey { other: Some(hmac::Key::new(hmac::HMAC_SHA256, other)), ..self }
+        ClusterKey { also_accepted: Some(hmac::Key::new(hmac::HMAC_SHA256, other)), ..self }
     }
 
-    /// The proof of a claim about `payload` in a meeting.
+    /// Returns the proof of a claim about `payload` in a meeting.
     pub fn prove(&self, claim: Claim, meeting: &Meeting, payload: &[u8]) -> Proof {
-        let tag = hmac::sign(&self.shown, &covered(claim, meeting, payload));
+        let tag = hmac::sign(&self.signing, &covered(claim, meeting, payload));
         let mut proof = [0; PROOF_BYTES];
         proof.copy_from_slice(tag.as_ref());
         Proof(proof)
     }
 
-    /// Whether who gave this proof knows the key. Takes the same time whatever is wrong.
+    /// Whether the proof is valid, so that its sender knows the key. The time of the call does not
+    /// depend on the bytes of the proof.
     pub fn verify(&self, claim: Claim, meeting: &Meeting, payload: &[u8], proof: &Proof) -> bool {
         let covered = covered(claim, meeting, payload);
         let is_of = |key: &hmac::Key| hmac::verify(key, &covered, &proof.0).is_ok();
-        // Both, whichever it is.
-        is_of(&self.shown) | self.other.as_ref().is_some_and(is_of)
+        // No short circuit: the time must not tell which of the keys it was.
+        is_of(&self.signing) | self.also_accepted.as_ref().is_some_and(is_of)
     }
 }
 
-/// Says nothing of the key.
+/// Shows nothing of the key.
 impl fmt::Debug for ClusterKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClusterKey")
     }
 }
 
-/// The bytes that a proof covers. Each part has its length before it, so that no two lists of parts
-/// give the same bytes.
+/// Returns the bytes that a proof covers. Each part follows its length, so that two different lists
+/// of parts never result in the same bytes.
 fn covered(claim: Claim, meeting: &Meeting, payload: &[u8]) -> Vec<u8> {
     let claim: &[u8] = match claim {
         Claim::AcceptorKnows => b"acceptor knows",
@@ -183,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_holds_for_its_claim_meeting_and_words_and_for_no_others() {
+    fn a_proof_holds_only_for_its_claim_meeting_and_payload() {
         let key = ClusterKey::new(&[7; 32]);
         let proof = key.prove(Claim::ConnectorSays, &meeting(), b"payload");
         let holds = |key: &ClusterKey, claim, meeting: &Meeting, payload: &[u8]| {
@@ -210,23 +219,23 @@ mod tests {
     }
 
     #[test]
-    fn of_two_keys_the_first_is_shown_and_both_are_believed() {
+    fn of_two_keys_the_first_signs_and_proofs_of_both_are_accepted() {
         let (old, new) = (ClusterKey::new(&[7; 32]), ClusterKey::new(&[8; 32]));
         let path = Path::new("key");
         let line = |digit: u8| [digit; 32];
         let file = [&line(b'7')[..], b"\n \r\n", &line(b'8'), b"\n"].concat();
         let parsed = ClusterKey::parse(path, &file).expect("two keys");
         let (seven, eight) = (ClusterKey::new(&line(b'7')), ClusterKey::new(&line(b'8')));
-        let believes = |believer: &ClusterKey, prover: &ClusterKey| {
+        let accepts = |verifier: &ClusterKey, prover: &ClusterKey| {
             let proof = prover.prove(Claim::AcceptorKnows, &meeting(), b"");
-            believer.verify(Claim::AcceptorKnows, &meeting(), b"", &proof)
+            verifier.verify(Claim::AcceptorKnows, &meeting(), b"", &proof)
         };
-        assert!(believes(&seven, &parsed) && !believes(&eight, &parsed), "the first is shown");
-        assert!(believes(&parsed, &seven) && believes(&parsed, &eight));
-        // Each step of a change, beside the step before it.
-        let (both, turned) = (old.clone().and(&[8; 32]), new.clone().and(&[7; 32]));
-        for (one, other) in [(&old, &both), (&both, &turned), (&turned, &new)] {
-            assert!(believes(one, other) && believes(other, one));
+        assert!(accepts(&seven, &parsed) && !accepts(&eight, &parsed), "the first key signs");
+        assert!(accepts(&parsed, &seven) && accepts(&parsed, &eight));
+        // A node at each step of a key change, together with a node at the next step.
+        let (both, swapped) = (old.clone().and(&[8; 32]), new.clone().and(&[7; 32]));
+        for (one, other) in [(&old, &both), (&both, &swapped), (&swapped, &new)] {
+            assert!(accepts(one, other) && accepts(other, one));
         }
         let third = [&file[..], &line(b'9')].concat();
         for bad in [&third[..], b"", b"\n\n", &[&line(b'7')[..], b"\nshort"].concat()] {
@@ -242,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_key_is_shown() {
+    fn debug_shows_nothing_of_the_key() {
         assert_eq!(format!("{:?}", ClusterKey::new(b"secret")), "ClusterKey");
     }
 }

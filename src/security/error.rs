@@ -1,25 +1,25 @@
-//! What can be wrong with the files that say who may speak. No error holds what is in them.
+//! Errors of the files with keys, certificates and tokens. No error contains their content.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What is wrong with a file.
+/// A file that cannot be used.
 #[derive(Clone, Debug)]
 pub struct SecurityError {
     path: PathBuf,
     what: What,
 }
 
-/// What is wrong.
+/// The reason why a file cannot be used.
 #[derive(Clone, Debug)]
 pub(super) enum What {
-    /// It cannot be read.
+    /// The file cannot be read.
     Read(Arc<io::Error>),
-    /// It is larger than such a file may be.
+    /// The file has more than `limit` bytes.
     TooLarge { limit: usize },
-    /// What it holds is not what it should hold; says what that is.
+    /// The content is wrong, for the reason in this text.
     Content(String),
 }
 
@@ -28,9 +28,9 @@ impl SecurityError {
         SecurityError { path: path.to_owned(), what }
     }
 
-    /// The file holds something else than `expected`.
-    pub(super) fn content(path: &Path, expected: impl Into<String>) -> SecurityError {
-        SecurityError::new(path, What::Content(expected.into()))
+    /// Returns the error for a file with wrong content, for this reason.
+    pub(super) fn content(path: &Path, reason: impl Into<String>) -> SecurityError {
+        SecurityError::new(path, What::Content(reason.into()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reading small files that hold secrets, or say who knows them.
+//! Reads small files with secrets and with hashes of secrets.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,21 +10,21 @@ use log::warn;
 use super::error::{SecurityError, What};
 use crate::limits::{LEAST_SECRET_BYTES, MAX_SECRET_BYTES};
 
-/// The bytes of a file of at most `limit` bytes.
+/// Returns the bytes of a file, which may have at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, SecurityError> {
     let wrong = |error| SecurityError::new(path, What::Read(Arc::new(error)));
     let file = File::open(path).map_err(wrong)?;
     let mut bytes = Vec::new();
-    let most = u64::try_from(limit).unwrap_or(u64::MAX);
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(wrong)?;
+    let max = u64::try_from(limit).unwrap_or(u64::MAX);
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(wrong)?;
     match bytes.len() <= limit {
         true => Ok(bytes),
         false => Err(SecurityError::new(path, What::TooLarge { limit })),
     }
 }
 
-/// Returns the one secret in a file, without the white space around it; warns where others can read
-/// the file.
+/// Returns the one secret in a file, without the white space around it. Logs a warning if other
+/// users can read the file.
 pub(super) fn read_secret(path: &Path) -> Result<Vec<u8>, SecurityError> {
     let bytes = read(path, MAX_SECRET_BYTES)?;
     warn_if_shared(path);
@@ -32,12 +32,12 @@ pub(super) fn read_secret(path: &Path) -> Result<Vec<u8>, SecurityError> {
     Ok(found.concat())
 }
 
-/// Returns the secrets in the bytes of a file, one a line, without the white space around them: at
-/// least one, and at most `most`; `rule` says so.
+/// Returns the secrets in the bytes of a file, one in each line, without the white space around
+/// them: at least one, and at most `max`. `rule` states this maximum in the error.
 pub(super) fn secrets<'a>(
     path: &Path,
     bytes: &'a [u8],
-    most: usize,
+    max: usize,
     rule: &str,
 ) -> Result<Vec<&'a [u8]>, SecurityError> {
     let wrong = |rule: &str| {
@@ -47,9 +47,9 @@ pub(super) fn secrets<'a>(
         )
     };
     let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let secrets: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).take(most + 1).collect();
-    // More lines are another kind of file, such as a private key.
-    if secrets.len() > most {
+    let secrets: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).take(max + 1).collect();
+    // A file with more lines is of another kind, such as a private key.
+    if secrets.len() > max {
         return Err(wrong(rule));
     }
     if secrets.is_empty() || secrets.iter().any(|secret| secret.len() < LEAST_SECRET_BYTES) {
@@ -58,7 +58,7 @@ pub(super) fn secrets<'a>(
     Ok(secrets)
 }
 
-/// Warns of a file with secrets that others can read.
+/// Logs a warning if other users can use a file with secrets.
 #[cfg(unix)]
 pub(super) fn warn_if_shared(path: &Path) {
     use std::os::unix::fs::PermissionsExt;

@@ -1,8 +1,9 @@
-//! The files and what of them is in use, so that they can be read again while the node runs.
+//! The files and their content in use, so that they can be read again while the node runs.
 //!
-//! What belongs together (a certificate, its key and the authority) is one part, and is taken or left
-//! as a whole: a part that cannot be used leaves the one before it in use. Whether files changed is
-//! seen by what is in them, never by their times or names, so that links may lead elsewhere.
+//! Files that belong together (a certificate, its key and the authority) are one part. A part is
+//! taken as a whole; if it cannot be used, the previous one stays in use. A change is detected by
+//! the content of the files, not by their times or names, so a symbolic link that points to another
+//! file is a change too.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,19 +18,19 @@ use super::file::read;
 use super::{ClusterKey, Files, NodeTls, Security, TlsFiles, Tokens};
 use crate::limits::{MAX_CERTIFICATE_FILE_BYTES, MAX_SECRET_BYTES};
 
-/// What is taken from the files as a whole.
+/// The files that are taken as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// The secret that the nodes share.
     ClusterKey,
     /// The node's certificate, the key of it, and the authority.
     Tls,
-    /// The clients that are let in.
+    /// The clients that are admitted.
     ClientTokens,
 }
 
 impl Part {
-    /// All of them.
+    /// All parts.
     pub const ALL: [Part; 3] = [Part::ClusterKey, Part::Tls, Part::ClientTokens];
 }
 
@@ -43,10 +44,10 @@ impl fmt::Display for Part {
     }
 }
 
-/// The SHA-256 of what the files of a part hold, or of why they cannot be read.
+/// The SHA-256 of the content of a part's files, or of the error if they cannot be read.
 type Digest = Vec<u8>;
 
-/// What the files of a part held when they were read.
+/// The content of a part's files at the time when they were read.
 pub struct Loaded {
     bytes: Result<Vec<Vec<u8>>, SecurityError>,
     digest: Digest,
@@ -65,27 +66,27 @@ impl Loaded {
         Loaded { bytes, digest: context.finish().as_ref().to_vec() }
     }
 
-    /// Whether the files held the same.
+    /// Whether the files had the same content.
     pub fn is_same(&self, other: &Loaded) -> bool {
         self.digest == other.digest
     }
 }
 
-/// Says nothing of what is in the files.
+/// Shows nothing of the content.
 impl fmt::Debug for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Loaded").finish_non_exhaustive()
     }
 }
 
-/// The files, and what of them is in use.
+/// The files, and their content in use.
 #[derive(Debug)]
 pub struct Keeper {
     files: Files,
-    /// Where node lists have the node: its certificate has to name it.
+    /// The node's address in the lists of nodes; its certificate must name it.
     address: IpAddr,
     security: Security,
-    /// What the files of each part held when the part was last taken or left.
+    /// The content of each part's files when the part was last taken or rejected.
     seen: BTreeMap<Part, Digest>,
 }
 
@@ -93,7 +94,7 @@ impl Keeper {
     /// Reads the files when the node at `address` starts.
     ///
     /// # Errors
-    /// What is wrong with which of them.
+    /// The first file that cannot be used.
     pub fn open(files: Files, address: IpAddr) -> Result<Keeper, SecurityError> {
         let (security, seen) = (Security::default(), BTreeMap::new());
         let mut keeper = Keeper { files, address, security, seen };
@@ -105,15 +106,14 @@ impl Keeper {
         Ok(keeper)
     }
 
-    /// What is in use.
+    /// Returns the content in use.
     pub fn security(&self) -> &Security {
         &self.security
     }
 
-    /// Reads the files; returns the parts whose files hold something else than when they were last
-    /// taken or left.
+    /// Reads the files, and returns the parts that changed since they were last taken or rejected.
     pub fn look(&self) -> Vec<(Part, Loaded)> {
-        // A pipe was read to its end at the start, and reading it again would wait for ever.
+        // A pipe was read to its end at the start; a second read could wait without end.
         let may_wait = |path: &&Path| {
             fs::metadata(path).is_ok_and(|found| !(found.is_file() || found.is_dir()))
         };
@@ -122,15 +122,16 @@ impl Keeper {
         loaded.filter(|(part, loaded)| self.seen.get(part) != Some(&loaded.digest)).collect()
     }
 
-    /// Leaves a part as it is until its files hold something else than this.
+    /// Rejects this content of a part: [`Keeper::look`] does not return the part again before its
+    /// content changes.
     pub fn leave(&mut self, part: Part, loaded: &Loaded) {
         self.seen.insert(part, loaded.digest.clone());
     }
 
-    /// Takes a part from what its files held.
+    /// Takes a part into use with this content.
     ///
     /// # Errors
-    /// What is wrong with it; what was in use before is in use still.
+    /// The reason why it cannot be used; the previous content then stays in use.
     pub fn take(&mut self, part: Part, loaded: &Loaded) -> Result<(), SecurityError> {
         let files = loaded.bytes.as_ref().map_err(SecurityError::clone)?;
         let [first, others @ ..] = &files[..] else { return Ok(()) };

@@ -1,17 +1,34 @@
-//! Who may speak: what a node or a client shows to be let in, and how the other side checks it.
+//! Authentication: the credentials of nodes and clients, and how the other side checks them.
 //!
-//! | file | is |
+//! | connection | the side that connects shows | the side that accepts shows |
+//! | --- | --- | --- |
+//! | between nodes, with TLS | a certificate that names its own address | the same |
+//! | between nodes, with a cluster key | a proof that it knows the key | the same |
+//! | from a client, with TLS | nothing in TLS | a certificate that names its own address |
+//! | from a client, with tokens | its token | nothing more |
+//!
+//! All of these are optional and independent of each other. A certificate says which machine the
+//! other side is; the cluster key says that it is a node of this cluster, and covers the content of
+//! the greeting (`cluster_key.rs`); a token says which client it is and which rights it has.
+//!
+//! Secrets are treated in the same way everywhere: no error and no `Debug` text contains one, the
+//! time of a comparison does not depend on the bytes that match, and a file with a secret that
+//! other users can read causes a warning in the log.
+//!
+//! The module reads files, and does nothing else with the outside. The transport decides on which
+//! connection and at which step a credential is required. `docs/security.md` explains the whole,
+//! including what it does not protect from.
+//!
+//! | file | content |
 //! | --- | --- |
-//! | `token` | the secret of a client, as the client has it |
-//! | `tls` | certificates, and whom to trust |
-//! | `tokens` | the clients that a node knows, and what each may do |
-//! | `cluster_key`, `nonce` | the secret that the nodes of a cluster share, and what they prove with it |
-//! | `files`, `keeper` | a node's files and what of them is in use, so that they can be read again |
-//! | `file` | reading secrets, with a bound, and with a warning where others can read them too |
-//! | `error` | what can be wrong with the files |
-//!
-//! Pure but for reading files: who asks whom for what, and when, is the transport's matter
-//! (`docs/security.md` has the whole).
+//! | `token.rs` | the token of a client, as the client has it |
+//! | `tls.rs` | certificates and trusted authorities |
+//! | `tokens.rs` | the clients that a node knows, and their rights |
+//! | `cluster_key.rs`, `nonce.rs` | the secret that the nodes share, and their proofs |
+//! | `files.rs`, `keeper.rs` | a node's files, and how they are read again after a change |
+//! | `file.rs` | reading secrets from files of bounded size |
+//! | `time.rs` | the clock for certificates |
+//! | `error.rs` | errors of the files |
 
 #[cfg(feature = "server")]
 mod cluster_key;

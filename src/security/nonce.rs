@@ -1,6 +1,6 @@
-//! What a node draws for a greeting.
+//! The random number of one side of a greeting.
 
-/// Bytes of a [`Nonce`].
+/// The bytes of a [`Nonce`].
 pub const NONCE_BYTES: usize = 32;
 
 /// A random number that is used once.

@@ -1,12 +1,11 @@
-//! The time by which certificates are judged. However wrong the machine's clock is, that is no
-//! panic.
+//! The time for the validity of certificates. A wrong clock of the machine never causes a panic.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::UnixTime;
 use rustls::time_provider::TimeProvider;
 
-/// The machine's clock, for TLS. The one that rustls takes by default panics before 1970.
+/// The machine's clock, for TLS. The default clock of rustls panics before 1970.
 #[derive(Debug)]
 pub(super) struct WallClock;
 
@@ -16,12 +15,13 @@ impl TimeProvider for WallClock {
     }
 }
 
-/// The time by the machine's clock. Before 1970 it is 1970: no certificate is in force then.
+/// Returns the time of the machine's clock, or 1970 if that is earlier: no certificate is in force
+/// then.
 fn now() -> UnixTime {
     unix_time(SystemTime::now())
 }
 
-/// Returns the same as the time since 1970.
+/// Returns the time since 1970 by the machine's clock; zero if the clock is before 1970.
 pub fn wall_clock() -> Duration {
     Duration::from_secs(now().as_secs())
 }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_before_1970_says_1970() {
+    fn a_clock_before_1970_counts_as_1970() {
         let hour = Duration::from_secs(3600);
         assert_eq!(unix_time(UNIX_EPOCH + hour).as_secs(), 3600);
         assert_eq!(unix_time(UNIX_EPOCH - hour).as_secs(), 0);

@@ -1,9 +1,11 @@
-//! TLS: the certificates of nodes, and whom to trust. Version 1.3 only, as all programs are of one
-//! release; nothing is resumed, as connections are few and long.
+//! TLS: the certificates of nodes, and the authorities that are trusted.
 //!
-//! A node's certificate names the node's address (subject alternative name, IP address): a node that
-//! connects is let in as a node only where it shows a certificate that names the address which it says
-//! is its own, so neither a client's certificate nor another node's is good for that.
+//! Only TLS 1.3 is spoken, because all programs are of one release. Sessions are not resumed,
+//! because connections are few and long.
+//!
+//! A node's certificate names the node's address (an IP address in the subject alternative name). A
+//! side that connects as a node must show a certificate that names the address which it claims. So
+//! it cannot use a client's certificate, or that of another node.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -28,18 +30,18 @@ use super::file::{read, warn_if_shared};
 use super::time::{WallClock, wall_clock};
 use crate::limits::MAX_CERTIFICATE_FILE_BYTES;
 
-/// The files that a node speaks TLS with, all in PEM.
+/// The files for a node's TLS, all in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// The node's certificate and those that lead from it to the CA's.
+    /// The node's certificate, and the intermediate certificates between it and the CA's.
     pub cert: PathBuf,
-    /// The key of the certificate.
+    /// The private key of the certificate.
     pub key: PathBuf,
-    /// The certificates of those who may sign for nodes and clients.
+    /// The certificates of the authorities (CAs) that sign for nodes and clients.
     pub ca: PathBuf,
 }
 
-/// What a node speaks TLS with.
+/// A node's certificate, its key and the authorities that it trusts.
 #[derive(Clone)]
 pub struct NodeTls {
     accepting: Arc<ServerConfig>,
@@ -49,47 +51,47 @@ pub struct NodeTls {
     path: PathBuf,
 }
 
-/// How a node's certificate, and those that lead from it to the CA's, stand at a time. All times are
+/// The validity of a node's certificate and its intermediate certificates at a time. All times are
 /// since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Validity {
-    /// In force until then.
+    /// They are in force until this time.
     Until(Duration),
-    /// Not any more, since then.
+    /// One of them ended at this time.
     Ended(Duration),
-    /// Not before then.
+    /// One of them is not in force before this time.
     NotBefore(Duration),
-    /// Not taken for another reason.
+    /// They are refused for another reason.
     Refused(String),
 }
 
 impl Validity {
-    /// Whether others take the certificate.
+    /// Whether other nodes and clients accept the certificate.
     pub fn is_in_force(&self) -> bool {
         matches!(self, Validity::Until(_))
     }
 }
 
-/// What a client speaks TLS with: it shows no certificate, and checks the node's.
+/// The authorities that a client trusts. The client shows no certificate, and checks the node's.
 #[derive(Clone)]
 pub struct ClientTls(Arc<ClientConfig>);
 
-/// What is the same for both ends of one TLS session and for nobody else (RFC 9266 and RFC 8446,
-/// "exporters").
+/// The identity of a TLS session: bytes that only its two ends know (RFC 9266, and "exporters" in
+/// RFC 8446).
 pub type Channel = [u8; 32];
 
 impl NodeTls {
     /// Reads the files.
     ///
     /// # Errors
-    /// When one cannot be read, or the key is not that of the certificate.
+    /// If a file cannot be read, or the key does not belong to the certificate.
     pub fn read(files: &TlsFiles) -> Result<NodeTls, SecurityError> {
         let read = |path: &Path| read(path, MAX_CERTIFICATE_FILE_BYTES);
         let (cert, key, ca) = (read(&files.cert)?, read(&files.key)?, read(&files.ca)?);
         NodeTls::parse(files, &cert, &key, &ca)
     }
 
-    /// Takes the bytes of the files. Warns where others can read the key.
+    /// Parses the bytes of the files. Logs a warning if other users can read the key.
     pub(super) fn parse(
         files: &TlsFiles,
         cert: &[u8],
@@ -128,10 +130,10 @@ impl NodeTls {
         Ok(NodeTls { accepting, connecting, verifier, chain, path: files.cert.clone() })
     }
 
-    /// Looks whether other nodes and clients would take the node's own certificate.
+    /// Checks the node's own certificate in the way in which other nodes and clients check it.
     ///
     /// # Errors
-    /// What they would find wrong with it.
+    /// The reason why they would refuse it.
     pub fn check_own(&self, address: IpAddr) -> Result<(), SecurityError> {
         self.verify(address, wall_clock()).map_err(|error| {
             let wrong = format!(
@@ -142,7 +144,7 @@ impl NodeTls {
         })
     }
 
-    /// Returns how the node's own certificate stands at a time since 1970.
+    /// Returns the validity of the node's own certificate at a time since 1970.
     pub fn validity(&self, address: IpAddr, at: Duration) -> Validity {
         let since = |time: UnixTime| Duration::from_secs(time.as_secs());
         match self.verify(address, at) {
@@ -158,9 +160,11 @@ impl NodeTls {
         }
     }
 
-    /// Returns when the first of the certificates ends, since 1970. Verifying tells an end only after
-    /// it, so the first is asked for at the end of all times, and then at the end that was told, as
-    /// another certificate may end before.
+    /// Returns the time, since 1970, at which the first of the certificates ends.
+    ///
+    /// A verification reports the end of a certificate only at a later time. So the first one is at
+    /// the latest possible time, and each next one at the end that was reported, because another
+    /// certificate may end before.
     fn end(&self, address: IpAddr) -> Duration {
         let mut end = Duration::MAX;
         for _ in 0..=self.chain.len() {
@@ -185,20 +189,22 @@ impl NodeTls {
         self.verifier.verify_server_cert(own, others, &name, &[], time).map(drop)
     }
 
-    /// The file with the node's certificate.
+    /// Returns the path of the file with the node's certificate.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The node's side of a session on a connection that another opened.
+    /// Returns the node's side of a session on a connection that it accepted.
     ///
     /// # Errors
-    /// Not with what was read; TLS is not begun then.
+    /// If rustls refuses the configuration, which [`NodeTls::read`] has checked; the session does
+    /// not begin.
     pub fn accept(&self) -> Result<Connection, Error> {
         ServerConnection::new(self.accepting.clone()).map(Connection::Server)
     }
 
-    /// The node's side of a session on a connection that it opened to the node at `address`.
+    /// Returns the node's side of a session on a connection that it opened to the node at
+    /// `address`.
     ///
     /// # Errors
     /// As [`accept`](NodeTls::accept).
@@ -208,10 +214,10 @@ impl NodeTls {
 }
 
 impl ClientTls {
-    /// Trusts nodes whose certificates one of those in the file signed (PEM).
+    /// Reads the certificates of the trusted authorities from a file (PEM).
     ///
     /// # Errors
-    /// When it cannot be read, or holds no certificate.
+    /// If the file cannot be read or holds no certificate.
     pub fn read(ca: &Path) -> Result<ClientTls, SecurityError> {
         let wrong = |error: Error| SecurityError::content(ca, error.to_string());
         let bytes = read(ca, MAX_CERTIFICATE_FILE_BYTES)?;
@@ -224,16 +230,17 @@ impl ClientTls {
         Ok(ClientTls(Arc::new(config)))
     }
 
-    /// The client's side of a session with the node at `address`.
+    /// Returns the client's side of a session with the node at `address`.
     ///
     /// # Errors
-    /// Not with what was read; TLS is not begun then.
+    /// If rustls refuses the configuration, which [`ClientTls::read`] has checked; the session does
+    /// not begin.
     pub fn connect(&self, address: IpAddr) -> Result<Connection, Error> {
         connect(&self.0, address)
     }
 }
 
-/// Whether a certificate, which was verified already, is that of the node at `address`.
+/// Whether a verified certificate names `address`, and so belongs to the node there.
 pub fn names_address(certificate: &CertificateDer<'_>, address: IpAddr) -> bool {
     ParsedCertificate::try_from(certificate)
         .and_then(|parsed| verify_server_name(&parsed, &ServerName::from(address)))
@@ -276,7 +283,7 @@ fn roots(path: &Path, bytes: &[u8]) -> Result<Arc<RootCertStore>, SecurityError>
     Ok(Arc::new(roots))
 }
 
-/// Says nothing of the key.
+/// Shows nothing of the key.
 impl fmt::Debug for NodeTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NodeTls").field("path", &self.path).finish_non_exhaustive()

@@ -11,26 +11,26 @@ use super::file::read_secret;
 pub struct Token(Vec<u8>);
 
 impl Token {
-    /// The token in a file: one line of at least 32 characters.
+    /// Reads the token from a file: one line of at least 32 characters.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds no such token.
+    /// If the file cannot be read, or holds no such token.
     pub fn read(path: &Path) -> Result<Token, SecurityError> {
         Ok(Token(read_secret(path)?))
     }
 
-    /// The token of these bytes.
+    /// Returns the token with these bytes.
     pub fn new(secret: impl Into<Vec<u8>>) -> Token {
         Token(secret.into())
     }
 
-    /// The bytes, to be sent.
+    /// Returns the bytes, for sending.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Says nothing of the secret.
+/// Shows nothing of the secret.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token")

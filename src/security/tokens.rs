@@ -1,8 +1,8 @@
-//! The tokens that a node knows: secrets that say who a client is, and so what it may do.
+//! The tokens that a node knows: secrets that identify a client, and so determine its rights.
 //!
-//! The node's file has only the SHA-256 of each, so who reads it learns no token (tokens are long and
-//! random; a slow hash would protect only what can be guessed). A token is looked for in time that does
-//! not depend on what it has in common with those that are known.
+//! The node's file has only the SHA-256 of each token, so a reader of the file learns no token.
+//! Tokens are long and random; a slow hash would be needed only for secrets that can be guessed.
+//! The time of a search does not depend on the bytes that a token shares with a known one.
 
 use std::fmt;
 use std::path::Path;
@@ -15,16 +15,16 @@ use super::file::warn_if_shared;
 use super::token::Token;
 use crate::limits::MAX_CLIENT_TOKENS;
 
-/// Bytes of a SHA-256.
+/// The bytes of a SHA-256.
 const DIGEST_BYTES: usize = 32;
 
-/// What a client may do; who may do more has the greater ones.
+/// The rights of a client. A greater value includes the rights of a smaller one.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rights {
-    /// Run programs that cannot write, and ask nodes how they are.
+    /// The client may run programs that cannot write, and ask for the status of nodes.
     ReadOnly,
-    /// Run all programs.
+    /// The client may run all programs.
     ReadWrite,
 }
 
@@ -32,7 +32,8 @@ pub enum Rights {
 #[derive(Clone)]
 pub struct Tokens {
     clients: Vec<Known>,
-    /// Of this process only: comparing keyed hashes of digests tells nothing of the digests.
+    /// A random key of this process. Comparing keyed hashes of the digests takes a time that
+    /// reveals nothing about the digests.
     key: hmac::Key,
 }
 
@@ -60,12 +61,12 @@ struct Entry {
 }
 
 impl Tokens {
-    /// Takes the bytes of the file of clients (TOML): for each a table `[[client]]` with `name`, `role`
-    /// ("read-only" or "read-write") and `sha256`, the hash of the token in hexadecimal digits. Warns
-    /// where others can read the file.
+    /// Parses the file of clients (TOML). For each client it has a table `[[client]]` with `name`,
+    /// `role` ("read-only" or "read-write") and `sha256`, the hash of the token in hexadecimal
+    /// digits. Logs a warning if other users can read the file.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The reason why the content cannot be used.
     pub(crate) fn parse_file(path: &Path, bytes: &[u8]) -> Result<Tokens, SecurityError> {
         warn_if_shared(path);
         Tokens::parse(bytes).map_err(|wrong| SecurityError::content(path, wrong))
@@ -94,11 +95,11 @@ impl Tokens {
         Ok(Tokens { clients, key })
     }
 
-    /// The name and the rights of who has this token, if it is known.
+    /// Returns the name and the rights of the client with this token, if it is known.
     pub fn find(&self, token: &Token) -> Option<(&str, Rights)> {
         let digest = digest::digest(&digest::SHA256, token.as_bytes());
         let mut found = None;
-        // All of them, so that the time tells nothing of which it is.
+        // The loop compares all of them, so that the time does not tell which one matches.
         for known in &self.clients {
             if hmac::verify(&self.key, digest.as_ref(), known.tag.as_ref()).is_ok() {
                 found = Some((known.name.as_str(), known.rights));
@@ -129,7 +130,7 @@ impl fmt::Debug for Tokens {
 mod tests {
     use super::*;
 
-    /// Of "abc" (FIPS 180-2, appendix B).
+    /// The SHA-256 of "abc" (FIPS 180-2, appendix B).
     const OF_ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     fn entry(name: &str, role: &str, sha256: &str) -> String {
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_in_the_file_is_named() {
+    fn an_error_names_the_wrong_part_of_the_file() {
         for (text, named) in [
             (entry("one", "admin", OF_ABC), "admin"),
             (entry("one", "read-only", "abc"), "one"),
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_token_is_shown() {
+    fn debug_shows_nothing_of_a_token() {
         assert_eq!(format!("{:?}", Token::new("secret")), "Token");
     }
 }

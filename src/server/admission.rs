@@ -1,4 +1,5 @@
-//! Who is let in, and what clients ask, on the transport's threads.
+//! Admission control: decides on the transport's threads which peers and clients are admitted,
+//! compiles the programs of clients, and queues requests for the consensus thread.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -25,19 +26,19 @@ use crate::wire::{
     RequestBody, Welcome,
 };
 
-/// What a client is told that may only read, and sent a program with a `put` or a `delete`.
+/// The answer to a client with a read-only token that sent a program with a `put` or a `delete`.
 const READS_ONLY: &str = "the client's token is read-only, and the program could write";
 
-/// What the consensus thread is told.
+/// What the consensus thread receives.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// By the transport.
+    /// An event of the transport.
     Transport(transport::Event),
-    /// A client asks how the node is.
+    /// A client asks for the node's status.
     Status { reply: Reply, memory_bytes: u64 },
-    /// A node that would join in the founding has another list.
+    /// Another node that wants to form a cluster with this one has another node list.
     ListsDiffer(FormationError),
-    /// Look for requests, and whether to stop.
+    /// Wakes the consensus thread, which then looks for requests and checks whether to stop.
     Wake,
 }
 
@@ -47,7 +48,7 @@ impl From<transport::Event> for Event {
     }
 }
 
-/// The node's side of greetings and requests.
+/// The node's side of greetings and requests, called by the transport.
 pub(super) struct Admission {
     node: NodeId,
     address: IpAddr,
@@ -57,7 +58,7 @@ pub(super) struct Admission {
     events: Sender<Event>,
     requests: RequestSender,
     programs: Programs,
-    /// Counts what the consensus thread does.
+    /// Counts the steps of the consensus thread.
     progress: AtomicU64,
 }
 
@@ -75,12 +76,12 @@ impl Admission {
         Admission { node, address, listed, cluster, events, requests, programs, progress }
     }
 
-    /// Notes that the consensus thread does something: a write is over, or it looks for events.
+    /// Notes that the consensus thread makes progress: a write has ended, or it looks for events.
     pub(super) fn note_progress(&self) {
         self.progress.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// From now on only members are let in.
+    /// Sets the cluster. Afterwards only its members are admitted as peers.
     pub(super) fn form(&self, cluster: Arc<Cluster>) {
         *self.cluster.lock() = Some(cluster);
     }
@@ -94,15 +95,17 @@ impl Admission {
         Admitted { node: self.node, cluster, build: Build::own() }
     }
 
-    /// Hands a request to the consensus thread, which is woken if it sleeps for it.
+    /// Queues a request for the consensus thread, and wakes that thread if it sleeps for such a
+    /// request.
     fn queue(&self, request: PendingRequest) {
         if self.requests.send(request) {
-            // A full queue wakes it as well.
+            // If the queue is full, the consensus thread is awake anyway.
             let _ = self.events.try_send(Event::Wake);
         }
     }
 
-    /// Hands an event to the consensus thread; a client never waits for room in its queue.
+    /// Queues an event for the consensus thread without waiting. Events of clients may fill only
+    /// half of the queue, so that peers always find room.
     fn hand_over(&self, event: Event) {
         let is_full = self.events.len() >= EVENTS_QUEUED / 2;
         let sent =
@@ -116,7 +119,7 @@ impl Admission {
     }
 }
 
-/// Whether a node that belongs to `its_cluster` may be of this one.
+/// Checks that a node which belongs to `its_cluster`, if to any, may be a member of this cluster.
 fn check_cluster(
     cluster: &Cluster,
     address: IpAddr,
@@ -132,7 +135,7 @@ fn check_cluster(
     Ok(())
 }
 
-/// The refusal of a node that is at the address of another one.
+/// Returns the refusal of a node at the address of another member.
 fn other_node(address: IpAddr) -> Refusal {
     let message = format!(
         "the cluster knows another node at {address}: the durable state of that node was lost or \
@@ -142,7 +145,7 @@ fn other_node(address: IpAddr) -> Refusal {
     Refusal::new(Reason::UnknownNode, message)
 }
 
-/// Whether a node of these names is a member of the cluster.
+/// Checks that the node with this address and id is a member of the cluster.
 fn check_member(
     cluster: &Cluster,
     address: IpAddr,
@@ -217,7 +220,8 @@ impl Handler for Admission {
                 return self.hand_over(Event::Status { reply, memory_bytes });
             }
             RequestBody::OpenSession { window } if rights == Rights::ReadOnly => {
-                // He asks for it before he knows what he may; it takes no room and no slot.
+                // Clients open a session before they know their rights; this answer takes no room
+                // in the store and no slot.
                 let (session, window) = (NO_SESSION, window.clamp(1, MAX_WINDOW));
                 let position = Position { slot: Slot(0), place: 0 };
                 let opened = ClientOutcome::SessionOpened { session, window, position };

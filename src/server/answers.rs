@@ -1,12 +1,12 @@
-//! What the protocol and the store answer, as the client protocol says it.
+//! Translates the outcomes of the protocol and the store into the outcomes of the client protocol.
 
 use crate::kv::Outcome;
 use crate::lang::Failure;
 use crate::lpaxos::{NodeId, RequestOutcome};
 use crate::wire::{ClientOutcome, ProgramError, Redirect, Shortage};
 
-/// The answer for the client; `locate` gives the address of a node, and `shortage` which nodes are
-/// missing.
+/// Returns the outcome for the client. `locate` returns the address of a node, and `shortage`
+/// returns which nodes are missing.
 pub(super) fn client_outcome(
     answer: RequestOutcome<Outcome>,
     locate: impl Fn(NodeId) -> Option<Redirect>,
@@ -51,7 +51,7 @@ fn ran(outcome: Outcome) -> ClientOutcome {
         Outcome::NumberOutsideWindow(why) => ClientOutcome::NumberOutsideWindow(why),
         Outcome::AnswerNotKept { position } => ClientOutcome::AnswerNotKept { position },
         Outcome::TooManySessions => ClientOutcome::TooManyRequests,
-        // The store's own command: no client asked for it.
-        Outcome::Swept => ClientOutcome::BadRequest("this cannot be asked for".into()),
+        // The store itself creates this command; no client can request it.
+        Outcome::Swept => ClientOutcome::BadRequest("a client cannot request this command".into()),
     }
 }

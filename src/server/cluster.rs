@@ -1,8 +1,8 @@
-//! Which cluster a node belongs to: its id, and its members.
+//! The cluster of a node: its id and its members.
 //!
-//! The two are apart. The id is made once, when the cluster is formed, stored with each member's
-//! state, and from then on only read: two nodes are of one cluster if they have the same id,
-//! whatever the members are by then.
+//! The two are independent. The id is made once, when the cluster is formed, and stored with each
+//! member's state; from then on it is only read. Two nodes belong to the same cluster if they have
+//! the same id, even if the members have changed.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -24,10 +24,10 @@ pub(super) struct Cluster {
 }
 
 impl Cluster {
-    /// Reads the cluster of the node `me` from what is stored.
+    /// Returns the cluster of the node `me` from its stored membership.
     ///
     /// # Errors
-    /// When a member's address is none, or the node had another address than `my_ip`.
+    /// If the address of a member is invalid, or the node had another address than `my_ip`.
     pub(super) fn stored(
         membership: &Membership,
         me: NodeId,
@@ -45,7 +45,7 @@ impl Cluster {
         }
     }
 
-    /// Returns what is stored; `listed` are the addresses that the node was started with.
+    /// Returns the membership to store; `listed` are the addresses with which the node was started.
     pub(super) fn to_store(&self, listed: impl IntoIterator<Item = IpAddr>) -> Membership {
         Membership {
             cluster: self.id,
@@ -54,12 +54,12 @@ impl Cluster {
         }
     }
 
-    /// Returns where a member is listed.
+    /// Returns the address of a member.
     pub(super) fn address_of(&self, node: NodeId) -> Option<IpAddr> {
         self.roster.iter().find(|(_, other)| **other == node).map(|(address, _)| *address)
     }
 
-    /// Returns where clients find a member.
+    /// Returns the address at which clients reach a member.
     pub(super) fn locate(&self, leader: NodeId, port: u16) -> Option<Redirect> {
         Some(Redirect { leader, address: (self.address_of(leader)?, port).into() })
     }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_is_read_as_it_was_stored_whatever_the_members_are() {
+    fn the_id_stays_the_same_when_the_members_change() {
         let mut cluster = Cluster { id: 7, roster: [(ip(1), NodeId(100))].into() };
         cluster.roster.insert(ip(2), NodeId(200));
         let stored = cluster.to_store([ip(1)]);
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_of_another_address_or_without_one_is_refused() {
+    fn a_directory_with_another_or_an_invalid_address_is_refused() {
         let cluster = Cluster { id: 7, roster: [(ip(1), NodeId(100))].into() };
         let mut stored = cluster.to_store([ip(1)]);
         let moved = Cluster::stored(&stored, NodeId(100), ip(2));

@@ -1,32 +1,33 @@
-//! The consensus thread: it owns the node, the store and the storage, and does what the core says
-//! in the order in which the core says it.
+//! The consensus thread: it owns the node, the store and the storage, and carries out the output of
+//! the core in the order that the core prescribes.
 //!
-//! It never waits for a socket: what is not taken at once, frames to peers and answers to clients,
-//! is queued or dropped. It takes all events that are there, up to a bound, steps the core with
-//! each, and writes once; where the core goes on during a write, the sync thread waits for the
-//! disk.
+//! It never waits for a socket: frames to peers and answers to clients that the system does not
+//! take at once are queued or dropped. In each step it takes the waiting events, up to a bound,
+//! gives each to the core, and writes once. Where the core allows a write to overlap with further
+//! work, the sync thread waits for the disk instead.
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | this one | the loop |
-//! | `intake.rs` | takes in events and requests of clients |
-//! | `ticks.rs` | does what is due as time passes |
-//! | `shutdown.rs` | hands over the lead and dismisses the clients |
-//! | `output.rs` | does what the core wants |
+//! | this one | runs the loop |
+//! | `intake.rs` | takes events and requests |
+//! | `ticks.rs` | does the work of each tick |
+//! | `shutdown.rs` | hands over the leadership and answers all clients |
+//! | `output.rs` | carries out the output of the core |
 //! | `founding.rs` | agrees with the other nodes on a cluster |
-//! | `status.rs` | says how the node is |
-//! | `state.rs` | what the thread owns |
-//! | `forming.rs`, `member.rs` | the node before and after its cluster is formed |
-//! | `disk_writer.rs`, `pending_replies.rs`, `room.rs`, `diary.rs` | the parts that those use |
+//! | `status.rs` | reports the status |
+//! | `state.rs` | holds what the thread owns |
+//! | `forming.rs`, `member.rs` | hold the node before and after its cluster is formed |
+//! | `disk_writer.rs`, `pending_replies.rs` | the storage; the unanswered requests |
+//! | `room.rs`, `member_log.rs` | out-of-space protection; the log of elections |
 //!
 //! Imports point down this table.
 
-mod diary;
 mod disk_writer;
 mod forming;
 mod founding;
 mod intake;
 mod member;
+mod member_log;
 mod output;
 mod pending_replies;
 mod room;
@@ -45,14 +46,15 @@ use state::{Consensus, Phase};
 
 pub(super) use state::Start;
 
-/// The state in memory: millions of entries take seconds to be freed, which need not be waited for.
-pub(super) struct Remains {
+/// The state in memory. To free millions of entries takes seconds, so it is freed after the end was
+/// reported.
+pub(super) struct StateToFree {
     _phase: Phase,
 }
 
-/// Runs until told to stop, or until the node cannot go on; returns why it ended. The storage is
-/// closed then.
-pub(super) fn run(start: Start) -> (Result<(), ServerError>, Remains) {
+/// Runs until the server is told to stop, or until the node cannot go on; returns the reason of its
+/// end. The storage is closed by then.
+pub(super) fn run(start: Start) -> (Result<(), ServerError>, StateToFree) {
     let (mut consensus, cluster) = Consensus::new(start);
     let mut result = consensus.begin(cluster).and_then(|()| serve(&mut consensus));
     match &result {
@@ -61,16 +63,17 @@ pub(super) fn run(start: Start) -> (Result<(), ServerError>, Remains) {
             info!(event = "stopping", requests = waiting;
                 "the node stops; {waiting} requests of clients wait and are told so");
         }
-        // Why is said at the very end.
+        // The reason is logged when the process ends.
         Err(_) => error!(event = "stopping"; "the node cannot go on, and stops"),
     }
-    // A node whose write failed holds more than is durable, and must not say another word of it.
+    // After a failed write, the node's memory contains more than is durable: it must send nothing
+    // further.
     if !matches!(result, Err(ServerError::Storage(_))) {
         let handed_over = consensus.hand_over();
         result = result.and(handed_over);
     }
     consensus.dismiss_clients();
-    (result, Remains { _phase: consensus.phase })
+    (result, StateToFree { _phase: consensus.phase })
 }
 
 fn serve(consensus: &mut Consensus) -> Result<(), ServerError> {
@@ -85,7 +88,8 @@ fn serve(consensus: &mut Consensus) -> Result<(), ServerError> {
         }
         consensus.do_output()?;
         if consensus.end_write()? {
-            // Votes may have come meanwhile, and what they bring leaves before the next write.
+            // Votes may have arrived meanwhile; the messages that follow from them leave before the
+            // next write.
             let first = consensus.events.try_recv().ok();
             consensus.take_events(first)?;
             consensus.do_output()?;

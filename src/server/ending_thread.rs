@@ -1,4 +1,5 @@
-//! A thread that can be ended at once, and is joined unless something holds it up.
+//! A background thread with a bounded end: it is told to end, and joined unless a disk or a file
+//! blocks it.
 
 use std::convert::Infallible;
 use std::io;
@@ -8,34 +9,35 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use log::debug;
 
-/// Tells the thread to end: the channel carries nothing, and is closed when it should.
+/// Tells the thread to end: the channel carries no messages, and is closed when the thread should
+/// end.
 pub(super) struct Ending(pub(super) Receiver<Infallible>);
 
 impl Ending {
-    /// Waits; returns whether to end.
+    /// Waits for at most `time`; returns whether the thread should end.
     pub(super) fn wait(&self, time: Duration) -> bool {
         self.0.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
     }
 }
 
-/// A thread that is told to end when this is dropped, and is then waited for, but only for a time:
-/// a thread that a disk or a file holds up ends with the process.
+/// A thread that is told to end when this is dropped. The drop waits for at most `patience`: a
+/// thread that a disk or a file blocks ends with the process.
 #[derive(Debug)]
 pub(super) struct EndingThread {
-    /// Dropped to end it.
+    /// Dropped to end the thread.
     stop: Option<Sender<Infallible>>,
-    /// Disconnected when it has ended.
+    /// Disconnected when the thread has ended.
     ended: Receiver<Infallible>,
-    /// For how long the end waits for it.
+    /// How long the drop waits for the thread.
     patience: Duration,
     thread: Option<JoinHandle<()>>,
 }
 
 impl EndingThread {
-    /// Starts a thread, which has to return soon once it is told to end.
+    /// Starts a thread, whose `body` has to return soon after it is told to end.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// If the system has no thread left.
     pub(super) fn start(
         name: &str,
         patience: Duration,
@@ -44,7 +46,7 @@ impl EndingThread {
         let (stop, stopped) = bounded(0);
         let (alive, ended) = bounded(0);
         let run = move || {
-            // Dropped last, in a panic too.
+            // Dropped last, also in a panic.
             let _alive: Sender<Infallible> = alive;
             body(&Ending(stopped));
         };
@@ -59,9 +61,9 @@ impl Drop for EndingThread {
         let Some(thread) = self.thread.take() else { return };
         if self.ended.recv_timeout(self.patience) == Err(RecvTimeoutError::Timeout) {
             let name = thread.thread().name().unwrap_or_default();
-            return debug!("the thread {name} is held up, and the end does not wait for it");
+            return debug!("the thread {name} is blocked: the node ends without waiting for it");
         }
-        // A panic there was logged; it takes nothing else with it.
+        // A panic of the thread was logged; it ends no other thread.
         let _ = thread.join();
     }
 }
@@ -73,7 +75,7 @@ mod tests {
     const FOREVER: Duration = Duration::from_secs(60);
 
     #[test]
-    fn a_thread_that_waits_is_ended_at_once_and_joined() {
+    fn a_waiting_thread_ends_at_once_and_is_joined() {
         let (done, is_done) = bounded(1);
         let waits = move |ending: &Ending| done.send(ending.wait(FOREVER)).expect("room");
         drop(EndingThread::start("waits", FOREVER, waits).expect("a thread"));
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_is_held_up_is_not_waited_for() {
+    fn the_end_does_not_wait_for_a_blocked_thread() {
         let (release, held) = bounded::<()>(0);
         let (done, is_done) = bounded(1);
         let is_held_up = move |_: &Ending| {
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_panics_is_one_that_has_ended() {
+    fn a_thread_that_panicked_counts_as_ended() {
         let panics = |_: &Ending| panic!("it cannot go on");
         drop(EndingThread::start("panics", FOREVER, panics).expect("a thread"));
     }

@@ -1,4 +1,5 @@
-//! Why a server cannot start or go on. Each is one line that says what to do, and an exit code.
+//! Why a server cannot start or go on. Each error is one line that says what to do, and has an exit
+//! code.
 
 use std::fmt;
 use std::io;
@@ -11,63 +12,63 @@ use crate::storage::StorageError;
 /// Why a server cannot start or go on.
 #[derive(Debug)]
 pub enum ServerError {
-    /// The own address is not in the node list.
+    /// The node's own address is not in the node list.
     NotListed(IpAddr),
-    /// The node list is longer than a cluster may be.
+    /// The node list is longer than [`MAX_NODES`](crate::limits::MAX_NODES).
     TooManyNodes(usize),
-    /// No single machine has the address.
+    /// No single machine can have the address.
     NoNode(IpAddr),
-    /// The address can be reached from other machines, and nothing says who may speak.
+    /// Other machines can reach the address, and neither a cluster key nor TLS is configured.
     Exposed(IpAddr),
-    /// A file that says who may speak is wrong.
+    /// A file with a key, a certificate or tokens is wrong.
     Security(SecurityError),
-    /// The process may have too few files and connections open.
+    /// The process may not open enough files and connections.
     TooFewOpenFiles {
-        /// How many it may.
+        /// The limit of the process.
         limit: usize,
-        /// How many it needs at least.
-        least: usize,
+        /// The smallest limit that suffices.
+        min: usize,
     },
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The error of the system.
         error: io::Error,
     },
     /// A thread cannot be started.
     Spawn(io::Error),
-    /// The system gives no random numbers, which a new node's identity is made of.
+    /// The system returns no random numbers, from which the id of a new node is made.
     Random(String),
     /// The durable state cannot be read or written.
     Storage(StorageError),
     /// The nodes cannot form a cluster.
     Formation(FormationError),
-    /// A peer does not take this node.
+    /// A peer refuses this node.
     RefusedByPeer {
         /// The peer.
         address: IpAddr,
-        /// What it said.
+        /// The reason that the peer sent.
         message: String,
     },
-    /// The data directory is of a node with another address.
+    /// The data directory belongs to a node with another address.
     OtherAddress {
-        /// The address that the membership holds for this node.
+        /// The address of this node in the stored membership.
         was: IpAddr,
     },
-    /// The membership in the data directory names what is no address.
+    /// The membership in the data directory contains a text that is not an IP address.
     BadMember(String),
     /// A thread of the server died.
     ThreadDied {
-        /// Which.
+        /// The name of the thread.
         thread: String,
-        /// What it said.
+        /// The message of the panic.
         reason: String,
     },
 }
 
 impl ServerError {
-    /// The exit code of the process, documented in its help.
+    /// Returns the exit code of the process, which its help documents.
     pub fn exit_code(&self) -> u8 {
         match self {
             ServerError::NotListed(_)
@@ -104,19 +105,20 @@ impl fmt::Display for ServerError {
             ),
             ServerError::NoNode(address) => write!(
                 f,
-                "--node-ips names {address}, which no single machine has: name the address by which \
-                 the other nodes reach it"
+                "--node-ips names {address}, which no single machine has: name the address by \
+                 which the other nodes reach it"
             ),
             ServerError::Exposed(address) => write!(
                 f,
-                "--my-ip {address} is no loopback address, and whoever reaches it could read and \
-                 change everything: give the nodes a --cluster-key, TLS (--tls-cert, --tls-key and \
-                 --tls-ca), or both; or --insecure if only machines that you trust reach it"
+                "--my-ip {address} is not a loopback address, so every program that reaches it \
+                 could read and change everything: give the nodes a --cluster-key, TLS \
+                 (--tls-cert, --tls-key and --tls-ca), or both; or --insecure if only machines \
+                 that you trust reach it"
             ),
             ServerError::Security(error) => error.fmt(f),
-            ServerError::TooFewOpenFiles { limit, least } => write!(
+            ServerError::TooFewOpenFiles { limit, min } => write!(
                 f,
-                "the process may have {limit} open files and connections, and needs at least {least} \
+                "the process may have {limit} open files and connections, and needs at least {min} \
                  to serve one client: raise its limit (ulimit -n, or LimitNOFILE=)"
             ),
             ServerError::Listen { address, error } => write!(
@@ -125,7 +127,9 @@ impl fmt::Display for ServerError {
                  an address of this machine?"
             ),
             ServerError::Spawn(error) => write!(f, "cannot start a thread: {error}"),
-            ServerError::Random(error) => write!(f, "the system gives no random numbers: {error}"),
+            ServerError::Random(error) => {
+                write!(f, "the system returns no random numbers: {error}")
+            }
             ServerError::Storage(error) => error.fmt(f),
             ServerError::Formation(error) => error.fmt(f),
             ServerError::RefusedByPeer { address, message } => {
@@ -137,7 +141,11 @@ impl fmt::Display for ServerError {
                  with --my-ip {was}, or give this node a directory of its own by --data-dir"
             ),
             ServerError::BadMember(member) => {
-                write!(f, "the membership in the data directory names {member:?}, no address")
+                write!(
+                    f,
+                    "the membership in the data directory names {member:?}, which is not an IP \
+                     address"
+                )
             }
             ServerError::ThreadDied { thread, reason } => {
                 write!(f, "the thread {thread} died: {reason}; please report this as a bug")

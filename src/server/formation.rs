@@ -1,11 +1,13 @@
-//! How nodes become a cluster, once: the bootstrap of `docs/protocol.md`.
+//! The formation of a cluster, once: the bootstrap of `docs/protocol.md`.
 //!
-//! Every node tells every other its address, its id, the list it was started with, and the ids it
-//! has heard so far. When a node has heard every listed node, all lists are equal, and all have
-//! heard the same ids, that set of (address, id) pairs is the cluster. A node that once reported a
-//! whole set never reports another, so two different clusters can have no member in common.
+//! Every node tells every other node its address, its id, the node list with which it was started,
+//! and the ids that it has heard so far. When a node has heard every listed node, all lists are
+//! equal, and all nodes have heard the same ids, then that set of (address, id) pairs is the
+//! cluster. A node that once reported a complete set never reports another one, so two different
+//! clusters can have no member in common.
 //!
-//! Pure: it is told what comes in and says what to send; the server makes the result durable.
+//! This file has no side effects: its caller passes in what is received and sends what it returns;
+//! the server makes the result durable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,7 +20,7 @@ use crate::wire::Introduction;
 /// Compares the list of the node `here` with that of the node `there`.
 ///
 /// # Errors
-/// When they differ.
+/// If they differ.
 pub(super) fn compare_lists(
     (here, list_here): (IpAddr, &BTreeSet<IpAddr>),
     (there, list_there): (IpAddr, &BTreeSet<IpAddr>),
@@ -31,9 +33,9 @@ pub(super) fn compare_lists(
     Err(FormationError::ListsDiffer { here, there, only_here, only_there })
 }
 
-/// Makes the id of the cluster that these nodes form: a hash (FNV-1a) of them, never 0. All of them
-/// make the same one. It is stored, and from then on only read: the members may change, it does
-/// not.
+/// Returns the id of the cluster that these nodes form: a hash (FNV-1a) of the members, never 0.
+/// All of them compute the same id. It is stored, and from then on only read: the members may
+/// change, the id does not.
 fn new_cluster_id(members: &Roster) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut mix = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -45,39 +47,40 @@ fn new_cluster_id(members: &Roster) -> u64 {
     hash.max(1)
 }
 
-/// A cluster in the making, as one node sees it.
+/// A cluster that is being formed, from the view of one node.
 #[derive(Debug)]
 pub(super) struct Formation {
     address: IpAddr,
     node: NodeId,
     listed: BTreeSet<IpAddr>,
-    /// The nodes heard so far, this one included.
+    /// The nodes heard so far, including this one.
     known: Roster,
-    /// What each other node last said it has heard.
+    /// The nodes that each other node last said it has heard.
     reports: BTreeMap<IpAddr, Roster>,
-    /// The cluster, as a node that belongs to it already says.
+    /// The cluster, as reported by a node that already belongs to it.
     formed: Option<Cluster>,
 }
 
 impl Formation {
-    /// A node with this address and id that was started with this list, which holds the address.
+    /// Returns the formation of a node that was started with the list `listed`, which contains
+    /// `address`.
     pub(super) fn new(address: IpAddr, node: NodeId, listed: BTreeSet<IpAddr>) -> Formation {
         let known = Roster::from([(address, node)]);
         Formation { address, node, listed, known, reports: BTreeMap::new(), formed: None }
     }
 
-    /// What to tell the others.
+    /// Returns what to tell the other nodes.
     pub(super) fn introduction(&self) -> Introduction {
         introduction(self.address, self.node, &self.listed, &self.known, None)
     }
 
-    /// The listed nodes not heard yet.
+    /// Returns the listed nodes that were not heard yet.
     pub(super) fn missing(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.listed.iter().copied().filter(|address| !self.known.contains_key(address))
     }
 
-    /// What this node waits for, as one line: the listed nodes that it has not heard, or those that
-    /// have not heard all the others yet.
+    /// Returns in one line what this node waits for: the listed nodes that it has not heard, or the
+    /// nodes that have not heard all others yet.
     pub(super) fn waits_for(&self) -> String {
         let missing: BTreeSet<IpAddr> = self.missing().collect();
         if !missing.is_empty() {
@@ -89,38 +92,38 @@ impl Formation {
         format!("waiting for {} to have heard all the others", join(&behind))
     }
 
-    /// Takes what another node tells. Nobody is counted in who is not listed, and nobody speaks for
-    /// this node.
+    /// Takes the introduction of another node. A node that is not listed does not count, and no
+    /// other node can speak for this one.
     ///
     /// # Errors
-    /// When no cluster can come of it.
-    pub(super) fn hear(&mut self, told: &Introduction) -> Result<(), FormationError> {
-        let address = told.address;
-        let roster: Roster = told.known.iter().copied().collect();
+    /// If the nodes cannot form a cluster.
+    pub(super) fn hear(&mut self, received: &Introduction) -> Result<(), FormationError> {
+        let address = received.address;
+        let roster: Roster = received.known.iter().copied().collect();
         let own_id_there = roster.get(&self.address);
-        if told.cluster.is_some() && own_id_there.is_some_and(|node| *node != self.node) {
+        if received.cluster.is_some() && own_id_there.is_some_and(|node| *node != self.node) {
             return Err(FormationError::Stranger { address });
         }
-        let listed_there = told.listed.iter().copied().collect();
+        let listed_there = received.listed.iter().copied().collect();
         compare_lists((self.address, &self.listed), (address, &listed_there))?;
         if address == self.address || !self.listed.contains(&address) {
             return Ok(());
         }
-        let same = self.known.iter().find(|(at, node)| **node == told.node && **at != address);
+        let same = self.known.iter().find(|(at, node)| **node == received.node && **at != address);
         if let Some((first, _)) = same {
             return Err(FormationError::Copied { first: *first, second: address });
         }
         let is_whole = self.missing().next().is_none();
         match self.known.get(&address) {
-            Some(known) if *known != told.node && is_whole => {
+            Some(known) if *known != received.node && is_whole => {
                 return Err(FormationError::Replaced { address });
             }
-            _ => self.known.insert(address, told.node),
+            _ => self.known.insert(address, received.node),
         };
-        // A node that belongs to the cluster vouches for it: it was formed with this node's own
-        // report.
-        let is_sound = roster.get(&address) == Some(&told.node);
-        if let Some(id) = told.cluster
+        // A node of the formed cluster can be trusted about it: the cluster was formed with this
+        // node's own report.
+        let is_sound = roster.get(&address) == Some(&received.node);
+        if let Some(id) = received.cluster
             && own_id_there == Some(&self.node)
             && is_sound
         {
@@ -144,7 +147,7 @@ impl Formation {
     }
 }
 
-/// What a node tells those that do not know the cluster yet.
+/// Returns the introduction of a node to nodes that do not know the cluster yet.
 pub(super) fn introduction(
     address: IpAddr,
     node: NodeId,
@@ -174,11 +177,11 @@ mod tests {
     }
 
     fn tell(from: &Formation, to: &mut Formation) {
-        to.hear(&from.introduction()).expect("no difference");
+        to.hear(&from.introduction()).expect("the lists are equal");
     }
 
     #[test]
-    fn what_is_waited_for_is_named() {
+    fn the_missing_nodes_are_named() {
         let (mut a, mut b) = (node(1, &[1, 2, 3]), node(2, &[1, 2, 3]));
         assert_eq!(a.waits_for(), "waiting for 127.0.0.2, 127.0.0.3");
         tell(&b, &mut a);
@@ -200,12 +203,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_forms_before_all_report_the_same_whole_set() {
+    fn a_cluster_forms_only_after_all_nodes_report_the_same_complete_set() {
         let (mut a, mut b) = (node(1, &[1, 2]), node(2, &[1, 2]));
         tell(&a, &mut b);
-        assert_eq!(b.cluster(), None, "a has not said that it knows b");
+        assert_eq!(b.cluster(), None, "a has not reported b");
         tell(&b, &mut a);
-        assert!(a.cluster().is_some(), "a knows b, and b said it knows a");
+        assert!(a.cluster().is_some(), "a knows b, and b reported a");
         tell(&a, &mut b);
         assert_eq!(a.cluster(), b.cluster());
     }
@@ -235,19 +238,19 @@ mod tests {
     fn a_node_that_lost_its_identity_is_a_stranger_to_the_formed_cluster() {
         let mut again = Formation::new(ip(2), NodeId(999), list(&[1, 2]));
         let known = Roster::from([(ip(1), NodeId(100)), (ip(2), NodeId(200))]);
-        let told = introduction(ip(1), NodeId(100), &list(&[1, 2]), &known, Some(7));
-        assert_eq!(again.hear(&told), Err(FormationError::Stranger { address: ip(1) }));
+        let received = introduction(ip(1), NodeId(100), &list(&[1, 2]), &known, Some(7));
+        assert_eq!(again.hear(&received), Err(FormationError::Stranger { address: ip(1) }));
     }
 
     #[test]
-    fn a_node_that_missed_the_moment_joins_the_formed_cluster() {
+    fn a_node_that_missed_the_formation_joins_the_formed_cluster() {
         let mut late = node(2, &[1, 2, 3]);
         let known =
             Roster::from([(ip(1), NodeId(100)), (ip(2), NodeId(200)), (ip(3), NodeId(300))]);
-        let told = introduction(ip(1), NodeId(100), &list(&[1, 2, 3]), &known, Some(7));
-        late.hear(&told).expect("it is a member");
+        let received = introduction(ip(1), NodeId(100), &list(&[1, 2, 3]), &known, Some(7));
+        late.hear(&received).expect("it is a member");
         let cluster = Cluster { id: 7, roster: known };
-        assert_eq!(late.cluster(), Some(cluster), "the id is taken as it is told");
+        assert_eq!(late.cluster(), Some(cluster), "the id is the reported one");
     }
 
     #[test]
@@ -259,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_listed_is_not_counted_in() {
+    fn a_node_that_is_not_listed_does_not_count() {
         let (mut a, b) = (node(1, &[1, 2]), node(2, &[1, 2]));
         tell(&Formation::new(ip(9), NodeId(900), list(&[1, 2])), &mut a);
         assert_eq!(a.introduction().known, vec![(ip(1), NodeId(100))]);
@@ -267,11 +270,11 @@ mod tests {
         let mut b = b;
         tell(&a, &mut b);
         tell(&b, &mut a);
-        assert!(a.cluster().is_some(), "the cluster is formed all the same");
+        assert!(a.cluster().is_some(), "the cluster is formed");
     }
 
     #[test]
-    fn nobody_else_says_who_this_node_is() {
+    fn no_other_node_can_introduce_this_node() {
         let mut a = node(1, &[1, 2]);
         tell(&Formation::new(ip(1), NodeId(900), list(&[1, 2])), &mut a);
         tell(&node(2, &[1, 2]), &mut a);
@@ -279,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_identity_that_changes_counts_until_the_set_was_whole_and_stops_it_after() {
+    fn an_id_may_change_until_the_set_is_complete_and_is_an_error_after() {
         let (mut a, b) = (node(1, &[1, 2, 3]), node(2, &[1, 2, 3]));
         tell(&b, &mut a);
         let again = Formation::new(ip(2), NodeId(999), list(&[1, 2, 3]));

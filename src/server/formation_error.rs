@@ -13,24 +13,24 @@ pub enum FormationError {
         here: IpAddr,
         /// The other node.
         there: IpAddr,
-        /// What only this node's list has.
+        /// Addresses that only this node's list contains.
         only_here: BTreeSet<IpAddr>,
-        /// What only the other's list has.
+        /// Addresses that only the other node's list contains.
         only_there: BTreeSet<IpAddr>,
     },
     /// The cluster was formed with another node at this node's address.
     Stranger {
-        /// Who said so.
+        /// The node that reported the cluster.
         address: IpAddr,
     },
     /// Two nodes have the same id.
     Copied {
-        /// The address of the one that was heard first.
+        /// The address that was heard first.
         first: IpAddr,
-        /// The address of the other one.
+        /// The other address.
         second: IpAddr,
     },
-    /// A node came back with another id after it was counted in.
+    /// A node came back with another id after the set of nodes was complete.
     Replaced {
         /// The node's address.
         address: IpAddr,
@@ -59,8 +59,8 @@ impl fmt::Display for FormationError {
             FormationError::Stranger { address } => write!(
                 f,
                 "{address} belongs to a cluster that knows another node under this address: this \
-                 node's durable state was lost or is another's; start it with its own data \
-                 directory (a node that lost its state cannot come back under its old place)"
+                 node's durable state was lost or belongs to another node; start it with its own \
+                 data directory (a node that lost its state cannot come back under its old address)"
             ),
             FormationError::Copied { first, second } => write!(
                 f,
@@ -78,7 +78,7 @@ impl fmt::Display for FormationError {
 
 impl std::error::Error for FormationError {}
 
-/// The addresses in a row.
+/// Joins the addresses by commas.
 pub(super) fn join(addresses: &BTreeSet<IpAddr>) -> String {
     addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -1,5 +1,5 @@
-//! The outgoing connections to the other nodes: by address while the cluster is formed, and then by
-//! the ids of its members.
+//! The outgoing connections to the other nodes: by address while the cluster is being formed, and
+//! by node id afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,11 +19,11 @@ pub(super) struct Links {
     port: u16,
     listed: BTreeSet<IpAddr>,
     peers: Peers,
-    /// The other listed nodes, as long as the cluster is not formed.
+    /// The other listed nodes, until the cluster is formed.
     sought: BTreeMap<IpAddr, PeerSender>,
     /// The other members.
     members: BTreeMap<NodeId, PeerSender>,
-    /// Peers that said last that this node is none of theirs.
+    /// The peers whose last answer was that this node does not belong to their cluster.
     refused_by: BTreeSet<IpAddr>,
 }
 
@@ -41,15 +41,15 @@ impl Links {
         self.port
     }
 
-    /// The list the node was started with.
+    /// Returns the node list with which the node was started.
     pub(super) fn listed(&self) -> &BTreeSet<IpAddr> {
         &self.listed
     }
 
-    /// Begins to connect to the other listed nodes, whichever they are.
+    /// Starts to connect to the other listed nodes, whose ids are not known yet.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// If the system has no thread left.
     pub(super) fn seek(&mut self) -> io::Result<()> {
         for ip in self.listed.iter().filter(|ip| **ip != self.address) {
             self.sought.insert(*ip, self.peers.seek((*ip, self.port).into())?);
@@ -57,11 +57,10 @@ impl Links {
         Ok(())
     }
 
-    /// Learns which nodes are members; a node that was sought at the address of another one is
-    /// left.
+    /// Starts to connect to the members. Connections to nodes that are not members are closed.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// If the system has no thread left.
     pub(super) fn form(&mut self, roster: &Roster) -> io::Result<()> {
         for (ip, node) in roster.iter().filter(|(ip, _)| **ip != self.address) {
             self.members.insert(*node, self.peers.connect(*node, (*ip, self.port).into())?);
@@ -71,32 +70,32 @@ impl Links {
         Ok(())
     }
 
-    /// Ends the connections to and from a node that is no member, so that it is told why when it
-    /// comes again.
+    /// Ends the connections to and from a node that is not a member. When the node connects again,
+    /// it is refused with the reason.
     pub(super) fn dismiss(&mut self, node: NodeId) {
         self.members.remove(&node);
         self.peers.disconnect(node);
     }
 
-    /// Notes that a peer let this node in.
-    pub(super) fn let_in_by(&mut self, peer: IpAddr) {
+    /// Notes that a peer admitted this node.
+    pub(super) fn admitted_by(&mut self, peer: IpAddr) {
         self.refused_by.remove(&peer);
     }
 
-    /// Notes that a peer says that this node is none of theirs; gives whether so many do that this
-    /// node is of no majority.
-    pub(super) fn refused_by(&mut self, peer: IpAddr) -> bool {
+    /// Notes that a peer refused this node as not belonging to its cluster. Returns whether the
+    /// remaining listed nodes, this node included, are not a majority.
+    pub(super) fn note_refusal(&mut self, peer: IpAddr) -> bool {
         self.refused_by.insert(peer);
         2 * (self.listed.len() - self.refused_by.len()) <= self.listed.len()
     }
 
-    /// The connections to the other members.
+    /// Returns the connections to the other members.
     pub(super) fn members(&self) -> Vec<PeerSender> {
         self.members.values().cloned().collect()
     }
 
-    /// Sends messages of the protocol. What does not fit into a peer's queue is dropped: the
-    /// protocol sends it again.
+    /// Sends messages of the protocol. A message that does not fit into a peer's queue is dropped:
+    /// the protocol sends it again.
     pub(super) fn send(&self, messages: &[(NodeId, Message<Key, Value>)]) {
         for (to, frame) in frames(messages) {
             if let Some(sender) = self.members.get(&to) {
@@ -105,7 +104,7 @@ impl Links {
         }
     }
 
-    /// Sends an introduction to a member; returns whether the node is one.
+    /// Sends an introduction to a member; returns whether the node is a member.
     pub(super) fn send_introduction(&self, to: NodeId, introduction: &Introduction) -> bool {
         let member = self.members.get(&to);
         member.inspect(|member| _ = member.send(encode_introduction(introduction))).is_some()
@@ -120,7 +119,7 @@ impl Links {
     }
 }
 
-/// Encodes messages; one that goes to several peers in a row is encoded once.
+/// Encodes messages; a message that goes to several peers in a row is encoded once.
 fn frames(messages: &[(NodeId, Message<Key, Value>)]) -> impl Iterator<Item = (NodeId, Bytes)> {
     let mut last: Option<(&Message<Key, Value>, Bytes)> = None;
     messages.iter().map(move |(to, message)| {

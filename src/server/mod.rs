@@ -1,20 +1,87 @@
-//! A node as a process, or as threads of one: the transport, the consensus thread, and their start
-//! and end.
+//! A node: the transport, the consensus thread, and their start and end. It runs as a process of
+//! its own (`src/cli/server`), or as threads of another process, as in tests.
+//!
+//! One thread, the consensus thread, owns everything that the protocol decides on: the core
+//! (`lpaxos::Node`), the store with the interpreter, the storage and the pacing. It needs no lock
+//! for them. All other threads bring it input through two bounded channels, or carry out what it
+//! must not wait for.
 //!
 //! ```text
-//! peer reader threads ─────> bounded channel of events ────┬─> consensus thread
-//! client reader threads ───> bounded channel of requests ──┘     (owns the node, the store,
-//!   (parse the program)                                           the interpreter, the storage)
-//!
-//! consensus thread ──┬─> small frames, else a queue per peer ─> peer writer thread ─> TCP
-//!                    ├─> a queue per client ─> flusher thread, else client writer thread ─> TCP
-//!                    └─> a write beside which the core goes on ─> sync thread ─> disk
-//! pulse thread ──> the last heartbeat once more, while the consensus thread waits for the disk
-//!
-//! files with keys, certificates, tokens ─> files thread ─> what is asked of who connects
+//!   TCP from peers       TCP from clients
+//!         │                     │
+//!   inbound threads       inbound threads      (one per connection: greeting, frames, decoding;
+//!         │                     │                for clients also rights and compilation)
+//!         │ events              │ requests
+//!         │ EVENTS_QUEUED       │ REQUESTS_QUEUED
+//!         └──────────┬──────────┘
+//!                    v
+//!            consensus thread ─── a write that overlaps ──> sync thread ──> disk
+//!                    │        ─── any other write ─────────────────────────> disk
+//!                    │
+//!                    ├─ frames for a peer: written at once, or queued ──> peer thread ──> TCP
+//!                    └─ answers for clients: written at once by the consensus thread or the
+//!                       flusher thread, or queued ──> replies thread of the client ──> TCP
 //! ```
 //!
-//! Every thread is joined at the end. One that dies is an event, and the server ends with an error.
+//! | thread | owns | receives from | sends to |
+//! | --- | --- | --- | --- |
+//! | consensus | core, store, storage, pacing | events, requests | peers, clients, sync, pulse |
+//! | sync | one unsynced write | consensus | consensus: the write is durable |
+//! | pulse | the last heartbeat | consensus | peers |
+//! | files | keys, certificates, tokens | SIGHUP, the clock | `transport`: security settings |
+//! | meter | | the clock | consensus: memory and free disk space, as atomic numbers |
+//! | those of `transport` | connections | TCP | consensus: events, requests; TCP |
+//!
+//! The pulse thread repeats the last heartbeat while the consensus thread waits for the disk, so
+//! that a slow disk does not depose a leader (`pulse.rs`).
+//!
+//! # The life of a request
+//!
+//! 1. The inbound thread of the client reads a frame, once one of the connection's `MAX_PIPELINED`
+//!    slots is free, and decodes it (`transport`).
+//! 2. The same thread calls `Admission` (`admission.rs`): it checks the rights of the client's
+//!    token and compiles the program, or finds it in the cache (`programs.rs`). What cannot run is
+//!    answered here. The rest is queued (`pacing/request_queue.rs`); if the queue is full, the
+//!    client is answered `TooManyRequests`. The consensus thread is woken only if it can begin with
+//!    this request (`pacing/wakeup.rs`).
+//! 3. The consensus thread takes as many requests as the core has room for
+//!    (`consensus/intake.rs`), with a ticket for each, and keeps the reply under the ticket
+//!    (`consensus/pending_replies.rs`).
+//! 4. The core returns output, and the consensus thread carries it out in the prescribed order:
+//!    messages that leave before the write, answers, the write, messages that leave after the write
+//!    (`consensus/output.rs`). While many clients send, the next proposal may be held for them:
+//!    group commit (`pacing/group_commit.rs`).
+//! 5. The answer with the ticket is translated (`answers.rs`) and sent through its reply. The
+//!    answers of one output are sent as a batch.
+//!
+//! # Start and stop
+//!
+//! The start checks first what can be wrong (options, files, descriptors, the address), then opens
+//! the state, and then starts the threads (`start.rs`): a start that fails before the state is
+//! opened leaves nothing behind. A node without a cluster exchanges introductions with the listed
+//! nodes until all agree on the members (`formation.rs`), and takes no part in the protocol before
+//! the membership is durable.
+//!
+//! A stop sets a flag and wakes the consensus thread. This thread completes its writes, hands over
+//! the leadership, answers all waiting clients with `Closing`, closes the storage, and stops the
+//! transport, which still sends the queued answers for `CLOSING_TIME`. A failed write is different:
+//! the node sends nothing further, because its memory contains more than is durable. A panic in a
+//! thread that the node needs becomes an event, and the node ends with `ServerError::ThreadDied`.
+//! All threads are joined, except a files or meter thread that a disk or a file blocks.
+//!
+//! # Bounds
+//!
+//! | bounded | by | beyond it |
+//! | --- | --- | --- |
+//! | events of peers | `EVENTS_QUEUED` | the peer's connection is not read further |
+//! | events of clients | half of `EVENTS_QUEUED` | `TooManyRequests` |
+//! | requests | `REQUESTS_QUEUED`, and the room that the core reports | `TooManyRequests` |
+//! | events in one step | `EVENTS_PER_STEP` | the next step takes them |
+//! | frames to a peer | `MAX_QUEUED_FRAMES`, `MAX_QUEUED_BYTES` | dropped, and sent again |
+//! | memory, disk space | `Bounds` (`space.rs`) | commands that enlarge the state are refused |
+//! | notices | `MAX_NOTICES` | only logged |
+//!
+//! The protocol itself is in `lpaxos`, the store in `kv`, the disk in `storage`.
 
 mod admission;
 mod answers;
@@ -65,7 +132,7 @@ pub struct Server {
     address: SocketAddr,
     stopper: Stopper,
     reloader: Reloader,
-    /// Tells why it ended.
+    /// Receives the reason why the server ended.
     ended: Receiver<Result<(), ServerError>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -78,10 +145,10 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Tells the server to answer who waits, to hand over the lead, and to end.
+    /// Tells the server to answer all waiting clients, to hand over the leadership, and to end.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
-        // A full queue wakes it as well.
+        // If the queue is full, the consensus thread is awake anyway.
         let _ = self.events.try_send(Event::Wake);
     }
 }
@@ -90,31 +157,31 @@ impl Server {
     /// Starts a node: opens its state, listens, and connects to the others in the background.
     ///
     /// # Errors
-    /// When the options make no node, or its state or address cannot be used.
+    /// If the options are invalid, or the state or the address cannot be used.
     pub fn start(options: ServerOptions) -> Result<Server, ServerError> {
         start::start(options)
     }
 
-    /// Where the server listens.
+    /// Returns the address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// A way to stop the server from elsewhere.
+    /// Returns a handle that stops the server from any thread.
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
     }
 
-    /// A way to let the server read its files again.
+    /// Returns a handle that makes the server read its files again.
     pub fn reloader(&self) -> Reloader {
         self.reloader.clone()
     }
 
-    /// Waits for the server to end: its state closed, the port free. Memory may still be given back
-    /// after that, unless the process ends first.
+    /// Waits until the server has ended: its state is closed and its port is free. Memory may still
+    /// be freed afterwards, unless the process ends first.
     ///
     /// # Errors
-    /// Why it ended, if it was not told to.
+    /// The reason why the server ended, unless it was told to stop.
     pub fn wait(mut self) -> Result<(), ServerError> {
         match self.ended.recv() {
             Ok(result) => {
@@ -125,10 +192,10 @@ impl Server {
         }
     }
 
-    /// Stops the server and waits for its end: all threads joined, the port free.
+    /// Stops the server and waits until it has ended: all threads are joined and the port is free.
     ///
     /// # Errors
-    /// Why it had ended before, if it had.
+    /// The reason why the server had ended before, if it had.
     pub fn stop(mut self) -> Result<(), ServerError> {
         self.stopper.stop();
         self.join()
@@ -150,7 +217,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         if self.thread.is_some() {
             self.stopper.stop();
-            // There is nobody left to tell why it ended.
+            // No caller is left that could receive the reason why the server ended.
             let _ = self.join();
         }
     }

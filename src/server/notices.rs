@@ -1,9 +1,10 @@
-//! What is wrong or worth knowing of a node now: shown in its status, logged when it changes.
+//! Notices: the current conditions of a node that an operator should know. The status shows them,
+//! and the log has a line for each change.
 //!
-//! Any part of the node that finds something an operator should see sets a notice, and clears it
-//! when that is over. A notice is known by its kind, which programs can match on, and by its
-//! subject where a kind can hold of several things at once (a file, an address). Setting the same
-//! text again does nothing, so a part may state what it sees as often as it looks.
+//! Any part of the node sets a notice when it finds such a condition, and clears the notice when
+//! the condition is over. A notice is identified by its kind, which programs can match on, and by
+//! its subject where a kind can hold for several things at the same time (a file, an address).
+//! Setting the same text again does nothing, so a part may set its notice at each check.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +22,12 @@ pub(crate) struct Notices {
 }
 
 impl Notices {
-    /// States that something holds of the whole node.
+    /// Sets a notice about the whole node.
     pub(crate) fn set(&self, kind: &'static str, severity: Severity, message: impl Into<String>) {
         self.set_of(kind, "", severity, message);
     }
 
-    /// States that something holds of `subject`. Beyond [`MAX_NOTICES`] it is only logged.
+    /// Sets a notice about `subject`. Beyond [`MAX_NOTICES`] it is only logged.
     pub(crate) fn set_of(
         &self,
         kind: &'static str,
@@ -48,12 +49,12 @@ impl Notices {
         log!(level(severity), "{}", notice.message);
     }
 
-    /// States that something no longer holds of the whole node; logs `over` if it did.
+    /// Clears a notice about the whole node; logs `over` if it was set.
     pub(crate) fn clear(&self, kind: &'static str, over: &str) {
         self.clear_of(kind, "", over);
     }
 
-    /// States that something no longer holds of `subject`; logs `over` if it did.
+    /// Clears a notice about `subject`; logs `over` if it was set.
     pub(crate) fn clear_of(&self, kind: &'static str, subject: &str, over: &str) {
         let known = self.current.lock().remove(&(kind, subject.to_owned()));
         if known.is_some() {
@@ -61,21 +62,21 @@ impl Notices {
         }
     }
 
-    /// Forgets what held of the whole node, without a line in the log.
+    /// Clears a notice about the whole node without a line in the log.
     pub(crate) fn end(&self, kind: &'static str) {
         self.current.lock().remove(&(kind, String::new()));
     }
 
-    /// Returns what holds now, the worst first.
+    /// Returns the current notices, the most severe first.
     pub(crate) fn all(&self) -> Vec<Notice> {
         let mut all: Vec<Notice> = self.current.lock().values().cloned().collect();
-        // Stable, so that those of one severity stay in order of their kinds.
+        // The sort is stable, so notices of one severity stay in the order of their kinds.
         all.sort_by_key(|notice| std::cmp::Reverse(notice.severity));
         all
     }
 }
 
-/// The level at which a notice is logged.
+/// Returns the level at which a notice is logged.
 fn level(severity: Severity) -> Level {
     match severity {
         Severity::Info => Level::Info,
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn notices_are_known_by_kind_and_subject_and_the_worst_comes_first() {
+    fn notices_are_identified_by_kind_and_subject_and_the_most_severe_comes_first() {
         let notices = Notices::default();
         notices.set("b", Severity::Info, "forming");
         notices.set_of("a", "x", Severity::Warning, "x is old");
@@ -109,7 +110,7 @@ mod tests {
             notices.set_of("many", &subject.to_string(), Severity::Info, "one of many");
         }
         assert_eq!(notices.all().len(), MAX_NOTICES);
-        notices.set_of("many", "0", Severity::Error, "one that is known changes all the same");
+        notices.set_of("many", "0", Severity::Error, "a notice that is set can still change");
         assert_eq!(notices.all()[0].severity, Severity::Error);
     }
 }

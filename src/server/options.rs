@@ -1,4 +1,4 @@
-//! What a server is started with, and what is wrong with it before anything is done.
+//! The options of a server, and their checks before anything else is done.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::transport::Settings;
 pub enum StateLocation {
     /// In a directory, durably.
     Directory(PathBuf),
-    /// In memory only: a node that stops is lost for the cluster.
+    /// In memory only: when the node stops, the cluster has lost it.
     Memory,
 }
 
@@ -34,7 +34,7 @@ impl StateLocation {
 impl fmt::Display for StateLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // Relative to a folder that whoever reads the log does not know.
+            // A relative path would mean nothing to the reader of the log.
             StateLocation::Directory(path) => match std::path::absolute(path) {
                 Ok(absolute) => write!(f, "in {}", absolute.display()),
                 Err(_) => write!(f, "in {}", path.display()),
@@ -44,32 +44,33 @@ impl fmt::Display for StateLocation {
     }
 }
 
-/// What a server is started with.
+/// The options of a server.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// The node's own address, one of `node_ips`.
     pub my_ip: IpAddr,
-    /// The addresses of all nodes of the cluster. A node that belongs to a cluster already goes by
-    /// the members in its data directory instead.
+    /// The addresses of all nodes of the cluster. A node that already belongs to a cluster uses the
+    /// members in its data directory instead.
     pub node_ips: BTreeSet<IpAddr>,
-    /// The port, the same at all nodes.
+    /// The port, the same for all nodes.
     pub port: u16,
     /// Where the state is kept.
     pub place: StateLocation,
-    /// The files that say who may speak.
+    /// The files with the cluster key, the certificates and the tokens.
     pub security: Files,
-    /// Whether to listen on an address that other machines reach although nothing says who may speak.
+    /// Whether to listen on an address that other machines reach although neither a cluster key nor
+    /// TLS is configured.
     pub insecure: bool,
-    /// The protocol's times and bounds.
+    /// The times and bounds of the protocol.
     pub config: Config,
-    /// The transport's times and bounds.
+    /// The times and bounds of the transport.
     pub settings: Settings,
-    /// How much of its machine the node may take.
+    /// How much memory and disk space the node may take.
     pub bounds: Bounds,
 }
 
 impl ServerOptions {
-    /// A node with default settings.
+    /// Returns the options of a node with default settings.
     pub fn new(
         my_ip: IpAddr,
         node_ips: BTreeSet<IpAddr>,
@@ -82,7 +83,10 @@ impl ServerOptions {
         ServerOptions { my_ip, node_ips, port, place, security, insecure, config, settings, bounds }
     }
 
-    /// Refuses options that make no node.
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// If the options are invalid.
     pub(super) fn check(&self) -> Result<(), ServerError> {
         let ServerOptions { my_ip, node_ips, security, insecure, .. } = self;
         if !node_ips.contains(my_ip) {
@@ -101,8 +105,8 @@ impl ServerOptions {
     }
 }
 
-/// Whether a machine can have the address for its own. Listening works on others as well, and is not
-/// what was meant.
+/// Returns whether a single machine can have this address. The system accepts other addresses for
+/// listening, but other nodes could not connect to them.
 fn is_of_one_machine(ip: IpAddr) -> bool {
     let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
     !(ip.is_unspecified() || ip.is_multicast() || is_broadcast)

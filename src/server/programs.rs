@@ -1,4 +1,4 @@
-//! Compiled programs by their text, so that a program that comes often is compiled once.
+//! A cache of compiled programs by their text: a program that is sent often is compiled once.
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -9,12 +9,12 @@ use parking_lot::Mutex;
 
 use crate::lang::{self, CompileError, Program};
 
-/// Longer programs are compiled each time: they are rare, and would fill the cache.
+/// Programs above this size are not cached: they are rare, and would fill the cache.
 const CACHED_PROGRAM_BYTES: usize = 8 << 10;
-/// How many programs one generation holds. A compiled program takes some ten times its text.
+/// The number of programs in one generation. A compiled program takes about ten times its text.
 const GENERATION: usize = 512;
 
-/// Programs that compare by their text.
+/// A program that compares by its text.
 struct ByText(Arc<Program>);
 
 impl Borrow<str> for ByText {
@@ -39,8 +39,8 @@ impl Hash for ByText {
 
 /// A bounded cache of compiled programs, shared by the threads that read requests.
 ///
-/// Two generations: what is used moves to the young one; when that is full it becomes the old one,
-/// and the programs that were not used since are forgotten.
+/// The cache has two generations. A program that is used moves to the young one. When the young
+/// generation is full, it becomes the old one, and the programs of the old one are dropped.
 #[derive(Default)]
 pub(super) struct Programs(Mutex<Generations>);
 
@@ -51,7 +51,7 @@ struct Generations {
 }
 
 impl Programs {
-    /// The program of this text.
+    /// Returns the compiled program with this text.
     pub(super) fn compile(&self, text: &str) -> Result<Arc<Program>, CompileError> {
         if let Some(program) = self.0.lock().find(text) {
             return Ok(program);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_not_kept() {
+    fn errors_are_not_cached() {
         assert!(Programs::default().compile("get").is_err());
     }
 }

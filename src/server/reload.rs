@@ -1,13 +1,13 @@
-//! Reading the node's files again while it runs: the word to do so, and the thread that does.
+//! Reads the files with keys, certificates and tokens again while the node runs.
 //!
-//! The thread looks at what is in the files from time to time, and when it is told to. What changed is
-//! taken only once it stays the same for a moment, so that no file is read that is being written; what
-//! cannot be used leaves what is in use, and is logged and shown in the status. Where that was not
-//! asked for, it has one more period to become right first, as a certificate and its key are seldom
-//! put in place at once.
+//! The files thread checks the contents of the files every `Watch::period`, and when it is told to
+//! (SIGHUP). It takes a change only once two readings `SETTLE_TIME` apart are equal, so that it
+//! does not take a file that is being written. If the new contents cannot be used, the node keeps
+//! those in use; the log and the status say so. An unrequested change has one more period to become
+//! correct first, because a certificate and its key are seldom replaced at the same moment.
 //!
-//! The same thread looks at the end of the node's own certificate: it warns of it, and says when the
-//! node should leave the lead to nodes that clients can connect to.
+//! The same thread checks the node's own certificate: it sets a notice before the certificate ends,
+//! and says when the node should leave the leadership to nodes to which clients can connect.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,17 +23,17 @@ use super::ending_thread::{Ending, EndingThread};
 use super::notices::Notices;
 use crate::limits::{CERTIFICATE_HANDOVER_TIME, CERTIFICATE_WARNING_TIME};
 use crate::security::{Keeper, Loaded, Part, Validity, wall_clock};
-use crate::transport::Doorkeeper;
+use crate::transport::SecurityHandle;
 use crate::utc::Utc;
 use crate::wire::Severity;
 
-/// Files that changed are read again after so long, until they are the same twice.
+/// Changed files are read again after this time, until two readings are equal.
 const SETTLE_TIME: Duration = Duration::from_millis(100);
 
-/// Files that change so often in a row are left to the next look.
-const SETTLE_MOST: usize = 20;
+/// Files that changed in this many readings in a row are left to the next check.
+const MAX_SETTLE_READS: usize = 20;
 
-/// The end waits no longer for a file that cannot be read to its end.
+/// At its end, the node waits at most this time for a thread that a file blocks.
 const END_TIME: Duration = Duration::from_secs(1);
 
 /// The kind of the notice of files that cannot be used; its subject is the part.
@@ -45,34 +45,34 @@ const CERTIFICATE: &str = "certificate";
 /// Tells a server to read its files again; may be used from any thread.
 #[derive(Clone, Debug)]
 pub struct Reloader {
-    word: Sender<()>,
+    requests: Sender<()>,
 }
 
 impl Reloader {
-    /// Tells the server to read its files again, and does not wait for it.
+    /// Tells the server to read its files again; does not wait for it.
     pub fn reload(&self) {
-        // Told twice before it began is as good as once.
-        let _ = self.word.try_send(());
+        // Two requests before the reading has begun are the same as one.
+        let _ = self.requests.try_send(());
     }
 }
 
-/// Returns the word to read the files again, and where it is heard.
+/// Returns the handle that requests a reading, and the channel that the thread receives from.
 pub(super) fn reloads() -> (Reloader, Receiver<()>) {
-    let (word, told) = bounded(1);
-    (Reloader { word }, told)
+    let (requests, received) = bounded(1);
+    (Reloader { requests }, received)
 }
 
-/// What the thread works with.
+/// The parts that the files thread works with.
 pub(super) struct Watch {
     pub(super) keeper: Keeper,
-    /// Where node lists have the node.
+    /// The node's own address, as in the node lists.
     pub(super) address: IpAddr,
-    /// Asks what the files say of those who connect.
-    pub(super) doorkeeper: Doorkeeper,
+    /// Replaces the security settings that the transport applies.
+    pub(super) security: SecurityHandle,
     pub(super) notices: Arc<Notices>,
-    /// Set while the node is to leave the lead to others.
+    /// Set while another node should lead.
     pub(super) is_reluctant: Arc<AtomicBool>,
-    /// How often the thread looks at the files.
+    /// The time between two checks of the files.
     pub(super) period: Duration,
 }
 
@@ -83,13 +83,13 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Starts the thread, which reads the files whenever it is told to, and every period.
+    /// Starts the thread, which reads the files every period, and whenever it is told to.
     ///
     /// # Errors
-    /// When the system has no thread left.
-    pub(super) fn start(watch: Watch, told: Receiver<()>) -> io::Result<Files> {
+    /// If the system has no thread left.
+    pub(super) fn start(watch: Watch, requests: Receiver<()>) -> io::Result<Files> {
         let files = Watcher { watch, suspects: BTreeMap::new() };
-        let run = move |ending: &Ending| files.run(&told, ending);
+        let run = move |ending: &Ending| files.run(&requests, ending);
         Ok(Files { _thread: EndingThread::start("files", END_TIME, run)? })
     }
 }
@@ -97,19 +97,19 @@ impl Files {
 /// The thread was told to stop.
 struct Stopped;
 
-/// The thread.
+/// The state of the thread.
 struct Watcher {
     watch: Watch,
-    /// What could not be used when it was first seen, and may become right.
+    /// Contents that could not be used when they were first seen, and may become correct.
     suspects: BTreeMap<Part, Loaded>,
 }
 
 impl Watcher {
-    fn run(mut self, told: &Receiver<()>, ending: &Ending) {
+    fn run(mut self, requests: &Receiver<()>, ending: &Ending) {
         self.look_at_certificate();
         loop {
-            let is_asked = select! {
-                recv(told) -> word => match word {
+            let is_requested = select! {
+                recv(requests) -> request => match request {
                     Ok(()) => {
                         info!("SIGHUP: the files are read again");
                         true
@@ -121,16 +121,17 @@ impl Watcher {
             };
             let Ok(changed) = self.settled(ending) else { return };
             if !changed.is_empty() {
-                self.take(changed, is_asked);
+                self.take(changed, is_requested);
             }
             self.look_at_certificate();
         }
     }
 
-    /// Returns what changed, once it stays the same; nothing if it does not.
+    /// Returns the changed parts once two readings are equal; returns nothing if they keep
+    /// changing.
     fn settled(&self, ending: &Ending) -> Result<Vec<(Part, Loaded)>, Stopped> {
         let mut found = self.watch.keeper.look();
-        for _ in 0..SETTLE_MOST {
+        for _ in 0..MAX_SETTLE_READS {
             if found.is_empty() {
                 break;
             }
@@ -151,8 +152,8 @@ impl Watcher {
         Ok(Vec::new())
     }
 
-    /// Takes what can be used of what changed.
-    fn take(&mut self, changed: Vec<(Part, Loaded)>, is_asked: bool) {
+    /// Puts those changed parts into use that are correct.
+    fn take(&mut self, changed: Vec<(Part, Loaded)>, is_requested: bool) {
         let mut is_taken = false;
         for (part, loaded) in changed {
             let Watch { keeper, notices, .. } = &mut self.watch;
@@ -164,7 +165,7 @@ impl Watcher {
                     info!("the {part} was read again, and is in use");
                     notices.clear_of(BAD_FILE, &subject, &format!("the {part} is right again"));
                 }
-                Err(error) if is_asked || suspect.is_some_and(|seen| seen.is_same(&loaded)) => {
+                Err(error) if is_requested || suspect.is_some_and(|seen| seen.is_same(&loaded)) => {
                     keeper.leave(part, &loaded);
                     let kept = format!("the node goes on with the {part} that it read before");
                     notices.set_of(BAD_FILE, &subject, Severity::Error, format!("{error}; {kept}"));
@@ -175,11 +176,12 @@ impl Watcher {
             }
         }
         if is_taken {
-            self.watch.doorkeeper.set(self.watch.keeper.security().clone());
+            self.watch.security.set(self.watch.keeper.security().clone());
         }
     }
 
-    /// Says how the own certificate stands, and whether the node should lead.
+    /// Sets or clears the notice about the node's own certificate, and decides whether another node
+    /// should lead.
     fn look_at_certificate(&self) {
         let Watch { keeper, address, notices, is_reluctant, .. } = &self.watch;
         let Some(tls) = &keeper.security().tls else { return };
@@ -190,7 +192,7 @@ impl Watcher {
                 let message = format!("{message}: put a new one into {}", tls.path().display());
                 notices.set(CERTIFICATE, severity, message);
             }
-            None => notices.clear(CERTIFICATE, "the node's certificate is in force for long"),
+            None => notices.clear(CERTIFICATE, "the node's certificate no longer ends soon"),
         }
         let soon = tls.validity(*address, now.saturating_add(CERTIFICATE_HANDOVER_TIME));
         let is_in_force = validity.is_in_force() && soon.is_in_force();
@@ -198,14 +200,16 @@ impl Watcher {
             match is_in_force {
                 true => info!("the node may lead again: its certificate is in force"),
                 false => info!(
-                    "the node leaves the lead to nodes whose certificate is in force, if there are any"
+                    "the node leaves the lead to nodes whose certificate is in force, if there \
+                     are any"
                 ),
             }
         }
     }
 }
 
-/// What there is to say of a certificate at a time, since 1970. The text changes once a day.
+/// Returns the notice about a certificate at the time `now` since 1970. The text changes once a
+/// day.
 fn notice(validity: &Validity, now: Duration) -> Option<(Severity, String)> {
     const DAY_SECONDS: u64 = 24 * 60 * 60;
     match validity {
@@ -224,29 +228,30 @@ fn notice(validity: &Validity, now: Duration) -> Option<(Severity, String)> {
         }
         Validity::Ended(end) => {
             let message = format!(
-                "the node's certificate ended at {}, so that nodes and clients cannot connect to it",
+                "the node's certificate ended at {}, so that nodes and clients cannot connect to \
+                 it",
                 date(*end)
             );
             Some((Severity::Error, message))
         }
         Validity::NotBefore(start) => {
             let message = format!(
-                "the node's certificate is in force only from {}, and the clock of this machine shows \
-                 an earlier time, so that nodes and clients may not connect to it",
+                "the node's certificate is in force only from {}, and the clock of this machine \
+                 shows an earlier time, so that nodes and clients may not connect to it",
                 date(*start)
             );
             Some((Severity::Error, message))
         }
         Validity::Refused(error) => {
-            let message = format!("the node's certificate is not taken any more ({error})");
+            let message = format!("the node's certificate is no longer accepted ({error})");
             Some((Severity::Error, message))
         }
     }
 }
 
-/// A time since 1970 in words.
+/// Formats a time since 1970.
 fn date(since_1970: Duration) -> String {
-    /// The end of the year 9999: the last that certificates can name.
+    /// The end of the year 9999, the last time that a certificate can name.
     const LAST_SECONDS: u64 = 253_402_300_799;
     let seconds = since_1970.as_secs().min(LAST_SECONDS);
     let time = UNIX_EPOCH + Duration::from_secs(seconds);
@@ -258,16 +263,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn telling_never_waits() {
-        let (reloader, told) = reloads();
+    fn reload_never_waits() {
+        let (reloader, received) = reloads();
         (0..3).for_each(|_| reloader.reload());
-        assert_eq!(told.try_iter().count(), 1);
-        drop(told);
+        assert_eq!(received.try_iter().count(), 1);
+        drop(received);
         reloader.reload();
     }
 
     #[test]
-    fn a_certificate_is_spoken_of_from_thirty_days_before_its_end_and_once_a_day() {
+    fn the_end_of_a_certificate_is_announced_for_thirty_days_with_a_new_text_each_day() {
         let day = Duration::from_secs(24 * 60 * 60);
         let end = day * 20_000;
         let said = |now| notice(&Validity::Until(end), now).map(|(_, message)| message);
@@ -277,7 +282,7 @@ mod tests {
         let texts: std::collections::BTreeSet<_> =
             (0..30 * 24).filter_map(|hour| said(end - day * 30 + day / 24 * hour)).collect();
         assert_eq!(texts.len(), 31, "30 days to 1 day, and less than a day");
-        // Times that no calendar has.
+        // Times that no calendar contains.
         for time in [Duration::ZERO, Duration::MAX] {
             for validity in
                 [Validity::Until(time), Validity::Ended(time), Validity::NotBefore(time)]

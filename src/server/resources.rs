@@ -1,7 +1,8 @@
-//! What the node takes of its machine, measured by a thread of its own, and how much it may take.
+//! The memory and disk space that the node takes: the bounds on them, and the meter thread that
+//! measures them.
 //!
-//! A disk that hangs makes a look at it hang as well, so the consensus thread never looks: it reads
-//! what this thread measured last.
+//! While a disk hangs, measuring its free space blocks as well. So the consensus thread never
+//! measures: it reads what the meter thread measured last.
 
 use std::fs;
 use std::io;
@@ -14,40 +15,42 @@ use nix::sys::statvfs::statvfs;
 
 use super::ending_thread::EndingThread;
 
-/// Between two measurements: a fast disk takes less than [`DEFAULT_MIN_FREE_DISK`] in this time.
+/// The time between two measurements. Even a fast disk takes less than [`DEFAULT_MIN_FREE_DISK`] in
+/// this time.
 const PERIOD: Duration = Duration::from_millis(100);
-/// The end does not wait longer for a disk that hangs.
+/// At its end, the node waits at most this time for a meter thread that a disk blocks.
 const END_TIME: Duration = Duration::from_millis(200);
-/// Of the memory that there is, a node takes as much by default, in percent: the rest is for
-/// connections, pages on their way, and whatever else runs there.
+/// The default bound on memory, in percent of the available memory. The rest is for connections,
+/// pages in transfer, and other programs.
 const DEFAULT_MEMORY_PERCENT: u64 = 80;
-/// The free disk space that is left by default: room for a journal segment being made, a checkpoint
-/// page and other programs' logs.
+/// The default of the disk space that stays free: room for a journal segment, a checkpoint page,
+/// and the logs of other programs.
 const DEFAULT_MIN_FREE_DISK: u64 = 256 << 20;
 
-/// How much of its machine a node may take, in bytes.
+/// The bounds on the memory and the disk space of a node, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The resident memory of its process; 0 for no bound.
+    /// The maximum resident memory of the process; 0 for no bound.
     pub max_memory: u64,
-    /// The space that stays free where its data directory is; 0 for no bound.
+    /// The minimum free space of the file system with the data directory; 0 for no bound.
     pub min_free_disk: u64,
 }
 
 impl Default for Bounds {
-    /// 80 % of the memory of the cgroup or the machine, and 256 MiB of disk.
+    /// Returns 80 % of the memory of the cgroup or the machine, and 256 MiB of disk space.
     fn default() -> Bounds {
         let max_memory = available_memory().map_or(0, |bytes| bytes / 100 * DEFAULT_MEMORY_PERCENT);
         Bounds { max_memory, min_free_disk: DEFAULT_MIN_FREE_DISK }
     }
 }
 
-/// What was measured last.
+/// The last measurement.
 #[derive(Debug)]
 pub(super) struct Measured {
-    /// The resident memory of the process, in bytes; 0 where the system does not tell.
+    /// The resident memory of the process, in bytes; 0 where the system does not tell it.
     memory: AtomicU64,
-    /// Free space where the data directory is, in bytes; the maximum where there is none.
+    /// The free space of the file system with the data directory, in bytes; `u64::MAX` for a node
+    /// without a data directory.
     free_disk: AtomicU64,
 }
 
@@ -68,7 +71,7 @@ impl Measured {
     }
 }
 
-/// The thread that measures. It ends when this is dropped.
+/// The meter thread. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Meter {
     measured: Arc<Measured>,
@@ -76,11 +79,11 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Measures once, and starts the thread. `directory` is where the free disk space is measured; a
-    /// node that keeps its state in memory has none.
+    /// Measures once, and starts the thread. `directory` is where the free disk space is measured;
+    /// it is `None` for a node that keeps its state in memory.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// If the system has no thread left.
     pub(super) fn start(directory: Option<PathBuf>) -> io::Result<Meter> {
         let measured = Measured { memory: AtomicU64::new(0), free_disk: AtomicU64::new(u64::MAX) };
         measured.measure(directory.as_deref());
@@ -94,22 +97,22 @@ impl Meter {
         Ok(Meter { measured, _thread })
     }
 
-    /// What it measures.
+    /// Returns the last measurement, which the thread keeps up to date.
     pub(super) fn measured(&self) -> Arc<Measured> {
         Arc::clone(&self.measured)
     }
 }
 
-/// The space that this process may still take where `path` is.
+/// Returns the space that this process may still take on the file system of `path`.
 fn free_bytes(path: &Path) -> Option<u64> {
-    let told = statvfs(path).ok()?;
+    let stats = statvfs(path).ok()?;
     // The types differ between systems.
     #[allow(clippy::useless_conversion)]
-    let (blocks, size) = (u64::from(told.blocks_available()), u64::from(told.fragment_size()));
+    let (blocks, size) = (u64::from(stats.blocks_available()), u64::from(stats.fragment_size()));
     blocks.checked_mul(size)
 }
 
-/// Returns the resident memory of this process, in bytes, where the system tells it as Linux does.
+/// Returns the resident memory of this process, in bytes; `None` where the system has no `/proc`.
 pub(super) fn memory_bytes() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -117,7 +120,7 @@ pub(super) fn memory_bytes() -> Option<u64> {
     kib.checked_mul(1 << 10)
 }
 
-/// The memory of the machine, or of the cgroup if it allows less; where the system tells.
+/// Returns the memory of the machine, or of the cgroup if that is less; `None` if it is unknown.
 fn available_memory() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(total_memory);
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -127,15 +130,16 @@ fn available_memory() -> Option<u64> {
     machine.into_iter().chain(limits).min()
 }
 
-/// The total of `/proc/meminfo`, in bytes.
+/// Returns the total memory that `/proc/meminfo` names, in bytes.
 fn total_memory(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1 << 10)
 }
 
-/// The files that may tell a limit of this process's cgroup, by what `/proc/self/cgroup` holds: those of
-/// all groups above it too, as each limits what is below.
+/// Returns the files that may contain a memory limit of this process's cgroup. `groups` is the
+/// content of `/proc/self/cgroup`. The files of all parent groups are included, because each of
+/// them limits its children.
 fn memory_limit_files(groups: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in groups.lines() {
@@ -167,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_of_a_group_and_of_those_above_it_are_looked_at() {
+    fn the_limits_of_a_group_and_its_parents_are_read() {
         let files =
             memory_limit_files("0::/system.slice/node.service\n3:cpu:/x\n2:memory:/y\nodd\n");
         let expected = [

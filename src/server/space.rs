@@ -1,9 +1,10 @@
-//! Whether the node has room for a state that grows.
+//! Whether the node itself has room for a larger state.
 //!
-//! Disk space comes back when files go. Memory does not: what deleted entries took stays with the
-//! process and serves the next ones. So beyond the bound on memory the node weighs its state, a part
-//! at each tick: it has room again once the state is smaller than it was when the bound was reached,
-//! and has none once it is as large as then.
+//! Disk space is free again once files are deleted. Memory is not: what deleted entries took stays
+//! with the process and is used for the next entries. So while the process is above its bound on
+//! memory, the node measures the size of its state, [`ENTRIES_PER_TICK`] entries at each tick. The
+//! node has room again once the state is smaller than it was when the bound was reached, and has
+//! none once the state is as large as it was then.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -13,17 +14,18 @@ use crate::kv::{Key, Value};
 use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::lpaxos::{Low, Replica};
 
-/// Entries weighed at each tick: about a millisecond's work.
+/// Entries measured at each tick: about a millisecond of work.
 const ENTRIES_PER_TICK: usize = 8_192;
-/// The state must shrink to as much of what it was, in percent, before it may grow again.
+/// The state must shrink to this part of its former size, in percent, before it may grow again.
 const ROOM_PERCENT: u64 = 90;
-/// The process must take as much of its bound, in percent, before it is no longer beyond it. What it
-/// takes always goes up and down a little, and each time it crossed the bound a leader would go.
+/// The memory must fall to this part of the bound, in percent, before the process counts as below
+/// it. The memory always varies a little, and each crossing of the bound could depose a leader.
 const BELOW_PERCENT: u64 = 95;
-/// Free disk space must exceed its bound by as much, in percent, before the state may grow again.
+/// The free disk space must reach this part of its bound, in percent, before the state may grow
+/// again.
 const DISK_ROOM_PERCENT: u64 = 110;
 
-/// The state of the checks of one node.
+/// The state of the space checks of one node.
 #[derive(Debug)]
 pub(super) struct Space {
     bounds: Bounds,
@@ -32,27 +34,29 @@ pub(super) struct Space {
     low_disk: bool,
 }
 
-/// Where the node stands with its memory.
+/// The state of the memory check.
 #[derive(Debug, Default)]
 struct Memory {
-    /// Whether the process took its bound, and not much less since.
-    is_beyond: bool,
+    /// Whether the process reached its bound, and has not fallen below [`BELOW_PERCENT`] since.
+    is_above: bool,
     is_low: bool,
-    /// The most that the state may weigh while the process is beyond its bound, once that is known.
-    most: Option<u64>,
-    scale: Scale,
+    /// The maximum size of the state while the process is above its bound; `None` before it is
+    /// measured.
+    max: Option<u64>,
+    measurement: SizeMeasurement,
 }
 
-/// The weighing of a state, some entries at a time.
+/// A measurement of the size of a state, in steps.
 #[derive(Debug, Default)]
-struct Scale {
+struct SizeMeasurement {
     bytes: u64,
     after: Option<Key>,
 }
 
-impl Scale {
-    /// Weighs some more; returns the sum when all is weighed, and begins anew.
-    fn weigh(&mut self, replica: &Replica<Key, Value>) -> Option<u64> {
+impl SizeMeasurement {
+    /// Measures the next [`ENTRIES_PER_TICK`] entries; returns the sum at the end, and starts
+    /// again.
+    fn advance(&mut self, replica: &Replica<Key, Value>) -> Option<u64> {
         let start = self.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut count = 0;
         let mut last = None;
@@ -67,28 +71,28 @@ impl Scale {
             self.after = last.cloned();
             return None;
         }
-        let Scale { bytes, .. } = std::mem::take(self);
+        let SizeMeasurement { bytes, .. } = std::mem::take(self);
         Some(bytes)
     }
 }
 
 impl Memory {
-    /// Takes what was measured, and the bound on it.
-    fn look(&mut self, bytes: u64, most: u64, replica: &Replica<Key, Value>) {
-        let most = if self.is_beyond { most / 100 * BELOW_PERCENT } else { most };
-        if bytes < most {
+    /// Updates the check with the measured `bytes` and the bound on them.
+    fn look(&mut self, bytes: u64, max: u64, replica: &Replica<Key, Value>) {
+        let max = if self.is_above { max / 100 * BELOW_PERCENT } else { max };
+        if bytes < max {
             *self = Memory::default();
             return;
         }
-        self.is_beyond = true;
-        let Some(most) = self.most else {
-            // Nothing grows until it is known how large the state is that reached the bound.
+        self.is_above = true;
+        let Some(max_size) = self.max else {
+            // Nothing may grow until the size of the state that reached the bound is known.
             self.is_low = true;
-            self.most = self.scale.weigh(replica);
+            self.max = self.measurement.advance(replica);
             return;
         };
-        if let Some(bytes) = self.scale.weigh(replica) {
-            let room = if self.is_low { most / 100 * ROOM_PERCENT } else { most };
+        if let Some(bytes) = self.measurement.advance(replica) {
+            let room = if self.is_low { max_size / 100 * ROOM_PERCENT } else { max_size };
             self.is_low = bytes >= room;
         }
     }
@@ -99,7 +103,7 @@ impl Space {
         Space { bounds, measured, memory: Memory::default(), low_disk: false }
     }
 
-    /// Looks at what was measured last. To be called at each tick.
+    /// Updates the checks from the last measurement. Must be called at each tick.
     pub(super) fn look(&mut self, replica: &Replica<Key, Value>) -> Low {
         let Bounds { max_memory, min_free_disk } = self.bounds;
         if max_memory > 0 {
@@ -114,8 +118,8 @@ impl Space {
         Low { memory: self.memory.is_low, disk: self.low_disk }
     }
 
-    /// Says for people which bound was reached, without what was measured, which changes all the time.
-    pub(super) fn bounds_in_words(&self, low: Low) -> String {
+    /// Names the bounds that were reached. Leaves out the measured values, which change constantly.
+    pub(super) fn bound_names(&self, low: Low) -> String {
         let Bounds { max_memory, min_free_disk } = self.bounds;
         let memory = low.memory.then(|| format!("--max-memory is {} MiB", max_memory >> 20));
         let disk = low.disk.then(|| format!("--min-free-disk is {} MiB", min_free_disk >> 20));
@@ -139,38 +143,38 @@ mod tests {
     }
 
     /// A bound on memory.
-    const MOST: u64 = 1 << 30;
+    const MAX: u64 = 1 << 30;
 
     fn settle(memory: &mut Memory, replica: &Replica<Key, Value>) -> bool {
-        // More ticks than two weighings of any state here take.
-        (0..20).for_each(|_| memory.look(MOST, MOST, replica));
+        // More ticks than two measurements of any state in these tests take.
+        (0..20).for_each(|_| memory.look(MAX, MAX, replica));
         memory.is_low
     }
 
     #[test]
-    fn beyond_the_bound_a_state_must_shrink_before_it_may_grow() {
+    fn above_the_bound_a_state_must_shrink_before_it_may_grow() {
         let mut memory = Memory::default();
-        memory.look(MOST, MOST, &state(30_000));
-        assert!(memory.is_low, "before it is weighed");
+        memory.look(MAX, MAX, &state(30_000));
+        assert!(memory.is_low, "before it is measured");
         assert!(settle(&mut memory, &state(30_000)));
-        assert!(settle(&mut memory, &state(28_000)), "too little has gone");
+        assert!(settle(&mut memory, &state(28_000)), "it shrank too little");
         assert!(!settle(&mut memory, &state(20_000)));
-        assert!(!settle(&mut memory, &state(29_000)), "it grows into what was freed");
+        assert!(!settle(&mut memory, &state(29_000)), "it grows into the freed memory");
         assert!(settle(&mut memory, &state(30_000)), "and no further");
-        memory.look(MOST / 2, MOST, &state(30_000));
+        memory.look(MAX / 2, MAX, &state(30_000));
         assert!(!memory.is_low, "the process is below its bound again");
     }
 
     #[test]
-    fn a_process_just_below_the_bound_that_it_took_is_beyond_it_still() {
+    fn a_process_just_below_the_bound_that_it_reached_counts_as_above_it() {
         let (mut memory, state) = (Memory::default(), state(10));
-        memory.look(MOST - 1, MOST, &state);
+        memory.look(MAX - 1, MAX, &state);
         assert!(!memory.is_low);
-        for (bytes, is_low) in [(MOST, true), (MOST - 1, true), (MOST / 100 * 94, false)] {
-            memory.look(bytes, MOST, &state);
+        for (bytes, is_low) in [(MAX, true), (MAX - 1, true), (MAX / 100 * 94, false)] {
+            memory.look(bytes, MAX, &state);
             assert_eq!(memory.is_low, is_low, "{bytes}");
         }
-        memory.look(MOST - 1, MOST, &state);
+        memory.look(MAX - 1, MAX, &state);
         assert!(!memory.is_low);
     }
 

@@ -1,5 +1,5 @@
-//! The start of a server, step by step: what can be wrong is found out first, then the state is
-//! opened, and then the threads begin.
+//! The start of a server: first the checks that can fail without a trace, then the opening of the
+//! state, then the threads.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -33,29 +33,29 @@ use crate::transport::{BoundAddress, Settings, Transport};
 /// Starts a node.
 ///
 /// # Errors
-/// When the options make no node, or its state or address cannot be used.
+/// If the options are invalid, or the state or the address cannot be used.
 pub(super) fn start(options: ServerOptions) -> Result<Server, ServerError> {
     options.check()?;
-    let ground = Ground::take(&options)?;
+    let prerequisites = Prerequisites::acquire(&options)?;
     let state = State::open(&options.place, options.my_ip)?;
     state.log(&options.node_ips);
     let notices = Arc::new(Notices::default());
     let nodes = state.nodes(options.node_ips.clone(), &notices);
-    let settings = ground.files.fit(nodes.len(), options.settings)?;
-    ground.files.tell(&notices, &settings, options.settings.max_clients);
-    run(options, settings, ground, state, nodes, notices)
+    let settings = prerequisites.files.fit(nodes.len(), options.settings)?;
+    prerequisites.files.log(&notices, &settings, options.settings.max_clients);
+    run(options, settings, prerequisites, state, nodes, notices)
 }
 
-/// What a node needs of its machine beside its state. All that can be wrong with it is found out
-/// before the state is touched: a start that fails leaves nothing behind.
-struct Ground {
+/// The resources that a node needs besides its state: its files, descriptors and address. They are
+/// checked before the state is touched, so that a failed start leaves nothing behind.
+struct Prerequisites {
     keeper: Keeper,
     files: OpenFiles,
     bound: BoundAddress,
 }
 
-impl Ground {
-    fn take(options: &ServerOptions) -> Result<Ground, ServerError> {
+impl Prerequisites {
+    fn acquire(options: &ServerOptions) -> Result<Prerequisites, ServerError> {
         let ServerOptions { my_ip, port, node_ips, security, settings, place, .. } = options;
         let keeper = Keeper::open(security.clone(), *my_ip).map_err(ServerError::Security)?;
         if !my_ip.is_loopback() {
@@ -67,21 +67,21 @@ impl Ground {
         let address = SocketAddr::new(*my_ip, *port);
         let bound =
             BoundAddress::take(address).map_err(|error| ServerError::Listen { address, error })?;
-        Ok(Ground { keeper, files, bound })
+        Ok(Prerequisites { keeper, files, bound })
     }
 }
 
-/// Starts the threads; the node takes part from then on.
+/// Starts the threads; the node takes part in the cluster from then on.
 fn run(
     options: ServerOptions,
     settings: Settings,
-    ground: Ground,
+    prerequisites: Prerequisites,
     state: State,
     nodes: BTreeSet<IpAddr>,
     notices: Arc<Notices>,
 ) -> Result<Server, ServerError> {
     let ServerOptions { my_ip, port, place, config, bounds, .. } = options;
-    let Ground { keeper, bound, .. } = ground;
+    let Prerequisites { keeper, bound, .. } = prerequisites;
     let State { made, me, cluster, durable, storage } = state;
     let (sender, events) = bounded(EVENTS_QUEUED);
     let (to_requests, requests) = request_queue(REQUESTS_QUEUED);
@@ -98,7 +98,7 @@ fn run(
     let address = SocketAddr::new(my_ip, port);
     let transport = Transport::start(bound, settings, security, handler, sender.clone())
         .map_err(|error| ServerError::Listen { address, error })?;
-    // From here on other nodes may come to know this one's id, so it must not get another.
+    // From here on other nodes may learn this node's id, so the id must be kept.
     if let Some(made) = made {
         made.keep();
     }
@@ -108,13 +108,13 @@ fn run(
     let watch = Watch {
         keeper,
         address: my_ip,
-        doorkeeper: transport.doorkeeper(),
+        security: transport.security_handle(),
         notices: Arc::clone(&notices),
         is_reluctant: Arc::clone(&is_reluctant),
         period: settings.files_period,
     };
-    let (reloader, told) = reload::reloads();
-    let files = Files::start(watch, told).map_err(ServerError::Spawn)?;
+    let (reloader, reload_requests) = reload::reloads();
+    let files = Files::start(watch, reload_requests).map_err(ServerError::Spawn)?;
     let meter = Meter::start(place.directory()).map_err(ServerError::Spawn)?;
     let stop = Arc::new(AtomicBool::new(false));
     let start = Start {
@@ -141,7 +141,8 @@ fn run(
     Ok(Server { address, stopper, reloader, ended, thread: Some(thread) })
 }
 
-/// Runs the consensus thread, which ends all others when it ends, and then tells why it did.
+/// Spawns the consensus thread, which at its end stops all other threads and sends the reason of
+/// the end.
 fn spawn(
     start: Start,
     transport: Transport,
@@ -149,12 +150,12 @@ fn spawn(
     end: Sender<Result<(), ServerError>>,
 ) -> io::Result<JoinHandle<()>> {
     let run = move || {
-        let (result, remains) = consensus::run(start);
+        let (result, state_to_free) = consensus::run(start);
         transport.stop();
         info!(event = "stopped"; "the node has stopped");
         drop(files);
         let _ = end.send(result);
-        drop(remains);
+        drop(state_to_free);
     };
     thread::Builder::new().name("consensus".into()).spawn(run)
 }
@@ -165,15 +166,21 @@ fn log_start(my_ip: IpAddr, place: &StateLocation) {
         "lattistore {version} starts at {my_ip}, its state {place}");
 }
 
-/// Says what is not asked of those who reach the node.
+/// Logs a warning for each protection that is off.
 fn warn_of_exposure(security: &Security) {
     if security.cluster_key.is_none() && security.tls.is_none() {
-        warn!("whoever reaches this node can say that he is one of the cluster: see --cluster-key");
+        warn!(
+            "every program that reaches this node can act as a node of the cluster: see \
+             --cluster-key"
+        );
     }
     if security.client_tokens.is_none() {
-        warn!("whoever reaches this node can read and write everything: see --client-tokens");
+        warn!(
+            "every program that reaches this node can read and write everything: see \
+             --client-tokens"
+        );
     }
     if security.tls.is_none() {
-        warn!("whoever can listen in on the network can read everything: see --tls-cert");
+        warn!("connections are not encrypted, so the network can read everything: see --tls-cert");
     }
 }

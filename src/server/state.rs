@@ -1,4 +1,4 @@
-//! The state that a node starts from: which node it is, of which cluster, and what it holds.
+//! The durable state at the start of a node: its identity, its cluster, and its data.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -16,12 +16,12 @@ use crate::lpaxos::{Durable, NodeId};
 use crate::storage::{self, Identity, Made, Memory, Opened, Storage};
 use crate::wire::Severity;
 
-/// Between two lines of the log about a start that takes long.
+/// The time between two lines of the log about a start that takes long.
 const PROGRESS_PERIOD: Duration = Duration::from_secs(1);
 
-/// What a node starts from.
+/// The state from which a node starts.
 pub(super) struct State {
-    /// What was made for a new node. It is dropped after the storage.
+    /// The directory that was made for a new node. It must be dropped after the storage.
     pub(super) made: Option<Made>,
     pub(super) me: NodeId,
     pub(super) cluster: Option<Arc<Cluster>>,
@@ -30,10 +30,11 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Opens the state; a new node gets an identity, durable before any other node hears of it.
+    /// Opens the state; a new node gets an identity, which is durable before another node can learn
+    /// it.
     ///
     /// # Errors
-    /// When it cannot be used, or is of another address.
+    /// If the state cannot be used, or belongs to another address.
     pub(super) fn open(place: &StateLocation, my_ip: IpAddr) -> Result<State, ServerError> {
         let (made, opened) = match place {
             StateLocation::Memory => {
@@ -62,7 +63,7 @@ impl State {
         Ok(State { made, me, cluster, durable, storage })
     }
 
-    /// Logs which cluster the node is of, and how far its state is.
+    /// Logs the cluster of the node, and the slot up to which its state is complete.
     pub(super) fn log(&self, listed: &BTreeSet<IpAddr>) {
         let (me, slot) = (self.me, self.durable.replica.complete().0);
         match self.cluster.as_deref() {
@@ -76,14 +77,14 @@ impl State {
             None => {
                 let members = spaced(listed);
                 info!(event = "new", node:% = me, members = members.as_str();
-                    "node {me} is of no cluster yet; it is to form one of {members}");
+                    "node {me} belongs to no cluster yet; it will form one of {members}");
             }
         }
     }
 
-    /// Returns the nodes that it goes by. Once a cluster is formed they are those of its data
-    /// directories: a list that is short or mistyped would leave this node without a connection to
-    /// the others. It is told where the list contradicts them.
+    /// Returns the nodes to connect to. For a node of a formed cluster they are the members in its
+    /// data directory: with an incomplete or mistyped list the node would not connect to some of
+    /// them. A notice tells of a list that differs.
     pub(super) fn nodes(&self, listed: BTreeSet<IpAddr>, notices: &Notices) -> BTreeSet<IpAddr> {
         match &self.cluster {
             Some(cluster) => {
@@ -95,7 +96,7 @@ impl State {
     }
 }
 
-/// States where the list that the node was started with contradicts the members that it knows.
+/// Sets a notice if the node list of the command line differs from the known members.
 fn note_other_list(notices: &Notices, listed: &BTreeSet<IpAddr>, roster: &Roster) {
     let members: BTreeSet<IpAddr> = roster.keys().copied().collect();
     if *listed == members {
@@ -108,7 +109,7 @@ fn note_other_list(notices: &Notices, listed: &BTreeSet<IpAddr>, roster: &Roster
     }
     let surplus: BTreeSet<IpAddr> = listed.difference(&members).copied().collect();
     if !surplus.is_empty() {
-        parts.push(format!("{} is listed and no member", formation_error::join(&surplus)));
+        parts.push(format!("{} is listed and not a member", formation_error::join(&surplus)));
     }
     let message = format!(
         "--node-ips differs from the members in the data directory, which count: {}; correct the \
@@ -118,12 +119,12 @@ fn note_other_list(notices: &Notices, listed: &BTreeSet<IpAddr>, roster: &Roster
     notices.set("node_list", Severity::Warning, message);
 }
 
-/// Addresses between blanks.
+/// Joins the addresses by blanks.
 fn spaced<'a>(addresses: impl IntoIterator<Item = &'a IpAddr>) -> String {
     addresses.into_iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// Logs how far a long start-up is, now and then.
+/// Returns a callback that logs the progress of a long start, once in `PROGRESS_PERIOD`.
 fn progress() -> impl FnMut(storage::Progress) {
     let mut last = Instant::now();
     move |progress| {

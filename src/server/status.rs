@@ -1,4 +1,4 @@
-//! How a node says it is.
+//! The status of a node, built from what its parts report.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::lpaxos::{Durable, Node, NodeId};
 use crate::storage;
 use crate::wire::{MemberStatus, NodeStatus, Notice, Sizes};
 
-/// A node that belongs to no cluster yet.
+/// Returns the status of a node that belongs to no cluster yet.
 pub(super) fn of_forming(
     me: NodeId,
     durable: &Durable<Key, Value>,
@@ -35,7 +35,7 @@ pub(super) fn of_forming(
     }
 }
 
-/// A member of a cluster.
+/// Returns the status of a member of a cluster.
 pub(super) fn of_member(
     me: NodeId,
     node: &Node<Store>,
@@ -59,7 +59,7 @@ pub(super) fn of_member(
     }
 }
 
-/// What the node takes of its machine.
+/// Returns the memory and disk space of the node, and the durations of its syncs.
 pub(super) fn sizes(memory_bytes: u64, storage: &storage::Status, syncs: &Syncs) -> Sizes {
     let storage::Status { disk_bytes, uncovered_bytes, .. } = *storage;
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);

@@ -1,5 +1,5 @@
-//! Syncs beside the consensus thread: while the leader's own write is under way, it takes in votes and
-//! runs what comes next.
+//! The sync thread, which syncs concurrently with the consensus thread: while the leader's own
+//! write is being synced, the consensus thread takes in votes and runs the next batch.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use crossbeam_channel::Sender;
 use super::admission::Event;
 use crate::storage::{StorageError, Unsynced, Worker};
 
-/// The thread, which has one write at a time. `T` stands for the write until it is durable.
+/// The thread, with at most one write at a time. `T` identifies the write until it is durable.
 pub(super) struct Syncer<T> {
     worker: Worker<Unsynced, Duration>,
-    /// The write under way, and since when it is.
+    /// The write that is being synced, and since when.
     under_way: Option<(T, Instant)>,
 }
 
@@ -23,25 +23,25 @@ impl<T> Syncer<T> {
             let begun = Instant::now();
             unsynced.sync().map(|()| Some(begun.elapsed()))
         };
-        // A full queue wakes it as well.
+        // If the queue is full, the consensus thread is awake anyway.
         let wake = move || drop(events.try_send(Event::Wake));
         let worker = Worker::spawn("sync", 1, sync, wake)?;
         Ok(Syncer { worker, under_way: None })
     }
 
-    /// Has a write made durable. The last one has to be over.
+    /// Starts to sync a write. The previous write must have ended.
     pub(super) fn give(&mut self, unsynced: Unsynced, token: T) {
         assert!(self.under_way.is_none(), "one write at a time");
         self.under_way = Some((token, Instant::now()));
         self.worker.give(unsynced);
     }
 
-    /// Since when a write is under way.
+    /// Returns since when a write is being synced; `None` if there is no write.
     pub(super) fn since(&self) -> Option<Instant> {
         self.under_way.as_ref().map(|(_, since)| *since)
     }
 
-    /// Returns the write that was given and how long it took, once it is durable.
+    /// Returns the write and the duration of its sync, once it is durable.
     pub(super) fn poll(&mut self) -> Result<Option<(T, Duration)>, StorageError> {
         if self.under_way.is_none() {
             return Ok(None);
@@ -50,7 +50,8 @@ impl<T> Syncer<T> {
         Ok(took.and_then(|took| self.end(took)))
     }
 
-    /// Waits for the write that was given, and returns it and how long it took; none if there is none.
+    /// Waits until the write is durable, and returns it with the duration of its sync; `None` if
+    /// there is no write.
     pub(super) fn wait(&mut self) -> Result<Option<(T, Duration)>, StorageError> {
         if self.under_way.is_none() {
             return Ok(None);
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
     use crate::storage::DiskFile;
 
-    /// A file that does nothing, and whose sync fails where `fails` is set.
+    /// A file that stores nothing; its sync fails if `fails` is set.
     struct TestFile {
         fails: bool,
     }
@@ -95,15 +96,17 @@ mod tests {
     }
 
     #[test]
-    fn it_wakes_and_tells_what_came_of_the_write() {
+    fn each_write_wakes_the_consensus_thread_and_reports_its_result() {
         let (events, woken) = bounded(1);
         let mut syncer = Syncer::start(events).expect("it starts");
-        assert!(syncer.wait().expect("nothing was given").is_none());
+        assert!(syncer.wait().expect("no write was started").is_none());
         let unsynced = |fails| Unsynced::of_file(Box::new(TestFile { fails }));
         syncer.give(unsynced(false), ());
         assert!(matches!(woken.recv(), Ok(Event::Wake)));
         assert!(syncer.poll().expect("it is durable").is_some());
-        assert!(syncer.poll().expect("that was told").is_none() && syncer.since().is_none());
+        assert!(
+            syncer.poll().expect("it was returned already").is_none() && syncer.since().is_none()
+        );
         syncer.give(unsynced(true), ());
         assert!(matches!(syncer.wait(), Err(StorageError::Io { .. })));
     }

@@ -1,28 +1,28 @@
-//! How long the syncs of a node take: for the status, and in the log where they are slow.
+//! The durations of a node's syncs: shown in its status, and logged when a sync is slow.
 
 use std::time::{Duration, Instant};
 
 use log::warn;
 
-/// A sync that takes this long is logged: a healthy disk needs a hundredth of it.
+/// A sync that takes at least this time is logged: a healthy disk needs a hundredth of it.
 const SLOW: Duration = Duration::from_millis(100);
-/// Between two lines of the log.
+/// The time between two lines of the log.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
-/// The times of all syncs that the node waited for since its start.
+/// The durations of all syncs since the start.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Syncs {
-    /// The last one.
+    /// The last sync.
     pub(super) last: Duration,
-    /// The longest one.
+    /// The longest sync.
     pub(super) longest: Duration,
     logged: Option<Instant>,
-    /// How many slow ones were not logged, and the longest of them.
+    /// The number of slow syncs that were not logged, and the longest of them.
     unlogged: (u64, Duration),
 }
 
 impl Syncs {
-    /// Notes a sync, and logs it if it was slow: at most one line in ten seconds.
+    /// Notes a sync, and logs it if it was slow: at most one line in `BETWEEN_LINES`.
     pub(super) fn note(&mut self, took: Duration) {
         self.last = took;
         self.longest = self.longest.max(took);
@@ -45,7 +45,7 @@ impl Syncs {
         let more = match more {
             0 => String::new(),
             more => format!(
-                " ({more} more slow ones since the last such line, {} ms at most)",
+                " ({more} more slow syncs since the last such line, {} ms at most)",
                 longest.as_millis()
             ),
         };
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slow_syncs_are_logged_with_their_time_and_not_too_often() {
+    fn slow_syncs_are_logged_with_a_rate_limit() {
         let (mut syncs, now) = (Syncs::default(), Instant::now());
         let ms = Duration::from_millis;
         let first = syncs.line(ms(300), now).expect("a line");

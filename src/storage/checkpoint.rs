@@ -1,11 +1,16 @@
 //! The file of a checkpoint: its head, its pages, its end.
 //!
-//! The head, wrapped by [`seal`](super::format::seal): the data directory's id (8 bytes), where the
-//! journal goes on (segment, offset and sequence of a round, 8 each), and the state just before
-//! that round, its entries aside: `promised` (16), `complete` (8), `floor` (8), the number of
-//! entries, about (8), the accepted proposal, and the member set. Before the proposal is 0 if there
-//! is none, 2 if its decree has a member set, else 1. The member set, if there is one, is to the
-//! end of the head.
+//! The head has the state just before the round at which the checkpoint starts, without the
+//! entries. [`seal`](super::format::seal) wraps it:
+//!
+//! ```text
+//! id of the directory (8)
+//! the round at which the journal continues: segment (8), offset (8), sequence (8)
+//! promised (16), complete (8), floor (8), approximate number of entries (8)
+//! accepted proposal: 0 (1) if there is none; 1 (1) and the proposal; 2 (1) and the proposal, if
+//!                    its decree has a member set
+//! the member set with its version, if there is one, up to the end of the head
+//! ```
 //!
 //! Pages follow in the order of keys, and together cover every key. The frame of a page:
 //!
@@ -17,8 +22,8 @@
 //! | 16 | 4 | CRC-32 of the 16 bytes above and the content |
 //! | 20 | | content |
 //!
-//! and its content: the sequence of the last round that it reflects (8), 1 and the last key it
-//! covers, or 0 on the last page, and the list of entries. The last frame has no content.
+//! Its content is the sequence of the last round that it reflects (8); 1 and the last key that it
+//! covers, or 0 on the last page; and the list of entries. A frame without content ends the file.
 
 use bytes::{Buf, BufMut};
 
@@ -33,17 +38,17 @@ use super::journal::JournalPosition;
 use super::segment::BLOCK;
 use super::{Key, Value};
 
-/// Bytes of a frame before its content.
+/// The bytes of a frame before its content.
 pub(super) const FRAME_HEADER: usize = 20;
 
-/// Everything of a checkpoint but its entries, as of the round before `start`.
+/// A checkpoint without its entries: the state after the round before `start`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) start: JournalPosition,
     pub(super) promised: Ballot,
     pub(super) complete: Slot,
     pub(super) floor: Slot,
-    /// How many entries there were when it was begun.
+    /// The number of entries when the checkpoint began.
     pub(super) entries: u64,
     pub(super) accepted: Option<Proposal<Key, Value>>,
     pub(super) members: Option<MemberEntry>,
@@ -74,7 +79,8 @@ impl Head {
         content
     }
 
-    /// The head and the directory that it belongs to; `None` if it is none, or breaks an invariant.
+    /// Returns the head and the directory that it belongs to; `None` if the content is not a head
+    /// or breaks an invariant.
     pub(super) fn decode(mut content: &[u8]) -> Option<(StoreId, Head)> {
         let input = &mut content;
         let store = StoreId(take_u64(input)?);
@@ -91,14 +97,15 @@ impl Head {
             _ => return None,
         };
         let members = if input.is_empty() { None } else { Some(take_member_entry(input)?) };
-        let kept = accepted.as_ref().is_none_or(|accepted| accepted.ballot <= promised);
-        let placed = start.sequence < u64::MAX / 2 && start.offset.is_multiple_of(BLOCK as u64);
+        let keeps_promise = accepted.as_ref().is_none_or(|accepted| accepted.ballot <= promised);
+        let is_start = start.sequence < u64::MAX / 2 && start.offset.is_multiple_of(BLOCK as u64);
         let head = Head { start, promised, complete, floor, entries, accepted, members };
-        (kept && placed && floor <= complete && content.is_empty()).then_some((store, head))
+        (keeps_promise && is_start && floor <= complete && content.is_empty())
+            .then_some((store, head))
     }
 }
 
-/// A run of entries, and up to which key and round it says everything.
+/// All entries of a range of keys, as of a round.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Page {
     /// The last round that it reflects.
@@ -122,7 +129,7 @@ impl Page {
     }
 }
 
-/// A page being encoded, in a frame whose header is filled in when it is done.
+/// A page that is being encoded. [`PageFrame::seal`] fills in the header of its frame later.
 pub(super) struct PageEncoder {
     entries: Vec<u8>,
     count: u32,
@@ -155,20 +162,20 @@ impl PageEncoder {
     }
 }
 
-/// An encoded page on its way to the file.
+/// An encoded page that is not written yet.
 pub(super) struct PageFrame {
-    /// Room for the header, and the content up to the entries.
+    /// Space for the header, and the content before the entries.
     pub(super) start: Vec<u8>,
     pub(super) entries: Vec<u8>,
 }
 
 impl PageFrame {
-    /// The frame after the last page.
+    /// Returns the frame after the last page.
     pub(super) fn last() -> PageFrame {
         PageFrame { start: vec![0; FRAME_HEADER], entries: Vec::new() }
     }
 
-    /// Its length.
+    /// Returns its length in bytes.
     pub(super) fn bytes(&self) -> u64 {
         (self.start.len() + self.entries.len()) as u64
     }
@@ -185,7 +192,7 @@ impl PageFrame {
     }
 }
 
-/// The header of a frame as it was found.
+/// The header of a frame that was read.
 pub(super) struct FrameHeader {
     bytes: [u8; FRAME_HEADER],
     pub(super) sequence: u64,
@@ -200,7 +207,7 @@ impl FrameHeader {
         FrameHeader { bytes, sequence, number, length }
     }
 
-    /// Whether header and content are what was written.
+    /// Whether the checksum of the header and the content is right.
     pub(super) fn matches(&self, content: &[u8]) -> bool {
         let mut expected = &self.bytes[16..];
         checksum(&[&self.bytes[..16], content]) == expected.get_u32()

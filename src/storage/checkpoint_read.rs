@@ -1,4 +1,4 @@
-//! Reads a checkpoint back at start-up, and checks every byte of it.
+//! Reads a checkpoint at start-up, and checks every byte of it.
 
 use crate::lpaxos::{Durable, Entries, Entry, Replica};
 
@@ -9,16 +9,16 @@ use super::format::{CHECKPOINT_MAGIC, SEAL_BYTES, StoreId, checkpoint_name, unse
 use super::replay::Coverage;
 use super::{Key, Progress, Value};
 
-/// The file is read in pieces of this size.
+/// The bytes that are read from the file at once.
 const READ_BYTES: usize = 1 << 20;
 
-/// What a checkpoint holds.
+/// A checkpoint that was read.
 pub(super) struct Checkpoint {
     pub(super) head: Head,
     pub(super) durable: Durable<Key, Value>,
-    /// Which rounds its pages reflect.
+    /// The rounds that its pages reflect.
     pub(super) coverage: Coverage,
-    /// Length of the file.
+    /// The length of the file in bytes.
     pub(super) bytes: u64,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn read(
         });
     }
     if !coverage.whole() || reader.at != reader.length {
-        return Err(reader.file.corrupted(reader.at, "the end is not where it should be"));
+        return Err(reader.file.corrupted(reader.at, "the checkpoint ends at the wrong place"));
     }
     let durable = Durable {
         promised: head.promised,
@@ -61,7 +61,7 @@ pub(super) fn read(
 }
 
 fn read_head(reader: &mut Reader, store: StoreId, sequence: u64) -> Result<Head, StorageError> {
-    // The seal gives the length, and is checked together with the content.
+    // The first 24 bytes contain the length; `unseal` checks them together with the content.
     let start = reader.peek(SEAL_BYTES)?;
     let length = start[12..20].try_into().map(u64::from_be_bytes).unwrap_or(u64::MAX);
     let bytes = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(SEAL_BYTES);
@@ -69,18 +69,18 @@ fn read_head(reader: &mut Reader, store: StoreId, sequence: u64) -> Result<Head,
     let content = unseal(CHECKPOINT_MAGIC, reader.buffered(bytes), &reader.file)?;
     let decoded = Head::decode(content);
     let wrong = |what| reader.file.corrupted(SEAL_BYTES as u64, what);
-    let (found, head) = decoded.ok_or_else(|| wrong("the content makes no sense"))?;
+    let (found, head) = decoded.ok_or_else(|| wrong("the content cannot be decoded"))?;
     if found != store {
         return Err(wrong("it belongs to another data directory"));
     }
     if head.start.sequence != sequence {
-        return Err(wrong("the number is not that of the name"));
+        return Err(wrong("its number differs from its name"));
     }
     reader.skip(bytes);
     Ok(head)
 }
 
-/// The next page, or nothing where the last frame is.
+/// Returns the next page, or `None` at the last frame.
 fn read_frame(
     reader: &mut Reader,
     sequence: u64,
@@ -103,13 +103,13 @@ fn read_frame(
     }
     let page = match length {
         0 => None,
-        _ => Some(Page::decode(content).ok_or_else(|| wrong("the content makes no sense"))?),
+        _ => Some(Page::decode(content).ok_or_else(|| wrong("the content cannot be decoded"))?),
     };
     reader.skip(length);
     Ok(page)
 }
 
-/// Whether this page may come after the one that ends at key `after`.
+/// Whether this page can follow the one that ends at key `after`.
 fn follows(page: &Page, after: Option<&Key>) -> bool {
     let beyond = |key: &Key| after.is_none_or(|after| key > after);
     let within = |key: &Key| page.until.as_ref().is_none_or(|until| key <= until);
@@ -124,9 +124,10 @@ fn follows(page: &Page, after: Option<&Key>) -> bool {
 struct Reader {
     file: NamedFile,
     length: u64,
-    /// Where the bytes come from that are given next.
+    /// The offset in the file of the next byte.
     at: u64,
     buffer: Vec<u8>,
+    /// The bytes of the buffer that are already read.
     used: usize,
 }
 
@@ -136,20 +137,20 @@ impl Reader {
         Ok(Reader { file, length, at: 0, buffer: Vec::new(), used: 0 })
     }
 
-    /// Makes sure that the next `count` bytes are in the buffer.
+    /// Reads from the file until the next `count` bytes are in the buffer.
     fn fill(&mut self, count: usize) -> Result<(), StorageError> {
         if self.buffer.len() - self.used >= count {
             return Ok(());
         }
         if count as u64 > self.length - self.at {
-            return Err(self.file.corrupted(self.at, "the file ends too early"));
+            return Err(self.file.corrupted(self.at, "the file is too short"));
         }
         self.buffer.drain(..self.used);
         self.used = 0;
-        let have = self.buffer.len();
+        let buffered = self.buffer.len();
         let left = usize::try_from(self.length - self.at).unwrap_or(usize::MAX);
         self.buffer.resize(count.max(READ_BYTES).min(left), 0);
-        self.file.read_at(self.at + have as u64, &mut self.buffer[have..])
+        self.file.read_at(self.at + buffered as u64, &mut self.buffer[buffered..])
     }
 
     fn buffered(&self, count: usize) -> &[u8] {

@@ -1,9 +1,9 @@
-//! Writes a checkpoint beside the running work.
+//! Writes a checkpoint while the node runs.
 //!
-//! The consensus thread walks over the live entries, one bounded page a call, and hands each page
-//! encoded to a writer. The walk is no snapshot: a later page reflects later rounds. Each page says
-//! which round was the last one it reflects, and recovery replays into its range of keys only what
-//! came after (see [`replay`](super::replay)).
+//! The consensus thread walks over the entries in memory, one bounded page in a call, and sends
+//! each encoded page to a writer thread. The walk is not a snapshot: a later page reflects later
+//! rounds. Each page says which round is the last one that it reflects, and recovery replays into
+//! its range of keys only the rounds after that one (see [`replay`](super::replay)).
 
 use std::collections::Bound;
 
@@ -18,13 +18,13 @@ use super::options::StorageOptions;
 use super::worker::Worker;
 use super::{Key, Value};
 
-/// Pages on their way to the writer.
+/// The most pages that wait for the writer.
 const QUEUED_PAGES: usize = 8;
 
 /// A checkpoint that is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Written {
-    /// The round at which it starts; gives its name.
+    /// The round at which it starts; its name contains this number.
     pub(super) sequence: u64,
     pub(super) bytes: u64,
 }
@@ -32,13 +32,13 @@ pub(super) struct Written {
 enum Job {
     Begin(Head),
     Page(PageFrame),
-    /// All pages have come: end it, and remove the checkpoint before it.
+    /// All pages are submitted: complete the file, and remove the previous checkpoint.
     End {
         previous: Option<u64>,
     },
 }
 
-/// Makes checkpoints, one at a time.
+/// Writes checkpoints, one at a time.
 pub(super) struct Checkpointer {
     writer: Worker<Job, Written>,
     running: Option<Walk>,
@@ -46,30 +46,34 @@ pub(super) struct Checkpointer {
     last: Option<Written>,
 }
 
-/// How far the checkpoint that is being made has come.
+/// The progress of the checkpoint that is being written.
 struct Walk {
     head: Head,
-    /// Journal bytes that it covers.
+    /// Bytes of the journal that it covers.
     covers: u64,
     step: Step,
 }
 
+/// The next step of a checkpoint.
 enum Step {
+    /// Submit the head.
     Begin,
-    /// Pages up to this key have been handed over.
+    /// Submit the page after this key; `None` before the first page.
     After(Option<Key>),
+    /// Submit the end.
     End,
+    /// Wait until the file is durable.
     Wait,
 }
 
-/// What one piece of work has come to.
+/// The result of one piece of work.
 pub(super) enum Stepped {
-    /// So many bytes were handed to the writer, and there may be more to do at once.
-    On(u64),
+    /// This many bytes of pages were submitted to the writer; another step may be possible at once.
+    Submitted(u64),
     /// There is nothing to do before the next call.
     Nothing,
-    /// The checkpoint is durable: the journal before this segment, and that many bytes of it, are
-    /// not needed any more.
+    /// The checkpoint is durable: the segments before this one are no longer needed, and `covers`
+    /// bytes of the journal no longer have to be replayed.
     Finished { segment: u64, covers: u64 },
 }
 
@@ -101,23 +105,23 @@ impl Checkpointer {
         Ok(Checkpointer { writer, running: None, last })
     }
 
-    /// Size of the checkpoint that recovery would use, zero without one.
+    /// Returns the size in bytes of the checkpoint that recovery would use; zero without one.
     pub(super) fn last_bytes(&self) -> u64 {
         self.last.map_or(0, |last| last.bytes)
     }
 
-    /// Whether one is being made.
+    /// Whether a checkpoint is being written.
     pub(super) fn running(&self) -> bool {
         self.running.is_some()
     }
 
-    /// Begins a checkpoint; `head` is taken from the state that the walk is going to start on.
+    /// Begins a checkpoint. `head` describes the state at the start of the walk.
     pub(super) fn begin(&mut self, head: Head, covers: u64) {
         self.running = Some(Walk { head, covers, step: Step::Begin });
     }
 
-    /// Does one bounded piece of the running checkpoint, nothing while the writer is behind.
-    /// `durable` reflects all rounds up to the one with sequence `as_of`.
+    /// Does one bounded piece of the running checkpoint, or nothing while the writer's queue is
+    /// full. `durable` reflects all rounds up to the one with sequence `as_of`.
     pub(super) fn step(
         &mut self,
         durable: &Durable<Key, Value>,
@@ -147,11 +151,11 @@ impl Checkpointer {
             return Ok(Stepped::Nothing);
         }
         walk.step = next;
-        Ok(Stepped::On(bytes))
+        Ok(Stepped::Submitted(bytes))
     }
 }
 
-/// The page of the entries after this key, and the key up to which it goes.
+/// Returns the page of the entries after this key, and its last key; `None` on the last page.
 fn page(
     durable: &Durable<Key, Value>,
     after: Option<&Key>,
@@ -164,8 +168,8 @@ fn page(
     for taken in 1.. {
         let Some((key, entry)) = entries.next() else { break };
         page.add(key, entry);
-        let full = taken >= options.page_entries || page.bytes() >= options.page_bytes;
-        if full && entries.peek().is_some() {
+        let is_full = taken >= options.page_entries || page.bytes() >= options.page_bytes;
+        if is_full && entries.peek().is_some() {
             return (page.finish(as_of, Some(key)), Some(key.clone()));
         }
     }

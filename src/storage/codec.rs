@@ -1,8 +1,9 @@
 //! Records, patches and entries as bytes, and back.
 //!
 //! Numbers are big-endian. A key or a value is its length (4 bytes) and its bytes; a tombstone is
-//! the length 0xffff_ffff alone; a list is its count (4 bytes) and its items. Reading copies each
-//! key and value into memory of its own, so that none keeps a whole segment or page alive.
+//! the length `0xffff_ffff` without bytes; a list is its count (4 bytes) and its items. A record is
+//! its tag (1 byte) and its fields. Reading copies each key and value into its own memory, so that
+//! none of them keeps a whole segment or page in memory.
 
 use std::sync::Arc;
 
@@ -24,17 +25,18 @@ mod tag {
     pub(super) const APPLY: u8 = 4;
     pub(super) const MERGE: u8 = 5;
     pub(super) const RAISE_COMPLETE: u8 = 6;
-    /// Older versions wrote it after a full copy, and left old tombstones behind.
+    /// Earlier releases wrote it after a full copy; it is read as `DROP_TOMBSTONES`.
     pub(super) const RAISE_FLOOR: u8 = 7;
     pub(super) const DROP_TOMBSTONES: u8 = 8;
-    /// As `ACCEPT` and `APPLY`, with a member set after the patch. Nothing writes these and
-    /// `MEMBERS` yet: with the first that does, the version of data directories is raised.
+    /// Like `ACCEPT` and `APPLY`, with a member set after the patch. No release writes these tags
+    /// and `MEMBERS`: a release that does must raise the version of data directories.
     pub(super) const ACCEPT_MEMBERS: u8 = 9;
     pub(super) const APPLY_MEMBERS: u8 = 10;
     pub(super) const MEMBERS: u8 = 11;
 }
 
-/// Bytes that are being taken apart; `None` from a reader says that they are not what was written.
+/// Bytes that are being decoded. A function that takes them returns `None` if they are not what a
+/// `put_` function wrote.
 pub(super) type Input<'a, 'b> = &'a mut &'b [u8];
 
 pub(super) fn put_record(out: &mut Vec<u8>, record: &Record<Key, Value>) {
@@ -104,14 +106,14 @@ pub(super) fn put_proposal(out: &mut Vec<u8>, proposal: &Proposal<Key, Value>) {
     put_decree(out, &proposal.decree);
 }
 
-/// A proposal, whose decree has a member set or not.
+/// Reads a proposal; `has_members` says whether its decree has a member set.
 pub(super) fn take_proposal(input: Input, has_members: bool) -> Option<Proposal<Key, Value>> {
     let ballot = take_ballot(input)?;
     let slot = take_slot(input)?;
     Some(Proposal { ballot, slot, decree: take_decree(input, has_members)? })
 }
 
-/// The patch, and after it the member set if there is one: what holds the decree says whether.
+/// Writes the patch and then the member set if there is one; the enclosing record says which.
 fn put_decree(out: &mut Vec<u8>, decree: &Decree<Key, Value>) {
     put_patch(out, &decree.patch);
     if let Some(members) = &decree.members {
@@ -125,7 +127,7 @@ fn take_decree(input: Input, has_members: bool) -> Option<Decree<Key, Value>> {
     Some(Decree { patch, members })
 }
 
-/// A version (8 bytes) and a member set.
+/// Writes a version (8 bytes) and a member set.
 pub(super) fn put_member_entry(out: &mut Vec<u8>, entry: &MemberEntry) {
     out.put_u64(entry.version.0);
     put_members(out, &entry.members);
@@ -136,8 +138,8 @@ pub(super) fn take_member_entry(input: Input) -> Option<MemberEntry> {
     Some(MemberEntry { version, members: take_members(input)? })
 }
 
-/// A list of members, each an id (8 bytes), 0 for a voter or 1 for a learner (1 byte), and an
-/// address.
+/// Writes a list of members, each an id (8 bytes), 0 for a voter or 1 for a learner (1 byte), and
+/// an address.
 fn put_members(out: &mut Vec<u8>, members: &MemberSet) {
     put_length(out, members.iter().count());
     for Member { node, address, role } in members.iter() {
@@ -192,7 +194,7 @@ pub(super) fn take_entry(input: Input) -> Option<(Key, Entry<Value>)> {
 }
 
 pub(super) fn take_slot(input: Input) -> Option<Slot> {
-    // The last slot has none after it: a node never gets there.
+    // The last slot has no next slot: a node never reaches it.
     take_u64(input).filter(|slot| *slot < u64::MAX).map(Slot)
 }
 
@@ -234,19 +236,19 @@ fn take_slice<'b>(input: Input<'_, 'b>, length: u32) -> Option<&'b [u8]> {
     Some(slice)
 }
 
-/// A length or count; the limits on requests keep it far below 32 bits.
+/// Writes a length or count; the limits on requests keep it far below 2^32.
 pub(super) fn put_length(out: &mut Vec<u8>, length: usize) {
     let length = u32::try_from(length).ok().filter(|length| *length != TOMBSTONE);
     out.put_u32(length.expect("keys, values and lists are shorter than 4 GiB"));
 }
 
-/// A list of items, each read by `take`.
+/// Reads a list of items, each with `take`.
 pub(super) fn take_list<'b, T>(
     input: Input<'_, 'b>,
     take: impl Fn(&mut &'b [u8]) -> Option<T>,
 ) -> Option<Vec<T>> {
     let count = input.try_get_u32().ok()? as usize;
-    // An item takes at least four bytes: a wrong count makes no large allocation.
+    // An item takes at least four bytes: a wrong count cannot cause a large allocation.
     let mut items = Vec::with_capacity(count.min(input.len() / 4));
     for _ in 0..count {
         items.push(take(input)?);
@@ -271,7 +273,7 @@ mod tests {
             role,
         };
         let members = vec![member(1, MemberRole::Voter), member(2, MemberRole::Learner)];
-        let members = MemberSet::new(members).expect("it is sound");
+        let members = MemberSet::new(members).expect("a valid member set");
         let decree = Decree { patch: Arc::clone(&patch), members: Some(members.clone()) };
         vec![
             Record::Promise(ballot),

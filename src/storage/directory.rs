@@ -1,4 +1,6 @@
-//! The storage on disk, put together: identity, journal, checkpoints.
+//! The storage on disk: connects the identity, the journal and the checkpoints.
+//!
+//! The functions that open a data directory are here, and [`DirectoryStorage`], which they return.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -19,13 +21,15 @@ use super::recover::recover;
 use super::unsynced::Failure;
 use super::{Identity, Key, Opened, Progress, Status, Storage, Unsynced, Value};
 
-/// So many bytes may be written between two calls of `maintain`: a checkpoint gets as far in one,
-/// or it would fall behind the journal.
-const MOST_UNMAINTAINED_BYTES: u64 = 512 << 10;
-/// Segments that are kept beyond those that the journal fills between two checkpoints.
+/// The most bytes of records between two calls of `maintain`.
+///
+/// One call encodes at least as many bytes of the running checkpoint as were written since the last
+/// call, so that the journal does not outgrow the checkpoint; this bounds the time of a call.
+const MAX_UNMAINTAINED_BYTES: u64 = 512 << 10;
+/// The segments that are kept besides those that the journal fills between two checkpoints.
 const SPARE_SEGMENTS: usize = 2;
 
-/// Opens the data directory, which is made if it is not there, and reads the state back.
+/// Opens the data directory and reads the state; creates the directory if it does not exist.
 pub fn open_directory(
     directory: &Path,
     options: StorageOptions,
@@ -36,8 +40,10 @@ pub fn open_directory(
     Ok(opened)
 }
 
-/// Opens the data directory for a start that may still fail. If the directory is new, what is made
-/// there is removed again, unless it is kept: the storage has to be dropped first.
+/// Opens the data directory for a start that may still fail.
+///
+/// If the directory is new, dropping [`Made`] removes what was created, unless
+/// [`Made::keep`] was called. The storage must be dropped before that.
 pub fn open_for_a_start(
     directory: &Path,
     options: StorageOptions,
@@ -56,7 +62,7 @@ pub fn open_disk(
     let folder = Folder::new(disk);
     let names = folder.list()?;
     format::check_names(&folder.path(""), &names)?;
-    // A later format is refused before anything is changed.
+    // A directory of a later format is refused before any change.
     let read = match names.iter().any(|name| name == FORMAT_FILE) {
         true => Some(inventory::read(&folder)?),
         false => None,
@@ -67,7 +73,7 @@ pub fn open_disk(
     if read.is_none() {
         inventory::create(&folder, StoreId(options.seed))?;
     }
-    // Names that a killed process changed may be visible and not durable.
+    // A killed process may have changed names that are visible but not durable.
     folder.sync_names()?;
     let read = read.map_or_else(|| inventory::read(&folder), Ok)?;
     let store = read.store;
@@ -79,16 +85,16 @@ pub fn open_disk(
         inventory.check(&folder, &names)?;
     }
     let recovered = recover(&folder, store, read.inventory.as_ref(), progress)?;
-    let used = recovered.durable != Durable::default();
-    if identity.is_none() && used {
-        let why = "although the node has promised or accepted something";
+    let has_state = recovered.durable != Durable::default();
+    if identity.is_none() && has_state {
+        let why = "although the node has made a promise or accepted a proposal";
         return Err(StorageError::Missing { file: folder.path(IDENTITY_FILE), why });
     }
     if identity.is_some() && recovered.journal.is_none() {
         let why = "although the node has an identity";
         return Err(StorageError::Missing { file: folder.path(&format::segment_name(1)), why });
     }
-    // Before anything is removed or written that a next start must know of.
+    // This precedes every removal and write that depends on the inventory.
     let catalog = Catalog::new(&folder, read);
     catalog.replace(recovered.inventory(identity.is_some()))?;
     for older in &recovered.older {
@@ -121,16 +127,16 @@ struct DirectoryStorage {
     checkpointer: Checkpointer,
     /// Whether the identity is durable.
     identified: bool,
-    /// What the journal had written at the last call of `maintain`.
+    /// The bytes of records that were written until the last call of `maintain`.
     maintained: u64,
     /// Calls of `maintain` since the last write.
     idle_calls: u32,
-    /// The first failure, after which nothing is written any more.
+    /// The first failure, after which nothing is written.
     failure: Failure,
 }
 
 impl DirectoryStorage {
-    /// Does the work unless something has failed before, and remembers when it fails.
+    /// Does the work, unless an earlier call failed, and records the first failure.
     fn guarded<T>(
         &mut self,
         work: impl FnOnce(&mut DirectoryStorage) -> Result<T, StorageError>,
@@ -145,7 +151,7 @@ impl DirectoryStorage {
         done
     }
 
-    /// How many bytes of journal call for a checkpoint.
+    /// Returns the bytes of uncovered journal at which a checkpoint begins.
     fn checkpoint_threshold(&self) -> u64 {
         self.options.checkpoint_after_bytes.max(self.checkpointer.last_bytes())
     }
@@ -164,20 +170,20 @@ impl DirectoryStorage {
             self.checkpointer.begin(head, self.journal.bytes());
         }
         let as_of = self.journal.position().sequence - 1;
-        // At least as much as was written since the last call, so that the journal cannot outgrow
-        // the checkpoint.
+        // The checkpoint gets at least as many bytes as the journal got since the last call, so
+        // that the journal cannot outgrow it.
         let mut left = self.journal.written() - self.maintained;
         self.maintained = self.journal.written();
         loop {
             match self.checkpointer.step(durable, as_of, &self.options)? {
-                Stepped::On(bytes) if bytes < left => left -= bytes,
-                Stepped::On(_) | Stepped::Nothing => return Ok(()),
+                Stepped::Submitted(bytes) if bytes < left => left -= bytes,
+                Stepped::Submitted(_) | Stepped::Nothing => return Ok(()),
                 Stepped::Finished { segment, covers } => self.finished(segment, covers),
             }
         }
     }
 
-    /// A checkpoint makes the segments before this one free to be used again.
+    /// Retires the segments before this one, after a checkpoint that starts in it is durable.
     fn finished(&mut self, segment: u64, covers: u64) {
         self.journal.covered(covers);
         let filled = self.checkpoint_threshold() / self.options.segment_bytes.max(1);
@@ -185,8 +191,7 @@ impl DirectoryStorage {
         self.journal.retire(segment, keep.saturating_add(SPARE_SEGMENTS));
     }
 
-    /// Ends the journal with a round without records, so that damage to the last real one is
-    /// noticed.
+    /// Writes a round without records after the last round, so that damage to that one is noticed.
     fn seal(&mut self) -> Result<(), StorageError> {
         if self.journal.unsealed() { self.journal.write(&[])?.sync() } else { Ok(()) }
     }
@@ -207,7 +212,7 @@ impl Storage for DirectoryStorage {
             return Ok(None);
         }
         self.guarded(|storage| {
-            assert!(storage.identified, "the identity is saved before anything else");
+            assert!(storage.identified, "the identity is saved before the first write");
             storage.idle_calls = 0;
             let file = storage.journal.write(records)?;
             Ok(Some(Unsynced::new(file, &storage.failure)))
@@ -215,7 +220,7 @@ impl Storage for DirectoryStorage {
     }
 
     fn is_behind(&self) -> bool {
-        self.journal.written() - self.maintained >= MOST_UNMAINTAINED_BYTES
+        self.journal.written() - self.maintained >= MAX_UNMAINTAINED_BYTES
     }
 
     fn maintain(&mut self, durable: &Durable<Key, Value>) -> Result<(), StorageError> {
@@ -247,7 +252,7 @@ impl Storage for DirectoryStorage {
 impl Drop for DirectoryStorage {
     fn drop(&mut self) {
         if let Err(error) = self.guarded(DirectoryStorage::seal) {
-            log::warn!("storage not sealed: {error}");
+            log::warn!("the journal could not be sealed when the server stopped: {error}");
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The little of a file system that the storage needs: one flat directory of files.
+//! The operations of a file system that the storage needs: one flat directory of files.
 //!
-//! [`RealDisk`](super::RealDisk) is the operating system's; the simulator has one that fails and
-//! loses power on demand. What the storage assumes of either is in `docs/storage.md`.
+//! [`RealDisk`](super::RealDisk) uses the operating system's file system. The simulator has a
+//! [`Disk`] that fails and loses power on demand. `docs/storage.md` lists what the storage assumes
+//! of both.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,46 +12,52 @@ use super::error::StorageError;
 
 /// One directory of files.
 pub trait Disk: Send + Sync {
-    /// Where the file is, for messages.
+    /// Returns the file's path, for messages; that of the directory for an empty name.
     fn path(&self, name: &str) -> PathBuf;
 
-    /// The names of all files, in no particular order.
+    /// Returns the names of all files, in no particular order.
     fn list(&self) -> io::Result<Vec<String>>;
 
-    /// A new empty file. An error when the name is taken. The name is durable after
-    /// [`Disk::sync_names`].
+    /// Creates an empty file. Its name is durable after [`Disk::sync_names`].
+    ///
+    /// # Errors
+    /// If a file with this name exists.
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
 
-    /// A file that exists, to be read and overwritten.
+    /// Opens a file that exists, for reading and overwriting.
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
 
-    /// Gives the file another name, replacing what had it. Durable after [`Disk::sync_names`].
+    /// Renames the file, and replaces a file that has the name `to`. The change is durable after
+    /// [`Disk::sync_names`].
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
-    /// Removes the file. Durable after [`Disk::sync_names`].
+    /// Removes the file. The removal is durable after [`Disk::sync_names`].
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes all names durable that were created, changed and removed before.
+    /// Makes all earlier creations, renames and removals of files durable.
     fn sync_names(&self) -> io::Result<()>;
 }
 
 /// One open file.
 pub trait DiskFile: Send + Sync {
-    /// Its length in bytes.
+    /// Returns the length in bytes.
     fn length(&self) -> io::Result<u64>;
 
-    /// Fills the buffer from `offset` on; an error when the file ends before.
+    /// Fills the buffer with the bytes from `offset` on.
+    ///
+    /// # Errors
+    /// If the file ends before the buffer is full.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
 
-    /// Writes all the bytes from `offset` on; a file grows as needed. Durable after
+    /// Writes all the bytes from `offset` on; the file grows if needed. They are durable after
     /// [`DiskFile::sync`].
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes everything durable that was written before. After a failure the content is not known.
+    /// Makes all earlier writes durable. After a failure the content on disk is unknown.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// The directory with errors that say what was being done to which file.
+/// The directory, with errors that name the operation and the file.
 #[derive(Clone)]
 pub(super) struct Folder {
     disk: Arc<dyn Disk>,
@@ -96,8 +103,8 @@ impl Folder {
         done.map_err(|e| StorageError::io("sync the directory", self.path(""), e))
     }
 
-    /// Replaces the file as a whole: at any time it is the old one or the new one. Durable on
-    /// return.
+    /// Replaces the file as a whole: after a crash at any time it has the old content or the new
+    /// one. The new content is durable on return.
     pub(super) fn replace(&self, name: &str, content: &[u8]) -> Result<(), StorageError> {
         let temporary = format!("{name}{TEMPORARY}");
         let file = self.create(&temporary)?;
@@ -108,7 +115,7 @@ impl Folder {
     }
 }
 
-/// How the names of files end that are not whole yet.
+/// The suffix of unfinished files.
 pub(super) const TEMPORARY: &str = ".tmp";
 
 /// A file with errors that name it.
@@ -133,14 +140,14 @@ impl NamedFile {
     }
 
     pub(super) fn length(&self) -> Result<u64, StorageError> {
-        self.file.length().map_err(self.error("tell the length"))
+        self.file.length().map_err(self.error("read the length"))
     }
 
     pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError> {
         self.file.read_at(offset, buffer).map_err(self.error("read"))
     }
 
-    /// The whole content.
+    /// Returns the whole content.
     pub(super) fn read_all(&self) -> Result<Vec<u8>, StorageError> {
         let length = usize::try_from(self.length()?);
         let length = length.map_err(|_| self.corrupted(0, "longer than the memory"))?;

@@ -1,31 +1,33 @@
-//! Why the durable storage cannot go on, by what the operator has to do about it.
+//! The failures of the durable storage, one kind for each thing that an operator can do about them.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// What to do about a state that cannot be read. An older copy has forgotten promises, and a node
-/// without its state is no member.
-const LOST: &str = "only a copy of the directory that was made after the node last ran may take its \
-                    place; without one this node cannot come back, and the others go on without it";
+/// The remedy for a state that cannot be read.
+///
+/// An older copy of the directory lacks promises that the node made after it, and a node without
+/// its state is not the member that it was.
+const LOST: &str = "only a copy of the directory that was made after the node last ran may take \
+                    its place; without one this node cannot come back, and the other nodes \
+                    continue without it";
 
-/// A failure of the storage. Every one of them is fatal for the node: nothing is retried.
+/// A failure of the storage. Each of them is fatal for the node, which repeats no call.
 #[derive(Debug)]
 pub enum StorageError {
-    /// Another server runs on the directory.
+    /// Another server uses the directory.
     Locked {
         /// The data directory.
         directory: PathBuf,
     },
-    /// The directory holds something else.
+    /// The directory holds files, but is not a data directory.
     NotADataDirectory {
         /// The directory.
         directory: PathBuf,
-        /// What was found there.
+        /// What was found there instead.
         found: String,
     },
-    /// The file has a version of its format that this server does not know: a later release wrote
-    /// it.
+    /// A later release wrote the file: this server does not know the version of its format.
     UnknownVersion {
         /// The file.
         file: PathBuf,
@@ -34,56 +36,56 @@ pub enum StorageError {
         /// The latest version of such a file that this server knows.
         known: u32,
     },
-    /// What the file holds is not what was written.
+    /// The content of the file is not what was written.
     Corrupted {
         /// The file.
         file: PathBuf,
-        /// Where in the file, in bytes.
+        /// The offset in the file, in bytes.
         offset: u64,
         /// What is wrong there.
         what: &'static str,
     },
-    /// A file that must be there is not.
+    /// A file that must exist is missing.
     Missing {
         /// The file.
         file: PathBuf,
-        /// How that is known.
+        /// The reason why it must exist.
         why: &'static str,
     },
-    /// There is no room left.
+    /// The disk is full.
     Full {
-        /// What was being done.
+        /// The operation that failed.
         action: &'static str,
         /// The file.
         file: PathBuf,
     },
-    /// The directory or a file may not be written.
+    /// The server has no permission to write the directory or a file.
     NotWritable {
-        /// What was being done.
+        /// The operation that failed.
         action: &'static str,
         /// The file.
         file: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// Any other failure of the operating system or the disk.
     Io {
-        /// What was being done.
+        /// The operation that failed.
         action: &'static str,
         /// The file.
         file: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The storage has failed before; what is on disk since then is not known.
+    /// An earlier call failed; the content on disk is unknown since then.
     Stopped {
-        /// The failure, as it was reported then.
+        /// The text of that failure.
         because: String,
     },
 }
 
 impl StorageError {
-    /// The error for a failed call of the operating system.
+    /// Returns the error for a failed call of the operating system.
     pub(super) fn io(action: &'static str, file: PathBuf, source: io::Error) -> StorageError {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -120,7 +122,7 @@ impl fmt::Display for StorageError {
                 write!(f, "{}: corrupted at offset {offset}: {what}; {LOST}", file.display())
             }
             StorageError::Missing { file, why } => {
-                write!(f, "{}: missing, {why}; put it back; else {LOST}", file.display())
+                write!(f, "{}: missing, {why}; put it back; otherwise {LOST}", file.display())
             }
             StorageError::Full { action, file } => write!(
                 f,
@@ -138,7 +140,7 @@ impl fmt::Display for StorageError {
                 file.display()
             ),
             StorageError::Stopped { because } => {
-                write!(f, "the storage has stopped after: {because}")
+                write!(f, "the storage stopped after an earlier failure: {because}")
             }
         }
     }

@@ -1,8 +1,8 @@
-//! Names of the files, the version of their format, and the checksummed wrapper of what is written
-//! as a whole.
+//! The names of the files, the versions of their format, and the checksummed head of a file.
 //!
-//! The first 24 bytes of every file are a [`seal`]: later versions may change what follows, but not
-//! those, so that a server always knows a file that is newer than itself.
+//! Every file except `LOCK` begins with the 24 bytes that [`seal`] writes. A later version may
+//! change the bytes after them, but not these, so that a server always recognizes a file that a
+//! later release wrote.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -14,39 +14,40 @@ use super::error::StorageError;
 
 /// The version of data directories that this server writes; it reads all versions up to this one.
 ///
-/// It is that of the file `FORMAT`. Version 1, of release 0.1.0, has no inventory there.
+/// It is the version of the file `FORMAT`. In version 1, of release 0.1.0, that file has no
+/// inventory.
 pub const FORMAT_VERSION: u32 = 2;
 
-/// The version of all other files, each of which has it in its own head.
+/// The version of all other files; each has it in its own head.
 const FILE_VERSION: u32 = 1;
 
 pub(super) const FORMAT_FILE: &str = "FORMAT";
 pub(super) const IDENTITY_FILE: &str = "identity";
 pub(super) const LOCK_FILE: &str = "LOCK";
-/// A checkpoint that is being written.
+/// The name of a checkpoint that is being written.
 pub(super) const CHECKPOINT_DRAFT: &str = "checkpoint.tmp";
-/// A journal segment that is being prepared.
+/// The name of a journal segment that is being prepared.
 pub(super) const SEGMENT_DRAFT: &str = "journal.tmp";
 
 const JOURNAL: &str = "journal-";
 const CHECKPOINT: &str = "checkpoint-";
 
-/// The name of the journal segment with this number.
+/// Returns the name of the journal segment with this number.
 pub(super) fn segment_name(number: u64) -> String {
     format!("{JOURNAL}{number:020}")
 }
 
-/// The name of the checkpoint that starts at this round.
+/// Returns the name of the checkpoint that starts at this round.
 pub(super) fn checkpoint_name(sequence: u64) -> String {
     format!("{CHECKPOINT}{sequence:020}")
 }
 
-/// The number of the journal segment with this name.
+/// Returns the number of the journal segment with this name; `None` for other names.
 pub(super) fn segment_number(name: &str) -> Option<u64> {
     numbered(name, JOURNAL)
 }
 
-/// The round at which the checkpoint with this name starts.
+/// Returns the round at which the checkpoint with this name starts; `None` for other names.
 pub(super) fn checkpoint_sequence(name: &str) -> Option<u64> {
     numbered(name, CHECKPOINT)
 }
@@ -56,24 +57,24 @@ fn numbered(name: &str, prefix: &str) -> Option<u64> {
     digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-/// Whether the file was left unfinished by a process that ended.
+/// Whether the file is unfinished: a process that ended was writing it.
 pub(super) fn is_unfinished(name: &str) -> bool {
-    let ours = [FORMAT_FILE, IDENTITY_FILE].map(|file| format!("{file}{TEMPORARY}"));
-    name == CHECKPOINT_DRAFT || name == SEGMENT_DRAFT || ours.iter().any(|ours| ours == name)
+    let drafts = [FORMAT_FILE, IDENTITY_FILE].map(|file| format!("{file}{TEMPORARY}"));
+    name == CHECKPOINT_DRAFT || name == SEGMENT_DRAFT || drafts.iter().any(|draft| draft == name)
 }
 
-/// Whether the storage makes files of this name, the lock aside.
+/// Whether the storage creates files with this name, except the lock file.
 pub(super) fn is_own(name: &str) -> bool {
     name == FORMAT_FILE || is_data(name) || is_unfinished(name)
 }
 
-/// Whether it is the name of a file that only a data directory has.
+/// Whether only a data directory has a file with this name.
 fn is_data(name: &str) -> bool {
     name == IDENTITY_FILE || segment_number(name).is_some() || checkpoint_sequence(name).is_some()
 }
 
-/// What a file system or an operator's tool puts into a directory that is empty to all who use it.
-/// A directory with these is as good as empty.
+/// Names that a file system or an operator's tool puts into a directory that is otherwise empty.
+/// A directory that holds only these is accepted as an empty one.
 const FOREIGN: [&str; 11] = [
     "lost+found",
     ".snapshot",
@@ -88,15 +89,15 @@ const FOREIGN: [&str; 11] = [
     ".nobackup",
 ];
 
-/// How names begin that are as [`FOREIGN`]: removed files that a process still has open (NFS), and
-/// what was moved to the trash.
+/// Prefixes of names that are treated like [`FOREIGN`]: removed files that a process still has open
+/// (NFS), and files that were moved to the trash.
 const FOREIGN_PREFIXES: [&str; 2] = [".nfs", ".Trash"];
 
 fn is_foreign(name: &str) -> bool {
     FOREIGN.contains(&name) || FOREIGN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Refuses a directory that holds files but is none of ours.
+/// Returns an error for a directory that holds files but is not a data directory.
 pub(super) fn check_names(directory: &Path, names: &[String]) -> Result<(), StorageError> {
     if names.iter().any(|name| name == FORMAT_FILE) {
         return Ok(());
@@ -108,30 +109,30 @@ pub(super) fn check_names(directory: &Path, names: &[String]) -> Result<(), Stor
     let is_known = |name: &str| name == LOCK_FILE || is_unfinished(name) || is_foreign(name);
     match names.iter().find(|name| !is_known(name)) {
         None => Ok(()),
-        Some(stranger) => Err(StorageError::NotADataDirectory {
+        Some(unknown) => Err(StorageError::NotADataDirectory {
             directory: directory.to_path_buf(),
-            found: format!("there is {stranger:?}, and no file {FORMAT_FILE:?}"),
+            found: format!("there is {unknown:?}, and no file {FORMAT_FILE:?}"),
         }),
     }
 }
 
-/// What a file is, in its first eight bytes.
+/// The first eight bytes of a file, which identify its kind.
 pub(super) type Magic = &'static [u8; 8];
 pub(super) const FORMAT_MAGIC: Magic = b"lattiFMT";
 pub(super) const IDENTITY_MAGIC: Magic = b"lattiIDY";
 pub(super) const SEGMENT_MAGIC: Magic = b"lattiJNL";
 pub(super) const CHECKPOINT_MAGIC: Magic = b"lattiCKP";
 
-/// Bytes that the wrapper adds before the content.
+/// The number of bytes that [`seal`] adds before the content.
 pub(super) const SEAL_BYTES: usize = 24;
 
-/// The version in which a kind of file is written.
+/// Returns the version in which this kind of file is written.
 fn written_version(magic: Magic) -> u32 {
     if magic == FORMAT_MAGIC { FORMAT_VERSION } else { FILE_VERSION }
 }
 
-/// Wraps the content: magic (8 bytes), version (4), length of the content (8), CRC-32 (4) over all
-/// the rest.
+/// Returns the content with its head: magic (8 bytes), version (4), length of the content (8), and
+/// the CRC-32 of all other bytes (4).
 pub(super) fn seal(magic: Magic, content: &[u8]) -> Vec<u8> {
     let mut sealed = Vec::with_capacity(SEAL_BYTES + content.len());
     sealed.put_slice(magic);
@@ -143,7 +144,7 @@ pub(super) fn seal(magic: Magic, content: &[u8]) -> Vec<u8> {
     sealed
 }
 
-/// The content of what [`seal`] wrapped. There may be more in the bytes, after it.
+/// Returns the content that [`seal`] wrapped. More bytes may follow it.
 pub(super) fn unseal<'a>(
     magic: Magic,
     bytes: &'a [u8],
@@ -153,7 +154,7 @@ pub(super) fn unseal<'a>(
     unseal_versions(magic, version..=version, bytes, file).map(|(_, content)| content)
 }
 
-/// The version and the content of what [`seal`] wrapped, if the version is one of these.
+/// Returns the version and the content that [`seal`] wrapped, if the version is one of `versions`.
 pub(super) fn unseal_versions<'a>(
     magic: Magic,
     versions: RangeInclusive<u32>,
@@ -178,14 +179,14 @@ pub(super) fn unseal_versions<'a>(
     Ok((version, content))
 }
 
-/// The CRC-32 of the parts, one after the other.
+/// Returns the CRC-32 of the concatenated parts.
 pub(super) fn checksum(parts: &[&[u8]]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     parts.iter().for_each(|part| hasher.update(part));
     hasher.finalize()
 }
 
-/// Identity of a data directory. It is in all its files, so that none is taken for one of another
-/// directory.
+/// The id of a data directory. All its files contain it, so that a file of another directory is
+/// detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StoreId(pub(super) u64);

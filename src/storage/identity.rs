@@ -1,8 +1,14 @@
-//! The file `identity`: who the node is, and of which cluster.
+//! The file `identity`: the node's id, its cluster and the members.
 //!
-//! Content, wrapped by [`seal`]: the data directory's id (8 bytes), the node id (8), 0 or 1 (1
-//! byte) and, after 1, the cluster (8), the list of addresses as it was given, and the members,
-//! each an id (8) and an address.
+//! ```text
+//! head of 24 bytes (see `seal`)
+//! id of the directory (8)
+//! id of the node (8)
+//! knows its cluster: 0, or 1 (1) and then
+//!   cluster (8)
+//!   list of the addresses that the node was started with
+//!   list of the members, each an id (8) and an address
+//! ```
 
 use bytes::{Buf, BufMut};
 
@@ -51,7 +57,7 @@ pub(super) fn read(folder: &Folder, store: StoreId) -> Result<Identity, StorageE
     }
     take(&mut input)
         .filter(|_| input.is_empty())
-        .ok_or_else(|| file.corrupted(SEAL_BYTES as u64, "the content makes no sense"))
+        .ok_or_else(|| file.corrupted(SEAL_BYTES as u64, "the content cannot be decoded"))
 }
 
 fn take(input: Input) -> Option<Identity> {

@@ -1,17 +1,24 @@
-//! The file `FORMAT`: what the directory is, and which files must be in it.
+//! The file `FORMAT`: the directory's id, and the inventory of the files that must exist.
 //!
-//! Without it a start could not tell a journal that ends from one whose last segments were removed,
-//! or never copied. The file is replaced as a whole, never for a round: only where a segment, a
-//! checkpoint or the identity comes or goes, which the threads beside the consensus thread do.
+//! Without the inventory a start could not distinguish the end of the journal from the loss of its
+//! last segments, which were removed or not copied. The file is replaced as a whole when a segment,
+//! a checkpoint or the identity is added or removed. A round does not change it. Background threads
+//! replace it, except for the identity.
 //!
-//! A file is named here only after its own name is durable, and before anything that it holds is
-//! relied on. It is taken out before the file is removed or used for something else. So at any
-//! moment, and after any crash, every file that is named is there; one that is there and not named
-//! holds nothing that is needed.
+//! The order of the steps keeps one invariant. A file is added after its own name is durable, and
+//! before the node relies on its content. It is taken out before the file is removed or used for
+//! something else. So after a crash at any point every file of the inventory exists, and a file
+//! that is not in the inventory holds nothing that is needed.
 //!
-//! Content, wrapped by [`seal`]: the data directory's id (8 bytes), 0, or 1 if there is an identity
-//! (1), 0, or 1 and the round at which the checkpoint starts (8), the number of segments (4), and
-//! for each its number (8) and its size (8). Release 0.1.0 wrote the id alone, as version 1.
+//! ```text
+//! head of 24 bytes (see `seal`)
+//! id of the directory (8)
+//! has an identity: 0 or 1 (1)
+//! has a checkpoint: 0, or 1 and the round at which it starts (1, 8)
+//! number of segments (4), and for each its number (8) and its size (8)
+//! ```
+//!
+//! Release 0.1.0 wrote only the id, as version 1.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,9 +38,9 @@ use super::segment::Segment;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Inventory {
     pub(super) identity: bool,
-    /// The round at which the checkpoint starts that a start needs.
+    /// The round at which the checkpoint starts; `None` if there is no checkpoint yet.
     pub(super) checkpoint: Option<u64>,
-    /// The size of each segment by its number.
+    /// The size of each segment in bytes, by its number.
     pub(super) segments: BTreeMap<u64, u64>,
 }
 
@@ -69,7 +76,7 @@ impl Inventory {
         Some(Inventory { identity, checkpoint, segments: segments.into_iter().collect() })
     }
 
-    /// Refuses a directory that lacks one of the files, of which `names` are there.
+    /// Returns an error if one of the files is missing from `names`, the names in the directory.
     pub(super) fn check(&self, folder: &Folder, names: &[String]) -> Result<(), StorageError> {
         let identity = self.identity.then(|| IDENTITY_FILE.to_string());
         let checkpoint = self.checkpoint.map(checkpoint_name);
@@ -86,14 +93,14 @@ impl Inventory {
     }
 }
 
-/// What was read from the file.
+/// The content of the file.
 pub(super) struct Read {
     pub(super) store: StoreId,
-    /// `None` in a directory that release 0.1.0 wrote.
+    /// `None` if release 0.1.0 wrote the file.
     pub(super) inventory: Option<Inventory>,
 }
 
-/// Makes the file of a new directory.
+/// Creates the file in a new directory; durable on return.
 pub(super) fn create(folder: &Folder, store: StoreId) -> Result<(), StorageError> {
     folder.replace(FORMAT_FILE, &Inventory::default().encode(store))
 }
@@ -109,25 +116,25 @@ pub(super) fn read(folder: &Folder) -> Result<Read, StorageError> {
     let mut input = content;
     let store = take_u64(&mut input).map(StoreId);
     let store = store.ok_or_else(|| file.corrupted(12, "the length is wrong"))?;
-    let inventory = match version {
-        1 => None,
-        _ => Some(
-            Inventory::take(&mut input)
-                .ok_or_else(|| file.corrupted(SEAL_BYTES as u64, "the content makes no sense"))?,
-        ),
-    };
+    let inventory =
+        match version {
+            1 => None,
+            _ => Some(Inventory::take(&mut input).ok_or_else(|| {
+                file.corrupted(SEAL_BYTES as u64, "the content cannot be decoded")
+            })?),
+        };
     if !input.is_empty() {
         return Err(file.corrupted(12, "the length is wrong"));
     }
     Ok(Read { store, inventory })
 }
 
-/// The inventory of an open directory. Clones are the same one.
+/// The inventory of an open directory. Clones share one inventory.
 #[derive(Clone)]
 pub(super) struct Catalog {
     folder: Folder,
     store: StoreId,
-    /// What the file says, or nothing yet where release 0.1.0 wrote it.
+    /// The inventory in the file; `None` while the file is still that of release 0.1.0.
     written: Arc<Mutex<Option<Inventory>>>,
 }
 
@@ -137,39 +144,39 @@ impl Catalog {
         Catalog { folder: folder.clone(), store: read.store, written }
     }
 
-    /// Replaces the inventory by what a start found.
+    /// Replaces the inventory by the files that a start found.
     pub(super) fn replace(&self, found: Inventory) -> Result<(), StorageError> {
         self.change(|inventory| *inventory = found)
     }
 
-    /// Names the identity, whose file is durable.
+    /// Adds the identity after its file is durable.
     pub(super) fn name_identity(&self) -> Result<(), StorageError> {
         self.change(|inventory| inventory.identity = true)
     }
 
-    /// Names a checkpoint, whose file is durable, in place of the one before it.
+    /// Adds a checkpoint after its file is durable, in place of the previous one.
     pub(super) fn name_checkpoint(&self, sequence: u64) -> Result<(), StorageError> {
         self.change(|inventory| inventory.checkpoint = Some(sequence))
     }
 
-    /// Names a segment, whose file is durable.
+    /// Adds a segment after its file is durable.
     pub(super) fn name_segment(&self, segment: Segment) -> Result<(), StorageError> {
         self.change(|inventory| {
             inventory.segments.insert(segment.number, segment.size);
         })
     }
 
-    /// Takes out a segment whose file is going to be removed or used again.
+    /// Takes out a segment before its file is removed or used again.
     pub(super) fn forget_segment(&self, number: u64) -> Result<(), StorageError> {
         self.change(|inventory| {
             inventory.segments.remove(&number);
         })
     }
 
-    /// Changes the inventory, durably on return. One that stays the same is not written.
+    /// Changes the inventory; the change is durable on return. An unchanged inventory is not
+    /// written.
     fn change(&self, change: impl FnOnce(&mut Inventory)) -> Result<(), StorageError> {
-        // A thread that panicked has changed nothing: the assignment is the last thing that it
-        // does.
+        // The assignment is the last step, so a thread that panicked before it has changed nothing.
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = written.clone().unwrap_or_default();
         change(&mut changed);

@@ -1,4 +1,14 @@
-//! The journal being written: one round after the other, in segments made ready ahead of need.
+//! Writes the journal: one round after the other, in segments that are prepared in advance.
+//!
+//! ```text
+//! retired            live                                     ready
+//! | 5 | 6 |          | 7 | 8 | 9 (current) |                  | 10 |
+//! covered by the     rounds since the checkpoint;             prepared, without rounds
+//! checkpoint         the next one goes to `offset` of 9
+//! ```
+//!
+//! When a round does not fit into the current segment, the next ready one becomes the current one
+//! and the preparer makes another one ready, from the file of a retired segment if there is one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,13 +26,14 @@ use super::segment::{BLOCK, ROUND_HEADER, Segment, finish_round, round_bytes};
 use super::worker::Worker;
 use super::{Key, Value};
 
-/// The buffer of a round is given back to the allocator when a large round has made it longer.
-const KEPT_BUFFER_BYTES: usize = 4 << 20;
+/// The most bytes of the round buffer that are kept for the next round. A buffer that a large round
+/// has made longer is freed.
+const MAX_KEPT_BUFFER_BYTES: usize = 4 << 20;
 
-/// Jobs for the preparer: one segment at a time, and the removals that a checkpoint brings.
+/// The most jobs that wait for the preparer: one new segment, and the removals after a checkpoint.
 const QUEUED_JOBS: usize = 1024;
 
-/// Where a round is or will be.
+/// The position of a round in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JournalPosition {
     pub(super) segment: u64,
@@ -30,49 +41,58 @@ pub(super) struct JournalPosition {
     pub(super) sequence: u64,
 }
 
-/// What start-up found of the journal.
+/// The journal that start-up found.
 pub(super) struct Found {
-    /// The segments that recovery needed, in order; the last one is written on.
+    /// The segments that recovery needed, in order; the next round goes to the last one.
     pub(super) live: VecDeque<Segment>,
-    /// The segments after it: ready, and without rounds.
+    /// The prepared segments after it, without rounds.
     pub(super) ready: VecDeque<Segment>,
-    /// Segments from before the checkpoint.
+    /// The segments before the checkpoint.
     pub(super) retired: Vec<Segment>,
-    /// Where the next round goes.
+    /// The position of the next round.
     pub(super) next: JournalPosition,
-    /// The segment with the last round.
+    /// The number of the segment with the last round; `None` without a round.
     pub(super) last_used: Option<u64>,
-    /// Whether the last round has nothing after it that proves that it was whole once.
+    /// Whether no seal follows the last round, so that damage to it would look like a torn write.
     pub(super) unsealed: bool,
-    /// Bytes of journal since the checkpoint.
+    /// Bytes of the journal since the checkpoint.
     pub(super) bytes: u64,
 }
 
-/// The journal.
+/// The journal of a running node.
 pub(super) struct Journal {
     folder: Folder,
     segment_bytes: u64,
     salts: Salts,
     preparer: Worker<Job, Segment>,
-    /// Whether a segment was asked for that has not come yet.
+    /// Whether the preparer is making a segment ready.
     preparing: bool,
     live: VecDeque<Segment>,
     ready: VecDeque<Segment>,
-    /// Segments of the usual size that can be used again.
+    /// The numbers of segments of the usual size that can be used again.
     retired: VecDeque<u64>,
+    /// The highest number of a segment so far.
     last_number: u64,
+    /// The segment that rounds are written to.
     current: Segment,
+    /// The file of the current segment.
     file: Arc<NamedFile>,
+    /// The offset of the next round in the current segment.
     offset: u64,
+    /// The sequence of the next round.
     sequence: u64,
+    /// See [`Found::unsealed`].
     unsealed: bool,
+    /// Bytes of the journal that no checkpoint covers.
     bytes: u64,
+    /// Bytes of records written since the start.
     written: u64,
+    /// The round that is being encoded.
     buffer: Vec<u8>,
 }
 
 impl Journal {
-    /// Takes up the journal where start-up found its end.
+    /// Continues the journal at the end that start-up found; without one, creates a journal.
     pub(super) fn resume(
         folder: &Folder,
         store: StoreId,
@@ -117,7 +137,7 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Where the next round goes, at the latest.
+    /// Returns the position of the next round; it is later if the round does not fit there.
     pub(super) fn position(&self) -> JournalPosition {
         JournalPosition {
             segment: self.current.number,
@@ -126,35 +146,36 @@ impl Journal {
         }
     }
 
-    /// Bytes of journal that no checkpoint covers.
+    /// Returns the bytes of the journal that no checkpoint covers.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Bytes of records written since the start.
+    /// Returns the bytes of records written since the start.
     pub(super) fn written(&self) -> u64 {
         self.written
     }
 
-    /// Takes away the bytes that a new checkpoint covers.
+    /// Subtracts the bytes that a new checkpoint covers.
     pub(super) fn covered(&mut self, bytes: u64) {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// Whether a flipped bit in the last round could not be told from a torn write.
+    /// Whether no seal follows the last round, so that damage to it would look like a torn write.
     pub(super) fn unsealed(&self) -> bool {
         self.unsealed
     }
 
-    /// How many segments there are, and their size in bytes.
+    /// Returns the number of segments and their size in bytes.
     pub(super) fn sizes(&self) -> (usize, u64) {
-        let named: u64 = self.live.iter().chain(&self.ready).map(|segment| segment.size).sum();
-        let kept = self.retired.len();
-        (self.live.len() + self.ready.len() + kept, named + kept as u64 * self.segment_bytes)
+        let bytes: u64 = self.live.iter().chain(&self.ready).map(|segment| segment.size).sum();
+        let retired = self.retired.len();
+        let count = self.live.len() + self.ready.len() + retired;
+        (count, bytes + retired as u64 * self.segment_bytes)
     }
 
-    /// Writes the records as one round; durable once the file is synced, before which nothing else
-    /// may be written.
+    /// Writes the records as one round. It is durable after a sync of the returned file; until then
+    /// no other round may be written.
     pub(super) fn write(
         &mut self,
         records: &[Record<Key, Value>],
@@ -164,25 +185,25 @@ impl Journal {
         self.buffer.resize(ROUND_HEADER, 0);
         records.iter().for_each(|record| put_record(&mut self.buffer, record));
         let payload = self.buffer.len() - ROUND_HEADER;
-        let room = round_bytes(payload);
-        if self.offset + room > self.current.size {
-            self.turn_over(room)?;
+        let round = round_bytes(payload);
+        if self.offset + round > self.current.size {
+            self.change_segment(round)?;
         }
         let (offset, sequence) = (self.offset, self.sequence);
         finish_round(&mut self.buffer, &self.current, offset, sequence, records.len());
         self.file.write_at(offset, &self.buffer)?;
-        self.offset += room;
+        self.offset += round;
         self.sequence += 1;
-        self.bytes += room;
+        self.bytes += round;
         self.written += payload as u64;
         self.unsealed = !records.is_empty();
-        if self.buffer.capacity() > KEPT_BUFFER_BYTES {
+        if self.buffer.capacity() > MAX_KEPT_BUFFER_BYTES {
             self.buffer = Vec::new();
         }
         Ok(Arc::clone(&self.file))
     }
 
-    /// Takes in what the preparer has done.
+    /// Takes over the segments that the preparer has made ready.
     pub(super) fn poll(&mut self) -> Result<(), StorageError> {
         while let Some(segment) = self.preparer.poll()? {
             self.preparing = false;
@@ -191,10 +212,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Goes on in a segment with room for a round of this size. A segment that is too small for it
-    /// is left without rounds; one that is made for a large round is as large as that.
-    fn turn_over(&mut self, room: u64) -> Result<(), StorageError> {
-        let size = self.segment_bytes.max(BLOCK as u64 + room);
+    /// Makes a segment with room for a round of this many bytes the current one.
+    ///
+    /// A ready segment that is too small stays without rounds. Then a segment of the round's size
+    /// is prepared, and this call waits for it.
+    fn change_segment(&mut self, round: u64) -> Result<(), StorageError> {
+        let size = self.segment_bytes.max(BLOCK as u64 + round);
         self.bytes += self.current.size - self.offset;
         loop {
             let next = match self.ready.pop_front() {
@@ -207,7 +230,7 @@ impl Journal {
                 }
             };
             self.live.push_back(next);
-            if next.size >= BLOCK as u64 + room {
+            if next.size >= BLOCK as u64 + round {
                 self.current = next;
                 break;
             }
@@ -219,7 +242,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Asks for one more segment, unless there is one.
+    /// Asks the preparer for a segment, unless one is ready or being prepared.
     fn prepare_next(&mut self, size: u64) {
         if self.preparing || !self.ready.is_empty() {
             return;
@@ -232,7 +255,8 @@ impl Journal {
         self.preparing = true;
     }
 
-    /// The segments before this one are not needed any more; `keep` of them will be used again.
+    /// Retires the segments before this one, which are no longer needed, and keeps at most `keep`
+    /// retired segments for later use.
     pub(super) fn retire(&mut self, before: u64, keep: usize) {
         while self.live.front().is_some_and(|segment| segment.number < before) {
             if let Some(segment) = self.live.pop_front() {
@@ -255,7 +279,7 @@ impl Journal {
     }
 }
 
-/// The journal of a new directory.
+/// Creates the first segment of a new directory.
 fn first_segment(
     preparer: &mut Worker<Job, Segment>,
     salts: Salts,
@@ -275,12 +299,12 @@ fn first_segment(
     })
 }
 
-/// Gives each segment a salt that nobody outside can guess.
+/// The generator of salts: one for each segment, which a client cannot guess.
 #[derive(Clone, Copy)]
 struct Salts(u64);
 
 impl Salts {
-    /// The splitmix64 generator.
+    /// Returns the salt of a segment (splitmix64).
     fn of(self, number: u64) -> u64 {
         let mut mixed = self.0.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

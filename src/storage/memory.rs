@@ -1,10 +1,10 @@
-//! The storage of a node that keeps nothing: it comes back as a stranger.
+//! A storage that keeps nothing: after a restart the process is a different node.
 
 use crate::lpaxos::{Durable, Record};
 
 use super::{Identity, Key, Status, Storage, StorageError, Unsynced, Value};
 
-/// Writes nothing, and so never fails.
+/// The storage of a node without a data directory. It writes nothing and never fails.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory;
 

@@ -1,9 +1,8 @@
-//! Makes journal segments ready before they are needed, beside the consensus thread.
+//! Prepares journal segments before they are needed, on a background thread.
 //!
-//! A segment gets its name only when it is whole: filled with something to its full size, with its
-//! header, and synced. So a segment with a bad header is never an unfinished one, and overwriting
-//! its blocks needs no change of the file system's own data. The inventory names it as long as it
-//! has its name.
+//! A segment gets its name only when it is complete: filled to its full size, with its header, and
+//! synced. So a segment with a bad header is damaged, not unfinished, and a write to its blocks
+//! changes no metadata of the file system. The inventory contains a segment while it has its name.
 
 use super::disk::Folder;
 use super::error::StorageError;
@@ -13,14 +12,14 @@ use super::segment::{BLOCK, Segment};
 
 /// A piece of work.
 pub(super) enum Job {
-    /// Make the segment ready, out of the file of a segment of the same size that is not needed
-    /// any more if there is one.
+    /// Prepare the segment, in the file of segment `reuse` if that is given: it has the same size
+    /// and is no longer needed.
     Prepare { segment: Segment, reuse: Option<u64> },
-    /// Remove a segment that is not needed any more.
+    /// Remove a segment that is no longer needed.
     Remove(u64),
 }
 
-/// Does one job; gives the segment that it made ready.
+/// Does one job, and returns the segment that it prepared.
 pub(super) fn run(
     folder: &Folder,
     store: StoreId,
@@ -37,8 +36,8 @@ pub(super) fn run(
     let file = match reuse {
         Some(number) => {
             catalog.forget_segment(number)?;
-            // If the old name comes back after a crash, it is that of a segment before the
-            // checkpoint, which nobody reads: it does not matter what is in it.
+            // The rename may be lost in a crash. The file then has the name of a segment before
+            // the checkpoint, and no start reads its content.
             folder.rename(&segment_name(number), SEGMENT_DRAFT)?;
             folder.open(SEGMENT_DRAFT)?
         }
@@ -59,7 +58,7 @@ pub(super) fn run(
     file.sync()?;
     folder.rename(SEGMENT_DRAFT, &segment_name(segment.number))?;
     folder.sync_names()?;
-    // Before a round is written there: a start must miss it if it goes.
+    // This precedes the first round of the segment, so that a start notices if the file is missing.
     catalog.name_segment(segment)?;
     Ok(Some(segment))
 }

@@ -1,4 +1,7 @@
-//! The operating system's file system, and the lock that keeps two servers off one directory.
+//! The operating system's file system, the lock on a directory, and the cleanup of a failed start.
+//!
+//! The lock excludes a second server from the directory. A start that fails in a new directory
+//! removes what it created ([`Made`]).
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -11,7 +14,7 @@ use super::error::StorageError;
 use super::format::{self, FORMAT_FILE, IDENTITY_FILE, LOCK_FILE};
 use super::inventory::{self, Catalog, Inventory};
 
-/// A directory of the operating system, locked for as long as this value lives.
+/// A directory of the operating system. It is locked until this value and its [`Made`] are dropped.
 #[derive(Debug)]
 pub struct RealDisk {
     directory: PathBuf,
@@ -19,15 +22,15 @@ pub struct RealDisk {
 }
 
 impl RealDisk {
-    /// Makes the directory if it is not there, and locks it.
+    /// Locks the directory, and creates it if it does not exist.
     pub fn open(directory: &Path) -> Result<RealDisk, StorageError> {
         let (disk, made) = RealDisk::open_for_a_start(directory)?;
         made.keep();
         Ok(disk)
     }
 
-    /// Makes the directory if it is not there, and locks it. What is made in a directory that is
-    /// new is removed again unless it is kept.
+    /// Locks the directory, and creates it if it does not exist. In a new directory, dropping
+    /// [`Made`] removes what was created, unless [`Made::keep`] was called.
     pub(super) fn open_for_a_start(directory: &Path) -> Result<(RealDisk, Made), StorageError> {
         if directory.exists() && !directory.is_dir() {
             let (directory, found) = (directory.to_path_buf(), "it is a file".to_string());
@@ -37,13 +40,14 @@ impl RealDisk {
         let mut made = Made::nothing_yet(directory);
         fs::create_dir_all(directory).map_err(failed("create the directory"))?;
         let names = list(directory).map_err(failed("list the directory"))?;
-        // Before the lock file is made: nothing is to be left in a directory of somebody else.
+        // This precedes the creation of the lock file: a directory with another purpose must not
+        // be changed.
         format::check_names(directory, &names)?;
         if !names.iter().any(|name| name == FORMAT_FILE) {
-            sync_names_above(directory).map_err(failed("sync the names above"))?;
+            sync_names_above(directory).map_err(failed("sync the directories above"))?;
         }
         let lock = Arc::new(take_lock(directory)?);
-        // Another server may have been there before this one had the lock.
+        // Another server may have created files before this one had the lock.
         let found = list(directory).map_err(failed("list the directory"))?;
         if !found.iter().any(|name| name == FORMAT_FILE) {
             let had_lock = names.iter().any(|name| name == LOCK_FILE);
@@ -64,7 +68,8 @@ fn take_lock(directory: &Path) -> Result<File, StorageError> {
         Err(TryLockError::WouldBlock) => return Err(locked()),
         Err(TryLockError::Error(e)) => return Err(StorageError::io("lock the file", path, e)),
     }
-    // A server whose start failed may just have removed the file: a lock on it keeps nobody off.
+    // Another server may have removed the file just before, because its start failed: a lock on a
+    // removed file excludes no other server.
     let identity = |data: fs::Metadata| (data.dev(), data.ino());
     let opened = lock.metadata().map(identity).ok();
     match opened.is_some() && opened == fs::metadata(&path).map(identity).ok() {
@@ -73,23 +78,25 @@ fn take_lock(directory: &Path) -> Result<File, StorageError> {
     }
 }
 
-/// What a start has made in a directory that is new, and the directory. Dropping this removes it
-/// all, after everything that works on the directory is gone; an existing state is never touched.
+/// The directories and files that a start created. Dropping this value removes them.
+///
+/// It must be dropped after everything that uses the directory. In a directory that already had a
+/// state, it removes nothing.
 #[derive(Debug)]
-#[must_use = "what was made is removed when this is dropped"]
+#[must_use = "dropping this removes what the start created"]
 pub struct Made {
     directory: PathBuf,
-    /// The directories that were not there, the innermost first.
+    /// The directories that did not exist, the innermost first.
     directories: Vec<PathBuf>,
-    /// There is a lock, and no other file yet that a start needs.
+    /// `Some` if the data directory had no `FORMAT`: its files are then those of this start.
     files: Option<MadeFiles>,
 }
 
 #[derive(Debug)]
 struct MadeFiles {
-    /// Whether the lock file was there.
+    /// Whether the lock file existed before the start.
     had_lock: bool,
-    /// Keeps other servers off until all is removed.
+    /// Excludes other servers until all files are removed.
     lock: Arc<File>,
 }
 
@@ -101,23 +108,25 @@ impl Made {
         Made { directory: directory.to_path_buf(), directories, files: None }
     }
 
-    /// Keeps what was made: other nodes may come to know the node now, or it was not new.
+    /// Keeps what was created: from this point on other nodes may learn the node's id.
     pub fn keep(mut self) {
         self.directories.clear();
         self.files = None;
     }
 
-    /// Returns the files to remove, in order. The removal may be cut off at any point, and what is
-    /// left then can still be opened: the inventory names none of them any more, a node with an
-    /// identity has a journal, and all have the file `FORMAT` beside them.
+    /// Returns the files to remove, in order.
+    ///
+    /// The removal may be interrupted at any point, and a later start can open the directory: the
+    /// inventory is emptied first, the identity is removed before the journal, and `FORMAT` is
+    /// removed last.
     fn prepare_removal(&self, made: &MadeFiles) -> io::Result<Vec<String>> {
         let (directory, _lock) = (self.directory.clone(), Arc::clone(&made.lock));
         let folder = Folder::new(Arc::new(RealDisk { directory, _lock }));
         let emptied = inventory::read(&folder)
             .and_then(|read| Catalog::new(&folder, read).replace(Inventory::default()));
         if let Err(error) = emptied {
-            // It may not be there yet, or the disk may be full, which the removal changes.
-            log::debug!("what is to be removed is still named: {error}");
+            // `FORMAT` may not exist yet, or the disk may be full, which the removal ends.
+            log::debug!("the inventory could not be emptied before the removal: {error}");
         }
         let mut names = list(&self.directory)?;
         names.retain(|name| format::is_own(name));
@@ -140,9 +149,9 @@ impl Made {
         }
         for directory in &self.directories {
             match fs::remove_dir(directory) {
-                // It was not made either.
+                // The start did not create it either.
                 Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-                // Something else began to use it.
+                // Another program uses the directory.
                 Err(e) if e.kind() == ErrorKind::DirectoryNotEmpty => return Ok(()),
                 removed => removed?,
             }
@@ -155,26 +164,28 @@ impl Drop for Made {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
             let directory = self.directory.display();
-            log::warn!("what a start that failed has made in {directory} is not removed: {error}");
+            log::warn!(
+                "the files that a failed start created in {directory} could not be removed: \
+                 {error}; remove them, or start the server again with the same directory"
+            );
         }
     }
 }
 
-/// Makes the name of a directory and those above it durable: they may be new, made here or by a
-/// process that was killed before it came to this.
+/// Makes the names of a directory and of those above it durable. They may be new: created by this
+/// process, or by one that was killed before it synced them.
 fn sync_names_above(directory: &Path) -> io::Result<()> {
     for above in directory.canonicalize()?.ancestors().skip(1) {
         match File::open(above).and_then(|above| above.sync_all()) {
-            // Where the server may not look or write, or nothing is written ever, it has made no
-            // names.
-            Err(e) if may_not(e.kind()) => {}
+            // The server cannot have created a name in a directory that it may not write to.
+            Err(e) if is_not_permitted(e.kind()) => {}
             synced => synced?,
         }
     }
     Ok(())
 }
 
-fn may_not(kind: io::ErrorKind) -> bool {
+fn is_not_permitted(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
     matches!(kind, PermissionDenied | ReadOnlyFilesystem | InvalidInput | Unsupported)
 }
@@ -232,7 +243,7 @@ impl DiskFile for RealFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        // fdatasync: it writes the length too where a file has grown, and no times.
+        // fdatasync writes the data, and the length of a file that has grown, but no timestamps.
         self.0.sync_data()
     }
 }
@@ -243,7 +254,7 @@ mod tests {
     use super::*;
     use crate::lpaxos::NodeId;
 
-    /// What a start has made in a new directory before it failed.
+    /// Starts in a new directory, and returns what the start created before it failed.
     fn failed_start(directory: &Path) -> Made {
         let opened = open_for_a_start(directory, StorageOptions::default(), &mut |_| {});
         let (Opened { mut storage, .. }, made) = opened.expect("a new directory");
@@ -253,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_that_is_cut_off_leaves_what_can_be_opened() {
+    fn an_interrupted_removal_leaves_a_directory_that_can_be_opened() {
         for removed in 0.. {
             let directory = tempfile::tempdir().expect("a directory");
             let made = failed_start(directory.path());

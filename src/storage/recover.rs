@@ -1,8 +1,9 @@
-//! Start-up: the newest checkpoint, and the journal after it.
+//! Start-up: reads the newest checkpoint, and replays the journal after it.
 //!
-//! Rounds are written one after the other, each synced before the next, so a crash can leave only
-//! the last one unfinished. A round that is not whole and has no later one is that, and is dropped:
-//! nobody was told of it. With a later one it was whole once, and the disk has lost it.
+//! Each round is synced before the next one is written, so a crash can leave only the last round
+//! unfinished. A round that is not whole, without a later one, is therefore the interrupted write:
+//! it is dropped, because no message or answer that depends on it left the node. If there is a
+//! later round, the damaged one was whole, and the disk has lost it: the start fails.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -21,18 +22,19 @@ use super::replay::{Coverage, replay};
 use super::segment::{BLOCK, Round, Segment, SegmentContent};
 use super::{Key, Progress, Value};
 
-/// What start-up found.
+/// The state that start-up found.
 pub(super) struct Recovered {
     pub(super) durable: Durable<Key, Value>,
-    /// `None` where there is no journal yet.
+    /// The journal; `None` in a new directory.
     pub(super) journal: Option<Found>,
+    /// The checkpoint that was read.
     pub(super) checkpoint: Option<Written>,
-    /// Checkpoints before that one, which are needed no more.
+    /// The sequences of earlier checkpoints, which are no longer needed.
     pub(super) older: Vec<u64>,
 }
 
 impl Recovered {
-    /// What must be in the directory from now on.
+    /// Returns the inventory of the files that were found.
     pub(super) fn inventory(&self, identity: bool) -> Inventory {
         let checkpoint = self.checkpoint.map(|checkpoint| checkpoint.sequence);
         let found = self.journal.iter();
@@ -43,7 +45,8 @@ impl Recovered {
     }
 }
 
-/// Reads everything. Where there is an inventory, all files are there that it names.
+/// Reads the checkpoint and the journal. The caller has checked that all files of the inventory
+/// exist.
 pub(super) fn recover(
     folder: &Folder,
     store: StoreId,
@@ -75,12 +78,12 @@ pub(super) fn recover(
     };
     let needed = numbers.split_off(numbers.partition_point(|number| *number < start.segment));
     let mut replayer = Replayer::new(durable, coverage, start);
-    // A checkpoint or the identity says that the first segment is there, any later one that those
-    // before it are.
+    // The first segment must exist because of the checkpoint or the identity; the others must
+    // exist because a later one does.
     let end = needed.last().map_or(start.segment, |last| *last);
     for number in start.segment..=end {
         if needed.binary_search(&number).is_err() {
-            let why = "although the journal goes on after it";
+            let why = "although the journal continues after it";
             return Err(StorageError::Missing { file: folder.path(&segment_name(number)), why });
         }
         replayer.segment(SegmentContent::read(folder, store, number)?, progress)?;
@@ -97,32 +100,33 @@ pub(super) fn recover(
         let file = folder.open(&segment_name(number))?;
         let size = file.length()?;
         if named(number).is_some_and(|expected| *expected != size) {
-            return Err(file.corrupted(size, "the file has not its right length"));
+            return Err(file.corrupted(size, "the file has the wrong length"));
         }
         found.retired.push(Segment { number, salt: 0, size });
     }
     Ok(Recovered { durable, journal: Some(found), checkpoint: written, older: starts })
 }
 
-/// Replays segment after segment.
+/// Replays the journal, one segment after the other.
 struct Replayer {
     durable: Durable<Key, Value>,
     coverage: Coverage,
     start: JournalPosition,
-    /// Where the next round is expected.
+    /// The position at which the next round is expected.
     next: JournalPosition,
     segments: VecDeque<Segment>,
-    /// The last round: its segment, and where it starts.
+    /// The segment of the last round, and the offset at which that round starts.
     last: Option<(SegmentContent, u64)>,
-    /// Where the next round was looked for and not found.
+    /// The places where the next round was expected and not found.
     suspects: Vec<Suspect>,
     unsealed: bool,
 }
 
-/// A place where a round may have been.
+/// A place where a damaged round may be.
 struct Suspect {
     file: PathBuf,
     offset: u64,
+    /// See [`SegmentContent::likeness`].
     likeness: usize,
 }
 
@@ -140,7 +144,7 @@ impl Replayer {
         }
     }
 
-    /// Replays the rounds of the segment after the last one.
+    /// Replays the rounds of the next segment.
     fn segment(
         &mut self,
         content: SegmentContent,
@@ -180,30 +184,33 @@ impl Replayer {
         Ok(())
     }
 
-    /// The error for a round that is damaged, as a later one shows.
+    /// Returns the error for a damaged round: a later round or a checkpoint shows that it was
+    /// whole.
     fn damaged(&mut self) -> StorageError {
         let suspect = self.suspects.drain(..).max_by_key(|suspect| suspect.likeness);
-        let suspect = suspect.expect("the round was looked for somewhere");
-        let what = "a round is damaged that was whole once";
+        let suspect = suspect.expect("there is a place where the round was expected");
+        let what = "a round that was written completely is damaged";
         StorageError::Corrupted { file: suspect.file, offset: suspect.offset, what }
     }
 
+    /// Replays one round.
     fn round(&mut self, round: &Round) -> Result<(), &'static str> {
         let mut input = round.payload;
         for _ in 0..round.records {
-            let record = take_record(&mut input).ok_or("a record makes no sense")?;
+            let record = take_record(&mut input).ok_or("a record cannot be decoded")?;
             replay(&mut self.durable, &self.coverage, round.sequence, record)?;
         }
         self.unsealed = round.records > 0;
         if input.is_empty() { Ok(()) } else { Err("there are bytes after the last record") }
     }
 
-    /// Makes sure of the last round. It was read, but if a sync failed, or a process was killed
-    /// before it, the operating system may show what the disk does not hold, and would not write it
-    /// at the next sync either. So it is written once more.
+    /// Makes the last round durable, and returns the state and the journal.
+    ///
+    /// That the round could be read does not prove that the disk holds it. If a sync failed, or the
+    /// process was killed before the sync, the round may be only in the cache of the operating
+    /// system, and a later sync would not write it either. So it is written again.
     fn finish(mut self) -> Result<(Durable<Key, Value>, Found), StorageError> {
-        // Every round that a checkpoint reflects was durable before: a missing one is not a torn
-        // one.
+        // A round that the checkpoint reflects was durable: if it is missing, the disk lost it.
         if self.coverage.touches(self.next.sequence) {
             return Err(self.damaged());
         }

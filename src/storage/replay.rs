@@ -1,15 +1,25 @@
-//! Brings the state of a checkpoint up to date with the journal, exactly.
+//! Applies the journal to the state of a checkpoint, exactly.
 //!
-//! A checkpoint starts at round j: its `promised`, `accepted`, `complete` and `floor` are those
-//! just before round j, but a page of it, taken while the node went on, reflects the rounds up to
-//! some later round t. Merging is idempotent, but replaying the rounds j..t into that page is still
-//! not exact once tombstones are dropped: a key whose tombstone was dropped before the page was
-//! taken is absent from it, and an older write of that key among the rounds j..t would bring it
-//! back. So each key gets only the rounds after those that its page reflects; everything that is
-//! not an entry gets all of them from j on. Then entries, `complete` and `floor` change by the same
-//! steps as they did in the running node. (Dropping tombstones in a page that reflects the dropping
-//! already finds none: later ones have versions above `complete`, which is above the dropped
-//! floor.)
+//! A checkpoint starts at round j. Its head, with `promised`, `accepted`, `complete` and `floor`,
+//! is the state just before round j. Its pages were taken later, while the node ran:
+//!
+//! ```text
+//! rounds       j         t1        t2                the last one
+//! head         ├──────────────────────────────────────> replayed
+//! page 0       ·········├─────────────────────────────> replayed after t1
+//! page 1       ···················├───────────────────> replayed after t2
+//! ```
+//!
+//! Merging is idempotent, so it would seem enough to replay all rounds from j into every page. But
+//! that is wrong once tombstones are dropped. Take a key that was deleted, and an older write of it
+//! that is recorded in a round after j. If the tombstone was dropped before the page was taken, the
+//! page has no entry for the key, and the older write would bring the deleted value back.
+//!
+//! So each key gets only the rounds after the last one that its page reflects, and everything else
+//! gets all rounds from j on. Entries, `complete` and `floor` then change by the same steps as in
+//! the running node. One step may be repeated: `DropTombstones` in a page that reflects it already.
+//! It finds no tombstone there, because later tombstones have versions above `complete`, and that
+//! is above the floor of the dropped ones.
 
 use std::sync::Arc;
 
@@ -17,10 +27,10 @@ use crate::lpaxos::{Decree, Durable, Patch, Record, Slot, may_drop};
 
 use super::{Key, Value};
 
-/// Which rounds the pages of a checkpoint reflect.
+/// The rounds that the pages of a checkpoint reflect.
 #[derive(Default)]
 pub(super) struct Coverage {
-    /// For each page the last key that it covers and the last round that it reflects.
+    /// For each page the last key that it covers, and the last round that it reflects.
     pages: Vec<(Option<Key>, u64)>,
 }
 
@@ -30,7 +40,7 @@ impl Coverage {
         self.pages.push((until, as_of));
     }
 
-    /// The last key that is covered; `None` before the first page and after the last one.
+    /// Returns the last key that is covered; `None` before the first page and after the last one.
     pub(super) fn last_key(&self) -> Option<&Key> {
         self.pages.last().and_then(|(until, _)| until.as_ref())
     }
@@ -42,7 +52,7 @@ impl Coverage {
 
     /// Whether some page reflects the round.
     pub(super) fn touches(&self, round: u64) -> bool {
-        // The pages were taken one after the other.
+        // The last page was taken last, so it reflects the most rounds.
         self.pages.last().is_some_and(|(_, as_of)| *as_of >= round)
     }
 
@@ -53,9 +63,10 @@ impl Coverage {
     }
 }
 
-/// Applies a record of this round to the state, where it is not reflected yet.
+/// Applies a record of this round to the parts of the state that do not reflect it yet.
 ///
-/// An error says which invariant the record breaks: it was not written by a right node.
+/// # Errors
+/// The invariant that the record breaks: no correct node wrote it.
 pub(super) fn replay(
     durable: &mut Durable<Key, Value>,
     coverage: &Coverage,
@@ -67,7 +78,7 @@ pub(super) fn replay(
         durable.change(&record);
         return Ok(());
     }
-    // The member set is in the head, and so gets all rounds.
+    // The member set is part of the head, so all rounds from the start apply to it.
     let missing = |decree: &Decree<Key, Value>| {
         let writes = decree.patch.writes().iter();
         let writes = writes.filter(|(key, _)| !coverage.reflects(key, round));
@@ -78,7 +89,7 @@ pub(super) fn replay(
         Record::Apply(slot, decree) => Record::Apply(slot, missing(&decree)),
         Record::ApplyAccepted(slot) => match &durable.accepted {
             Some(accepted) => Record::Apply(slot, missing(&accepted.decree)),
-            None => return Err("it applies a proposal that is not accepted"),
+            None => return Err("a record applies a proposal that is not accepted"),
         },
         Record::Merge(mut entries) => {
             entries.retain(|(key, _)| !coverage.reflects(key, round));
@@ -93,22 +104,22 @@ pub(super) fn replay(
 /// Whether the record keeps the invariants that [`Durable::change`] asserts.
 fn check(durable: &Durable<Key, Value>, record: &Record<Key, Value>) -> Result<(), &'static str> {
     let complete = durable.replica.complete();
-    let (kept, what) = match record {
-        Record::Promise(ballot) => (*ballot >= durable.promised, "it lowers the promise"),
+    let (holds, what) = match record {
+        Record::Promise(ballot) => (*ballot >= durable.promised, "a record lowers the promise"),
         Record::Accept(proposal) => (
             proposal.ballot == durable.promised && proposal.slot >= durable.accepted_slot(),
-            "it accepts a proposal against the promise",
+            "a record accepts a proposal that the promise forbids",
         ),
         Record::ApplyAccepted(slot) => (
             *slot > Slot::ZERO && *slot == durable.accepted_slot(),
-            "it applies a proposal that is not accepted",
+            "a record applies a proposal that is not accepted",
         ),
         Record::DropTombstones(slot) => {
-            (may_drop(*slot, complete), "it drops tombstones that are needed")
+            (may_drop(*slot, complete), "a record drops tombstones that are still needed")
         }
         Record::Apply(..) | Record::Merge(_) | Record::Members(_) | Record::RaiseComplete(_) => {
             (true, "")
         }
     };
-    if kept { Ok(()) } else { Err(what) }
+    if holds { Ok(()) } else { Err(what) }
 }

@@ -2,9 +2,8 @@
 //!
 //! A segment is a file of whole blocks of 4 KiB. Block 0 is its header, wrapped by [`seal`]: the
 //! data directory's id (8 bytes), the segment's number (8), its salt (8) and its size (8). Rounds
-//! follow, each at the start of a block, so that writing one never touches a block of a round that
-//! was acknowledged. What follows the last round is left from the file's earlier use, and has
-//! another salt.
+//! follow, each at the start of a block, so that a write never touches a block of an acknowledged
+//! round. The bytes after the last round are from the file's earlier use, and have another salt.
 //!
 //! | at | bytes | field of a round |
 //! | --- | --- | --- |
@@ -23,26 +22,26 @@ use super::disk::{Folder, NamedFile};
 use super::error::StorageError;
 use super::format::{SEAL_BYTES, SEGMENT_MAGIC, StoreId, checksum, seal, segment_name, unseal};
 
-/// The unit of the journal: a page of the operating system, so that no write needs a read before
-/// it.
+/// The size of a block in bytes: a page of the operating system, so that a write does not require
+/// a read first.
 pub(super) const BLOCK: usize = 4096;
 
-/// Bytes of a round before its payload.
+/// The bytes of a round before its payload.
 pub(super) const ROUND_HEADER: usize = 36;
 
 /// The header of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
-    /// Its place in the journal, from 1; never used again.
+    /// The segment's place in the journal, counted from 1. A number is never used twice.
     pub(super) number: u64,
-    /// Random: tells its rounds from those of the file's earlier uses.
+    /// Random; distinguishes its rounds from those of the file's earlier uses.
     pub(super) salt: u64,
-    /// Length of the file in bytes, a multiple of [`BLOCK`].
+    /// The length of the file in bytes, a multiple of [`BLOCK`].
     pub(super) size: u64,
 }
 
 impl Segment {
-    /// Block 0.
+    /// Returns block 0.
     pub(super) fn encode(&self, store: StoreId) -> Vec<u8> {
         let mut content = Vec::with_capacity(32);
         content.put_u64(store.0);
@@ -67,24 +66,24 @@ impl Segment {
     }
 }
 
-/// A segment as it was found at start-up.
+/// A segment that was read at start-up.
 pub(super) struct SegmentContent {
     pub(super) segment: Segment,
     pub(super) file: NamedFile,
     bytes: Vec<u8>,
 }
 
-/// A round as it was found.
+/// A whole round that was read at start-up.
 pub(super) struct Round<'a> {
     pub(super) sequence: u64,
     pub(super) records: u32,
     pub(super) payload: &'a [u8],
-    /// Where the next round starts.
+    /// The offset at which the next round starts.
     pub(super) end: u64,
 }
 
 impl SegmentContent {
-    /// Reads and checks the segment with this number, its rounds aside.
+    /// Reads the segment with this number and checks its header, but not its rounds.
     pub(super) fn read(
         folder: &Folder,
         store: StoreId,
@@ -94,16 +93,16 @@ impl SegmentContent {
         let bytes = file.read_all()?;
         let segment = Segment::decode(&bytes, store, &file)?;
         if segment.number != number {
-            return Err(file.corrupted(SEAL_BYTES as u64, "the number is not that of the name"));
+            return Err(file.corrupted(SEAL_BYTES as u64, "its number differs from its name"));
         }
         if segment.size != bytes.len() as u64 || !bytes.len().is_multiple_of(BLOCK) {
-            return Err(file.corrupted(bytes.len() as u64, "the file has not its right length"));
+            return Err(file.corrupted(bytes.len() as u64, "the file has the wrong length"));
         }
         Ok(SegmentContent { segment, file, bytes })
     }
 
-    /// The header of the round at this offset, if it is whole: sequence, records, length and
-    /// checksum.
+    /// Returns the header of the round at this offset, if it is whole: sequence, number of records,
+    /// length and checksum of the payload.
     fn header_at(&self, offset: u64) -> Option<(u64, u32, u32, u32)> {
         let at = usize::try_from(offset).ok()?;
         let header = self.bytes.get(at..)?.get(..ROUND_HEADER)?;
@@ -114,12 +113,12 @@ impl SegmentContent {
         let sequence = fields.get_u64();
         let block = fields.get_u32();
         let (length, records, expected) = (fields.get_u32(), fields.get_u32(), fields.get_u32());
-        let whole = fields.get_u32() == checksum(&[&header[..32]]);
-        let placed = u64::from(block) * BLOCK as u64 == offset;
-        (whole && placed).then_some((sequence, records, length, expected))
+        let is_whole = fields.get_u32() == checksum(&[&header[..32]]);
+        let is_at_its_block = u64::from(block) * BLOCK as u64 == offset;
+        (is_whole && is_at_its_block).then_some((sequence, records, length, expected))
     }
 
-    /// The round at this offset, if there is a whole one.
+    /// Returns the round at this offset, if it is whole.
     pub(super) fn round_at(&self, offset: u64) -> Option<Round<'_>> {
         let (sequence, records, length, expected) = self.header_at(offset)?;
         let start = usize::try_from(offset).ok()? + ROUND_HEADER;
@@ -128,14 +127,16 @@ impl SegmentContent {
         (checksum(&[payload]) == expected).then_some(Round { sequence, records, payload, end })
     }
 
-    /// Where, from this offset on, a round of this sequence or a later one was begun.
+    /// Returns the first offset, from this one on, with the header of a round of this sequence or a
+    /// later one.
     pub(super) fn later_round(&self, offset: u64, sequence: u64) -> Option<u64> {
         (offset..self.segment.size)
             .step_by(BLOCK)
             .find(|at| self.header_at(*at).is_some_and(|(found, ..)| found >= sequence))
     }
 
-    /// How much what is at this offset looks like a damaged round of this sequence.
+    /// Returns how many bytes at this offset match the beginning of a round with this sequence. The
+    /// place with the most matches probably holds the damaged round.
     pub(super) fn likeness(&self, offset: u64, sequence: u64) -> usize {
         if self.header_at(offset).is_some_and(|(found, ..)| found != sequence) {
             return 0;
@@ -145,19 +146,21 @@ impl SegmentContent {
         expected.iter().zip(found).filter(|(expected, found)| expected == found).count()
     }
 
-    /// The bytes from one offset to another.
+    /// Returns the bytes from one offset to another, as far as the file has them.
     pub(super) fn slice(&self, from: u64, to: u64) -> &[u8] {
         let index = |offset| usize::try_from(offset).unwrap_or(usize::MAX).min(self.bytes.len());
         &self.bytes[index(from)..index(to)]
     }
 }
 
-/// The room that a round takes in a segment.
+/// Returns the bytes that a round takes in a segment.
 pub(super) fn round_bytes(payload: usize) -> u64 {
     (ROUND_HEADER + payload).next_multiple_of(BLOCK) as u64
 }
 
-/// Completes a round whose payload is in the buffer after [`ROUND_HEADER`] bytes of any content.
+/// Completes a round: fills in its header and pads it to whole blocks.
+///
+/// The buffer holds [`ROUND_HEADER`] bytes of any content and then the payload.
 pub(super) fn finish_round(
     buffer: &mut Vec<u8>,
     segment: &Segment,

@@ -7,10 +7,11 @@ use super::disk::DiskFile;
 use super::disk::NamedFile;
 use super::error::StorageError;
 
-/// The first failure of a storage, after which nothing is written any more.
+/// The first failure of a storage, after which it writes nothing.
 pub(super) type Failure = Arc<OnceLock<String>>;
 
-/// Records that were written and not synced. Dropped without that, they may be lost.
+/// Records that are written but not synced. If this value is dropped before
+/// [`sync`](Unsynced::sync), the records may be lost.
 #[must_use]
 pub struct Unsynced {
     file: Arc<NamedFile>,
@@ -18,22 +19,22 @@ pub struct Unsynced {
 }
 
 impl Unsynced {
-    /// What was written to the file.
+    /// Returns the token for a write to the file.
     pub(super) fn new(file: Arc<NamedFile>, failure: &Failure) -> Unsynced {
         Unsynced { file, failure: Arc::clone(failure) }
     }
 
-    /// What was written to a file of a test.
+    /// Returns the token for a write to a file of a test.
     #[cfg(test)]
     pub(crate) fn of_file(file: Box<dyn DiskFile>) -> Unsynced {
         let file = NamedFile::new("test".into(), file);
         Unsynced::new(Arc::new(file), &Failure::default())
     }
 
-    /// Makes it durable.
+    /// Makes the records durable.
     ///
     /// # Errors
-    /// When that fails; nothing may be asked of the storage then.
+    /// If the sync fails. The storage must not be used after that.
     pub fn sync(self) -> Result<(), StorageError> {
         let done = self.file.sync();
         if let Err(error) = &done {

@@ -1,5 +1,6 @@
-//! Work beside the consensus thread: one job after the other, on a thread, or at once where the
-//! caller must be deterministic.
+//! Background work: jobs that run one after the other, on their own thread.
+//!
+//! Where the caller must be deterministic, a job runs inside of the call that submits it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,22 +9,22 @@ use std::thread::{self, JoinHandle};
 
 use super::error::StorageError;
 
-/// Where the work beside the consensus thread is done.
+/// The thread that does the background work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Background {
-    /// On threads of its own: the consensus thread does not wait for it.
+    /// Threads of its own: the consensus thread does not wait for the work.
     Thread,
-    /// At once, by the caller: the same calls give the same operations in the same order.
+    /// The calling thread, at once: the same calls cause the same operations in the same order.
     Inline,
 }
 
 type Outcome<D> = Result<D, StorageError>;
 type Handler<J, D> = Box<dyn FnMut(J) -> Outcome<Option<D>> + Send>;
 
-/// Takes jobs `J` and gives results `D`. The first failed job is the last one.
+/// Runs jobs `J`, which have results `D`. After a job has failed, no further one runs.
 pub(crate) struct Worker<J, D> {
     name: &'static str,
-    place: Runner<J, D>,
+    runner: Runner<J, D>,
 }
 
 enum Runner<J, D> {
@@ -39,7 +40,8 @@ enum Runner<J, D> {
 }
 
 impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
-    /// A worker whose jobs queue up to `queue`; `handler` says for each whether it has a result.
+    /// Starts a worker with room for `queue` waiting jobs. `handler` returns `None` for a job
+    /// without a result.
     pub(super) fn start(
         background: Background,
         name: &'static str,
@@ -47,14 +49,14 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
         handler: impl FnMut(J) -> Outcome<Option<D>> + Send + 'static,
     ) -> Outcome<Worker<J, D>> {
         if background == Background::Inline {
-            let place = Runner::Inline { handler: Box::new(handler), results: VecDeque::new() };
-            return Ok(Worker { name, place });
+            let runner = Runner::Inline { handler: Box::new(handler), results: VecDeque::new() };
+            return Ok(Worker { name, runner });
         }
         let started = Worker::spawn(name, queue, handler, || ());
         started.map_err(|e| StorageError::io("start a thread for", name.into(), e))
     }
 
-    /// A worker with a thread, on which `notify` is called after each result.
+    /// Starts a worker with a thread. The thread calls `notify` after each result.
     pub(crate) fn spawn(
         name: &'static str,
         queue: usize,
@@ -68,21 +70,21 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
                 let result = handler(job);
                 let failed = result.is_err();
                 let Some(result) = result.transpose() else { continue };
-                let heard = outgoing.send(result).is_ok();
+                let is_received = outgoing.send(result).is_ok();
                 notify();
-                if failed || !heard {
+                if failed || !is_received {
                     return;
                 }
             }
         };
         let thread = thread::Builder::new().name(name.to_string()).spawn(run)?;
-        let place = Runner::Thread { jobs: Some(jobs), results, thread: Some(thread) };
-        Ok(Worker { name, place })
+        let runner = Runner::Thread { jobs: Some(jobs), results, thread: Some(thread) };
+        Ok(Worker { name, runner })
     }
 
-    /// Hands over a job without waiting, or gives it back when the queue is full.
+    /// Submits a job without waiting, or returns it when the queue is full.
     pub(super) fn offer(&mut self, job: J) -> Result<(), J> {
-        match &mut self.place {
+        match &mut self.runner {
             Runner::Inline { .. } => {
                 self.give(job);
                 Ok(())
@@ -90,30 +92,30 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
             Runner::Thread { jobs, .. } => {
                 match jobs.as_ref().map(|jobs| jobs.try_send(job)) {
                     Some(Err(TrySendError::Full(job))) => Err(job),
-                    // After a failure the thread is gone, and its error waits among the results.
+                    // After a failure the thread has ended, and `poll` returns its error.
                     _ => Ok(()),
                 }
             }
         }
     }
 
-    /// Hands over a job, waiting while the queue is full.
+    /// Submits a job; waits while the queue is full.
     pub(crate) fn give(&mut self, job: J) {
-        match &mut self.place {
+        match &mut self.runner {
             Runner::Inline { handler, results } => results.extend(handler(job).transpose()),
             Runner::Thread { jobs, .. } => {
-                // As above: the error of a thread that is gone waits among the results.
+                // As above: `poll` returns the error of a thread that has ended.
                 let _ = jobs.as_ref().map(|jobs| jobs.send(job));
             }
         }
     }
 
-    /// The next result, if there is one.
+    /// Returns the next result, if there is one.
     ///
     /// # Errors
-    /// That of a job that failed; [`StorageError::Stopped`] if the thread is gone.
+    /// The error of a job that failed; [`StorageError::Stopped`] if the thread has ended.
     pub(crate) fn poll(&mut self) -> Outcome<Option<D>> {
-        match &mut self.place {
+        match &mut self.runner {
             Runner::Inline { results, .. } => results.pop_front().transpose(),
             Runner::Thread { results, .. } => match results.try_recv() {
                 Ok(result) => result.map(Some),
@@ -123,12 +125,12 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
         }
     }
 
-    /// Waits for the next result, of a job that was given.
+    /// Waits for the next result of a submitted job, and returns it.
     ///
     /// # Errors
     /// As [`Worker::poll`].
     pub(crate) fn wait(&mut self) -> Outcome<D> {
-        let result = match &mut self.place {
+        let result = match &mut self.runner {
             Runner::Inline { results, .. } => results.pop_front(),
             Runner::Thread { results, .. } => results.recv().ok(),
         };
@@ -136,15 +138,15 @@ impl<J: Send + 'static, D: Send + 'static> Worker<J, D> {
     }
 }
 
-/// It has panicked, or failed before.
+/// Returns the error for a thread that has panicked, or that failed before.
 fn died(name: &str) -> StorageError {
-    StorageError::Stopped { because: format!("the thread `{name}` has died") }
+    StorageError::Stopped { because: format!("the thread `{name}` has ended") }
 }
 
 impl<J, D> Drop for Worker<J, D> {
     fn drop(&mut self) {
-        if let Runner::Thread { jobs, thread, .. } = &mut self.place {
-            // Without a sender the thread ends after the jobs that it has.
+        if let Runner::Thread { jobs, thread, .. } = &mut self.runner {
+            // Without a sender the thread ends after the submitted jobs.
             drop(jobs.take());
             if let Some(thread) = thread.take() {
                 let _ = thread.join();
@@ -158,9 +160,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_panicked_is_not_taken_for_one_that_works() {
+    fn a_thread_that_panicked_is_an_error() {
         let handler = |job: u32| match job {
-            0 => panic!("as this test wants it"),
+            0 => panic!("this test panics on purpose"),
             job => Ok(Some(job)),
         };
         let mut worker = Worker::start(Background::Thread, "test", 1, handler).expect("it starts");

@@ -1,6 +1,6 @@
-//! The values of the language and the parameters of a program: what goes between a client and a node.
+//! The values of the language and the parameters of a program, which clients and nodes exchange.
 //!
-//! The language itself, which runs on the nodes, is in `lang`.
+//! The language itself is in `lang`; only nodes run programs.
 
 mod params;
 mod value;

@@ -1,24 +1,24 @@
 //! The values that a client binds to a program's `$name` parameters.
 //!
-//! One thread reads a request and another runs its program. So names and texts lie in one piece of
-//! memory between them, and a text becomes a value of its own where the program runs: what it puts may
-//! stay in the store for years, and pieces that threads of connections made, among what they made for a
-//! moment, would leave the node's memory full of holes.
+//! The thread of a connection decodes a request, and another thread runs its program. All names and
+//! texts of the request share one allocation, and the thread that runs the program copies a text
+//! into its own value. A value may stay in the store for years: if it were allocated by the thread
+//! of a connection, among short-lived allocations, the memory of the node would become fragmented.
 
 use super::value::Value;
 use std::fmt;
 use std::ops::Range;
 
-/// Values that the client binds to a program's `$name` parameters, by name without the `$`.
+/// The values that the client binds to a program's `$name` parameters, by name without the `$`.
 #[derive(Clone, Default)]
 pub struct Params {
-    /// The names and texts of all.
+    /// All names and texts, one after the other.
     text: String,
-    /// In ascending order of their names.
+    /// The parameters in ascending order of their names.
     bound: Vec<Bound>,
 }
 
-/// A name with its value; names and texts are places in [`Params::text`].
+/// A name with its value; names and texts are ranges of [`Params::text`].
 #[derive(Clone)]
 struct Bound {
     name: Range<usize>,
@@ -32,7 +32,7 @@ enum Packed {
     Truth(bool),
 }
 
-/// A [`Value`] where it lies.
+/// A borrowed [`Value`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueRef<'a> {
     /// See [`Value::Text`].
@@ -53,9 +53,9 @@ impl From<ValueRef<'_>> for Value {
     }
 }
 
-/// What a parameter can be bound to.
+/// A type of values that can be bound to a parameter.
 pub trait Bindable {
-    /// The value.
+    /// Returns the value.
     fn value(&self) -> ValueRef<'_>;
 }
 
@@ -76,16 +76,18 @@ impl Bindable for &str {
 }
 
 impl Params {
-    /// No parameters.
+    /// Returns an empty set of parameters.
     pub fn new() -> Params {
         Params::default()
     }
 
-    /// These values by their names; of several with one name the last one. There is room for `count`
-    /// of them at first, and for `bytes` of their names and texts.
+    /// Returns the parameters with these names and values; of several with one name the last one.
+    ///
+    /// `count` is the expected number of pairs and `bytes` that of the bytes of their names and
+    /// texts; memory is reserved for them.
     ///
     /// # Errors
-    /// The first that is among them.
+    /// The first error among the pairs.
     pub fn try_collect<'a, E>(
         count: usize,
         bytes: usize,
@@ -101,18 +103,18 @@ impl Params {
         Ok(params)
     }
 
-    /// The value of this name, if it is bound.
+    /// Returns the value of this name, if it is bound.
     pub fn get(&self, name: &str) -> Option<ValueRef<'_>> {
         let found = self.bound.binary_search_by(|bound| self.at(&bound.name).cmp(name));
-        found.ok().map(|place| self.value(&self.bound[place]))
+        found.ok().map(|index| self.value(&self.bound[index]))
     }
 
-    /// Names and values in ascending order of names.
+    /// Returns names and values in ascending order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, ValueRef<'_>)> + Clone {
         self.bound.iter().map(|bound| (self.at(&bound.name), self.value(bound)))
     }
 
-    /// Adds a value after all others; to be sorted in the end.
+    /// Adds a value after all others. The caller calls [`sort`](Params::sort) after the last one.
     fn push(&mut self, name: &str, value: ValueRef<'_>) {
         let name = self.append(name);
         let value = match value {
@@ -129,27 +131,27 @@ impl Params {
         start..self.text.len()
     }
 
-    fn at(&self, place: &Range<usize>) -> &str {
-        &self.text[place.clone()]
+    fn at(&self, range: &Range<usize>) -> &str {
+        &self.text[range.clone()]
     }
 
     fn value(&self, bound: &Bound) -> ValueRef<'_> {
         match &bound.value {
-            Packed::Text(place) => ValueRef::Text(self.at(place)),
+            Packed::Text(range) => ValueRef::Text(self.at(range)),
             Packed::Number(number) => ValueRef::Number(*number),
             Packed::Truth(truth) => ValueRef::Truth(*truth),
         }
     }
 
-    /// Puts the values in the order of their names; of several with one name the last one stays.
+    /// Sorts the values by their names; of several with one name the last one stays.
     fn sort(&mut self) {
         let text = &self.text;
-        // Stable, and one walk where they are in order already, as they nearly always are.
+        // The sort is stable, and one pass if the names are in order, as they nearly always are.
         self.bound.sort_by(|a, b| text[a.name.clone()].cmp(&text[b.name.clone()]));
         self.bound.dedup_by(|later, kept| {
             let is_same = text[later.name.clone()] == text[kept.name.clone()];
             if is_same {
-                // Those of one name are still in the order in which they came.
+                // Values of one name are still in the order in which they were added.
                 std::mem::swap(later, kept);
             }
             is_same
@@ -187,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_found_by_their_names_and_come_in_their_order() {
+    fn values_are_found_by_name_and_returned_in_the_order_of_names() {
         let values = [Value::from("text"), Value::from(-7), Value::from(true), Value::from("")];
         let params: Params = ["b", "", "d", "c"].into_iter().zip(values).collect();
         let [text, number, truth, empty] = [
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_with_one_name_the_last_is_bound() {
+    fn of_several_values_with_one_name_the_last_is_bound() {
         let collect =
             |pairs: &[(&str, i64)]| pairs.iter().map(|(n, v)| (*n, Value::from(*v))).collect();
         let params: Params = collect(&[("b", 1), ("a", 2), ("b", 3), ("a", 4), ("a", 5)]);

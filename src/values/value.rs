@@ -3,7 +3,7 @@
 use crate::blob::Blob;
 use std::fmt;
 
-/// A value of the language. Cloning one copies no text.
+/// A value of the language. A clone shares its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Value {
@@ -11,15 +11,15 @@ pub enum Value {
     Text(Text),
     /// A 64-bit signed integer.
     Number(i64),
-    /// The answer of a comparison.
+    /// The result of a comparison.
     Truth(bool),
 }
 
 impl Value {
-    /// What every variable is until it is set.
+    /// The value of a variable that is not set: the empty text.
     pub(crate) const EMPTY: Value = Value::Text(Text(Blob::EMPTY));
 
-    /// The value's type with its article, for messages.
+    /// Returns the name of the value's type with its article, for messages.
     pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Value::Text(_) => "a text",
@@ -28,7 +28,7 @@ impl Value {
         }
     }
 
-    /// The value as `str` gives it.
+    /// Returns the value as a text, as the function `str` of the language does.
     pub(crate) fn to_text(&self) -> Text {
         match self {
             Value::Text(text) => text.clone(),
@@ -74,32 +74,32 @@ impl fmt::Display for Value {
     }
 }
 
-/// UTF-8 text that is shared, not copied, when cloned.
+/// UTF-8 text. A clone shares the bytes.
 ///
-/// Texts compare by code point, which is how UTF-8 compares byte by byte.
+/// Texts are ordered by code points, which is the order of the bytes of UTF-8.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Text(Blob);
 
 impl Text {
-    /// Takes what the store holds, which is UTF-8 by its contract.
+    /// Returns a key or a value of the store as a text; it is UTF-8 by the store's contract.
     pub(crate) fn from_store(bytes: Blob) -> Text {
         Text(bytes)
     }
 
-    /// Takes concatenated texts: UTF-8 as its parts are.
+    /// Returns concatenated texts as a text: it is UTF-8 because its parts are.
     pub(crate) fn from_parts(bytes: Vec<u8>) -> Text {
         Text(Blob::from(bytes))
     }
 
-    /// The text.
+    /// Returns the text.
     ///
     /// # Panics
-    /// When a `Snapshot` broke its contract and holds what is not UTF-8.
+    /// If a `Snapshot` broke its contract and returned bytes that are not UTF-8.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("the store holds UTF-8 only")
     }
 
-    /// The text's UTF-8 bytes.
+    /// Returns the text's UTF-8 bytes.
     pub fn as_bytes(&self) -> &Blob {
         &self.0
     }
@@ -142,9 +142,11 @@ impl fmt::Debug for Text {
     }
 }
 
-/// Whether a character cannot be seen, or changes how others are shown: controls, line separators,
-/// marks that turn the direction of writing, and what Unicode says to ignore where it is not known.
-/// Printed as it is, it would hide a difference between two texts, or show one as another.
+/// Whether a character is invisible, or changes how other characters are shown.
+///
+/// These are control characters, line separators, marks that change the direction of writing, and
+/// the characters that Unicode calls default-ignorable. If they were printed unescaped, two
+/// different texts could look equal.
 pub fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(

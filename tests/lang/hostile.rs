@@ -71,7 +71,7 @@ fn long_chains_that_do_not_fit_are_refused() {
 
 #[test]
 fn deep_nesting_is_refused() {
-    let deep = "nests more than 64 deep";
+    let deep = "nests more than 64 levels deep";
     for (open, inside, close) in [
         ("(", "a", ")"),
         ("!", "a", ""),

@@ -34,8 +34,8 @@ fn the_log_tells_the_life_of_a_node() {
     let own = fleet.addresses[leader];
     let start = format!("lattistore {version} starts at {own}, its state in /");
     assert_eq!(count(&log, &start), 1, "{log}");
-    assert!(log.contains("is of no cluster yet; it is to form one of 127."), "{log}");
-    assert!(log.contains("this node stands for the lead with the ballot "), "{log}");
+    assert!(log.contains("belongs to no cluster yet; it will form one of 127."), "{log}");
+    assert!(log.contains("this node is a candidate with the ballot "), "{log}");
     let follower = followers[0];
     let caught_up = |log: &str| count(log, "caught up: slot ");
     eventually("the follower to say that it caught up", || {
@@ -59,11 +59,11 @@ fn the_log_tells_the_life_of_a_node() {
     for line in ["SIGTERM: the node is to stop", "the node has stopped"] {
         assert_eq!(count(&ended.log, line), 1, "{stop:?}");
     }
-    assert!(ended.log.contains("this node leads no more, its ballot"), "{}", ended.log);
+    assert!(ended.log.contains("this node no longer leads with the ballot"), "{}", ended.log);
     eventually("another node to stand, with its reason, and to lead", || {
         let logs = followers.iter().map(|node| fleet.process(*node).log());
         logs.into_iter().find(|log| {
-            let stands = "this node stands for the lead with the ballot ";
+            let stands = "this node is a candidate with the ballot ";
             let reasons = texts(log).into_iter().filter(|text| text.starts_with(stands));
             let has_reason =
                 |text: &str| text.split_once(": ").is_some_and(|(_, why)| why.len() > 9);

@@ -1,11 +1,11 @@
-//! Walks a program's tree.
+//! Evaluates the syntax tree of a program.
 //!
-//! The stack needed is a constant for each level that the program nests. Each kind of node has its
-//! own function, so that the recursive ones keep small frames.
+//! The stack grows by a constant for each level of nesting. Each kind of node has its own function,
+//! so that the frames of the recursive ones stay small.
 
 use super::scan::{Range, after_prefix};
 use super::view::View;
-use super::{Trouble, operate};
+use super::{EvalError, operate};
 use crate::lang::ast::{
     Block, Chain, Expr, ExprKind, For, Get, Operator, Put, Scan, StatementKind,
 };
@@ -23,7 +23,7 @@ pub(super) struct Machine<'p> {
     view: View<'p>,
 }
 
-/// Whether the program goes on after a statement.
+/// Whether the program continues after a statement.
 pub(super) enum Flow {
     Next,
     Returned(Value),
@@ -50,14 +50,14 @@ impl<'p> Machine<'p> {
         Execution { read: self.view.reads.values, writes: self.view.writes, returned }
     }
 
-    /// What it cost so far.
+    /// Returns the cost so far.
     pub(super) fn cost(&self) -> Cost {
         self.view.budget.cost()
     }
 
-    /// Gives a failure its place.
-    fn at<T>(&self, at: u32, result: Result<T, Trouble>) -> Result<T, Failure> {
-        result.map_err(|trouble| trouble.in_program(self.program, at))
+    /// Adds the position in the program to an error.
+    fn at<T>(&self, at: u32, result: Result<T, EvalError>) -> Result<T, Failure> {
+        result.map_err(|error| error.in_program(self.program, at))
     }
 
     fn step(&mut self, at: u32) -> Result<(), Failure> {
@@ -159,7 +159,7 @@ impl<'p> Machine<'p> {
         self.at(at, rows)
     }
 
-    /// Evaluates what bounds a scan, which is as long as a key at most.
+    /// Evaluates a bound of a scan, which may be at most as long as a key.
     fn bound(&mut self, expr: &'p Expr) -> Result<Text, Failure> {
         let bound = self.key(expr)?;
         let checked = self.view.pay_for_key(&bound);
@@ -169,7 +169,7 @@ impl<'p> Machine<'p> {
     fn scan_limit(&mut self, expr: &'p Expr) -> Result<usize, Failure> {
         let limit = match self.expr(expr)? {
             Value::Number(limit) => usize::try_from(limit).map_err(|_| {
-                Trouble::new(FailureKind::OutOfRange, "a scan's limit must be 0 or more")
+                EvalError::new(FailureKind::OutOfRange, "a scan's limit must be 0 or more")
             }),
             other => Err(operate::wrong_type(format!(
                 "a scan's limit must be a number, not {}",
@@ -179,7 +179,7 @@ impl<'p> Machine<'p> {
         self.at(expr.at, limit)
     }
 
-    /// Evaluates what must be a key.
+    /// Evaluates an expression that must be a key.
     fn key(&mut self, expr: &'p Expr) -> Result<Text, Failure> {
         let key = match self.expr(expr)? {
             Value::Text(key) => Ok(key),
@@ -228,8 +228,8 @@ impl<'p> Machine<'p> {
         }
     }
 
-    /// `||` looks for the first operand that is true, `&&` for the first that is false; the rest is
-    /// not evaluated.
+    /// Evaluates operands until one is `sought`: the first true one for `||`, the first false one
+    /// for `&&`. The rest is not evaluated.
     fn first_that_is(&mut self, sought: bool, operands: &'p [Expr]) -> Result<Value, Failure> {
         for operand in operands {
             if self.condition(operand)? == sought {
@@ -262,8 +262,8 @@ impl<'p> Machine<'p> {
             let operand = self.expr(&link.operand)?;
             sum = match (sum, operand) {
                 (Value::Text(left), Value::Text(right)) if link.operator == Operator::Add => {
-                    // A chain is joined in one buffer: joining two by two would copy the start
-                    // of a long chain again and again.
+                    // A chain is joined in one buffer. Joining its texts in pairs would copy the
+                    // start of a long chain once for each operand.
                     let mut joined =
                         Vec::with_capacity(left.as_bytes().len() + right.as_bytes().len());
                     self.append(&mut joined, link.at, &left)?;

@@ -1,7 +1,12 @@
 //! Runs programs.
 //!
-//! `machine` walks the tree; `operate` has what needs values only, `view` the store as the
-//! running program sees it, `scan` ranges of it, and `budget` counts what it costs.
+//! | file | content |
+//! | --- | --- |
+//! | `machine.rs` | evaluates the syntax tree |
+//! | `operate.rs` | operations that need only values |
+//! | `view.rs` | the store as the running program sees it: the snapshot and its own writes |
+//! | `scan.rs` | ranges of keys in that view |
+//! | `budget.rs` | counts the cost |
 
 mod budget;
 mod machine;
@@ -16,16 +21,16 @@ use crate::values::Value;
 use crate::values::{Params, ValueRef};
 use machine::{Flow, Machine};
 
-/// A failure that does not know its place yet.
+/// A failure without its position in the program.
 #[derive(Debug)]
-struct Trouble {
+struct EvalError {
     kind: FailureKind,
     message: String,
 }
 
-impl Trouble {
-    fn new(kind: FailureKind, message: impl Into<String>) -> Trouble {
-        Trouble { kind, message: message.into() }
+impl EvalError {
+    fn new(kind: FailureKind, message: impl Into<String>) -> EvalError {
+        EvalError { kind, message: message.into() }
     }
 
     fn in_program(self, program: &Program, at: u32) -> Failure {
@@ -33,28 +38,30 @@ impl Trouble {
     }
 }
 
-impl From<Limit> for Trouble {
-    fn from(limit: Limit) -> Trouble {
-        Trouble::new(FailureKind::Limit(limit), limit.to_string())
+impl From<Limit> for EvalError {
+    fn from(limit: Limit) -> EvalError {
+        EvalError::new(FailureKind::Limit(limit), limit.to_string())
     }
 }
 
 impl Program {
-    /// Runs the program on `snapshot`, which it does not change: the writes come back. Equal
-    /// parameters and snapshots give equal results. Parameters that the program does not name are
-    /// ignored.
+    /// Runs the program on `snapshot`, and returns its reads and writes; the snapshot is unchanged.
+    ///
+    /// Equal parameters and snapshots have equal results. Parameters that the program does not name
+    /// are ignored.
     ///
     /// # Errors
-    /// When an operation fails, a limit is reached or the program aborts. Nothing is to be written
-    /// then.
+    /// If an operation fails, a limit is exceeded or the program aborts. Then nothing may be
+    /// written.
     pub fn execute(&self, params: &Params, snapshot: &dyn Snapshot) -> Result<Execution, Failure> {
         self.execute_counted(params, snapshot, &mut Cost::default())
     }
 
-    /// The same; tells what the run cost, a run that failed too.
+    /// Runs the program like [`execute`](Program::execute), and stores the cost of the run, also of
+    /// a run that failed, in `cost`.
     ///
     /// # Errors
-    /// The same.
+    /// As [`execute`](Program::execute).
     pub fn execute_counted(
         &self,
         params: &Params,
@@ -73,18 +80,18 @@ impl Program {
     }
 }
 
-/// The values of the program's parameters, by their numbers.
+/// Returns the values of the program's parameters, by their numbers.
 fn bind(program: &Program, params: &Params) -> Result<Vec<Value>, Failure> {
     let bind = |(name, at): &(Box<str>, u32)| {
         let bound = match params.get(name) {
-            None => Err(Trouble::new(
+            None => Err(EvalError::new(
                 FailureKind::UnboundParameter,
                 format!("no value was given for the parameter '${name}'"),
             )),
             Some(ValueRef::Text(text)) if text.len() > TEXT_BYTES => Err(Limit::TextBytes.into()),
             Some(value) => Ok(Value::from(value)),
         };
-        bound.map_err(|trouble| trouble.in_program(program, *at))
+        bound.map_err(|error| error.in_program(program, *at))
     };
     program.parameters.iter().map(bind).collect()
 }

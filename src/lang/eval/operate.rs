@@ -1,14 +1,14 @@
-//! Operations on values alone.
+//! Operations that need only values.
 
-use super::Trouble;
+use super::EvalError;
 use crate::lang::ast::{Comparison, Operator};
 use crate::lang::error::FailureKind;
 use crate::lang::token::{Function, excerpt};
 use crate::values::{Text, Value};
 use std::cmp::Ordering;
 
-/// What `value` is as a condition: a text is true unless empty.
-pub(super) fn truth(value: &Value) -> Result<bool, Trouble> {
+/// Returns `value` as a condition: a text is true unless it is empty.
+pub(super) fn truth(value: &Value) -> Result<bool, EvalError> {
     match value {
         Value::Truth(truth) => Ok(*truth),
         Value::Text(text) => Ok(!text.as_bytes().is_empty()),
@@ -22,10 +22,10 @@ pub(super) fn compare(
     comparison: Comparison,
     left: &Value,
     right: &Value,
-) -> Result<bool, Trouble> {
+) -> Result<bool, EvalError> {
     let order = match (left, right) {
         (Value::Text(left), Value::Text(right)) if comparison.is_for_equality() => {
-            // Texts of different lengths are told apart without looking at them.
+            // `==` does not read the bytes of texts with different lengths; `cmp` would.
             if left == right { Ordering::Equal } else { Ordering::Less }
         }
         (Value::Text(left), Value::Text(right)) => left.cmp(right),
@@ -53,12 +53,13 @@ pub(super) fn compare(
     })
 }
 
-/// Arithmetic. Joining texts with `+` is not here: the machine does whole chains of it at once.
+/// Returns the result of an arithmetic operation. The machine joins texts with `+` itself, a whole
+/// chain at once.
 pub(super) fn arithmetic(
     operator: Operator,
     left: &Value,
     right: &Value,
-) -> Result<Value, Trouble> {
+) -> Result<Value, EvalError> {
     let (Value::Number(a), Value::Number(b)) = (left, right) else {
         let takes = match operator {
             Operator::Add => "two texts or two numbers",
@@ -79,16 +80,16 @@ pub(super) fn arithmetic(
         Operator::Multiply => a.checked_mul(b),
         Operator::Divide | Operator::Remainder if b == 0 => {
             let message = format!("{a} {} 0 divides by zero", operator.sign());
-            return Err(Trouble::new(FailureKind::DivisionByZero, message));
+            return Err(EvalError::new(FailureKind::DivisionByZero, message));
         }
         Operator::Divide => a.checked_div(b),
-        // What is left of the one quotient that does not fit is 0, and fits.
+        // The only quotient that does not fit is i64::MIN / -1, and its remainder is 0.
         Operator::Remainder => Some(a.wrapping_rem(b)),
     };
     result.map(Value::Number).ok_or_else(|| overflow(&format!("{a} {} {b}", operator.sign())))
 }
 
-pub(super) fn negate(value: &Value) -> Result<Value, Trouble> {
+pub(super) fn negate(value: &Value) -> Result<Value, EvalError> {
     match value {
         Value::Number(number) => {
             number.checked_neg().map(Value::Number).ok_or_else(|| overflow(&format!("-({number})")))
@@ -97,8 +98,8 @@ pub(super) fn negate(value: &Value) -> Result<Value, Trouble> {
     }
 }
 
-/// Calls a function with as many arguments as it takes.
-pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, Trouble> {
+/// Calls a function. The number of arguments is right: the builder has checked it.
+pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, EvalError> {
     match (function, arguments) {
         (Function::Str, [value]) => Ok(Value::Text(value.to_text())),
         (Function::Int, [Value::Number(number)]) => Ok(Value::Number(*number)),
@@ -133,22 +134,23 @@ pub(super) fn call(function: Function, arguments: &[Value]) -> Result<Value, Tro
     }
 }
 
-/// The number that `text` is in decimal: an optional minus and digits, nothing else.
-fn int(text: &Text) -> Result<Value, Trouble> {
+/// Returns the number that `text` contains in decimal: an optional minus and digits, nothing else.
+fn int(text: &Text) -> Result<Value, EvalError> {
     let text = text.as_str();
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        let message = format!("{} is no integer", excerpt(text));
-        return Err(Trouble::new(FailureKind::NotANumber, message));
+        let message = format!("{} is not an integer", excerpt(text));
+        return Err(EvalError::new(FailureKind::NotANumber, message));
     }
     text.parse().map(Value::Number).map_err(|_| overflow(&excerpt(text)))
 }
 
-/// The characters from position `from` to before position `to`, as far as there are any.
-fn slice(text: &Text, from: i64, to: i64) -> Result<Value, Trouble> {
+/// Returns the characters from position `from` up to, but not including, position `to`, as far as
+/// the text has them.
+fn slice(text: &Text, from: i64, to: i64) -> Result<Value, EvalError> {
     let (Ok(from), Ok(to)) = (usize::try_from(from), usize::try_from(to)) else {
         let message = "'slice' takes positions that are 0 or more";
-        return Err(Trouble::new(FailureKind::OutOfRange, message));
+        return Err(EvalError::new(FailureKind::OutOfRange, message));
     };
     let text = text.as_str();
     let offset_of =
@@ -157,20 +159,20 @@ fn slice(text: &Text, from: i64, to: i64) -> Result<Value, Trouble> {
     Ok(Value::Text(Text::from(text.get(start..end).unwrap_or_default())))
 }
 
-fn count(count: usize) -> Result<Value, Trouble> {
+fn count(count: usize) -> Result<Value, EvalError> {
     i64::try_from(count).map(Value::Number).map_err(|_| overflow("the length"))
 }
 
-pub(super) fn wrong_type(message: impl Into<String>) -> Trouble {
-    Trouble::new(FailureKind::WrongType, message)
+pub(super) fn wrong_type(message: impl Into<String>) -> EvalError {
+    EvalError::new(FailureKind::WrongType, message)
 }
 
-fn overflow(what: &str) -> Trouble {
+fn overflow(what: &str) -> EvalError {
     let message = format!("{what} is outside of the numbers from {} to {}", i64::MIN, i64::MAX);
-    Trouble::new(FailureKind::Overflow, message)
+    EvalError::new(FailureKind::Overflow, message)
 }
 
-/// How to make one type of two, where one is a text.
+/// Returns advice on a conversion, if one operand is a text and the other a number.
 fn conversion_advice(left: &Value, right: &Value) -> &'static str {
     match (left, right) {
         (Value::Text(_), Value::Number(_)) | (Value::Number(_), Value::Text(_)) => {

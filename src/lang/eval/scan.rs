@@ -1,20 +1,20 @@
-//! Scans: ranges of keys, in order, with the program's own writes merged in.
+//! Scans: ranges of keys in order, merged with the program's own writes.
 
-use super::Trouble;
+use super::EvalError;
 use super::view::View;
 use crate::blob::Blob;
 use crate::values::Text;
 use std::cmp::Ordering;
 use std::ops::Bound;
 
-/// A range of keys and how to go through it.
+/// A range of keys, and the direction of the scan.
 pub(super) struct Range<'t> {
-    /// The first key that belongs.
+    /// The lower bound, which belongs to the range.
     pub(super) from: &'t str,
-    /// The first key that does not belong, unless all do.
+    /// The upper bound, which does not belong to the range; `None` for no upper bound.
     pub(super) to: Option<&'t str>,
     pub(super) reverse: bool,
-    /// How many rows at most.
+    /// The most rows.
     pub(super) limit: usize,
 }
 
@@ -25,9 +25,9 @@ impl Range<'_> {
 }
 
 impl View<'_> {
-    /// The rows of a range as the program sees them now, noted as read. What the program writes
-    /// while it goes through them does not change them.
-    pub(super) fn scan(&mut self, range: &Range<'_>) -> Result<Vec<(Text, Text)>, Trouble> {
+    /// Returns the rows of a range as the program sees them, and records them as read. Later writes
+    /// of the program do not change the rows.
+    pub(super) fn scan(&mut self, range: &Range<'_>) -> Result<Vec<(Text, Text)>, EvalError> {
         let mut rows = Vec::new();
         if range.is_empty() {
             return Ok(rows);
@@ -69,7 +69,8 @@ impl View<'_> {
     }
 }
 
-/// The row of a key with a value before the transaction, a write, or both; none if it is deleted.
+/// Returns the row of a key that has a value before the transaction, a write of the program, or
+/// both; `None` if the program deleted it.
 fn row<'r>(
     before: Option<&'r (Blob, Blob)>,
     written: Option<(&'r Blob, &'r Option<Blob>)>,
@@ -85,11 +86,11 @@ fn bound(to: Option<&str>) -> Bound<&str> {
     to.map_or(Bound::Unbounded, Bound::Excluded)
 }
 
-/// The first text after all texts that begin with `prefix`, if there is any.
+/// Returns the first text after all texts that begin with `prefix`, if there is one.
 pub(super) fn after_prefix(prefix: &str) -> Option<String> {
     let mut kept = prefix.trim_end_matches(char::MAX).chars();
     let last = kept.next_back()?;
-    // Surrogates are no characters: what follows U+D7FF is U+E000. The range skips them.
+    // Surrogates are not characters: the range of `char` continues with U+E000 after U+D7FF.
     let next = (last..=char::MAX).nth(1)?;
     let mut after = kept.as_str().to_owned();
     after.push(next);
@@ -101,7 +102,7 @@ mod tests {
     use super::after_prefix;
 
     #[test]
-    fn what_follows_a_prefix_skips_no_character() {
+    fn after_a_prefix_comes_the_next_character() {
         assert_eq!(after_prefix("a/").as_deref(), Some("a0"));
         assert_eq!(after_prefix("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
         assert_eq!(after_prefix("a\u{10ffff}\u{10ffff}").as_deref(), Some("b"));

@@ -1,6 +1,6 @@
-//! The store as a running program sees it: the snapshot, overlaid with the program's own writes.
+//! The store as a running program sees it: the snapshot, with the program's own writes over it.
 
-use super::Trouble;
+use super::EvalError;
 use super::budget::Budget;
 use crate::blob::Blob;
 use crate::lang::error::Limit;
@@ -10,18 +10,19 @@ use crate::values::Text;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-/// What was read and what is to be written, within their limits. Who looks into the store pays here.
+/// The reads and writes of a run, within their limits. Every access to the store pays its steps
+/// here.
 pub(super) struct View<'s> {
     pub(super) snapshot: &'s dyn Snapshot,
     pub(super) budget: Budget,
-    /// The values, before the transaction, of the constant keys, by number.
+    /// The values of the constant keys before the transaction, by their numbers.
     constants: Vec<Option<Blob>>,
     pub(super) reads: Reads,
     pub(super) writes: BTreeMap<Blob, Option<Blob>>,
     written_bytes: usize,
 }
 
-/// Keys that the program read, with their values before the transaction.
+/// The keys that the program read, with their values before the transaction.
 #[derive(Default)]
 pub(super) struct Reads {
     pub(super) values: BTreeMap<Blob, Blob>,
@@ -29,8 +30,8 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    /// Notes that `key` was read and had `value`; noting it again costs nothing.
-    pub(super) fn note(&mut self, key: &Blob, value: &Blob) -> Result<(), Trouble> {
+    /// Records that `key` was read and had `value`. Each key counts once for the limits.
+    pub(super) fn note(&mut self, key: &Blob, value: &Blob) -> Result<(), EvalError> {
         let keys = self.values.len();
         if let Entry::Vacant(new) = self.values.entry(key.clone()) {
             if keys == READ_KEYS {
@@ -58,8 +59,8 @@ impl<'s> View<'s> {
         }
     }
 
-    /// Reads the constant keys, once: they are read wherever they stand.
-    pub(super) fn read_constants(&mut self, keys: &[Blob]) -> Result<(), Trouble> {
+    /// Reads all constant keys, at the start of the run (see [`resolve`](crate::lang::resolve)).
+    pub(super) fn read_constants(&mut self, keys: &[Blob]) -> Result<(), EvalError> {
         for key in keys {
             self.budget.search()?;
             let value = self.snapshot.get(Text::from_store(key.clone()).as_str());
@@ -71,14 +72,19 @@ impl<'s> View<'s> {
         Ok(())
     }
 
-    /// Checks that a text can be a key, and pays for its length.
-    pub(super) fn pay_for_key(&mut self, key: &Text) -> Result<(), Trouble> {
+    /// Checks that a text is short enough for a key, and pays for its bytes.
+    pub(super) fn pay_for_key(&mut self, key: &Text) -> Result<(), EvalError> {
         check_key(key.as_bytes())?;
         self.budget.bytes(key.as_bytes().len())
     }
 
-    /// The value of the constant key with this number; `keys` are those given to `read_constants`.
-    pub(super) fn get_constant(&self, number: u32, keys: &[Blob]) -> Result<Option<Text>, Trouble> {
+    /// Returns the value of the constant key with this number. `keys` are those of
+    /// [`read_constants`](View::read_constants).
+    pub(super) fn get_constant(
+        &self,
+        number: u32,
+        keys: &[Blob],
+    ) -> Result<Option<Text>, EvalError> {
         let key = &keys[number as usize];
         check_key(key)?;
         let value = match self.writes.get(key) {
@@ -88,7 +94,7 @@ impl<'s> View<'s> {
         Ok(value.clone().map(Text::from_store))
     }
 
-    pub(super) fn get(&mut self, key: &Text) -> Result<Option<Text>, Trouble> {
+    pub(super) fn get(&mut self, key: &Text) -> Result<Option<Text>, EvalError> {
         self.pay_for_key(key)?;
         let before = match self.reads.values.get(key.as_bytes()) {
             Some(value) => Some(value.clone()),
@@ -107,7 +113,7 @@ impl<'s> View<'s> {
         Ok(value.map(Text::from_store))
     }
 
-    pub(super) fn exists(&mut self, key: &Text) -> Result<bool, Trouble> {
+    pub(super) fn exists(&mut self, key: &Text) -> Result<bool, EvalError> {
         self.pay_for_key(key)?;
         if let Some(written) = self.writes.get(key.as_bytes()) {
             return Ok(written.is_some());
@@ -116,8 +122,8 @@ impl<'s> View<'s> {
         Ok(self.snapshot.exists(key.as_str()))
     }
 
-    /// Puts, or deletes with `None`.
-    pub(super) fn write(&mut self, key: Text, value: Option<Text>) -> Result<(), Trouble> {
+    /// Records a write: a new value, or a deletion with `None`.
+    pub(super) fn write(&mut self, key: Text, value: Option<Text>) -> Result<(), EvalError> {
         let key = Blob::from(key);
         check_key(&key)?;
         let value = value.map(Blob::from);
@@ -136,7 +142,7 @@ impl<'s> View<'s> {
     }
 }
 
-fn check_key(key: &Blob) -> Result<(), Trouble> {
+fn check_key(key: &Blob) -> Result<(), EvalError> {
     if key.len() > KEY_BYTES {
         return Err(Limit::KeyBytes.into());
     }

@@ -1,6 +1,6 @@
-//! The durable state as the consensus thread writes it: at once, or on the sync thread where the
-//! core goes on meanwhile. While the consensus thread waits for the disk, the node's last heartbeat
-//! is repeated for it.
+//! The writer of the durable state. It syncs a write on the consensus thread, or on the sync thread
+//! where the core goes on meanwhile. While the consensus thread waits for the disk, the pulse
+//! thread repeats the node's last heartbeat.
 
 use std::time::{Duration, Instant};
 
@@ -16,12 +16,12 @@ use crate::storage::{Identity, Storage, Unsynced};
 use crate::transport::PeerSender;
 use crate::wire::Sizes;
 
-/// What leaves, and to which nodes.
+/// Messages to send, each with its receiver.
 type Messages = Vec<(NodeId, Message<Key, Value>)>;
 
 /// The storage, and the threads that help with its writes.
 pub(super) struct DiskWriter {
-    /// Before the storage, as it ends first.
+    /// Declared before the storage, because it must be dropped first.
     syncer: Syncer<WriteToken<Store>>,
     pulse: Pulse,
     syncs: Syncs,
@@ -42,13 +42,13 @@ impl DiskWriter {
         Ok(self.storage.save_identity(identity)?)
     }
 
-    /// Names the other members of the cluster, which are sent the heartbeats.
+    /// Sets the other members of the cluster, to which the heartbeats are sent.
     pub(super) fn form(&self, members: Vec<PeerSender>) {
         self.pulse.form(members);
     }
 
-    /// Makes a write of the node durable and returns what leaves after it. If it overlaps, this may
-    /// return before: see [`DiskWriter::poll`].
+    /// Makes a write of the node durable, and returns the messages that leave after it. An
+    /// overlapping write may still be running when this returns: see [`DiskWriter::poll`].
     pub(super) fn write(
         &mut self,
         node: &mut Node<Store>,
@@ -59,7 +59,8 @@ impl DiskWriter {
         let begun = Instant::now();
         let storage = &mut self.storage;
         match self.pulse.during(begun, || storage.begin(&records))? {
-            // Where much waits to be maintained, that needs a moment without a write.
+            // If much maintenance is due, the storage needs a moment without a write, so the write
+            // does not overlap.
             Some(unsynced) if overlaps && !self.storage.is_behind() => {
                 self.syncer.give(unsynced, token);
                 Ok(Messages::new())
@@ -72,19 +73,20 @@ impl DiskWriter {
         }
     }
 
-    /// Returns whether an overlapped write is under way, as far as the node was told.
+    /// Returns whether an overlapped write is running whose end the node was not told.
     pub(super) fn is_writing(&self) -> bool {
         self.syncer.since().is_some()
     }
 
-    /// Tells the node if its overlapped write is over, and returns then what leaves after it.
+    /// Tells the node that its overlapped write has ended, if it has; returns then the messages
+    /// that leave after the write.
     pub(super) fn poll(&mut self, node: &mut Node<Store>) -> Result<Option<Messages>, ServerError> {
         let ended = self.syncer.poll()?;
         self.end_overlapped(node, ended)
     }
 
-    /// Waits for the overlapped write, if there is one, tells the node, and returns what leaves after
-    /// it.
+    /// Waits for the overlapped write, if there is one, tells the node, and returns the messages
+    /// that leave after the write.
     pub(super) fn wait(&mut self, node: &mut Node<Store>) -> Result<Option<Messages>, ServerError> {
         let Some(since) = self.syncer.since() else { return Ok(None) };
         self.pulse.note(node.heartbeat());
@@ -104,7 +106,7 @@ impl DiskWriter {
         Ok(Some(after_write))
     }
 
-    /// Notes that what the node handed out is durable after the time `took`.
+    /// Tells the node that its write is durable after the time `took`.
     fn note_written(
         &mut self,
         node: &mut Node<Store>,
@@ -115,18 +117,18 @@ impl DiskWriter {
         node.written(token, millis(took))
     }
 
-    /// Lets the storage do its maintenance, if no write is under way or due.
+    /// Lets the storage do its maintenance, if no write is running or due.
     pub(super) fn maintain(&mut self, node: &Node<Store>) -> Result<(), ServerError> {
         if node.is_written() {
             self.pulse.note(node.heartbeat());
             let storage = &mut self.storage;
-            // It may sync as well, now and then.
+            // Maintenance may sync too.
             self.pulse.during(Instant::now(), || storage.maintain(node.durable()))?;
         }
         Ok(())
     }
 
-    /// Returns what the node takes of its machine, its memory being `memory_bytes`.
+    /// Returns the sizes for the status; `memory_bytes` is the resident memory of the process.
     pub(super) fn sizes(&self, memory_bytes: u64) -> Sizes {
         status::sizes(memory_bytes, &self.storage.status(), &self.syncs)
     }

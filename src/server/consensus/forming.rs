@@ -5,15 +5,14 @@ use crate::lpaxos::Durable;
 use crate::server::formation::Formation;
 use crate::wire::Shortage;
 
-/// What the node knows of the others that would found the cluster, and the state it will start
-/// from.
+/// What the node knows about the other founding nodes, and the state from which it will start.
 pub(super) struct Forming {
     pub(super) formation: Formation,
     pub(super) durable: Durable<Key, Value>,
 }
 
 impl Forming {
-    /// Returns what a client is told: the nodes that are waited for.
+    /// Returns what a client is told: the nodes for which this node waits.
     pub(super) fn shortage(&self) -> Shortage {
         let waiting_for: Vec<_> = self.formation.missing().collect();
         let message =

@@ -1,4 +1,5 @@
-//! Founding a cluster: the node tells the others of itself until all agree, and then is a member.
+//! The founding of a cluster: each node introduces itself to the others until all agree, and then
+//! becomes a member.
 //!
 //! Invariant: nothing is promised or accepted before the membership is durable.
 
@@ -20,7 +21,8 @@ use crate::wire::{Introduction, Severity};
 const FORMING: &str = "forming";
 
 impl Consensus {
-    /// Connects to the other nodes: as a member where the node belongs to a cluster already.
+    /// Connects to the other nodes; a node that already belongs to a cluster becomes a member at
+    /// once.
     pub(super) fn begin(&mut self, cluster: Option<Arc<Cluster>>) -> Result<(), ServerError> {
         match cluster {
             Some(cluster) => self.become_member(cluster),
@@ -31,12 +33,12 @@ impl Consensus {
     pub(super) fn on_introduction(
         &mut self,
         from: NodeId,
-        told: &Introduction,
+        received: &Introduction,
     ) -> Result<(), ServerError> {
         match &mut self.phase {
             Phase::Forming(forming) => {
                 let before = forming.formation.introduction();
-                if let Err(error) = forming.formation.hear(told) {
+                if let Err(error) = forming.formation.hear(received) {
                     self.end(error.into());
                     return Ok(());
                 }
@@ -45,8 +47,8 @@ impl Consensus {
                 }
                 self.try_form()
             }
-            // It does not know the cluster yet.
-            Phase::Member(_) if told.cluster.is_none() => {
+            // The sender does not know the cluster yet.
+            Phase::Member(_) if received.cluster.is_none() => {
                 if !self.links.send_introduction(from, &self.introduction()) {
                     self.links.dismiss(from);
                 }
@@ -67,7 +69,7 @@ impl Consensus {
         }
     }
 
-    /// States what the node waits for, as long as the cluster is not formed.
+    /// Sets the notice that says what the node waits for, while the cluster is not formed.
     pub(super) fn note_forming(&self) {
         if let Phase::Forming(forming) = &self.phase {
             let message = format!("no cluster is formed yet: {}", forming.formation.waits_for());
@@ -82,7 +84,7 @@ impl Consensus {
         }
     }
 
-    /// Makes the membership durable once it is agreed, and only then takes part.
+    /// Makes the membership durable once all nodes agree on it, and only then becomes a member.
     pub(super) fn try_form(&mut self) -> Result<(), ServerError> {
         let Phase::Forming(forming) = &self.phase else { return Ok(()) };
         let Some(cluster) = forming.formation.cluster() else { return Ok(()) };
@@ -93,7 +95,7 @@ impl Consensus {
         let (id, members) = (format!("{:016x}", cluster.id), members.join(" "));
         info!(event = "formed", cluster = id.as_str(), members = members.as_str();
             "cluster {id} formed: {members}");
-        // The others may wait for this node's word that it is formed.
+        // The other nodes may need this node's introduction to learn that the cluster is formed.
         self.become_member(Arc::new(cluster))?;
         let introduction = self.introduction();
         self.links.send_introductions(&introduction);

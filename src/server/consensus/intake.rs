@@ -1,5 +1,5 @@
-//! Taking in what comes: events of the transport and of the node's own threads, and requests of
-//! clients.
+//! The input of the consensus thread: events of the transport and of the node's own threads, and
+//! requests of clients.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -15,24 +15,25 @@ use crate::server::pacing::PendingRequest;
 use crate::transport;
 use crate::wire::{ClientOutcome, PeerFrame, Reason, Refusal};
 
-/// Events taken before the core is asked for its output, at most: a bound on how long the first of
-/// them waits.
+/// The maximum number of events that are taken before the core is asked for its output. It bounds
+/// how long the first of them waits.
 const EVENTS_PER_STEP: usize = 1_024;
 
 impl Consensus {
-    /// Sleeps until there is an event, requests that are worth a wake, or time for something.
+    /// Sleeps until there is an event, until requests arrive that are worth waking up for, or until
+    /// the time that the pacing sets.
     pub(super) fn next_event(&self) -> Option<Event> {
         let sleep = self.pacing.sleep(&self.load(), self.next_tick);
         let event = match self.requests.before_sleep(sleep.wake_on) {
             true => self.events.try_recv().ok(),
-            // `Admission` holds a sender, so that no event means that it is time for something.
+            // `Admission` holds a sender, so the only error is the timeout.
             false => self.events.recv_deadline(sleep.until).ok(),
         };
         self.requests.after_sleep();
         event
     }
 
-    /// Takes an event and those after it that are there.
+    /// Handles an event and the events that wait after it, at most [`EVENTS_PER_STEP`].
     pub(super) fn take_events(&mut self, first: Option<Event>) -> Result<(), ServerError> {
         let mut next = first;
         for left in (0..EVENTS_PER_STEP).rev() {
@@ -43,10 +44,10 @@ impl Consensus {
         Ok(())
     }
 
-    /// Takes the queued requests that the node has room for.
+    /// Takes the queued requests for which the node has room.
     pub(super) fn take_requests(&mut self) {
         let mut room = self.load().room;
-        // They share one look at the clock.
+        // All of them share one reading of the clock.
         let now = Instant::now();
         for _ in 0..EVENTS_PER_STEP {
             if room == 0 {
@@ -66,7 +67,8 @@ impl Consensus {
                 let status = self.status(memory_bytes);
                 reply.send(ClientOutcome::Status(status));
             }
-            // It is told with the end, and to the other node, which says so as often as it asks.
+            // The end reports the error here. The other node is told at each of its attempts to
+            // connect.
             Event::ListsDiffer(difference) if self.is_forming() => self.end(difference.into()),
             Event::ListsDiffer(difference) => debug!("{difference}"),
             Event::Wake => {}
@@ -79,7 +81,7 @@ impl Consensus {
             transport::Event::Frame { from, frame } => self.on_frame(from, frame)?,
             transport::Event::Connected { address, .. } => {
                 debug!("connected to {address}");
-                self.links.let_in_by(address.ip());
+                self.links.admitted_by(address.ip());
                 self.introduce();
             }
             transport::Event::Disconnected { node, address, reason } => {
@@ -88,7 +90,7 @@ impl Consensus {
                     member.node.unheard(self.clock.now_ms(), node);
                 }
             }
-            // The transport has logged it.
+            // The transport has logged the refusal.
             transport::Event::Refused { address, refusal, by_peer: true, .. } => {
                 self.on_refused_by_peer(address.ip(), refusal);
             }
@@ -112,17 +114,18 @@ impl Consensus {
                 }
                 Ok(())
             }
-            PeerFrame::Introduction(told) => self.on_introduction(from, &told),
+            PeerFrame::Introduction(received) => self.on_introduction(from, &received),
         }
     }
 
-    /// Ends the node where a refusal means that it is of no use.
+    /// Ends the node if a refusal means that the node cannot take part.
     fn on_refused_by_peer(&mut self, address: IpAddr, refusal: Refusal) {
         let Refusal { reason, message } = refusal;
         let is_fatal =
             matches!(reason, Reason::ListsDiffer | Reason::OtherCluster | Reason::UnknownNode);
-        // A member that one peer refuses may be right; one that most refuse is of no use.
-        if is_fatal && (self.links.refused_by(address) || self.is_forming()) {
+        // A member that one peer refuses may still be right; a member that a majority refuses is
+        // not.
+        if is_fatal && (self.links.note_refusal(address) || self.is_forming()) {
             self.end(ServerError::RefusedByPeer { address, message });
         }
     }
@@ -130,7 +133,7 @@ impl Consensus {
     /// Gives a request to the node, or answers it. Returns whether the node has it.
     fn on_request(&mut self, request: PendingRequest, now: Instant) -> bool {
         let PendingRequest { command, time, since, reply } = request;
-        // The time that it was queued counts.
+        // The time that the request was queued counts.
         let left = time.saturating_sub(now.saturating_duration_since(since));
         let outcome = match &mut self.phase {
             _ if left.is_zero() => ClientOutcome::Timeout { could_handle: false },

@@ -1,4 +1,4 @@
-//! Doing what the core wants, in its order.
+//! Carries out the output of the core in its order.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -8,8 +8,8 @@ use crate::lpaxos::Output;
 use crate::server::error::ServerError;
 
 impl Consensus {
-    /// Does what the core wants, in its order (see [`Output`]), until it wants no more or a tick is
-    /// due: many heavy programs must not keep the node from hearing and being heard.
+    /// Carries out the output of the core in its order (see [`Output`]), until the output is empty
+    /// or a tick is due: many heavy programs must not delay the node's heartbeats.
     pub(super) fn do_output(&mut self) -> Result<(), ServerError> {
         loop {
             self.note_progress();
@@ -20,7 +20,7 @@ impl Consensus {
                 return self.disk.maintain(&member.node);
             }
             let Output { applied: _, before_write, answers, write } = output;
-            // Then the answers are in the next output, which nothing may delay.
+            // In this case the answers follow in the next output, and the tick must not delay them.
             let only_messages = answers.is_empty() && write.is_none();
             self.links.send(&before_write);
             let locate = |node| member.cluster.locate(node, self.links.port());
@@ -36,8 +36,8 @@ impl Consensus {
         }
     }
 
-    /// Tells the core if its overlapped write is over, and waits for that where the core can do
-    /// nothing before. Returns whether the write ended.
+    /// Tells the core that its overlapped write has ended, if it has; waits for the write if the
+    /// core can do nothing before. Returns whether the write ended.
     pub(super) fn end_write(&mut self) -> Result<bool, ServerError> {
         let after_write = match &mut self.phase {
             Phase::Forming(_) => None,

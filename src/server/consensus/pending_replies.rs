@@ -1,4 +1,4 @@
-//! The clients whose requests the core has, and that wait for an answer.
+//! The replies to the requests that the core has not answered yet.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use crate::server::answers::client_outcome;
 use crate::transport::{Reply, ReplyBatch};
 use crate::wire::{ClientOutcome, Redirect, Shortage};
 
-/// The replies that are owed, by ticket.
+/// The replies, by the ticket of the request.
 #[derive(Default)]
 pub(super) struct PendingReplies {
     replies: HashMap<Ticket, Reply>,
@@ -16,7 +16,7 @@ pub(super) struct PendingReplies {
 }
 
 impl PendingReplies {
-    /// Keeps a reply until the core answers. Returns the ticket that the core has to be given.
+    /// Keeps a reply until the core answers. Returns the ticket to give to the core.
     pub(super) fn add(&mut self, reply: Reply) -> Ticket {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
@@ -24,13 +24,13 @@ impl PendingReplies {
         ticket
     }
 
-    /// Returns how many clients wait.
+    /// Returns the number of waiting clients.
     pub(super) fn len(&self) -> usize {
         self.replies.len()
     }
 
-    /// Sends the answers of one output; `locate` returns where a node is, and `shortage` which
-    /// nodes are missing.
+    /// Sends the answers of one output. `locate` returns the address of a node, and `shortage`
+    /// returns which nodes are missing.
     pub(super) fn answer(
         &mut self,
         answers: Vec<(Ticket, RequestOutcome<kv::Outcome>)>,
@@ -45,7 +45,7 @@ impl PendingReplies {
         }
     }
 
-    /// Tells all clients that wait that the node stops, after which their requests may run or not.
+    /// Tells all waiting clients that the node stops, and that their requests may or may not run.
     pub(super) fn dismiss(&mut self) {
         for (_, reply) in self.replies.drain() {
             reply.send(ClientOutcome::Closing { could_handle: true });

@@ -1,7 +1,8 @@
-//! Whether the cluster has room for a state that grows, and what is said where it has not.
+//! Out-of-space protection: whether a majority of the cluster has room for a larger state.
 //!
-//! A state that grew without a majority that has room would end the nodes one after another. So a
-//! leader then refuses the commands that may make it larger.
+//! If the state grew although no majority has room, the nodes would end one after another. So a
+//! leader without such a majority refuses the commands that may make the state larger, and its
+//! status shows which members lack memory or disk space.
 
 use crate::kv::{Command, Store};
 use crate::lpaxos::{Low, Node};
@@ -10,17 +11,17 @@ use crate::server::notices::Notices;
 use crate::server::space::Space;
 use crate::wire::Severity;
 
-/// Whether a majority has room, as this node last looked.
+/// Whether a majority has room, as of the last check.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    /// Which members lack what, where no majority has room.
+    /// The members that are low and what they lack; `None` while a majority has room.
     lacking: Option<String>,
 }
 
 impl Room {
-    /// Returns why the node, as leader, refuses a command since it may make the state larger;
-    /// `None` if it does not. A command that ran is not refused: a client that lost its answer gets
-    /// it.
+    /// Returns why this node, as leader, refuses a command that may make the state larger; `None`
+    /// if it accepts the command. A command that ran before is accepted: a client that lost its
+    /// answer gets it.
     pub(super) fn refusal(&self, node: &Node<Store>, command: &Command) -> Option<&str> {
         let refuses = |_: &&str| {
             command.can_grow()
@@ -30,7 +31,8 @@ impl Room {
         self.lacking.as_deref().filter(refuses)
     }
 
-    /// Looks whether a majority has room, this node included if it has, and states it.
+    /// Checks whether a majority of the voters, this node included, has room; sets or clears the
+    /// notice.
     pub(super) fn look(&mut self, node: &Node<Store>, roster: &Roster, notices: &Notices) {
         const NO_ROOM: &str = "out_of_space";
         let has_room = |low: Option<Low>| low.is_some_and(|low| !low.any());
@@ -41,9 +43,9 @@ impl Room {
             .iter()
             .filter_map(|(address, member)| Some((address, node.low_of(*member)?)))
             .filter(|(_, low)| low.any())
-            .map(|(address, low)| format!("{address} is low on {}", in_words(low)))
+            .map(|(address, low)| format!("{address} is low on {}", name_of(low)))
             .collect();
-        // Members that are merely away make no majority impossible: Ω judges that.
+        // Members that only cannot be reached do not count as full: leader election handles them.
         let lacks = !majority_has_room && !lacking.is_empty();
         self.lacking = lacks.then(|| lacking.join(", "));
         match &self.lacking {
@@ -57,15 +59,16 @@ impl Room {
     }
 }
 
-/// States what this node itself has too little of.
+/// Sets or clears the notice that this node itself is low on memory or disk space.
 pub(super) fn note_low(notices: &Notices, space: &Space, low: Low) {
     const LOW: &str = "low_space";
     if low.any() {
-        // Without the figures, which would make a new notice of each look.
-        let what = in_words(low);
+        // The message leaves out the measured values: with them, each check would make another
+        // notice.
+        let what = name_of(low);
         let message = format!(
             "this node is low on {what} ({}): delete what is not needed, or give it more",
-            space.bounds_in_words(low)
+            space.bound_names(low)
         );
         notices.set(LOW, Severity::Warning, message);
     } else {
@@ -73,8 +76,8 @@ pub(super) fn note_low(notices: &Notices, space: &Space, low: Low) {
     }
 }
 
-/// Returns what is lacking, in words.
-fn in_words(low: Low) -> &'static str {
+/// Returns the name of what is lacking.
+fn name_of(low: Low) -> &'static str {
     match (low.memory, low.disk) {
         (true, true) => "memory and disk space",
         (true, false) => "memory",
@@ -93,7 +96,7 @@ mod tests {
     use crate::lpaxos::{Request, Ticket};
     use crate::server::lone_leader::lone_leader;
 
-    /// Runs a command; returns how many answers there were.
+    /// Runs a command; returns the number of answers.
     fn run(node: &mut Node<Store>, command: Command) -> usize {
         let (ticket, deadline_ms) = (Ticket(1), u64::MAX);
         node.request(1_000, Request { ticket, command, deadline_ms });
@@ -101,7 +104,8 @@ mod tests {
         loop {
             let output = node.output();
             answers += output.answers.len();
-            // The state has it after the answer.
+            // The state has the command only after its answer, so the loop goes on until the output
+            // is empty.
             if output.is_empty() {
                 break answers;
             }
@@ -112,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn without_room_what_ran_is_answered_and_nothing_else_that_grows() {
+    fn without_room_only_commands_that_already_ran_are_accepted() {
         let (mut node, mut room) = (lone_leader(), Room::default());
         let put = |number| {
             let program = Arc::new(compile("put \"k\" \"v\";").expect("a program"));
@@ -124,8 +128,8 @@ mod tests {
         assert_eq!(run(&mut node, put(1)), 1);
         let refused = |room: &Room, number| room.refusal(&node, &put(number)).map(str::to_owned);
         assert_eq!((refused(&room, 1), refused(&room, 2)), (None, None), "there is room");
-        room.lacking = Some("it is low".to_owned());
-        assert_eq!(refused(&room, 1), None, "it ran");
-        assert_eq!(refused(&room, 2).as_deref(), Some("it is low"));
+        room.lacking = Some("no majority has room".to_owned());
+        assert_eq!(refused(&room, 1), None, "the command already ran");
+        assert_eq!(refused(&room, 2).as_deref(), Some("no majority has room"));
     }
 }

@@ -1,4 +1,4 @@
-//! How the node ends: it hands over the lead, and answers all clients that wait.
+//! The end of the node: it hands over the leadership, and answers all waiting clients.
 
 use super::state::{Consensus, Phase};
 use crate::server::admission::Event;
@@ -6,14 +6,14 @@ use crate::server::error::ServerError;
 use crate::wire::ClientOutcome;
 
 impl Consensus {
-    /// Takes no more requests, hands over the lead, and writes what is not yet written.
+    /// Takes no further requests, hands over the leadership, and completes the outstanding writes.
     pub(super) fn hand_over(&mut self) -> Result<(), ServerError> {
         if let Phase::Member(member) = &mut self.phase {
             if let Some(after_write) = self.disk.wait(&mut member.node)? {
                 self.links.send(&after_write);
             }
             let now_ms = self.clock.now_ms();
-            // What has changed since the last tick, before the end.
+            // Logs first what changed since the last tick, then the end of the leadership.
             member.log_news(self.me);
             member.node.close(now_ms);
             member.log_news(self.me);
@@ -21,7 +21,7 @@ impl Consensus {
         self.do_output()
     }
 
-    /// Answers all clients that wait.
+    /// Answers all waiting clients that the node is closing.
     pub(super) fn dismiss_clients(&mut self) {
         self.replies.dismiss();
         while let Some(request) = self.requests.take() {

@@ -1,4 +1,4 @@
-//! What the consensus thread owns.
+//! The state of the consensus thread.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -27,18 +27,18 @@ use crate::server::space::Space;
 use crate::server::syncer::Syncer;
 use crate::storage::Storage;
 
-/// A node that cannot go on tells so for this time before it ends, so that the other side of a
-/// disagreement learns of it too.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// A node that cannot go on still runs for this time before it ends, so that the node with which it
+/// disagrees receives the reason too.
+const END_DELAY: Duration = Duration::from_secs(1);
 
-/// Where the node is in its life.
+/// The phases in the life of a node.
 pub(super) enum Phase {
-    /// The nodes agree on who is a member. The state is not touched before they have.
+    /// The nodes agree on the members. The durable state is not touched before they have agreed.
     Forming(Box<Forming>),
     Member(Box<Member>),
 }
 
-/// The consensus thread's belongings.
+/// All state that the consensus thread owns.
 pub(super) struct Consensus {
     pub(super) me: NodeId,
     pub(super) config: Config,
@@ -51,21 +51,21 @@ pub(super) struct Consensus {
     pub(super) requests: RequestReceiver,
     pub(super) pacing: Pacing,
     pub(super) stop: Arc<AtomicBool>,
-    /// Set while clients cannot connect to the node, or soon cannot.
+    /// Set while clients cannot connect to this node, or soon cannot: another node should lead.
     pub(super) is_reluctant: Arc<AtomicBool>,
     pub(super) space: Space,
-    /// Measures for `space`.
+    /// Keeps the thread alive that measures for `space`.
     _meter: Meter,
     pub(super) phase: Phase,
     pub(super) replies: PendingReplies,
     pub(super) clock: Clock,
     pub(super) next_tick: Instant,
     pub(super) next_introduction: Instant,
-    /// What the node will end with, and when.
+    /// The error with which the node will end, and the time.
     ending: Option<(ServerError, Instant)>,
 }
 
-/// What the consensus thread starts with.
+/// The parts with which the consensus thread starts.
 pub(in crate::server) struct Start {
     pub(in crate::server) me: NodeId,
     pub(in crate::server) config: Config,
@@ -76,20 +76,20 @@ pub(in crate::server) struct Start {
     pub(in crate::server) storage: Box<dyn Storage>,
     pub(in crate::server) notices: Arc<Notices>,
     pub(in crate::server) durable: Durable<Key, Value>,
-    /// The cluster that the node belongs to already.
+    /// The cluster to which the node already belongs, if any.
     pub(in crate::server) cluster: Option<Arc<Cluster>>,
     pub(in crate::server) events: Receiver<Event>,
     pub(in crate::server) requests: RequestReceiver,
     pub(in crate::server) stop: Arc<AtomicBool>,
-    /// Set while the node is to leave the lead to others.
+    /// Set while another node should lead.
     pub(in crate::server) is_reluctant: Arc<AtomicBool>,
     pub(in crate::server) space: Space,
     pub(in crate::server) meter: Meter,
 }
 
 impl Consensus {
-    /// Takes what the thread starts with. The node is forming; also returns the
-    /// cluster that it belongs to already.
+    /// Returns the state of a node that forms a cluster, and the cluster to which it already
+    /// belongs, if any.
     pub(super) fn new(start: Start) -> (Consensus, Option<Arc<Cluster>>) {
         let Start { me, config, admission, links, syncer, pulse, storage, notices, .. } = start;
         let Start { durable, cluster, events, requests, stop, is_reluctant, space, meter, .. } =
@@ -125,8 +125,9 @@ impl Consensus {
         matches!(self.phase, Phase::Forming(_))
     }
 
-    /// Notes that the thread makes progress, for the clients that wait. During an overlapped write
-    /// that is not known yet: the end of the write shows that the disk does not hang.
+    /// Notes that the thread makes progress, for the keepalives to waiting clients. During an
+    /// overlapped write this is not known: only the end of the write shows that the disk does not
+    /// hang.
     pub(super) fn note_progress(&self) {
         if !self.disk.is_writing() {
             self.admission.note_progress();
@@ -141,12 +142,13 @@ impl Consensus {
         }
     }
 
-    /// Ends soon, unless it ends for another reason already.
+    /// Ends the node with `error` after [`END_DELAY`], unless it is already ending for another
+    /// reason.
     pub(super) fn end(&mut self, error: ServerError) {
-        self.ending.get_or_insert((error, Instant::now() + LAST_WORDS));
+        self.ending.get_or_insert((error, Instant::now() + END_DELAY));
     }
 
-    /// Returns an error once the node has to end with it.
+    /// Returns the error with which the node has to end, once its time has come.
     pub(super) fn check_end(&mut self) -> Result<(), ServerError> {
         match self.ending.take_if(|(_, at)| Instant::now() >= *at) {
             Some((error, _)) => Err(error),

@@ -1,4 +1,4 @@
-//! What the node says of itself.
+//! The status that the consensus thread reports.
 
 use super::member::Member;
 use super::state::{Consensus, Phase};
@@ -6,7 +6,7 @@ use crate::server::status;
 use crate::wire::NodeStatus;
 
 impl Consensus {
-    /// Returns the node's status, its memory being `memory_bytes`.
+    /// Returns the node's status; `memory_bytes` is the resident memory of the process.
     pub(super) fn status(&self, memory_bytes: u64) -> NodeStatus {
         let uptime_ms = self.clock.uptime_ms();
         let sizes = self.disk.sizes(memory_bytes);

@@ -1,4 +1,4 @@
-//! What is done as time passes.
+//! The work of each tick.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::room::note_low;
 use super::state::{Consensus, Phase};
 
-/// Between two introductions while the cluster is forming.
+/// The time between two introductions while the cluster is forming.
 const INTRODUCTION_PERIOD: Duration = Duration::from_millis(200);
 
 impl Consensus {
-    /// Does what is due, and sets the time of the next tick.
+    /// Does the work that is due, and sets the time of the next tick.
     pub(super) fn tick(&mut self) {
         let now = Instant::now();
         self.duplicates.look(&self.notices, now);
@@ -27,7 +27,7 @@ impl Consensus {
                 let low = self.space.look(&member.node.durable().replica);
                 note_low(&self.notices, &self.space, low);
                 member.node.set_low(now_ms, low);
-                // A leader without room would refuse what another may take.
+                // A leader without room would refuse commands that another leader may accept.
                 let is_reluctant = self.is_reluctant.load(Ordering::Relaxed) || low.any();
                 member.node.set_reluctant(now_ms, is_reluctant);
                 member.node.tick(now_ms);

@@ -1,49 +1,49 @@
 //! Group commit: whether a leader's next proposal waits for the clients that were just answered.
 //!
-//! Clients that send their next request once they have an answer would otherwise split into two
-//! groups that take turns. When a proposal is chosen, the requests that wait are proposed at once,
-//! and the next requests of the clients that are answered at that moment arrive too late for it. So
-//! each request takes two slots: the rest of the other group's, and its own. If the proposal is
-//! held until those clients have sent again, all requests share one. (Databases hold an fsync of
-//! their log for further commits in the same way.)
+//! Clients that send their next request as soon as they have an answer would otherwise split into
+//! two groups that take turns. When a proposal is chosen, the waiting requests are proposed at
+//! once, and the next requests of the clients that are answered at that moment arrive too late for
+//! it. So each request takes two slots: the rest of the other group's slot, and its own. If the
+//! proposal is held until those clients have sent again, all requests share one slot. (Databases
+//! delay an fsync of their log for further commits in the same way.)
 //!
-//! To hold a proposal for a time t costs t for each request that waits already, and saves each
-//! missing one the rest of a slot. So holding pays for at most the missing requests' share of all
-//! requests, as a share of the slot time. Three quarters of that are held at most, as a larger
-//! batch takes longer. Clients that do not send again soon are not waited for: where holding was in
-//! vain, it is tried less and less often.
+//! To hold a proposal for a time t costs t for each request that already waits, and saves the rest
+//! of a slot for each missing request. So holding pays off for at most the missing requests' share
+//! of all requests, times the slot time. A proposal is held for at most `HOLD_SHARE` (three
+//! quarters) of that, because a larger batch takes longer. Clients that do not send again soon are
+//! not waited for: where holding did not help, it is tried less and less often.
 
 use std::time::{Duration, Instant};
 
-/// Where holding was in vain again and again, it is tried after one slot in 2^6.
+/// While holding does not help, a proposal is held after one slot in 2^6 at the least.
 const MAX_IN_VAIN: u32 = 6;
-/// A proposal is held no longer than this, however long a slot takes.
+/// A proposal is held for at most this time, even where a slot takes longer.
 const MAX_HOLD: Duration = Duration::from_millis(20);
-/// The part of the time for which holding could pay that a proposal is held at most.
+/// A proposal is held for at most this part of the time for which holding can pay off.
 const HOLD_SHARE: f64 = 0.75;
 
-/// What a leader knows of how soon clients send again.
+/// What a leader knows about how soon clients send again.
 #[derive(Debug, Default)]
 pub(super) struct GroupCommit {
-    /// How many requests are in flight, and since when.
+    /// The number of requests in flight, and since when.
     in_flight: Option<(usize, Instant)>,
-    /// The average time that recent slots took.
+    /// The average duration of the last slots.
     slot_time: Option<Duration>,
-    /// What the next proposal is held for, if it is.
+    /// The requests for which the next proposal is held; `None` if it is not held.
     expected: Option<Expected>,
-    /// How often holding was in vain, less how often it was not.
+    /// How often holding did not help, minus how often it did.
     in_vain: u32,
-    /// For this many slots no proposal is held.
+    /// The number of slots for which no proposal is held.
     slots_to_skip: u32,
 }
 
-/// What a proposal is held for.
+/// The requests for which a proposal is held.
 #[derive(Clone, Copy, Debug)]
 struct Expected {
     since: Instant,
-    /// How long a slot takes, about.
+    /// The expected duration of a slot.
     slot_time: Duration,
-    /// The requests that were answered, and those that waited, at `since`.
+    /// The number of requests that were answered or waited at `since`.
     requests: usize,
 }
 
@@ -51,12 +51,12 @@ struct Expected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) requests: usize,
-    /// The proposal is held no longer than until then.
+    /// The proposal is held until this time at most.
     pub(super) until: Instant,
 }
 
 impl Expected {
-    /// Returns what is missing where `waiting` requests wait.
+    /// Returns what is missing while `waiting` requests wait.
     fn missing(&self, waiting: usize) -> Missing {
         let requests = self.requests.saturating_sub(waiting);
         let share = requests as f64 / self.requests as f64;
@@ -66,8 +66,9 @@ impl Expected {
 }
 
 impl GroupCommit {
-    /// Decides whether the next proposal is held, where `in_flight` requests are in flight and
-    /// `waiting` requests wait. Must be called before the node may propose, and after.
+    /// Decides whether the next proposal is held, while `in_flight` requests are in flight and
+    /// `waiting` requests wait. Must be called before and after each call by which the node may
+    /// propose.
     pub(super) fn should_hold(&mut self, now: Instant, in_flight: usize, waiting: usize) -> bool {
         match self.in_flight {
             None if in_flight > 0 => {
@@ -94,24 +95,24 @@ impl GroupCommit {
         holds
     }
 
-    /// Returns what a held proposal waits for, at least one request, where `waiting` requests wait;
-    /// `None` if none is held.
+    /// Returns what a held proposal waits for, at least one request, while `waiting` requests wait;
+    /// `None` if no proposal is held.
     pub(super) fn missing(&self, waiting: usize) -> Option<Missing> {
         let missing = self.expected?.missing(waiting);
         Some(Missing { requests: missing.requests.max(1), ..missing })
     }
 
-    /// Notes that the proposal in flight, of `answered` requests, is chosen after the time `took`.
+    /// Notes that the proposal in flight, of `answered` requests, was chosen after the time `took`.
     fn note_chosen(&mut self, now: Instant, took: Duration, answered: usize, waiting: usize) {
         let before = self.slot_time;
         self.slot_time = Some(before.map_or(took, |before| (before * 7 + took) / 8));
         let requests = answered + waiting;
-        // A single client shares its proposals with no other.
+        // A single client shares its proposals with no other client.
         let Some(before) = before.filter(|_| requests > 1) else { return };
         if self.slots_to_skip > 0 {
             self.slots_to_skip -= 1;
         } else {
-            // One slot that took long does not tell how long the next takes.
+            // One slow slot does not tell how long the next slot takes.
             let slot_time = before.min(took);
             self.expected = Some(Expected { since: now, slot_time, requests });
         }
@@ -138,27 +139,27 @@ mod tests {
             self.0.should_hold(self.1, in_flight, waiting)
         }
 
-        /// Passes a slot of `requests` requests, at whose end `waiting` wait.
+        /// Passes a slot of `requests` requests; at its end `waiting` requests wait.
         fn slot(&mut self, requests: usize, waiting: usize) -> bool {
             assert!(!self.should_hold(requests, 0), "nothing is held during a slot");
             self.1 += SLOT;
             self.should_hold(0, waiting)
         }
 
-        /// Returns how many requests are missing, and for which part of a slot it is held for them.
+        /// Returns the number of missing requests, and the part of a slot for which it is held.
         fn missing(&self, waiting: usize) -> Option<(usize, f64)> {
             let Missing { requests, until } = self.0.missing(waiting)?;
             Some((requests, until.duration_since(self.1).as_secs_f64() / SLOT.as_secs_f64()))
         }
 
-        /// Passes slots until a proposal is held; returns how many passed before.
+        /// Passes slots until a proposal is held; returns the number of slots before.
         fn slots_to_hold(&mut self) -> usize {
             (0..).find(|_| self.slot(1, 1)).expect("it is tried again")
         }
     }
 
     #[test]
-    fn answered_clients_are_waited_for_as_long_as_that_pays() {
+    fn a_proposal_is_held_for_answered_clients_while_that_pays_off() {
         let mut leader = Leader::new();
         for (answered, waiting, share) in [(1, 1, 0.5), (8, 0, 1.0), (1, 3, 0.25), (3, 1, 0.75)] {
             assert!(leader.slot(answered, waiting));
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn the_more_are_there_the_shorter_the_rest_is_waited_for() {
+    fn the_hold_shortens_as_requests_arrive() {
         let mut leader = Leader::new();
         assert!(leader.slot(8, 0));
         leader.1 += SLOT / 4;
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn where_holding_is_in_vain_it_is_tried_less_often_until_it_is_not() {
+    fn holding_is_tried_less_often_while_it_does_not_help() {
         let mut leader = Leader::new();
         for slots in [0, 1, 3, 7, 15, 31, 63, 63] {
             assert_eq!(leader.slots_to_hold(), slots);
@@ -215,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proposal_made_meanwhile_ends_the_hold() {
+    fn a_new_proposal_ends_the_hold() {
         let mut leader = Leader::new();
         assert!(leader.slot(2, 0));
         assert!(!leader.should_hold(1, 0));

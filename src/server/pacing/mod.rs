@@ -1,10 +1,10 @@
 //! Pacing: when requests of clients reach the core, and when a leader proposes.
 //!
 //! A leader has one proposal in flight, so the requests that arrive meanwhile become the next
-//! batch. How large that batch gets decides how fast the cluster is, and the core leaves it to its
-//! caller. All that decides it is here. The input is one snapshot of the node's load
-//! ([`Load`]), the length of the queue of requests, and the time; the
-//! decisions are functions of these.
+//! batch. The size of that batch decides how fast the cluster is, and the core leaves it to its
+//! caller. This folder makes all the decisions about it. Their input is one snapshot of the node's
+//! load ([`Load`]), the length of the queue of requests, and the time; each decision is a function
+//! of these.
 //!
 //! | decision | where it is made |
 //! | --- | --- |
@@ -13,9 +13,9 @@
 //! | which requests wake the consensus thread, at which queue length | `Pacing::sleep` |
 //! | until when it sleeps at most | `Pacing::sleep` |
 //!
-//! Requests that the core has no room for stay queued; a client that finds the queue full is
-//! rejected on its own thread. `request_queue.rs` is that queue, `wakeup.rs` the part of it that
-//! wakes the consensus thread. Neither imports anything of the decisions.
+//! Requests for which the core has no room stay queued; a client that finds the queue full is
+//! rejected on its own thread. `request_queue.rs` is that queue, `wakeup.rs` its part that wakes
+//! the consensus thread. Neither of them imports anything from the decisions.
 
 mod group_commit;
 mod request_queue;
@@ -33,7 +33,7 @@ pub(super) use request_queue::{
 };
 pub(super) use wakeup::WakeOn;
 
-/// The load of a node that is no member of a cluster yet: it can answer each request at once.
+/// The load of a node without a cluster: it can answer each request at once.
 pub(super) const NO_LOAD: Load = Load {
     leads: false,
     room: usize::MAX,
@@ -48,7 +48,7 @@ pub(super) struct Pacing {
     group_commit: GroupCommit,
 }
 
-/// What the consensus thread sleeps for where no event comes.
+/// What wakes the consensus thread from its sleep, besides an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sleep {
     pub(super) wake_on: WakeOn,
@@ -56,8 +56,8 @@ pub(super) struct Sleep {
 }
 
 impl Pacing {
-    /// Returns [`Node::output`], while `queued` requests wait that the node was not given. The next
-    /// proposal is held where that pays.
+    /// Returns [`Node::output`], while `queued` requests wait that the node was not given. Holds
+    /// the next proposal where that pays off.
     pub(super) fn output<M: Machine>(
         &mut self,
         node: &mut Node<M>,
@@ -66,15 +66,15 @@ impl Pacing {
     ) -> Output<M> {
         node.hold(self.should_hold(&node.load(), queued, now));
         let output = node.output();
-        // What was proposed just now may be chosen at the next call. The time is the same, since
-        // only a proposal may end the hold here: the thread would not wake for one that is held no
-        // more.
+        // What was proposed by this call may be chosen at the next call. Both decisions use the
+        // same time: here only a proposal may end the hold, since the thread would not wake for a
+        // proposal that is no longer held.
         node.hold(self.should_hold(&node.load(), queued, now));
         output
     }
 
     /// Decides whether a leader's next proposal waits for clients that were just answered. Only a
-    /// leader proposes, and what a node knew as leader is no longer true once it leads again.
+    /// leader proposes; a node that lost the leadership forgets what it knew as leader.
     fn should_hold(&mut self, load: &Load, queued: usize, now: Instant) -> bool {
         if !load.leads {
             *self = Pacing::default();
@@ -83,7 +83,8 @@ impl Pacing {
         self.group_commit.should_hold(now, load.in_flight, load.waiting + queued)
     }
 
-    /// Decides what the consensus thread sleeps for, whose next tick is at `next_tick`.
+    /// Decides until when the consensus thread sleeps and what wakes it; its next tick is at
+    /// `next_tick`.
     pub(super) fn sleep(&self, load: &Load, next_tick: Instant) -> Sleep {
         let missing = self.group_commit.missing(load.waiting);
         let until = missing.map_or(next_tick, |missing| missing.until.min(next_tick));
@@ -108,12 +109,12 @@ mod tests {
     const NOTHING: Admissible = Admissible { reads: false, writes: false };
     const READS: Admissible = Admissible { reads: true, writes: false };
 
-    /// The load of a leader with room that can begin with `admissible`.
+    /// Returns the load of a leader with room that can begin with `admissible`.
     fn leading(admissible: Admissible, in_flight: usize, waiting: usize) -> Load {
         Load { leads: true, room: 100, admissible, in_flight, waiting }
     }
 
-    /// A slot of `answered` requests passed, and a known slot time before it.
+    /// Returns the pacing after a slot of `answered` requests, and one slot before it.
     fn after_a_slot(now: Instant, answered: usize, waiting: usize) -> Pacing {
         let mut pacing = Pacing::default();
         for (at, in_flight, waiting) in [(0, 1, 0), (1, 0, 0), (1, answered, 0), (2, 0, waiting)] {
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_thread_sleeps_for_follows_from_the_load() {
+    fn the_load_decides_what_wakes_the_thread() {
         let now = Instant::now() + Duration::from_secs(1);
         let (tick, soon) = (now + 10 * SLOT, now + SLOT / 16);
         let full = |load: Load| Load { room: 0, admissible: NOTHING, ..load };
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn whether_a_proposal_is_held_follows_from_the_load() {
+    fn the_load_decides_whether_a_proposal_is_held() {
         let now = Instant::now() + Duration::from_secs(1);
         let follows = Load { leads: false, ..leading(NOTHING, 0, 2) };
         let late = now + SLOT;
@@ -175,9 +176,9 @@ mod tests {
             ("they are missing still", leading(NOTHING, 0, 2), 0, now + SLOT / 2, true),
             ("they are queued", leading(NOTHING, 0, 2), 6, now, false),
             ("the node has them", leading(NOTHING, 0, 8), 0, now, false),
-            ("it was held for long", leading(NOTHING, 0, 2), 0, late, false),
+            ("the hold is over", leading(NOTHING, 0, 2), 0, late, false),
             ("it was proposed", leading(NOTHING, 2, 0), 0, now, false),
-            ("the node leads no more", follows, 0, now, false),
+            ("the node no longer leads", follows, 0, now, false),
         ] {
             let mut pacing = after_a_slot(now, 6, 2);
             assert_eq!(pacing.should_hold(&load, queued, at), holds, "{name}");
@@ -199,7 +200,7 @@ mod tests {
             self.1.output(&mut self.0, 0, self.2)
         }
 
-        /// Whether it proposes something now.
+        /// Lets the node propose; returns whether it did.
         fn proposes(&mut self) -> bool {
             let write = self.output().write;
             if let Some(write) = write.filter(|_| self.0.load().in_flight == 0) {
@@ -208,7 +209,7 @@ mod tests {
             self.0.load().in_flight > 0
         }
 
-        /// Does what the node wants until that is nothing; returns how many answers there were.
+        /// Carries out the node's output until it is empty; returns the number of answers.
         fn slot(&mut self) -> usize {
             let mut answers = 0;
             loop {
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn answered_clients_are_waited_for_and_the_thread_sleeps_no_longer() {
+    fn the_thread_sleeps_until_the_end_of_a_hold_at_most() {
         let mut alone = Alone(lone_leader(), Pacing::default(), Instant::now());
         for ticket in 1..=4 {
             alone.request(ticket);

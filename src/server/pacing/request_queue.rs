@@ -1,7 +1,8 @@
-//! Requests on their way from the clients' threads to the consensus thread.
+//! The queue of requests from the clients' threads to the consensus thread.
 //!
-//! They have a channel of their own, so that clients never take the room of what peers send, and so
-//! that the consensus thread can sleep while requests arrive that it could only run ahead.
+//! Requests have a channel of their own, so that clients never take the room of the messages from
+//! peers, and so that the consensus thread can sleep while requests arrive that it could only run
+//! ahead.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use crate::wire::ClientOutcome;
 #[derive(Debug)]
 pub(in crate::server) struct PendingRequest {
     pub(in crate::server) command: Command,
-    /// How long the client waits for the answer, from `since`.
+    /// The time that the client waits for the answer, counted from `since`.
     pub(in crate::server) time: Duration,
     /// When the request was received.
     pub(in crate::server) since: Instant,
@@ -47,7 +48,7 @@ pub(in crate::server) fn request_queue(capacity: usize) -> (RequestSender, Reque
 }
 
 impl RequestSender {
-    /// Queues a request without waiting, or tells the client why it was rejected. Returns whether
+    /// Queues a request without waiting; answers it if the queue is full or closed. Returns whether
     /// the caller has to wake the consensus thread.
     pub(in crate::server) fn send(&self, request: PendingRequest) -> bool {
         let is_read_only = request.command.is_read_only();
@@ -60,7 +61,7 @@ impl RequestSender {
     }
 }
 
-/// Returns what a client is told whose request could not be queued.
+/// Returns the answer to a request that could not be queued.
 pub(in crate::server) fn rejection<T>(error: &TrySendError<T>) -> ClientOutcome {
     match error {
         TrySendError::Full(_) => ClientOutcome::TooManyRequests,
@@ -74,13 +75,13 @@ impl RequestReceiver {
         self.queue.try_recv().ok()
     }
 
-    /// Returns how many requests are queued.
+    /// Returns the number of queued requests.
     pub(in crate::server) fn len(&self) -> usize {
         self.queue.len()
     }
 
-    /// Must be called before the consensus thread sleeps, with what wakes it. Returns whether
-    /// such requests are queued already, so that it must not sleep.
+    /// Must be called before the consensus thread sleeps, with the conditions that wake it. Returns
+    /// whether they hold already; then the thread must not sleep.
     pub(in crate::server) fn before_sleep(&self, wake_on: WakeOn) -> bool {
         self.wakeup.arm(wake_on, || self.queue.len())
     }

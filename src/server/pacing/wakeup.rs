@@ -1,18 +1,19 @@
-//! Which request wakes the consensus thread. Not each one does.
+//! The wakeup of the consensus thread by requests. Not every request wakes it.
 //!
 //! While a proposal is in flight or held, no batch can be proposed: a request that arrives can only
-//! be run ahead, for the next one. To wake the thread for each of them would cost more than running
-//! it. So the thread states before it sleeps which kinds of requests it could begin with, and how
-//! many of any kind are worth a wake; the client's thread that queues such a request wakes it.
+//! be run ahead, for the next batch. To wake the thread for each of them would cost more than to
+//! run it. So before it sleeps, the thread publishes which kinds of requests it could begin with,
+//! and how many requests of any kind are worth a wakeup. The client's thread that queues such a
+//! request wakes it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 use crate::lpaxos::Admissible;
 
-/// What wakes the consensus thread when requests arrive.
+/// The conditions under which requests wake the consensus thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) struct WakeOn {
-    /// The kinds of which any request wakes it.
+    /// The kinds of requests of which any request wakes it.
     pub(super) kinds: Admissible,
     /// Any request wakes it once the queue is this long.
     pub(super) wake_at_len: usize,
@@ -23,7 +24,7 @@ impl WakeOn {
     pub(super) const NO_LEN: usize = usize::MAX;
 }
 
-/// What the consensus thread sleeps for, shared with the clients' threads.
+/// The conditions for a wakeup, shared between the consensus thread and the clients' threads.
 #[derive(Debug)]
 pub(super) struct Wakeup {
     reads: AtomicBool,
@@ -32,17 +33,18 @@ pub(super) struct Wakeup {
 }
 
 impl Wakeup {
-    /// A wakeup for a thread that is awake.
+    /// Returns a wakeup for a thread that is awake.
     pub(super) fn new() -> Wakeup {
         let (reads, writes) = (AtomicBool::new(false), AtomicBool::new(false));
         Wakeup { reads, writes, wake_at_len: AtomicUsize::new(WakeOn::NO_LEN) }
     }
 
-    /// Must be called once a request is queued. Returns whether the consensus thread sleeps for it
-    /// and has to be woken; of several callers that find it asleep only one is told so.
+    /// Must be called after a request was queued. Returns whether the caller has to wake the
+    /// consensus thread. If several callers find it asleep, this returns `true` to only one of
+    /// them.
     pub(super) fn should_wake(&self, is_read_only: bool, queue_len: impl Fn() -> usize) -> bool {
-        // Either this sees what was armed, or the consensus thread sees the request before it
-        // sleeps.
+        // Either this call sees the armed conditions, or the consensus thread sees the request
+        // before it sleeps.
         fence(Ordering::SeqCst);
         let kind = if is_read_only { &self.reads } else { &self.writes };
         if kind.load(Ordering::Relaxed) && kind.swap(false, Ordering::Relaxed) {
@@ -52,8 +54,8 @@ impl Wakeup {
             && self.wake_at_len.swap(WakeOn::NO_LEN, Ordering::Relaxed) != WakeOn::NO_LEN
     }
 
-    /// Must be called before sleeping. Returns whether requests that wake the thread are queued
-    /// already, so that it must not sleep.
+    /// Must be called before sleeping. Returns whether requests that meet the conditions are queued
+    /// already; then the thread must not sleep.
     pub(super) fn arm(&self, wake_on: WakeOn, queue_len: impl Fn() -> usize) -> bool {
         let WakeOn { kinds, wake_at_len } = wake_on;
         self.reads.store(kinds.reads, Ordering::Relaxed);
@@ -64,7 +66,7 @@ impl Wakeup {
         (kinds.reads || kinds.writes) && queued > 0 || queued >= wake_at_len
     }
 
-    /// Must be called after sleeping: the thread is awake and needs no wake.
+    /// Must be called after sleeping: a thread that is awake needs no wakeup.
     pub(super) fn disarm(&self) {
         self.reads.store(false, Ordering::Relaxed);
         self.writes.store(false, Ordering::Relaxed);
@@ -94,30 +96,30 @@ mod tests {
             assert!(!wakeup.arm(wake_on, || 0));
             assert!(!wakeup.should_wake(!is_read_only, || 1));
             assert!(wakeup.should_wake(is_read_only, || 2));
-            assert!(!wakeup.should_wake(is_read_only, || 3), "it was woken");
+            assert!(!wakeup.should_wake(is_read_only, || 3), "it was already woken");
             assert!(!wakeup.arm(wake_on, || 0));
             wakeup.disarm();
             assert!(!wakeup.should_wake(is_read_only, || 1), "it is awake");
-            assert!(wakeup.arm(wake_on, || 1), "a request came before");
+            assert!(wakeup.arm(wake_on, || 1), "a request was queued before");
         }
     }
 
     #[test]
-    fn a_queue_of_that_length_wakes_once() {
+    fn a_queue_of_wake_at_len_requests_wakes_once() {
         let (wakeup, wake_on) = (Wakeup::new(), on(false, false, 3));
         assert!(!wakeup.arm(wake_on, || 0));
         assert!(!wakeup.should_wake(true, || 1) && !wakeup.should_wake(false, || 2));
         assert!(wakeup.should_wake(true, || 3));
-        assert!(!wakeup.should_wake(true, || 4), "it was woken");
+        assert!(!wakeup.should_wake(true, || 4), "it was already woken");
         assert!(!wakeup.arm(wake_on, || 2));
-        assert!(wakeup.arm(wake_on, || 3), "the requests came before");
+        assert!(wakeup.arm(wake_on, || 3), "the requests were queued before");
         wakeup.disarm();
         assert!(!wakeup.should_wake(true, || 5), "it is awake");
     }
 
-    /// If none of them woke the thread, it would sleep on.
+    /// If no client woke the thread, it would sleep for ever.
     #[test]
-    fn of_requests_that_come_concurrently_one_wakes() {
+    fn one_of_several_concurrent_requests_wakes_the_thread() {
         const ROUNDS: usize = 20_000;
         const CLIENTS: usize = 3;
         let wakeup = Wakeup::new();

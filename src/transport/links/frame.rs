@@ -1,8 +1,8 @@
-//! Frames on a stream: a 4-byte big-endian length and that many bytes.
+//! Frames on a stream: a 4-byte big-endian length, and the bytes of the message.
 //!
-//! A reader never believes a length: its buffer grows as bytes arrive, and a length above the limit
-//! ends the connection before a byte of it is read. A frame that was begun has to be finished in a
-//! bounded time, so that nobody holds a thread by sending a byte now and then.
+//! A reader does not trust a length: its buffer grows only as bytes arrive, and a length above the
+//! limit ends the connection before the frame is read. A frame must be complete within a bounded
+//! time after its first byte, so that no sender can hold a thread with a byte now and then.
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
@@ -14,39 +14,39 @@ use super::stream::Stream;
 use crate::limits::{COALESCED_FRAMES, KEPT_BUFFER_BYTES, READ_BYTES};
 use crate::wire::WireError;
 
-/// Bytes of the length that a frame begins with.
+/// The size of the length at the start of a frame.
 const LENGTH_BYTES: usize = 4;
 
-/// A read asks for at least so many bytes, so that one call brings many small frames.
-const LEAST_READ_BYTES: usize = 8 * 1024;
+/// A read asks for at least this many bytes, so that one call can return many small frames.
+const MIN_READ_BYTES: usize = 8 * 1024;
 
-/// A frame of no bytes.
+/// An empty frame: the keepalive of all connections.
 pub(crate) const EMPTY_FRAME: [u8; LENGTH_BYTES] = [0; LENGTH_BYTES];
 
-/// Why there is no frame.
+/// The reason why no frame was read.
 #[derive(Debug)]
 pub enum FrameError {
     /// The stream ended between two frames.
     Closed,
     /// The stream ended within a frame.
     Truncated,
-    /// The frame claims to be larger than it may be.
+    /// The length of the frame is above the limit.
     TooLarge {
-        /// What it claims.
+        /// The length of the frame.
         bytes: usize,
-        /// What it may be.
+        /// The limit.
         limit: usize,
     },
-    /// There is no room for a frame of this size now.
+    /// There is currently no room for a frame of this size.
     NoRoom {
-        /// What it claims.
+        /// The length of the frame.
         bytes: usize,
     },
-    /// No frame began in the time for it.
+    /// No frame began within [`Patience::idle`].
     Idle,
-    /// The frame was not finished in the time for it.
+    /// The frame was not complete within [`Patience::frame`].
     TooSlow,
-    /// The frame came, but what it holds is not a message that belongs here.
+    /// The frame does not contain a valid message of the expected kind.
     Malformed(WireError),
     /// The stream failed.
     Io(io::Error),
@@ -65,20 +65,20 @@ impl fmt::Display for FrameError {
             FrameError::NoRoom { bytes } => {
                 write!(f, "there is no room for a frame of {bytes} bytes now")
             }
-            FrameError::Idle => write!(f, "nothing came for too long"),
+            FrameError::Idle => write!(f, "no frame was received in time"),
             FrameError::TooSlow => write!(f, "a frame was begun and not finished in time"),
-            FrameError::Malformed(error) => write!(f, "a frame is not understood: {error}"),
+            FrameError::Malformed(error) => write!(f, "a frame is not valid: {error}"),
             FrameError::Io(error) => error.fmt(f),
         }
     }
 }
 
-/// What a [`FrameReader`] reads from.
+/// The input of a [`FrameReader`].
 pub trait Source: Read {
-    /// How long one read may wait; then it gives `WouldBlock` or `TimedOut`.
+    /// Sets how long one read may wait; then it returns `WouldBlock` or `TimedOut`.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     fn set_timeout(&mut self, time: Duration) -> io::Result<()>;
 }
 
@@ -88,95 +88,97 @@ impl Source for Stream {
     }
 }
 
-/// How long a reader waits.
+/// The timeouts of a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// For the first byte of a frame.
+    /// The timeout for the first byte of a frame.
     pub idle: Duration,
-    /// From there to its last byte.
+    /// The timeout from the first byte of a frame to its last.
     pub frame: Duration,
 }
 
-/// The waiting for one frame.
+/// The deadline for one frame.
 #[derive(Clone, Copy, Debug)]
-enum Waiting {
-    /// So long; `end` is set as soon as the frame has begun.
-    Patient { patience: Patience, end: Option<Instant> },
-    /// Until then, whatever came before.
+enum Deadline {
+    /// Two timeouts; `end` is set once the frame has begun.
+    Timeouts { patience: Patience, end: Option<Instant> },
+    /// One deadline for the whole frame, from before its first byte.
     Until(Instant),
 }
 
-impl Waiting {
-    /// How long the next read may wait for a frame that has begun or not; none when the time is over.
+impl Deadline {
+    /// Returns how long the next read may wait; `begun` says whether the frame has begun. `None` if
+    /// the time is over.
     fn left(&mut self, begun: bool) -> Option<Duration> {
         let end = match self {
-            Waiting::Patient { patience, .. } if !begun => return Some(patience.idle),
-            Waiting::Patient { patience, end } => {
+            Deadline::Timeouts { patience, .. } if !begun => return Some(patience.idle),
+            Deadline::Timeouts { patience, end } => {
                 *end.get_or_insert_with(|| Instant::now() + patience.frame)
             }
-            Waiting::Until(end) => *end,
+            Deadline::Until(end) => *end,
         };
         end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 }
 
-/// Reads frames.
+/// Reads frames from a source.
 #[derive(Debug)]
 pub struct FrameReader<S> {
     source: S,
-    /// `buffer[start..end]` came and was not given out yet.
+    /// `buffer[start..end]` was received and not returned yet.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// What the source's timeout is now, so that it is set only when it changes.
+    /// The timeout that is set on the source, so that it is set only when it changes.
     timeout: Option<Duration>,
-    /// How much came so far.
+    /// The number of bytes received so far.
     bytes_read: u64,
 }
 
 impl<S: Source> FrameReader<S> {
-    /// A reader of what `source` gives.
+    /// Returns a reader of `source`.
     pub fn new(source: S) -> FrameReader<S> {
         FrameReader { source, buffer: Vec::new(), start: 0, end: 0, timeout: None, bytes_read: 0 }
     }
 
-    /// The next frame, without its length; it may have at most `limit` bytes.
+    /// Returns the next frame, without its length; it may have at most `limit` bytes.
     ///
     /// # Errors
-    /// After `Idle` and `TooSlow` nothing is lost, and reading may go on where it stopped. After any
-    /// other error the stream is of no more use: where the next frame begins is not known.
+    /// After `Idle` and `TooSlow` nothing is lost, and reading can continue where it stopped. After
+    /// any other error the stream cannot be used further, because the start of the next frame is
+    /// unknown.
     pub fn read(&mut self, limit: usize, patience: Patience) -> Result<&[u8], FrameError> {
         self.read_admitted(limit, patience, |_| Some(())).map(|(bytes, ())| bytes)
     }
 
-    /// The same for a frame that has to be there by `until`, from its first byte to its last.
+    /// Returns the next frame; all of it must arrive by `until`, including its first byte.
     pub(crate) fn read_until(&mut self, limit: usize, until: Instant) -> Result<&[u8], FrameError> {
-        self.read_waiting(limit, Waiting::Until(until), |_| Some(())).map(|(bytes, ())| bytes)
+        self.read_by(limit, Deadline::Until(until), |_| Some(())).map(|(bytes, ())| bytes)
     }
 
-    /// The same for a frame that `admit` lets in, by the length that it claims; what that gave comes
-    /// with the frame.
+    /// Returns the next frame if `admit`, which is called with the length of the frame, returns a
+    /// value; that value is returned with the frame.
     pub(crate) fn read_admitted<T>(
         &mut self,
         limit: usize,
         patience: Patience,
         admit: impl FnOnce(usize) -> Option<T>,
     ) -> Result<(&[u8], T), FrameError> {
-        self.read_waiting(limit, Waiting::Patient { patience, end: None }, admit)
+        self.read_by(limit, Deadline::Timeouts { patience, end: None }, admit)
     }
 
-    fn read_waiting<T>(
+    fn read_by<T>(
         &mut self,
         limit: usize,
-        mut waiting: Waiting,
+        mut deadline: Deadline,
         admit: impl FnOnce(usize) -> Option<T>,
     ) -> Result<(&[u8], T), FrameError> {
-        self.give_back();
+        self.shrink();
         let length = loop {
             if let Some(length) = self.claimed_length() {
                 break length;
             }
-            self.fill(LENGTH_BYTES, &mut waiting)?;
+            self.fill(LENGTH_BYTES, &mut deadline)?;
         };
         if length > limit {
             return Err(FrameError::TooLarge { bytes: length, limit });
@@ -184,47 +186,48 @@ impl<S: Source> FrameReader<S> {
         let admitted = admit(length).ok_or(FrameError::NoRoom { bytes: length })?;
         let whole = LENGTH_BYTES + length;
         while self.end - self.start < whole {
-            self.fill(whole - (self.end - self.start), &mut waiting)?;
+            self.fill(whole - (self.end - self.start), &mut deadline)?;
         }
         let first = self.start + LENGTH_BYTES;
         self.start += whole;
         Ok((&self.buffer[first..first + length], admitted))
     }
 
-    /// Waits for the first byte of the next frame, if that is what it is, and leaves it there.
+    /// Waits for the first byte of the next frame; the byte stays in the buffer.
     ///
     /// # Errors
-    /// As [`read`](FrameReader::read), when it is not there by `until`.
+    /// See [`read`](FrameReader::read); also if the byte does not arrive by `until`.
     pub(crate) fn first_byte(&mut self, until: Instant) -> Result<u8, FrameError> {
-        self.give_back();
-        let mut waiting = Waiting::Until(until);
+        self.shrink();
+        let mut deadline = Deadline::Until(until);
         while self.start == self.end {
-            self.fill(LENGTH_BYTES, &mut waiting)?;
+            self.fill(LENGTH_BYTES, &mut deadline)?;
         }
         Ok(self.buffer[self.start])
     }
 
-    /// Whether a whole frame came already, so that the next [`read`](FrameReader::read) asks nothing
-    /// of the stream.
+    /// Returns whether a complete frame is in the buffer, so that the next
+    /// [`read`](FrameReader::read) does not read from the source.
     pub fn has_frame(&self) -> bool {
         self.claimed_length().is_some_and(|length| self.end - self.start - LENGTH_BYTES >= length)
     }
 
-    /// How many bytes came so far, of whole frames or not: where it grows, the other side is there.
+    /// Returns the number of bytes received so far. While it grows, the other side is alive.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
 
-    /// The length that the frame at the front claims, once that much came.
+    /// Returns the length of the frame at the front, once its bytes have arrived.
     fn claimed_length(&self) -> Option<usize> {
-        let came = &self.buffer[self.start..self.end];
-        let prefix = came.get(..LENGTH_BYTES)?;
+        let received = &self.buffer[self.start..self.end];
+        let prefix = received.get(..LENGTH_BYTES)?;
         Some(usize::try_from(BigEndian::read_u32(prefix)).unwrap_or(usize::MAX))
     }
 
-    /// Gives memory back that a large frame took. What came of the next one is copied: else who always
-    /// sends a byte of it along would keep the memory.
-    fn give_back(&mut self) {
+    /// Frees the memory that a large frame took. The received part of the next frame is copied;
+    /// otherwise a sender that always sends a byte of the next frame along would keep the memory
+    /// allocated.
+    fn shrink(&mut self) {
         let rest = &self.buffer[self.start..self.end];
         if self.buffer.len() > KEPT_BUFFER_BYTES && rest.len() <= KEPT_BUFFER_BYTES / 2 {
             self.buffer = rest.to_vec();
@@ -232,16 +235,16 @@ impl<S: Source> FrameReader<S> {
         }
     }
 
-    /// Reads once, for the sake of `missing` bytes.
-    fn fill(&mut self, missing: usize, waiting: &mut Waiting) -> Result<(), FrameError> {
+    /// Reads once; `missing` bytes are needed.
+    fn fill(&mut self, missing: usize, deadline: &mut Deadline) -> Result<(), FrameError> {
         let begun = self.end > self.start;
-        let late = if begun { FrameError::TooSlow } else { FrameError::Idle };
-        let Some(wait) = waiting.left(begun) else { return Err(late) };
+        let timed_out = if begun { FrameError::TooSlow } else { FrameError::Idle };
+        let Some(wait) = deadline.left(begun) else { return Err(timed_out) };
         if self.timeout != Some(wait) {
             self.source.set_timeout(wait).map_err(FrameError::Io)?;
             self.timeout = Some(wait);
         }
-        self.make_room(missing.clamp(LEAST_READ_BYTES, READ_BYTES));
+        self.make_room(missing.clamp(MIN_READ_BYTES, READ_BYTES));
         match self.source.read(&mut self.buffer[self.end..]) {
             Ok(0) if begun => Err(FrameError::Truncated),
             Ok(0) => Err(FrameError::Closed),
@@ -252,13 +255,14 @@ impl<S: Source> FrameReader<S> {
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::Interrupted => Ok(()),
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(late),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(timed_out),
                 _ => Err(FrameError::Io(error)),
             },
         }
     }
 
-    /// Makes room for `bytes` more: at the front where frames were given out, else by growing.
+    /// Makes room for at least `bytes` more: moves the received bytes to the front, and then grows
+    /// the buffer if needed.
     fn make_room(&mut self, bytes: usize) {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
@@ -272,21 +276,21 @@ impl<S: Source> FrameReader<S> {
     }
 }
 
-/// Writes frames, each with its length, in as few system calls as may be.
+/// Writes frames in as few system calls as possible. Each frame already contains its length.
 ///
 /// # Errors
-/// When the stream fails, or not all is written within `time` (to be exact: a single call may take
-/// as long as the stream's own write timeout, and no call is begun after `time`).
+/// If the stream fails, or not all is written within `time`. (A single call may take as long as the
+/// stream's own write timeout; no call begins after `time`.)
 pub fn write_frames(
     to: &mut impl Write,
     frames: &[impl AsRef<[u8]>],
     time: Duration,
 ) -> io::Result<()> {
     let mut deadline = None;
-    for some in frames.chunks(COALESCED_FRAMES) {
-        let mut slices: Vec<IoSlice<'_>> = some.iter().map(|f| IoSlice::new(f.as_ref())).collect();
+    for chunk in frames.chunks(COALESCED_FRAMES) {
+        let mut slices: Vec<IoSlice<'_>> = chunk.iter().map(|f| IoSlice::new(f.as_ref())).collect();
         let mut rest = &mut slices[..];
-        // Empty slices go at once, or a write of nothing would look like a closed stream.
+        // Skips empty slices first: a write of zero bytes would look like a closed stream.
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
             match to.write_vectored(rest) {
@@ -298,7 +302,7 @@ pub fn write_frames(
                 }
                 Err(error) => return Err(error),
             }
-            // The clock is read only where one call was not enough.
+            // Reads the clock only if one call was not enough.
             if !rest.is_empty() {
                 let now = Instant::now();
                 if now > *deadline.get_or_insert(now + time) {
@@ -310,12 +314,12 @@ pub fn write_frames(
     Ok(())
 }
 
-/// What [`write_frames_until`] writes to.
+/// The output of [`write_frames_until`].
 pub trait Sink: Write {
-    /// How long one write may wait; then it gives `WouldBlock` or `TimedOut`.
+    /// Sets how long one write may wait; then it returns `WouldBlock` or `TimedOut`.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     fn set_timeout(&mut self, time: Duration) -> io::Result<()>;
 }
 
@@ -325,30 +329,31 @@ impl Sink for Stream {
     }
 }
 
-/// Writes frames as [`write_frames`] does, but waits for nothing after `until`: then only what is taken
-/// at once is written. One write waits for `most` at most, which is the timeout of `to` before and after.
+/// Writes frames as [`write_frames`] does, but does not wait after `until`: then it writes only
+/// what the system takes at once. One write waits for at most `max_wait`, which is the timeout of
+/// `to` before and after the call.
 ///
 /// # Errors
-/// As [`write_frames`].
+/// See [`write_frames`].
 pub fn write_frames_until(
     to: &mut impl Sink,
     frames: &[impl AsRef<[u8]>],
     until: Instant,
-    most: Duration,
+    max_wait: Duration,
 ) -> io::Result<()> {
     let time = until.saturating_duration_since(Instant::now());
-    let mut bounded = Bounded { to, until, most, is_changed: false };
+    let mut bounded = Bounded { to, until, max_wait, is_changed: false };
     let written = write_frames(&mut bounded, frames, time);
-    let restored = if bounded.is_changed { to.set_timeout(most) } else { Ok(()) };
+    let restored = if bounded.is_changed { to.set_timeout(max_wait) } else { Ok(()) };
     written.and(restored)
 }
 
-/// A sink no write to which waits longer than until a time.
+/// A sink whose writes do not wait longer than until `until`.
 struct Bounded<'a, S> {
     to: &'a mut S,
     until: Instant,
-    most: Duration,
-    /// Whether the sink has another timeout than `most`.
+    max_wait: Duration,
+    /// Whether the sink has another timeout than `max_wait`.
     is_changed: bool,
 }
 
@@ -359,7 +364,7 @@ impl<S: Sink> Write for Bounded<'_, S> {
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let left = self.until.saturating_duration_since(Instant::now());
-        if left < self.most {
+        if left < self.max_wait {
             self.is_changed = true;
             self.to.set_timeout(left)?;
         }

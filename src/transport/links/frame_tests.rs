@@ -1,4 +1,4 @@
-//! Frames from sources that bring them in every possible way.
+//! Tests of frames, with sources and sinks that split and delay them in different ways.
 
 use std::collections::VecDeque;
 
@@ -7,13 +7,13 @@ use super::*;
 const PATIENCE: Patience =
     Patience { idle: Duration::from_secs(60), frame: Duration::from_secs(60) };
 
-/// What a source does at one read.
+/// The result of one read.
 enum Step {
     Bytes(Vec<u8>),
     Error(io::ErrorKind),
 }
 
-/// Gives its steps one by one, then the end of the stream.
+/// A source that returns its steps one by one, and then the end of the stream.
 #[derive(Default)]
 struct Script {
     steps: VecDeque<Step>,
@@ -36,12 +36,12 @@ impl Read for Script {
             None => Ok(0),
             Some(Step::Error(kind)) => Err(kind.into()),
             Some(Step::Bytes(bytes)) => {
-                let (now, later) = bytes.split_at(bytes.len().min(buffer.len()));
-                buffer[..now.len()].copy_from_slice(now);
-                if !later.is_empty() {
-                    self.steps.push_front(Step::Bytes(later.to_vec()));
+                let (first, rest) = bytes.split_at(bytes.len().min(buffer.len()));
+                buffer[..first.len()].copy_from_slice(first);
+                if !rest.is_empty() {
+                    self.steps.push_front(Step::Bytes(rest.to_vec()));
                 }
-                Ok(now.len())
+                Ok(first.len())
             }
         }
     }
@@ -107,7 +107,7 @@ fn a_stream_may_end_between_frames_only() {
 }
 
 #[test]
-fn memory_grows_with_the_bytes_that_came_not_with_those_announced() {
+fn memory_grows_with_received_bytes_and_not_with_the_claimed_length() {
     let limit = 64 * 1024 * 1024;
     let announced = u32::try_from(limit).expect("32 bits").to_be_bytes();
     let mut reader = FrameReader::new(Script::bytes(&announced));
@@ -116,7 +116,7 @@ fn memory_grows_with_the_bytes_that_came_not_with_those_announced() {
 }
 
 #[test]
-fn memory_of_a_large_frame_is_given_back() {
+fn memory_of_a_large_frame_is_freed() {
     let large = vec![0; 2 * KEPT_BUFFER_BYTES];
     let bytes = [framed(&large), framed(b"small")].concat();
     let mut reader = FrameReader::new(Script::bytes(&bytes));
@@ -127,14 +127,14 @@ fn memory_of_a_large_frame_is_given_back() {
 }
 
 #[test]
-fn memory_of_a_large_frame_is_given_back_although_the_next_has_begun() {
-    // Its last byte is read with what follows.
-    let large = vec![0; LEAST_READ_BYTES + 8 * READ_BYTES + 1 - LENGTH_BYTES];
+fn memory_of_a_large_frame_is_freed_although_the_next_frame_has_begun() {
+    // The last byte of the large frame is read together with the next frame.
+    let large = vec![0; MIN_READ_BYTES + 8 * READ_BYTES + 1 - LENGTH_BYTES];
     let next = framed(b"small");
     for next in [&next[..1], &next] {
         let mut reader = FrameReader::new(Script::bytes(&[&framed(&large), next].concat()));
         assert_eq!(reader.read(large.len(), PATIENCE).expect("the large frame").len(), large.len());
-        assert!(reader.end > reader.start, "some of the next frame is there");
+        assert!(reader.end > reader.start, "part of the next frame was received");
         let read = reader.read(large.len(), PATIENCE).map(<[u8]>::to_vec);
         match read {
             Ok(bytes) => assert_eq!(bytes, b"small"),
@@ -145,7 +145,7 @@ fn memory_of_a_large_frame_is_given_back_although_the_next_has_begun() {
 }
 
 #[test]
-fn silence_between_frames_is_idle_and_within_one_too_slow() {
+fn a_timeout_between_frames_is_idle_and_within_a_frame_too_slow() {
     for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut] {
         let error = error_of(Script::new([Step::Error(kind)]), 10);
         assert!(matches!(error, FrameError::Idle), "{error}");
@@ -164,7 +164,7 @@ fn an_interrupted_read_is_tried_again() {
 }
 
 #[test]
-fn a_byte_now_and_then_does_not_prolong_the_time_for_a_frame() {
+fn single_bytes_do_not_extend_the_deadline_of_a_frame() {
     let steps = framed(b"abc").into_iter().map(|byte| Step::Bytes(vec![byte]));
     let mut reader = FrameReader::new(Script::new(steps));
     let patience = Patience { idle: Duration::from_secs(60), frame: Duration::ZERO };
@@ -172,7 +172,7 @@ fn a_byte_now_and_then_does_not_prolong_the_time_for_a_frame() {
 }
 
 #[test]
-fn what_has_to_be_there_by_a_time_is_not_waited_for_longer() {
+fn read_until_does_not_wait_longer() {
     let steps = framed(b"abc").into_iter().map(|byte| Step::Bytes(vec![byte]));
     let mut reader = FrameReader::new(Script::new(steps));
     let until = Instant::now() + PATIENCE.frame;
@@ -193,22 +193,22 @@ fn the_timeout_is_set_only_when_it_changes() {
     assert_eq!(reader.source.timeouts, [PATIENCE.idle]);
 }
 
-/// Takes a few bytes at each write.
-struct Narrow {
+/// A sink that takes at most `at_once` bytes in each write.
+struct ShortWrites {
     taken: Vec<u8>,
     at_once: usize,
     errors: VecDeque<io::ErrorKind>,
     timeouts: Vec<Duration>,
 }
 
-impl Sink for Narrow {
+impl Sink for ShortWrites {
     fn set_timeout(&mut self, time: Duration) -> io::Result<()> {
         self.timeouts.push(time);
         Ok(())
     }
 }
 
-impl Write for Narrow {
+impl Write for ShortWrites {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Some(kind) = self.errors.pop_front() {
             return Err(kind.into());
@@ -223,60 +223,64 @@ impl Write for Narrow {
     }
 }
 
-fn narrow(at_once: usize, errors: &[io::ErrorKind]) -> Narrow {
+fn short_writes(at_once: usize, errors: &[io::ErrorKind]) -> ShortWrites {
     let errors = errors.iter().copied().collect();
-    Narrow { taken: Vec::new(), at_once, errors, timeouts: Vec::new() }
+    ShortWrites { taken: Vec::new(), at_once, errors, timeouts: Vec::new() }
 }
 
 #[test]
-fn all_is_written_in_order_however_little_a_write_takes() {
+fn everything_is_written_in_order_by_short_writes() {
     let frames: Vec<Vec<u8>> = (0..200_u8).map(|i| vec![i; usize::from(i % 7)]).collect();
     for at_once in [1, 3, 1000] {
-        let mut to = narrow(at_once, &[io::ErrorKind::Interrupted]);
+        let mut to = short_writes(at_once, &[io::ErrorKind::Interrupted]);
         write_frames(&mut to, &frames, PATIENCE.frame).expect("written");
         assert_eq!(to.taken, frames.concat());
     }
     let nothing: [Vec<u8>; 2] = [vec![], vec![]];
-    write_frames(&mut narrow(0, &[]), &nothing, PATIENCE.frame).expect("nothing to write");
+    write_frames(&mut short_writes(0, &[]), &nothing, PATIENCE.frame).expect("nothing to write");
 }
 
 #[test]
-fn writes_that_fail_or_take_too_long_end() {
+fn a_write_that_fails_or_takes_too_long_is_an_error() {
     let frames = [vec![1; 10]];
-    let kind = |mut to: Narrow, time| {
+    let kind = |mut to: ShortWrites, time| {
         write_frames(&mut to, &frames, time).expect_err("not written").kind()
     };
     let time = PATIENCE.frame;
-    assert_eq!(kind(narrow(0, &[]), time), io::ErrorKind::WriteZero);
-    assert_eq!(kind(narrow(9, &[io::ErrorKind::WouldBlock]), time), io::ErrorKind::TimedOut);
-    assert_eq!(kind(narrow(9, &[io::ErrorKind::BrokenPipe]), time), io::ErrorKind::BrokenPipe);
-    assert_eq!(kind(narrow(1, &[]), Duration::ZERO), io::ErrorKind::TimedOut);
+    assert_eq!(kind(short_writes(0, &[]), time), io::ErrorKind::WriteZero);
+    assert_eq!(kind(short_writes(9, &[io::ErrorKind::WouldBlock]), time), io::ErrorKind::TimedOut);
+    assert_eq!(
+        kind(short_writes(9, &[io::ErrorKind::BrokenPipe]), time),
+        io::ErrorKind::BrokenPipe
+    );
+    assert_eq!(kind(short_writes(1, &[]), Duration::ZERO), io::ErrorKind::TimedOut);
 }
 
 #[test]
-fn what_has_to_be_written_by_a_time_is_not_waited_with_for_longer() {
-    let (frames, most) = ([vec![1; 10]], Duration::from_secs(1));
+fn write_frames_until_does_not_wait_longer() {
+    let (frames, max_wait) = ([vec![1; 10]], Duration::from_secs(1));
     let now = Instant::now();
-    let mut to = narrow(3, &[]);
-    write_frames_until(&mut to, &frames, now + PATIENCE.frame, most).expect("written");
-    assert_eq!((to.taken, to.timeouts), (frames.concat(), vec![]), "there is time enough");
-    let mut to = narrow(3, &[]);
-    write_frames_until(&mut to, &frames, now + most, most).expect("written");
+    let mut to = short_writes(3, &[]);
+    write_frames_until(&mut to, &frames, now + PATIENCE.frame, max_wait).expect("written");
+    assert_eq!((to.taken, to.timeouts), (frames.concat(), vec![]), "there is enough time");
+    let mut to = short_writes(3, &[]);
+    write_frames_until(&mut to, &frames, now + max_wait, max_wait).expect("written");
     assert_eq!(to.taken, frames.concat());
     let (last, before) = to.timeouts.split_last().expect("some were set");
     assert_eq!(before.len(), 4, "one for each write");
-    assert!(before.iter().all(|time| *time <= most) && before.is_sorted_by(|a, b| a >= b));
-    assert_eq!(*last, most);
+    assert!(before.iter().all(|time| *time <= max_wait) && before.is_sorted_by(|a, b| a >= b));
+    assert_eq!(*last, max_wait);
 }
 
 #[test]
-fn after_the_time_only_what_is_taken_at_once_is_written() {
-    let (frames, most) = ([vec![1; 10]], Duration::from_secs(1));
-    let mut to = narrow(10, &[]);
-    write_frames_until(&mut to, &frames, Instant::now(), most).expect("written");
-    let mut to = narrow(1, &[]);
-    let error = write_frames_until(&mut to, &frames, Instant::now(), most).expect_err("too slow");
+fn after_the_deadline_only_what_is_taken_at_once_is_written() {
+    let (frames, max_wait) = ([vec![1; 10]], Duration::from_secs(1));
+    let mut to = short_writes(10, &[]);
+    write_frames_until(&mut to, &frames, Instant::now(), max_wait).expect("written");
+    let mut to = short_writes(1, &[]);
+    let error =
+        write_frames_until(&mut to, &frames, Instant::now(), max_wait).expect_err("too slow");
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-    assert_eq!(to.timeouts.last(), Some(&most));
+    assert_eq!(to.timeouts.last(), Some(&max_wait));
     assert!(to.timeouts.contains(&Duration::ZERO));
 }

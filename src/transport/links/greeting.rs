@@ -1,5 +1,5 @@
-//! The greeting of the side that connects: the first frame in each direction. Until it is done only
-//! small frames are read, and only for a short time.
+//! The greeting on the side that connects: the first frame in each direction. Until the greeting is
+//! complete, only frames of up to `MAX_GREETING_FRAME_BYTES` are read, and only for a short time.
 
 use std::fmt;
 use std::io;
@@ -13,18 +13,18 @@ use crate::wire::{
     encode_greeting,
 };
 
-/// Why a greeting came to nothing.
+/// Why a greeting failed.
 #[derive(Debug)]
 pub enum GreetError {
     /// The other side refused, and says why.
     Refused(Refusal),
-    /// The other side answered what is no answer to a greeting.
+    /// The answer is not a valid answer to a greeting.
     Answer(WireError),
-    /// The other side did not prove what it should, so this side refuses it.
+    /// The other side did not prove that it knows the cluster key, so this side refuses it.
     NotBelieved(Refusal),
-    /// The connection failed before the answer came.
+    /// The connection failed before the answer was received.
     Connection(FrameError),
-    /// The system gives no random numbers.
+    /// The system returns no random numbers.
     Random,
 }
 
@@ -42,16 +42,16 @@ impl fmt::Display for GreetError {
             GreetError::Refused(refusal) | GreetError::NotBelieved(refusal) => refusal.fmt(f),
             GreetError::Answer(error) => write!(f, "the answer to the greeting is wrong: {error}"),
             GreetError::Connection(error) => error.fmt(f),
-            GreetError::Random => write!(f, "the system gives no random numbers"),
+            GreetError::Random => write!(f, "the system returns no random numbers"),
         }
     }
 }
 
-/// Greets on a connection that this side opened, as one that understands what release 0.1.0 does,
-/// and gives the reader of what follows.
+/// Greets on a connection that this side opened, with the minor version of release 0.1.0. Returns
+/// the reader for the frames that follow.
 ///
 /// # Errors
-/// When the other side refuses, or no answer comes in `time`.
+/// If the other side refuses, or no answer is received within `time`.
 pub fn greet(
     stream: &Stream,
     role: &Role,
@@ -61,10 +61,10 @@ pub fn greet(
     greet_with(stream, &greeting, time)
 }
 
-/// The same with the whole greeting.
+/// Greets with the given greeting; see [`greet`].
 ///
 /// # Errors
-/// As [`greet`].
+/// See [`greet`].
 pub fn greet_with(
     stream: &Stream,
     greeting: &Greeting,

@@ -1,13 +1,13 @@
-//! The two ends of a connection: what a client and a node both need to speak to a node.
+//! Links: the two ends of a connection, which clients and nodes both need.
 //!
-//! | file | is |
+//! | file | content |
 //! | --- | --- |
-//! | `stream` | one TCP connection, with or without TLS (`tls`), shared by threads |
+//! | `stream` | one TCP connection, with or without TLS (`tls`), shared by several threads |
 //! | `frame` | frames on it, read and written within bounds of size and time |
 //! | `greeting` | the first frame in each direction, on the side that connects |
-//! | `backoff` | how long to wait before the next try to connect |
+//! | `backoff` | the waiting times between attempts to connect |
 //!
-//! Nothing here starts a thread, knows a node, or keeps a state beyond one connection.
+//! Nothing here starts a thread, depends on the node, or keeps state beyond one connection.
 
 mod backoff;
 mod frame;

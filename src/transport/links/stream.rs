@@ -1,5 +1,5 @@
-//! One TCP connection, with or without TLS, shared by the thread that reads it, the thread that writes
-//! it, and whoever wants it closed.
+//! One TCP connection, with or without TLS. The thread that reads it, the thread that writes it,
+//! and threads that may close it share it.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -13,8 +13,8 @@ use super::timeout::socket_timeout;
 use super::tls::Tls;
 use crate::security::Channel;
 
-/// A connection. Clones are the same connection; it is closed with the last of them, or by
-/// [`close`](Stream::close), which wakes whoever is blocked in reading or writing it.
+/// A connection. Clones are the same connection; it is closed with the last clone, or by
+/// [`close`](Stream::close), which wakes the threads that are blocked in a read or a write.
 #[derive(Clone, Debug)]
 pub struct Stream {
     socket: Arc<TcpStream>,
@@ -25,39 +25,41 @@ impl Stream {
     /// Connects within `time`.
     ///
     /// # Errors
-    /// When nobody listens there, or the time is over.
+    /// If nothing listens at the address, or the time is over.
     pub fn connect(address: SocketAddr, time: Duration) -> io::Result<Stream> {
         Stream::new(TcpStream::connect_timeout(&address, socket_timeout(time))?)
     }
 
-    /// Takes a connection. Frames are written whole, so there is nothing for Nagle to wait for.
+    /// Takes over a connection. It disables Nagle's algorithm, because frames are written whole.
     pub(crate) fn new(stream: TcpStream) -> io::Result<Stream> {
         stream.set_nodelay(true)?;
         Ok(Stream { socket: Arc::new(stream), tls: None })
     }
 
-    /// The same connection with TLS, once both sides have agreed on it. Nothing may have been read or
+    /// Returns the same connection with TLS, after a handshake. Nothing may have been read or
     /// written before.
     ///
     /// # Errors
-    /// When one side does not trust the other, or speaks no TLS, or it is not done by `until`.
+    /// If one side does not trust the other or does not speak TLS, or the handshake is not complete
+    /// by `until`.
     pub fn secured(&self, session: rustls::Connection, until: Instant) -> io::Result<Stream> {
         self.set_write_timeout(until.saturating_duration_since(Instant::now()))?;
-        let tls = Tls::agree(session, &self.socket, until)?;
+        let tls = Tls::handshake_on(session, &self.socket, until)?;
         Ok(Stream { socket: Arc::clone(&self.socket), tls: Some(Arc::new(tls)) })
     }
 
-    /// What is the same for both ends of the TLS session and for nobody else.
+    /// Returns the value exported from the TLS session, which only its two ends know.
     pub(crate) fn channel(&self) -> Option<Channel> {
         self.tls.as_ref().map(|tls| tls.channel())
     }
 
-    /// Whether the other side showed a certificate that names this address.
+    /// Returns whether the other side showed a certificate that names this address.
     pub(crate) fn is_node_at(&self, address: IpAddr) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_node_at(address))
     }
 
-    /// Waits for the first byte and leaves it where it is; `None` at the end of the stream.
+    /// Waits for the first byte, which stays in the stream; returns `None` at the end of the
+    /// stream.
     pub(crate) fn peek(&self, until: Instant) -> io::Result<Option<u8>> {
         self.set_read_timeout(until.saturating_duration_since(Instant::now()))?;
         let mut byte = [0];
@@ -65,32 +67,33 @@ impl Stream {
         Ok((count > 0).then_some(byte[0]))
     }
 
-    /// How long one read may wait.
+    /// Sets how long one read may wait.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn set_read_timeout(&self, time: Duration) -> io::Result<()> {
         self.socket.set_read_timeout(Some(socket_timeout(time)))
     }
 
-    /// How long one write may wait.
+    /// Sets how long one write may wait.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn set_write_timeout(&self, time: Duration) -> io::Result<()> {
         self.socket.set_write_timeout(Some(socket_timeout(time)))
     }
 
-    /// Whether [`write_at_once`](Stream::write_at_once) writes anything: with TLS it would have to wait for
-    /// locks.
+    /// Returns whether [`write_at_once`](Stream::write_at_once) can write: with TLS it would have
+    /// to wait for locks.
     pub(crate) fn writes_at_once(&self) -> bool {
         self.tls.is_none()
     }
 
-    /// Writes what the system takes without waiting; gives how much that is. Nobody else may be writing.
+    /// Writes what the system takes without waiting; returns the number of bytes. No other thread
+    /// may be writing.
     ///
     /// # Errors
-    /// When the connection is of no more use.
+    /// If the connection cannot be used further.
     pub(crate) fn write_at_once(&self, bytes: &[u8]) -> io::Result<usize> {
         if !self.writes_at_once() {
             return Ok(0);
@@ -107,14 +110,16 @@ impl Stream {
         }
     }
 
-    /// What tells when there is something to read.
+    /// Returns the descriptor that a poll can watch for input.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// The other end, for the log.
+    /// Returns the address of the other end, for the log.
     pub(crate) fn named(&self) -> String {
-        self.socket.peer_addr().map_or_else(|_| "somebody".to_owned(), |peer| peer.to_string())
+        self.socket
+            .peer_addr()
+            .map_or_else(|_| "an unknown address".to_owned(), |peer| peer.to_string())
     }
 
     /// Ends both directions.
@@ -122,7 +127,7 @@ impl Stream {
         self.end(Shutdown::Both);
     }
 
-    /// Ends reading: blocked and later reads give the end of the stream once the buffer is empty.
+    /// Ends reading: blocked and later reads return the end of the stream once the buffer is empty.
     pub(crate) fn close_reading(&self) {
         self.end(Shutdown::Read);
     }
@@ -130,14 +135,14 @@ impl Stream {
     /// Ends writing: the other side reads what was written, and then the end of the stream.
     pub fn close_writing(&self) {
         if let Some(tls) = &self.tls {
-            // Where it fails the connection is not open any more.
+            // An error means that the connection is no longer open.
             let _ = tls.end_writing(&self.socket);
         }
         self.end(Shutdown::Write);
     }
 
     fn end(&self, what: Shutdown) {
-        // The only error is that the connection is not open any more, which is what is wanted.
+        // The only error is that the connection is no longer open, which is the intended result.
         let _ = self.socket.shutdown(what);
     }
 }

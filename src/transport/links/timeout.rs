@@ -1,11 +1,11 @@
-//! The one rule about timeouts of sockets.
+//! The rule about timeouts of sockets.
 
 use std::time::Duration;
 
-/// The shortest timeout a socket takes: zero would mean none.
-const LEAST_TIMEOUT: Duration = Duration::from_millis(1);
+/// The shortest timeout of a socket: zero would mean no timeout.
+const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// Returns the timeout to set on a socket that should wait for `time`.
 pub(super) fn socket_timeout(time: Duration) -> Duration {
-    time.max(LEAST_TIMEOUT)
+    time.max(MIN_TIMEOUT)
 }

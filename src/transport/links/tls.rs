@@ -1,19 +1,20 @@
-//! TLS between a socket and those who read and write it on threads of their own.
+//! TLS between a socket and the threads that read and write it.
 //!
-//! Three locks, always taken in this order, so that no two threads wait for each other:
+//! Three locks, which are always taken in this order, so that no deadlock can occur:
 //!
-//! | lock | keeps | while the socket blocks |
+//! | lock | guards | while the socket blocks |
 //! | --- | --- | --- |
-//! | `incoming` | what came and is not decrypted: one reader at a time | held |
-//! | `outgoing` | what is encrypted and not sent: it leaves in the order in which it was encrypted | held |
-//! | `session` | keys and state: for work in memory only | never held |
+//! | `incoming` | received bytes that are not decrypted yet: one reader at a time | held |
+//! | `outgoing` | encrypted bytes that are not sent yet, in their order | held |
+//! | `session` | keys and state, for work in memory only | never held |
 //!
-//! So a reader that waits for bytes keeps no writer from encrypting and sending, and a writer whose
-//! other side does not read keeps no reader from decrypting. What the reading side has to send (alerts,
-//! new keys) leaves with what is written next, or at once where nobody is writing.
+//! So a reader that waits for bytes does not keep a writer from encrypting and sending, and a
+//! writer whose other side does not read does not keep a reader from decrypting. What the reading
+//! side has to send (alerts, key updates) leaves with the next write, or at once if no thread is
+//! writing.
 //!
-//! The end of the stream without a word (`close_notify`) is as good as one with it: frames have
-//! lengths, so what is cut off within one is seen, and nothing is concluded from an end between two.
+//! The end of the stream without `close_notify` counts the same as with it: frames have lengths, so
+//! a truncated frame is noticed, and nothing is concluded from an end between two frames.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{IpAddr, TcpStream};
@@ -26,7 +27,8 @@ use super::timeout::socket_timeout;
 use crate::limits::{COALESCED_BYTES, TLS_READ_BYTES};
 use crate::security::{Channel, names_address};
 
-/// What the proofs of the cluster key are bound to a session by; no other use of it is made.
+/// The label by which the proofs of the cluster key are bound to a session (RFC 8446, 7.5). It has
+/// no other use.
 const EXPORTER: &[u8] = b"EXPORTER-lattistore-cluster-key";
 
 /// TLS on one connection.
@@ -35,11 +37,11 @@ pub(super) struct Tls {
     incoming: Mutex<Incoming>,
     outgoing: Mutex<Vec<u8>>,
     session: Mutex<Connection>,
-    /// What both ends of this session know and nobody else does.
+    /// The value exported from this session, which only its two ends know.
     channel: Channel,
 }
 
-/// `buffer[start..end]` came and was not decrypted yet.
+/// The bytes `buffer[start..end]` were received and are not decrypted yet.
 #[derive(Debug)]
 struct Incoming {
     buffer: Vec<u8>,
@@ -52,14 +54,14 @@ impl Incoming {
         self.start == self.end
     }
 
-    /// Waits for bytes; false at the end of the stream.
+    /// Waits for bytes; returns `false` at the end of the stream.
     fn fill(&mut self, mut socket: &TcpStream) -> io::Result<bool> {
         let count = socket.read(&mut self.buffer)?;
         (self.start, self.end) = (0, count);
         Ok(count > 0)
     }
 
-    /// The same for one that waits since `begun`, and no longer than the socket's read timeout in all.
+    /// Waits for bytes, but since `begun` no longer than the socket's read timeout in total.
     fn fill_since(&mut self, begun: Instant, socket: &TcpStream) -> io::Result<bool> {
         let Some(time) = socket.read_timeout()? else { return self.fill(socket) };
         let left = time.saturating_sub(begun.elapsed());
@@ -72,11 +74,11 @@ impl Incoming {
         filled
     }
 
-    /// Decrypts of what came as much as the session takes at once.
+    /// Gives received bytes to the session, as many as it takes at once.
     fn feed(&mut self, session: &mut Connection) -> io::Result<()> {
         let count = session.read_tls(&mut &self.buffer[self.start..self.end])?;
         if count == 0 {
-            // It has said that it will say no more.
+            // The other side ended the session before.
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.start += count;
@@ -85,12 +87,13 @@ impl Incoming {
 }
 
 impl Tls {
-    /// Agrees with the other side on keys, and checks what it shows. The socket's write timeout was
-    /// set; its read timeout is changed.
+    /// Performs the handshake, and verifies the certificate of the other side. The socket's write
+    /// timeout must be set; its read timeout is changed.
     ///
     /// # Errors
-    /// When one side does not trust the other, or speaks no TLS, or it is not done by `until`.
-    pub(super) fn agree(
+    /// If one side does not trust the other or does not speak TLS, or the handshake is not complete
+    /// by `until`.
+    pub(super) fn handshake_on(
         mut session: Connection,
         socket: &TcpStream,
         until: Instant,
@@ -118,7 +121,7 @@ impl Tls {
             if incoming.is_empty() {
                 let left = until.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    return Err(late());
+                    return Err(handshake_timeout());
                 }
                 socket.set_read_timeout(Some(socket_timeout(left)))?;
                 match incoming.fill(socket) {
@@ -127,32 +130,35 @@ impl Tls {
                         let end = "the other side ended the connection instead of agreeing on TLS";
                         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, end));
                     }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(late()),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return Err(handshake_timeout());
+                    }
                     Err(error) => return Err(error),
                 }
             }
             let fed = incoming.feed(&mut self.session.lock());
             if fed.is_err() {
-                // It is told why, if it still hears.
+                // Tells the other side the reason, if it still reads.
                 let _ = self.send_pending(socket);
             }
             fed?;
         }
     }
 
-    /// What both ends of this session know and nobody else does.
+    /// Returns the value exported from this session, which only its two ends know.
     pub(super) fn channel(&self) -> Channel {
         self.channel
     }
 
-    /// Whether the other side showed a certificate that names this address.
+    /// Returns whether the other side showed a certificate that names this address.
     pub(super) fn is_node_at(&self, address: IpAddr) -> bool {
         let session = self.session.lock();
         let shown = session.peer_certificates().and_then(|chain| chain.first());
         shown.is_some_and(|certificate| names_address(certificate, address))
     }
 
-    /// Reads what the other side wrote, within the socket's read timeout, however many records come.
+    /// Reads what the other side wrote, within the socket's read timeout even if it needs several
+    /// records.
     pub(super) fn read(&self, socket: &TcpStream, to: &mut [u8]) -> io::Result<usize> {
         let mut incoming = self.incoming.lock();
         let begun = Instant::now();
@@ -168,25 +174,25 @@ impl Tls {
                 let wants_write = session.wants_write();
                 drop(session);
                 if wants_write {
-                    self.send_if_nobody_does(socket);
+                    self.send_pending_unless_locked(socket);
                 }
                 fed?;
                 continue;
             }
             drop(session);
-            // The first time the socket's own timeout will do.
-            let came = match std::mem::replace(&mut waited, true) {
+            // The first read waits for the socket's own timeout.
+            let received = match std::mem::replace(&mut waited, true) {
                 false => incoming.fill(socket)?,
                 true => incoming.fill_since(begun, socket)?,
             };
-            if !came {
+            if !received {
                 return Ok(0);
             }
         }
     }
 
-    /// Writes some of this; it has left when this returns. It may take twice the socket's write
-    /// timeout, where some of it leaves in time and the rest does not.
+    /// Writes a part of `from`, which has been sent when this returns. It may take twice the
+    /// socket's write timeout, if a part is sent in time and the rest is not.
     pub(super) fn write(&self, socket: &TcpStream, from: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut outgoing = self.outgoing.lock();
         let count = {
@@ -199,30 +205,31 @@ impl Tls {
         Ok(count)
     }
 
-    /// Tells the other side that nothing more will come.
+    /// Tells the other side that nothing further will be sent.
     pub(super) fn end_writing(&self, socket: &TcpStream) -> io::Result<()> {
         self.session.lock().send_close_notify();
         self.send_pending(socket)
     }
 
-    /// Sends what the session wants to send.
+    /// Sends what the session has to send.
     fn send_pending(&self, socket: &TcpStream) -> io::Result<()> {
         let mut outgoing = self.outgoing.lock();
         encrypted(&mut self.session.lock(), &mut outgoing)?;
         send(socket, &mut outgoing)
     }
 
-    /// The same for a reader, who does not wait for a writer: it takes this along, or the next does.
-    fn send_if_nobody_does(&self, socket: &TcpStream) {
+    /// Does the same for a reader, which does not wait for a writer: a writer that is active sends
+    /// it along, or the next writer does.
+    fn send_pending_unless_locked(&self, socket: &TcpStream) {
         if let Some(mut outgoing) = self.outgoing.try_lock() {
             let taken = encrypted(&mut self.session.lock(), &mut outgoing);
-            // Reading finds out by itself that the connection failed.
+            // If the connection failed, reading will report it.
             let _ = taken.and_then(|()| send(socket, &mut outgoing));
         }
     }
 }
 
-/// Moves what the session has to send.
+/// Moves the encrypted bytes of the session into `outgoing`.
 fn encrypted(session: &mut Connection, outgoing: &mut Vec<u8>) -> io::Result<()> {
     while session.wants_write() {
         session.write_tls(outgoing)?;
@@ -230,7 +237,7 @@ fn encrypted(session: &mut Connection, outgoing: &mut Vec<u8>) -> io::Result<()>
     Ok(())
 }
 
-/// Sends all that is there.
+/// Sends everything in `outgoing`.
 fn send(mut socket: &TcpStream, outgoing: &mut Vec<u8>) -> io::Result<()> {
     let mut sent = 0;
     let mut begun = None;
@@ -244,7 +251,7 @@ fn send(mut socket: &TcpStream, outgoing: &mut Vec<u8>) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => break Err(error),
         }
-        // The clock is read only where one call was not enough.
+        // Reads the clock only if one call was not enough.
         if sent < outgoing.len() {
             let begun = *begun.get_or_insert_with(Instant::now);
             match socket.write_timeout() {
@@ -263,12 +270,12 @@ fn send(mut socket: &TcpStream, outgoing: &mut Vec<u8>) -> io::Result<()> {
     result
 }
 
-/// The handshake took too long.
-fn late() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "TLS was begun and not agreed on in time")
+/// Returns the error of a handshake that took too long.
+fn handshake_timeout() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake was not finished in time")
 }
 
-/// What went wrong, in words for people.
+/// Describes a TLS error for people.
 fn failed(error: Error) -> io::Error {
     let why = match &error {
         Error::InvalidMessage(InvalidMessage::InvalidContentType) => {

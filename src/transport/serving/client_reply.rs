@@ -1,10 +1,10 @@
-//! Replies to clients that speak frames: what the replies' mechanism has to know of their answers.
+//! Replies to clients that speak frames: connects the generic replies with the client protocol.
 
 use super::replies::{self, Encoder, ReplyMessage};
 use crate::wire::{ClientOutcome, encode_response};
 
-/// The reply to a client's request. When it is dropped without an answer, the client is told that the
-/// node is closing and the transaction may have run.
+/// The reply to a client's request. If it is dropped without an answer, the client is told that the
+/// node is closing and that the transaction may have run.
 pub type Reply = replies::Reply<ClientOutcome>;
 
 /// Answers to clients that are sent together.
@@ -26,7 +26,7 @@ impl ReplyMessage for ClientOutcome {
     }
 }
 
-/// Answers as frames.
+/// Returns the encoder that writes answers as frames.
 pub(super) fn as_frames() -> Encoder<ClientOutcome> {
     Box::new(encode_response)
 }

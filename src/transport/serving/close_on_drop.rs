@@ -1,13 +1,14 @@
-//! The end of a connection with the thread that serves it.
+//! The end of a connection together with the thread that serves it.
 
 use crate::transport::links::Stream;
 
-/// Closes the connection when dropped, in a panic too, so that no thread waits for one that is gone.
+/// Closes the connection when dropped, also in a panic, so that no thread waits for a dead
+/// connection.
 #[derive(Debug)]
 pub(super) struct CloseOnDrop<'a>(pub(super) &'a Stream);
 
 impl CloseOnDrop<'_> {
-    /// Leaves the connection open after all.
+    /// Leaves the connection open.
     pub(super) fn disarm(self) {
         std::mem::forget(self);
     }

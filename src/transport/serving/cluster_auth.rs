@@ -1,13 +1,13 @@
-//! The greeting of nodes that share a cluster key: both sides prove that they know it before either
-//! says who it is (see [`crate::wire`] for the steps).
+//! The greeting of nodes that share a cluster key: both sides prove that they know the key before
+//! either side identifies itself (see [`crate::wire`] for the steps).
 //!
-//! The side that was connected to proves first, as in TLS, so a stranger at a node's address learns
-//! nothing but a random number of who connects there; and to a stranger who connects it says nothing
-//! but a number that he cannot use anywhere else.
+//! The accepting side proves first, as in TLS. So a stranger at a node's address learns only a
+//! random number of the connecting node, and a stranger that connects learns only a proof that is
+//! of no use on another connection.
 //!
-//! Without TLS the proofs say that the other side was there when the connection was made. Somebody in
-//! the middle can still pass them on and then take the connection over; with TLS the proofs are bound
-//! to its session, and he cannot.
+//! Without TLS, the proofs show that the other side took part when the connection was made. An
+//! attacker in the network can still relay them and then take the connection over. With TLS the
+//! proofs are bound to the session, which prevents that.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -22,14 +22,14 @@ use crate::wire::{
     encode_signed_hello, encode_signed_welcome, encode_welcome_payload,
 };
 
-/// What a node says whose counterpart did not prove that it knows the key.
+/// The refusal of a side that did not prove that it knows the key.
 const NO_PROOF: &str = "the proof of the cluster key is wrong: start all nodes with the same \
                         --cluster-key, and let no two clusters share addresses";
 
 /// Greets the node at `peer` on a connection that this side opened.
 ///
 /// # Errors
-/// When one side does not believe or refuses the other, or the answer does not come in `time`.
+/// If one side does not believe or refuses the other, or the answer is not received within `time`.
 pub(super) fn greet(
     stream: &Stream,
     key: &ClusterKey,
@@ -67,17 +67,17 @@ pub(super) fn greet(
     Ok((reader, welcome.map_err(GreetError::Refused)?))
 }
 
-/// Somebody who connected, knows the key, and waits for the answer.
+/// A peer that proved that it knows the key, and waits for the answer.
 pub(super) struct AuthenticatedPeer {
     meeting: Meeting,
     pub(super) hello: PeerHello,
 }
 
-/// Hears the connecting node after its `AuthHello`; a refusal comes back as the answer to give.
+/// Authenticates the connecting node after its `AuthHello`. An inner error is the refusal to send.
 ///
 /// # Errors
-/// When the connection fails before that.
-pub(super) fn hear(
+/// If the connection fails before that.
+pub(super) fn authenticate(
     stream: &Stream,
     reader: &mut FrameReader<Stream>,
     key: &ClusterKey,
@@ -104,13 +104,15 @@ pub(super) fn hear(
         Ok(hello) if hello.address == auth_hello.address => {
             Ok(Ok(AuthenticatedPeer { meeting, hello }))
         }
-        Ok(_) => Ok(Err(Refusal::malformed(&"its address is not that of the auth_hello"))),
+        Ok(_) => {
+            Ok(Err(Refusal::malformed(&"its address differs from the address in its AuthHello")))
+        }
         Err(error) => Ok(Err(Refusal::malformed(&error))),
     }
 }
 
 impl AuthenticatedPeer {
-    /// The answer as a frame, with the proof that it is this node's.
+    /// Returns the answer as a frame, with the proof that it is from this node.
     pub(super) fn answer(&self, key: &ClusterKey, welcome: &Welcome) -> Vec<u8> {
         let payload = encode_welcome_payload(welcome);
         let proof = key.prove(Claim::AcceptorSays, &self.meeting, &payload);
@@ -122,7 +124,8 @@ fn no_proof() -> Refusal {
     Refusal::new(Reason::NotAuthorized, NO_PROOF)
 }
 
-/// A refusal that anybody may have sent: it is shown, and nothing is concluded from it.
+/// Weakens a refusal without a proof, which any program may have sent: it is logged, and has no
+/// other effect.
 fn unproven(refusal: Refusal) -> Refusal {
     match refusal.reason {
         Reason::ListsDiffer | Reason::OtherCluster | Reason::UnknownNode => {

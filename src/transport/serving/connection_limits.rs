@@ -1,4 +1,5 @@
-//! Bounds on how many connections of a kind there are.
+//! Limits on the number of connections, one type for each kind of connection: `ConnectionLimit`
+//! (any), `ClientSlots` (clients), `PerAddressLimit` (connections that have not greeted).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,24 +11,24 @@ use parking_lot::Mutex;
 
 use crate::transport::links::Stream;
 
-/// A bounded number of slots.
+/// A limited number of slots.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionLimit {
     free: Arc<AtomicUsize>,
 }
 
-/// A slot; free again when dropped.
+/// A slot; it is free again when dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     free: Arc<AtomicUsize>,
 }
 
 impl ConnectionLimit {
-    pub(super) fn new(most: usize) -> ConnectionLimit {
-        ConnectionLimit { free: Arc::new(AtomicUsize::new(most)) }
+    pub(super) fn new(max: usize) -> ConnectionLimit {
+        ConnectionLimit { free: Arc::new(AtomicUsize::new(max)) }
     }
 
-    /// A slot, if one is free.
+    /// Takes a slot, if one is free.
     pub(super) fn take(&self) -> Option<ConnectionSlot> {
         self.free
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(1))
@@ -42,12 +43,12 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// A bounded number of slots for clients. When all are taken, a newcomer gets the slot of the client
-/// that asked nothing for longest, if that is long enough: prompts that people left open keep nobody
-/// out.
+/// A limited number of slots for clients. When all are taken, a new client gets the slot of the
+/// client that has been idle for longest, if that client was idle for at least `idle_time`: prompts
+/// that were left open do not keep other clients out.
 #[derive(Debug)]
 pub(super) struct ClientSlots {
-    most: usize,
+    max: usize,
     idle_time: Duration,
     start: Instant,
     taken: Arc<Mutex<OpenClients>>,
@@ -62,11 +63,11 @@ struct OpenClients {
 #[derive(Debug)]
 struct OpenClient {
     stream: Stream,
-    /// When it asked last, in nanoseconds since the start.
+    /// The time of its last request, in nanoseconds since the start.
     asked_ns: Arc<AtomicU64>,
 }
 
-/// A client's slot; free again when dropped, or when it was taken away.
+/// A client's slot; it is free again when dropped, or when another client took it.
 #[derive(Debug)]
 pub(super) struct ClientSlot {
     number: u64,
@@ -76,14 +77,14 @@ pub(super) struct ClientSlot {
 }
 
 impl ClientSlots {
-    pub(super) fn new(most: usize, idle_time: Duration) -> ClientSlots {
-        ClientSlots { most, idle_time, start: Instant::now(), taken: Arc::default() }
+    pub(super) fn new(max: usize, idle_time: Duration) -> ClientSlots {
+        ClientSlots { max, idle_time, start: Instant::now(), taken: Arc::default() }
     }
 
-    /// A slot for the client on this connection, if one is free or idle.
+    /// Takes a slot for the client on this connection, if one is free or its client is idle.
     pub(super) fn take(&self, stream: &Stream) -> Option<ClientSlot> {
         let mut taken = self.taken.lock();
-        if taken.clients.len() >= self.most {
+        if taken.clients.len() >= self.max {
             let idle_ns = nanos(self.idle_time);
             let limit_ns = nanos(self.start.elapsed()).checked_sub(idle_ns)?;
             let asked_ns = |client: &OpenClient| client.asked_ns.load(Ordering::Relaxed);
@@ -93,7 +94,7 @@ impl ClientSlots {
                 return None;
             }
             let number = *number;
-            // Its threads see the end of the stream.
+            // The threads of the idle client see the end of the stream.
             taken.clients.remove(&number)?.stream.close_reading();
         }
         let number = taken.next;
@@ -106,8 +107,8 @@ impl ClientSlots {
 }
 
 impl ClientSlot {
-    /// Notes that the client asks something.
-    pub(super) fn asks(&self) {
+    /// Notes that the client sent a request.
+    pub(super) fn note_request(&self) {
         self.asked_ns.store(nanos(self.start.elapsed()), Ordering::Relaxed);
     }
 }
@@ -122,42 +123,42 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A bounded number of slots, of which one address gets a part only: whoever takes all that he can
-/// get from one address keeps nobody else out.
+/// A limited number of slots, of which one address gets a part only: connections from one address
+/// cannot keep all others out.
 #[derive(Debug)]
-pub(super) struct SharedSlots {
+pub(super) struct PerAddressLimit {
     slots: ConnectionLimit,
     max_per_address: usize,
-    /// How many each address has; addresses without any are not there.
+    /// The number of slots of each address that has any.
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// A slot of an address; free again when dropped.
+/// A slot of an address; it is free again when dropped.
 #[derive(Debug)]
-pub(super) struct SharedSlot {
-    _seat: ConnectionSlot,
+pub(super) struct PerAddressSlot {
+    _slot: ConnectionSlot,
     address: IpAddr,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-impl SharedSlots {
-    pub(super) fn new(most: usize, max_per_address: usize) -> SharedSlots {
-        SharedSlots { slots: ConnectionLimit::new(most), max_per_address, taken: Arc::default() }
+impl PerAddressLimit {
+    pub(super) fn new(max: usize, max_per_address: usize) -> PerAddressLimit {
+        PerAddressLimit { slots: ConnectionLimit::new(max), max_per_address, taken: Arc::default() }
     }
 
-    /// A slot for this address, if one is free and it has not all that it may have.
-    pub(super) fn take(&self, address: IpAddr) -> Option<SharedSlot> {
+    /// Takes a slot for this address, if one is free and the address is below its own limit.
+    pub(super) fn take(&self, address: IpAddr) -> Option<PerAddressSlot> {
         let mut taken = self.taken.lock();
         if taken.get(&address).is_some_and(|count| *count >= self.max_per_address) {
             return None;
         }
         let slot = self.slots.take()?;
         *taken.entry(address).or_default() += 1;
-        Some(SharedSlot { _seat: slot, address, taken: Arc::clone(&self.taken) })
+        Some(PerAddressSlot { _slot: slot, address, taken: Arc::clone(&self.taken) })
     }
 }
 
-impl Drop for SharedSlot {
+impl Drop for PerAddressSlot {
     fn drop(&mut self) {
         let mut taken = self.taken.lock();
         if let Some(count) = taken.get_mut(&self.address) {
@@ -174,14 +175,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_address_does_not_get_all_seats() {
-        let slots = SharedSlots::new(3, 2);
+    fn one_address_does_not_get_all_slots() {
+        let slots = PerAddressLimit::new(3, 2);
         let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let first = slots.take(one).expect("a slot");
         let _second = slots.take(one).expect("a slot");
-        assert!(slots.take(one).is_none(), "it has what it may have");
+        assert!(slots.take(one).is_none(), "the address is at its limit");
         let third = slots.take(other).expect("the last slot");
-        assert!(slots.take(other).is_none(), "there is none");
+        assert!(slots.take(other).is_none(), "all slots are taken");
         drop(third);
         drop(first);
         assert_eq!(slots.taken.lock().len(), 1);

@@ -1,8 +1,9 @@
 //! Opens connections to a peer although packets may be lost.
 //!
-//! A system that gets no answer to its first packet of a connection repeats it after a second, then
-//! after two, so a link that is whole again would stay unused for that long. Therefore a new try begins
-//! beside those that wait, a bounded number of them, and the first that is answered is taken.
+//! If the first packet of a connection gets no answer, the system repeats it after a second, then
+//! after two more. A network that works again would stay unused for that time. Therefore further
+//! attempts begin while earlier ones wait, up to [`MAX_TRIES`], and the first that is answered is
+//! used.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,26 +19,26 @@ use nix::sys::socket::{
 
 use crate::limits::MAX_TRIES;
 
-/// How long a thread that dials looks away from whether dialing is over.
+/// The longest time between two checks of whether dialing is no longer wanted.
 const STOP_STEP: Duration = Duration::from_millis(250);
 
-/// How dialing ended.
+/// The result of dialing.
 pub(super) enum Dialed {
-    /// The peer's system answered; `tries` were begun before it did.
+    /// The peer's system answered, after `tries` attempts had begun.
     Connected { stream: TcpStream, tries: u32 },
-    /// The connection that is watched meanwhile has something to read, or ended.
+    /// The watched connection has input, or ended.
     Heard,
 }
 
-/// What dialing keeps to.
+/// The times of dialing.
 pub(super) struct DialTimes {
-    /// Between two tries.
-    pub(super) space: Duration,
-    /// How long one try waits for its answer.
-    pub(super) time: Duration,
+    /// The time between the beginnings of two attempts.
+    pub(super) interval: Duration,
+    /// How long one attempt waits for its answer.
+    pub(super) timeout: Duration,
 }
 
-/// One try.
+/// One attempt.
 struct Try {
     stream: TcpStream,
     end: Instant,
@@ -63,7 +64,7 @@ impl Try {
         Ok(Try { stream, end: Instant::now() + time })
     }
 
-    /// The connection, now that its socket says that the try is over.
+    /// Returns the connection, or the error, after the socket reported the end of the attempt.
     fn connected(self) -> io::Result<TcpStream> {
         match self.stream.take_error()? {
             Some(error) => Err(error),
@@ -75,17 +76,18 @@ impl Try {
     }
 }
 
-/// Connects to `address`, by more tries as long as none is answered, until `until` where that is given.
-/// Meanwhile it watches the connection `beside`, where there is one, and asks now and then whether
-/// dialing is over.
+/// Connects to `address`: begins further attempts while none is answered, until `until` if that is
+/// set. Meanwhile it watches the connection `watched`, if there is one, and checks at least every
+/// [`STOP_STEP`] whether dialing is over.
 ///
 /// # Errors
-/// When all tries that wait were refused, none could begin, the time is over, or dialing is.
+/// If all attempts under way were refused, none could begin, the time is over, or dialing is no
+/// longer wanted.
 pub(super) fn dial(
     address: SocketAddr,
     times: &DialTimes,
     until: Option<Instant>,
-    beside: Option<BorrowedFd<'_>>,
+    watched: Option<BorrowedFd<'_>>,
     is_over: &dyn Fn() -> bool,
 ) -> io::Result<Dialed> {
     let mut waiting: VecDeque<Try> = VecDeque::new();
@@ -93,7 +95,7 @@ pub(super) fn dial(
     let mut next = Instant::now();
     loop {
         if is_over() {
-            return Err(io::Error::other("it is not wanted any more"));
+            return Err(io::Error::other("the connection is no longer wanted"));
         }
         let now = Instant::now();
         if until.is_some_and(|until| now >= until) {
@@ -101,22 +103,22 @@ pub(super) fn dial(
         }
         waiting.retain(|a_try| now < a_try.end);
         if now >= next && waiting.len() < MAX_TRIES {
-            match Try::begin(address, times.time) {
+            match Try::begin(address, times.timeout) {
                 Ok(begun) => waiting.push_back(begun),
                 Err(error) if waiting.is_empty() => return Err(error),
-                // For instance no descriptor is left: those that wait may still be answered.
+                // For instance no descriptor is free: an earlier attempt may still be answered.
                 Err(_) => {}
             }
             tries += 1;
-            next = now + times.space;
+            next = now + times.interval;
         }
         let ends = waiting.iter().map(|a_try| a_try.end);
         let time = time_to_wait(now, next, ends, until);
-        let ready = look(&waiting, beside, time)?;
-        if ready.beside {
+        let ready = wait(&waiting, watched, time)?;
+        if ready.watched {
             return Ok(Dialed::Heard);
         }
-        // The last first, so that the other indices stay right.
+        // Backwards, so that the other indices stay valid.
         for index in ready.tries.into_iter().rev() {
             let Some(over) = waiting.remove(index) else { continue };
             match over.connected() {
@@ -128,8 +130,9 @@ pub(super) fn dial(
     }
 }
 
-/// Returns how long to wait until there is something to do, where the tries that wait have these
-/// `ends` and the next one is due at `next`. Where as many wait as may, it begins once one ends.
+/// Returns how long to wait until there is something to do. The attempts under way have these
+/// `ends`, and the next attempt is due at `next`. With [`MAX_TRIES`] attempts under way, the next
+/// one begins after one of them ends.
 fn time_to_wait(
     now: Instant,
     next: Instant,
@@ -141,22 +144,22 @@ fn time_to_wait(
     times.fold(STOP_STEP, Duration::min)
 }
 
-/// Which tries are over, and whether there is something to read beside them.
-struct Looked {
+/// The attempts that are over, and whether the watched connection has input.
+struct Ready {
     tries: Vec<usize>,
-    beside: bool,
+    watched: bool,
 }
 
 /// Waits until something is ready or the time is over.
-fn look(
+fn wait(
     waiting: &VecDeque<Try>,
-    beside: Option<BorrowedFd<'_>>,
+    watched: Option<BorrowedFd<'_>>,
     time: Duration,
-) -> io::Result<Looked> {
+) -> io::Result<Ready> {
     let tries = waiting.iter().map(|a_try| PollFd::new(a_try.stream.as_fd(), PollFlags::POLLOUT));
-    let beside = beside.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-    let mut fds: Vec<PollFd<'_>> = tries.chain(beside).collect();
-    // Rounded up, so that what is waited for is due then.
+    let watched = watched.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    let mut fds: Vec<PollFd<'_>> = tries.chain(watched).collect();
+    // Rounded up, so that the next action is due after the wait.
     let ms = time.as_micros().div_ceil(1_000).min(60_000);
     let timeout = PollTimeout::from(u16::try_from(ms).unwrap_or(u16::MAX));
     match poll(&mut fds, timeout) {
@@ -164,9 +167,9 @@ fn look(
         Err(error) => return Err(error.into()),
     }
     let is_ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
-    let (tries, beside) = fds.split_at(waiting.len());
+    let (tries, watched) = fds.split_at(waiting.len());
     let tries = tries.iter().enumerate().filter(|(_, fd)| is_ready(fd)).map(|(index, _)| index);
-    Ok(Looked { tries: tries.collect(), beside: beside.iter().any(is_ready) })
+    Ok(Ready { tries: tries.collect(), watched: watched.iter().any(is_ready) })
 }
 
 #[cfg(test)]
@@ -182,12 +185,12 @@ mod tests {
 
     const NEVER: &(dyn Fn() -> bool + Sync) = &|| false;
 
-    fn times(space: Duration) -> DialTimes {
-        DialTimes { space, time: FOREVER }
+    fn times(interval: Duration) -> DialTimes {
+        DialTimes { interval, timeout: FOREVER }
     }
 
     #[test]
-    fn who_listens_is_connected_to_by_the_first_try() {
+    fn a_listening_peer_is_connected_by_the_first_attempt() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("bound");
         let address = listener.local_addr().expect("an address");
         let dialed = dial(address, &times(FOREVER), None, None, NEVER).expect("connected");
@@ -203,7 +206,8 @@ mod tests {
         assert!(dial(address, &times(FOREVER), None, None, NEVER).is_err());
     }
 
-    /// An address whose system answers nothing: the queue of those that were not accepted is full.
+    /// Returns an address whose system does not answer: its queue of unaccepted connections is
+    /// full.
     fn full() -> (TcpListener, SocketAddr, Vec<TcpStream>) {
         let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
         let fd = fd.expect("a socket");
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn more_tries_begin_while_none_is_answered_and_they_are_bounded() {
+    fn further_attempts_begin_while_none_is_answered_and_are_bounded() {
         let (listener, address, queued) = full();
         let (done, is_done) = bounded(1);
         std::thread::scope(|scope| {
@@ -229,9 +233,10 @@ mod tests {
                 let dialed = dial(address, &times(Duration::from_millis(1)), None, None, NEVER);
                 done.send(dialed).expect("waited for");
             });
-            // The first try is repeated by the system after a second only; another one is answered.
+            // The system repeats the first attempt only after a second; another attempt is
+            // answered.
             for _ in &queued {
-                listener.accept().expect("the one that waits");
+                listener.accept().expect("the waiting connection");
             }
             let dialed = is_done.recv_timeout(FOREVER).expect("in time").expect("connected");
             let Dialed::Connected { tries, .. } = dialed else { panic!("nothing else is heard") };
@@ -240,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn while_as_many_tries_wait_as_may_there_is_nothing_to_do() {
+    fn with_max_tries_attempts_under_way_no_further_one_begins() {
         let now = Instant::now() + FOREVER;
         let ms = Duration::from_millis;
         let wait =
@@ -252,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_on_the_connection_beside_it_ends_the_dialing() {
+    fn input_on_the_watched_connection_ends_dialing() {
         let (_listener, address, _queued) = full();
         let old = TcpListener::bind(("127.0.0.1", 0)).expect("bound");
         let watched = TcpStream::connect(old.local_addr().expect("an address")).expect("connected");
@@ -263,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn dialing_ends_when_it_is_not_wanted_any_more_or_the_time_is_over() {
+    fn dialing_ends_when_it_is_no_longer_wanted_or_the_time_is_over() {
         let is_over = AtomicBool::new(false);
         let stop = || is_over.load(Ordering::SeqCst);
         let (_listener, address, _queued) = full();

@@ -1,65 +1,66 @@
-//! What the transport tells the node that it serves.
+//! The events that the transport reports to the node.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::numbers::NodeId;
 use crate::wire::{Admitted, PeerFrame, Refusal};
 
-/// What the transport tells the node, in the order in which it came on each connection.
+/// An event for the node. The events of one connection are in the order in which they happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A peer that was let in sent this.
+    /// An admitted peer sent this frame.
     Frame {
         /// The peer.
         from: NodeId,
-        /// What it sent.
+        /// The frame.
         frame: PeerFrame,
     },
     /// The node connected to a peer: frames given to its [`PeerSender`](super::PeerSender) are sent
-    /// from now on. It comes again, without [`Event::Disconnected`], where a new connection takes the
-    /// place of a silent one.
+    /// from now on. It is reported again, without [`Event::Disconnected`], when a new connection
+    /// replaces a silent one.
     Connected {
         /// The peer's address.
         address: SocketAddr,
-        /// What the peer said of itself.
+        /// What the peer said about itself.
         admitted: Admitted,
     },
-    /// The connection to a peer was lost; it is tried again.
+    /// The connection to a peer was lost; the transport tries to connect again.
     Disconnected {
         /// The peer.
         node: NodeId,
         /// Its address.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A connection to a peer was refused; it is tried again. Told once until the refusal changes.
+    /// A connection to a peer was refused; the transport tries again. Reported once until the
+    /// refusal changes.
     Refused {
-        /// The peer, where it is known.
+        /// The peer, if it is known.
         node: Option<NodeId>,
         /// Its address.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         refusal: Refusal,
-        /// Whether the peer refused this node; else this node's
+        /// Whether the peer refused this node. Otherwise this node's
         /// [`Handler::check_peer`](super::Handler::check_peer) refused the peer.
         by_peer: bool,
     },
-    /// A node was refused as one with its id is connected from another address: a data directory was
-    /// copied. Told with each of its tries.
+    /// A node was refused because a node with the same id is connected from another address: a data
+    /// directory was copied. Reported at each attempt of the refused node.
     Duplicate {
         /// The id of both.
         node: NodeId,
-        /// From where one of them is connected; the own address where the id is the own.
+        /// The address from which the id is connected; this node's address if the id is its own.
         connected: IpAddr,
-        /// From where the other one came.
+        /// The address of the refused node.
         refused: IpAddr,
     },
-    /// A thread panicked. The node cannot go on as if nothing were.
+    /// A thread panicked. The node must end.
     ThreadDied {
-        /// Its name.
+        /// The name of the thread.
         thread: String,
-        /// What the panic said.
+        /// The message of the panic.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What the first byte of a connection tells of the other side: frames, TLS and HTTP share the port.
+//! The protocol of a connection by its first byte: frames, TLS and HTTP share the port.
 //!
 //! | first byte | is the beginning of |
 //! | --- | --- |
@@ -6,24 +6,24 @@
 //! | 0x16 | a TLS handshake (RFC 8446, 5.1) |
 //! | `A`..`Z` | a method of HTTP/1.1 (RFC 9112, 3.1) |
 //!
-//! Any other byte is left to the reader of frames, which says what is wrong with it. Within TLS the first
-//! byte is looked at again.
+//! Any other byte is left to the frame reader, which reports what is wrong. Within TLS the first
+//! byte is checked again.
 
 use crate::wire::{Reason, Refusal, encode_welcome};
 
 /// The first byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// To the side that begins with TLS where that is not spoken.
-const TLS_IS_STRANGE: &str = "this node does not speak TLS";
+/// The refusal of a connection that begins with TLS on a node without TLS.
+const NO_TLS_HERE: &str = "this node does not speak TLS";
 
-/// To the side that begins with HTTP.
-const HTTP_IS_STRANGE: &str = "this port does not speak HTTP: use lattistore's client";
+/// The refusal of a connection that begins with HTTP.
+const NO_HTTP_HERE: &str = "this port does not speak HTTP: use lattistore's client";
 
-/// What the other side speaks.
+/// The protocol that the other side speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spoken {
-    /// Frames, or nothing that is known here.
+pub(super) enum Protocol {
+    /// Frames, or an unknown protocol.
     Frames,
     /// TLS.
     Tls,
@@ -31,39 +31,40 @@ pub(super) enum Spoken {
     Http,
 }
 
-impl Spoken {
-    /// Returns what a connection with this first byte speaks.
-    pub(super) fn of(first: u8) -> Spoken {
+impl Protocol {
+    /// Returns the protocol of a connection with this first byte.
+    pub(super) fn of(first: u8) -> Protocol {
         match first {
-            TLS_HANDSHAKE => Spoken::Tls,
-            b'A'..=b'Z' => Spoken::Http,
-            _ => Spoken::Frames,
+            TLS_HANDSHAKE => Protocol::Tls,
+            b'A'..=b'Z' => Protocol::Http,
+            _ => Protocol::Frames,
         }
     }
 
-    /// Checks that it is what is spoken here, where TLS was agreed on before if it is asked for.
+    /// Checks that the node speaks this protocol. If the node asks for TLS, the handshake is
+    /// already done.
     ///
     /// # Errors
-    /// The refusal to tell.
+    /// The refusal to send.
     pub(super) fn check(self) -> Result<(), Refusal> {
         let message = match self {
-            Spoken::Frames => return Ok(()),
-            Spoken::Tls => TLS_IS_STRANGE,
-            Spoken::Http => HTTP_IS_STRANGE,
+            Protocol::Frames => return Ok(()),
+            Protocol::Tls => NO_TLS_HERE,
+            Protocol::Http => NO_HTTP_HERE,
         };
         Err(Refusal::new(Reason::Malformed, message))
     }
 
-    /// Returns the refusal as the other side understands it.
+    /// Returns the refusal in a form that the other side understands.
     pub(super) fn encode(self, refusal: Refusal) -> Vec<u8> {
         match self {
-            Spoken::Frames | Spoken::Tls => encode_welcome(&Err(refusal)),
-            Spoken::Http => http_answer(&refusal).into_bytes(),
+            Protocol::Frames | Protocol::Tls => encode_welcome(&Err(refusal)),
+            Protocol::Http => http_answer(&refusal).into_bytes(),
         }
     }
 }
 
-/// The refusal as an answer of HTTP.
+/// Returns the refusal as an HTTP response.
 fn http_answer(refusal: &Refusal) -> String {
     let body = format!("{refusal}\n");
     format!(
@@ -78,21 +79,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_byte_tells_what_is_spoken() {
+    fn the_first_byte_decides_the_protocol() {
         for byte in 0..=u8::MAX {
             let expected = match byte {
-                22 => Spoken::Tls,
-                65..=90 => Spoken::Http,
-                _ => Spoken::Frames,
+                22 => Protocol::Tls,
+                65..=90 => Protocol::Http,
+                _ => Protocol::Frames,
             };
-            assert_eq!(Spoken::of(byte), expected, "{byte}");
+            assert_eq!(Protocol::of(byte), expected, "{byte}");
         }
     }
 
     #[test]
-    fn http_is_refused_in_its_own_words() {
-        let refusal = Spoken::Http.check().expect_err("it is not spoken");
-        let answer = String::from_utf8(Spoken::Http.encode(refusal.clone())).expect("text");
+    fn http_is_refused_by_an_http_response() {
+        let refusal = Protocol::Http.check().expect_err("it is not spoken");
+        let answer = String::from_utf8(Protocol::Http.encode(refusal.clone())).expect("text");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
         assert_eq!(head.lines().next(), Some("HTTP/1.1 400 Bad Request"));
         assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");

@@ -1,4 +1,4 @@
-//! The greeting of the side that was connected to, and the last words on a connection.
+//! The greeting on the accepting side, and the orderly end of a connection.
 
 use std::io::{self, Read};
 use std::time::Instant;
@@ -8,7 +8,7 @@ use crate::limits::MAX_GREETING_FRAME_BYTES;
 use crate::transport::links::{FrameError, FrameReader, Source, Stream, write_frames};
 use crate::wire::{Greeting, Refusal, decode_greeting};
 
-/// Reads the greeting of who connected; an error of the greeting comes back as the answer to give.
+/// Reads the greeting of a new connection; an inner error is the refusal to send.
 pub(super) fn read_hello(
     reader: &mut FrameReader<impl Source>,
     until: Instant,
@@ -22,14 +22,14 @@ pub(super) fn read_hello(
     }
 }
 
-/// Answers a greeting by these bytes.
+/// Answers a greeting with these bytes.
 pub(super) fn answer(stream: &Stream, bytes: &[u8], settings: &Settings) -> io::Result<()> {
     write_frames(&mut stream.clone(), &[bytes], settings.write_time)
 }
 
-/// Ends a connection on which the other side was told something last: reads and forgets what it
-/// still sends, for a short time, as closing over unread bytes could take the last word with it.
-/// Stopping ends it at once, as it ends all reading.
+/// Ends a connection after a last message: reads and discards what the other side still sends, for
+/// `linger_time`, because closing a socket with unread bytes could discard the last message too. A
+/// stop ends this at once, because it ends all reading.
 pub(super) fn linger(stream: &Stream, settings: &Settings) {
     stream.close_writing();
     let deadline = Instant::now() + settings.linger_time;

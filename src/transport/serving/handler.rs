@@ -1,4 +1,4 @@
-//! What the transport asks of the node that it serves.
+//! The interface by which the transport asks the node.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,29 +7,30 @@ use crate::numbers::NodeId;
 use crate::security::Rights;
 use crate::wire::{Admitted, ClientRequest, PeerHello, Refusal, Welcome};
 
-/// What the transport asks of the node. Called on the transport's threads, several at once; only
-/// what is said to may take long.
+/// The node, as the transport calls it. The methods are called on the transport's threads, several
+/// at the same time; only methods that say so may take long.
 pub trait Handler: Send + Sync + 'static {
-    /// What the node says of itself when it connects to a peer; asked at each connection.
+    /// Returns what the node says about itself when it connects to a peer; called for each
+    /// connection.
     fn hello(&self) -> PeerHello;
 
-    /// Whether a peer that connected is let in.
+    /// Decides whether a connecting peer is admitted.
     fn admit_peer(&self, hello: &PeerHello) -> Welcome;
 
-    /// Whether a node of the cluster is at this address. Connections from there get a slot when those
-    /// for connections that have not greeted are taken.
+    /// Returns whether a node of the cluster has this address. Connections from such an address get
+    /// a reserved slot when all slots for connections that have not greeted are taken.
     fn is_node_address(&self, _address: IpAddr) -> bool {
         false
     }
 
-    /// What the node says of itself to a client that was let in.
+    /// Returns what the node says about itself to an admitted client.
     fn admit_client(&self) -> Welcome;
 
-    /// Whether the node that answers at the address of a peer is the one that should be there: `node`,
-    /// where that is known.
+    /// Checks that the node which answers at a peer's address is the expected one: `node`, if that
+    /// is known.
     ///
     /// # Errors
-    /// Why not; the connection is closed, and tried again.
+    /// The refusal; the connection is closed, and the transport tries again.
     fn check_peer(
         &self,
         node: Option<NodeId>,
@@ -37,12 +38,12 @@ pub trait Handler: Send + Sync + 'static {
         admitted: &Admitted,
     ) -> Result<(), Refusal>;
 
-    /// A client that has these rights asks. It is called on the client's own reading thread, so parsing a program here
-    /// costs only that client time; it must not wait for the node. The answer goes to `reply`, at
-    /// once or later.
+    /// Handles the request of a client with these rights. It is called on the client's own inbound
+    /// thread, so parsing a program here delays only that client; it must not wait for the node.
+    /// The answer is sent through `reply`, during the call or later.
     fn request(&self, rights: Rights, request: ClientRequest, reply: Reply);
 
-    /// A count that changes as long as the node makes progress with requests; it does not wait for
-    /// the node. While it stands still, clients that wait get no signs of life.
+    /// Returns a counter that changes while the node makes progress with requests; it does not wait
+    /// for the node. While the counter stands still, waiting clients get no keepalives.
     fn progress(&self) -> u64;
 }

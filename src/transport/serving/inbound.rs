@@ -1,4 +1,4 @@
-//! A connection that the other side opened: its greeting, and what a peer sends on it.
+//! A connection that the other side opened: its greeting, and the frames that a peer sends on it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,15 +9,15 @@ use super::checks::{self, NotSecured};
 use super::client_reply::ReplySender;
 use super::clients::{self, Client};
 use super::cluster_auth;
-use super::connection_limits::{ClientSlots, SharedSlot, SharedSlots};
+use super::connection_limits::{ClientSlots, PerAddressLimit, PerAddressSlot};
 use super::event::Event;
-use super::first_byte::Spoken;
+use super::first_byte::Protocol;
 use super::greeting;
 use super::keepalive::Keepalive;
 use super::peer_slots::{Arrival, NoSlot};
 use super::replies::{Meter, ReplyFlusher};
 use super::settings::Settings;
-use super::shared::{Meanwhile, Shared};
+use super::shared::{Shared, WhileWaiting};
 use super::stop::Stop;
 use crate::limits::{MAX_NODES, MAX_PEER_FRAME_BYTES};
 use crate::transport::links::{EMPTY_FRAME, FrameError, FrameReader, Stream, write_frames};
@@ -26,24 +26,24 @@ use crate::wire::{
     encode_welcome,
 };
 
-/// Who connected.
-pub(super) struct Newcomer {
+/// A new connection.
+pub(super) struct NewConnection {
     pub(super) arrival: Arrival,
-    /// Given up as soon as he is let in; kept until whoever is refused is gone.
-    pub(super) ungreeted: Option<SharedSlot>,
+    /// Freed when the other side is admitted; a refused connection keeps it until its end.
+    pub(super) ungreeted: Option<PerAddressSlot>,
 }
 
-/// Who is connected, as far as there are bounds on it, and what they share.
+/// The limits on inbound connections, and the state that these connections share.
 pub(super) struct Inbound {
     /// Connections that have not greeted yet.
-    pub(super) ungreeted: SharedSlots,
-    /// The same from the addresses of nodes, when there is no room among the others.
-    pub(super) ungreeted_nodes: SharedSlots,
+    pub(super) ungreeted: PerAddressLimit,
+    /// Reserved slots for the addresses of nodes, used when all slots of `ungreeted` are taken.
+    pub(super) ungreeted_nodes: PerAddressLimit,
     clients: ClientSlots,
-    /// Bytes of requests and answers under way.
+    /// Counts the bytes of requests and answers in flight.
     in_flight: Arc<Meter>,
-    /// Bytes of large requests that are coming.
-    coming: Arc<Meter>,
+    /// Counts the bytes of large requests that are being received.
+    incoming: Arc<Meter>,
     flusher: ReplyFlusher<ReplySender>,
     keepalive: Arc<Keepalive>,
 }
@@ -55,11 +55,14 @@ impl Inbound {
         keepalive: Arc<Keepalive>,
     ) -> Inbound {
         Inbound {
-            ungreeted: SharedSlots::new(settings.max_ungreeted, settings.max_ungreeted_per_address),
-            ungreeted_nodes: SharedSlots::new(MAX_NODES, 1),
-            clients: ClientSlots::new(settings.max_clients, settings.client_seat_time),
+            ungreeted: PerAddressLimit::new(
+                settings.max_ungreeted,
+                settings.max_ungreeted_per_address,
+            ),
+            ungreeted_nodes: PerAddressLimit::new(MAX_NODES, 1),
+            clients: ClientSlots::new(settings.max_clients, settings.client_slot_time),
             in_flight: Meter::new(settings.max_in_flight_bytes),
-            coming: Meter::new(settings.max_coming_bytes),
+            incoming: Meter::new(settings.max_coming_bytes),
             flusher,
             keepalive,
         }
@@ -71,7 +74,7 @@ pub(super) fn serve(
     shared: &Arc<Shared>,
     inbound: &Inbound,
     stream: &Stream,
-    mut newcomer: Newcomer,
+    mut connection: NewConnection,
 ) {
     let Some(_registered) = shared.sockets.register(stream) else { return };
     if stream.set_write_timeout(shared.settings.write_time).is_err() {
@@ -81,30 +84,30 @@ pub(super) fn serve(
     match checks::secured(shared, stream, until) {
         Ok(stream) => {
             let mut reader = FrameReader::new(stream.clone());
-            // Where nothing comes, reading the greeting says why.
-            let spoken = reader.first_byte(until).map_or(Spoken::Frames, Spoken::of);
-            let heard = spoken
+            // If nothing is received, reading the greeting reports the reason.
+            let protocol = reader.first_byte(until).map_or(Protocol::Frames, Protocol::of);
+            let greeted = protocol
                 .check()
-                .and_then(|()| hear(shared, inbound, &stream, reader, &mut newcomer, until));
-            if let Err(refusal) = heard {
-                refuse(shared, &stream, spoken, refusal);
+                .and_then(|()| greet(shared, inbound, &stream, reader, &mut connection, until));
+            if let Err(refusal) = greeted {
+                refuse(shared, &stream, protocol, refusal);
             }
         }
-        Err(NotSecured::InClear(spoken, refusal)) => refuse(shared, stream, spoken, refusal),
-        Err(NotSecured::NotAgreed) => {}
+        Err(NotSecured::InClear(protocol, refusal)) => refuse(shared, stream, protocol, refusal),
+        Err(NotSecured::HandshakeFailed) => {}
     }
 }
 
-/// Hears who connected, and serves him if he is let in.
+/// Reads the greeting, and serves the other side if it is admitted.
 ///
 /// # Errors
-/// Why he is not, as the answer to give.
-fn hear(
+/// The refusal to send.
+fn greet(
     shared: &Arc<Shared>,
     inbound: &Inbound,
     stream: &Stream,
     mut reader: FrameReader<Stream>,
-    newcomer: &mut Newcomer,
+    connection: &mut NewConnection,
     until: Instant,
 ) -> Result<(), Refusal> {
     let Greeting { role, minor_version } = match greeting::read_hello(&mut reader, until) {
@@ -116,31 +119,31 @@ fn hear(
     };
     match role {
         Role::Client { token } => {
-            let admission = checks::admit(shared, stream, token.as_ref())?;
+            let access = checks::admit(shared, stream, token.as_ref())?;
             let slot = inbound.clients.take(stream).ok_or_else(too_many_clients)?;
             let answer = shared.handler.admit_client();
             if welcome(shared, stream, &answer, &encode_welcome(&answer)) {
-                newcomer.ungreeted = None;
-                let Inbound { in_flight, coming, flusher, keepalive, .. } = inbound;
+                connection.ungreeted = None;
+                let Inbound { in_flight, incoming, flusher, keepalive, .. } = inbound;
                 let keepalive = (minor_version >= KEEPALIVE_MINOR_VERSION).then_some(keepalive);
-                let client = Client { admission, slot, in_flight, coming, flusher, keepalive };
+                let client = Client { access, slot, in_flight, incoming, flusher, keepalive };
                 clients::serve(shared, stream, reader, &client);
             }
         }
         Role::Peer(hello) => {
-            checks::no_key(shared)?;
+            checks::allow_no_key(shared)?;
             checks::certificate(shared, stream, hello.address)?;
-            admit_peer(shared, stream, reader, newcomer, &hello, encode_welcome);
+            admit_peer(shared, stream, reader, connection, &hello, encode_welcome);
         }
         Role::AuthHello(auth_hello) => {
             let key = checks::key(shared)?;
             checks::certificate(shared, stream, auth_hello.address)?;
             let own = shared.handler.hello().address;
-            match cluster_auth::hear(stream, &mut reader, &key, own, auth_hello, until) {
-                Ok(believed) => {
-                    let believed = believed?;
-                    let answer = |welcome: &Welcome| believed.answer(&key, welcome);
-                    admit_peer(shared, stream, reader, newcomer, &believed.hello, answer);
+            match cluster_auth::authenticate(stream, &mut reader, &key, own, auth_hello, until) {
+                Ok(peer) => {
+                    let peer = peer?;
+                    let answer = |welcome: &Welcome| peer.answer(&key, welcome);
+                    admit_peer(shared, stream, reader, connection, &peer.hello, answer);
                 }
                 Err(error) => debug!("a node's connection ended in its greeting: {error}"),
             }
@@ -149,32 +152,32 @@ fn hear(
     Ok(())
 }
 
-/// Lets a peer in, if the node wants it, and serves it. `encode` makes the frame of the answer.
+/// Admits a peer, if the node accepts it, and serves it. `encode` returns the frame of the answer.
 fn admit_peer(
     shared: &Arc<Shared>,
     stream: &Stream,
     reader: FrameReader<Stream>,
-    newcomer: &mut Newcomer,
+    connection: &mut NewConnection,
     hello: &PeerHello,
     encode: impl Fn(&Welcome) -> Vec<u8>,
 ) {
-    let (node, arrival) = (hello.node, newcomer.arrival);
+    let (node, arrival) = (hello.node, connection.arrival);
     let admitted = shared.handler.admit_peer(hello);
     let entered = admitted.and_then(|own| Ok((own, slot(shared, hello, stream, arrival)?)));
     let answer = entered.as_ref().map(|(own, _)| own.clone()).map_err(Refusal::clone);
     if welcome(shared, stream, &answer, &encode(&answer))
         && let Ok((_, replaced)) = entered
     {
-        newcomer.ungreeted = None;
+        connection.ungreeted = None;
         serve_peer(shared, hello, stream, reader, &replaced);
     }
     shared.peer_slots.leave(node, arrival);
 }
 
-/// Gives the peer the slot of its id, and returns what tells that it has lost it.
+/// Makes this the connection of the peer's id, and returns a signal for when it is replaced.
 ///
 /// # Errors
-/// The refusal to tell.
+/// The refusal to send.
 fn slot(
     shared: &Shared,
     hello: &PeerHello,
@@ -186,41 +189,41 @@ fn slot(
         true => Err(NoSlot::Duplicate(own.address)),
         false => shared.peer_slots.enter(node, address, stream, arrival),
     };
-    entered.map_err(|no_seat| {
-        if let NoSlot::Duplicate(connected) = no_seat {
-            // Stopping: then it does not matter any more.
+    entered.map_err(|no_slot| {
+        if let NoSlot::Duplicate(connected) = no_slot {
+            // An error means that the transport is stopping; then the event does not matter.
             let _ = shared.deliver(Event::Duplicate { node, connected, refused: address });
         }
-        no_seat.refusal(node, address)
+        no_slot.refusal(node, address)
     })
 }
 
 fn too_many_clients() -> Refusal {
-    let message = "this node has as many clients connected as it may: try again later";
+    let message = "this node has the maximum number of clients connected: try again later";
     Refusal::new(Reason::TooManyConnections, message)
 }
 
-/// Answers the greeting by `frame`; gives whether the other side is in.
+/// Answers the greeting with `frame`; returns whether the other side is admitted.
 fn welcome(shared: &Shared, stream: &Stream, answer: &Welcome, frame: &[u8]) -> bool {
-    let told = greeting::answer(stream, frame, &shared.settings).is_ok();
-    let Err(refusal) = answer else { return told };
+    let answered = greeting::answer(stream, frame, &shared.settings).is_ok();
+    let Err(refusal) = answer else { return answered };
     match refusal.reason {
-        // What whoever starts programs has to know: they do not fit together.
+        // Logged for the operator: the configurations of the two sides do not fit together.
         Reason::NotAuthorized
         | Reason::TlsExpected
         | Reason::Malformed
-        | Reason::UnknownVersion => shared.rejection_log.tell(&stream.named(), refusal),
+        | Reason::UnknownVersion => shared.rejection_log.log(&stream.named(), refusal),
         _ => debug!("refused {}: {refusal}", stream.named()),
     }
-    if told {
+    if answered {
         greeting::linger(stream, &shared.settings);
     }
     false
 }
 
-/// Refuses whoever speaks this, in its own words.
-fn refuse(shared: &Shared, stream: &Stream, spoken: Spoken, refusal: Refusal) {
-    let answer = spoken.encode(refusal.clone());
+/// Refuses a connection in the protocol that it speaks.
+fn refuse(shared: &Shared, stream: &Stream, protocol: Protocol, refusal: Refusal) {
+    let answer = protocol.encode(refusal.clone());
     welcome(shared, stream, &Err(refusal), &answer);
 }
 
@@ -233,34 +236,34 @@ fn serve_peer(
     replaced: &Stop,
 ) {
     let (node, address) = (peer.node, peer.address);
-    let mut is_told = false;
-    let ended = read_peer(shared, peer, stream, &mut reader, replaced, &mut is_told);
+    let mut has_sent = false;
+    let ended = read_peer(shared, peer, stream, &mut reader, replaced, &mut has_sent);
     let Err(error) = ended else { return };
-    // Where it brought nothing, the other side did not want it; and one that is replaced is not
-    // gone.
-    if !is_told || replaced.is_set() {
+    // A connection without any frame was not wanted by the other side; and the peer of a replaced
+    // connection is not gone.
+    if !has_sent || replaced.is_set() {
         return debug!("the connection from node {node} at {address} ended: {error}");
     }
-    let Some(untold) = shared.repeats.due(&address.to_string()) else { return };
+    let Some(suppressed) = shared.log_limiter.due(&address.to_string()) else { return };
     match error {
         FrameError::Closed | FrameError::Truncated => {
             info!(event = "gone", node:% = node, address:% = address;
-                "node {node} at {address} is gone: {error}{untold}");
+                "node {node} at {address} is gone: {error}{suppressed}");
         }
         error => {
             warn!(event = "gone", node:% = node, address:% = address;
-                "the connection from node {node} at {address} is closed: {error}{untold}");
+                "the connection from node {node} at {address} is closed: {error}{suppressed}");
         }
     }
 }
 
-/// Logs that a node brought its first frame on a connection.
-fn tell_connected(shared: &Shared, peer: &PeerHello) {
+/// Logs that a node sent its first frame on a connection.
+fn log_connected(shared: &Shared, peer: &PeerHello) {
     let (node, address) = (peer.node, peer.address);
-    if let Some(untold) = shared.repeats.due(&address.to_string()) {
+    if let Some(suppressed) = shared.log_limiter.due(&address.to_string()) {
         let release = &peer.build.release;
         info!(event = "connected", node:% = node, address:% = address, release:% = release;
-            "node {node} at {address} is connected{untold}");
+            "node {node} at {address} is connected{suppressed}");
     }
 }
 
@@ -270,44 +273,44 @@ fn read_peer(
     stream: &Stream,
     reader: &mut FrameReader<Stream>,
     replaced: &Stop,
-    is_told: &mut bool,
+    has_sent: &mut bool,
 ) -> Result<(), FrameError> {
     let from = peer.node;
     let settings = &shared.settings;
-    let mut signs = Signs::new(stream, settings);
+    let mut keepalives = Keepalives::new(stream, settings);
     let mut idle_since = Instant::now();
     let mut begun = None;
     while !shared.stop.is_set() {
         let read = reader.read(MAX_PEER_FRAME_BYTES, settings.for_peer());
-        if read.is_ok() && !std::mem::replace(is_told, true) {
-            tell_connected(shared, peer);
+        if read.is_ok() && !std::mem::replace(has_sent, true) {
+            log_connected(shared, peer);
         }
         match read {
-            // The peer asks whether this node is there.
-            Ok([]) => signs.give()?,
+            // The peer asks whether this node is alive.
+            Ok([]) => keepalives.send()?,
             Ok(bytes) => {
                 let frame = decode_peer(bytes).map_err(FrameError::Malformed)?;
                 let mut failed = None;
                 let mut act = || {
                     if failed.is_none() {
-                        failed = signs.give().err();
+                        failed = keepalives.send().err();
                     }
                 };
-                let mut meanwhile = Meanwhile { every: settings.sign_time, act: &mut act };
+                let mut while_waiting = WhileWaiting { every: settings.sign_time, act: &mut act };
                 let event = Event::Frame { from, frame };
-                if shared.deliver_of(event, replaced, &mut meanwhile).is_err() {
+                if shared.deliver_of(event, replaced, &mut while_waiting).is_err() {
                     break;
                 }
                 failed.map_or(Ok(()), Err)?;
-                signs.give_if_due()?;
+                keepalives.send_if_due()?;
             }
             Err(FrameError::Idle) if idle_since.elapsed() < settings.peer_idle_time => continue,
-            // It may be a large one.
+            // The frame may be large.
             Err(FrameError::TooSlow)
                 if begun.get_or_insert_with(Instant::now).elapsed() < settings.frame_time =>
             {
-                if signs.has_come(reader.bytes_read()) {
-                    signs.give_if_due()?;
+                if keepalives.has_received(reader.bytes_read()) {
+                    keepalives.send_if_due()?;
                 }
                 continue;
             }
@@ -318,32 +321,32 @@ fn read_peer(
     Ok(())
 }
 
-/// The signs of life that a peer is given: empty frames.
-struct Signs<'a> {
+/// The keepalives that a peer gets: empty frames.
+struct Keepalives<'a> {
     stream: &'a Stream,
     settings: &'a Settings,
-    given: Instant,
-    /// How much had come of the peer when it was last looked at.
+    sent: Instant,
+    /// The number of bytes received from the peer at the last check.
     bytes: u64,
 }
 
-impl<'a> Signs<'a> {
-    fn new(stream: &'a Stream, settings: &'a Settings) -> Signs<'a> {
-        Signs { stream, settings, given: Instant::now(), bytes: 0 }
+impl<'a> Keepalives<'a> {
+    fn new(stream: &'a Stream, settings: &'a Settings) -> Keepalives<'a> {
+        Keepalives { stream, settings, sent: Instant::now(), bytes: 0 }
     }
 
-    fn give(&mut self) -> Result<(), FrameError> {
-        self.given = Instant::now();
+    fn send(&mut self) -> Result<(), FrameError> {
+        self.sent = Instant::now();
         let time = self.settings.write_time;
         write_frames(&mut self.stream.clone(), &[EMPTY_FRAME], time).map_err(FrameError::Io)
     }
 
-    fn give_if_due(&mut self) -> Result<(), FrameError> {
-        if self.given.elapsed() < self.settings.sign_time { Ok(()) } else { self.give() }
+    fn send_if_due(&mut self) -> Result<(), FrameError> {
+        if self.sent.elapsed() < self.settings.sign_time { Ok(()) } else { self.send() }
     }
 
-    /// Whether more has come since the last look.
-    fn has_come(&mut self, bytes: u64) -> bool {
+    /// Returns whether more bytes were received since the last check.
+    fn has_received(&mut self, bytes: u64) -> bool {
         std::mem::replace(&mut self.bytes, bytes) < bytes
     }
 }

@@ -1,13 +1,13 @@
-//! Signs of life for clients: one thread that sends an empty frame to each client that waits for an
-//! answer and was sent nothing lately.
+//! Keepalives for clients: one thread that sends an empty frame to each client that waits for an
+//! answer and was sent nothing within `client_keepalive_time`.
 //!
-//! So a client can tell a node that is slow, for instance because its disk is, from one that is gone.
-//! The thread waits for neither the disk, nor the consensus thread, nor a client: it writes what a
-//! connection takes at once, and leaves the rest to the client's own thread. It sends nothing while the
-//! consensus thread has made no progress for [`crate::limits::PROGRESS_TIME`]: then the node is as good
-//! as gone, and its clients should look for another one.
+//! By them a client can tell a slow node, for instance one with a slow disk, from a dead one. The
+//! thread waits neither for the disk nor for the consensus thread nor for a client: it writes what
+//! a connection takes at once, and leaves the rest to the client's replies thread. It sends nothing
+//! while the consensus thread has made no progress for [`crate::limits::PROGRESS_TIME`]: then the
+//! clients should try another node.
 //!
-//! A request does nothing for this: that one is unanswered is seen by the slot that it takes.
+//! Requests cause no extra work here: the slot that a request takes shows that it is unanswered.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use super::client_reply::ReplySender;
 use super::shared::Shared;
 
-/// The clients that understand empty frames.
+/// The clients that understand keepalives.
 #[derive(Debug, Default)]
 pub(super) struct Keepalive(Mutex<Clients>);
 
@@ -37,9 +37,9 @@ struct Watched {
     slots: Sender<()>,
 }
 
-/// A client that is watched until this is dropped.
+/// The registration of a client; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct WatchGuard {
     keepalive: Arc<Keepalive>,
     number: u64,
 }
@@ -48,7 +48,7 @@ impl Keepalive {
     /// Starts the thread, which ends when the transport stops.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// If the system has no thread left.
     pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Arc<Keepalive>> {
         let keepalive = Arc::new(Keepalive::default());
         let watching = Arc::clone(&keepalive);
@@ -56,19 +56,19 @@ impl Keepalive {
         Ok(keepalive)
     }
 
-    /// Sends signs of life to a client while one of its slots is taken. The client's own thread does not
-    /// end before the watch does.
-    pub(super) fn watch(self: &Arc<Self>, replies: ReplySender, slots: Sender<()>) -> Watch {
+    /// Registers a client: it gets keepalives while one of its slots is taken. The client's replies
+    /// thread does not end before the registration does.
+    pub(super) fn watch(self: &Arc<Self>, replies: ReplySender, slots: Sender<()>) -> WatchGuard {
         let mut clients = self.0.lock();
         let number = clients.next;
         clients.next += 1;
         clients.watched.insert(number, Watched { replies, slots });
-        Watch { keepalive: Arc::clone(self), number }
+        WatchGuard { keepalive: Arc::clone(self), number }
     }
 
     fn run(&self, shared: &Shared) {
-        // A connection is passed over once after each write, so that the time is that from frame to
-        // frame at most.
+        // A connection that was written to is skipped once, so with half the period two frames are
+        // at most `client_keepalive_time` apart.
         let period = shared.settings.client_keepalive_time / 2;
         let mut progress = Progress::new(shared.handler.progress());
         while !shared.stop.wait(period) {
@@ -78,7 +78,7 @@ impl Keepalive {
         }
     }
 
-    /// Sends a sign of life wherever one is due.
+    /// Sends the keepalives that are due.
     fn send(&self) {
         let waits = |client: &&Watched| !client.slots.is_empty();
         let waiting: Vec<ReplySender> =
@@ -89,13 +89,13 @@ impl Keepalive {
     }
 }
 
-impl Drop for Watch {
+impl Drop for WatchGuard {
     fn drop(&mut self) {
         self.keepalive.0.lock().watched.remove(&self.number);
     }
 }
 
-/// What is known of the consensus thread's progress.
+/// The progress of the consensus thread, as seen by the keepalive thread.
 #[derive(Debug)]
 struct Progress {
     count: u64,
@@ -107,7 +107,7 @@ impl Progress {
         Progress { count, since: Instant::now() }
     }
 
-    /// Whether the count has changed within `time`.
+    /// Returns whether the counter changed within `time`.
     fn is_made(&mut self, count: u64, time: Duration) -> bool {
         if count != self.count {
             *self = Progress::new(count);

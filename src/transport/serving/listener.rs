@@ -1,4 +1,4 @@
-//! Accepts connections and gives each a thread; above the bounds, refuses.
+//! Accepts connections and starts a thread for each; refuses connections above the limits.
 
 use std::convert::Infallible;
 use std::io;
@@ -15,34 +15,36 @@ use nix::sys::socket::{
 };
 
 use super::greeting;
-use super::inbound::{self, Inbound, Newcomer};
+use super::inbound::{self, Inbound, NewConnection};
 use super::peer_slots::Arrival;
 use super::shared::Shared;
 use crate::transport::links::Stream;
 use crate::wire::{Reason, Refusal, encode_welcome};
 
-/// After a failed accept (mostly: no descriptors left), so that the loop does not spin.
+/// The pause after a failed accept (usually: no descriptor is free), so that the loop does not
+/// spin.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long one try to wake the accepting thread may take.
+/// The timeout of one attempt to wake the accepting thread.
 const WAKE_TIME: Duration = Duration::from_millis(50);
 
-/// Connections that the system accepts ahead of the listening thread, as the standard library has it.
+/// Connections that the system accepts before the listener thread does; the value of the standard
+/// library.
 const BACKLOG: i32 = 128;
 
-/// An address that is taken, and not listened on yet: a connection to it is refused at once.
+/// An address that is bound and not yet listened on: connections to it are refused at once.
 ///
-/// So a node knows that it can have its address before it makes its state, and no client waits for a
-/// node that is still reading it.
+/// So a node can check that its address is free before it creates its state, and no client waits
+/// for a node that is still reading its state.
 #[derive(Debug)]
 pub struct BoundAddress(OwnedFd);
 
 impl BoundAddress {
-    /// Takes the address. It can be taken again at once after its last user is gone, so a node restarts
-    /// without waiting for old connections.
+    /// Binds the address. It can be bound again directly after its last user has ended, so a node
+    /// can restart without waiting for old connections.
     ///
     /// # Errors
-    /// When something listens there, or the machine does not have the address.
+    /// If another program listens there, or the machine does not have the address.
     pub fn take(address: SocketAddr) -> io::Result<BoundAddress> {
         let (family, own): (_, Box<dyn SockaddrLike>) = match address {
             SocketAddr::V4(own) => (AddressFamily::Inet, Box::new(SockaddrIn::from(own))),
@@ -60,14 +62,14 @@ impl BoundAddress {
     }
 }
 
-/// The thread that accepts.
+/// The listener thread.
 pub(super) struct Listener {
     address: SocketAddr,
     ended: Receiver<Infallible>,
 }
 
 impl Listener {
-    /// Begins to accept.
+    /// Starts the thread.
     pub(super) fn start(
         shared: &Arc<Shared>,
         address: BoundAddress,
@@ -87,8 +89,8 @@ impl Listener {
         self.address
     }
 
-    /// Wakes the accepting thread, once the transport is stopping, by connecting to it: nothing else
-    /// in the standard library does.
+    /// Wakes the accepting thread, once the transport is stopping, by connecting to it: the
+    /// standard library has no other way.
     pub(super) fn wake(&self) {
         let mut own = self.address;
         match own.ip() {
@@ -97,7 +99,8 @@ impl Listener {
             _ => {}
         }
         loop {
-            // Where it fails, connections wait already or there are no descriptors: both wake it.
+            // If this fails, connections already wait or no descriptor is free: both wake the
+            // thread.
             let _ = TcpStream::connect_timeout(&own, WAKE_TIME);
             if self.ended.recv_timeout(WAKE_TIME) == Err(RecvTimeoutError::Disconnected) {
                 return;
@@ -139,7 +142,7 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, inbound: &Arc<Inbound>) 
     }
 }
 
-/// Gives the connection a thread, if there is room for one that has not greeted yet.
+/// Starts a thread for the connection, if there is room for one that has not greeted yet.
 fn admit(
     shared: &Arc<Shared>,
     inbound: &Arc<Inbound>,
@@ -157,15 +160,15 @@ fn admit(
             "too many connections wait to be greeted: try again later",
         );
         debug!("refused a connection: {refusal}");
-        // The first bytes on a connection go into the system's buffer: this does not wait.
+        // The first bytes on a connection fit into the system's buffer: this does not wait.
         let _ = greeting::answer(&stream, &encode_welcome(&Err(refusal)), &shared.settings);
         return;
     };
     let inbound = Arc::clone(inbound);
     let spawned = shared.spawn("inbound", move |shared| {
-        inbound::serve(shared, &inbound, &stream, Newcomer { arrival, ungreeted: Some(slot) });
+        inbound::serve(shared, &inbound, &stream, NewConnection { arrival, ungreeted: Some(slot) });
     });
     if let Err(error) = spawned {
-        warn!("a connection gets no thread: {error}");
+        warn!("cannot start a thread for a connection: {error}");
     }
 }

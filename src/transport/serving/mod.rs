@@ -1,31 +1,42 @@
-//! The node's side of the transport: one port for peers and clients, a few threads per connection, no
-//! runtime.
+//! The node's side of the transport: one port for peers and clients, and a few threads per
+//! connection. [`crate::transport`] explains the connections; this page explains the threads.
 //!
-//! | thread | does | ends when |
-//! | --- | --- | --- |
-//! | listener | accepts, refuses above the bounds | stopping |
-//! | inbound, one per connection | looks at the first byte and reads the greeting; then a peer's messages, which become events, or a client's requests, which go to the [`Handler`] | the connection ends |
-//! | flusher | writes the answers of a step of the node, as far as the clients' connections take them at once | stopping |
-//! | replies, one per client | writes answers that nothing else does, those that are ready in one system call | all are written and no more can come, or the connection ends |
-//! | keepalive | sends signs of life to clients that wait | stopping |
-//! | peer, one per peer | connects, greets, writes what is queued, connects again | the node leaves the peer, or stopping |
-//! | watch, one per connection to a peer | reads the peer's signs of life; without any, makes a new connection beside the old one | the connection ends |
+//! ```text
+//!                         ┌─ a peer's frames ───> events ──────────────────────> node
+//! listener ──> inbound ───┤
+//!                         └─ a client's frames ─> Handler::request ────────────> node
 //!
-//! A connection to a peer carries messages one way; the peer answers on the connection that it opened
-//! itself. So each direction has one reader, and one writer at a time, and a lost connection is the
-//! sender's to renew.
+//! node ──> Reply ──> reply queue of the client ──> flusher, replies thread ──> client
+//! node ──> PeerSender ──> queue of the peer ─────> peer thread ──────────────> peer
+//! ```
 //!
-//! Nothing here waits for one connection on behalf of another: what is sent to a peer is written if the
-//! system takes it without waiting, or queued, or dropped, what is answered to a client is queued (no
-//! more than it may have unanswered), a slow reader is cut off after a time, and each thread can be
-//! woken by closing its connection. A peer's messages wait for room in the node's queue, so that TCP
-//! slows the peer down, but only those of its newest connection; clients never make it wait, as the
-//! [`Handler`] answers that the node is busy.
+//! * *listener* (one): accepts connections and starts their threads; refuses connections above the
+//!   limits. It ends when the transport stops.
+//! * *inbound* (one per connection): checks the first byte and reads the greeting. Then it reads a
+//!   peer's messages, which become [`Event`]s, or a client's requests, for which it calls the
+//!   [`Handler`]. It ends with the connection.
+//! * *flusher* (one): writes the answers of one step of the node, as far as the clients'
+//!   connections take them at once. It ends when the transport stops.
+//! * *replies* (one per client): writes the answers that no other thread writes, several in one
+//!   system call. It ends with the connection, or after the last answer.
+//! * *keepalive* (one): sends keepalives to waiting clients. It ends when the transport stops.
+//! * *peer* (one per peer): connects, greets, writes queued frames, and connects again. It ends
+//!   when the node disconnects the peer or the transport stops.
+//! * *watch* (one per connection to a peer): reads the peer's keepalives; if they do not arrive, it
+//!   opens a new connection. It ends with the connection.
 //!
-//! What a message means is not known here: the node decides who is let in, and the protocol sends
-//! again what is lost.
+//! No thread waits for one connection on behalf of another. A frame for a peer is written if the
+//! system takes it without waiting, or queued, or dropped. An answer to a client is queued, within
+//! the number of its unanswered requests. A connection that is not read is cut off after
+//! `write_time`, and each thread can be woken by closing its connection. The frames of a peer wait
+//! for room in the node's queue of events, so that TCP slows the peer down, but only those of its
+//! newest connection. A client's thread never waits there: the [`Handler`] answers that the node is
+//! busy.
+//!
+//! The transport does not know what a message means: the node decides which peers are admitted, and
+//! the protocol sends lost messages again.
 
-mod admitted;
+mod access_control;
 mod checks;
 mod client_reply;
 mod clients;
@@ -40,10 +51,10 @@ mod handler;
 mod inbound;
 mod keepalive;
 mod listener;
+mod log_limiter;
 mod peer_slots;
 mod peers;
 mod rejection_log;
-mod repeats;
 mod replies;
 mod settings;
 mod shared;
@@ -63,8 +74,8 @@ pub use client_reply::{Reply, ReplyBatch};
 pub use event::Event;
 pub use handler::Handler;
 pub use listener::BoundAddress;
+pub(crate) use log_limiter::LogLimiter;
 pub use peers::{PeerSender, Peers};
-pub(crate) use repeats::Repeats;
 pub use replies::{NotSent, ReplyMessage};
 pub use settings::Settings;
 pub(crate) use shared::panic_message;
@@ -83,12 +94,13 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Listens at `address`. Events go to `events`, whose capacity bounds what peers may send ahead;
-    /// once the receiver is gone, who asks is told that the node is closing. What `security` asks for has
-    /// to be shown by whoever connects, before the handler hears of him.
+    /// Listens at `address`. Events are sent to `events`, whose capacity bounds how many frames of
+    /// peers can wait; once its receiver is dropped, clients are told that the node is closing. The
+    /// other side of a connection has to pass the checks of `security` before the handler is called
+    /// for it.
     ///
     /// # Errors
-    /// When the address cannot be listened on, or the system has no thread left.
+    /// If the address cannot be listened on, or the system has no thread left.
     pub fn start<E: From<Event> + Send + 'static>(
         address: BoundAddress,
         settings: Settings,
@@ -110,17 +122,17 @@ impl Transport {
         Ok(Transport { peers: Peers::new(&shared), shared, listener })
     }
 
-    /// Where clients and peers connect to.
+    /// Returns the address to which clients and peers connect.
     pub fn address(&self) -> SocketAddr {
         self.listener.address()
     }
 
-    /// Returns what changes what is asked of those who connect.
-    pub fn doorkeeper(&self) -> Doorkeeper {
-        Doorkeeper(Arc::clone(&self.shared))
+    /// Returns a handle that replaces the security settings.
+    pub fn security_handle(&self) -> SecurityHandle {
+        SecurityHandle(Arc::clone(&self.shared))
     }
 
-    /// Returns what makes and ends connections to peers.
+    /// Returns a handle that makes and ends connections to peers.
     pub fn peers(&self) -> Peers {
         self.peers.clone()
     }
@@ -132,30 +144,32 @@ impl Transport {
     }
 }
 
-/// Changes what is asked of those who connect, from any thread.
+/// Replaces the security settings, from any thread.
 #[derive(Clone)]
-pub struct Doorkeeper(Arc<Shared>);
+pub struct SecurityHandle(Arc<Shared>);
 
-impl Doorkeeper {
-    /// Asks for this from now on, of all who connect and where this node connects. Connections that
-    /// are there stay, except those of clients whose token is not known any more, or may do less than
-    /// when they came: nothing more is read of them, and they are closed after
-    /// [`Settings::put_out_time`], for which this waits.
+impl SecurityHandle {
+    /// Puts `security` into force for all later connections, in both directions. Existing
+    /// connections stay, except those of clients whose token is no longer known or has fewer rights
+    /// than when they connected: nothing further is read from them, and they are closed after
+    /// [`Settings::put_out_time`], for which this call waits.
     pub fn set(&self, security: Security) {
         let shared = &self.0;
-        let out = shared.admitted.set(security);
-        if !out.is_empty() {
-            let count = out.len();
-            info!("{count} connections of clients end: their token is gone, or may do less");
+        let revoked = shared.access.set(security);
+        if !revoked.is_empty() {
+            let count = revoked.len();
+            info!(
+                "{count} connections of clients end: their token was removed or has fewer rights"
+            );
             shared.stop.wait(shared.settings.put_out_time);
-            shared.admitted.close(&out);
+            shared.access.close(&revoked);
         }
     }
 }
 
-impl std::fmt::Debug for Doorkeeper {
+impl std::fmt::Debug for SecurityHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Doorkeeper").finish_non_exhaustive()
+        f.debug_struct("SecurityHandle").finish_non_exhaustive()
     }
 }
 

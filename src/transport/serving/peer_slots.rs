@@ -1,9 +1,9 @@
 //! The connections that peers opened to this node: one for each node id.
 //!
 //! A connection belongs to the node whose id greeted on it. A node that opens another connection
-//! gave the first one up, so the newest counts. Two connections of one id from different addresses
-//! are two processes with one identity, because a data directory was copied: both would promise in
-//! the name of one node, so the second is refused.
+//! has given up the first one, so the newest counts. Two connections with one id from different
+//! addresses are two processes with one identity, because a data directory was copied: both would
+//! promise in the name of one node, so the second is refused.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -18,8 +18,8 @@ use crate::numbers::NodeId;
 use crate::transport::links::Stream;
 use crate::wire::{Reason, Refusal};
 
-/// The place of a connection among all in the order in which they were accepted. Their threads may
-/// run in another order, for instance after a pause of the process.
+/// The sequence number of an accepted connection. The threads of connections may run in another
+/// order, for instance after a pause of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Arrival(pub(super) u64);
 
@@ -27,30 +27,30 @@ pub(super) struct Arrival(pub(super) u64);
 #[derive(Default)]
 pub(super) struct PeerSlots(Mutex<HashMap<NodeId, PeerSlot>>);
 
-/// A peer's place.
+/// The slot of a peer.
 struct PeerSlot {
     arrival: Arrival,
-    /// Where the lists name the peer, as it says.
+    /// The peer's address in the node lists, as the peer says.
     address: IpAddr,
     stream: Stream,
-    /// Dropped when the connection is the peer's no more.
+    /// Dropped when another connection replaces this one.
     _current: Sender<Infallible>,
 }
 
 /// Why a peer gets no slot.
 #[derive(Debug)]
 pub(super) enum NoSlot {
-    /// As many peers are connected as may be.
+    /// [`MAX_NODES`] peers are connected.
     Full,
-    /// The peer has a newer connection: it gave this one up.
+    /// The peer has a newer connection, so it has given this one up.
     Older,
     /// A node with the same id is connected from this address.
     Duplicate(IpAddr),
 }
 
 impl PeerSlots {
-    /// Makes this the peer's connection, and gives what tells that it is so no more; an older one
-    /// from the same address is closed.
+    /// Makes this the peer's connection, and returns a signal for when it is replaced. An older
+    /// connection from the same address is closed.
     pub(super) fn enter(
         &self,
         node: NodeId,
@@ -81,7 +81,7 @@ impl PeerSlots {
         }
     }
 
-    /// Closes the peer's connection, whichever it is, and frees its slot.
+    /// Closes the peer's current connection, and frees its slot.
     pub(super) fn clear(&self, node: NodeId) {
         if let Some(slot) = self.0.lock().remove(&node) {
             slot.stream.close();
@@ -90,11 +90,12 @@ impl PeerSlots {
 }
 
 impl NoSlot {
-    /// Returns what to tell the node `node` at `address`.
+    /// Returns the refusal of the node `node` at `address`.
     pub(super) fn refusal(&self, node: NodeId, address: IpAddr) -> Refusal {
         match self {
             NoSlot::Full => {
-                let message = "this node has as many nodes connected as it may: try again later";
+                let message =
+                    "this node has the maximum number of nodes connected: try again later";
                 Refusal::new(Reason::TooManyConnections, message)
             }
             NoSlot::Older => {
@@ -104,9 +105,9 @@ impl NoSlot {
             NoSlot::Duplicate(other) => Refusal::new(
                 Reason::DuplicateNode,
                 format!(
-                    "node {node} connects from {address} while it is there at {other} too: one data \
-                     directory is a copy of the other; stop one of the two for good, or, if the \
-                     node has moved, wait until the old one is gone"
+                    "node {node} connects from {address} while it is connected from {other} too: \
+                     one data directory is a copy of the other; stop one of the two for good, \
+                     or, if the node has moved, wait until the old connection has ended"
                 ),
             ),
         }

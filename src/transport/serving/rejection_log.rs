@@ -1,4 +1,5 @@
-//! RejectionLog in the log: that somebody tries what he may not is worth a line, a flood of it not more.
+//! The log of rejected connections, with a rate limit: a flood of them makes only one line in
+//! [`PERIOD`].
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -6,39 +7,39 @@ use std::time::{Duration, Instant};
 use log::{debug, warn};
 use parking_lot::Mutex;
 
-/// At most one line in so long.
+/// At most one line in this time.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// What was told, and what not.
+/// The state of the rate limit.
 #[derive(Debug, Default)]
 pub(super) struct RejectionLog(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    told: Option<Instant>,
-    untold: u64,
+    logged: Option<Instant>,
+    suppressed: u64,
 }
 
 impl RejectionLog {
-    /// Tells that who connected from there did not show what the node asks for.
-    pub(super) fn tell(&self, from: &str, why: &dyn Display) {
-        match self.0.lock().untold_if_due(Instant::now()) {
+    /// Logs that the connection from `from` was rejected.
+    pub(super) fn log(&self, from: &str, why: &dyn Display) {
+        match self.0.lock().suppressed_if_due(Instant::now()) {
             Some(0) => warn!("refused {from}: {why}"),
-            Some(untold) => warn!("refused {from}, and {untold} before: {why}"),
+            Some(suppressed) => warn!("refused {from}, and {suppressed} before: {why}"),
             None => debug!("refused {from}: {why}"),
         }
     }
 }
 
 impl State {
-    /// Whether a line is due, and how many there were since the last.
-    fn untold_if_due(&mut self, now: Instant) -> Option<u64> {
-        if self.told.is_some_and(|told| now.duration_since(told) < PERIOD) {
-            self.untold += 1;
+    /// Returns whether a line is due, and the number of lines that were suppressed before it.
+    fn suppressed_if_due(&mut self, now: Instant) -> Option<u64> {
+        if self.logged.is_some_and(|logged| now.duration_since(logged) < PERIOD) {
+            self.suppressed += 1;
             return None;
         }
-        self.told = Some(now);
-        Some(std::mem::take(&mut self.untold))
+        self.logged = Some(now);
+        Some(std::mem::take(&mut self.suppressed))
     }
 }
 
@@ -49,11 +50,11 @@ mod tests {
     #[test]
     fn a_flood_is_one_line_and_a_count() {
         let (mut state, start) = (State::default(), Instant::now());
-        assert_eq!(state.untold_if_due(start), Some(0));
+        assert_eq!(state.suppressed_if_due(start), Some(0));
         for _ in 0..1_000 {
-            assert_eq!(state.untold_if_due(start + PERIOD / 2), None);
+            assert_eq!(state.suppressed_if_due(start + PERIOD / 2), None);
         }
-        assert_eq!(state.untold_if_due(start + PERIOD), Some(1_000));
-        assert_eq!(state.untold_if_due(start + PERIOD * 3), Some(0));
+        assert_eq!(state.suppressed_if_due(start + PERIOD), Some(1_000));
+        assert_eq!(state.suppressed_if_due(start + PERIOD * 3), Some(0));
     }
 }

@@ -1,12 +1,12 @@
-//! Times and bounds of the transport. They are values, so that tests can be quick; what they are
-//! and why is in [`crate::limits`].
+//! The times and bounds of the transport. They are values, so that tests can use small ones;
+//! [`crate::limits`] describes each of them with its reason.
 
 use std::time::Duration;
 
 use crate::limits;
 use crate::transport::links::Patience;
 
-/// Times and bounds of the transport.
+/// The times and bounds of the transport; each has the value of the named constant by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// [`limits::GREETING_TIME`]
@@ -18,7 +18,7 @@ pub struct Settings {
     /// [`limits::CLIENT_IDLE_TIME`]
     pub client_idle_time: Duration,
     /// [`limits::CLIENT_SEAT_TIME`]
-    pub client_seat_time: Duration,
+    pub client_slot_time: Duration,
     /// [`limits::PEER_IDLE_TIME`]
     pub peer_idle_time: Duration,
     /// [`limits::KEEPALIVE_TIME`]
@@ -82,7 +82,7 @@ impl Default for Settings {
             min_greeting_time: limits::LEAST_GREETING_TIME,
             frame_time: limits::FRAME_TIME,
             client_idle_time: limits::CLIENT_IDLE_TIME,
-            client_seat_time: limits::CLIENT_SEAT_TIME,
+            client_slot_time: limits::CLIENT_SEAT_TIME,
             peer_idle_time: limits::PEER_IDLE_TIME,
             keepalive_time: limits::KEEPALIVE_TIME,
             sign_time: limits::SIGN_TIME,
@@ -115,12 +115,13 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How long to wait for a client's request.
+    /// Returns the timeouts for a client's request.
     pub(super) fn for_client(&self) -> Patience {
         Patience { idle: self.client_idle_time, frame: self.frame_time }
     }
 
-    /// How long to wait for a peer's message before it is looked at whether to give a sign of life.
+    /// Returns the timeouts for a peer's message; after each of them the reader checks whether a
+    /// keepalive is due.
     pub(super) fn for_peer(&self) -> Patience {
         let step = self.sign_time.min(self.peer_idle_time).min(self.frame_time);
         Patience { idle: step, frame: step }

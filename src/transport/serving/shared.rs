@@ -1,8 +1,8 @@
-//! What all threads of the transport share: the word to stop, the open sockets, the threads
-//! themselves, and the way to the node's events.
+//! The state that all threads of the transport share: the stop signal, the open sockets, the
+//! threads themselves, and the channel of the node's events.
 //!
-//! Invariant: every thread is known here, so that stopping can wait for each; and a thread that
-//! panics becomes an event, so that none dies unseen.
+//! Invariant: every thread is registered here, so that a stop can wait for each; and a thread that
+//! panics becomes an event, so that no thread dies unnoticed.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -16,61 +16,62 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Select, Sender, TrySendError
 use log::error;
 use parking_lot::Mutex;
 
-use super::admitted::Admitted;
+use super::access_control::AccessControl;
 use super::event::Event;
 use super::handler::Handler;
+use super::log_limiter::LogLimiter;
 use super::peer_slots::PeerSlots;
 use super::rejection_log::RejectionLog;
-use super::repeats::Repeats;
 use super::replies::RejectionLimiter;
 use super::settings::Settings;
 use super::sockets::Sockets;
 use super::stop::Stop;
 use crate::security::Security;
 
-/// Where nothing is to be done while an event waits, the waiting goes on in steps of this.
-const LONG: Duration = Duration::from_secs(3600);
+/// The period of the wait for room when nothing is to be done meanwhile.
+const IDLE_PERIOD: Duration = Duration::from_secs(3600);
 
-/// The event was not taken: the node takes none any more, or who has it should end.
+/// The event was not delivered: the node takes no further events, or the sender should end.
 #[derive(Debug)]
 pub(super) struct Stopped;
 
-/// Delivers an event, but does not wait for room once this says to stop. While it waits it calls this,
-/// again and again after a time.
-type Deliver = Box<dyn Fn(Event, &Stop, &mut Meanwhile<'_>) -> Result<(), Stopped> + Send + Sync>;
+/// Delivers an event; does not wait for room once the given signal is set. While it waits, it calls
+/// the given action periodically.
+type Deliver =
+    Box<dyn Fn(Event, &Stop, &mut WhileWaiting<'_>) -> Result<(), Stopped> + Send + Sync>;
 
-/// What to do while an event waits for room, and how often.
-pub(super) struct Meanwhile<'a> {
+/// An action to repeat while an event waits for room, and its period.
+pub(super) struct WhileWaiting<'a> {
     pub(super) every: Duration,
     pub(super) act: &'a mut dyn FnMut(),
 }
 
-/// What all threads of the transport share.
+/// The state that all threads of the transport share.
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    /// What is asked of who connects, and the clients who showed it.
-    pub(super) admitted: Admitted,
+    /// The security settings, and the clients admitted under them.
+    pub(super) access: AccessControl,
     pub(super) rejection_log: RejectionLog,
-    /// Lines of the log about connections of nodes.
-    pub(super) repeats: Repeats,
-    /// Of answers that there are too many requests.
+    /// The rate limit of log lines about connections of nodes.
+    pub(super) log_limiter: LogLimiter,
+    /// The rate limit of `TooManyRequests` answers.
     pub(super) rejection_limiter: RejectionLimiter,
     pub(super) handler: Arc<dyn Handler>,
     pub(super) stop: Stop,
-    /// The connections that stopping closes.
+    /// The connections that a stop closes.
     pub(super) sockets: Sockets,
-    /// Connections from peers.
+    /// The connections from peers.
     pub(super) peer_slots: PeerSlots,
     deliver: Deliver,
     state: Mutex<State>,
 }
 
 struct State {
-    /// Dropped to stop; none when stopping.
+    /// Dropped to stop; `None` when stopping.
     stopper: Option<Sender<Infallible>>,
-    /// Each thread has a clone; none when stopping.
+    /// Each thread has a clone; `None` when stopping.
     running: Option<Sender<Infallible>>,
-    /// Disconnected when the last thread ended.
+    /// Disconnected when the last thread has ended.
     all_ended: Receiver<Infallible>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -87,9 +88,9 @@ impl Shared {
         let stop = Stop(stop);
         Arc::new(Shared {
             settings,
-            admitted: Admitted::new(security),
+            access: AccessControl::new(security),
             rejection_log: RejectionLog::default(),
-            repeats: Repeats::default(),
+            log_limiter: LogLimiter::default(),
             rejection_limiter: RejectionLimiter::new(Instant::now()),
             handler,
             deliver: deliver_to(events, stop.clone()),
@@ -105,38 +106,39 @@ impl Shared {
         })
     }
 
-    /// What is asked of who connects now.
+    /// Returns the security settings in force.
     pub(super) fn security(&self) -> Arc<Security> {
-        self.admitted.security()
+        self.access.security()
     }
 
-    /// Gives the node an event; waits while its queue is full.
+    /// Delivers an event to the node; waits while the node's queue is full.
     pub(super) fn deliver(&self, event: Event) -> Result<(), Stopped> {
-        let mut nothing = Meanwhile { every: LONG, act: &mut || {} };
+        let mut nothing = WhileWaiting { every: IDLE_PERIOD, act: &mut || {} };
         (self.deliver)(event, &self.stop, &mut nothing)
     }
 
-    /// The same, until this says to stop.
+    /// Delivers an event as [`deliver`](Shared::deliver) does, unless `ended` is set first.
     pub(super) fn deliver_until(&self, event: Event, ended: &Stop) -> Result<(), Stopped> {
-        let mut nothing = Meanwhile { every: LONG, act: &mut || {} };
+        let mut nothing = WhileWaiting { every: IDLE_PERIOD, act: &mut || {} };
         (self.deliver)(event, ended, &mut nothing)
     }
 
-    /// The same for what came on a connection, until that is `replaced`: else its thread would wait for
-    /// room as long as the node does for its disk, and so would those of all that follow it.
+    /// Delivers an event of a connection, unless the connection is `replaced` first: otherwise its
+    /// thread would wait for room for as long as the node waits for its disk, and so would the
+    /// threads of all connections that follow it.
     pub(super) fn deliver_of(
         &self,
         event: Event,
         replaced: &Stop,
-        meanwhile: &mut Meanwhile<'_>,
+        while_waiting: &mut WhileWaiting<'_>,
     ) -> Result<(), Stopped> {
-        (self.deliver)(event, replaced, meanwhile)
+        (self.deliver)(event, replaced, while_waiting)
     }
 
     /// Runs `body` on a thread of its own.
     ///
     /// # Errors
-    /// When the system has no thread left, or the transport is stopping.
+    /// If the system has no thread left, or the transport is stopping.
     pub(super) fn spawn(
         self: &Arc<Shared>,
         name: &str,
@@ -148,12 +150,13 @@ impl Shared {
         };
         let shared = Arc::clone(self);
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // Nothing that `body` shares is left half-changed: locks are held for single steps.
+            // A panic leaves nothing that `body` shares half-changed: locks are held for single
+            // steps only.
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| body(&shared))) {
                 let thread = thread::current().name().unwrap_or_default().to_owned();
                 let reason = panic_message(panic.as_ref());
                 error!("thread {thread} died: {reason}");
-                // Stopped already: then there is nobody left to be told.
+                // An error means that the transport has stopped: no receiver is left.
                 let _ = shared.deliver(Event::ThreadDied { thread, reason });
             }
             drop(running);
@@ -163,7 +166,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Tells all threads to stop; what is queued for clients is still sent.
+    /// Tells all threads to stop; queued answers to clients are still sent.
     pub(super) fn stop(&self) {
         let mut state = self.state.lock();
         state.stopper = None;
@@ -171,25 +174,27 @@ impl Shared {
         self.sockets.end_reading();
     }
 
-    /// Waits until all threads ended; connections that hold them up for `closing_time` are closed.
+    /// Waits until all threads have ended; connections that block them for `closing_time` are
+    /// closed.
     pub(super) fn join(&self) {
         let all_ended = self.state.lock().all_ended.clone();
         if all_ended.recv_timeout(self.settings.closing_time) == Err(RecvTimeoutError::Timeout) {
             self.sockets.close();
         }
-        // Not under the lock: threads take it when they end.
+        // Without the lock, because threads take it when they end.
         let threads = std::mem::take(&mut self.state.lock().threads);
         for thread in threads {
-            // Panics were told as events.
+            // Panics were delivered as events.
             let _ = thread.join();
         }
     }
 }
 
-/// Puts events into the node's queue: at once where it has room, else waiting for room or the end. What
-/// is to end puts nothing there any more, whatever room there is.
+/// Returns a function that puts events into the node's queue: at once if there is room, otherwise
+/// after waiting for room. It puts nothing there for a sender that should end, even if there is
+/// room.
 fn deliver_to<E: From<Event> + Send + 'static>(events: Sender<E>, stop: Stop) -> Deliver {
-    Box::new(move |event, ended, meanwhile| {
+    Box::new(move |event, ended, while_waiting| {
         let mut unsent = try_put(&events, E::from(event), ended)?;
         if unsent.is_none() {
             return Ok(());
@@ -202,8 +207,8 @@ fn deliver_to<E: From<Event> + Send + 'static>(events: Sender<E>, stop: Stop) ->
             if stop.is_set() {
                 return Err(Stopped);
             }
-            if room.ready_timeout(meanwhile.every).is_err() {
-                (meanwhile.act)();
+            if room.ready_timeout(while_waiting.every).is_err() {
+                (while_waiting.act)();
             }
             unsent = try_put(&events, event, ended)?;
         }
@@ -211,7 +216,7 @@ fn deliver_to<E: From<Event> + Send + 'static>(events: Sender<E>, stop: Stop) ->
     })
 }
 
-/// Puts an event into the queue unless that is full: then it is returned.
+/// Puts an event into the queue; returns the event if the queue is full.
 fn try_put<E>(events: &Sender<E>, event: E, ended: &Stop) -> Result<Option<E>, Stopped> {
     if ended.is_set() {
         return Err(Stopped);
@@ -223,14 +228,14 @@ fn try_put<E>(events: &Sender<E>, event: E, ended: &Stop) -> Result<Option<E>, S
     }
 }
 
-/// Joins the threads that ended, which frees their stacks.
+/// Joins the threads that have ended, which frees their stacks.
 fn join_finished(threads: &mut Vec<JoinHandle<()>>) {
     for thread in threads.extract_if(.., |thread| thread.is_finished()) {
         let _ = thread.join();
     }
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
     match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(text), _) => (*text).to_owned(),

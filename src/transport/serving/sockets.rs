@@ -1,4 +1,4 @@
-//! Open connections that can be closed together, from another thread than the one that uses them.
+//! Open connections that another thread can close together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ pub(super) struct Sockets(Arc<Mutex<Open>>);
 
 #[derive(Default)]
 struct Open {
-    /// No more connections are taken.
+    /// Whether the set accepts no further connections.
     is_ended: bool,
     next: u64,
     streams: HashMap<u64, Stream>,
 }
 
 impl Sockets {
-    /// Takes a connection as long as the guard lives; then it is closed. Returns none, and closes
-    /// the connection, where no more are taken.
+    /// Adds a connection until the guard is dropped, which closes the connection. Returns `None`,
+    /// and closes the connection, if the set accepts no further connections.
     pub(super) fn register(&self, stream: &Stream) -> Option<Registered> {
         let mut open = self.0.lock();
         if open.is_ended {
@@ -34,27 +34,27 @@ impl Sockets {
         Some(Registered { sockets: self.clone(), number })
     }
 
-    /// Takes no more connections, and reads no more from those that are there: what is queued for
-    /// them can still be sent.
+    /// Accepts no further connections, and ends reading on the connections in the set: queued data
+    /// can still be sent.
     pub(super) fn end_reading(&self) {
         let mut open = self.0.lock();
         open.is_ended = true;
         open.streams.values().for_each(Stream::close_reading);
     }
 
-    /// Takes no more connections, and closes those that are there.
+    /// Accepts no further connections, and closes the connections in the set.
     pub(super) fn end(&self) {
         self.0.lock().is_ended = true;
         self.close();
     }
 
-    /// Closes the connections that are there.
+    /// Closes the connections in the set.
     pub(super) fn close(&self) {
         self.0.lock().streams.values().for_each(Stream::close);
     }
 }
 
-/// A connection that is one of [`Sockets`].
+/// The membership of a connection in [`Sockets`].
 pub(super) struct Registered {
     sockets: Sockets,
     number: u64,

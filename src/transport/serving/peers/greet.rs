@@ -1,5 +1,5 @@
-//! Connects to a peer once, and agrees with it on TLS, where there is to be any, and on which nodes
-//! both are.
+//! One attempt to connect to a peer, with the TLS handshake, if TLS is configured, and the
+//! greeting.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -18,28 +18,28 @@ use crate::transport::serving::shared::Shared;
 use crate::transport::serving::sockets::Registered;
 use crate::wire::{Admitted, Refusal, Role};
 
-/// How a try to connect, or the connection, ended.
+/// How an attempt to connect, or the connection made by it, ended.
 pub(super) enum End {
-    /// Nobody answered.
+    /// The peer did not answer.
     Unreachable(String),
-    /// There is no TLS between the two.
-    Distrust(String),
-    /// One side does not want the other.
+    /// The TLS handshake failed.
+    TlsFailed(String),
+    /// One side refused the other.
     Refused { refusal: Refusal, by_peer: bool },
-    /// There was a connection.
+    /// There was a connection, and it was lost.
     Lost(String),
 }
 
-/// A connection on which both sides greeted.
+/// A connection on which both sides have greeted.
 pub(super) struct Connection {
-    /// Before the others, as they close the stream.
+    /// Declared before the others, because they close the stream when dropped.
     pub(super) _registered: [Registered; 2],
     pub(super) stream: Stream,
     pub(super) reader: FrameReader<Stream>,
     pub(super) admitted: Admitted,
 }
 
-/// Connects once to the peer at `target`; tries until the peer's system says something.
+/// Connects to the peer at `target`; dials until the peer's system answers.
 pub(super) fn connect(
     shared: &Arc<Shared>,
     link: &Link,
@@ -52,16 +52,16 @@ pub(super) fn connect(
             let until = Instant::now() + waits.greeting;
             greet_on(shared, link, target.address, stream, waits, until)
         }
-        Ok(Dialed::Heard) => Err(End::Unreachable("nothing is there beside it".to_owned())),
+        Ok(Dialed::Heard) => Err(End::Unreachable("no other connection is watched".to_owned())),
         Err(error) => Err(End::Unreachable(error.to_string())),
     }
 }
 
 pub(super) fn times(settings: &Settings) -> DialTimes {
-    DialTimes { space: settings.try_space, time: settings.connect_time }
+    DialTimes { interval: settings.try_space, timeout: settings.connect_time }
 }
 
-/// Agrees with the peer on TLS, where there is to be any, and on which nodes both are, by `until`.
+/// Performs the TLS handshake, if TLS is configured, and the greeting, by `until`.
 pub(super) fn greet_on(
     shared: &Arc<Shared>,
     link: &Link,
@@ -75,7 +75,7 @@ pub(super) fn greet_on(
     match &result {
         Ok(_) => waits.greeted(Some(begun.elapsed()), &shared.settings),
         Err(_) if Instant::now() >= until => waits.greeted(None, &shared.settings),
-        // It was answered, in whatever way.
+        // The peer answered in time, though not successfully.
         Err(_) => {}
     }
     result
@@ -103,7 +103,7 @@ fn greet_until(
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     return Err(End::Unreachable(error.to_string()));
                 }
-                Err(error) => return Err(End::Distrust(error.to_string())),
+                Err(error) => return Err(End::TlsFailed(error.to_string())),
             }
         }
         None => stream,

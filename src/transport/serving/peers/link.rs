@@ -1,5 +1,5 @@
-//! What the threads of a peer and those that send to it share: where the peer is, the connection,
-//! and what is queued for it.
+//! The state that the threads of a peer share with its senders: the peer's address, the connection,
+//! and the queue.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -21,13 +21,13 @@ use crate::transport::serving::shared::{Shared, Stopped};
 use crate::transport::serving::sockets::Sockets;
 use crate::transport::serving::stop::Stop;
 
-/// Sends frames to a peer. Clones send to the same peer, also after its address changed.
+/// Sends frames to a peer. Clones send to the same peer, also after its address has changed.
 #[derive(Clone)]
 pub struct PeerSender(pub(super) Arc<Link>);
 
 impl PeerSender {
-    /// Writes or queues a frame, which holds its length. Never waits: gives false where it was
-    /// dropped, because there is no connection or too much is queued.
+    /// Writes or queues a frame, which contains its length. Never waits. Returns `false` if the
+    /// frame was dropped, because there is no connection or the queue is full.
     pub fn send(&self, frame: Bytes) -> bool {
         let sent = self.0.send(frame);
         if !sent {
@@ -36,17 +36,17 @@ impl PeerSender {
         sent
     }
 
-    /// The address to which the next connection goes.
+    /// Returns the address to which the next connection goes.
     pub fn address(&self) -> SocketAddr {
         self.0.target().address
     }
 
-    /// Whether there is a connection.
+    /// Returns whether there is a connection.
     pub fn is_connected(&self) -> bool {
         self.0.connected.load(Ordering::Acquire)
     }
 
-    /// How many frames were dropped so far.
+    /// Returns the number of frames dropped so far.
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Ordering::Relaxed)
     }
@@ -62,44 +62,44 @@ impl fmt::Debug for PeerSender {
     }
 }
 
-/// Where a peer is to be found.
+/// The expected node, and its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    /// Which node is to be there; none while any may be.
+    /// The expected node; `None` while any node is accepted.
     pub(super) node: Option<NodeId>,
     pub(super) address: SocketAddr,
 }
 
-/// Where a peer is to be found, and which node is there.
+/// The target, and the node to which the link is connected.
 struct TargetState {
     target: Target,
-    /// The node that greeted on the connection that there is.
-    met: Option<NodeId>,
+    /// The node that greeted on the current connection.
+    connected_node: Option<NodeId>,
 }
 
-/// A connection for those that write at once.
+/// The connection, for the thread that holds the lock and may write.
 #[derive(Default)]
-pub(super) struct Line {
-    /// None where there is no connection.
+pub(super) struct LinkWriter {
+    /// `None` while there is no connection.
     stream: Option<Stream>,
-    /// The rest of a frame that was written in part: what comes next.
+    /// The rest of a partially written frame, which must be written next.
     pub(super) rest: Bytes,
 }
 
-/// What a peer's threads and those that send to it share.
+/// The state that a peer's threads share with its senders.
 pub(super) struct Link {
-    place: Mutex<TargetState>,
-    /// Holds a word where the address changed since the thread last looked.
-    moved: (Sender<()>, Receiver<()>),
-    /// Set once the link is to end.
+    state: Mutex<TargetState>,
+    /// Contains a message if the address has changed since the peer thread last checked.
+    address_changed: (Sender<()>, Receiver<()>),
+    /// Set when the link should end.
     pub(super) ended: Stop,
-    /// The connections to the peer, those on which nobody has greeted included.
+    /// The connections to the peer, including those on which no greeting is complete.
     pub(super) sockets: Sockets,
-    /// Locked by whichever thread writes.
-    line: Mutex<Line>,
+    /// Locked by the thread that writes.
+    writer: Mutex<LinkWriter>,
     queue: Sender<Bytes>,
     pub(super) queued: Receiver<Bytes>,
-    /// The size of what is queued and not yet written.
+    /// The size of the frames that are queued and not yet written.
     queued_bytes: AtomicUsize,
     max_queued_bytes: usize,
     connected: AtomicBool,
@@ -107,16 +107,16 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Returns a link, and what is dropped to end it.
+    /// Returns a link, and the sender that is dropped to end it.
     pub(super) fn new(target: Target, settings: &Settings) -> (Link, Sender<Infallible>) {
         let (queue, queued) = bounded(settings.max_queued_frames);
         let (alive, ended) = bounded(0);
         let link = Link {
-            place: Mutex::new(TargetState { target, met: None }),
-            moved: bounded(1),
+            state: Mutex::new(TargetState { target, connected_node: None }),
+            address_changed: bounded(1),
             ended: Stop(ended),
             sockets: Sockets::default(),
-            line: Mutex::default(),
+            writer: Mutex::default(),
             queue,
             queued,
             queued_bytes: AtomicUsize::new(0),
@@ -128,74 +128,75 @@ impl Link {
     }
 
     pub(super) fn target(&self) -> Target {
-        self.place.lock().target
+        self.state.lock().target
     }
 
-    /// Changes where the next connection goes to. One that is being made is given up.
+    /// Changes the address for the next connection. An attempt to connect that is under way is
+    /// given up.
     pub(super) fn set_address(&self, address: SocketAddr) {
-        let mut place = self.place.lock();
-        if place.target.address != address {
-            place.target.address = address;
-            if place.met.is_none() {
+        let mut state = self.state.lock();
+        if state.target.address != address {
+            state.target.address = address;
+            if state.connected_node.is_none() {
                 self.sockets.close();
             }
-            // One word is as good as two.
-            let _ = self.moved.0.try_send(());
+            // One message is enough.
+            let _ = self.address_changed.0.try_send(());
         }
     }
 
-    /// Says which node is to be there; a connection to another one ends.
-    pub(super) fn name(&self, node: NodeId) {
-        let mut place = self.place.lock();
-        place.target.node = Some(node);
-        if place.met.is_some_and(|met| met != node) {
+    /// Sets the expected node; a connection to another node ends.
+    pub(super) fn set_node(&self, node: NodeId) {
+        let mut state = self.state.lock();
+        state.target.node = Some(node);
+        if state.connected_node.is_some_and(|connected_node| connected_node != node) {
             self.sockets.close();
         }
     }
 
-    /// Closes what is open, for a link that is to end.
+    /// Closes the connections of a link that should end.
     pub(super) fn end(&self) {
-        let _place = self.place.lock();
+        let _state = self.state.lock();
         self.connected.store(false, Ordering::Release);
         self.sockets.end();
     }
 
-    /// Begins to send on a connection on which this node greeted. Returns false where that is not
-    /// wanted any more.
+    /// Starts to send on a connection on which this node has greeted. Returns `false` if the
+    /// connection is no longer wanted.
     pub(super) fn open(&self, node: NodeId, stream: &Stream) -> bool {
         self.discard();
-        *self.line.lock() = Line { stream: Some(stream.clone()), rest: Bytes::new() };
-        let mut place = self.place.lock();
-        let is_wanted = place.target.node.is_none_or(|wanted| wanted == node);
+        *self.writer.lock() = LinkWriter { stream: Some(stream.clone()), rest: Bytes::new() };
+        let mut state = self.state.lock();
+        let is_wanted = state.target.node.is_none_or(|wanted| wanted == node);
         if is_wanted && !self.ended.is_set() {
-            place.met = Some(node);
+            state.connected_node = Some(node);
             self.connected.store(true, Ordering::Release);
             return true;
         }
         false
     }
 
-    /// Notes that there is no connection any more.
+    /// Notes that there is no longer a connection.
     pub(super) fn close(&self) {
-        self.place.lock().met = None;
+        self.state.lock().connected_node = None;
         self.connected.store(false, Ordering::Release);
-        *self.line.lock() = Line::default();
+        *self.writer.lock() = LinkWriter::default();
     }
 
-    /// Tells the node something of the peer, unless the link is to end.
-    pub(super) fn tell(&self, shared: &Shared, event: Event) -> Result<(), Stopped> {
+    /// Reports an event of the peer to the node, unless the link should end.
+    pub(super) fn report(&self, shared: &Shared, event: Event) -> Result<(), Stopped> {
         shared.deliver_until(event, &self.ended)
     }
 
-    /// Whether the link or the transport is to end.
+    /// Returns whether the link or the transport should end.
     pub(super) fn is_over(&self, shared: &Shared) -> bool {
         self.ended.is_set() || shared.stop.is_set()
     }
 
-    /// Waits, but no longer than until the peer has another address. Returns whether it has.
+    /// Waits for at most `time`, or until the peer's address changes. Returns whether it changed.
     pub(super) fn wait(&self, shared: &Shared, time: Duration) -> bool {
         select! {
-            recv(self.moved.1) -> moved => moved.is_ok(),
+            recv(self.address_changed.1) -> address_changed => address_changed.is_ok(),
             recv(self.ended.0) -> _ => false,
             recv(shared.stop.0) -> _ => false,
             default(time) => false,
@@ -206,23 +207,23 @@ impl Link {
         self.connected.load(Ordering::Acquire) && (self.write(&frame) || self.enqueue(frame))
     }
 
-    /// Writes a small frame if nothing is before it and the system takes it without waiting. What
-    /// it takes only in part, the peer's thread goes on with.
+    /// Writes a small frame if nothing is queued and the system takes it without waiting. If the
+    /// system takes only a part, the peer thread writes the rest.
     fn write(&self, frame: &Bytes) -> bool {
         if frame.len() > AT_ONCE_BYTES {
             return false;
         }
-        // Else its thread is writing.
-        let Some(mut line) = self.line.try_lock() else { return false };
-        if !line.rest.is_empty() || self.queued_bytes.load(Ordering::Acquire) > 0 {
+        // If the lock is taken, another thread is writing.
+        let Some(mut writer) = self.writer.try_lock() else { return false };
+        if !writer.rest.is_empty() || self.queued_bytes.load(Ordering::Acquire) > 0 {
             return false;
         }
-        // Its thread finds out by itself when the connection is of no more use.
-        let written = line.stream.as_ref().and_then(|stream| stream.write_at_once(frame).ok());
+        // If the connection failed, the peer thread finds out by itself.
+        let written = writer.stream.as_ref().and_then(|stream| stream.write_at_once(frame).ok());
         let Some(written) = written.filter(|written| *written > 0) else { return false };
-        line.rest = frame.slice(written..);
-        if !line.rest.is_empty() {
-            // An empty frame, to wake it; a full queue does that too.
+        writer.rest = frame.slice(written..);
+        if !writer.rest.is_empty() {
+            // An empty entry wakes the peer thread; a full queue wakes it too.
             let _ = self.queue.try_send(Bytes::new());
         }
         true
@@ -238,17 +239,17 @@ impl Link {
         queued
     }
 
-    /// Keeps others from writing at once.
-    pub(super) fn lock_line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock()
+    /// Keeps other threads from writing.
+    pub(super) fn lock_writer(&self) -> MutexGuard<'_, LinkWriter> {
+        self.writer.lock()
     }
 
-    /// Notes that so many bytes of what was queued are written.
+    /// Notes that `bytes` of the queued frames are written.
     pub(super) fn written(&self, bytes: usize) {
         self.queued_bytes.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    /// Throws away what is queued: it is from before the connection.
+    /// Discards the queued frames: they are from before the connection.
     fn discard(&self) {
         for frame in self.queued.try_iter() {
             self.written(frame.len());

@@ -1,38 +1,39 @@
 //! Connections that this node opens to its peers.
 //!
-//! A peer is known by its node id, and its address may change: what is sent to it goes to the node
-//! that greeted with that id, wherever it is. Only while a cluster is formed the ids are not known
-//! yet; then a node is sought at an address, and named once its id is known.
+//! A peer is identified by its node id, and its address may change: a frame for it goes to the node
+//! that greeted with that id, whatever its address is. Only while a cluster is being formed, ids
+//! are unknown; then a node is sought at an address, and gets its id later ([`Peers::seek`],
+//! [`Peers::connect`]).
 //!
-//! Each peer has one thread, which connects, greets and writes what is queued, and while there is a
-//! connection a second one, which reads it. Where nothing is queued and the system takes a small
-//! frame without waiting, the thread that sends it writes it: waking a thread for it would take
-//! longer. A peer says nothing on the connection but that it is there, so the second thread is
-//! there to see at once when it is closed (a blocked read wakes at that, where a writer would learn
-//! it only at its next write but one), and to see within a bounded time when packets are lost
-//! without a word.
+//! Each peer has one thread, the peer thread, which connects, greets and writes queued frames; a
+//! second one, the watch thread, reads each connection. A small frame is written by the sending
+//! thread itself, if nothing is queued and the system takes the frame without waiting: to wake
+//! another thread would take longer. A peer sends only keepalives on this connection, so the watch
+//! thread has two tasks. It notices at once when the connection is closed (a blocked read wakes at
+//! that, whereas a writer would notice it only at its second write), and it notices within a
+//! bounded time when packets are lost.
 //!
-//! After lost packets TCP waits longer each time before it sends again, so a connection may be of
-//! no use for seconds although its link is whole again. Therefore the second thread, when the peer
-//! was asked and gives no sign for some hundred milliseconds, opens a new connection beside the old
-//! one. The old one stays if it is heard again before the new one is made; else the new one takes
-//! its place as soon as the peer has greeted on it. If neither comes about, the old one ends after
-//! [`PEER_SILENCE_TIME`](crate::limits::PEER_SILENCE_TIME). It is the second thread that closes a
-//! connection that is given up, which wakes the first one where that waits for the system.
+//! After lost packets, TCP waits longer and longer before it sends again, so a connection may be
+//! blocked for seconds although the network works again. Therefore the watch thread opens a new
+//! connection when an expected keepalive is overdue by `Waits::keepalive`. The old connection stays
+//! if a keepalive arrives on it before the new connection is made; otherwise the new one replaces
+//! it as soon as the peer has greeted on it. If neither happens, the old connection ends after
+//! [`PEER_SILENCE_TIME`](crate::limits::PEER_SILENCE_TIME). The watch thread closes a connection
+//! that is given up, which wakes a peer thread that is blocked in a write.
 //!
 //! | per peer | at most |
 //! | --- | --- |
 //! | threads | 2 |
-//! | descriptors | 1, and [`MAX_TRIES`](crate::limits::MAX_TRIES) while nothing comes of it |
+//! | descriptors | 1, and [`MAX_TRIES`](crate::limits::MAX_TRIES) while it dials |
 //!
-//! | file | holds |
+//! | file | content |
 //! | --- | --- |
-//! | `link.rs` | what the threads of a peer and those that send to it share |
-//! | `redial.rs` | the first thread: again and again |
-//! | `greet.rs` | one try to connect |
-//! | `conversation.rs` | the use of a connection |
-//! | `watch.rs` | the second thread |
-//! | `waits.rs` | for how long a peer is waited for |
+//! | `link.rs` | the state that a peer's threads share with its senders |
+//! | `redial.rs` | the loop of the peer thread |
+//! | `greet.rs` | one attempt to connect |
+//! | `conversation.rs` | the use of a connection by the peer thread |
+//! | `watch.rs` | the watch thread |
+//! | `waits.rs` | the timeouts of a peer |
 
 mod conversation;
 mod greet;
@@ -61,18 +62,18 @@ pub use link::PeerSender;
 #[derive(Default)]
 struct Links {
     by_node: BTreeMap<NodeId, Running>,
-    /// Those whose node is not known yet.
+    /// Links whose node is not known yet.
     by_address: BTreeMap<SocketAddr, Running>,
 }
 
-/// A link whose thread runs.
+/// A link whose peer thread runs.
 struct Running {
     link: Arc<Link>,
-    /// Dropped to end it.
+    /// Dropped to end the link.
     alive: Sender<Infallible>,
 }
 
-/// Makes and ends the connections to peers, from any thread; never waits for one.
+/// Makes and ends the connections to peers, from any thread; never waits for a connection.
 #[derive(Clone)]
 pub struct Peers {
     shared: Arc<Shared>,
@@ -80,16 +81,16 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// The peers of a transport that has none yet.
+    /// Returns the peers of a transport that has no peers yet.
     pub(super) fn new(shared: &Arc<Shared>) -> Peers {
         Peers { shared: Arc::clone(shared), links: Arc::default() }
     }
 
-    /// Begins to connect to whichever node is at `address`, and goes on until the transport stops.
-    /// [`Peers::connect`] names it.
+    /// Starts to connect to the node at `address`, whose id is unknown, until the transport stops.
+    /// [`Peers::connect`] sets its id.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// If the system has no thread left.
     pub fn seek(&self, address: SocketAddr) -> io::Result<PeerSender> {
         let mut links = self.links.lock();
         if let Some(running) = links.by_address.get(&address) {
@@ -101,12 +102,12 @@ impl Peers {
         Ok(sender)
     }
 
-    /// Begins to connect to the node `id` at `address`, and goes on until [`Peers::disconnect`], or
-    /// until the transport stops. A connection to it that there is, also one that was sought at
-    /// this address, stays; for a node that is known, this is [`Peers::set_address`].
+    /// Starts to connect to the node `id` at `address`, until [`Peers::disconnect`] or until the
+    /// transport stops. An existing connection to the node stays, also one that was sought at this
+    /// address; for a known node this is [`Peers::set_address`].
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// If the system has no thread left.
     pub fn connect(&self, id: NodeId, address: SocketAddr) -> io::Result<PeerSender> {
         let mut links = self.links.lock();
         if let Some(running) = links.by_node.get(&id) {
@@ -115,7 +116,7 @@ impl Peers {
         }
         let running = match links.by_address.remove(&address) {
             Some(sought) => {
-                sought.link.name(id);
+                sought.link.set_node(id);
                 sought
             }
             None => self.start(Target { node: Some(id), address })?,
@@ -125,23 +126,23 @@ impl Peers {
         Ok(sender)
     }
 
-    /// Ends the connections to nodes that are sought and were not named.
+    /// Ends the connections to sought nodes whose id was not set.
     pub fn stop_seeking(&self) {
         let sought = std::mem::take(&mut self.links.lock().by_address);
         sought.into_values().for_each(Running::end);
     }
 
-    /// Changes the address of the node `id`: the next connection goes there, one that there is
-    /// stays. Returns whether the node is known.
+    /// Changes the address of the node `id` for its next connection; an existing connection stays.
+    /// Returns whether the node is known.
     pub fn set_address(&self, id: NodeId, address: SocketAddr) -> bool {
         let links = self.links.lock();
         let running = links.by_node.get(&id);
         running.inspect(|running| running.link.set_address(address)).is_some()
     }
 
-    /// Ends the connections to the node `id` and from it, and connects to it no more; it returns
-    /// before the threads have ended. Nothing is heard of the node afterwards, except what waits in
-    /// the queue of events already, unless it connects anew and the handler lets it in.
+    /// Ends the connections to and from the node `id`, and no longer connects to it; returns before
+    /// the threads have ended. Afterwards no event of the node is reported, except those that are
+    /// already queued, unless the node connects again and the handler admits it.
     pub fn disconnect(&self, id: NodeId) {
         let named = self.links.lock().by_node.remove(&id);
         if let Some(running) = named {

@@ -1,4 +1,4 @@
-//! Connects to a peer again and again, until its link or the transport ends.
+//! The peer thread: it connects to a peer until the link or the transport ends.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use log::{debug, warn};
 
-use super::conversation::stay;
+use super::conversation::use_connections;
 use super::greet::{End, connect};
 use super::link::{Link, Target};
 use super::waits::Waits;
@@ -15,34 +15,35 @@ use crate::transport::links::Backoff;
 use crate::transport::serving::shared::Shared;
 use crate::wire::{Reason, Refusal};
 
-/// Connects again and again until the link or the transport ends.
+/// Connects again after each failure, until the link or the transport ends.
 pub(super) fn run(shared: &Arc<Shared>, link: &Link) {
     let settings = &shared.settings;
     let backoff = || Backoff::new(settings.min_backoff, settings.max_backoff);
     let (mut waits, mut pauses) = (Waits::new(settings), backoff());
-    let mut told = Told::default();
+    let mut reported = Reported::default();
     while !link.is_over(shared) {
         let target = link.target();
         let begun = Instant::now();
-        let mut met = None;
+        let mut connected_node = None;
         let end = match connect(shared, link, target, &mut waits) {
             Ok(connection) => {
-                met = Some(connection.admitted.node);
-                stay(shared, link, target.address, connection, &mut waits)
+                connected_node = Some(connection.admitted.node);
+                use_connections(shared, link, target.address, connection, &mut waits)
             }
             Err(end) => end,
         };
         if link.is_over(shared) {
             return;
         }
-        // One that is lost at once each time is as good as none.
+        // The backoff is reset only after a connection that lasted: one that is lost at once counts
+        // as a failed attempt.
         if matches!(end, End::Lost(_)) && begun.elapsed() > settings.max_backoff {
             pauses.reset();
         }
         let pause = pauses.next();
         let pause = if is_transient(&end) { pause.min(settings.try_space) } else { pause };
-        let event = told.event(Target { node: met.or(target.node), ..target }, end);
-        if event.is_some_and(|event| link.tell(shared, event).is_err()) {
+        let event = reported.event(Target { node: connected_node.or(target.node), ..target }, end);
+        if event.is_some_and(|event| link.report(shared, event).is_err()) {
             return;
         }
         if link.wait(shared, pause) {
@@ -51,25 +52,25 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Link) {
     }
 }
 
-/// Whether a peer that could not be connected to becomes reachable, or has room again, so soon that
-/// it is worth to try often.
+/// Returns whether the peer may become reachable, or have room again, so soon that frequent
+/// attempts are worthwhile.
 fn is_transient(end: &End) -> bool {
     match end {
         End::Unreachable(_) => true,
         End::Refused { refusal, .. } => refusal.reason == Reason::TooManyConnections,
-        End::Distrust(_) | End::Lost(_) => false,
+        End::TlsFailed(_) | End::Lost(_) => false,
     }
 }
 
-/// What was told of a peer, so that it is not told with each try.
+/// What was reported about a peer, so that it is not reported again at each attempt.
 #[derive(Default)]
-struct Told {
+struct Reported {
     refused: Option<(SocketAddr, Refusal)>,
-    distrust: String,
+    tls_error: String,
 }
 
-impl Told {
-    /// Logs how a try with the peer ended; returns what the node is to be told of it.
+impl Reported {
+    /// Logs how an attempt ended; returns the event for the node, if any.
     fn event(&mut self, peer: Target, end: End) -> Option<Event> {
         let Target { node, address } = peer;
         match end {
@@ -77,11 +78,11 @@ impl Told {
                 debug!("no connection to {address}: {reason}");
                 None
             }
-            End::Distrust(reason) => {
-                // The other node may only be starting; what stays wrong is said once.
-                if self.distrust != reason {
+            End::TlsFailed(reason) => {
+                // The other node may only be starting; a lasting error is logged once.
+                if self.tls_error != reason {
                     warn!("no TLS with {address}: {reason}");
-                    self.distrust = reason;
+                    self.tls_error = reason;
                 }
                 None
             }
@@ -99,7 +100,7 @@ impl Told {
             }
             End::Lost(reason) => {
                 debug!("the connection to {address} is lost: {reason}");
-                *self = Told::default();
+                *self = Reported::default();
                 node.map(|node| Event::Disconnected { node, address, reason })
             }
         }

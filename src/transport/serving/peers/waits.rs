@@ -1,24 +1,25 @@
-//! How long a peer is waited for.
+//! The timeouts of a peer, which adapt to it.
 
 use std::time::Duration;
 
 use crate::transport::serving::settings::Settings;
 
-/// How long a peer is waited for. It grows where waiting longer would have helped.
+/// The timeouts of a peer. They grow if a longer wait would have helped.
 pub(super) struct Waits {
-    /// For a sign of life, before a new connection is tried.
-    pub(super) sign: Duration,
+    /// For a keepalive, before a new connection is tried.
+    pub(super) keepalive: Duration,
     /// For the whole greeting.
     pub(super) greeting: Duration,
 }
 
 impl Waits {
     pub(super) fn new(settings: &Settings) -> Waits {
-        Waits { sign: settings.peer_patience, greeting: settings.min_greeting_time }
+        Waits { keepalive: settings.peer_patience, greeting: settings.min_greeting_time }
     }
 
-    /// Notes how a greeting went. One that was not answered in time is given more the next time:
-    /// the peer may be paused, or far away. What the last one took is the measure for the next.
+    /// Notes how long a greeting `took`, or that it was not complete in time. In that case the next
+    /// greeting gets twice the time: the peer may be paused, or far away. Otherwise the last
+    /// greeting is the measure for the next one.
     pub(super) fn greeted(&mut self, took: Option<Duration>, settings: &Settings) {
         let time = match took {
             Some(took) => (4 * took).max(settings.min_greeting_time),
@@ -27,10 +28,10 @@ impl Waits {
         self.greeting = time.min(settings.greeting_time);
     }
 
-    /// Notes that a new connection took the place of a silent one. Where its first try was
-    /// answered, the peer may be slow rather than the connection dead.
+    /// Notes that a new connection replaced a silent one. If its first attempt was answered, the
+    /// peer may be slow and the old connection intact, so the timeout grows.
     pub(super) fn replaced(&mut self, tries: u32, settings: &Settings) {
-        let time = if tries > 1 { settings.peer_patience } else { 2 * self.sign };
-        self.sign = time.min(settings.max_peer_patience);
+        let time = if tries > 1 { settings.peer_patience } else { 2 * self.keepalive };
+        self.keepalive = time.min(settings.max_peer_patience);
     }
 }

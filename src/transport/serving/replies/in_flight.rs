@@ -1,68 +1,69 @@
-//! Bytes of clients' requests and answers under way: from when a request was decoded until its answer
-//! is written. Whoever is above the bound, or finds the node above it, is told to come again.
+//! Meters of the bytes of clients' requests and answers in flight: from the decoding of a request
+//! until its answer is written. A request above the connection's or the node's bound is answered
+//! `TooManyRequests`.
 //!
-//! Large requests are counted from when their length is known, too, on a meter of their own: so those
-//! that are sent in part, and held, do not take the room of those that are whole.
+//! Large requests are also counted while they are being received, on a meter of their own: so
+//! requests that are sent only in part do not take the room of complete ones.
 //!
-//! How large an answer will be is not known before, so answers are counted and never refused; while
-//! they take the bytes, no further request is let in. Parts of an answer, which more follow, have a bound
-//! of their own for each connection: above it they are not taken.
+//! The size of an answer is not known before, so answers are counted and never refused; while they
+//! exceed the bound, no further request is admitted. Parts of an answer have a bound of their own
+//! for each connection: above it, further parts are not accepted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What a request takes besides its bytes, about.
+/// What a request takes besides its bytes, approximately.
 const REQUEST_BYTES: usize = 1024;
 
 /// A count of bytes with a bound.
 #[derive(Debug)]
 pub(crate) struct Meter {
     used: AtomicUsize,
-    most: usize,
+    max: usize,
 }
 
 impl Meter {
-    pub(crate) fn new(most: usize) -> Arc<Meter> {
-        Arc::new(Meter { used: AtomicUsize::new(0), most })
+    pub(crate) fn new(max: usize) -> Arc<Meter> {
+        Arc::new(Meter { used: AtomicUsize::new(0), max })
     }
 
     fn is_above(&self) -> bool {
-        self.used.load(Ordering::Acquire) > self.most
+        self.used.load(Ordering::Acquire) > self.max
     }
 }
 
-/// What a request takes while it comes; given back when dropped.
+/// The bytes of a request that is being received; they are released when dropped.
 #[derive(Debug)]
-pub(crate) struct Coming {
+pub(crate) struct IncomingBytes {
     meter: Arc<Meter>,
     bytes: usize,
 }
 
-impl Coming {
-    /// The share of a request that claims so many bytes, if there is room for it.
-    pub(crate) fn take(meter: &Arc<Meter>, bytes: usize) -> Option<Coming> {
+impl IncomingBytes {
+    /// Takes the bytes of a request of this length, if there is room for it.
+    pub(crate) fn take(meter: &Arc<Meter>, bytes: usize) -> Option<IncomingBytes> {
         let used = meter.used.fetch_add(bytes, Ordering::AcqRel);
-        let coming = Coming { meter: Arc::clone(meter), bytes };
-        (used + bytes <= meter.most).then_some(coming)
+        let incoming = IncomingBytes { meter: Arc::clone(meter), bytes };
+        (used + bytes <= meter.max).then_some(incoming)
     }
 }
 
-impl Drop for Coming {
+impl Drop for IncomingBytes {
     fn drop(&mut self) {
         self.meter.used.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
 
-/// What one request and its answer take; given back when dropped.
+/// The bytes of one request and its answer; they are released when dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
-    /// Of the connection and of the node.
+    /// The meters of the connection and of the node.
     meters: [Arc<Meter>; 2],
     bytes: usize,
 }
 
 impl Share {
-    /// The share of a request of so many bytes, if there is room for it on both meters.
+    /// Takes the share of a request of this many bytes, if there is room for it on both meters.
     pub(crate) fn take(meters: [Arc<Meter>; 2], bytes: usize) -> Option<Share> {
         let mut share = Share { meters, bytes: 0 };
         share.grow(REQUEST_BYTES + bytes);
@@ -70,8 +71,8 @@ impl Share {
         (!is_above).then_some(share)
     }
 
-    /// Returns the share of a part of the answer, if there is room on `parts` and on the node's meter:
-    /// one part may go above the bound.
+    /// Returns the share of a part of the answer, if neither `parts` nor the node's meter is above
+    /// its bound: one part may exceed the bound.
     pub(super) fn of_part(&self, parts: &Arc<Meter>, bytes: usize) -> Option<Share> {
         let [_, node] = &self.meters;
         let meters = [Arc::clone(parts), Arc::clone(node)];
@@ -105,17 +106,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_is_counted_until_it_came() {
+    fn a_large_request_is_counted_while_it_is_received() {
         let meter = Meter::new(1_000);
-        let first = Coming::take(&meter, 600).expect("room");
-        assert!(Coming::take(&meter, 600).is_none(), "there is no room for both");
-        let second = Coming::take(&meter, 400).expect("room for less");
+        let first = IncomingBytes::take(&meter, 600).expect("room");
+        assert!(IncomingBytes::take(&meter, 600).is_none(), "there is no room for both");
+        let second = IncomingBytes::take(&meter, 400).expect("room for less");
         drop((first, second));
         assert_eq!(meter.used.load(Ordering::Relaxed), 0);
     }
 
     #[test]
-    fn a_share_is_taken_from_both_meters_and_given_back() {
+    fn a_share_is_taken_from_both_meters_and_released() {
         let (one, other, node) = (Meter::new(5_000), Meter::new(5_000), Meter::new(8_000));
         let take = |client: &Arc<Meter>, bytes| {
             Share::take([Arc::clone(client), Arc::clone(&node)], bytes)

@@ -1,37 +1,39 @@
-//! Replies: how answers of the node come to those that asked.
+//! Replies: the way of the node's answers to the clients.
 //!
 //! A request comes with a [`Reply`], on which the node sends any number of parts and then one last
-//! message, from any thread and without ever waiting. What a message means, and how it looks on the
-//! connection, is not known here: the connection brings an [`Encoder`], and the message tells its size
+//! message, from any thread and without waiting. This folder does not know what a message means or
+//! how it is encoded: the connection provides an [`Encoder`], and the message tells its size
 //! ([`ReplyMessage`]).
 //!
 //! ```text
-//! Reply ──> queue of the connection ──┬─> ReplyBatch: all of it for one connection ──┐
-//!                                     ├─> flusher thread: a step of the node ────────┼─> ReplyWriter ─> TCP
-//!                                     └─> the connection's own thread: the rest ─────┘
+//! Reply ──> reply queue ──┬─> sending thread: a batch for one connection ──┐
+//!                         ├─> flusher thread: a batch for several ─────────┼─> ReplyWriter ─> TCP
+//!                         └─> replies thread: everything else ─────────────┘
 //! ```
 //!
-//! Messages of a step of the node are sent together ([`ReplyBatch`]), and one thread, the flusher, is
-//! woken once for all of them: waking each connection's thread would cost more than what it writes.
-//! Where they are all for one connection, not even the flusher is worth waking. Neither of the two waits
-//! for a connection: what it does not take at once is left to its own thread ([`ReplyThread`]), and so are
-//! messages that are sent singly.
+//! The messages of one step of the node are sent together ([`ReplyBatch`]), and one thread, the
+//! flusher, is woken once for all of them: to wake each connection's thread would cost more than to
+//! write the messages. If all of them are for one connection, the sending thread writes them
+//! itself. Neither of the two waits for a connection: what the connection does not take at once is
+//! left to the connection's replies thread ([`ReplyThread`]), and so are messages that are sent
+//! singly.
 //!
-//! Three bounds hold a connection that does not read: a request keeps its place among those of the
-//! connection until its last message is written, and no further one is read without a place; bytes of
-//! requests and last messages are counted (`in_flight`), and above the bound requests are rejected, never
-//! messages; parts above their bound are not taken, which the sender is told ([`NotSent::Full`]).
+//! Three bounds limit what a connection that does not read can take. A request keeps its slot until
+//! its last message is written, and without a free slot no further request is read. The bytes of
+//! requests and last messages are counted (`in_flight`); above the bound, requests are rejected,
+//! and messages never are. Parts above their own bound are not accepted, and their sender is told
+//! ([`NotSent::Full`]).
 //!
-//! | file | is |
+//! | file | content |
 //! | --- | --- |
-//! | `message` | what is known of a message, and one that waits |
-//! | `in_flight` | the counts of bytes |
-//! | `rejection_limiter` | when a rejection may leave |
-//! | `reply_writer` | where a connection's messages are encoded and written, by one thread at a time |
+//! | `message` | the interface of a message, and a queued message |
+//! | `in_flight` | the meters of bytes |
+//! | `rejection_limiter` | the rate limit of rejections |
+//! | `reply_writer` | encodes and writes a connection's messages, for one thread at a time |
 //! | `reply_flusher` | the thread that writes the messages of a step |
-//! | `reply_queue` | a connection's messages, between those that send and those that write |
-//! | `reply_thread` | the connection's own thread |
-//! | `reply` | what the node holds |
+//! | `reply_queue` | the queue between the senders and the writing threads |
+//! | `reply_thread` | the replies thread of a connection |
+//! | `reply` | the object by which the node answers a request |
 
 mod in_flight;
 mod message;
@@ -42,7 +44,7 @@ mod reply_queue;
 mod reply_thread;
 mod reply_writer;
 
-pub(super) use in_flight::{Coming, Meter, Share};
+pub(super) use in_flight::{IncomingBytes, Meter, Share};
 pub use message::ReplyMessage;
 pub(super) use message::{Encoder, QueuedMessage};
 pub(super) use rejection_limiter::RejectionLimiter;

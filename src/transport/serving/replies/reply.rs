@@ -1,4 +1,4 @@
-//! Where the messages that answer one request go.
+//! The reply to one request, held by the node.
 
 use super::in_flight::Share;
 use super::message::{QueuedMessage, ReplyMessage};
@@ -7,49 +7,49 @@ use super::reply_queue::{Added, ReplySender};
 
 /// The reply to one request: any number of parts, and one last message.
 ///
-/// Each request is answered: when this is dropped without a last message, the client is sent
+/// Each request is answered: if this is dropped without a last message, the client is sent
 /// [`ReplyMessage::of_dropped_reply`].
 #[derive(Debug)]
 pub struct Reply<M: ReplyMessage> {
     id: u64,
-    /// None once the last message was sent.
+    /// `None` after the last message was sent.
     open: Option<Open<M>>,
 }
 
-/// A reply whose last message is not sent.
+/// A reply whose last message was not sent yet.
 #[derive(Debug)]
 struct Open<M: ReplyMessage> {
     to: ReplySender<M>,
-    /// What the request takes.
+    /// The bytes that the request takes.
     share: Share,
 }
 
 /// Why a part was not sent.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NotSent<M> {
-    /// The parts before it are not written, and take as much as they may. Returns it.
+    /// Earlier parts are not written yet and take all the room. Returns the message.
     Full(M),
     /// The connection has ended.
     Gone,
 }
 
 impl<M: ReplyMessage> Reply<M> {
-    /// Returns the reply to request `id`, which takes `share`; its messages go to `to`.
+    /// Returns the reply to request `id`, which takes `share`; its messages are sent by `to`.
     pub(crate) fn new(id: u64, to: ReplySender<M>, share: Share) -> Reply<M> {
         Reply { id, open: Some(Open { to, share }) }
     }
 
-    /// Sends the last message. Does not wait; if the client is gone, nothing happens.
+    /// Sends the last message. Does not wait; if the client has disconnected, nothing happens.
     pub fn send(mut self, message: M) {
         if let Some((to, queued)) = self.last(message) {
             to.send(queued);
         }
     }
 
-    /// Sends a part, which further parts or the last message follow. Does not wait.
+    /// Sends a part; further parts or the last message must follow. Does not wait.
     ///
     /// # Errors
-    /// When there is no room for it, or the connection has ended.
+    /// If there is no room for it, or the connection has ended.
     pub fn send_part(&self, message: M) -> Result<(), NotSent<M>> {
         if let Some(to) = self.add_part(message)? {
             to.wake();
@@ -57,7 +57,7 @@ impl<M: ReplyMessage> Reply<M> {
         Ok(())
     }
 
-    /// Adds a part; returns the sender where the part is the first that waits.
+    /// Adds a part; returns the sender if the part is the first that waits.
     fn add_part(&self, message: M) -> Result<Option<&ReplySender<M>>, NotSent<M>> {
         let Some(Open { to, share }) = &self.open else { return Err(NotSent::Gone) };
         let Some(share) = to.share_of_part(share, message.size()) else {
@@ -88,8 +88,8 @@ impl<M: ReplyMessage> Drop for Reply<M> {
     }
 }
 
-/// Messages that are sent together. They are written when this is dropped, which should be soon. That
-/// does not wait: what a connection does not take at once is left to its own thread.
+/// Messages that are sent together. They are written when this is dropped, which should be soon.
+/// The drop does not wait: what a connection does not take at once is left to its replies thread.
 #[derive(Debug)]
 pub struct ReplyBatch<M: ReplyMessage> {
     to_write: Vec<ReplySender<M>>,
@@ -102,7 +102,7 @@ impl<M: ReplyMessage> Default for ReplyBatch<M> {
 }
 
 impl<M: ReplyMessage> ReplyBatch<M> {
-    /// Sends the last message as [`Reply::send`] does, without waking anything yet.
+    /// Sends the last message as [`Reply::send`] does, without waking a thread yet.
     pub fn send(&mut self, mut reply: Reply<M>, message: M) {
         if let Some((to, queued)) = reply.last(message)
             && to.add(queued) == Added::First
@@ -111,10 +111,10 @@ impl<M: ReplyMessage> ReplyBatch<M> {
         }
     }
 
-    /// Sends a part as [`Reply::send_part`] does, without waking anything yet.
+    /// Sends a part as [`Reply::send_part`] does, without waking a thread yet.
     ///
     /// # Errors
-    /// When there is no room for it, or the connection has ended.
+    /// If there is no room for it, or the connection has ended.
     pub fn send_part(&mut self, reply: &Reply<M>, message: M) -> Result<(), NotSent<M>> {
         self.to_write.extend(reply.add_part(message)?.cloned());
         Ok(())
@@ -141,7 +141,7 @@ mod tests {
     use super::super::reply_queue::{ReplyReceiver, reply_queue};
     use super::*;
 
-    /// A text of its length; the text of a reply that was dropped is "dropped".
+    /// The message is its text; the text of a dropped reply is "dropped".
     impl ReplyMessage for String {
         fn size(&self) -> usize {
             self.len()
@@ -156,7 +156,7 @@ mod tests {
         }
     }
 
-    /// A queue whose parts may take 100 bytes, and that is left to the receiver.
+    /// Returns a queue whose parts may take 100 bytes, and which has no writer.
     fn queue() -> (ReplySender<String>, ReplyReceiver<String>) {
         let (flusher, _) = ReplyFlusher::new();
         reply_queue(None, flusher, 100)
@@ -176,21 +176,24 @@ mod tests {
     }
 
     #[test]
-    fn messages_sent_together_wake_once_and_only_in_the_end() {
+    fn a_batch_wakes_the_thread_once_at_its_end() {
         let (sender, receiver) = queue();
         let mut together = ReplyBatch::default();
         together.send(reply(1, &sender), "a".into());
         together.send_part(&reply(2, &sender), "b".into()).expect("room");
-        assert!(receiver.wakeup.try_recv().is_err(), "it wakes when all are sent");
+        assert!(
+            receiver.wakeup.try_recv().is_err(),
+            "it does not wake before the end of the batch"
+        );
         drop(together);
         assert!(receiver.wakeup.try_recv().is_ok());
-        assert!(receiver.wakeup.try_recv().is_err(), "one wakeup is for all");
+        assert!(receiver.wakeup.try_recv().is_err(), "there is one wakeup for all");
         let expected = [(1, "a", true), (2, "b", false), (2, "dropped", true)];
         assert_eq!(taken(&receiver), expected.map(|(id, text, last)| (id, text.into(), last)));
     }
 
     #[test]
-    fn a_message_wakes_again_once_those_before_it_are_taken() {
+    fn a_message_wakes_the_thread_after_earlier_messages_were_taken() {
         let (sender, receiver) = queue();
         for id in 1..=3 {
             reply(id, &sender).send("a".into());
@@ -211,12 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_bounded_until_they_are_written_and_the_last_message_is_not() {
+    fn unwritten_parts_are_bounded_and_the_last_message_is_not() {
         let (sender, receiver) = queue();
         let reply = reply(1, &sender);
         let part = "x".repeat(60);
         reply.send_part(part.clone()).expect("room");
-        reply.send_part(part.clone()).expect("the bound is not reached before it");
+        reply.send_part(part.clone()).expect("one part may exceed the bound");
         assert_eq!(reply.send_part(part.clone()), Err(NotSent::Full(part.clone())));
         let written = receiver.take();
         assert_eq!(reply.send_part(part.clone()), Err(NotSent::Full(part.clone())), "not written");
@@ -227,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_written_takes_nothing() {
+    fn discarded_messages_are_not_counted() {
         let (sender, receiver) = queue();
         let meter = Meter::new(1 << 20);
         let share = || Share::take([Arc::clone(&meter), Arc::clone(&meter)], 0).expect("room");
@@ -237,12 +240,12 @@ mod tests {
         drop(receiver);
         assert_eq!(later.send_part("a".into()), Err(NotSent::Gone));
         later.send("a".into());
-        // One for this, one for the closure's: no message holds another.
+        // One reference is this variable, and the closure borrows it: no message holds another.
         assert_eq!(Arc::strong_count(&meter), 1);
     }
 
     #[test]
-    fn a_request_that_is_dropped_is_answered_and_its_queue_ends() {
+    fn a_dropped_reply_is_answered_and_its_queue_ends() {
         let (sender, receiver) = queue();
         drop(reply(1, &sender));
         drop(sender);

@@ -1,39 +1,41 @@
-//! The flusher: one thread that writes the messages of a step of the node to all its clients.
+//! The flusher: one thread that writes the messages of one step of the node for all clients.
 //!
-//! It never waits for a client: what a connection does not take at once is left to its own thread.
+//! It never waits for a client: what a connection does not take at once is left to its replies
+//! thread.
 
 use crossbeam_channel::{Receiver, Sender, select, unbounded};
 
 use super::super::stop::Stop;
 use crate::limits::COALESCED_BYTES;
 
-/// A connection with messages that wait.
+/// A connection with waiting messages.
 pub(crate) trait Flush {
-    /// Writes what the connection takes at once, with `buffer` for the bytes, and wakes its own thread
-    /// for the rest.
+    /// Writes what the connection takes at once, using `buffer`, and wakes its replies thread for
+    /// the rest.
     fn flush(&self, buffer: &mut Vec<u8>);
 }
 
-/// The way to the thread. Clones lead to the same one.
+/// The sending end of the flusher's queue. Clones send to the same thread.
 #[derive(Debug)]
 pub(crate) struct ReplyFlusher<F>(Sender<Vec<F>>);
 
-/// The thread's end.
+/// The receiving end of the flusher's queue.
 #[derive(Debug)]
 pub(crate) struct Steps<F>(Receiver<Vec<F>>);
 
 impl<F: Flush> ReplyFlusher<F> {
-    /// Returns a flusher, and what a thread has to [run](Steps::run) for it.
+    /// Returns a flusher, and the receiving end that a thread has to [run](Steps::run).
     pub(crate) fn new() -> (ReplyFlusher<F>, Steps<F>) {
-        // Only the first message that waits brings a connection there, and the thread waits for nothing.
+        // Unbounded: a connection is sent only for its first waiting message, and the thread never
+        // waits.
         let (sender, receiver) = unbounded();
         (ReplyFlusher(sender), Steps(receiver))
     }
 
-    /// Has the messages written that wait for these connections.
+    /// Sends connections whose waiting messages are to be written.
     ///
     /// # Errors
-    /// The connections, when the thread has ended.
+    /// Returns the connections if the thread has ended.
     pub(super) fn send(&self, connections: Vec<F>) -> Result<(), Vec<F>> {
         self.0.send(connections).map_err(|unsent| unsent.into_inner())
     }
@@ -46,13 +48,13 @@ impl<F> Clone for ReplyFlusher<F> {
 }
 
 impl<F: Flush> Steps<F> {
-    /// Writes until the transport stops.
+    /// Writes messages until the transport stops.
     pub(crate) fn run(&self, stop: &Stop) {
         let mut buffer = Vec::new();
         loop {
             let connections = select! {
                 recv(self.0) -> connections => connections,
-                // The connections' own threads take all that waits when they stop.
+                // At a stop, the replies threads take all waiting messages.
                 recv(stop.0) -> _ => return,
             };
             let Ok(connections) = connections else { return };

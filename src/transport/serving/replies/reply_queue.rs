@@ -1,4 +1,4 @@
-//! A connection's messages, between those that send and those that write.
+//! The queue of a connection's messages, between the senders and the writing threads.
 
 use std::sync::Arc;
 
@@ -11,46 +11,47 @@ use super::reply_flusher::{Flush, ReplyFlusher};
 use super::reply_writer::ReplyWriter;
 use crate::limits::COALESCED_BYTES;
 
-/// What both ends of a queue share.
+/// The state that both ends of a queue share.
 #[derive(Debug)]
 struct Queue<M: ReplyMessage> {
     flusher: ReplyFlusher<ReplySender<M>>,
-    /// Those that wait; none once the receiver is gone.
+    /// The waiting messages; `None` after the receiver was dropped.
     waiting: Mutex<Option<Vec<QueuedMessage<M>>>>,
-    /// Locked while something is written; none once the receiver is gone.
+    /// Locked during a write; `None` after the receiver was dropped.
     writer: Mutex<Option<ReplyWriter<M>>>,
-    /// Bytes of parts that are not written.
+    /// Counts the bytes of unwritten parts.
     parts: Arc<Meter>,
 }
 
-/// The end of those that send; the connection's own thread ends once all of these are gone.
+/// The sending end; the connection's replies thread ends after all of these were dropped.
 #[derive(Debug)]
 pub(crate) struct ReplySender<M: ReplyMessage> {
     queue: Arc<Queue<M>>,
     wakeup: Sender<()>,
 }
 
-/// The end of the connection's own thread.
+/// The end of the connection's replies thread.
 #[derive(Debug)]
 pub(crate) struct ReplyReceiver<M: ReplyMessage> {
     queue: Arc<Queue<M>>,
-    /// Has a message when there is something to write; disconnected when nothing more can come.
+    /// Contains a message when there is something to write; disconnected when nothing further can
+    /// come.
     pub(super) wakeup: Receiver<()>,
 }
 
-/// What became of a message that was added to a queue.
+/// The position of a message that was added to a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Added {
-    /// It is the first that waits: something has to write it.
+    /// It is the first waiting message: a thread must be woken to write it.
     First,
-    /// Others wait before it, and what writes them writes it as well.
+    /// Other messages wait before it, and will be written together with it.
     Behind,
     /// The connection has ended.
     Gone,
 }
 
-/// Returns the two ends of one connection's queue, which are written by `writer`, and whose parts may
-/// take `max_parts_bytes`. Last messages are as many as the requests that are let in.
+/// Returns the two ends of one connection's queue, whose messages `writer` writes and whose parts
+/// may take `max_parts_bytes`. The number of last messages is bounded by the slots of requests.
 pub(crate) fn reply_queue<M: ReplyMessage>(
     writer: Option<ReplyWriter<M>>,
     flusher: ReplyFlusher<ReplySender<M>>,
@@ -58,7 +59,7 @@ pub(crate) fn reply_queue<M: ReplyMessage>(
 ) -> (ReplySender<M>, ReplyReceiver<M>) {
     let (waiting, writer) = (Mutex::new(Some(Vec::new())), Mutex::new(writer));
     let queue = Arc::new(Queue { flusher, waiting, writer, parts: Meter::new(max_parts_bytes) });
-    // One wakeup is enough: it stands for all that wait when it is received.
+    // One wakeup is enough: it stands for all messages that wait when it is received.
     let (sender, receiver) = bounded(1);
     let sending = ReplySender { queue: Arc::clone(&queue), wakeup: sender };
     (sending, ReplyReceiver { queue, wakeup: receiver })
@@ -71,14 +72,14 @@ impl<M: ReplyMessage> Clone for ReplySender<M> {
 }
 
 impl<M: ReplyMessage> ReplySender<M> {
-    /// Adds a message, and wakes the connection's own thread.
+    /// Adds a message, and wakes the connection's replies thread.
     pub(crate) fn send(&self, message: QueuedMessage<M>) {
         if self.add(message) == Added::First {
             self.wake();
         }
     }
 
-    /// Adds a message without waking anything.
+    /// Adds a message without waking a thread.
     pub(super) fn add(&self, message: QueuedMessage<M>) -> Added {
         let mut waiting = self.queue.waiting.lock();
         let Some(waiting) = &mut *waiting else { return Added::Gone };
@@ -91,13 +92,13 @@ impl<M: ReplyMessage> ReplySender<M> {
         share.of_part(&self.queue.parts, bytes)
     }
 
-    /// Wakes the connection's own thread.
+    /// Wakes the connection's replies thread.
     pub(super) fn wake(&self) {
-        // Where there is a wakeup already, that is enough.
+        // If a wakeup is already queued, that is enough.
         let _ = self.wakeup.try_send(());
     }
 
-    /// Has the flusher write what waits for these connections, of which there is at least one.
+    /// Lets the flusher write the waiting messages of these connections.
     pub(super) fn flush_all(connections: Vec<ReplySender<M>>) {
         let Some(first) = connections.first() else { return };
         let queue = Arc::clone(&first.queue);
@@ -106,8 +107,8 @@ impl<M: ReplyMessage> ReplySender<M> {
         }
     }
 
-    /// Writes the messages that wait, as far as that needs no waiting and nothing else is writing;
-    /// returns whether nothing is left for the connection's own thread.
+    /// Writes the waiting messages, as far as that needs no waiting and no other thread writes;
+    /// returns whether nothing is left for the connection's replies thread.
     fn write_at_once(&self, buffer: &mut Vec<u8>) -> bool {
         let Some(mut writer) = self.queue.writer.try_lock() else { return false };
         let Some(writer) = writer.as_mut().filter(|writer| writer.is_open()) else { return false };
@@ -120,8 +121,8 @@ impl<M: ReplyMessage> ReplySender<M> {
         writer.write_at_once(buffer)
     }
 
-    /// Sends the client a sign of life, unless it was sent something lately. Waits for nothing: while
-    /// something is written, the client hears that.
+    /// Sends the client a keepalive, unless something was written since the last call. Does not
+    /// wait: while a thread writes, the client receives that.
     pub(crate) fn keep_alive(&self) {
         let Some(mut writer) = self.queue.writer.try_lock() else { return };
         let needs_thread = writer.as_mut().is_some_and(ReplyWriter::keep_alive);
@@ -140,26 +141,26 @@ impl<M: ReplyMessage> Flush for ReplySender<M> {
     }
 }
 
-/// Whether messages can be written without keeping those of others waiting.
+/// Returns whether these messages can be written without delaying those of other clients.
 fn is_prompt<M: ReplyMessage>(messages: &[QueuedMessage<M>]) -> bool {
     let bytes: usize = messages.iter().map(|queued| queued.message.size()).sum();
     bytes <= COALESCED_BYTES && !messages.iter().any(|queued| queued.message.is_rejection())
 }
 
 impl<M: ReplyMessage> ReplyReceiver<M> {
-    /// Returns the writer, once nothing else writes.
+    /// Returns the writer, after waiting for other threads that write.
     pub(super) fn writer(&self) -> MutexGuard<'_, Option<ReplyWriter<M>>> {
         self.queue.writer.lock()
     }
 
-    /// Takes all messages that wait.
+    /// Takes all waiting messages.
     pub(super) fn take(&self) -> Vec<QueuedMessage<M>> {
         self.queue.waiting.lock().as_mut().map(std::mem::take).unwrap_or_default()
     }
 }
 
 impl<M: ReplyMessage> Drop for ReplyReceiver<M> {
-    /// What nothing would write goes, and takes nothing any more.
+    /// Discards the messages that no thread would write, and releases their bytes.
     fn drop(&mut self) {
         *self.queue.waiting.lock() = None;
         *self.writer() = None;

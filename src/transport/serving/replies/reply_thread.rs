@@ -1,4 +1,4 @@
-//! The thread that every connection has for its messages.
+//! The replies thread of a connection.
 
 use std::collections::VecDeque;
 use std::io;
@@ -14,22 +14,23 @@ use super::rejection_limiter::RejectionLimiter;
 use super::reply_queue::ReplyReceiver;
 use crate::transport::links::Stream;
 
-/// Rejections and their turns.
+/// Rejections, each with its turn.
 type Held<M> = VecDeque<(Instant, QueuedMessage<M>)>;
 
-/// Writes a connection's messages where nothing else does: what waits for its turn or for the client, and
-/// what is sent singly.
+/// Writes those messages of a connection that no other thread writes: those that wait for their
+/// turn or for the client, and those that are sent singly.
 pub(crate) struct ReplyThread<'a, M: ReplyMessage> {
     stream: &'a Stream,
     messages: ReplyReceiver<M>,
     write_time: Duration,
     limiter: &'a RejectionLimiter,
-    /// Rejections that wait for their turn, and their turns, in order except for a step of the limiter.
+    /// Rejections that wait for their turn, in the order of the turns up to one step of the
+    /// limiter.
     held: Held<M>,
 }
 
 impl<'a, M: ReplyMessage> ReplyThread<'a, M> {
-    /// Returns what writes `messages` to `stream`, each write within `write_time`.
+    /// Returns the thread that writes `messages` to `stream`, each write within `write_time`.
     pub(crate) fn new(
         stream: &'a Stream,
         messages: ReplyReceiver<M>,
@@ -39,9 +40,9 @@ impl<'a, M: ReplyMessage> ReplyThread<'a, M> {
         ReplyThread { stream, messages, write_time, limiter, held: VecDeque::new() }
     }
 
-    /// Writes until no more messages can come; when stopping, only those that are there.
+    /// Writes until no further messages can come; at a stop, writes only those that wait.
     ///
-    /// In the end the client sees the end of the stream. If writing fails, or this panics, the
+    /// At the end, the client sees the end of the stream. If writing fails, or this panics, the
     /// connection is closed, which wakes the reader.
     pub(crate) fn run(mut self, stop: &Stop) {
         let close = CloseOnDrop(self.stream);
@@ -69,9 +70,10 @@ impl<'a, M: ReplyMessage> ReplyThread<'a, M> {
         self.stream.close_writing();
     }
 
-    /// Writes what waits and whose turn it is.
+    /// Writes the waiting messages, and the rejections whose turn has come.
     fn write(&mut self, may_come: bool) -> io::Result<()> {
-        // First the writer: what has it takes what waits, so that nothing overtakes.
+        // The writer is locked first: the thread that holds it takes the waiting messages, so that
+        // none can overtake another.
         let mut writer = self.messages.writer();
         let mut messages = self.messages.take();
         hold(&mut self.held, self.limiter, &mut messages);
@@ -80,14 +82,14 @@ impl<'a, M: ReplyMessage> ReplyThread<'a, M> {
         open.add(messages);
         let written = open.write(self.write_time);
         if written.is_err() {
-            // Nothing may follow what was written in part.
+            // Nothing may follow a message that was written in part.
             *writer = None;
         }
         written
     }
 }
 
-/// Takes those out that have to wait for their turn.
+/// Moves rejections from `messages` to those that wait for their turn.
 fn hold<M: ReplyMessage>(
     held: &mut Held<M>,
     limiter: &RejectionLimiter,
@@ -95,12 +97,12 @@ fn hold<M: ReplyMessage>(
 ) {
     let now = Instant::now();
     let rejections = messages.extract_if(.., |queued| queued.message.is_rejection());
-    // What it would have taken is free: only its place among the requests is held.
+    // Its bytes are released: it keeps only its slot.
     let rejections = rejections.map(|rejection| QueuedMessage { share: None, ..rejection });
     held.extend(rejections.map(|rejection| (limiter.turn(now), rejection)));
 }
 
-/// Adds those whose turn has come; all when no more will come.
+/// Adds the rejections whose turn has come; all of them if no further messages will come.
 fn release<M>(held: &mut Held<M>, may_come: bool, messages: &mut Vec<QueuedMessage<M>>) {
     let now = Instant::now();
     let due = held.partition_point(|(turn, _)| !may_come || *turn <= now);

@@ -1,6 +1,6 @@
-//! Where a connection's messages are encoded and written: by its own thread, by the flusher, or by what
-//! sends them, one at a time. Only the connection's own thread waits for the system; the others write
-//! what it takes at once, and what is left of that, the connection's own thread goes on with.
+//! The writer of a connection's messages. The replies thread, the flusher, or the sending thread
+//! encodes and writes them, one thread at a time. Only the replies thread waits for the system; the
+//! others write what the system takes at once, and the replies thread continues with the rest.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,21 +14,22 @@ use super::message::{Encoder, QueuedMessage};
 use crate::limits::{COALESCED_BYTES, READ_BYTES};
 use crate::transport::links::{EMPTY_FRAME, Stream, write_frames};
 
-/// A connection's messages on their way out.
+/// The messages of a connection that are being written.
 pub(crate) struct ReplyWriter<M> {
     stream: Stream,
     encode: Encoder<M>,
-    /// A place among the requests of the connection is free for each that is taken from here.
+    /// Contains the taken slots of the connection's requests; each message received from it frees
+    /// one.
     taken: Receiver<()>,
-    /// Not yet encoded, in the order in which they were sent.
+    /// Messages that are not encoded yet, in the order in which they were sent.
     messages: VecDeque<QueuedMessage<M>>,
-    /// What was encoded and not written.
+    /// Encoded bytes that are not written yet.
     rest: Vec<u8>,
-    /// Of the messages in `rest`: given back once they are written.
+    /// The shares of the messages in `rest`, released after the write.
     shares: Vec<Option<Share>>,
-    /// How many of the messages in `rest` are the last of their requests.
+    /// The number of last messages in `rest`.
     ended: usize,
-    /// Whether nothing was written since the last look of [`keep_alive`](ReplyWriter::keep_alive).
+    /// Whether nothing was written since the last call of [`keep_alive`](ReplyWriter::keep_alive).
     is_quiet: bool,
 }
 
@@ -38,8 +39,8 @@ impl<M> ReplyWriter<M> {
         ReplyWriter { stream, encode, taken, messages, rest, shares, ended: 0, is_quiet: false }
     }
 
-    /// Whether others than the connection's own thread may write here: not after what is left to write,
-    /// nor where that would take locks that are held in waiting (TLS).
+    /// Returns whether threads other than the replies thread may write: not while earlier messages
+    /// are unwritten, and not with TLS, whose locks may be held during a wait.
     pub(super) fn is_open(&self) -> bool {
         self.rest.is_empty() && self.messages.is_empty() && self.stream.writes_at_once()
     }
@@ -49,24 +50,24 @@ impl<M> ReplyWriter<M> {
         self.messages.extend(messages);
     }
 
-    /// Writes what the system takes at once, with `buffer` for the bytes; returns whether that is all.
+    /// Writes what the system takes at once, using `buffer`; returns whether that is everything.
     pub(super) fn write_at_once(&mut self, buffer: &mut Vec<u8>) -> bool {
         buffer.clear();
         self.encode(buffer);
-        // The connection's own thread finds out by itself when it is of no more use.
+        // If the connection failed, the replies thread finds out by itself.
         let written = self.stream.write_at_once(buffer).unwrap_or(0);
         if written < buffer.len() {
             self.rest.extend_from_slice(&buffer[written..]);
             return false;
         }
-        self.give_back();
+        self.release();
         self.messages.is_empty()
     }
 
-    /// Writes everything, as much at once as makes sense.
+    /// Writes everything, in writes of up to about [`COALESCED_BYTES`].
     ///
     /// # Errors
-    /// When the client does not read for `time`, or the connection is of no more use.
+    /// If the client does not read for `time`, or the connection failed.
     pub(super) fn write(&mut self, time: Duration) -> io::Result<()> {
         let mut buffer = std::mem::take(&mut self.rest);
         loop {
@@ -76,17 +77,17 @@ impl<M> ReplyWriter<M> {
             }
             write_frames(&mut self.stream, &[&buffer[..]], time)?;
             buffer.clear();
-            self.give_back();
+            self.release();
         }
-        // For the next ones, unless it is large: there may be many clients.
+        // Kept for the next messages, unless it is large: there may be many clients.
         if buffer.capacity() <= READ_BYTES {
             self.rest = buffer;
         }
         Ok(())
     }
 
-    /// Writes an empty frame if nothing was written since the last call, or has it written; returns
-    /// whether the connection's own thread has to be woken for that.
+    /// Writes an empty frame if nothing was written since the last call; returns whether the
+    /// replies thread has to be woken to write it.
     pub(super) fn keep_alive(&mut self) -> bool {
         if !self.rest.is_empty() || !self.messages.is_empty() {
             return false;
@@ -99,7 +100,7 @@ impl<M> ReplyWriter<M> {
         if self.stream.writes_at_once() {
             written = self.stream.write_at_once(&EMPTY_FRAME).unwrap_or(0);
             if written == 0 {
-                // The client does not read what came before, or is gone.
+                // The client does not read what was sent before, or has disconnected.
                 return false;
             }
         }
@@ -107,7 +108,7 @@ impl<M> ReplyWriter<M> {
         !self.rest.is_empty()
     }
 
-    /// Moves messages into the buffer until it is full.
+    /// Moves messages into the buffer until the buffer is full.
     fn encode(&mut self, buffer: &mut Vec<u8>) {
         while buffer.len() < COALESCED_BYTES
             && let Some(QueuedMessage { id, message, share, is_last }) = self.messages.pop_front()
@@ -118,11 +119,11 @@ impl<M> ReplyWriter<M> {
         }
     }
 
-    fn give_back(&mut self) {
+    fn release(&mut self) {
         self.is_quiet = false;
         self.shares.clear();
         for _ in 0..std::mem::take(&mut self.ended) {
-            // The answer about the connection had no place.
+            // The answer that concerns the connection has no slot.
             let _ = self.taken.try_recv();
         }
     }

@@ -1,10 +1,10 @@
-//! Requests in, answers out, and clients that behave badly.
+//! Requests and answers of clients, and clients that misbehave.
 
 use super::greetings::greeted_at_last;
 use super::*;
 
 #[test]
-fn answers_come_in_the_order_in_which_they_are_given() {
+fn answers_arrive_in_the_order_in_which_the_node_gives_them() {
     let running = start(settings());
     let mut client = running.client();
     for id in 1..=3 {
@@ -41,7 +41,7 @@ fn a_client_that_sent_its_last_request_still_gets_its_answers() {
 }
 
 #[test]
-fn a_request_that_nobody_answers_is_answered() {
+fn a_request_whose_reply_is_dropped_is_answered() {
     let running = start(settings());
     let mut client = running.client();
     client.ask(1);
@@ -50,14 +50,14 @@ fn a_request_that_nobody_answers_is_answered() {
 }
 
 #[test]
-fn a_client_that_left_does_no_harm() {
+fn an_answer_to_a_disconnected_client_does_no_harm() {
     let running = start(settings());
     let mut client = running.client();
     client.ask(1);
     let (_, reply) = running.request();
     client.stream.close();
     drop(client);
-    reply.send(said("nobody hears"));
+    reply.send(said("too late"));
     let mut other = running.client();
     other.ask(1);
     running.request().1.send(said("served"));
@@ -68,7 +68,7 @@ fn a_client_that_left_does_no_harm() {
 fn a_request_without_a_body_is_answered_and_the_next_is_served() {
     let running = start(settings());
     let mut client = running.client();
-    // Only field 1, the id.
+    // The request has only field 1, the id.
     client.send(&[0, 0, 0, 2, 0x08, 7]);
     let answer = client.answer();
     assert_eq!(answer.id, 7);
@@ -79,7 +79,7 @@ fn a_request_without_a_body_is_answered_and_the_next_is_served() {
 }
 
 #[test]
-fn what_is_no_request_ends_the_connection_with_a_reason() {
+fn an_invalid_request_ends_the_connection_with_a_reason() {
     let running = start(settings());
     let frames: [&[u8]; 4] = [
         &[0, 0, 0, 0],
@@ -92,7 +92,7 @@ fn what_is_no_request_ends_the_connection_with_a_reason() {
         client.ask(1);
         client.send(bytes);
         client.stream.close_writing();
-        // What was asked before is still answered.
+        // The earlier request is still answered.
         running.request().1.send(said("served"));
         let mut answers = [client.answer(), client.answer()];
         answers.sort_by_key(|answer| answer.id);
@@ -117,7 +117,7 @@ fn silent_and_slow_clients_are_cut_off() {
     }
 }
 
-/// The beginning of a large request.
+/// Returns the beginning of a large request.
 fn begun() -> Vec<u8> {
     [&1_000_000_u32.to_be_bytes()[..], &[8, 1]].concat()
 }
@@ -137,20 +137,20 @@ fn a_large_request_for_which_there_is_no_room_is_not_read() {
 }
 
 #[test]
-fn a_large_request_that_is_not_finished_gives_its_room_back() {
+fn an_unfinished_large_request_releases_its_room() {
     let running = start(Settings { max_coming_bytes: 1_000_000, ..settings() });
     for _ in 0..3 {
         let mut large = running.client();
         large.send(&begun());
         large.stream.close_writing();
-        // It was read to its end, which came too soon.
+        // The request was read to its end, which came too early.
         assert!(matches!(large.answer().outcome, ClientOutcome::BadRequest(_)));
         large.wait_for_end();
     }
 }
 
 #[test]
-fn no_more_requests_are_read_than_may_be_unanswered() {
+fn at_most_max_pipelined_requests_are_read() {
     const MOST: usize = 3;
     let running = start(Settings { max_pipelined: MOST, ..settings() });
     let mut client = running.client();
@@ -175,7 +175,7 @@ fn no_more_requests_are_read_than_may_be_unanswered() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
+fn a_client_that_does_not_read_is_cut_off_and_delays_no_other_client() {
     let running = start(Settings {
         write_time: Duration::from_millis(50),
         linger_time: Duration::ZERO,
@@ -194,14 +194,14 @@ fn a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() {
     other.ask(1);
     running.request().1.send(said("served"));
     assert_eq!(other.answer(), answer_to(1, "served"));
-    // There is room for another client only once the deaf one was cut off.
+    // There is room for another client only after the connection that does not read was cut off.
     greeted_at_last(&running);
     let answers = (1..).take_while(|_| deaf.frame().is_ok()).count();
     assert!(answers < usize::try_from(LARGE_ANSWERS).expect("few"));
 }
 
 #[test]
-fn answers_given_together_reach_all_and_wait_for_nobody() {
+fn a_batch_of_answers_reaches_all_clients_without_waiting_for_a_slow_one() {
     let running = start(settings());
     let mut slow = running.client();
     let mut others: Vec<_> = (0..3).map(|_| running.client()).collect();
@@ -231,7 +231,7 @@ fn answers_given_together_reach_all_and_wait_for_nobody() {
 }
 
 #[test]
-fn a_refusal_among_answers_given_together_is_no_obstacle() {
+fn a_rejection_in_a_batch_does_not_delay_the_other_answers() {
     let running = start(settings());
     let mut client = running.client();
     for round in 0..100 {
@@ -256,7 +256,7 @@ fn a_refusal_among_answers_given_together_is_no_obstacle() {
 }
 
 #[test]
-fn parts_come_in_order_and_the_request_keeps_its_place_until_the_last_answer() {
+fn parts_arrive_in_order_and_the_request_keeps_its_slot_until_the_last_answer() {
     let running = start(Settings { max_pipelined: 1, ..settings() });
     let mut client = running.client();
     client.ask(1);
@@ -280,13 +280,13 @@ fn parts_come_in_order_and_the_request_keeps_its_place_until_the_last_answer() {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_parts_fills_its_bound_and_no_other_client_notices() {
+fn a_client_that_does_not_read_its_parts_reaches_its_own_bound_only() {
     let running = start(Settings { max_client_parts_bytes: 1, ..settings() });
     let (mut slow, mut other) = (running.client(), running.client());
     slow.ask(1);
     let (_, reply) = running.request();
     let mut sent = 0;
-    // Those that the buffers of the system take leave at once.
+    // The system's buffers take the first parts at once.
     while reply.send_part(large_answer()) == Ok(()) {
         sent += 1;
     }
@@ -297,7 +297,11 @@ fn a_client_that_does_not_read_its_parts_fills_its_bound_and_no_other_client_not
         assert_eq!(slow.answer(), ClientResponse { id: 1, outcome: large_answer() });
     }
     while let Err(refused) = reply.send_part(said("a")) {
-        assert_eq!(refused, NotSent::Full(said("a")), "the last one is about to be given back");
+        assert_eq!(
+            refused,
+            NotSent::Full(said("a")),
+            "the share of the last part is about to be released"
+        );
     }
     reply.send(said("b"));
     assert_eq!(slow.answer(), answer_to(1, "a"));
@@ -305,7 +309,7 @@ fn a_client_that_does_not_read_its_parts_fills_its_bound_and_no_other_client_not
 }
 
 #[test]
-fn parts_for_a_client_that_left_are_not_sent_in_the_end() {
+fn parts_for_a_disconnected_client_are_refused() {
     let running = start(settings());
     let mut client = running.client();
     client.ask(1);

@@ -1,4 +1,4 @@
-//! Nodes that share a cluster key, and who tries to speak without it.
+//! Nodes that share a cluster key, and nodes without the key.
 
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
@@ -20,7 +20,7 @@ fn node(id: u64, security: Security) -> Running {
     start_with(loopback(), id, settings(), security)
 }
 
-/// What `a` is told when it connects to `b`, which is refused.
+/// Returns the refusal that `a` gets when it connects to `b`.
 fn refused(a: &Running, b: &Running) -> (Refusal, bool) {
     a.transport.peers().seek(b.address()).expect("a thread");
     match a.event() {
@@ -42,7 +42,7 @@ fn nodes_with_one_key_reach_each_other() {
 }
 
 #[test]
-fn what_a_node_refuses_is_believed_where_it_is_proven() {
+fn a_refusal_with_a_proof_is_believed() {
     let (a, b) = (node(1, key(1)), node(2, key(1)));
     let refusal = Refusal::new(Reason::ListsDiffer, "you list 127.0.0.9, this node does not");
     *b.node.refuse_peers.lock() = Some(refusal.clone());
@@ -50,7 +50,7 @@ fn what_a_node_refuses_is_believed_where_it_is_proven() {
 }
 
 #[test]
-fn another_key_or_none_opens_no_door() {
+fn a_node_with_another_key_or_none_is_refused() {
     for (security, to, by_peer, says) in [
         (key(1), key(2), false, "the same --cluster-key"),
         (key(1), Security::default(), true, "the same --cluster-key"),
@@ -60,19 +60,19 @@ fn another_key_or_none_opens_no_door() {
         let (refusal, told_by_peer) = refused(&a, &b);
         assert_eq!((refusal.reason, told_by_peer), (Reason::NotAuthorized, by_peer));
         assert!(refusal.message.contains(says), "{refusal}");
-        assert_eq!(b.node.peers_asked.load(Ordering::SeqCst), 0, "nothing he says is looked at");
+        assert_eq!(b.node.peers_asked.load(Ordering::SeqCst), 0, "its greeting is not read");
     }
 }
 
-/// Passes on all that is sent between one connection and `to`, and gives what came on it.
-fn pass_on(listener: &TcpListener, to: SocketAddr) -> Vec<u8> {
+/// Relays everything that is sent between one connection and `to`, and returns what was sent on it.
+fn relay(listener: &TcpListener, to: SocketAddr) -> Vec<u8> {
     let (mut from, _) = listener.accept().expect("a connection");
     let mut to = TcpStream::connect(to).expect("a connection");
     let (mut back_from, mut back_to) = (to.try_clone().expect("it"), from.try_clone().expect("it"));
     let back = thread::spawn(move || std::io::copy(&mut back_from, &mut back_to));
     let mut recorded = Vec::new();
     let mut buffer = [0; 4096];
-    // Until the greeting and a message went through.
+    // Until the greeting and a message were relayed.
     while !recorded.ends_with(&peer_frame(5)) {
         let count = std::io::Read::read(&mut from, &mut buffer).expect("bytes");
         recorded.extend_from_slice(&buffer[..count]);
@@ -85,13 +85,13 @@ fn pass_on(listener: &TcpListener, to: SocketAddr) -> Vec<u8> {
 }
 
 #[test]
-fn a_recorded_greeting_opens_no_door() {
+fn a_replayed_greeting_is_refused() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let (a, b) = (node(1, key(1)), node(2, key(1)));
     let between = listener.local_addr().expect("an address");
     let sender = a.transport.peers().seek(between).expect("a thread");
     let to = b.address();
-    let recorder = thread::spawn(move || pass_on(&listener, to));
+    let recorder = thread::spawn(move || relay(&listener, to));
     assert!(matches!(a.event(), Event::Connected { .. }));
     assert!(sender.send(peer_frame(5)));
     assert_eq!(b.event(), frame_event(1, 5));
@@ -104,12 +104,12 @@ fn a_recorded_greeting_opens_no_door() {
     let answer = decode_signed_welcome(&thief.frame().expect("an answer")).expect("understood");
     assert_eq!(answer.expect_err("refused").reason, Reason::NotAuthorized);
     assert_eq!(b.node.peers_asked.load(Ordering::SeqCst), asked);
-    assert!(b.events.is_empty(), "the message that follows is not read");
+    assert!(b.events.is_empty(), "the message after the greeting is not read");
 }
 
-/// A node is asked for the proof that another node should give.
+/// A node is asked for the proof that another node should provide.
 #[test]
-fn a_challenge_that_is_reflected_is_not_believed() {
+fn a_reflected_challenge_is_not_believed() {
     let elsewhere = SocketAddr::new(IpAddr::from([127, 0, 0, 2]), 0);
     let listener = TcpListener::bind(elsewhere).expect("bound");
     let a = node(1, key(1));
@@ -129,19 +129,19 @@ fn a_challenge_that_is_reflected_is_not_believed() {
         }
         other => panic!("{other:?}"),
     }
-    // It says no more to him.
+    // The node sends nothing further to it.
     assert!(liar.frame().is_err());
 }
 
 #[test]
-fn a_stranger_is_told_a_number_and_no_more() {
+fn a_stranger_learns_only_a_challenge() {
     let b = node(2, key(1));
     let mut stranger = Client::silent(b.address());
     let auth_hello = AuthHello { address: loopback().ip(), nonce: Nonce([1; 32]) };
     stranger.send(&encode_hello(&Role::AuthHello(auth_hello)));
     let challenge = stranger.frame().expect("a challenge");
     assert!(decode_challenge(&challenge).expect("understood").is_ok());
-    // What he says next is no proof.
+    // Its next message is not a proof.
     stranger.send(&encode_hello(&Role::Peer(peer_hello(NodeId(1)))));
     let answer = decode_welcome(&stranger.frame().expect("an answer")).expect("understood");
     assert_eq!(answer.expect_err("refused").reason, Reason::Malformed);
@@ -149,9 +149,9 @@ fn a_stranger_is_told_a_number_and_no_more() {
     assert_eq!(b.node.peers_asked.load(Ordering::SeqCst), 0);
 }
 
-/// A stranger at a node's address says that the lists differ, for which a node would end.
+/// A stranger at a node's address says that the lists differ; a node that believed it would end.
 #[test]
-fn a_refusal_without_a_proof_means_nothing() {
+fn a_refusal_without_a_proof_has_no_effect() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let a = node(1, key(1));
     a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
@@ -170,7 +170,7 @@ fn a_refusal_without_a_proof_means_nothing() {
 }
 
 #[test]
-fn who_does_not_finish_the_greeting_has_to_leave() {
+fn an_unfinished_greeting_ends_the_connection() {
     let short = Settings { greeting_time: Duration::from_millis(30), ..settings() };
     let b = start_with(loopback(), 2, Settings { max_ungreeted: 1, ..short }, key(1));
     let mut slow = Client::silent(b.address());
@@ -183,7 +183,7 @@ fn who_does_not_finish_the_greeting_has_to_leave() {
 }
 
 #[test]
-fn a_client_is_no_way_around_the_key() {
+fn a_peer_greeting_without_the_key_is_refused() {
     let b = node(2, key(1));
     let stream = Stream::connect(b.address(), FOREVER).expect("connected");
     let peer = Role::Peer(peer_hello(NodeId(1)));

@@ -1,5 +1,5 @@
-//! Files that change while the node runs, and certificates that end. What the node makes of it is
-//! tested with server processes (`tests/security`).
+//! Security files that change while the node runs, and certificates that end. The effects on a
+//! whole node are tested with server processes (`tests/security`).
 
 use std::fs;
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ fn validity(files: &TlsFiles, at: u64) -> Validity {
 }
 
 #[test]
-fn a_certificate_says_when_it_is_in_force_whatever_the_clock_shows() {
+fn the_validity_of_a_certificate_is_known_at_any_time() {
     let authority = Authority::new();
     let files = authority.between(here(), 1_000 * DAY, 2_000 * DAY);
     let seconds = Duration::from_secs;
@@ -42,7 +42,7 @@ fn a_certificate_says_when_it_is_in_force_whatever_the_clock_shows() {
 }
 
 #[test]
-fn a_certificate_ends_with_the_first_of_those_that_lead_to_the_authority() {
+fn a_certificate_ends_with_the_first_certificate_of_its_chain() {
     let authority = Authority::new();
     for (own, between) in [(2_000, 3_000), (3_000, 2_000), (2_000, 2_000)] {
         let files = authority.chained(here(), own * DAY, between * DAY);
@@ -52,7 +52,7 @@ fn a_certificate_ends_with_the_first_of_those_that_lead_to_the_authority() {
     }
 }
 
-/// The files of a node in a directory that goes with them.
+/// The security files of a node, in a directory of their own.
 struct SecretsDir {
     directory: tempfile::TempDir,
     files: Files,
@@ -94,7 +94,7 @@ impl SecretsDir {
     }
 }
 
-/// Takes the one part that changed; gives what is wrong with it.
+/// Takes the one part that changed; returns the error if it cannot be used.
 fn take(keeper: &mut Keeper) -> Result<Part, String> {
     let mut changed = keeper.look();
     let (part, loaded) = changed.pop().expect("a change");
@@ -118,14 +118,14 @@ fn a_certificate_and_its_key_change_as_a_pair() {
     let (before, until) = (end(&keeper), wall_clock().as_secs() + 5 * DAY);
     let next = authority.between(here(), 0, until);
     place.copy("cert", &next.cert);
-    let error = take(&mut keeper).expect_err("the key is another's");
+    let error = take(&mut keeper).expect_err("the key does not belong to the certificate");
     assert!(error.contains("cert"), "{error}");
     assert_eq!(end(&keeper), before);
-    assert!(keeper.look().is_empty(), "it is told once");
+    assert!(keeper.look().is_empty(), "the error is reported once");
     place.copy("key", &next.key);
     assert_eq!(take(&mut keeper), Ok(Part::Tls));
     assert_eq!(end(&keeper), Validity::Until(Duration::from_secs(until)));
-    // What nobody would take is not taken here either, nor is what is gone.
+    // A certificate that other nodes would refuse is not taken, nor is a missing file.
     for bad in [authority.expired(here()), authority.node(IpAddr::from([127, 0, 0, 9]))] {
         place.give(&bad);
         take(&mut keeper).expect_err("not taken");
@@ -133,14 +133,15 @@ fn a_certificate_and_its_key_change_as_a_pair() {
     fs::remove_file(place.path("cert")).expect("a file");
     take(&mut keeper).expect_err("it is gone");
     assert_eq!(end(&keeper), Validity::Until(Duration::from_secs(until)));
-    // The other parts are not held up.
+    // The other parts can still change.
     place.write("cluster", &[b'2'; 32]);
     assert_eq!(take(&mut keeper), Ok(Part::ClusterKey));
 }
 
-/// As secrets are mounted in containers: a name leads to a directory, whose name leads elsewhere later.
+/// As secrets are mounted in containers: a symbolic link leads to a directory, and later to
+/// another.
 #[test]
-fn links_that_lead_elsewhere_are_a_change_and_times_are_none() {
+fn changed_contents_count_and_changed_links_or_times_do_not() {
     let authority = Authority::new();
     let place = SecretsDir::new(&authority);
     for (directory, byte) in [("one", b'1'), ("two", b'2'), ("same", b'1')] {
@@ -156,13 +157,13 @@ fn links_that_lead_elsewhere_are_a_change_and_times_are_none() {
     std::os::unix::fs::symlink("now/cluster", place.path("cluster")).expect("a link");
     let mut keeper = place.open();
     lead("same");
-    assert!(keeper.look().is_empty(), "the same in another file");
+    assert!(keeper.look().is_empty(), "another file with the same contents");
     lead("two");
     assert_eq!(take(&mut keeper), Ok(Part::ClusterKey));
     lead("nowhere");
-    take(&mut keeper).expect_err("there is none");
+    take(&mut keeper).expect_err("the file is missing");
     lead("two");
-    assert_eq!(take(&mut keeper), Ok(Part::ClusterKey), "it is right again");
+    assert_eq!(take(&mut keeper), Ok(Part::ClusterKey), "the file is correct again");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Who is let in, and what those are told who are not.
+//! Which connections are admitted, and what refused ones are told.
 
 use std::io::{self, Read};
 use std::time::Instant;
@@ -8,7 +8,8 @@ use super::*;
 use crate::transport::{GreetError, Source};
 use crate::wire::{Reason, decode_welcome, encode_hello};
 
-/// What the other side answers to what was sent instead of a greeting; it ends the connection then.
+/// Returns the refusal of what was sent instead of a greeting; the other side then ends the
+/// connection.
 fn refused(client: &mut Client) -> Refusal {
     let answer = client.frame().expect("an answer");
     let refusal = decode_welcome(&answer).expect("understood").expect_err("refused");
@@ -22,17 +23,17 @@ fn greeting_error(running: &Running, role: &Role) -> GreetError {
 }
 
 #[test]
-fn clients_and_peers_are_let_in_and_learn_by_whom() {
+fn clients_and_peers_are_admitted_and_learn_the_id_of_the_node() {
     let running = start(settings());
     for role in [Role::Client { token: None }, Role::Peer(peer_hello(NodeId(2)))] {
         let stream = Stream::connect(running.address(), FOREVER).expect("connected");
-        let (_, admitted) = greet(&stream, &role, FOREVER).expect("let in");
+        let (_, admitted) = greet(&stream, &role, FOREVER).expect("admitted");
         assert_eq!(admitted, Admitted { node: NodeId(1), cluster: None, build: Build::own() });
     }
 }
 
 #[test]
-fn a_peer_that_the_node_does_not_want_is_told_why() {
+fn a_refused_peer_is_told_the_reason() {
     let running = start(settings());
     let refusal = Refusal::new(Reason::ListsDiffer, "you list 127.0.0.9, this node does not");
     *running.node.refuse_peers.lock() = Some(refusal.clone());
@@ -44,7 +45,7 @@ fn a_peer_that_the_node_does_not_want_is_told_why() {
 }
 
 #[test]
-fn another_version_is_refused_by_name() {
+fn a_refusal_of_another_version_names_the_version() {
     let running = start(settings());
     let mut client = Client::silent(running.address());
     let mut hello = encode_hello(&Role::Client { token: None });
@@ -57,7 +58,7 @@ fn another_version_is_refused_by_name() {
 }
 
 #[test]
-fn what_is_no_greeting_is_refused() {
+fn an_invalid_greeting_is_refused() {
     let running = start(settings());
     let first_frames: [&[u8]; 6] = [
         b"get / HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -80,10 +81,10 @@ fn what_is_no_greeting_is_refused() {
     running.client();
 }
 
-/// What a client of HTTP sends.
+/// A request of an HTTP client.
 pub(super) const HTTP_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// Reads to the end what a client of HTTP is answered.
+/// Reads the answer to an HTTP client up to its end.
 pub(super) fn http_answer(client: &Client) -> String {
     let mut answer = String::new();
     client.stream.clone().read_to_string(&mut answer).expect("text, and then the end");
@@ -91,7 +92,7 @@ pub(super) fn http_answer(client: &Client) -> String {
 }
 
 #[test]
-fn a_client_of_http_is_told_in_http_that_it_is_not_spoken() {
+fn an_http_client_is_refused_in_http() {
     let running = start(settings());
     for bytes in [HTTP_REQUEST, &HTTP_REQUEST[..1]] {
         let mut client = Client::silent(running.address());
@@ -105,7 +106,7 @@ fn a_client_of_http_is_told_in_http_that_it_is_not_spoken() {
 }
 
 #[test]
-fn a_connection_that_ends_before_its_greeting_leaves_no_trace() {
+fn a_connection_that_ends_before_its_greeting_frees_its_slot() {
     let running = start(Settings { max_ungreeted: 1, ..settings() });
     for bytes in [&b""[..], &[0, 0], &encode_hello(&Role::Client { token: None })[..7]] {
         let mut client = Client::silent(running.address());
@@ -116,13 +117,13 @@ fn a_connection_that_ends_before_its_greeting_leaves_no_trace() {
     greeted_at_last(&running);
 }
 
-/// Greets until a slot is free: it is freed a moment after the one before it left.
+/// Greets until a slot is free: it is freed shortly after its last connection ended.
 pub(super) fn greeted_at_last(running: &Running) -> Client {
     loop {
         let stream = Stream::connect(running.address(), FOREVER).expect("connected");
         match greet(&stream, &Role::Client { token: None }, FOREVER) {
             Ok((reader, _)) => return Client { stream, reader },
-            // A refusal without reading the greeting may end in a reset.
+            // A refusal sent before the greeting was read may end in a reset.
             Err(GreetError::Connection(_)) => {}
             Err(GreetError::Refused(refusal)) => {
                 assert_eq!(refusal.reason, Reason::TooManyConnections);
@@ -133,7 +134,7 @@ pub(super) fn greeted_at_last(running: &Running) -> Client {
 }
 
 #[test]
-fn who_does_not_greet_has_to_leave() {
+fn a_connection_without_a_greeting_is_ended() {
     let running = start(Settings { greeting_time: Duration::from_millis(20), ..settings() });
     for bytes in [&b""[..], &[0, 0], &encode_hello(&Role::Client { token: None })[..7]] {
         let mut client = Client::silent(running.address());
@@ -142,7 +143,7 @@ fn who_does_not_greet_has_to_leave() {
     }
 }
 
-/// Gives a byte when the time is over, and then the end of the stream.
+/// A source that returns one byte at the time `until`, and then the end of the stream.
 struct Late {
     until: Instant,
     given: bool,
@@ -166,7 +167,7 @@ impl Source for Late {
 }
 
 #[test]
-fn the_time_for_a_greeting_does_not_begin_anew_with_its_first_byte() {
+fn the_first_byte_of_a_greeting_does_not_extend_its_deadline() {
     let until = Instant::now() + Duration::from_millis(20);
     let mut reader = FrameReader::new(Late { until, given: false });
     let refusal = read_hello(&mut reader, until).expect("an answer").expect_err("refused");
@@ -174,7 +175,7 @@ fn the_time_for_a_greeting_does_not_begin_anew_with_its_first_byte() {
 }
 
 #[test]
-fn more_than_may_wait_to_be_greeted_are_refused() {
+fn connections_above_max_ungreeted_are_refused() {
     let running = start(Settings { max_ungreeted: 1, ..settings() });
     let mut waiting = Client::silent(running.address());
     let mut second = Client::silent(running.address());
@@ -185,22 +186,22 @@ fn more_than_may_wait_to_be_greeted_are_refused() {
 }
 
 #[test]
-fn strangers_who_do_not_greet_leave_seats_to_nodes() {
+fn ungreeted_strangers_leave_slots_to_nodes() {
     let running = start(Settings { max_ungreeted: 1, ..settings() });
     let _waiting = Client::silent(running.address());
     running.node.is_node_address.store(true, Ordering::SeqCst);
     Client::peer(running.address(), 2).send(&peer_frame(5));
     assert_eq!(running.event(), frame_event(2, 5));
-    // But one for each address only.
+    // But only one for each address.
     let _second = Client::silent(running.address());
     let mut third = Client::silent(running.address());
     assert_eq!(refused(&mut third).reason, Reason::TooManyConnections);
 }
 
-/// A prompt that was left open makes room for who has something to ask.
+/// A prompt that was left open makes room for a client that sends requests.
 #[test]
-fn a_newcomer_takes_the_seat_of_who_asked_nothing_for_longest() {
-    let idle = Settings { max_clients: 2, client_seat_time: Duration::ZERO, ..settings() };
+fn a_new_client_takes_the_slot_of_the_client_idle_for_longest() {
+    let idle = Settings { max_clients: 2, client_slot_time: Duration::ZERO, ..settings() };
     let running = start(idle);
     let (mut first, mut second) = (running.client(), running.client());
     first.ask(1);
@@ -216,7 +217,7 @@ fn a_newcomer_takes_the_seat_of_who_asked_nothing_for_longest() {
 }
 
 #[test]
-fn clients_above_the_bound_are_refused_and_peers_are_not() {
+fn clients_above_max_clients_are_refused_and_peers_are_not() {
     let running = start(Settings { max_clients: 1, ..settings() });
     let mut first = running.client();
     match greeting_error(&running, &Role::Client { token: None }) {

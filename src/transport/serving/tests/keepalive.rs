@@ -1,4 +1,4 @@
-//! Signs of life: empty frames for clients that wait.
+//! Keepalives: empty frames for clients that wait.
 
 use super::authority::Authority;
 use super::tls;
@@ -6,7 +6,7 @@ use super::*;
 use crate::transport::greet_with;
 use crate::wire::{Greeting, KEEPALIVE_MINOR_VERSION};
 
-/// As many as show that they go on.
+/// As many keepalives as show that they continue.
 const SEVERAL: usize = 3;
 
 fn quick() -> Settings {
@@ -18,24 +18,24 @@ fn greeting() -> Greeting {
     Greeting { role, minor_version: KEEPALIVE_MINOR_VERSION }
 }
 
-/// A client that understands empty frames.
+/// Returns a client that understands keepalives.
 fn client(running: &Running) -> Client {
     let stream = Stream::connect(running.address(), FOREVER).expect("connected");
     client_on(stream)
 }
 
 fn client_on(stream: Stream) -> Client {
-    let (reader, _) = greet_with(&stream, &greeting(), FOREVER).expect("let in");
+    let (reader, _) = greet_with(&stream, &greeting(), FOREVER).expect("admitted");
     Client { stream, reader }
 }
 
-fn hear_signs_of_life(client: &mut Client) {
+fn expect_keepalives(client: &mut Client) {
     for _ in 0..SEVERAL {
         assert_eq!(client.frame().expect("a frame"), [0; 0]);
     }
 }
 
-/// The next frame that is not empty.
+/// Returns the next frame that is not empty.
 fn answer(client: &mut Client) -> ClientResponse {
     loop {
         let frame = client.frame().expect("a frame");
@@ -45,7 +45,7 @@ fn answer(client: &mut Client) -> ClientResponse {
     }
 }
 
-/// Waits until the thread has looked at its clients several times from now on.
+/// Waits until the keepalive thread has checked its clients several times from now on.
 fn wait_for_looks(node: &Node) {
     let before = node.looks.load(Ordering::SeqCst);
     while node.looks.load(Ordering::SeqCst) < before + 10 {
@@ -54,13 +54,13 @@ fn wait_for_looks(node: &Node) {
 }
 
 #[test]
-fn a_client_that_waits_hears_that_the_node_is_there() {
+fn a_waiting_client_gets_keepalives() {
     let running = start(quick());
     let mut client = client(&running);
     for id in 1..=2 {
         client.ask(id);
         let (_, reply) = running.request();
-        hear_signs_of_life(&mut client);
+        expect_keepalives(&mut client);
         reply.send(said("done"));
         assert_eq!(answer(&mut client), answer_to(id, "done"));
     }
@@ -74,9 +74,9 @@ fn a_client_of_an_older_release_gets_no_empty_frames() {
     let (_, reply) = running.request();
     new.ask(1);
     let (_, other) = running.request();
-    hear_signs_of_life(&mut new);
+    expect_keepalives(&mut new);
     reply.send(said("done"));
-    assert_eq!(old.answer(), answer_to(1, "done"), "nothing came before");
+    assert_eq!(old.answer(), answer_to(1, "done"), "it is the first frame");
     drop(other);
 }
 
@@ -86,15 +86,15 @@ fn a_client_that_waits_for_nothing_gets_no_empty_frames() {
     let (mut idle, mut waiting) = (client(&running), client(&running));
     waiting.ask(1);
     let (_, reply) = running.request();
-    hear_signs_of_life(&mut waiting);
-    // Its end comes first: nothing was sent to it before.
+    expect_keepalives(&mut waiting);
+    // The end of its stream arrives first: nothing was sent to it before.
     idle.stream.close_writing();
     assert!(matches!(idle.frame(), Err(FrameError::Closed)));
     drop(reply);
 }
 
 #[test]
-fn a_node_that_makes_no_progress_gives_no_signs_of_life() {
+fn a_node_without_progress_sends_no_keepalives() {
     let running = start(Settings { progress_time: Duration::ZERO, ..quick() });
     let mut client = client(&running);
     running.node.is_stuck.store(true, Ordering::SeqCst);
@@ -103,16 +103,16 @@ fn a_node_that_makes_no_progress_gives_no_signs_of_life() {
     let (_, reply) = running.request();
     wait_for_looks(&running.node);
     reply.send(said("done"));
-    assert_eq!(client.answer(), answer_to(1, "done"), "nothing came before");
+    assert_eq!(client.answer(), answer_to(1, "done"), "it is the first frame");
     running.node.is_stuck.store(false, Ordering::SeqCst);
     client.ask(2);
     let (_, reply) = running.request();
-    hear_signs_of_life(&mut client);
+    expect_keepalives(&mut client);
     drop(reply);
 }
 
 #[test]
-fn a_client_that_does_not_read_keeps_no_other_from_hearing() {
+fn a_client_that_does_not_read_delays_no_keepalives_of_others() {
     let running = start(quick());
     let (mut deaf, mut other) = (client(&running), client(&running));
     let mut replies = Vec::new();
@@ -126,10 +126,10 @@ fn a_client_that_does_not_read_keeps_no_other_from_hearing() {
     }
     other.ask(1);
     let (_, reply) = running.request();
-    hear_signs_of_life(&mut other);
+    expect_keepalives(&mut other);
     reply.send(said("done"));
     assert_eq!(answer(&mut other), answer_to(1, "done"));
-    // What it is sent is whole.
+    // Its frames are complete.
     last.expect("there are several").send(said("done"));
     for _ in 1..LARGE_ANSWERS {
         assert_eq!(answer(&mut deaf).outcome, large_answer());
@@ -138,14 +138,14 @@ fn a_client_that_does_not_read_keeps_no_other_from_hearing() {
 }
 
 #[test]
-fn signs_of_life_come_over_tls_too() {
+fn keepalives_are_sent_over_tls_too() {
     let authority = Authority::new();
     let files = authority.node(loopback().ip());
     let running = start_with(loopback(), 1, quick(), tls::with(&files));
     let mut client = client_on(tls::secured(&authority, running.address()).expect("TLS"));
     client.ask(1);
     let (_, reply) = running.request();
-    hear_signs_of_life(&mut client);
+    expect_keepalives(&mut client);
     reply.send(said("done"));
     assert_eq!(answer(&mut client), answer_to(1, "done"));
 }

@@ -1,4 +1,5 @@
-//! Peers by their ids: whatever their addresses are, and as long as they are wanted.
+//! Peers are identified by their ids: their addresses may change, and their connections may be
+//! ended.
 
 use std::net::TcpListener;
 use std::time::Instant;
@@ -7,7 +8,7 @@ use super::peers::{accept_peer, connected};
 use super::*;
 use crate::wire::{decode_welcome, encode_hello};
 
-/// The id of the node that the tests play by hand.
+/// The id of the node that the tests play.
 const PLAYED: NodeId = NodeId(9);
 
 fn listener() -> (TcpListener, SocketAddr) {
@@ -16,7 +17,7 @@ fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// A connection to the listener on which nobody greets.
+/// Accepts a connection without greeting on it.
 fn accept_silently(listener: &TcpListener) -> Client {
     let (stream, _) = listener.accept().expect("a connection");
     let stream = Stream::new(stream).expect("a stream");
@@ -26,17 +27,17 @@ fn accept_silently(listener: &TcpListener) -> Client {
 fn wait_until(what: impl Fn() -> bool) {
     let begun = Instant::now();
     while !what() {
-        assert!(begun.elapsed() < FOREVER, "in vain");
+        assert!(begun.elapsed() < FOREVER, "it did not happen in time");
         std::thread::yield_now();
     }
 }
 
-/// How many threads and others use the transport.
+/// Returns how many threads and other owners use the transport.
 fn users(running: &Running) -> usize {
     Arc::strong_count(&running.transport.shared)
 }
 
-/// Whether the connection to the node at this address was lost.
+/// Returns whether the event says that the connection to this node was lost.
 fn is_lost(event: &Event, id: NodeId, at: SocketAddr) -> bool {
     matches!(event, Event::Disconnected { node, address, .. } if (*node, *address) == (id, at))
 }
@@ -57,22 +58,22 @@ fn a_node_with_a_new_address_keeps_its_connection_and_the_next_one_goes_there() 
     assert_eq!(a.event(), connected(new.address(), 2));
     assert!(sender.send(peer_frame(2)));
     assert_eq!(new.event(), frame_event(1, 2));
-    assert!(!peers.set_address(NodeId(3), was), "it is not known");
+    assert!(!peers.set_address(NodeId(3), was), "the node is not known");
 }
 
 #[test]
-fn a_node_that_is_not_there_is_left_for_its_new_address_at_once() {
+fn an_unreachable_node_is_dialed_at_its_new_address_at_once() {
     let settings =
         Settings { min_backoff: FOREVER, max_backoff: FOREVER, try_space: FOREVER, ..settings() };
     let (a, b) = (start_at(loopback(), 1, settings), start_at(loopback(), 2, settings));
     let free = listener().1;
     a.transport.peers().connect(NodeId(2), free).expect("a thread");
-    a.transport.peers().connect(NodeId(2), b.address()).expect("it is there already");
+    a.transport.peers().connect(NodeId(2), b.address()).expect("the thread exists");
     assert_eq!(a.event(), connected(b.address(), 2));
 }
 
 #[test]
-fn a_greeting_that_is_not_answered_is_left_for_the_new_address_at_once() {
+fn an_unanswered_greeting_is_given_up_for_the_new_address_at_once() {
     let (a, b) = (start_at(loopback(), 1, settings()), start_at(loopback(), 2, settings()));
     let (silent, address) = listener();
     a.transport.peers().connect(NodeId(2), address).expect("a thread");
@@ -83,7 +84,7 @@ fn a_greeting_that_is_not_answered_is_left_for_the_new_address_at_once() {
 }
 
 #[test]
-fn a_node_that_is_left_is_heard_no_more_and_nothing_of_it_stays() {
+fn after_a_disconnect_no_event_and_no_thread_of_the_node_remains() {
     let a = start_at(loopback(), 1, settings());
     let peers = a.transport.peers();
     let before = users(&a);
@@ -100,15 +101,19 @@ fn a_node_that_is_left_is_heard_no_more_and_nothing_of_it_stays() {
         outgoing.wait_for_end();
         incoming.wait_for_end();
         wait_until(|| users(&a) == before);
-        assert_eq!(a.events.try_recv().ok(), None, "also not that it is gone");
+        assert_eq!(
+            a.events.try_recv().ok(),
+            None,
+            "not even the loss of the connection is reported"
+        );
     }
     listener.set_nonblocking(true).expect("set");
-    assert!(listener.accept().is_err(), "it is not connected to again");
+    assert!(listener.accept().is_err(), "there is no further connection");
     peers.disconnect(PLAYED);
 }
 
 #[test]
-fn a_node_is_left_also_before_it_greets_and_while_the_queue_of_events_is_full() {
+fn a_disconnect_works_before_the_greeting_and_while_the_event_queue_is_full() {
     let a = start_at(loopback(), 1, settings());
     let peers = a.transport.peers();
     let before = users(&a);
@@ -118,7 +123,7 @@ fn a_node_is_left_also_before_it_greets_and_while_the_queue_of_events_is_full() 
     peers.disconnect(PLAYED);
     unanswered.wait_for_end();
     wait_until(|| users(&a) == before);
-    // One that is told of waits for room.
+    // The event of a connection waits for room in the queue.
     let mut other = Client::peer(a.address(), 2);
     let capacity = a.events.capacity().expect("it is bounded");
     for number in 0..capacity {
@@ -141,12 +146,12 @@ fn a_node_is_left_also_before_it_greets_and_while_the_queue_of_events_is_full() 
 }
 
 #[test]
-fn a_node_that_was_sought_is_named_and_its_connection_stays() {
+fn a_sought_node_gets_its_id_and_keeps_its_connection() {
     let (a, b) = (start_at(loopback(), 1, settings()), start_at(loopback(), 2, settings()));
     let (peers, address) = (a.transport.peers(), b.address());
     let sought = peers.seek(address).expect("a thread");
     assert_eq!(a.event(), connected(address, 2));
-    peers.connect(NodeId(2), address).expect("it is there already");
+    peers.connect(NodeId(2), address).expect("the thread exists");
     peers.stop_seeking();
     assert!(sought.send(peer_frame(1)));
     assert_eq!(b.event(), frame_event(1, 1));
@@ -154,12 +159,12 @@ fn a_node_that_was_sought_is_named_and_its_connection_stays() {
 }
 
 #[test]
-fn another_node_than_the_one_that_is_named_is_left() {
+fn a_connection_to_another_node_than_the_named_one_is_ended() {
     let (a, b) = (start_at(loopback(), 1, settings()), start_at(loopback(), 2, settings()));
     let (peers, address) = (a.transport.peers(), b.address());
     let sought = peers.seek(address).expect("a thread");
     assert_eq!(a.event(), connected(address, 2));
-    peers.connect(NodeId(3), address).expect("it is there already");
+    peers.connect(NodeId(3), address).expect("the thread exists");
     assert!(is_lost(&a.event(), NodeId(2), address));
     let told = a.event();
     let Event::Refused { node: Some(NodeId(3)), by_peer: false, refusal, .. } = &told else {
@@ -170,7 +175,7 @@ fn another_node_than_the_one_that_is_named_is_left() {
 }
 
 #[test]
-fn nodes_that_are_sought_in_vain_are_left() {
+fn sought_nodes_without_an_id_are_disconnected() {
     let a = start_at(loopback(), 1, settings());
     let before = users(&a);
     let (listener, address) = listener();
@@ -183,7 +188,7 @@ fn nodes_that_are_sought_in_vain_are_left() {
     assert_eq!(a.events.try_recv().ok(), None);
 }
 
-/// Greets as this node, which says that it is at this address.
+/// Greets as the given node with the given address.
 fn greet_from(running: &Running, node: u64, address: [u8; 4]) -> (Client, Welcome) {
     let hello = PeerHello { address: address.into(), ..peer_hello(NodeId(node)) };
     let mut client = Client::silent(running.address());
@@ -209,12 +214,12 @@ fn of_two_nodes_with_one_id_at_two_addresses_the_second_is_refused() {
     };
     assert_eq!(running.event(), duplicate(2, [10, 0, 0, 1]));
     first.send(&peer_frame(1));
-    assert_eq!(running.event(), frame_event(2, 1), "the first stays");
-    // The node itself is there as well.
+    assert_eq!(running.event(), frame_event(2, 1), "the first connection stays");
+    // The id of the node itself is in use as well.
     let (_own, welcome) = greet_from(&running, 1, [10, 0, 0, 2]);
     assert_eq!(welcome.expect_err("refused").reason, Reason::DuplicateNode);
     assert_eq!(running.event(), duplicate(1, [127, 0, 0, 1]));
-    // A node that moved is let in once its old connection is gone.
+    // A node whose address changed is admitted after its old connection ended.
     first.stream.close();
     wait_until(|| greet_from(&running, 2, [10, 0, 0, 2]).1.is_ok());
 }

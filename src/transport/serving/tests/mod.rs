@@ -1,5 +1,5 @@
-//! Tests of the transport over real TCP on loopback. Conditions are waited for; nothing sleeps and
-//! no time is asserted.
+//! Tests of the transport over real TCP on loopback. They wait for conditions; no test sleeps for a
+//! fixed time, except in `tls.rs`, and none asserts a duration.
 
 #[path = "../../../../tests/support/authority.rs"]
 mod authority;
@@ -45,13 +45,13 @@ struct Node {
     refuse_peers: Mutex<Option<Refusal>>,
     refuse_found: Mutex<Option<Refusal>>,
     peers_asked: AtomicUsize,
-    /// Whether connections come from the address of a node.
+    /// Whether the connections come from the address of a node.
     is_node_address: AtomicBool,
-    /// Of who asked last.
+    /// The rights of the last request.
     rights: Mutex<Option<Rights>>,
     /// Whether the node makes no progress.
     is_stuck: AtomicBool,
-    /// How often it was asked for its progress.
+    /// How often the transport asked for the progress.
     looks: AtomicU64,
 }
 
@@ -100,10 +100,10 @@ impl Handler for Node {
     }
 }
 
-/// A request with this timeout makes the node panic.
+/// The timeout of a request that makes the node panic.
 const PANIC_MS: u32 = 666;
 
-/// A running transport and what comes out of it.
+/// A running transport and its output.
 struct Running {
     transport: Transport,
     node: Arc<Node>,
@@ -129,7 +129,8 @@ impl Running {
     }
 }
 
-/// Times for tests: nothing is cut off unless the test wants it, and tries to connect are quick.
+/// Settings for tests: nothing is cut off unless the test sets a time, and attempts to connect
+/// follow each other quickly.
 fn settings() -> Settings {
     Settings {
         greeting_time: FOREVER,
@@ -186,7 +187,7 @@ fn peer_hello(node: NodeId) -> PeerHello {
     PeerHello { node, address: ip, cluster: None, listed: vec![ip], build: Build::own() }
 }
 
-/// A message that says `number`.
+/// Returns a message with this number.
 fn progress(number: u64) -> Message<Key, Value> {
     Message::Leader(ToLeader::Progress(Progress { ballot: Ballot::ZERO, complete: Slot(number) }))
 }
@@ -195,30 +196,30 @@ fn frame_event(from: u64, number: u64) -> Event {
     Event::Frame { from: NodeId(from), frame: PeerFrame::Core(progress(number)) }
 }
 
-/// One end of a connection that greeted, or did not.
+/// One end of a connection, before or after its greeting.
 struct Client {
     stream: Stream,
     reader: FrameReader<Stream>,
 }
 
 impl Client {
-    /// A client that was let in.
+    /// Connects as a client, and is admitted.
     fn connect(address: SocketAddr) -> Client {
         Client::greet(address, &Role::Client { token: None })
     }
 
-    /// A peer that was let in.
+    /// Connects as a peer, and is admitted.
     fn peer(address: SocketAddr, node: u64) -> Client {
         Client::greet(address, &Role::Peer(peer_hello(NodeId(node))))
     }
 
     fn greet(address: SocketAddr, role: &Role) -> Client {
         let stream = Stream::connect(address, FOREVER).expect("connected");
-        let (reader, _) = greet(&stream, role, FOREVER).expect("let in");
+        let (reader, _) = greet(&stream, role, FOREVER).expect("admitted");
         Client { stream, reader }
     }
 
-    /// A connection on which nothing was sent yet.
+    /// Connects without sending anything.
     fn silent(address: SocketAddr) -> Client {
         let stream = Stream::connect(address, FOREVER).expect("connected");
         let reader = FrameReader::new(stream.clone());
@@ -242,7 +243,7 @@ impl Client {
         decode_response(&self.frame().expect("an answer")).expect("understood")
     }
 
-    /// Waits for the end of the connection, in whatever way it comes.
+    /// Waits for the end of the connection, whether it is orderly or not.
     fn wait_for_end(&mut self) {
         while self.frame().is_ok() {}
     }
@@ -252,7 +253,7 @@ fn request(id: u64) -> ClientRequest {
     ClientRequest { id, timeout_ms: 0, body: RequestBody::Status }
 }
 
-/// An answer that says `text`.
+/// Returns an answer with this text.
 fn said(text: &str) -> ClientOutcome {
     ClientOutcome::NumberOutsideWindow(text.to_owned())
 }
@@ -265,7 +266,7 @@ fn peer_frame(number: u64) -> bytes::Bytes {
     encode_peer(&progress(number))
 }
 
-/// So many large answers are more than the buffers of the system take.
+/// This number of large answers exceeds the buffers of the system.
 const LARGE_ANSWERS: u64 = 6;
 
 fn large_answer() -> ClientOutcome {

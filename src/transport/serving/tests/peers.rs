@@ -1,4 +1,4 @@
-//! Connections between nodes: made, refused, lost, made again.
+//! Connections between nodes: made, refused, lost, and made again.
 
 use std::net::TcpListener;
 use std::time::Instant;
@@ -16,7 +16,7 @@ pub(super) fn connected(address: SocketAddr, node: u64) -> Event {
     }
 }
 
-/// A node of which the test plays the part: greets, and then does what the test says.
+/// Accepts a connection as a node that the test plays: it greets, and then does what the test says.
 pub(super) fn accept_peer(listener: &TcpListener) -> Client {
     let (stream, _) = listener.accept().expect("a connection");
     let stream = Stream::new(stream).expect("a stream");
@@ -57,7 +57,7 @@ fn nodes_reach_each_other_over_ipv6() {
 }
 
 #[test]
-fn a_peer_that_comes_back_is_connected_again() {
+fn a_restarted_peer_is_connected_again() {
     let a = start_at(loopback(), 1, settings());
     let b = start_at(loopback(), 2, settings());
     let address = b.address();
@@ -74,7 +74,7 @@ fn a_peer_that_comes_back_is_connected_again() {
 }
 
 #[test]
-fn a_peer_that_is_not_there_yet_is_waited_for() {
+fn a_peer_that_starts_later_is_connected() {
     let a = start_at(loopback(), 1, settings());
     let free = TcpListener::bind(loopback()).expect("bound").local_addr().expect("an address");
     a.transport.peers().seek(free).expect("a thread");
@@ -83,7 +83,7 @@ fn a_peer_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn a_refusal_is_told_once_until_it_changes() {
+fn a_refusal_is_reported_once_until_it_changes() {
     let (a, b) = (start_at(loopback(), 1, settings()), start_at(loopback(), 2, settings()));
     let address = b.address();
     let refusal = |reason| Refusal::new(reason, "no");
@@ -103,7 +103,7 @@ fn a_refusal_is_told_once_until_it_changes() {
 }
 
 #[test]
-fn a_node_that_should_not_be_there_gets_no_messages() {
+fn an_unexpected_node_gets_no_messages() {
     let (a, b) = (start_at(loopback(), 1, settings()), start_at(loopback(), 2, settings()));
     let address = b.address();
     let refusal = Refusal::new(Reason::UnknownNode, "another node was here");
@@ -123,7 +123,7 @@ fn a_full_queue_drops_and_does_not_wait() {
         a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
     let mut deaf = accept_peer(&listener);
     a.event();
-    // More than the system's buffers take, so that the writer is stuck.
+    // More than the system's buffers take, so that the writer is blocked.
     let frame = Bytes::from(vec![0; 1 << 20]);
     while sender.send(frame.clone()) || sender.dropped() < 100 {}
     deaf.stream.close();
@@ -131,7 +131,7 @@ fn a_full_queue_drops_and_does_not_wait() {
     assert!(matches!(a.event(), Event::Disconnected { .. }));
 }
 
-/// A frame of so many bytes, its length aside, that says `number`.
+/// Returns a frame with this number and this many bytes, not counting its length.
 fn numbered(number: u32, bytes: usize) -> Bytes {
     let mut frame = u32::try_from(bytes).expect("a length").to_be_bytes().to_vec();
     frame.extend(number.to_be_bytes());
@@ -140,7 +140,7 @@ fn numbered(number: u32, bytes: usize) -> Bytes {
 }
 
 #[test]
-fn a_queue_is_bounded_in_bytes_too() {
+fn the_bytes_of_a_queue_are_bounded_too() {
     let most = 2 * AT_ONCE_BYTES;
     let listener = TcpListener::bind(loopback()).expect("bound");
     let a = start_at(loopback(), 1, Settings { max_queued_bytes: most, ..settings() });
@@ -150,16 +150,16 @@ fn a_queue_is_bounded_in_bytes_too() {
     a.event();
     assert!(!sender.send(numbered(0, most)));
     assert_eq!(sender.dropped(), 1);
-    // An empty queue takes what is within the bound, again and again.
+    // An empty queue takes each frame within the bound.
     for number in 0..10 {
-        // What the peer has read may still count for an instant.
+        // What the peer has read may still be counted for a moment.
         while !sender.send(numbered(number, most - 4)) {}
         while peer.frame().expect("a frame").is_empty() {}
     }
 }
 
 #[test]
-fn frames_that_the_system_takes_in_part_arrive_whole_and_in_order() {
+fn partially_written_frames_arrive_complete_and_in_order() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let keepalive_time = Duration::from_millis(1);
     let a = start_at(loopback(), 1, Settings { keepalive_time, ..settings() });
@@ -170,7 +170,7 @@ fn frames_that_the_system_takes_in_part_arrive_whole_and_in_order() {
     let mut next = 0;
     for round in 1..=20 {
         let mut sent = next;
-        // Small frames are written at once until the buffers are full, the others are queued.
+        // Small frames are written at once until the buffers are full; then they are queued.
         while sender.send(numbered(sent, AT_ONCE_BYTES - 100 * round)) {
             sent += 1;
         }
@@ -185,7 +185,7 @@ fn frames_that_the_system_takes_in_part_arrive_whole_and_in_order() {
 }
 
 #[test]
-fn a_peer_that_closes_is_noticed_although_nothing_is_sent() {
+fn a_closed_connection_is_noticed_although_nothing_is_sent() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let a = start_at(loopback(), 1, Settings { keepalive_time: FOREVER, ..settings() });
     a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
@@ -196,7 +196,7 @@ fn a_peer_that_closes_is_noticed_although_nothing_is_sent() {
 }
 
 #[test]
-fn a_peer_that_gives_no_sign_of_life_is_given_up() {
+fn a_peer_without_keepalives_is_disconnected() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let short = Duration::from_millis(20);
     let a = start_at(loopback(), 1, Settings { peer_silence_time: short, ..settings() });
@@ -207,7 +207,7 @@ fn a_peer_that_gives_no_sign_of_life_is_given_up() {
 }
 
 #[test]
-fn a_peer_that_says_more_than_that_it_is_there_is_cut_off() {
+fn a_peer_that_sends_more_than_keepalives_is_cut_off() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let a = start_at(loopback(), 1, settings());
     a.transport.peers().seek(listener.local_addr().expect("an address")).expect("a thread");
@@ -228,7 +228,7 @@ fn an_empty_frame_is_answered_by_an_empty_frame() {
 }
 
 #[test]
-fn a_message_that_is_none_ends_the_connection_and_nothing_else() {
+fn an_invalid_message_ends_only_its_connection() {
     let running = start(settings());
     for bytes in [&[0xff, 0xff, 0xff, 0xff][..], &[0, 0, 0, 2, 0xff, 0xff], &[0, 0, 0, 1, 0]] {
         let mut peer = Client::peer(running.address(), 2);
@@ -241,7 +241,7 @@ fn a_message_that_is_none_ends_the_connection_and_nothing_else() {
 }
 
 #[test]
-fn a_peer_has_one_connection_the_newest() {
+fn only_the_newest_connection_of_a_peer_stays() {
     let running = start(settings());
     let mut first = Client::peer(running.address(), 2);
     let mut other = Client::peer(running.address(), 3);
@@ -254,7 +254,7 @@ fn a_peer_has_one_connection_the_newest() {
 }
 
 #[test]
-fn an_older_connection_that_greets_late_does_not_replace_the_newest() {
+fn an_older_connection_that_greets_later_does_not_replace_the_newest() {
     let running = start(settings());
     let mut older = Client::silent(running.address());
     let mut newest = Client::peer(running.address(), 2);
@@ -263,19 +263,19 @@ fn an_older_connection_that_greets_late_does_not_replace_the_newest() {
     assert_eq!(answer.expect_err("refused").reason, Reason::TooManyConnections);
     newest.send(&peer_frame(1));
     assert_eq!(running.event(), frame_event(2, 1));
-    // Once the newest is gone, too, another one is let in.
+    // After the newest connection ended, another one is admitted.
     newest.stream.close();
     Client::peer(running.address(), 2).send(&peer_frame(2));
     assert_eq!(running.event(), frame_event(2, 2));
 }
 
 #[test]
-fn a_connection_that_is_replaced_ends_although_the_queue_is_full() {
+fn a_replaced_connection_ends_although_the_queue_is_full() {
     let running = start(settings());
     let begun = Instant::now();
     let wait_until = |what: &dyn Fn() -> bool| {
         while !what() {
-            assert!(begun.elapsed() < FOREVER, "in vain");
+            assert!(begun.elapsed() < FOREVER, "it did not happen in time");
             std::thread::yield_now();
         }
     };
@@ -283,7 +283,7 @@ fn a_connection_that_is_replaced_ends_although_the_queue_is_full() {
     let mut newest = Client::peer(running.address(), 2);
     let users_with_one = users();
     for _ in 0..3 {
-        // Its thread waits for room with the last of them.
+        // The thread of the connection waits for room with the last of these frames.
         for number in 0..=running.events.capacity().expect("it is bounded") {
             newest.send(&peer_frame(u64::try_from(number).expect("few")));
         }

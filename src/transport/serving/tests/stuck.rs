@@ -1,4 +1,4 @@
-//! Connections between nodes that are silent although their link is whole: a new one takes their place.
+//! Silent connections between nodes whose network works: a new connection replaces them.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,8 +15,8 @@ use super::*;
 use crate::security::{ClusterKey, NodeTls};
 use crate::transport::PeerSender;
 
-/// Silence is noticed soon, and nothing but a new connection ends it.
-fn wary() -> Settings {
+/// Settings with which silence is noticed soon, and only a new connection ends it.
+fn short_times() -> Settings {
     let quick = Duration::from_millis(20);
     Settings {
         keepalive_time: Duration::from_millis(5),
@@ -27,24 +27,24 @@ fn wary() -> Settings {
     }
 }
 
-/// Passes bytes on between those who connect to it and one address, until told to hold them back on
-/// the connections that there are: as a network that loses all their packets.
-struct Middle {
+/// A proxy that relays bytes between its clients and one address. When told to, it holds the bytes
+/// of the current connections back, like a network that loses all their packets.
+struct Proxy {
     address: SocketAddr,
-    /// The ends of those that are held back, which stay open.
+    /// The ends of the connections that are held back, which stay open.
     kept: Arc<Mutex<Vec<TcpStream>>>,
     connections: Arc<Mutex<Vec<Arc<AtomicBool>>>>,
     over: Arc<AtomicBool>,
 }
 
-impl Middle {
-    fn start(to: SocketAddr) -> Middle {
+impl Proxy {
+    fn start(to: SocketAddr) -> Proxy {
         let listener = TcpListener::bind(loopback()).expect("bound");
         let address = listener.local_addr().expect("an address");
         let (connections, kept) = (Arc::default(), Arc::default());
-        let middle = Middle { address, kept, connections, over: Arc::default() };
-        let (connections, kept) = (Arc::clone(&middle.connections), Arc::clone(&middle.kept));
-        let over = Arc::clone(&middle.over);
+        let proxy = Proxy { address, kept, connections, over: Arc::default() };
+        let (connections, kept) = (Arc::clone(&proxy.connections), Arc::clone(&proxy.kept));
+        let over = Arc::clone(&proxy.over);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 if over.load(Ordering::SeqCst) {
@@ -59,35 +59,35 @@ impl Middle {
                     let (held, over, kept) =
                         (Arc::clone(&held), Arc::clone(&over), Arc::clone(&kept));
                     thread::spawn(move || {
-                        let ends = pass(from, to, &held, &over);
+                        let ends = relay(from, to, &held, &over);
                         kept.lock().extend(ends);
                     });
                 }
             }
         });
-        middle
+        proxy
     }
 
-    /// How many connections it passes on, or did.
+    /// Returns how many connections it has relayed.
     fn count(&self) -> usize {
         self.connections.lock().len()
     }
 
-    /// Holds back what is sent on the connections that there are, for good.
+    /// Holds back everything that is sent on the current connections, permanently.
     fn hold(&self) {
         self.connections.lock().iter().for_each(|held| held.store(true, Ordering::SeqCst));
     }
 }
 
-impl Drop for Middle {
+impl Drop for Proxy {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
     }
 }
 
-/// Passes on until the end of either side, or until it is to hold back: then it gives both ends.
-fn pass(
+/// Relays until one side ends, or until the connection is held back: then it returns both ends.
+fn relay(
     mut from: TcpStream,
     mut to: TcpStream,
     held: &AtomicBool,
@@ -116,59 +116,60 @@ fn pass(
 fn send_until_heard(a: &Running, b: &Running, sender: &PeerSender, number: u64) {
     let begun = Instant::now();
     loop {
-        assert!(begun.elapsed() < FOREVER, "in vain");
+        assert!(begun.elapsed() < FOREVER, "the message was not received in time");
         sender.send(peer_frame(number));
         let heard = b.events.recv_timeout(Duration::from_millis(5));
         if heard.is_ok_and(|event| event == frame_event(1, number)) {
             break;
         }
     }
-    // The node is not told that a connection is lost.
+    // The node is not told that a connection was lost.
     for event in a.events.try_iter() {
         assert!(matches!(event, Event::Connected { .. }), "{event:?}");
     }
 }
 
-/// Has the connection of `a` to `b` fall silent, several times, and sees that another takes its place.
+/// Makes the connection of `a` to `b` silent several times, and checks that another one replaces
+/// it.
 fn replaced_when_silent(a: &Running, b: &Running) {
-    let middle = Middle::start(b.address());
-    let sender = a.transport.peers().seek(middle.address).expect("a thread");
-    assert_eq!(a.event(), connected(middle.address, 2));
+    let proxy = Proxy::start(b.address());
+    let sender = a.transport.peers().seek(proxy.address).expect("a thread");
+    assert_eq!(a.event(), connected(proxy.address, 2));
     for number in 0..3 {
         send_until_heard(a, b, &sender, number);
-        middle.hold();
+        proxy.hold();
     }
     send_until_heard(a, b, &sender, 9);
-    assert!(middle.count() >= 4, "each is another connection");
+    assert!(proxy.count() >= 4, "each time there is another connection");
     assert!(sender.is_connected());
 }
 
 #[test]
-fn a_new_connection_takes_the_place_of_a_silent_one() {
-    let (a, b) = (start_at(loopback(), 1, wary()), start_at(loopback(), 2, wary()));
+fn a_new_connection_replaces_a_silent_one() {
+    let (a, b) = (start_at(loopback(), 1, short_times()), start_at(loopback(), 2, short_times()));
     replaced_when_silent(&a, &b);
 }
 
 #[test]
-fn so_it_does_with_tls_and_a_cluster_key() {
+fn a_new_connection_replaces_a_silent_one_with_tls_and_a_cluster_key() {
     let authority = Authority::new();
     let node = |id| {
         let tls = NodeTls::read(&authority.node(loopback().ip())).expect("files");
         let key = ClusterKey::new(&[1; 32]);
         let security = Security { tls: Some(tls), cluster_key: Some(key), ..Security::default() };
-        start_with(loopback(), id, wary(), security)
+        start_with(loopback(), id, short_times(), security)
     };
     let (a, b) = (node(1), node(2));
     replaced_when_silent(&a, &b);
 }
 
 #[test]
-fn a_writer_that_waits_for_the_system_does_not_keep_a_silent_connection() {
-    let (a, b) = (start_at(loopback(), 1, wary()), start_at(loopback(), 2, wary()));
-    let middle = Middle::start(b.address());
-    let sender = a.transport.peers().seek(middle.address).expect("a thread");
-    assert_eq!(a.event(), connected(middle.address, 2));
-    middle.hold();
+fn a_blocked_writer_does_not_keep_a_silent_connection() {
+    let (a, b) = (start_at(loopback(), 1, short_times()), start_at(loopback(), 2, short_times()));
+    let proxy = Proxy::start(b.address());
+    let sender = a.transport.peers().seek(proxy.address).expect("a thread");
+    assert_eq!(a.event(), connected(proxy.address, 2));
+    proxy.hold();
     // More than the buffers of the system take.
     let frame = Bytes::from(vec![0; 1 << 20]);
     while sender.send(frame.clone()) {}
@@ -176,7 +177,7 @@ fn a_writer_that_waits_for_the_system_does_not_keep_a_silent_connection() {
 }
 
 #[test]
-fn a_writer_that_waits_for_the_system_sees_that_the_peer_is_gone() {
+fn a_blocked_writer_notices_that_the_peer_is_gone() {
     let listener = TcpListener::bind(loopback()).expect("bound");
     let short = Duration::from_millis(50);
     let a = start_at(loopback(), 1, Settings { peer_silence_time: short, ..settings() });
@@ -190,30 +191,30 @@ fn a_writer_that_waits_for_the_system_sees_that_the_peer_is_gone() {
 }
 
 #[test]
-fn a_peer_whose_queue_is_full_is_not_taken_for_silent() {
-    let b = start_at(loopback(), 2, wary());
-    // It answers no question as long as a message before it waits for room.
+fn a_node_whose_event_queue_is_full_still_sends_keepalives() {
+    let b = start_at(loopback(), 2, short_times());
+    // The node answers no probe while an earlier message waits for room.
     let mut peer = Client::peer(b.address(), 3);
     for number in 0..=b.events.capacity().expect("it is bounded") {
         peer.send(&peer_frame(u64::try_from(number).expect("few")));
     }
     for _ in 0..10 {
-        assert_eq!(peer.frame().expect("a sign of life"), b"");
+        assert_eq!(peer.frame().expect("a keepalive"), b"");
     }
 }
 
 #[test]
-fn a_peer_that_reads_gives_signs_of_life_without_being_asked() {
-    let b = start_at(loopback(), 2, Settings { sign_time: Duration::ZERO, ..wary() });
+fn a_node_that_receives_sends_keepalives_without_a_probe() {
+    let b = start_at(loopback(), 2, Settings { sign_time: Duration::ZERO, ..short_times() });
     let mut peer = Client::peer(b.address(), 3);
     peer.send(&peer_frame(1));
-    assert_eq!(peer.frame().expect("a sign of life"), b"");
-    // In the middle of a frame, too.
-    let b = start_at(loopback(), 2, wary());
+    assert_eq!(peer.frame().expect("a keepalive"), b"");
+    // Also in the proxy of a frame.
+    let b = start_at(loopback(), 2, short_times());
     let mut peer = Client::peer(b.address(), 3);
     let frame = peer_frame(1);
     peer.send(&frame[..frame.len() - 1]);
-    assert_eq!(peer.frame().expect("a sign of life"), b"");
+    assert_eq!(peer.frame().expect("a keepalive"), b"");
     peer.send(&frame[frame.len() - 1..]);
     assert_eq!(b.event(), frame_event(3, 1));
 }

@@ -1,4 +1,4 @@
-//! TLS: the same manners as without it, and who is not trusted.
+//! TLS: the same behaviour as without it, and sides that are not trusted.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -21,21 +21,21 @@ fn node(id: u64, files: &TlsFiles) -> Running {
     start_with(loopback(), id, settings(), with(files))
 }
 
-/// Agrees on TLS with the node, as a client.
+/// Performs the TLS handshake with the node, as a client.
 pub(super) fn secured(authority: &Authority, address: SocketAddr) -> std::io::Result<Stream> {
     let tls = ClientTls::read(&authority.ca()).expect("a certificate");
     let stream = Stream::connect(address, FOREVER).expect("connected");
     stream.secured(tls.connect(address.ip()).expect("a session"), Instant::now() + FOREVER)
 }
 
-/// A client that was let in.
+/// Connects as a client, and is admitted.
 fn client(authority: &Authority, address: SocketAddr) -> Client {
     let stream = secured(authority, address).expect("TLS");
-    let (reader, _) = greet(&stream, &Role::Client { token: None }, FOREVER).expect("let in");
+    let (reader, _) = greet(&stream, &Role::Client { token: None }, FOREVER).expect("admitted");
     Client { stream, reader }
 }
 
-/// Why the node does not let in who shows this certificate and says that he is the node there.
+/// Returns why the node refuses a peer that shows this certificate.
 fn peer_error(files: &TlsFiles, address: SocketAddr) -> GreetError {
     let tls = NodeTls::read(files).expect("files");
     let stream = Stream::connect(address, FOREVER).expect("connected");
@@ -68,9 +68,9 @@ fn nodes_and_clients_speak_over_tls() {
     }
 }
 
-/// More than the session and the system buffer, in both directions at the same time.
+/// More than the buffers of the session and the system hold, in both directions at the same time.
 #[test]
-fn large_answers_come_while_requests_go() {
+fn large_answers_arrive_while_requests_are_sent() {
     const REQUESTS: u64 = 300;
     let authority = Authority::new();
     let running = node(1, &authority.node(loopback().ip()));
@@ -104,13 +104,13 @@ fn a_client_that_sent_its_last_request_still_gets_its_answers() {
 }
 
 #[test]
-fn who_stalls_is_cut_off() {
+fn a_stalled_client_is_cut_off() {
     let authority = Authority::new();
     let files = authority.node(loopback().ip());
     let short = Duration::from_millis(20);
     let settings = Settings { client_idle_time: short, frame_time: short, ..settings() };
     let running = start_with(loopback(), 1, settings, with(&files));
-    // Between two frames, and within one.
+    // The client stalls between two frames, and within one.
     for bytes in [&b""[..], &[0, 0, 0, 9, 1]] {
         let mut client = client(&authority, running.address());
         client.send(bytes);
@@ -120,9 +120,9 @@ fn who_stalls_is_cut_off() {
     }
 }
 
-/// Bytes of a record come one by one, each in time; the whole greeting does not.
+/// The bytes of a record arrive one by one, each in time, but not the whole greeting.
 #[test]
-fn a_record_that_trickles_does_not_keep_a_seat() {
+fn a_slow_record_does_not_keep_a_slot() {
     let authority = Authority::new();
     let files = authority.node(loopback().ip());
     let settings = Settings {
@@ -143,7 +143,7 @@ fn a_record_that_trickles_does_not_keep_a_seat() {
     session.writer().write_all(&hello).expect("in memory");
     session.write_tls(&mut record).expect("in memory");
     for byte in &record[..record.len() - 1] {
-        // Time itself is the fault; until the node has had enough of it.
+        // Time itself is what this tests; the loop ends when the node has closed the connection.
         thread::sleep(Duration::from_millis(10));
         if socket.write_all(&[*byte]).is_err() {
             break;
@@ -164,13 +164,13 @@ fn greeted_at_last(authority: &Authority, address: SocketAddr) {
 }
 
 #[test]
-fn a_handshake_that_is_not_finished_gives_its_seat_back() {
+fn an_unfinished_handshake_frees_its_slot() {
     let authority = Authority::new();
     let settings =
         Settings { greeting_time: Duration::from_millis(50), max_ungreeted: 1, ..settings() };
     let files = authority.node(loopback().ip());
     let running = start_with(loopback(), 1, settings, with(&files));
-    // Nothing; the kind of the record; a record that is no handshake; an end.
+    // Nothing; the type of a record; a record that is not a handshake; and last, an end.
     for bytes in [&[][..], &[22], &[22, 3, 1, 0, 4, 9, 0, 0, 0]] {
         let mut raw = TcpStream::connect(running.address()).expect("connected");
         raw.write_all(bytes).expect("sent");
@@ -181,9 +181,9 @@ fn a_handshake_that_is_not_finished_gives_its_seat_back() {
     greeted_at_last(&authority, running.address());
 }
 
-/// He says in the middle of the handshake that he will say no more, and goes on.
+/// The client sends `close_notify` in the middle of the handshake, and continues to send.
 #[test]
-fn who_ends_tls_before_it_began_is_cut_off() {
+fn a_client_that_ends_tls_during_the_handshake_is_cut_off() {
     let authority = Authority::new();
     let running = start_with(
         loopback(),
@@ -195,18 +195,18 @@ fn who_ends_tls_before_it_began_is_cut_off() {
     let tls = ClientTls::read(&authority.ca()).expect("a certificate");
     let mut session = tls.connect(running.address().ip()).expect("a session");
     session.write_tls(&mut socket).expect("sent");
-    // An alert, not encrypted: a warning, close_notify.
+    // An unencrypted alert: the warning `close_notify`.
     let end = [21, 3, 3, 0, 2, 1, 0];
     socket.write_all(&[&end[..], &[0; 16_000]].concat()).expect("sent");
     socket.set_read_timeout(Some(FOREVER)).expect("a socket");
     let ended = socket.read_to_end(&mut Vec::new());
     let waited = |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
-    assert!(!ended.is_err_and(|error| waited(&error)), "the node does not let go of him");
+    assert!(!ended.is_err_and(|error| waited(&error)), "the node did not close the connection");
     greeted_at_last(&authority, running.address());
 }
 
 #[test]
-fn a_flood_of_unfinished_handshakes_does_not_hold_up_the_end() {
+fn many_unfinished_handshakes_do_not_delay_the_end() {
     let authority = Authority::new();
     let running = node(1, &authority.node(loopback().ip()));
     let held: Vec<TcpStream> = (0..32)
@@ -221,7 +221,7 @@ fn a_flood_of_unfinished_handshakes_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn who_speaks_without_tls_is_told_so() {
+fn a_connection_without_tls_is_told_that_tls_is_required() {
     let authority = Authority::new();
     let running = node(1, &authority.node(loopback().ip()));
     for first in [&encode_hello(&Role::Client { token: None })[..], b"get / HTTP/1.1\r\n"] {
@@ -236,7 +236,7 @@ fn who_speaks_without_tls_is_told_so() {
 }
 
 #[test]
-fn a_client_of_http_is_told_in_http_within_tls_and_without_it() {
+fn an_http_client_is_refused_in_http_with_and_without_tls() {
     let authority = Authority::new();
     let running = node(1, &authority.node(loopback().ip()));
     let mut plain = Client::silent(running.address());
@@ -255,7 +255,7 @@ fn a_client_of_http_is_told_in_http_within_tls_and_without_it() {
 }
 
 #[test]
-fn who_speaks_tls_to_who_does_not_learns_it() {
+fn a_tls_client_learns_that_the_node_has_no_tls() {
     let authority = Authority::new();
     let running = start(settings());
     let error = secured(&authority, running.address()).expect_err("no TLS").to_string();
@@ -264,7 +264,7 @@ fn who_speaks_tls_to_who_does_not_learns_it() {
 }
 
 #[test]
-fn the_certificate_of_a_node_has_to_be_signed_in_force_and_its_own() {
+fn a_node_certificate_must_be_trusted_in_force_and_name_the_node() {
     let (authority, other) = (Authority::new(), Authority::new());
     let (here, elsewhere) = (loopback().ip(), IpAddr::from([127, 0, 0, 9]));
     for (files, says) in [
@@ -275,7 +275,7 @@ fn the_certificate_of_a_node_has_to_be_signed_in_force_and_its_own() {
         let running = node(1, &files);
         let error = secured(&authority, running.address()).expect_err("not trusted").to_string();
         assert!(error.contains(says), "{error}");
-        // It finds out by itself, too, where it is asked to.
+        // A node also finds out by itself, when it checks its own certificate.
         let own = NodeTls::read(&TlsFiles { ca: authority.ca(), ..files }).expect("files");
         assert!(own.check_own(here).is_err());
     }
@@ -283,7 +283,7 @@ fn the_certificate_of_a_node_has_to_be_signed_in_force_and_its_own() {
 }
 
 #[test]
-fn who_says_that_he_is_a_node_shows_that_he_is() {
+fn a_peer_must_show_the_certificate_of_its_address() {
     let (authority, other) = (Authority::new(), Authority::new());
     let (here, elsewhere) = (loopback().ip(), IpAddr::from([127, 0, 0, 9]));
     let running = node(1, &authority.node(here));
@@ -300,7 +300,7 @@ fn who_says_that_he_is_a_node_shows_that_he_is() {
         assert!(matches!(error, GreetError::Connection(_)), "{error}");
         assert!(error.to_string().contains("does not trust this one"), "{error}");
     }
-    // A client shows none.
+    // A client shows no certificate.
     let stream = secured(&authority, running.address()).expect("TLS");
     let peer = Role::Peer(peer_hello(NodeId(2)));
     match greet(&stream, &peer, FOREVER).expect_err("refused") {
@@ -310,10 +310,10 @@ fn who_says_that_he_is_a_node_shows_that_he_is() {
     assert_eq!(running.node.peers_asked.load(Ordering::SeqCst), 0);
 }
 
-/// Somebody in the middle who has a certificate for the node's address, but not the cluster key, passes
-/// the greeting on.
+/// An attacker in the network, with a certificate for the node's address but without the cluster
+/// key, relays the greeting.
 #[test]
-fn a_greeting_that_is_passed_on_between_two_sessions_is_not_believed() {
+fn a_greeting_relayed_between_two_sessions_is_not_believed() {
     let authority = Authority::new();
     let files = authority.node(loopback().ip());
     let security = || Security { cluster_key: Some(ClusterKey::new(&[1; 32])), ..with(&files) };
@@ -330,9 +330,9 @@ fn a_greeting_that_is_passed_on_between_two_sessions_is_not_believed() {
     let mut to = to.secured(session, until).expect("TLS");
     let mut buffer = [0; 4096];
     let count = from.read(&mut buffer).expect("an auth_hello");
-    to.write_all(&buffer[..count]).expect("passed on");
+    to.write_all(&buffer[..count]).expect("relayed");
     let count = to.read(&mut buffer).expect("a challenge");
-    from.write_all(&buffer[..count]).expect("passed on");
+    from.write_all(&buffer[..count]).expect("relayed");
     match a.event() {
         Event::Refused { refusal, by_peer, .. } => {
             assert_eq!((refusal.reason, by_peer), (Reason::NotAuthorized, false));

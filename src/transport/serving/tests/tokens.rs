@@ -7,7 +7,7 @@ use crate::security::{Token, Tokens};
 use crate::transport::GreetError;
 use crate::wire::Reason;
 
-/// Knows the token "abc".
+/// A file with the token "abc".
 const FILE: &str = "[[client]]\nname = \"reports\"\nrole = \"read-only\"\n\
      sha256 = \"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"\n";
 
@@ -15,7 +15,7 @@ fn asking() -> Running {
     start_with(loopback(), 1, settings(), knowing(FILE))
 }
 
-/// What asks for the tokens of this file.
+/// Returns security settings with the tokens of this file.
 fn knowing(file: &str) -> Security {
     let client_tokens = Tokens::parse_file(Path::new("tokens"), file.as_bytes());
     Security { client_tokens: Some(client_tokens.expect("tokens")), ..Security::default() }
@@ -26,14 +26,14 @@ fn role(token: &str) -> Role {
 }
 
 #[test]
-fn a_client_with_a_token_is_let_in_with_its_rights() {
+fn a_client_with_a_token_is_admitted_with_its_rights() {
     let running = asking();
     let mut client = Client::greet(running.address(), &role("abc"));
     client.ask(1);
     running.request().1.send(said("served"));
     assert_eq!(client.answer(), answer_to(1, "served"));
     assert_eq!(*running.node.rights.lock(), Some(Rights::ReadOnly));
-    // Who asks for none gives all rights.
+    // A node that asks for no tokens gives all rights.
     let open = start(settings());
     let mut client = open.client();
     client.ask(1);
@@ -42,7 +42,7 @@ fn a_client_with_a_token_is_let_in_with_its_rights() {
 }
 
 #[test]
-fn a_client_without_one_or_with_another_is_not_let_in() {
+fn a_client_without_a_known_token_is_refused() {
     let running = asking();
     for (role, says) in [
         (Role::Client { token: None }, "--token-file"),
@@ -63,7 +63,7 @@ fn a_client_without_one_or_with_another_is_not_let_in() {
 }
 
 #[test]
-fn a_client_whose_token_is_gone_or_may_do_less_is_put_out() {
+fn a_client_whose_token_is_removed_or_reduced_is_disconnected() {
     let may_write = FILE.replace("read-only", "read-write");
     let other = FILE.replace("ba78", "0000");
     for (before, after) in [(FILE, &other[..]), (&may_write, FILE)] {
@@ -71,48 +71,48 @@ fn a_client_whose_token_is_gone_or_may_do_less_is_put_out() {
         let mut client = Client::greet(running.address(), &role("abc"));
         client.ask(1);
         let (_, reply) = running.request();
-        let doorkeeper = running.transport.doorkeeper();
+        let handle = running.transport.security_handle();
         let waiting = std::thread::spawn({
             let security = knowing(after);
-            move || doorkeeper.set(security)
+            move || handle.set(security)
         });
-        // What it asked before is answered, if that does not take long.
+        // The earlier request is answered, if that does not take long.
         reply.send(said("served"));
         assert_eq!(client.answer(), answer_to(1, "served"));
         client.wait_for_end();
         waiting.join().expect("no panic");
         assert!(running.requests.is_empty());
-        while !running.transport.shared.admitted.is_empty() {
+        while !running.transport.shared.access.is_empty() {
             std::thread::yield_now();
         }
     }
 }
 
-/// It neither reads its answers nor ends: nothing but closing the connection ends it.
+/// The client neither reads its answers nor ends: only closing the connection ends it.
 #[test]
-fn a_client_that_waits_for_an_answer_does_not_stay_longer() {
+fn a_client_that_waits_for_an_answer_is_disconnected_too() {
     let settings = Settings { put_out_time: Duration::ZERO, ..settings() };
     let running = start_with(loopback(), 1, settings, knowing(FILE));
     let mut client = Client::greet(running.address(), &role("abc"));
     client.ask(1);
     let (_, reply) = running.request();
-    running.transport.doorkeeper().set(knowing(&FILE.replace("ba78", "0000")));
+    running.transport.security_handle().set(knowing(&FILE.replace("ba78", "0000")));
     client.wait_for_end();
-    // It is known no more than its connection is there, whether it is answered or not.
-    reply.send(said("late"));
+    // It is forgotten with its connection, whether it is answered or not.
+    reply.send(said("too late"));
 }
 
 #[test]
-fn a_client_whose_token_may_do_as_much_stays() {
+fn a_client_whose_token_keeps_its_rights_stays_connected() {
     let running = asking();
     let mut client = Client::greet(running.address(), &role("abc"));
     let more = FILE.to_owned() + &FILE.replace("reports", "other").replace("ba78", "0000");
     for file in [&more, &FILE.replace("read-only", "read-write"), &FILE.replace("reports", "new")] {
-        running.transport.doorkeeper().set(knowing(file));
+        running.transport.security_handle().set(knowing(file));
         client.ask(1);
         running.request().1.send(said("served"));
         assert_eq!(client.answer(), answer_to(1, "served"));
     }
-    // What it may do is that of when it came.
+    // Its rights are still those from when it connected.
     assert_eq!(*running.node.rights.lock(), Some(Rights::ReadOnly));
 }
