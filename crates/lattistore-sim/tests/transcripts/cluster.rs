@@ -28,7 +28,7 @@ pub(crate) fn name(node: NodeId) -> String {
     format!("n{}", node.0)
 }
 
-/// Returns the name of the Ω of clusters in which the script says which node stands.
+/// Returns the election of clusters in which the script says which node stands.
 pub(crate) fn scripted_election() -> Election {
     Election::Rotating { term_ms: TERM_MS }
 }
@@ -210,7 +210,7 @@ impl<M: Scripted> Cluster<M> {
         Ok(())
     }
 
-    /// Gives a node a slow disk, with writes that last until [`Cluster::finish_write`], or a fast one.
+    /// Sets whether a node has a slow disk: its writes last until [`Cluster::finish_write`].
     pub(crate) fn set_slow(&mut self, node: NodeId, is_slow: bool) {
         match is_slow {
             true => self.slow.insert(node),
@@ -301,7 +301,8 @@ impl<M: Scripted> Cluster<M> {
             let is_lost = self.cut.contains(&(from, to));
             if words::kind(&message) != "heartbeat" {
                 let text = words::message(&message);
-                let same = told.iter_mut().find(|(lost, other, _)| *lost == is_lost && *other == text);
+                let same =
+                    told.iter_mut().find(|(lost, other, _)| *lost == is_lost && *other == text);
                 match same {
                     Some((.., receivers)) => receivers.push(name(to)),
                     None => told.push((is_lost, text, vec![name(to)])),

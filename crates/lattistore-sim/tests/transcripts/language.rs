@@ -10,7 +10,7 @@ use lattistore_sim::simulator::Registers;
 use crate::cluster::{Cluster, Filter, scripted_election};
 use crate::machines::Scripted;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+type CommandResult<T> = Result<T, Box<dyn Error>>;
 
 /// What a script does: it starts a cluster, and then drives it.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(crate) struct Session {
 
 /// A cluster of any machine.
 trait Driven {
-    fn command(&mut self, command: &str, args: &mut ArgumentConsumer<'_>) -> Outcome<()>;
+    fn command(&mut self, command: &str, args: &mut ArgumentConsumer<'_>) -> CommandResult<()>;
 
     fn take_transcript(&mut self) -> String;
 }
@@ -28,7 +28,7 @@ trait Driven {
 impl goldenscript::Runner for Session {
     type Command = Command;
 
-    fn run(&mut self, command: &Command, _: &Context) -> Outcome<String> {
+    fn run(&mut self, command: &Command, _: &Context) -> CommandResult<String> {
         let mut args = command.consume_args();
         let mut transcript = String::new();
         if command.name == "cluster" {
@@ -43,7 +43,7 @@ impl goldenscript::Runner for Session {
     }
 }
 
-fn start(args: &mut ArgumentConsumer<'_>) -> Outcome<Box<dyn Driven>> {
+fn start(args: &mut ArgumentConsumer<'_>) -> CommandResult<Box<dyn Driven>> {
     let count: u64 = args.next_pos().ok_or("how many nodes? cluster 3")?.parse()?;
     let mut config = Config {
         election: scripted_election(),
@@ -78,7 +78,7 @@ fn node(name: &str) -> Result<NodeId, String> {
     number.map(NodeId).ok_or(format!("{name} is not the name of a node"))
 }
 
-fn next_node(args: &mut ArgumentConsumer<'_>) -> Outcome<NodeId> {
+fn next_node(args: &mut ArgumentConsumer<'_>) -> CommandResult<NodeId> {
     Ok(node(args.next_pos().ok_or("the name of a node is missing")?)?)
 }
 
@@ -100,7 +100,7 @@ impl<M: Scripted + 'static> Driven for Cluster<M> {
         Cluster::take_transcript(self)
     }
 
-    fn command(&mut self, command: &str, args: &mut ArgumentConsumer<'_>) -> Outcome<()> {
+    fn command(&mut self, command: &str, args: &mut ArgumentConsumer<'_>) -> CommandResult<()> {
         match command {
             "stand" => self.take_turn(next_node(args)?, true)?,
             "rest" => self.take_turn(next_node(args)?, false)?,

@@ -9,18 +9,21 @@ use lattistore::lang::{Params, Value, compile};
 use lattistore::lpaxos::Machine;
 use lattistore_sim::simulator::{Command, Outcome, Register, Registers};
 
-/// A machine whose requests can be written in a script.
+/// The text of a request for the transcript, and its command; `None` if the machine does not know
+/// the command.
+pub(crate) type ParsedRequest<C> = Result<Option<(String, C)>, Box<dyn Error>>;
+
+/// A machine with requests that a script can contain.
 pub(crate) trait Scripted: Machine + Default {
     /// What later requests need of earlier answers.
     type Memory: Default;
 
-    /// Returns the request of a command, and its text for the transcript; `None` if the machine
-    /// does not know the command.
+    /// Returns the request that a command of the script asks for.
     fn request(
         memory: &Self::Memory,
         command: &str,
         args: &mut ArgumentConsumer<'_>,
-    ) -> Result<Option<(String, Self::Command)>, Box<dyn Error>>;
+    ) -> ParsedRequest<Self::Command>;
 
     /// Describes an outcome, and notes what later requests need of it.
     fn outcome(memory: &mut Self::Memory, outcome: &Self::Outcome) -> String;
@@ -34,7 +37,7 @@ fn register(letter: &str) -> Result<u8, String> {
     }
 }
 
-/// A write tells the value that it replaces, and a read the value that it finds.
+/// Requests of registers need nothing of earlier answers.
 #[derive(Default)]
 pub(crate) struct RegisterMemory;
 
@@ -45,7 +48,7 @@ impl Scripted for Registers {
         _: &RegisterMemory,
         command: &str,
         args: &mut ArgumentConsumer<'_>,
-    ) -> Result<Option<(String, Command)>, Box<dyn Error>> {
+    ) -> ParsedRequest<Command> {
         let command = match command {
             "put" => {
                 let (key, value) = args.next_key().ok_or("put what? put n1 a=5")?;
@@ -92,7 +95,7 @@ impl Scripted for Store {
         memory: &StoreMemory,
         command: &str,
         args: &mut ArgumentConsumer<'_>,
-    ) -> Result<Option<(String, kv::Command)>, Box<dyn Error>> {
+    ) -> ParsedRequest<kv::Command> {
         let command = match command {
             "open" => ("open a session".to_owned(), kv::Command::OpenSession { window: 4 }),
             "transact" => {
@@ -138,7 +141,6 @@ impl Scripted for Store {
     }
 }
 
-/// Keeps the register names of the transcript and of the machine the same.
 #[test]
 fn registers_are_letters() {
     assert_eq!(register("c").map(|number| Register(number).to_string()), Ok("c".to_owned()));

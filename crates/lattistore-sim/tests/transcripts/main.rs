@@ -14,7 +14,7 @@
 //! n1 writes    applied slot 3, as accepted; accepted slot 4 in 1.n1: {a = 5}
 //! n2 writes    applied slot 3, as accepted; accepted slot 4 in 1.n1: {a = 5}
 //! n2 -> n1     [1.n1] accepted slot 4, complete 3
-//! n1 answers   put a=5: done in slot 4; a had no value
+//! n1 answers   put a=5: done in slot 4; it had no value
 //! ```
 //!
 //! # How to read a transcript
@@ -27,14 +27,15 @@
 //! | `n1 begins  ...` | a write of a slow disk begins; `write n1` ends it |
 //! | `n1 answers  ...` | n1 answers a client |
 //! | `n1 stands`, `leads`, `steps down` | n1 becomes a candidate, a leader, a follower |
-//! | `{a@3 = 5, b@4 deleted}` | entries: key, version (the slot that wrote it), value or tombstone |
+//! | `{a@3 = 5, b@4 deleted}` | entries: key, version (the slot), value or tombstone |
+//! | `before it as held in 1.n1` | the decree of the slot before is the one accepted in that ballot |
 //!
 //! In the keys and values of the store, zero bytes are left out.
 //!
 //! The order is the contract of the core's output: messages that need no write, answers, the write,
 //! and then the messages that had to wait for it. A message that is delivered has no line of its
-//! own: what follows from it has. Heartbeats are neither shown nor commanded; each command ends with
-//! the delivery of those under way on links that are not cut.
+//! own: what follows from it has. Heartbeats are neither shown nor commanded; each command ends
+//! with the delivery of those in flight.
 //!
 //! # Commands
 //!
@@ -57,8 +58,8 @@
 //! | `isolate n1` | cuts all links of n1 |
 //! | `tick n1 200` | 200 ms pass at n1 |
 //! | `run 1000` | 1000 ms pass at all nodes; everything is delivered at once |
-//! | `slow n1`, `write n1`, `fast n1` | n1 gets a slow disk; its write ends; its disk is fast again |
-//! | `reluctant n1 ...`, `willing n1 ...` | n1 leads only if no other node can; it is as the others |
+//! | `slow n1`, `write n1`, `fast n1` | n1 has a slow disk; its write ends; the disk is fast |
+//! | `reluctant n1 ...`, `willing n1 ...` | n1 leads only if no other node can; it is like others |
 //! | `crash n1`, `restart n1` | n1 loses what is not durable; n1 starts from its disk |
 //! | `state [n1 ...]` | shows the state of the nodes |
 //! | `wire` | shows the messages in flight |
@@ -69,15 +70,16 @@
 //!
 //! # How to add a transcript
 //!
-//! Write the commands into a file in `scripts/`, with a comment at the top that says what is to be
-//! seen and which rule it shows, and an empty line and `---` after each block. Then
+//! Write the commands into a file in `scripts/`. It begins with a comment of three to six lines
+//! that says what is to be seen and which rule it shows. After each block of commands comes a line
+//! `---`, and then an empty line. The command
 //!
 //! ```sh
 //! UPDATE_GOLDENFILES=1 cargo test -p lattistore-sim --test transcripts
 //! ```
 //!
-//! writes what happened into the file. Read it, and commit it. After a change of the core, the same
-//! command writes all transcripts again, and `git diff` shows what changed. A script refers to
+//! writes what happened below each `---`. Read it, and commit it. After a change of the core, the
+//! same command writes all transcripts again, and `git diff` shows what changed. A script refers to
 //! nodes, kinds of messages and keys, not to slots, ballots or numbers of messages, so that it
 //! still does what its comment says when these change.
 
