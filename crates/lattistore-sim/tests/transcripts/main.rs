@@ -28,7 +28,7 @@
 //! | `n1 answers  ...` | n1 answers a client |
 //! | `n1 stands`, `leads`, `steps down` | n1 becomes a candidate, a leader, a follower |
 //! | `{a@3 = 5, b@4 deleted}` | entries: key, version (the slot), value or tombstone |
-//! | `before it as held in 1.n1` | the decree of the slot before is the one accepted in that ballot |
+//! | `before it as held in 1.n1` | the decree of the slot before: that accepted in this ballot |
 //!
 //! In the keys and values of the store, zero bytes are left out.
 //!
