@@ -70,6 +70,10 @@ mod server;
 #[cfg(all(feature = "server", feature = "internals"))]
 pub mod server;
 #[cfg(all(feature = "server", not(feature = "internals")))]
+mod splitmix64;
+#[cfg(all(feature = "server", feature = "internals"))]
+pub mod splitmix64;
+#[cfg(all(feature = "server", not(feature = "internals")))]
 mod storage;
 #[cfg(all(feature = "server", feature = "internals"))]
 pub mod storage;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lattistore::kv::{Key, Value};
 use lattistore::lpaxos::{Ballot, Durable, Entry, NodeId, Patch, Record, Replica, Slot};
+use lattistore::splitmix64;
 
 /// The size of all values.
 pub(crate) const VALUE_BYTES: usize = 256;
@@ -56,11 +57,7 @@ impl Random {
 
     /// A number below `below`.
     pub(crate) fn below(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % below
+        splitmix64::next(&mut self.0) % below
     }
 
     /// A patch that writes so many of the first `keys` keys.

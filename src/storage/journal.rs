@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::lpaxos::Record;
+use crate::splitmix64;
 
 use super::codec::put_record;
 use super::disk::{Folder, NamedFile};
@@ -304,11 +305,8 @@ fn first_segment(
 struct Salts(u64);
 
 impl Salts {
-    /// Returns the salt of a segment (splitmix64).
+    /// Returns the salt of a segment.
     fn of(self, number: u64) -> u64 {
-        let mut mixed = self.0.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        splitmix64::nth(self.0, number)
     }
 }

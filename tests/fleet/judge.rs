@@ -131,7 +131,7 @@ pub(crate) fn judge_to(history: &History, end: End) -> Verdict {
     }
     let replay = check_positions_with(history, StoreModel::default(), &placements);
     let all: Vec<usize> = (0..history.len()).collect();
-    tell("by position", describe(history, &all, &replay.faults));
+    tell("by position", describe(history, &all, &replay.anomalies));
     verdict.unknown_ran = replay.placed.len();
     verdict
 }
@@ -142,7 +142,7 @@ pub(crate) fn search_registers(history: &History) -> (Vec<String>, usize) {
     let (at, registers) = part(history, as_register);
     let found = registers::check_registers_by(&registers, registers::Method::Search);
     let (undecided, found): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|anomaly| anomaly.wrong == registers::Wrong::Undecided);
+        found.into_iter().partition(|anomaly| anomaly.kind == registers::AnomalyKind::Undecided);
     (describe(history, &at, &found), undecided.len())
 }
 

@@ -7,6 +7,7 @@ use lattistore::lpaxos::{
     Ballot, Decree, Durable, Entry, Member, MemberEntry, MemberRole, MemberSet, NodeId, Patch,
     Proposal, Record, Slot,
 };
+use lattistore::splitmix64;
 use lattistore::storage::{
     Background, Disk, Identity, Key, Membership, Opened, Storage, StorageError, StorageOptions,
     Value, open_disk,
@@ -46,11 +47,7 @@ pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        splitmix64::next(&mut self.0)
     }
 
     pub(crate) fn below(&mut self, bound: u64) -> u64 {

@@ -1,4 +1,4 @@
-//! A plot as SVG: lines of points, both axes logarithmic.
+//! A plot as SVG: lines of points with two logarithmic axes.
 
 use std::fmt::Write;
 
@@ -9,14 +9,14 @@ const RIGHT: f64 = 130.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 55.0;
 const COLOURS: [&str; 4] = ["#1f6feb", "#d1242f", "#1a7f37", "#8250df"];
-/// Names of lines stand at least so far apart.
+/// The least distance between the names of lines.
 const NAME_HEIGHT: f64 = 14.0;
 
 /// A plot.
 pub(crate) struct Chart {
     pub(crate) title: String,
-    /// What the numbers from left to right are.
-    pub(crate) across: String,
+    /// The label of the horizontal axis.
+    pub(crate) x_label: String,
     pub(crate) lines: Vec<Line>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct Line {
 pub(crate) struct Point {
     pub(crate) x: f64,
     pub(crate) y: f64,
-    /// What stands above it; may be empty.
+    /// The text above it; may be empty.
     pub(crate) label: String,
 }
 
@@ -74,15 +74,15 @@ impl Chart {
             );
         }
         let (middle, bottom) = ((LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 15.0);
-        let Chart { title, across, .. } = self;
+        let Chart { title, x_label, .. } = self;
         let _ = writeln!(
             svg,
-            "<text x=\"{middle}\" y=\"{bottom}\" text-anchor=\"middle\">{across}</text>\
+            "<text x=\"{middle}\" y=\"{bottom}\" text-anchor=\"middle\">{x_label}</text>\
              <text x=\"{LEFT}\" y=\"22\" font-size=\"14\">{title}</text>"
         );
     }
 
-    /// The name of each line at its end, moved down where it would cover another.
+    /// Draws the name of each line at its end, moved down if it would cover another.
     fn names(&self, svg: &mut String, x: &Axis, y: &Axis) {
         let ends = self.lines.iter().zip(COLOURS.iter().cycle()).filter_map(|(line, colour)| {
             let last = line.points.last()?;
@@ -91,12 +91,12 @@ impl Chart {
         let mut ends: Vec<_> = ends.collect();
         ends.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut free = 0.0;
-        for (level, beside, name, colour) in ends {
+        for (level, right_of_end, name, colour) in ends {
             let level = f64::max(level, free);
             free = level + NAME_HEIGHT;
             let _ = writeln!(
                 svg,
-                "<text x=\"{beside:.1}\" y=\"{level:.1}\" fill=\"{colour}\">{name}</text>"
+                "<text x=\"{right_of_end:.1}\" y=\"{level:.1}\" fill=\"{colour}\">{name}</text>"
             );
         }
     }
@@ -127,9 +127,9 @@ impl Line {
     }
 }
 
-/// A logarithmic axis between two places.
+/// A logarithmic axis between two coordinates.
 struct Axis {
-    /// Powers of ten.
+    /// The ends of the axis, as powers of ten.
     from: f64,
     to: f64,
     first: f64,
@@ -138,9 +138,9 @@ struct Axis {
 
 impl Axis {
     fn over(values: impl Iterator<Item = f64> + Clone, first: f64, last: f64) -> Axis {
-        let least = values.clone().fold(f64::MAX, f64::min).max(1e-6);
-        let most = values.fold(least, f64::max);
-        Axis { from: least.log10().floor(), to: most.log10().ceil().max(1.0), first, last }
+        let min = values.clone().fold(f64::MAX, f64::min).max(1e-6);
+        let max = values.fold(min, f64::max);
+        Axis { from: min.log10().floor(), to: max.log10().ceil().max(1.0), first, last }
     }
 
     fn place(&self, value: f64) -> f64 {
@@ -148,7 +148,7 @@ impl Axis {
         self.first + share * (self.last - self.first)
     }
 
-    /// The powers of ten on the axis.
+    /// Returns the powers of ten on the axis.
     fn marks(&self) -> Vec<f64> {
         let mut marks = Vec::new();
         let mut power = self.from;

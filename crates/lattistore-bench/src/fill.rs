@@ -1,56 +1,58 @@
-//! Writing all keys once, before what is measured.
+//! Writes all keys once, before a run.
 
 use std::ops::Range;
 
-use super::lane::Lane;
-use super::plan::Put;
-use super::wire::{Connect, Wire};
-use super::workload::{Kind, Space};
+use super::connection::Connection;
+use super::plan::PutBuffer;
+use super::protocol::{Connect, Protocol};
+use super::workload::{KeySpace, Kind};
 
-/// Writes all keys once, `writes` of them in each put. A connection that is lost is made again:
-/// what was on its way is written twice then, with the same values.
+/// Writes all keys once, `writes` of them in each put. A lost connection is made again: what was in
+/// flight is then written twice, with the same values.
 ///
 /// # Errors
-/// When keys cannot be written, a new connection notwithstanding.
-pub(crate) fn fill<W: Wire>(
-    space: &Space,
+/// When a connection makes no progress, or an operation fails.
+pub(crate) fn fill<P: Protocol>(
+    space: &KeySpace,
     depth: usize,
     writes: usize,
-    connect: &Connect<'_, W>,
+    connect: &Connect<'_, P>,
 ) -> Result<(), String> {
     let mut from = 0;
     loop {
-        let (stream, wire) = connect()?;
-        let mut lane = Lane::new(stream, wire)?;
-        match put_all(space, from..space.keys, depth, writes, &mut lane) {
-            Err(_) if lane.open.first > 0 => from += lane.open.first * writes as u64,
+        let (stream, protocol) = connect()?;
+        let mut connection = Connection::new(stream, protocol)?;
+        match put_all(space, from..space.keys, depth, writes, &mut connection) {
+            Err(_) if connection.in_flight.first > 0 => {
+                from += connection.in_flight.first * writes as u64
+            }
             done => return done,
         }
     }
 }
 
-fn put_all<W: Wire>(
-    space: &Space,
+fn put_all<P: Protocol>(
+    space: &KeySpace,
     mut numbers: Range<u64>,
     depth: usize,
     writes: usize,
-    lane: &mut Lane<W>,
+    connection: &mut Connection<P>,
 ) -> Result<(), String> {
-    let mut put = Put::default();
+    let mut put = PutBuffer::default();
     loop {
-        while lane.open.count < depth && lane.wire.has_room() {
+        while connection.in_flight.count < depth && connection.protocol.has_room() {
             if !put.set(space, numbers.by_ref().take(writes)) {
                 break;
             }
-            lane.ask(&put.operation(Kind::Put));
+            connection.send(&put.operation(Kind::Put));
         }
-        if lane.open.count == 0 {
+        if connection.in_flight.count == 0 {
             return Ok(());
         }
-        lane.exchange()?;
-        for (id, result) in std::mem::take(&mut lane.done) {
+        connection.exchange()?;
+        for (id, result) in std::mem::take(&mut connection.done) {
             result?;
-            lane.open.end(id);
+            connection.in_flight.end(id);
         }
     }
 }
@@ -63,15 +65,15 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
-    use super::super::wire::Duplex;
+    use super::super::protocol::ByteStream;
     use super::super::workload::{Distribution, Operation};
     use super::*;
 
-    /// Gives back what was written to it.
+    /// A stream that returns what was written to it.
     #[derive(Default)]
-    struct Mirror(Mutex<Vec<u8>>);
+    struct Loopback(Mutex<Vec<u8>>);
 
-    impl Duplex for Mirror {
+    impl ByteStream for Loopback {
         fn read(&self, to: &mut [u8]) -> io::Result<usize> {
             let mut bytes = self.0.lock().expect("no thread failed");
             let count = bytes.len().min(to.len());
@@ -92,34 +94,34 @@ mod tests {
         fn close(&self) {}
     }
 
-    /// Notes the keys of what is asked, a line for each operation, and fails after some of them.
-    struct Notes<'a> {
+    /// Records the keys of the requests, one line for each operation, and fails after some answers.
+    struct KeyRecorder<'a> {
         keys: &'a Mutex<BTreeSet<String>>,
         answers: usize,
         next: u64,
     }
 
-    impl Wire for Notes<'_> {
-        type Duplex = Mirror;
+    impl Protocol for KeyRecorder<'_> {
+        type Stream = Loopback;
 
         fn has_room(&self) -> bool {
             true
         }
 
-        fn ask(&mut self, _: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
+        fn encode(&mut self, _: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
             let keys: Vec<&str> = operation.pairs().map(|(key, _)| key).collect();
             to.extend_from_slice(keys.join(" ").as_bytes());
             to.push(b'\n');
         }
 
-        fn take(
+        fn decode(
             &mut self,
-            came: &[u8],
+            received: &[u8],
             done: &mut Vec<(u64, Result<(), String>)>,
             _: &mut Vec<u8>,
         ) -> Result<usize, String> {
             let mut used = 0;
-            for line in came.split_inclusive(|byte| *byte == b'\n') {
+            for line in received.split_inclusive(|byte| *byte == b'\n') {
                 if self.answers == 0 {
                     let lost = Err("the connection is lost".to_owned());
                     return if used == 0 { lost } else { Ok(used) };
@@ -136,15 +138,15 @@ mod tests {
         }
     }
 
-    /// Fills with connections that are lost after these numbers of answers; gives how many keys
-    /// were written and how many connections it took.
+    /// Fills with connections that are lost after these numbers of answers; returns how many keys
+    /// were written and how many connections were made.
     fn filled(keys: u64, answers: &[usize]) -> (Result<(), String>, usize, usize) {
         let (written, made) = (Mutex::new(BTreeSet::new()), AtomicUsize::new(0));
         let connect = || {
             let answers = answers[made.fetch_add(1, Ordering::Relaxed)];
-            Ok((Mirror::default(), Notes { keys: &written, answers, next: 0 }))
+            Ok((Loopback::default(), KeyRecorder { keys: &written, answers, next: 0 }))
         };
-        let space = Space::new(keys, 16, 1, Distribution::Uniform);
+        let space = KeySpace::new(keys, 16, 1, Distribution::Uniform);
         let result = fill(&space, 8, 3, &connect);
         let written = written.lock().expect("no thread failed").len();
         (result, written, made.load(Ordering::Relaxed))
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_brings_nothing_ends_the_filling() {
+    fn a_connection_without_progress_ends_the_filling() {
         let (result, written, made) = filled(1_000, &[5, 0]);
         assert_eq!((result, written, made), (Err("the connection is lost".to_owned()), 15, 2));
     }

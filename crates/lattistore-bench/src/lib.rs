@@ -1,27 +1,31 @@
-//! Loads lattistore and its peers, and measures the answers' times.
+//! A load generator for lattistore, etcd and Redis, which measures throughput, latency and cost.
 //!
-//! | file | is |
+//! | file | content |
 //! | --- | --- |
 //! | `workload` | operations, keys and values |
-//! | `wire` | what a system has to be to be measured |
-//! | `plan`, `lane` | what to run; a connection with what is on its way |
-//! | `drive`, `open` | the closed and the open loop |
-//! | `fill` | writing all keys first |
-//! | `record` | what was measured, as text and as JSON |
+//! | `protocol` | the interface of a system that can be measured |
+//! | `plan` | what to run, and the operations that it draws |
+//! | `run` | one measured run |
+//! | `closed_loop`, `open_loop` | the two ways to send operations |
+//! | `connection` | a connection with its operations in flight |
+//! | `fill` | writes all keys before a run |
+//! | `record` | the measurements, as text and as JSON |
 //! | `chart` | plots |
-//! | [`mod@bench`] | the program that asks lattistore |
-//! | [`mod@compare`] | the program that asks etcd and Redis, and compares |
+//! | [`mod@bench`] | the program that measures lattistore |
+//! | [`mod@compare`] | the program that measures etcd and Redis, and compares results |
 //!
-//! The programs alone know the store that is asked.
+//! Only the two programs know which system they measure. The generator runs on the machine of the
+//! system, so figures are comparable only if they come from one machine and one time.
 
 pub mod bench;
 mod chart;
+mod closed_loop;
 pub mod compare;
-mod drive;
+mod connection;
 mod fill;
-mod lane;
-mod open;
+mod open_loop;
 mod plan;
+mod protocol;
 mod record;
-mod wire;
+mod run;
 mod workload;

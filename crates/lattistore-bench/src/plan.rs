@@ -1,43 +1,48 @@
-//! What to run, and the operations that it draws.
+//! The plan of a run, and the operations that it draws.
 
-use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use super::record::Span;
-use super::workload::{Kind, Operation, Random, Space, Workload};
+use super::workload::{KeySpace, Kind, Operation, Random, Workload};
 
-/// How to ask.
+/// How operations are sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Loop {
+    /// The next one when one is answered.
     Closed,
-    /// So many operations a second, over all connections.
+    /// At this many operations a second, over all connections.
     Open(f64),
 }
 
-/// What to run.
+/// The plan of a run.
 pub(crate) struct Plan<'a> {
     pub(crate) workload: Workload,
     /// How many keys each put writes.
     pub(crate) writes: usize,
-    pub(crate) space: &'a Space,
+    pub(crate) space: &'a KeySpace,
     pub(crate) connections: usize,
     pub(crate) depth: usize,
     pub(crate) how: Loop,
-    pub(crate) span: Span,
-    /// Counts what is answered, for who watches.
-    pub(crate) answered: &'a AtomicU64,
+    /// The time before the measurement, under the same load.
+    pub(crate) warm_up: Duration,
+    /// The time that is measured.
+    pub(crate) duration: Duration,
 }
 
-/// The keys and values of an operation; the memory of one serves the next.
+/// The keys and values of an operation; its memory is reused for the next one.
 #[derive(Default)]
-pub(super) struct Put<'a> {
+pub(super) struct PutBuffer<'a> {
     key: String,
     value: &'a str,
     more: Vec<(String, &'a str)>,
 }
 
-impl<'a> Put<'a> {
-    /// Takes the keys of these numbers; tells whether there was one.
-    pub(super) fn set(&mut self, space: &'a Space, mut numbers: impl Iterator<Item = u64>) -> bool {
+impl<'a> PutBuffer<'a> {
+    /// Sets the keys of these numbers; returns whether there was one.
+    pub(super) fn set(
+        &mut self,
+        space: &'a KeySpace,
+        mut numbers: impl Iterator<Item = u64>,
+    ) -> bool {
         let Some(first) = numbers.next() else { return false };
         space.key(first, &mut self.key);
         self.value = space.value(first);
@@ -60,20 +65,20 @@ impl<'a> Put<'a> {
     }
 }
 
-/// Draws operations.
-pub(super) struct Source<'a> {
+/// Draws the operations of a connection.
+pub(super) struct OperationSource<'a> {
     workload: Workload,
     writes: usize,
-    space: &'a Space,
+    space: &'a KeySpace,
     random: Random,
-    put: Put<'a>,
+    put: PutBuffer<'a>,
 }
 
-impl<'a> Source<'a> {
-    pub(super) fn new(plan: &Plan<'a>, lane: u32) -> Source<'a> {
-        let random = Random::new(u64::from(lane) + 1);
+impl<'a> OperationSource<'a> {
+    pub(super) fn new(plan: &Plan<'a>, connection: u32) -> OperationSource<'a> {
+        let random = Random::new(u64::from(connection) + 1);
         let Plan { workload, writes, space, .. } = *plan;
-        Source { workload, writes, space, random, put: Put::default() }
+        OperationSource { workload, writes, space, random, put: PutBuffer::default() }
     }
 
     pub(super) fn next(&mut self) -> Operation<'_> {

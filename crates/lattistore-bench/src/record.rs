@@ -1,36 +1,36 @@
-//! What was measured, and how it is told: to people, and as JSON.
+//! The measurements of a run, as text and as JSON.
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-/// Latencies beyond this count as this, in microseconds.
-const MOST_US: u64 = 120_000_000;
+/// Longer latencies count as this one, in microseconds.
+const MAX_US: u64 = 120_000_000;
 
-/// What one connection, or all together, measured.
+/// The measurements of one connection, or of all together.
 #[derive(Clone, Debug)]
 pub(crate) struct Record {
     reads: Histogram<u64>,
     writes: Histogram<u64>,
-    /// Operations that were answered with an error or not at all.
+    /// Operations that were answered with an error, or not at all.
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
-    /// Operations answered in the time that is measured, whenever they were asked.
+    /// Operations that were answered in the measured time, whenever they were sent.
     pub(crate) answered: u64,
 }
 
 impl Record {
     pub(crate) fn new() -> Record {
-        let histogram = || Histogram::new_with_max(MOST_US, 3).expect("the bounds are in order");
+        let histogram = || Histogram::new_with_max(MAX_US, 3).expect("the bounds are in order");
         let (reads, writes) = (histogram(), histogram());
         Record { reads, writes, errors: 0, first_error: None, answered: 0 }
     }
 
     pub(crate) fn latency(&mut self, writes: bool, latency: Duration) {
-        let us = u64::try_from(latency.as_micros()).unwrap_or(MOST_US);
+        let us = u64::try_from(latency.as_micros()).unwrap_or(MAX_US);
         let histogram = if writes { &mut self.writes } else { &mut self.reads };
-        histogram.saturating_record(us.min(MOST_US));
+        histogram.saturating_record(us.min(MAX_US));
     }
 
     pub(crate) fn error(&mut self, error: &str) {
@@ -48,21 +48,21 @@ impl Record {
         }
     }
 
-    /// Whether all went well.
+    /// Returns whether the run succeeded.
     ///
     /// # Errors
-    /// When an operation failed, or none was answered: says how many, and the first reason.
+    /// When an operation failed, or none was answered: how many, and the first reason.
     pub(crate) fn verdict(&self) -> Result<(), String> {
         let first = self.first_error.as_deref();
         let first = first.map_or_else(String::new, |first| format!(", the first: {first}"));
         match (self.answered, self.errors) {
-            (0, _) => Err(format!("nothing was answered{first}")),
+            (0, _) => Err(format!("no operation was answered{first}")),
             (_, 0) => Ok(()),
             (_, errors) => Err(format!("{errors} operations failed{first}")),
         }
     }
 
-    /// The latencies of reads and writes together, in microseconds.
+    /// Returns the latencies of reads and writes together, in microseconds.
     pub(crate) fn all(&self) -> Histogram<u64> {
         let mut all = self.reads.clone();
         all += &self.writes;
@@ -70,7 +70,7 @@ impl Record {
     }
 }
 
-/// What is measured: the time after the warm-up.
+/// The time that is measured: after the warm-up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
     pub(crate) from: Instant,
@@ -83,43 +83,32 @@ impl Span {
     }
 }
 
-/// What a process of the system took.
+/// The memory and processor time of a process of the system.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Process {
     pub(crate) id: u32,
     /// Resident memory, in bytes.
     pub(crate) resident: u64,
-    /// Time on a processor during the measured time.
+    /// The processor time during the measured time.
     pub(crate) cpu: Duration,
 }
 
 /// The result of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    /// Names and values that say what was run; values are JSON already.
+    /// Names and values that describe the run; the values are JSON.
     pub(crate) settings: Vec<(&'static str, String)>,
     pub(crate) record: Record,
     pub(crate) measured: Duration,
     pub(crate) processes: Vec<Process>,
 }
 
-/// A text as JSON.
+/// Returns a text as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
-    let mut json = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => json.extend(['\\', c]),
-            c if c < ' ' => {
-                let _ = write!(json, "\\u{:04x}", u32::from(c));
-            }
-            c => json.push(c),
-        }
-    }
-    json.push('"');
-    json
+    serde_json::Value::from(text).to_string()
 }
 
-/// How many processes want a processor, on average over the last minute.
+/// Returns the system's load average over the last minute, or `null` if it is unknown.
 pub(crate) fn load_average() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("null").to_owned()
@@ -164,7 +153,7 @@ impl Report {
         json
     }
 
-    /// Some lines for people.
+    /// Returns the result as lines of text.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{:.0}/s", self.per_second());
         if self.record.errors > 0 {
@@ -205,12 +194,12 @@ fn ms(us: u64) -> String {
     format!("{:.2}", us as f64 / 1e3)
 }
 
-/// What the processes take now.
+/// Returns the memory and processor time of the processes.
 pub(crate) fn processes(ids: &[u32]) -> Vec<Process> {
     ids.iter().filter_map(|id| process(*id)).collect()
 }
 
-/// What they took since.
+/// Returns the same, with the processor time since `before`.
 pub(crate) fn since(before: &[Process], ids: &[u32]) -> Vec<Process> {
     let mut now = processes(ids);
     for process in &mut now {
@@ -226,10 +215,10 @@ fn process(id: u32) -> Option<Process> {
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = resident.trim().trim_end_matches("kB").trim().parse().ok()?;
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // After the name in parentheses: state, and the times as the 12th and 13th of what follows it.
+    // After the name in parentheses: the state, and the times as the 12th and 13th field after it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let ticks: u64 = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-    // Linux counts these in hundredths of a second on all machines that Rust's tier 1 knows.
+    // Linux counts these in hundredths of a second on all machines of Rust's tier 1.
     Some(Process { id, resident: kib << 10, cpu: Duration::from_millis(ticks * 10) })
 }
 
@@ -249,19 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_quoted() {
-        assert_eq!(quoted("a\"\\\n"), r#""a\"\\\u000a""#);
-    }
-
-    #[test]
-    fn a_run_with_errors_is_no_success() {
+    fn a_run_with_errors_fails() {
         let mut record = Record::new();
-        assert_eq!(record.verdict(), Err("nothing was answered".to_owned()));
+        assert_eq!(record.verdict(), Err("no operation was answered".to_owned()));
         record.answered = 1;
         assert_eq!(record.verdict(), Ok(()));
         record.error("did not run: the node is stopping");
         record.error("may have run: the time was over");
-        let said = "2 operations failed, the first: did not run: the node is stopping";
-        assert_eq!(record.verdict(), Err(said.to_owned()));
+        let message = "2 operations failed, the first: did not run: the node is stopping";
+        assert_eq!(record.verdict(), Err(message.to_owned()));
     }
 }

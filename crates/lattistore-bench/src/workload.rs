@@ -1,7 +1,9 @@
-//! What is asked: operations, keys, values. Nothing here knows which system is asked, and the peers
-//! that lattistore is compared with are asked by the same code.
+//! Operations, keys and values. This file does not depend on the measured system, so all systems
+//! get the same operations.
 
-/// What a run asks for.
+use lattistore::splitmix64;
+
+/// The kind of operations of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Workload {
     /// Write a value.
@@ -16,28 +18,30 @@ pub(crate) enum Workload {
     Mixed,
 }
 
-/// What one operation is.
+/// The kind of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Put,
     Get,
+    /// Read, modify and write.
     Rmw,
+    /// Compare and set.
     Cas,
 }
 
-/// One operation.
+/// An operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operation<'a> {
     pub(crate) kind: Kind,
     pub(crate) key: &'a str,
-    /// What is written. A key is always given the same value, so it is also what is expected.
+    /// The value to write. A key always gets the same value, so it is also the expected one.
     pub(crate) value: &'a str,
-    /// What a put writes besides, in the same transaction.
+    /// What a put also writes, in the same transaction.
     pub(crate) more: &'a [(String, &'a str)],
 }
 
 impl<'a> Operation<'a> {
-    /// All keys, with what is written.
+    /// Returns all keys, with their values.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let more = self.more.iter().map(|(key, value)| (key.as_str(), *value));
         std::iter::once((self.key, self.value)).chain(more)
@@ -59,7 +63,9 @@ impl Workload {
 
     pub(crate) fn parse(name: &str) -> Result<Workload, String> {
         let found = Workload::NAMES.iter().find(|(other, _)| *other == name);
-        found.map(|(_, workload)| *workload).ok_or("one of put, get, rmw, cas, mixed".to_owned())
+        found
+            .map(|(_, workload)| *workload)
+            .ok_or("expected put, get, rmw, cas or mixed".to_owned())
     }
 }
 
@@ -69,13 +75,13 @@ impl Kind {
     }
 }
 
-/// How often each key is asked for.
+/// How often each key is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Distribution {
-    /// All as often.
+    /// All keys equally often.
     Uniform,
-    /// As in YCSB: the n-th most popular key in proportion to n^-0.99, popular keys all over the
-    /// key space.
+    /// As in YCSB: the n-th most popular key in proportion to n^-0.99; popular keys are spread over
+    /// the key space.
     Zipfian,
 }
 
@@ -91,33 +97,33 @@ impl Distribution {
         match name {
             "uniform" => Ok(Distribution::Uniform),
             "zipfian" => Ok(Distribution::Zipfian),
-            _ => Err("one of uniform, zipfian".to_owned()),
+            _ => Err("expected uniform or zipfian".to_owned()),
         }
     }
 }
 
-/// Keys and values, and which of them are asked for.
+/// The keys and values, and how keys are drawn.
 #[derive(Clone, Debug)]
-pub(crate) struct Space {
+pub(crate) struct KeySpace {
     pub(crate) keys: u64,
     pub(crate) key_bytes: usize,
     pub(crate) value_bytes: usize,
     pub(crate) distribution: Distribution,
     zipf: Zipf,
-    /// The values are cuttings of this.
+    /// The values are parts of this text.
     text: String,
 }
 
-/// How many different values there are.
+/// The number of different values.
 const VALUES: usize = 1_024;
 
-impl Space {
+impl KeySpace {
     pub(crate) fn new(
         keys: u64,
         key_bytes: usize,
         value_bytes: usize,
         distribution: Distribution,
-    ) -> Space {
+    ) -> KeySpace {
         let mut random = Random::new(7);
         let letter = |_| char::from(b'!' + u8::try_from(random.below(90)).unwrap_or(0));
         let text = (0..value_bytes + VALUES).map(letter).collect();
@@ -125,10 +131,10 @@ impl Space {
             Distribution::Uniform => Zipf::default(),
             Distribution::Zipfian => Zipf::new(keys),
         };
-        Space { keys, key_bytes, value_bytes, distribution, zipf, text }
+        KeySpace { keys, key_bytes, value_bytes, distribution, zipf, text }
     }
 
-    /// The key of this number: `k`, zeros and the number, `key_bytes` long at the least.
+    /// Writes the key of this number: `k`, zeros and the number; at least `key_bytes` long.
     pub(crate) fn key(&self, number: u64, to: &mut String) {
         use std::fmt::Write;
         to.clear();
@@ -136,13 +142,13 @@ impl Space {
         let _ = write!(to, "k{number:0width$}", width = self.key_bytes.saturating_sub(1));
     }
 
-    /// The value of the key of this number.
+    /// Returns the value of the key of this number.
     pub(crate) fn value(&self, number: u64) -> &str {
         let start = usize::try_from(number).unwrap_or(0) % VALUES;
         &self.text[start..start + self.value_bytes]
     }
 
-    /// The number of the key to ask for next.
+    /// Draws the number of a key.
     pub(crate) fn draw(&self, random: &mut Random) -> u64 {
         match self.distribution {
             Distribution::Uniform => random.below(self.keys),
@@ -152,7 +158,7 @@ impl Space {
 }
 
 impl Workload {
-    /// What the next operation is.
+    /// Draws the kind of the next operation.
     pub(crate) fn draw(self, random: &mut Random) -> Kind {
         match self {
             Workload::Put => Kind::Put,
@@ -165,7 +171,8 @@ impl Workload {
     }
 }
 
-/// Zipf's law by the method of Gray et al., "Quickly generating billion-record synthetic databases".
+/// Zipf's law by the method of Gray et al., "Quickly generating billion-record synthetic
+/// databases".
 #[derive(Clone, Copy, Debug, Default)]
 struct Zipf {
     items: f64,
@@ -204,7 +211,7 @@ fn scramble(number: u64) -> u64 {
     Random::new(number).next()
 }
 
-/// The splitmix64 generator: a run asks for the same keys each time.
+/// The SplitMix64 generator: each run draws the same keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Random(u64);
 
@@ -214,19 +221,15 @@ impl Random {
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        splitmix64::next(&mut self.0)
     }
 
-    /// A number below `below`.
+    /// Returns a number below `below`.
     pub(crate) fn below(&mut self, below: u64) -> u64 {
         self.next() % below.max(1)
     }
 
-    /// A number from 0 to below 1.
+    /// Returns a number from 0 up to, but not including, 1.
     #[allow(clippy::cast_precision_loss)]
     fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
@@ -238,8 +241,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_have_their_size_and_values_theirs() {
-        let space = Space::new(1_000, 16, 256, Distribution::Uniform);
+    fn keys_and_values_have_their_sizes() {
+        let space = KeySpace::new(1_000, 16, 256, Distribution::Uniform);
         let mut key = String::new();
         space.key(999, &mut key);
         assert_eq!((key.as_str(), key.len()), ("k000000000000999", 16));
@@ -249,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_most_popular_key_has_its_share() {
-        let space = Space::new(1_000, 16, 1, Distribution::Zipfian);
+        let space = KeySpace::new(1_000, 16, 1, Distribution::Zipfian);
         let mut random = Random::new(1);
         let mut counts = vec![0u32; 1_000];
         for _ in 0..100_000 {

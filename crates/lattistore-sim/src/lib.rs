@@ -1,13 +1,13 @@
-//! Finds what is wrong with lattistore: a simulator of whole clusters, a disk that fails on demand,
-//! and judges of what clients were answered.
+//! Finds faults in lattistore: a simulator of whole clusters, a disk that fails on demand, and
+//! judges of the answers that clients received.
 //!
-//! | module | is |
+//! | module | content |
 //! | --- | --- |
-//! | [`simulator`] | clusters of the core that ships under an adversary, every step of it a seed's |
-//! | [`disk`] | the disk in memory that tears writes, fills up and loses power |
-//! | [`history`] | judges of histories: what clients asked, what they were answered, and when |
+//! | [`simulator`] | clusters of the shipped core under faults; one seed decides a whole run |
+//! | [`disk`] | a disk in memory that tears writes, fills up and loses power |
+//! | [`history`] | judges of histories: the requests of clients, their answers and their times |
 //!
-//! The server has no part of this.
+//! The server does not depend on this crate.
 
 pub mod disk;
 pub mod history;

@@ -1,4 +1,4 @@
-//! A short run of the simulator with every test run; `cargo run --release --bin simulate` does more.
+//! A short run of the simulator; `cargo run --release --bin simulate` runs more.
 
 use std::process::{Command, Stdio};
 
@@ -15,12 +15,12 @@ fn simulate(options: RunOptions) -> Report {
 }
 
 #[test]
-fn no_seed_of_a_few_finds_anything() {
+fn sixty_seeds_have_no_failure() {
     let mut coverage = Coverage::default();
     for seed in 0..60 {
         let report = simulate(RunOptions::of_seed(seed));
         assert_eq!(report.failure, None, "seed {seed}");
-        // A client that is alone and asks seldom may happen to read only, as in seed 6.
+        // The only client of seed 6 happens to read only.
         assert!(report.slots > 0 || seed == 6, "seed {seed} chose nothing");
         coverage.add(&report.coverage);
     }
@@ -37,7 +37,7 @@ fn no_seed_of_a_few_finds_anything() {
 }
 
 #[test]
-fn the_same_seed_takes_the_same_course() {
+fn the_same_seed_has_the_same_hash() {
     let mut hashes = Vec::new();
     for seed in 0..10 {
         let hash = simulate(RunOptions::of_seed(seed)).hash;
@@ -46,11 +46,11 @@ fn the_same_seed_takes_the_same_course() {
     }
     hashes.sort_unstable();
     hashes.dedup();
-    assert_eq!(hashes.len(), 10, "different seeds take different courses");
+    assert_eq!(hashes.len(), 10, "different seeds have different hashes");
 }
 
 #[test]
-fn faults_can_be_switched_off_one_by_one() {
+fn each_fault_can_be_switched_off() {
     let all = Fault::ALL.into_iter().fold(Faults(0), |set, fault| set.with(fault));
     for fault in Fault::ALL {
         assert!(all.has(fault) && !all.without(fault).has(fault));
@@ -67,35 +67,36 @@ fn faults_can_be_switched_off_one_by_one() {
 fn every_order_of_events_of_a_small_scope_keeps_the_invariants() {
     let scope = Scope { stands: 1, requests: 1, ticks: 0, crashes: 1 };
     let all = explore(scope, usize::MAX, &mut |_| true).expect("no invariant breaks");
-    assert!(all.is_all && all.waiting == 0, "{all:?}");
+    assert!(all.is_complete && all.unexpanded == 0, "{all:?}");
     assert!(all.states > 500 && all.depth > 10, "{all:?}");
 
     let less = explore(scope, 100, &mut |_| true).expect("no invariant breaks");
-    assert!(!less.is_all && less.waiting > 0, "{less:?}");
+    assert!(!less.is_complete && less.unexpanded > 0, "{less:?}");
     assert!((100..all.states).contains(&less.states), "{less:?}");
 }
 
-/// A patch came late, after the page of a full copy that told of its deletion by silence: that does
-/// harm where the copy goes on.
+/// A patch that arrives after the page of a full copy that deleted its key by silence does harm if
+/// the copy continues.
 #[test]
-fn a_full_copy_that_an_old_patch_came_into_begins_anew() {
+fn a_full_copy_is_restarted_after_an_old_patch_was_applied() {
     let reaches = |seed| {
         let report = simulate(RunOptions::of_seed(seed));
         assert_eq!(report.failure, None, "seed {seed}");
         report.coverage.count(Path::OldPatchInFullCopy) > 0
     };
-    assert!((0..1_000).any(reaches), "no seed of a thousand");
+    assert!((0..1_000).any(reaches), "no seed below 1,000 reaches it");
 }
 
-/// How the program ends with these arguments, and what it says on standard error.
+/// Runs the program; returns its exit code and what it wrote to standard error.
 fn program(arguments: &str, stdout: Stdio) -> (Option<i32>, String) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_simulate"));
-    let output = program.args(arguments.split(' ')).stdout(stdout).output().expect("it runs");
+    let output =
+        program.args(arguments.split(' ')).stdout(stdout).output().expect("the program starts");
     (output.status.code(), String::from_utf8(output.stderr).expect("text"))
 }
 
 #[test]
-fn the_program_refuses_what_it_would_not_do() {
+fn the_program_rejects_arguments_that_contradict_each_other() {
     for arguments in [
         "--threads 0 --seeds 2",
         "--seeds 0",
@@ -105,15 +106,15 @@ fn the_program_refuses_what_it_would_not_do() {
         "--states 5",
         "--start 18446744073709551615 --seeds 2",
     ] {
-        let (code, said) = program(arguments, Stdio::null());
-        assert_eq!(code, Some(2), "{arguments}: {said}");
-        assert!(said.starts_with("error: "), "{arguments}: {said}");
+        let (code, stderr) = program(arguments, Stdio::null());
+        assert_eq!(code, Some(2), "{arguments}: {stderr}");
+        assert!(stderr.starts_with("error: "), "{arguments}: {stderr}");
     }
     assert_eq!(program("--version", Stdio::null()), (Some(0), String::new()));
 }
 
 #[test]
-fn the_program_needs_no_reader() {
+fn the_program_succeeds_if_its_output_is_not_read() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     assert_eq!(program("--seed 5", writer.into()), (Some(0), String::new()));

@@ -1,4 +1,4 @@
-//! A cluster of server processes of its own, for the time of a run.
+//! A cluster of server processes, which exists for the time of a run.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 /// The port of the nodes.
 const PORT: u16 = 50051;
-/// A node listens within this time, or has failed.
+/// A node must listen within this time.
 const START_TIME: Duration = Duration::from_secs(20);
 
-/// Running server processes, their state in a directory that goes with them.
+/// Server processes, and the directory of their state, which is deleted with them.
 pub(crate) struct Cluster {
     server: PathBuf,
     directory: PathBuf,
@@ -22,17 +22,24 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts `count` nodes on loopback addresses that nobody else uses, their state in a new
-    /// directory in `place`.
-    pub(crate) fn start(count: u8, server: Option<PathBuf>, place: PathBuf) -> io::Result<Cluster> {
-        let server = server.map_or_else(beside_this_program, Ok)?;
+    /// Starts `count` nodes on unused loopback addresses, with their state in a new directory in
+    /// `parent`.
+    ///
+    /// # Errors
+    /// When the directory cannot be made, or a node does not listen within `START_TIME`.
+    pub(crate) fn start(
+        count: u8,
+        server: Option<PathBuf>,
+        parent: PathBuf,
+    ) -> io::Result<Cluster> {
+        let server = server.map_or_else(server_of_this_build, Ok)?;
         let process = std::process::id();
-        let directory = place.join(format!("lattistore-bench-{process}"));
+        let directory = parent.join(format!("lattistore-bench-{process}"));
         let cannot =
-            |error| io::Error::other(format!("cannot make {}: {error}", directory.display()));
+            |error| io::Error::other(format!("cannot create {}: {error}", directory.display()));
         fs::create_dir(&directory).map_err(cannot)?;
         let byte = |shift: u32| (process >> shift).to_le_bytes()[0];
-        // 127.0 and 127.1 are where people run theirs.
+        // Users' clusters are usually at 127.0 and 127.1.
         let net = [127, 2 + byte(8) % 250, byte(0)];
         let addresses = (1..=count).map(|n| IpAddr::from([net[0], net[1], net[2], n])).collect();
         let nodes = (0..count).map(|_| None).collect();
@@ -47,17 +54,20 @@ impl Cluster {
         self.addresses.iter().map(|ip| SocketAddr::new(*ip, PORT)).collect()
     }
 
-    /// The ids of the running processes.
+    /// Returns the ids of the running processes.
     pub(crate) fn processes(&self) -> Vec<u32> {
         self.nodes.iter().flatten().map(Child::id).collect()
     }
 
-    /// The node at this address.
+    /// Returns the index of the node at this address.
     pub(crate) fn node_at(&self, address: SocketAddr) -> Option<usize> {
         self.addresses.iter().position(|ip| *ip == address.ip())
     }
 
     /// Starts a node that does not run, and waits until it listens.
+    ///
+    /// # Errors
+    /// When it ends, or does not listen within `START_TIME`.
     pub(crate) fn start_node(&mut self, node: usize) -> io::Result<()> {
         let address = self.addresses[node].to_string();
         let log = self.directory.join(format!("{address}.log"));
@@ -80,7 +90,9 @@ impl Cluster {
                 let ended = ended.map(|status| format!("it ended with {status}"));
                 let _ = child.kill();
                 let _ = child.wait();
-                let why = last.or(ended).unwrap_or("it does not listen".to_owned());
+                let why = last
+                    .or(ended)
+                    .unwrap_or(format!("it does not listen after {} s", START_TIME.as_secs()));
                 let server = self.server.display();
                 return Err(io::Error::other(format!(
                     "{server} did not start at {address}: {why}"
@@ -104,7 +116,7 @@ impl Cluster {
         status.success().then_some(()).ok_or_else(|| io::Error::other("kill failed"))
     }
 
-    /// Waits for a node that was stopped to end.
+    /// Waits until a stopped node has ended.
     pub(crate) fn wait(&mut self, node: usize) -> io::Result<()> {
         if let Some(mut child) = self.nodes[node].take() {
             child.wait()?;
@@ -125,13 +137,13 @@ impl Drop for Cluster {
     }
 }
 
-/// The server that was built with this program.
-fn beside_this_program() -> io::Result<PathBuf> {
+/// Returns the server program in the directory of this program.
+fn server_of_this_build() -> io::Result<PathBuf> {
     let server = std::env::current_exe()?.with_file_name("server");
     match server.exists() {
         true => Ok(server),
         false => Err(io::Error::other(format!(
-            "there is no server at {}: build it, or name one with --server",
+            "there is no server program at {}: build it, or name one with --server",
             server.display()
         ))),
     }

@@ -1,13 +1,13 @@
-//! The curves: which number differs from point to point, and of what a flat cost is the cost.
+//! The curves: which number varies from point to point, and the unit of the cost.
 
 use super::options::{Curve, Work};
 
-/// With large values there are fewer keys: together the values have no more than so many bytes.
-const MOST_DATA_BYTES: u64 = 64 << 20;
-/// Operations in flight are spread over so many connections, once there are as many.
-const MOST_CONNECTIONS: u64 = 8;
+/// The limit of all values together, in bytes: with large values there are fewer keys.
+const MAX_DATA_BYTES: u64 = 64 << 20;
+/// The connections over which operations in flight are spread, if there are as many operations.
+const MAX_CONNECTIONS: u64 = 8;
 
-/// What one point runs.
+/// The parameters of the run of one point.
 #[derive(Clone, Debug)]
 pub(crate) struct Setting {
     pub(crate) nodes: u8,
@@ -15,7 +15,7 @@ pub(crate) struct Setting {
 }
 
 impl Curve {
-    /// The name of the curve's files.
+    /// Returns the name of the curve's files.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Curve::InFlight => "in-flight",
@@ -26,7 +26,7 @@ impl Curve {
         }
     }
 
-    /// What differs from point to point.
+    /// Returns the name of what varies.
     pub(crate) fn varies(self) -> &'static str {
         match self {
             Curve::InFlight => "operations in flight",
@@ -37,7 +37,7 @@ impl Curve {
         }
     }
 
-    /// Its values, one for each point.
+    /// Returns the values of what varies, one for each point.
     pub(crate) fn points(self, max_keys: u64) -> Vec<u64> {
         match self {
             Curve::InFlight => (0..=10).map(|power| 1 << power).collect(),
@@ -50,19 +50,19 @@ impl Curve {
         }
     }
 
-    /// The setting of a point: `base`, but for what differs.
+    /// Returns the setting of a point: `base`, except for what varies.
     pub(crate) fn at(self, point: u64, base: &Setting) -> Setting {
         let mut setting = base.clone();
         let work = &mut setting.work;
         match self {
             Curve::InFlight => {
-                let connections = point.min(MOST_CONNECTIONS);
+                let connections = point.min(MAX_CONNECTIONS);
                 work.connections = small(connections);
                 work.depth = small(point / connections);
             }
             Curve::ValueSize => {
                 work.value_bytes = small(point);
-                work.keys = work.keys.min(MOST_DATA_BYTES / point);
+                work.keys = work.keys.min(MAX_DATA_BYTES / point);
             }
             Curve::Keys => work.keys = point,
             Curve::Nodes => setting.nodes = small(point),
@@ -71,7 +71,7 @@ impl Curve {
         setting
     }
 
-    /// What the cost is told of ...
+    /// Returns the unit to which the cost relates.
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Curve::InFlight | Curve::Keys => "operation",
@@ -81,7 +81,7 @@ impl Curve {
         }
     }
 
-    /// ... and how many of it one operation has.
+    /// Returns how many units one operation has.
     pub(crate) fn units(self, setting: &Setting) -> f64 {
         match self {
             Curve::InFlight | Curve::Keys => 1.0,
@@ -92,9 +92,9 @@ impl Curve {
     }
 }
 
-/// A point as the type of what it sets; the points are chosen to fit.
+/// Converts a point to the type of the option that it sets; the points are chosen to fit.
 fn small<T: TryFrom<u64>>(point: u64) -> T {
-    T::try_from(point).unwrap_or_else(|_| panic!("{point} is beyond what can be set"))
+    T::try_from(point).unwrap_or_else(|_| panic!("{point} is beyond the range of the option"))
 }
 
 #[cfg(test)]
@@ -104,7 +104,7 @@ mod tests {
     use clap::{Parser, ValueEnum};
 
     #[test]
-    fn every_point_has_its_number_and_can_be_asked() {
+    fn every_point_sets_its_number_and_is_valid() {
         let Command::Curves(curves) = BenchOptions::parse_from(["bench", "curves"]).command else {
             panic!("these are the arguments of curves");
         };
@@ -112,7 +112,7 @@ mod tests {
         for curve in Curve::value_variants() {
             for point in curve.points(10_000_000) {
                 let Setting { nodes, work } = curve.at(point, &base);
-                work.check().expect("it can be asked");
+                work.check().expect("the work is valid");
                 let value = match curve {
                     Curve::InFlight => u64::from(work.connections) * u64::from(work.depth),
                     Curve::ValueSize => u64::from(work.value_bytes),

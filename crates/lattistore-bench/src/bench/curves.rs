@@ -1,4 +1,5 @@
-//! Draws curves: a run for each point, each on a new cluster, then a table in Markdown and a plot.
+//! Measures curves: one run for each point, each on another cluster; the results are a table in
+//! Markdown and a plot.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use lattistore::Client;
 
 use super::curve::Setting;
-use super::measure::Asked;
+use super::measure::MeasuredNodes;
 use super::options::{Curve, Curves};
 use super::start_nodes;
 use crate::chart::{Chart, Line, Point};
@@ -15,7 +16,7 @@ use crate::plan::Loop;
 use crate::record::{Report, load_average};
 
 pub(crate) fn run(curves: &Curves) -> Result<(), String> {
-    // Before minutes have gone by.
+    // All settings are checked before the first run, which takes minutes.
     for curve in &curves.curves {
         settings(*curve, curves).iter().try_for_each(|(_, setting)| setting.work.check())?;
     }
@@ -35,28 +36,28 @@ pub(crate) fn run(curves: &Curves) -> Result<(), String> {
     eprintln!("the tables and plots are in {}", out.display());
     match failed {
         0 => Ok(()),
-        failed => {
-            Err(format!("{failed} operations failed: the tables name the first of each curve"))
-        }
+        failed => Err(format!(
+            "{failed} operations failed: each table shows the first error of its curve"
+        )),
     }
 }
 
-/// What one point came to.
+/// The result of one point.
 struct Row {
     point: u64,
     per_second: f64,
     p50_us: f64,
     p99_us: f64,
-    /// Time and processor time of all nodes, in microseconds for each unit of the curve.
+    /// The time and the processor time of all nodes, in microseconds per unit of the curve.
     time_us: f64,
     cpu_us: f64,
-    /// Memory of the node that has most.
+    /// The memory of the node that has the most, in bytes.
     resident: u64,
     errors: u64,
     first_error: Option<String>,
 }
 
-/// The points of a curve, and what each runs.
+/// Returns the points of a curve with their settings.
 fn settings(curve: Curve, curves: &Curves) -> Vec<(u64, Setting)> {
     let base = Setting { nodes: curves.nodes, work: curves.work.clone() };
     let points = curve.points(curves.max_keys).into_iter();
@@ -78,11 +79,11 @@ fn measure(setting: &Setting, curves: &Curves) -> Result<Report, String> {
     let cluster = start_nodes(setting.nodes, &curves.own)?;
     let (addresses, processes) = (cluster.sockets(), cluster.processes());
     let clients = Client::builder();
-    let asked = Asked { addresses: &addresses, clients: &clients, processes: &processes };
-    asked.fill(&setting.work)?;
-    let report = asked.measure(&setting.work, Loop::Closed)?;
+    let nodes = MeasuredNodes { addresses: &addresses, clients: &clients, processes: &processes };
+    nodes.fill(&setting.work)?;
+    let report = nodes.measure(&setting.work, Loop::Closed)?;
     match report.record.answered {
-        0 => Err(report.record.first_error.unwrap_or("nothing was answered".to_owned())),
+        0 => Err(report.record.first_error.unwrap_or("no operation was answered".to_owned())),
         _ => Ok(report),
     }
 }
@@ -133,7 +134,7 @@ fn table(curve: Curve, rows: &[Row]) -> String {
     table
 }
 
-/// Times in microseconds over what varies: what grows no faster than it should is flat.
+/// Draws times in microseconds over what varies: a cost in proportion to the unit is a flat line.
 fn chart(curve: Curve, rows: &[Row]) -> Chart {
     let line = |name: &str, y: fn(&Row) -> f64| {
         #[allow(clippy::cast_precision_loss)]
@@ -147,10 +148,10 @@ fn chart(curve: Curve, rows: &[Row]) -> Chart {
         line("time", |row| row.time_us),
         line("CPU", |row| row.cpu_us),
     ];
-    Chart { title, across: curve.varies().to_owned(), lines }
+    Chart { title, x_label: curve.varies().to_owned(), lines }
 }
 
-/// With commas between thousands.
+/// Formats a number with commas between thousands.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -163,7 +164,7 @@ fn grouped(number: u64) -> String {
     text
 }
 
-/// Three digits that matter, or all before the point.
+/// Formats a number with three significant digits, or with all digits before the point.
 fn three_digits(number: f64) -> String {
     let decimals = match number {
         n if n >= 100.0 => 0,
@@ -179,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_shown_short() {
+    fn numbers_have_commas_and_three_significant_digits() {
         assert_eq!([grouped(7), grouped(1_024), grouped(1_000_000)], ["7", "1,024", "1,000,000"]);
         let shown = [1234.6, 12.34, 1.234, 0.1234].map(three_digits);
         assert_eq!(shown, ["1235", "12.3", "1.23", "0.123"]);

@@ -1,6 +1,7 @@
-//! How long no write is acknowledged while a leader is replaced, as users of the client library see
-//! it: threads write, each with a client of its own; the leader is stopped; the longest time between
-//! two acknowledgements of any of them is the gap.
+//! Measures how long no write is acknowledged while a leader is replaced.
+//!
+//! Users of the client library would see the same: threads write, each with its own client, and the
+//! leader is stopped. The longest time between two acknowledgements of any of them is the gap.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,7 @@ use crate::record::load_average;
 /// The time of writing before the leader is stopped, and after.
 const BEFORE: Duration = Duration::from_millis(1_000);
 const AFTER: Duration = Duration::from_millis(3_000);
-/// How long a call of a client, or the return of a node, may take.
+/// The longest time for a call of a client, or for the restart of a node.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn run(gap: &Gap) -> Result<(), String> {
@@ -30,17 +31,17 @@ pub(crate) fn run(gap: &Gap) -> Result<(), String> {
         }
     }
     gaps.sort_unstable();
-    let (Some(least), Some(most)) = (gaps.first(), gaps.last()) else { return Ok(()) };
+    let (Some(min), Some(max)) = (gaps.first(), gaps.last()) else { return Ok(()) };
     let median = gaps[gaps.len() / 2];
     let load = load_average();
-    let (least, median, most) = (ms(*least), ms(median), ms(*most));
+    let (min, median, max) = (ms(*min), ms(median), ms(*max));
     match gap.output {
-        Output::Text => println!(
-            "least {least:.0} ms, median {median:.0} ms, most {most:.0} ms; load average {load}"
-        ),
+        Output::Text => {
+            println!("min {min:.0} ms, median {median:.0} ms, max {max:.0} ms; load average {load}")
+        }
         Output::Json => println!(
-            "{{\"stop\":\"{:?}\",\"rounds\":{},\"min_ms\":{least:.1},\"median_ms\":{median:.1},\
-             \"max_ms\":{most:.1},\"load_average\":{load}}}",
+            "{{\"stop\":\"{:?}\",\"rounds\":{},\"min_ms\":{min:.1},\"median_ms\":{median:.1},\
+             \"max_ms\":{max:.1},\"load_average\":{load}}}",
             gap.stop,
             gaps.len(),
         ),
@@ -52,11 +53,11 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Stops the leader under load once; the node is back when this returns.
+/// Stops the leader under load once, and restarts its node; returns the gap.
 fn round(gap: &Gap, cluster: &mut Cluster) -> Result<Duration, String> {
     let addresses = cluster.sockets();
-    let leader = all_follow(&addresses)?;
-    let node = cluster.node_at(leader).ok_or("the leader is at an unknown address")?;
+    let leader = common_leader(&addresses)?;
+    let node = cluster.node_at(leader).ok_or("the leader is not a node of this cluster")?;
     let over = AtomicBool::new(false);
     let (stopped_at, mut acknowledged) = thread::scope(|scope| {
         let writers: Vec<_> = (0..gap.clients)
@@ -82,14 +83,14 @@ fn round(gap: &Gap, cluster: &mut Cluster) -> Result<Duration, String> {
     })?;
     cluster.wait(node).and_then(|()| cluster.start_node(node)).map_err(|e| e.to_string())?;
     acknowledged.sort_unstable();
-    // Before that only the machine's own noise is to be seen.
+    // Earlier gaps are noise of the machine.
     let since = stopped_at - Duration::from_millis(20);
     let relevant: Vec<_> = acknowledged.into_iter().filter(|at| *at >= since).collect();
     let gaps = relevant.windows(2).map(|two| two[1] - two[0]);
     gaps.max().ok_or("no write was acknowledged after the leader was stopped".to_owned())
 }
 
-/// Writes until told to stop; gives when each write was acknowledged.
+/// Writes until `over` is set; returns when each write was acknowledged.
 fn write(addresses: &[SocketAddr], number: u16, over: &AtomicBool) -> Result<Vec<Instant>, String> {
     let client = Client::builder().addresses(addresses.iter().copied()).timeout(PATIENCE).build();
     let mut acknowledged = Vec::new();
@@ -100,8 +101,11 @@ fn write(addresses: &[SocketAddr], number: u16, over: &AtomicBool) -> Result<Vec
     Ok(acknowledged)
 }
 
-/// Waits until all nodes run and agree on the leader; gives its address.
-fn all_follow(addresses: &[SocketAddr]) -> Result<SocketAddr, String> {
+/// Waits until all nodes run and agree on the leader; returns its address.
+///
+/// # Errors
+/// When they do not agree within `PATIENCE`.
+fn common_leader(addresses: &[SocketAddr]) -> Result<SocketAddr, String> {
     let client = Client::builder().addresses(addresses.iter().copied()).build();
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
@@ -116,5 +120,5 @@ fn all_follow(addresses: &[SocketAddr]) -> Result<SocketAddr, String> {
         }
         thread::sleep(Duration::from_millis(20));
     }
-    Err("the nodes do not agree on a leader".to_owned())
+    Err(format!("the nodes do not agree on a leader after {} s", PATIENCE.as_secs()))
 }

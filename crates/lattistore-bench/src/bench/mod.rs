@@ -1,21 +1,23 @@
-//! The program `bench`: the loops against lattistore.
+//! The program `bench`, which measures lattistore.
 //!
-//! | file | is |
+//! | file | content |
 //! | --- | --- |
-//! | `protocol` | the client protocol, pipelined |
-//! | `cluster` | server processes of its own |
-//! | `measure` | one run of the loops against lattistore |
-//! | `gap` | the time without writes when a leader stops |
-//! | `curve`, `curves` | runs in which one number differs: which, and what comes of them |
+//! | `options` | the arguments |
+//! | `lattistore` | the client protocol, pipelined |
+//! | `cluster` | server processes that exist for the time of a run |
+//! | `measure` | `bench load`: one run against lattistore |
+//! | `gap` | `bench gap`: the time without a write when the leader is stopped |
+//! | `curve`, `curves` | `bench curves`: runs in which one number varies |
+//! | `describe` | the answers of a node as text |
 
 mod cluster;
 mod curve;
 mod curves;
+mod describe;
 mod gap;
+mod lattistore;
 mod measure;
 mod options;
-mod protocol;
-mod words;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -23,8 +25,8 @@ use std::process::ExitCode;
 use crate::plan::Loop;
 use ::lattistore::cli;
 use cluster::Cluster;
-use measure::Asked;
-use options::{BenchOptions, Command, Load, Output, Own, Target};
+use measure::MeasuredNodes;
+use options::{BenchOptions, Command, Load, Output, OwnCluster, Target};
 
 /// Runs the program, and returns its exit code.
 pub fn main() -> ExitCode {
@@ -43,9 +45,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn start_nodes(count: u8, own: &Own) -> Result<Cluster, String> {
-    let place = own.data_dir.clone().unwrap_or_else(std::env::temp_dir);
-    Cluster::start(count, own.server.clone(), place).map_err(|error| error.to_string())
+fn start_nodes(count: u8, own: &OwnCluster) -> Result<Cluster, String> {
+    let parent = own.data_dir.clone().unwrap_or_else(std::env::temp_dir);
+    Cluster::start(count, own.server.clone(), parent).map_err(|error| error.to_string())
 }
 
 fn run_load(load: &Load) -> Result<(), String> {
@@ -55,11 +57,11 @@ fn run_load(load: &Load) -> Result<(), String> {
     let addresses = cluster.as_ref().map_or_else(|| load.target.addresses(), Cluster::sockets);
     let processes = cluster.as_ref().map_or_else(|| load.process.clone(), Cluster::processes);
     let clients = load.target.clients()?;
-    let asked = Asked { addresses: &addresses, clients: &clients, processes: &processes };
+    let nodes = MeasuredNodes { addresses: &addresses, clients: &clients, processes: &processes };
     if !load.no_fill {
-        asked.fill(&load.work)?;
+        nodes.fill(&load.work)?;
     }
-    let report = asked.measure(&load.work, load.rate.map_or(Loop::Closed, Loop::Open))?;
+    let report = nodes.measure(&load.work, load.rate.map_or(Loop::Closed, Loop::Open))?;
     let out = match load.output {
         Output::Text => report.text(),
         Output::Json => report.json(),

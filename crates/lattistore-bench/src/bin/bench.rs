@@ -1,4 +1,4 @@
-//! The load generator.
+//! The load generator for lattistore.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Asks etcd and Redis what `bench` asks lattistore.
+//! Measures etcd and Redis as `bench` measures lattistore.
 
 use std::process::ExitCode;
 

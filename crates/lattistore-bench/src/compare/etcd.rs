@@ -1,13 +1,13 @@
-//! etcd's API (rpc.proto of etcd 3): Put, linearizable Range, and Txn with one comparison. The
-//! messages are small and few, so their protobuf is written by hand.
+//! The API of etcd 3 (rpc.proto): Put, linearizable Range, and Txn with one comparison. The
+//! messages are small and few, so their protobuf is encoded by hand.
 
 use std::collections::HashMap;
 
 use super::grpc::{Grpc, Method};
-use crate::wire::Wire;
+use crate::protocol::Protocol;
 use crate::workload::{Kind, Operation};
 
-/// A connection.
+/// The protocol state of a connection.
 pub(crate) struct Etcd {
     grpc: Grpc,
     put: Method,
@@ -16,21 +16,15 @@ pub(crate) struct Etcd {
     calls: HashMap<u32, Call>,
 }
 
-/// A call on its way.
+/// A call in flight.
 enum Call {
+    /// A call whose answer needs no check.
     Plain(u64),
-    /// The first half of a read-modify-write: what is to be written comes after.
-    Read {
-        id: u64,
-        key: Vec<u8>,
-        value: Vec<u8>,
-    },
-    /// The second half; when another write came between, all begins again.
-    Write {
-        id: u64,
-        key: Vec<u8>,
-        value: Vec<u8>,
-    },
+    /// The first half of a read-modify-write; the write follows.
+    Read { id: u64, key: Vec<u8>, value: Vec<u8> },
+    /// The second half; if another write came between, the operation starts again.
+    Write { id: u64, key: Vec<u8>, value: Vec<u8> },
+    /// A compare-and-set.
     Cas(u64),
 }
 
@@ -77,14 +71,14 @@ impl Etcd {
     }
 }
 
-impl Wire for Etcd {
-    type Duplex = std::net::TcpStream;
+impl Protocol for Etcd {
+    type Stream = std::net::TcpStream;
 
     fn has_room(&self) -> bool {
         true
     }
 
-    fn ask(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
+    fn encode(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
         let (key, value) = (operation.key.as_bytes(), operation.value.as_bytes());
         let (method, request, call) = match operation.kind {
             Kind::Put if operation.more.is_empty() => {
@@ -99,14 +93,14 @@ impl Wire for Etcd {
         self.calls.insert(stream, call);
     }
 
-    fn take(
+    fn decode(
         &mut self,
-        came: &[u8],
+        received: &[u8],
         done: &mut Vec<(u64, Result<(), String>)>,
         to: &mut Vec<u8>,
     ) -> Result<usize, String> {
         let mut ended = Vec::new();
-        let used = self.grpc.take(came, &mut ended, to)?;
+        let used = self.grpc.decode(received, &mut ended, to)?;
         for (stream, answer) in ended {
             if let Some(call) = self.calls.remove(&stream) {
                 self.next(call, answer, done, to);
@@ -142,7 +136,7 @@ fn put_request(key: &[u8], value: &[u8]) -> Vec<u8> {
     request
 }
 
-/// Reads are linearizable unless asked otherwise.
+/// A Range is linearizable by default.
 fn range_request(key: &[u8]) -> Vec<u8> {
     let mut request = Vec::with_capacity(key.len() + 4);
     put_bytes(&mut request, 1, key);
@@ -152,7 +146,7 @@ fn range_request(key: &[u8]) -> Vec<u8> {
 const MOD: u64 = 2;
 const VALUE: u64 = 3;
 
-/// A transaction: if the comparison (equal, which is its default) holds, a put.
+/// Encodes a transaction: a put, if the comparison holds (equality, which is the default).
 fn txn(target: u64, key: &[u8], compared: impl Fn(&mut Vec<u8>), value: &[u8]) -> Vec<u8> {
     let mut compare = Vec::new();
     put_number(&mut compare, 2, target);
@@ -164,14 +158,14 @@ fn txn(target: u64, key: &[u8], compared: impl Fn(&mut Vec<u8>), value: &[u8]) -
     request
 }
 
-/// A RequestOp: a Range is its field 1, a Put field 2.
+/// Encodes a RequestOp: a Range is its field 1, a Put its field 2.
 fn put_operation(key: &[u8], value: &[u8]) -> Vec<u8> {
     let mut operation = Vec::new();
     put_bytes(&mut operation, 2, &put_request(key, value));
     operation
 }
 
-/// A transaction without a comparison: puts all of an operation's keys.
+/// Encodes a transaction without a comparison, which puts all of an operation's keys.
 fn puts(operation: &Operation<'_>) -> Vec<u8> {
     let mut request = Vec::new();
     for (key, value) in operation.pairs() {
@@ -188,7 +182,7 @@ fn write_if_unchanged(key: &[u8], value: &[u8], mod_revision: u64) -> Vec<u8> {
     txn(MOD, key, |compare| put_number(compare, 6, mod_revision), value)
 }
 
-/// The fields of a message: number, and its number or bytes.
+/// Returns the fields of a message: the field's number, and its value as a number or as bytes.
 fn fields(mut message: &[u8]) -> impl Iterator<Item = (u64, u64, &[u8])> {
     std::iter::from_fn(move || {
         let tag = take_varint(&mut message)?;
@@ -218,12 +212,13 @@ fn take_varint(from: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// TxnResponse.succeeded
+/// Whether `TxnResponse.succeeded` is set.
 fn succeeded(answer: &[u8]) -> bool {
     fields(answer).any(|(field, number, _)| field == 2 && number == 1)
 }
 
-/// `RangeResponse.kvs[0].mod_revision`; zero for a key without a value, as etcd compares it.
+/// Returns `RangeResponse.kvs[0].mod_revision`; zero for a key without a value, as etcd compares
+/// it.
 fn mod_revision(answer: &[u8]) -> u64 {
     let kv = fields(answer).find(|(field, ..)| *field == 2);
     let found = kv.and_then(|(_, _, kv)| fields(kv).find(|(field, ..)| *field == 3));

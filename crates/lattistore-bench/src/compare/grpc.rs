@@ -1,10 +1,10 @@
-//! The client's half of HTTP/2 (RFC 9113) and of gRPC over it, for calls with one small message each
-//! way, many at once on one connection. Nothing is waited for but the peer: all that is ready leaves
-//! in one write, and all that came is taken from one read.
+//! The client's half of HTTP/2 (RFC 9113) and of gRPC on it, for calls with one small message in
+//! each direction, many of them concurrently on one connection. All that is ready is sent in one
+//! write, and all that arrived is taken from one read.
 //!
-//! Headers are sent without the dynamic table, so nothing is encoded twice; the peer's are not
-//! decoded: an answer with a message is a success, one without is an error, which is all that calls
-//! with one message need.
+//! Headers are sent without the dynamic table, so they are encoded once for each method. The
+//! server's headers are not decoded: an answer with a message is a success, one without is an
+//! error, which is enough for calls with one message.
 
 use std::collections::HashMap;
 
@@ -26,15 +26,15 @@ const PADDED: u8 = 8;
 const HEADER_TABLE_SIZE: u16 = 1;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// What the peer may send before it is told that more may come, for a stream and in all.
+/// What the server may send before the window is extended: for a stream, and for the connection.
 const STREAM_WINDOW: u32 = 16 << 20;
 const WINDOW: u32 = 1 << 30;
-/// What a connection's window is at the start.
+/// The initial window of a connection.
 const FIRST_WINDOW: u32 = 65_535;
-/// Data is cut into frames of this size, which every peer takes.
+/// The size of data frames, which every server accepts.
 const FRAME_BYTES: usize = 16_384;
 
-/// A method of the peer, its headers encoded.
+/// A method of the server, with its headers encoded.
 pub(crate) struct Method(Vec<u8>);
 
 impl Method {
@@ -53,7 +53,7 @@ impl Method {
     }
 }
 
-/// A header whose name is in the static table, its value not to be remembered.
+/// Encodes a header whose name is in the static table, and whose value is not indexed.
 fn put_literal(to: &mut Vec<u8>, name: u8, value: &str) {
     match name {
         0..15 => to.push(name),
@@ -67,28 +67,28 @@ fn put_text(to: &mut Vec<u8>, text: &str) {
     to.extend(text.bytes().take(126));
 }
 
-/// What came of a call: the message, or that there was none.
+/// The result of a call: the message, or `None` if there was none.
 pub(crate) type GrpcReply = Option<Vec<u8>>;
 
 struct Stream {
     message: Vec<u8>,
-    /// What the peer takes on this stream now.
+    /// What the server accepts on this stream.
     window: i64,
-    /// What it did not take yet.
+    /// What is not yet sent.
     unsent: Vec<u8>,
 }
 
-/// One connection.
+/// The state of a connection.
 pub(crate) struct Grpc {
     begun: bool,
     next_stream: u32,
     streams: HashMap<u32, Stream>,
-    /// What the peer takes now.
+    /// What the server accepts on the connection.
     window: i64,
     stream_window: i64,
-    /// What came since the peer was told that more may come.
+    /// What arrived since the window was last extended.
     received: u32,
-    /// Streams with something unsent, in order.
+    /// Streams with unsent data, in order.
     stalled: Vec<u32>,
 }
 
@@ -105,7 +105,7 @@ impl Grpc {
         }
     }
 
-    /// Begins a call; gives its stream.
+    /// Begins a call; returns its stream.
     pub(crate) fn call(&mut self, method: &Method, message: &[u8], to: &mut Vec<u8>) -> u32 {
         if !self.begun {
             self.begun = true;
@@ -134,7 +134,7 @@ impl Grpc {
         stream
     }
 
-    /// Sends what the peer takes; gives whether that was all.
+    /// Sends what the server accepts; returns whether that was all.
     fn send(&mut self, id: u32, to: &mut Vec<u8>) -> bool {
         let Some(stream) = self.streams.get_mut(&id) else { return true };
         let mut sent = 0;
@@ -164,19 +164,19 @@ impl Grpc {
         }
     }
 
-    /// Takes what came: gives how much of it was used, and the calls that ended.
-    pub(crate) fn take(
+    /// Decodes what arrived; returns how much of it was used, and adds the calls that ended.
+    pub(crate) fn decode(
         &mut self,
-        came: &[u8],
+        received: &[u8],
         ended: &mut Vec<(u32, GrpcReply)>,
         to: &mut Vec<u8>,
     ) -> Result<usize, String> {
         let mut used = 0;
-        while let Some(head) = came.get(used..used + 9) {
+        while let Some(head) = received.get(used..used + 9) {
             let length =
                 usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
             let (kind, flags, stream) = (head[3], head[4], number(&head[5..]) & 0x7fff_ffff);
-            let Some(payload) = came.get(used + 9..used + 9 + length) else { break };
+            let Some(payload) = received.get(used + 9..used + 9 + length) else { break };
             used += 9 + length;
             self.frame(kind, flags, stream, payload, ended, to)?;
         }
@@ -200,7 +200,7 @@ impl Grpc {
             DATA => {
                 self.received += u32::try_from(payload.len()).unwrap_or(0);
                 if flags & PADDED != 0 {
-                    return Err("padding, which no gRPC server sends".to_owned());
+                    return Err("the server sent a padded frame, which is not supported".to_owned());
                 }
                 if let Some(stream) = self.streams.get_mut(&id) {
                     stream.message.extend_from_slice(payload);
@@ -219,7 +219,12 @@ impl Grpc {
                 self.send_stalled(to);
             }
             PING if flags & ACK == 0 => put_frame(to, PING, ACK, 0, payload),
-            GOAWAY => return Err(format!("it says goodbye: {}", String::from_utf8_lossy(payload))),
+            GOAWAY => {
+                return Err(format!(
+                    "the server closes the connection: {}",
+                    String::from_utf8_lossy(payload)
+                ));
+            }
             RST_STREAM => {
                 self.streams.remove(&id);
                 ended.push((id, None));
@@ -239,7 +244,7 @@ impl Grpc {
             && flags & END_STREAM != 0
             && let Some(stream) = self.streams.remove(&id)
         {
-            // Five bytes before the message: not compressed, and its length.
+            // Five bytes precede the message: a flag that it is not compressed, and its length.
             ended.push((id, stream.message.get(5..).map(<[u8]>::to_vec)));
         }
         Ok(())

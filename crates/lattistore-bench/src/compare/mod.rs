@@ -1,12 +1,14 @@
-//! Asks etcd and Redis what `bench load` asks lattistore, with the same loops, keys and values, and
-//! makes tables and plots of the results of all.
+//! The program `compare`, which measures etcd and Redis as `bench load` measures lattistore, with
+//! the same loops, keys and values, and makes tables and plots of all results.
 //!
-//! | file | is |
+//! | file | content |
 //! | --- | --- |
 //! | `etcd` | etcd's API as bytes of protobuf, on `grpc` |
 //! | `grpc` | the client's half of HTTP/2 and gRPC, for calls with one message each way |
-//! | `redis` | Redis' protocol |
-//! | `results`, `table`, `plot` | reading results, ratios, throughput against latency |
+//! | `redis` | the protocol of Redis |
+//! | `results` | reads results |
+//! | `table` | a table of ratios |
+//! | `plot` | a plot of latency over throughput |
 
 mod etcd;
 mod grpc;
@@ -18,17 +20,14 @@ mod table;
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::AtomicU64;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::plan::{Loop, Plan};
-use crate::record::{self, Report, Span, quoted};
-use crate::wire::{Connect, Wire};
-use crate::workload::{Distribution, Space, Workload};
-use crate::{drive, fill};
+use crate::protocol::{Connect, Protocol};
+use crate::workload::{Distribution, KeySpace, Workload};
+use crate::{fill, run};
 
 /// Compares lattistore with etcd and Redis; `scripts/compare` uses it.
 #[derive(Debug, Parser)]
@@ -39,16 +38,16 @@ struct CompareOptions {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Asks a peer, and prints what `bench load` does.
+    /// Measures etcd or Redis, and prints what `bench load` prints.
     Load(Load),
-    /// A table of ratios, from lines of JSON.
+    /// Prints a table of ratios, from lines of JSON.
     Table {
-        /// The lines of all systems.
+        /// The file with the lines of all systems.
         results: PathBuf,
     },
-    /// A plot of throughput against latency, from lines of JSON.
+    /// Prints a plot of latency over throughput, from lines of JSON.
     Plot {
-        /// The lines of all systems.
+        /// The file with the lines of all systems.
         results: PathBuf,
         /// The workload to show.
         #[arg(long, value_parser = Workload::parse, default_value = "put")]
@@ -66,10 +65,10 @@ enum System {
 #[derive(Args, Debug)]
 struct Load {
     system: System,
-    /// The node to ask: of etcd, the leader.
+    /// The node to measure: of etcd, the leader.
     #[arg(long)]
     address: SocketAddr,
-    /// Processes whose memory and time are told.
+    /// Processes whose memory and processor time are reported.
     #[arg(long, value_delimiter = ',')]
     process: Vec<u32>,
     #[arg(long, short, default_value = "put", value_parser = Workload::parse)]
@@ -92,7 +91,7 @@ struct Load {
     value_bytes: usize,
     #[arg(long)]
     no_fill: bool,
-    /// Lines for people instead of JSON.
+    /// Print lines of text instead of JSON.
     #[arg(long)]
     text: bool,
     #[arg(long, default_value_t = 2.0)]
@@ -104,7 +103,7 @@ struct Load {
 /// Runs the program, and returns its exit code.
 pub fn main() -> ExitCode {
     let done = match &CompareOptions::parse().command {
-        Command::Load(load) => run(load),
+        Command::Load(load) => run_load(load),
         Command::Table { results } => results::read(results).map(|runs| table::table(&runs)),
         Command::Plot { results, workload } => {
             results::read(results).map(|runs| plot::svg(&runs, workload.name()))
@@ -122,11 +121,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(load: &Load) -> Result<String, String> {
+fn run_load(load: &Load) -> Result<String, String> {
     match load.system {
         System::Etcd => measure(load, "etcd", &|| Ok((connect(load)?, etcd::Etcd::new()))),
         System::Redis if matches!(load.workload, Workload::Rmw | Workload::Cas) => {
-            Err("Redis has no such operation without a script of its own".to_owned())
+            Err("Redis has no such operation without a script: use --workload put, get or mixed"
+                .to_owned())
         }
         System::Redis => measure(load, "redis", &|| Ok((connect(load)?, redis::Redis::new()))),
     }
@@ -138,15 +138,15 @@ fn connect(load: &Load) -> Result<TcpStream, String> {
     Ok(stream)
 }
 
-fn measure<W: Wire>(load: &Load, system: &str, connect: &Connect<'_, W>) -> Result<String, String> {
-    let space = Space::new(load.keys, load.key_bytes, load.value_bytes, load.distribution);
+fn measure<P: Protocol>(
+    load: &Load,
+    system: &str,
+    connect: &Connect<'_, P>,
+) -> Result<String, String> {
+    let space = KeySpace::new(load.keys, load.key_bytes, load.value_bytes, load.distribution);
     if !load.no_fill {
         fill::fill(&space, 128, 1, connect)?;
     }
-    let lanes = drive::connect_all(load.connections, connect)?;
-    let measured = Duration::from_secs_f64(load.duration);
-    let from = Instant::now() + Duration::from_secs_f64(load.warm_up);
-    let span = Span { from, to: from + measured };
     let plan = Plan {
         workload: load.workload,
         writes: load.writes,
@@ -154,33 +154,10 @@ fn measure<W: Wire>(load: &Load, system: &str, connect: &Connect<'_, W>) -> Resu
         connections: load.connections,
         depth: load.depth,
         how: load.rate.map_or(Loop::Closed, Loop::Open),
-        span,
-        answered: &AtomicU64::new(0),
+        warm_up: Duration::from_secs_f64(load.warm_up),
+        duration: Duration::from_secs_f64(load.duration),
     };
-    let (record, processes) = thread::scope(|scope| {
-        let watching = scope.spawn(|| {
-            thread::sleep(span.from.saturating_duration_since(Instant::now()));
-            let before = record::processes(&load.process);
-            thread::sleep(span.to.saturating_duration_since(Instant::now()));
-            record::since(&before, &load.process)
-        });
-        let record = drive::run(&plan, lanes, connect);
-        let processes = watching.join().map_err(|_| "a thread of the load generator failed")?;
-        Ok::<_, String>((record?, processes))
-    })?;
-    let settings = vec![
-        ("system", quoted(system)),
-        ("workload", quoted(load.workload.name())),
-        ("distribution", quoted(space.distribution.name())),
-        ("rate", load.rate.map_or("null".to_owned(), |rate| rate.to_string())),
-        ("connections", load.connections.to_string()),
-        ("depth", load.depth.to_string()),
-        ("keys", space.keys.to_string()),
-        ("writes", load.writes.to_string()),
-        ("key_bytes", space.key_bytes.to_string()),
-        ("value_bytes", space.value_bytes.to_string()),
-    ];
-    let report = Report { settings, record, measured, processes };
+    let report = run::measure(system, &plan, &load.process, false, connect)?;
     report.record.verdict()?;
     Ok(if load.text { report.text() } else { report.json() })
 }

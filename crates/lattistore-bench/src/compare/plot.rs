@@ -1,4 +1,4 @@
-//! A plot of throughput against latency: one line for each system, one point for each number of
+//! A plot of latency over throughput: one line for each system, one point for each number of
 //! operations in flight.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,16 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::results::{Run, spread};
 use crate::chart::{Chart, Line, Point};
 
-/// The plot of a workload.
+/// Returns the plot of a workload.
 pub(crate) fn svg(runs: &[Run], workload: &str) -> String {
     let title = format!("{workload}: median latency in ms, by operations in flight");
-    let across = "operations a second".to_owned();
+    let x_label = "operations a second".to_owned();
     let lines = lines(runs, workload).into_iter();
     let lines = lines.map(|(system, points)| Line { name: system.to_owned(), points }).collect();
-    Chart { title, across, lines }.svg()
+    Chart { title, x_label, lines }.svg()
 }
 
-/// The medians of each system, in order of operations in flight.
+/// Returns the medians of each system, in the order of operations in flight.
 fn lines<'a>(runs: &'a [Run], workload: &str) -> BTreeMap<&'a str, Vec<Point>> {
     let runs: Vec<&Run> = runs
         .iter()

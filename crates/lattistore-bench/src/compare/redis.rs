@@ -1,30 +1,30 @@
-//! Redis' protocol (RESP), as far as SET, MSET and GET need it.
+//! The protocol of Redis (RESP), as far as SET, MSET and GET need it.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
-use crate::wire::Wire;
+use crate::protocol::Protocol;
 use crate::workload::{Kind, Operation};
 
-/// A connection. Redis answers in the order in which it was asked.
+/// The protocol state of a connection. Redis answers in the order of requests.
 pub(crate) struct Redis {
-    asked: VecDeque<u64>,
+    in_flight: VecDeque<u64>,
 }
 
 impl Redis {
     pub(crate) fn new() -> Redis {
-        Redis { asked: VecDeque::new() }
+        Redis { in_flight: VecDeque::new() }
     }
 }
 
-impl Wire for Redis {
-    type Duplex = std::net::TcpStream;
+impl Protocol for Redis {
+    type Stream = std::net::TcpStream;
 
     fn has_room(&self) -> bool {
         true
     }
 
-    fn ask(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
+    fn encode(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
         let Operation { kind, key, value, more } = *operation;
         // Writing to memory does not fail.
         let _ = match kind {
@@ -35,26 +35,26 @@ impl Wire for Redis {
             }
             _ => set_all(operation, to),
         };
-        self.asked.push_back(id);
+        self.in_flight.push_back(id);
     }
 
-    fn take(
+    fn decode(
         &mut self,
-        came: &[u8],
+        received: &[u8],
         done: &mut Vec<(u64, Result<(), String>)>,
         _to: &mut Vec<u8>,
     ) -> Result<usize, String> {
         let mut used = 0;
-        while let Some((result, length)) = answer(&came[used..])? {
+        while let Some((result, length)) = answer(&received[used..])? {
             used += length;
-            let id = self.asked.pop_front().ok_or("an answer that nobody asked for")?;
+            let id = self.in_flight.pop_front().ok_or("Redis sent an answer without a request")?;
             done.push((id, result));
         }
         Ok(used)
     }
 }
 
-/// Sets all of an operation's keys at once.
+/// Encodes an MSET of all of an operation's keys.
 fn set_all(operation: &Operation<'_>, to: &mut Vec<u8>) -> io::Result<()> {
     write!(to, "*{}\r\n$4\r\nMSET\r\n", 3 + 2 * operation.more.len())?;
     for (key, value) in operation.pairs() {
@@ -64,24 +64,24 @@ fn set_all(operation: &Operation<'_>, to: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// An answer, and how many bytes it has.
+/// An answer, and its length in bytes.
 type RedisReply = (Result<(), String>, usize);
 
-/// The next answer, if it is there whole.
-fn answer(came: &[u8]) -> Result<Option<RedisReply>, String> {
-    let Some(line) = came.windows(2).position(|two| two == b"\r\n") else { return Ok(None) };
-    let text = String::from_utf8_lossy(&came[1..line]);
-    match came[0] {
+/// Decodes the next answer, if it has arrived completely.
+fn answer(received: &[u8]) -> Result<Option<RedisReply>, String> {
+    let Some(line) = received.windows(2).position(|two| two == b"\r\n") else { return Ok(None) };
+    let text = String::from_utf8_lossy(&received[1..line]);
+    match received[0] {
         b'+' => Ok(Some((Ok(()), line + 2))),
         b'-' => Ok(Some((Err(text.into_owned()), line + 2))),
         b'$' => match text.parse::<i64>() {
             Ok(-1) => Ok(Some((Ok(()), line + 2))),
             Ok(length) => {
-                let whole = line + 2 + usize::try_from(length).map_err(|e| e.to_string())? + 2;
-                Ok((came.len() >= whole).then_some((Ok(()), whole)))
+                let end = line + 2 + usize::try_from(length).map_err(|e| e.to_string())? + 2;
+                Ok((received.len() >= end).then_some((Ok(()), end)))
             }
             Err(error) => Err(error.to_string()),
         },
-        other => Err(format!("an answer of kind {other}")),
+        other => Err(format!("Redis sent an answer of the unknown kind {other}")),
     }
 }

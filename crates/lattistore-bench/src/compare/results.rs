@@ -1,11 +1,11 @@
-//! The results of runs, as lines of JSON.
+//! Reads the results of runs, which are lines of JSON.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
 
-/// What was run, but for the system.
+/// The parameters of a run without the system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Work {
     pub(crate) workload: String,
@@ -14,7 +14,7 @@ pub(crate) struct Work {
     pub(crate) depth: u64,
 }
 
-/// One run.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) system: String,
@@ -23,9 +23,9 @@ pub(crate) struct Run {
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) errors: u64,
-    /// Of the process that has most.
+    /// The memory of the process that has the most.
     pub(crate) resident_bytes: f64,
-    /// Of all processes, for each operation.
+    /// The processor time of all processes per operation.
     pub(crate) cpu_us: f64,
     pub(crate) load_average: f64,
 }
@@ -39,12 +39,12 @@ impl Work {
 /// Reads the lines of a file.
 ///
 /// # Errors
-/// When there are none, or one of them is no result.
+/// When the file cannot be read or is empty, or a line is not a result.
 pub(crate) fn read(path: &Path) -> Result<Vec<Run>, String> {
     let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
     let runs: Result<Vec<Run>, String> = text.lines().map(run).collect();
     match runs {
-        Ok(runs) if runs.is_empty() => Err("there are no results".to_owned()),
+        Ok(runs) if runs.is_empty() => Err(format!("{}: no results", path.display())),
         runs => runs,
     }
 }
@@ -76,20 +76,20 @@ fn run(line: &str) -> Result<Run, String> {
     })
 }
 
-/// Least, median and most.
+/// The minimum, median and maximum of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
-    pub(crate) least: f64,
+    pub(crate) min: f64,
     pub(crate) median: f64,
-    pub(crate) most: f64,
+    pub(crate) max: f64,
 }
 
-/// The spread of numbers, if there are any.
+/// Returns the spread of numbers, if there are any.
 pub(crate) fn spread(numbers: impl Iterator<Item = f64>) -> Option<Spread> {
     let mut sorted: Vec<f64> = numbers.collect();
     sorted.sort_unstable_by(f64::total_cmp);
     let half = sorted.len() / 2;
     let lower = sorted.get(sorted.len().checked_sub(1)? / 2)?;
     let median = (lower + sorted.get(half)?) / 2.0;
-    Some(Spread { least: *sorted.first()?, median, most: *sorted.last()? })
+    Some(Spread { min: *sorted.first()?, median, max: *sorted.last()? })
 }

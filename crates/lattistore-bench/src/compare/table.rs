@@ -1,5 +1,5 @@
-//! A table of ratios, in Markdown. The n-th run of a system is compared with the n-th of its peer,
-//! which ran beside it.
+//! A table of ratios, in Markdown. The n-th run of lattistore is compared with the n-th run of the
+//! other system, which ran concurrently with it.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use super::results::{Run, Spread, Work, spread};
 
 const OURS: &str = "lattistore";
 
-/// The table of all runs.
+/// Returns the table of all runs.
 pub(crate) fn table(runs: &[Run]) -> String {
     let peers: BTreeSet<&str> =
         runs.iter().map(|run| run.system.as_str()).filter(|system| *system != OURS).collect();
@@ -17,7 +17,7 @@ pub(crate) fn table(runs: &[Run]) -> String {
     for peer in peers {
         let _ = writeln!(
             text,
-            "Against {peer}; ratios are {OURS} / {peer}, least, **median**, most of the pairs:\n\n\
+            "Against {peer}; ratios are {OURS} / {peer}, minimum, **median**, maximum of the pairs:\n\n\
              | work | in flight | {OURS} /s | {peer} /s | throughput | p50 ms, {OURS}, {peer} \
              | p50 | p99 | resident MiB, {OURS}, {peer} | CPU µs/op, {OURS}, {peer} |\n\
              | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -33,8 +33,8 @@ pub(crate) fn table(runs: &[Run]) -> String {
             text,
             "{} runs, {errors} errors; load average {:.1} to {:.1}, median {:.1}.",
             runs.len(),
-            load.least,
-            load.most,
+            load.min,
+            load.max,
             load.median
         );
     }
@@ -84,6 +84,6 @@ fn row(text: &mut String, runs: &[Run], work: &Work, peer: &str) -> Option<()> {
 
 fn show(spread: Spread) -> String {
     let digits = if spread.median >= 10.0 { 1 } else { 2 };
-    let Spread { least, median, most } = spread;
-    format!("{least:.digits$} **{median:.digits$}** {most:.digits$}")
+    let Spread { min, median, max } = spread;
+    format!("{min:.digits$} **{median:.digits$}** {max:.digits$}")
 }

@@ -1,4 +1,4 @@
-//! Simulates clusters, one for each seed, and says what is wrong with them.
+//! Simulates clusters, one for each seed, and reports what fails.
 
 use std::cell::Cell;
 use std::fmt::Display;
@@ -12,17 +12,17 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use lattistore_sim::simulator::{
-    Coverage, DiskReport, Explored, Faults, KvLoad, REQUESTS_MOST, RegisterLoad, Replacement,
+    Coverage, DiskReport, Explored, Faults, KvLoad, MAX_REQUESTS, RegisterLoad, Replacement,
     Report, RunOptions, Scope, explore, run, slow_disks,
 };
 
-/// From so many seeds on, every fault and every rare path must have been reached.
+/// The number of seeds from which on every fault and every rare path must have been reached.
 const SEEDS_FOR_COVERAGE: u64 = 1_000;
 
-/// So many lines of the trace of a failing run are shown; `--seed` shows all.
+/// The number of lines shown of the trace of a failing run; `--seed` shows all.
 const LINES_SHOWN: usize = 40;
 
-/// One seed in so many runs a cluster with slow disks as well, which takes as long as so many others.
+/// Every 16th seed also runs a cluster with slow disks, which takes as long as many other seeds.
 const SEEDS_PER_SLOW_DISKS: u64 = 16;
 
 /// Simulates clusters under faults, one for each seed, and checks every invariant and every answer.
@@ -35,36 +35,39 @@ struct Args {
     /// The first seed
     #[arg(long, default_value_t = 0)]
     start: u64,
-    /// How many threads; as many as there are processors if not given
+    /// How many threads [default: the number of processors]
     #[arg(long)]
     threads: Option<NonZeroUsize>,
     /// Run this one seed and print its trace
     #[arg(long, conflicts_with_all = ["seeds", "start", "threads", "twice", "quiet"])]
     seed: Option<u64>,
-    /// Leave only these faults (a number that a failing run prints)
+    /// Inject only these faults (a number that a failing run prints)
     #[arg(long)]
     faults: Option<u32>,
-    /// End the faults after so many milliseconds
+    /// End the faults after this time in milliseconds
     #[arg(long)]
     chaos_ms: Option<u64>,
-    /// Run each seed twice and compare
+    /// Run each seed twice and compare the hashes
     #[arg(long)]
     twice: bool,
-    /// Instead, run clusters whose disks are slow or hang, and print how long nothing was chosen
-    #[arg(long, conflicts_with_all = ["threads", "faults", "chaos_ms", "twice", "quiet", "explore"])]
+    /// Instead, run clusters whose disks are slow or hang, and print the longest time in which
+    /// nothing was chosen
+    #[arg(long)]
+    #[arg(conflicts_with_all = ["threads", "faults", "chaos_ms", "twice", "quiet", "explore"])]
     slow_disks: bool,
-    /// Instead, explore every order of events of a small scope, up to so many states: how often a node
-    /// may stand, a client ask, time pass at a leader, and a node crash
+    /// Instead, explore every order of events of a small scope: how often a node may start an
+    /// election, a client send a request, time pass at a leader, and a node crash
     #[arg(long, num_args = 4, value_names = ["STANDS", "REQUESTS", "TICKS", "CRASHES"])]
-    #[arg(conflicts_with_all = ["seeds", "start", "threads", "seed", "faults", "chaos_ms", "twice", "quiet"])]
+    #[arg(conflicts_with_all = ["seeds", "start", "threads", "seed"])]
+    #[arg(conflicts_with_all = ["faults", "chaos_ms", "twice", "quiet"])]
     explore: Option<Vec<u8>>,
     /// The most states to explore
     #[arg(long, default_value_t = 50_000_000, requires = "explore")]
     states: usize,
-    /// Explore for at most so many seconds
+    /// Explore for at most this time in seconds
     #[arg(long, requires = "explore")]
     seconds: Option<u64>,
-    /// Print no table of what was reached, and make no failing run smaller
+    /// Print no table of what was reached, and do not shrink a failing run
     #[arg(long)]
     quiet: bool,
 }
@@ -79,8 +82,8 @@ impl Args {
     }
 }
 
-/// Two seeds in three run the store, the third the register machine, which is faster and leaves
-/// nothing but the core.
+/// Two seeds in three run the store, the third runs the register machine, which is faster and
+/// exercises the core alone.
 fn simulate(options: RunOptions) -> Report {
     with_panics_as_findings(|| {
         if options.seed.is_multiple_of(3) {
@@ -92,12 +95,12 @@ fn simulate(options: RunOptions) -> Report {
 }
 
 thread_local! {
-    /// Whether this thread simulates. A panic is a finding then, which is told with what led to it.
+    /// Whether this thread simulates: then a panic is a finding, which is reported with its trace.
     static SIMULATES: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Panics outside of what is simulated are told as everywhere.
-fn hush_findings() {
+/// Silences the panic message of simulated nodes; other panics are reported as usual.
+fn silence_simulated_panics() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !SIMULATES.get() {
@@ -111,93 +114,98 @@ fn with_panics_as_findings<T>(work: impl FnOnce() -> T) -> T {
     let done = catch_unwind(AssertUnwindSafe(work));
     SIMULATES.set(false);
     done.unwrap_or_else(|panic| {
-        // The simulator itself did, or it would have caught it.
+        // A panic of a node would have been caught by the run.
         let text = panic.downcast_ref::<String>().map(String::as_str);
-        let why = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("for no reason");
+        let why = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without a message");
         eprintln!("error: the simulator panicked: {why}");
         resume_unwind(panic)
     })
 }
 
-/// Prints a line. Who reads the output may have had enough of it; what was found is in the exit code.
-fn say(line: impl Display) {
+/// Prints a line. An error is ignored, because the reader of the output may have closed it; the
+/// exit code still tells whether something failed.
+fn print_line(line: impl Display) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// Says which arguments make no sense, with the code that clap has for them.
-fn refuse(why: impl Display) -> ExitCode {
+/// Reports a bad argument, with the exit code that clap uses.
+fn usage_error(why: impl Display) -> ExitCode {
     eprintln!("error: {why}");
     ExitCode::from(2)
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    hush_findings();
+    silence_simulated_panics();
     if args.slow_disks {
-        return disks(&args);
+        return run_slow_disks(&args);
     }
     match (&args.explore, args.seed) {
-        (Some(scope), _) => exhaust(&args, scope),
-        (None, Some(seed)) => one(&args, seed),
-        (None, None) => many(&args),
+        (Some(scope), _) => explore_scope(&args, scope),
+        (None, Some(seed)) => run_one(&args, seed),
+        (None, None) => run_many(&args),
     }
 }
 
-fn exhaust(args: &Args, scope: &[u8]) -> ExitCode {
+fn explore_scope(args: &Args, scope: &[u8]) -> ExitCode {
     let [stands, requests, ticks, crashes] = *scope else { return ExitCode::FAILURE };
-    if usize::from(requests) > REQUESTS_MOST {
-        return refuse(format_args!("--explore: a client asks at most {REQUESTS_MOST} times"));
+    if usize::from(requests) > MAX_REQUESTS {
+        return usage_error(format_args!("--explore: REQUESTS must be at most {MAX_REQUESTS}"));
     }
     let begun = Instant::now();
     let mut shown = Instant::now();
     let mut goes_on = |explored: &Explored| {
         if shown.elapsed() > Duration::from_secs(5) {
             shown = Instant::now();
-            eprintln!("{}", covered(explored, begun));
+            eprintln!("{}", describe_explored(explored, begun));
         }
         args.seconds.is_none_or(|seconds| begun.elapsed() < Duration::from_secs(seconds))
     };
     let scope = Scope { stands, requests, ticks, crashes };
     match with_panics_as_findings(|| explore(scope, args.states, &mut goes_on)) {
         Ok(explored) => {
-            say(covered(&explored, begun));
-            say(if explored.is_all { "all states" } else { "not finished" });
+            print_line(describe_explored(&explored, begun));
+            print_line(if explored.is_complete {
+                "all states"
+            } else {
+                "not finished: raise --states or --seconds"
+            });
             ExitCode::SUCCESS
         }
         Err(why) => {
-            say(format_args!("FAILED: {why}"));
+            print_line(format_args!("FAILED: {why}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn covered(explored: &Explored, begun: Instant) -> String {
-    let Explored { states, steps, depth, waiting, node_states, messages, .. } = explored;
+fn describe_explored(explored: &Explored, begun: Instant) -> String {
+    let Explored { states, steps, depth, unexpanded, node_states, messages, .. } = explored;
     let seconds = begun.elapsed().as_secs_f64();
     format!(
-        "{states} states, {waiting} of them to be left, depth {depth}, {steps} steps, \
+        "{states} states, {unexpanded} of them unexpanded, depth {depth}, {steps} steps, \
          {node_states} states of single nodes, {messages} messages, {seconds:.1} s"
     )
 }
 
-/// Runs seeds with slow disks, and prints the worst of what was seen.
-fn disks(args: &Args) -> ExitCode {
+/// Runs seeds with slow disks, and prints the worst of the measurements.
+fn run_slow_disks(args: &Args) -> ExitCode {
     let simulate = |seed| with_panics_as_findings(|| slow_disks(seed, args.seed.is_some()));
     let ms = |us: u64| us / 1_000;
     if let Some(seed) = args.seed {
         let DiskReport { phases, hang, kill, trace, failure } = simulate(seed);
-        say(trace.unwrap_or_default());
-        phases.iter().for_each(|phase| say(format_args!("{phase:?}")));
+        print_line(trace.unwrap_or_default());
+        phases.iter().for_each(|phase| print_line(format_args!("{phase:?}")));
         for (what, Replacement { stood_us, served_us }) in [("hang", hang), ("kill", kill)] {
             let (stood_ms, served_ms) = (ms(stood_us), ms(served_us));
-            say(format_args!(
-                "{what}: another stood after {stood_ms} ms, served after {served_ms} ms"
+            print_line(format_args!(
+                "{what}: an election after {stood_ms} ms, served after {served_ms} ms"
             ));
         }
         return match failure {
             None => ExitCode::SUCCESS,
             Some(why) => {
-                say(format_args!("FAILED: {why}"));
+                print_line(format_args!("FAILED: {why}"));
                 ExitCode::FAILURE
             }
         };
@@ -211,7 +219,7 @@ fn disks(args: &Args) -> ExitCode {
             slots += phase.slots;
             changes += usize::from(place > 0);
             stood += if place > 0 { phase.ballots } else { 0 };
-            let unit_us = phase.majority_us.max(20_000);
+            let unit_us = phase.quorum_us.max(20_000);
             let [gap_us, unit_us] =
                 [phase.gap_us, unit_us].map(|us| f64::from(u32::try_from(us).unwrap_or(u32::MAX)));
             gap = gap.max(gap_us / unit_us);
@@ -221,19 +229,20 @@ fn disks(args: &Args) -> ExitCode {
         kill_us = kill_us.max(report.kill.served_us);
         if let Some(why) = report.failure {
             failed += 1;
-            say(format_args!("FAILED: seed {seed}: {why}"));
+            print_line(format_args!("FAILED: seed {seed}: {why}"));
         }
     }
-    say(format_args!(
-        "{} seeds, {slots} slots chosen; {changes} changes of the disks, {stood} ballots after them",
+    print_line(format_args!(
+        "{} seeds, {slots} slots chosen; {changes} changes of the disks, {stood} elections after \
+         them",
         args.seeds
     ));
-    say(format_args!(
-        "the longest time without a slot was {gap:.2} times the slower write of the fastest majority"
+    print_line(format_args!(
+        "the longest time without a slot was {gap:.2} times the slowest write of the fastest quorum"
     ));
-    say(format_args!(
-        "another stood at most {} ms after the leader's disk hung; a leader was replaced after at most \
-         {} ms where its disk hung, {} ms where it was killed",
+    print_line(format_args!(
+        "an election started at most {} ms after the leader's disk hung; a leader was replaced \
+         after at most {} ms when its disk hung, and {} ms when it was killed",
         ms(hang_stood_us),
         ms(hang_us),
         ms(kill_us)
@@ -241,26 +250,26 @@ fn disks(args: &Args) -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn one(args: &Args, seed: u64) -> ExitCode {
+fn run_one(args: &Args, seed: u64) -> ExitCode {
     let report = simulate(RunOptions { keeps_trace: true, ..args.options(seed) });
-    say(report.trace.unwrap_or_default());
-    say(format_args!("{:?}", report.scenario));
-    say(format_args!(
+    print_line(report.trace.unwrap_or_default());
+    print_line(format_args!("{:?}", report.scenario));
+    print_line(format_args!(
         "{} events, {} slots, hash {:016x}",
         report.events, report.slots, report.hash
     ));
     match report.failure {
         None => ExitCode::SUCCESS,
         Some(why) => {
-            say(format_args!("FAILED: {why}"));
+            print_line(format_args!("FAILED: {why}"));
             ExitCode::FAILURE
         }
     }
 }
 
-fn many(args: &Args) -> ExitCode {
+fn run_many(args: &Args) -> ExitCode {
     let Some(end) = args.start.checked_add(args.seeds.get()) else {
-        return refuse("--start and --seeds: there are no such seeds");
+        return usage_error("--start plus --seeds exceeds the largest seed, 2^64 - 1");
     };
     let begun = Instant::now();
     let next = AtomicU64::new(args.start);
@@ -281,18 +290,22 @@ fn many(args: &Args) -> ExitCode {
                             && let Some(why) = slow_disks_of(args, seed)
                             && !failed.swap(true, Ordering::Relaxed)
                         {
-                            say(format_args!("FAILED: seed {seed}: slow disks: {why}"));
-                            say(format_args!("to see it: simulate --slow-disks --seed {seed}"));
+                            print_line(format_args!("FAILED: seed {seed}: slow disks: {why}"));
+                            print_line(format_args!(
+                                "to reproduce: simulate --slow-disks --seed {seed}"
+                            ));
                         }
                         let report = simulate(args.options(seed));
                         if args.twice && simulate(args.options(seed)).hash != report.hash {
                             failed.store(true, Ordering::Relaxed);
-                            say(format_args!("FAILED: seed {seed} took two courses"));
+                            print_line(format_args!(
+                                "FAILED: seed {seed}: two runs of it have different hashes"
+                            ));
                         }
                         if let Some(why) = &report.failure
                             && !failed.swap(true, Ordering::Relaxed)
                         {
-                            fail(args, seed, why);
+                            report_failure(args, seed, why);
                         }
                         if let Ok(mut sum) = sum.lock() {
                             sum.add(&report);
@@ -318,19 +331,21 @@ fn many(args: &Args) -> ExitCode {
     summary(args, &sums, begun)
 }
 
-/// What is wrong with a seed's cluster with slow disks, if the run is one with all faults.
+/// Runs a seed's cluster with slow disks, and returns its failure; only if no option restricts the
+/// faults.
 fn slow_disks_of(args: &Args, seed: u64) -> Option<String> {
-    let has_all = args.faults.is_none() && args.chaos_ms.is_none();
-    has_all.then(|| with_panics_as_findings(|| slow_disks(seed, false)).failure)?
+    let is_unrestricted = args.faults.is_none() && args.chaos_ms.is_none();
+    is_unrestricted.then(|| with_panics_as_findings(|| slow_disks(seed, false)).failure)?
 }
 
-/// What the runs came to together, in whatever order they ended.
+/// The sums over all runs; they do not depend on the order of runs.
 #[derive(Default)]
 struct Sums {
     coverage: Coverage,
     events: u64,
     slots: u64,
-    /// Of the hashes: two programs with the same sum let the same seeds take the same courses.
+    /// The sum of the hashes: two programs with the same sum let the same seeds take the same
+    /// courses.
     hash: u64,
 }
 
@@ -351,28 +366,30 @@ fn rate(done: u64, begun: Instant) -> f64 {
 fn summary(args: &Args, sums: &Sums, begun: Instant) -> ExitCode {
     let Sums { coverage, events, slots, hash } = sums;
     if !args.quiet {
-        say(coverage.to_string().trim_end());
+        print_line(coverage.to_string().trim_end());
     }
     let seeds = args.seeds.get();
-    say(format_args!("{seeds} seeds without a finding: {events} events, {slots} slots chosen"));
-    say(format_args!("hash of all courses: {hash:016x}"));
-    say(format_args!(
+    print_line(format_args!(
+        "{seeds} seeds without a failure: {events} events, {slots} slots chosen"
+    ));
+    print_line(format_args!("hash of all runs: {hash:016x}"));
+    print_line(format_args!(
         "{:.1} s, {:.0} seeds a second",
         begun.elapsed().as_secs_f64(),
         rate(seeds, begun)
     ));
     let missing: Vec<_> = coverage.missing().map(|path| path.what()).collect();
     if seeds >= SEEDS_FOR_COVERAGE && !missing.is_empty() {
-        say(format_args!("FAILED: never reached: {}", missing.join("; ")));
+        print_line(format_args!("FAILED: never reached: {}", missing.join("; ")));
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
 
-/// Prints what is wrong and the smallest way to see it that is found by leaving faults out and
-/// ending them sooner.
-fn fail(args: &Args, seed: u64, why: &str) {
-    say(format_args!("FAILED: seed {seed}: {why}"));
+/// Prints the failure, and the smallest command that fails: the run is shrunk by switching faults
+/// off and by ending them earlier.
+fn report_failure(args: &Args, seed: u64, why: &str) {
+    print_line(format_args!("FAILED: seed {seed}: {why}"));
     if args.quiet {
         return;
     }
@@ -393,21 +410,22 @@ fn fail(args: &Args, seed: u64, why: &str) {
     }
     options.chaos_us = Some(chaos_us / 1_000 * 1_000);
     let names: Vec<_> = faults.on().map(|fault| format!("{fault:?}")).collect();
-    say(format_args!("it needs only: {}", names.join(", ")));
+    print_line(format_args!("faults that it needs: {}", names.join(", ")));
     let mut report = simulate(RunOptions { keeps_trace: true, ..options });
     if report.failure.is_none() {
-        // Ending the faults at a whole millisecond has hidden it.
+        // The run no longer fails when the faults end at a whole millisecond.
         chaos_us = scenario.chaos_us;
         options.chaos_us = None;
         report = simulate(RunOptions { keeps_trace: true, ..options });
     }
     let trace = report.trace.unwrap_or_default();
     let lines: Vec<_> = trace.lines().collect();
-    say("how it ends:");
-    lines[lines.len().saturating_sub(LINES_SHOWN)..].iter().for_each(say);
-    say(format_args!("FAILED: {}", report.failure.unwrap_or_default()));
-    say(format_args!(
-        "to see it: cargo run --release --bin simulate -- --seed {seed} --faults {} --chaos-ms {}",
+    print_line("the end of the trace:");
+    lines[lines.len().saturating_sub(LINES_SHOWN)..].iter().for_each(print_line);
+    print_line(format_args!("FAILED: {}", report.failure.unwrap_or_default()));
+    print_line(format_args!(
+        "to reproduce: cargo run --release --bin simulate -- --seed {seed} --faults {} \
+         --chaos-ms {}",
         faults.0,
         chaos_us / 1_000
     ));

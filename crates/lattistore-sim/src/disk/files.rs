@@ -1,4 +1,5 @@
-//! The simulated disk as the storage uses it: names, reads, writes and syncs, with the faults that are due.
+//! The simulated disk as the storage uses it: names, reads, writes and syncs, with the planned
+//! faults.
 
 use std::io;
 use std::path::PathBuf;
@@ -31,7 +32,7 @@ impl Disk for SimProcess {
 
     fn list(&self) -> io::Result<Vec<String>> {
         let mut state = self.state();
-        state.whole(self.process, |_| ())?;
+        state.atomic(self.process, |_| ())?;
         Ok(state.names.keys().cloned().collect())
     }
 
@@ -41,7 +42,7 @@ impl Disk for SimProcess {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let inode = state.next_inode;
-        state.whole(self.process, |state| {
+        state.atomic(self.process, |state| {
             state.next_inode += 1;
             state.inodes.insert(inode, Inode::default());
             state.change_names(NameChange::Create(name.to_string(), inode));
@@ -52,7 +53,7 @@ impl Disk for SimProcess {
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state();
         let inode = state.inode(name)?;
-        state.whole(self.process, |_| ())?;
+        state.atomic(self.process, |_| ())?;
         Ok(Box::new(SimFile { disk: self.disk.clone(), inode, process: self.process }))
     }
 
@@ -60,19 +61,19 @@ impl Disk for SimProcess {
         let mut state = self.state();
         state.inode(from)?;
         let change = NameChange::Rename(from.to_string(), to.to_string());
-        state.whole(self.process, |state| state.change_names(change))
+        state.atomic(self.process, |state| state.change_names(change))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.state();
         state.inode(name)?;
         let change = NameChange::Remove(name.to_string());
-        state.whole(self.process, |state| state.change_names(change))
+        state.atomic(self.process, |state| state.change_names(change))
     }
 
     fn sync_names(&self) -> io::Result<()> {
         let mut state = self.state();
-        state.whole(self.process, State::sync_names)
+        state.atomic(self.process, State::sync_names)
     }
 }
 
@@ -99,7 +100,7 @@ impl DiskFile for SimFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         self.with(|state| {
-            state.whole(self.process, |_| ())?;
+            state.atomic(self.process, |_| ())?;
             let content = &state.inodes[&self.inode].content;
             let start = index(offset);
             let found = content.get(start..start + buffer.len());
@@ -114,7 +115,7 @@ impl DiskFile for SimFile {
             let start = index(offset);
             let length = state.inodes[&self.inode].content.len();
             let growth = (start + bytes.len()).saturating_sub(length) as u64;
-            if state.capacity.is_some_and(|most| state.used() + growth > most) {
+            if state.capacity.is_some_and(|max| state.used() + growth > max) {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             let torn = matches!(fault, Some(FaultKind::TornSectors));
@@ -124,8 +125,8 @@ impl DiskFile for SimFile {
                 return Err(io::ErrorKind::NotFound.into());
             };
             match fault {
-                Some(FaultKind::TornAt(most)) => {
-                    inode.write(start, &bytes[..most.min(bytes.len())]);
+                Some(FaultKind::TornAt(length)) => {
+                    inode.write(start, &bytes[..length.min(bytes.len())]);
                     Err(io::Error::other("simulated torn write"))
                 }
                 Some(FaultKind::TornSectors) => {
@@ -154,7 +155,8 @@ impl DiskFile for SimFile {
             let failed = !matches!(fault, Ok(None));
             if let Some(mut inode) = state.inodes.remove(&self.inode) {
                 for sector in inode.take_dirty() {
-                    // A failed sync has written some; the others look clean, and are never written.
+                    // A failed sync has written some sectors; the others look clean, and are never
+                    // written.
                     if !failed || state.chance() {
                         inode.store(sector);
                     }

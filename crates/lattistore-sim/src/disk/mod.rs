@@ -1,9 +1,10 @@
-//! A disk in memory that fails, tears writes, fills up and loses power on demand, always the same for
-//! the same seed.
+//! A disk in memory that fails, tears writes, fills up and loses power on demand; the same seed has
+//! the same effects.
 //!
-//! What it may do is at least what `docs/storage.md` assumes of a real disk: after a power loss each
+//! Its faults include all that `docs/storage.md` assumes of a real disk: after a power failure each
 //! sector that was not synced is the old or the new one, and each change of a name that was not
-//! synced has happened or not; a sync that failed leaves pages that look written and never will be.
+//! synced has happened or not; a failed sync leaves pages that look written and never will be. It
+//! returns no wrong bytes and no sync that did not happen.
 
 mod files;
 
@@ -14,28 +15,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use files::SimProcess;
 use lattistore::storage::Disk;
 
-/// What a disk writes as a whole, in bytes.
+/// The unit that a disk writes atomically, in bytes.
 pub(super) const SECTOR: usize = 512;
 
-/// What goes wrong in an operation.
+/// The kind of a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// It does nothing and gives this error.
+    /// The operation does nothing and returns this error.
     Error(io::ErrorKind),
-    /// A write does its first so many bytes, then gives an error. Another operation only the error.
+    /// A write writes this number of bytes, then returns an error. Another operation only returns
+    /// an error.
     TornAt(usize),
-    /// A write does some of its sectors, then gives an error. Another operation only the error.
+    /// A write writes some of its sectors, then returns an error. Another operation only returns an
+    /// error.
     TornSectors,
-    /// It is done, and gives an error all the same.
+    /// The operation is done, and returns an error nevertheless.
     ErrorAfter(io::ErrorKind),
 }
 
-/// A fault at the operation with this number, counted from 1.
+/// A fault at one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Which operation.
+    /// The number of the operation, counted from 1.
     pub operation: u64,
-    /// What happens.
+    /// The kind of fault.
     pub kind: FaultKind,
 }
 
@@ -45,32 +48,32 @@ pub struct SimDisk {
     state: Arc<Mutex<State>>,
 }
 
-/// Everything about the disk.
+/// The state of the disk.
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) inodes: BTreeMap<u64, Inode>,
     pub(super) next_inode: u64,
-    /// Names as they are seen.
+    /// Names as the process sees them.
     pub(super) names: BTreeMap<String, u64>,
     /// Names as they are on the disk.
     durable_names: BTreeMap<String, u64>,
-    /// Changes of names since they were synced.
+    /// Changes of names since the last sync of names.
     pending: Vec<NameChange>,
     operations: u64,
     faults: Vec<Fault>,
-    /// Handles of earlier processes do nothing.
+    /// The number of the current process; handles of earlier processes return an error.
     pub(super) process: u64,
     pub(super) capacity: Option<u64>,
     random: u64,
     pub(super) syncs: u64,
 }
 
-/// A file, whatever its name.
+/// A file without its name.
 #[derive(Debug, Default)]
 pub(super) struct Inode {
-    /// As it is seen.
+    /// The content as the process sees it.
     pub(super) content: Vec<u8>,
-    /// As it is on the disk.
+    /// The content on the disk.
     durable: Vec<u8>,
     /// Sectors of `content` that the next sync writes, in the order of writing.
     dirty: Vec<usize>,
@@ -102,7 +105,7 @@ impl NameChange {
 }
 
 impl SimDisk {
-    /// An empty disk whose random choices come from this seed.
+    /// Returns an empty disk whose random choices depend on the seed.
     pub fn new(seed: u64) -> SimDisk {
         let disk = SimDisk::default();
         disk.state().random = seed;
@@ -110,42 +113,42 @@ impl SimDisk {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // A panic of a test elsewhere leaves the disk as usable as it was.
+        // A panic of another thread leaves the disk usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The disk for a process that starts now. It is of no use any more after [`SimDisk::kill`] or
-    /// [`SimDisk::crash`].
+    /// Returns the disk for a process that starts. Its operations return an error after
+    /// [`SimDisk::kill`] or [`SimDisk::crash`].
     pub fn process(&self) -> Arc<dyn Disk> {
         Arc::new(SimProcess::new(self.clone(), self.state().process))
     }
 
-    /// Adds a fault to come.
+    /// Plans a fault.
     pub fn fail(&self, fault: Fault) {
         self.state().faults.push(fault);
     }
 
-    /// How many operations there were; reading counts.
+    /// Returns the number of operations so far, reads included.
     pub fn operations(&self) -> u64 {
         self.state().operations
     }
 
-    /// How many syncs of files there were.
+    /// Returns the number of syncs of files so far.
     pub fn syncs(&self) -> u64 {
         self.state().syncs
     }
 
-    /// Files may not grow beyond this many bytes in all.
+    /// Limits the total size of all files, in bytes.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.state().capacity = bytes;
     }
 
-    /// Bytes of all files.
+    /// Returns the total size of all files, in bytes.
     pub fn used(&self) -> u64 {
         self.state().used()
     }
 
-    /// Ends the process: its handles do nothing any more, and faults to come are forgotten. What was
+    /// Ends the process: its handles return an error, and planned faults are forgotten. What was
     /// written stays visible, synced or not.
     pub fn kill(&self) {
         let mut state = self.state();
@@ -153,7 +156,7 @@ impl SimDisk {
         state.faults.clear();
     }
 
-    /// Power loss: ends the process, and loses some of what was not synced.
+    /// Ends the process by a power failure, and loses some of what was not synced.
     pub fn crash(&self) {
         self.kill();
         let mut state = self.state();
@@ -176,13 +179,13 @@ impl SimDisk {
         state.inodes = inodes;
     }
 
-    /// The content of a file as it is seen.
+    /// Returns the content of a file as the process sees it.
     pub fn content(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
         state.names.get(name).map(|inode| state.inodes[inode].content.clone())
     }
 
-    /// Changes a file behind the back of the storage, as damage or an operator would.
+    /// Replaces a file without the storage, as damage or an operator would.
     pub fn set_content(&self, name: &str, content: Vec<u8>) {
         let mut state = self.state();
         let inode = state.next_inode;
@@ -193,14 +196,14 @@ impl SimDisk {
         state.inodes.insert(inode, Inode { content, durable, dirty: Vec::new() });
     }
 
-    /// Removes a file behind the back of the storage.
+    /// Removes a file without the storage.
     pub fn lose(&self, name: &str) {
         let mut state = self.state();
         state.names.remove(name);
         state.durable_names.remove(name);
     }
 
-    /// A disk of its own with what is seen on this one now.
+    /// Returns another disk with the present content of this one.
     pub fn copy(&self, seed: u64) -> SimDisk {
         let copy = SimDisk::new(seed);
         let state = self.state();
@@ -212,7 +215,7 @@ impl SimDisk {
 }
 
 impl Inode {
-    /// Writes a sector to the disk.
+    /// Makes a sector durable.
     pub(super) fn store(&mut self, sector: usize) {
         let start = sector * SECTOR;
         let end = (start + SECTOR).min(self.content.len());
@@ -222,7 +225,7 @@ impl Inode {
         self.durable[start..end].copy_from_slice(&self.content[start..end]);
     }
 
-    /// Changes what is seen.
+    /// Changes the content as the process sees it.
     pub(super) fn write(&mut self, offset: usize, bytes: &[u8]) {
         let end = offset + bytes.len();
         if self.content.len() < end {
@@ -230,14 +233,14 @@ impl Inode {
         }
         self.content[offset..end].copy_from_slice(bytes);
         if !bytes.is_empty() {
-            // Small writes one after the other are often to one sector.
+            // Consecutive small writes are often to one sector.
             let first = offset / SECTOR;
             let is_known = self.dirty.last() == Some(&first);
             self.dirty.extend(first + usize::from(is_known)..=(end - 1) / SECTOR);
         }
     }
 
-    /// The sectors that are not on the disk yet, in their own order; clean from now on.
+    /// Returns the sectors that are not yet on the disk, in ascending order, and forgets them.
     pub(super) fn take_dirty(&mut self) -> Vec<usize> {
         let mut dirty = std::mem::take(&mut self.dirty);
         dirty.sort_unstable();
@@ -264,7 +267,7 @@ impl State {
         self.next_random() >> 63 == 0
     }
 
-    /// Counts an operation of this process, and says what goes wrong in it.
+    /// Counts an operation of this process, and returns the fault that is planned for it.
     pub(super) fn begin(&mut self, process: u64) -> io::Result<Option<FaultKind>> {
         if process != self.process {
             return Err(io::Error::other("the process has ended"));
@@ -278,8 +281,8 @@ impl State {
         }
     }
 
-    /// Counts an operation that is done as a whole or not at all.
-    pub(super) fn whole(&mut self, process: u64, act: impl FnOnce(&mut State)) -> io::Result<()> {
+    /// Counts an operation that is done completely or not at all.
+    pub(super) fn atomic(&mut self, process: u64, act: impl FnOnce(&mut State)) -> io::Result<()> {
         match self.begin(process)? {
             None => act(self),
             Some(FaultKind::ErrorAfter(kind)) => {

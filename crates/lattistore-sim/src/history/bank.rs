@@ -1,23 +1,24 @@
-//! The black-box judge of a bank: transfers move money, so every full read has the same sum.
+//! The judge of a bank: transfers move money, so every read of all accounts has the same sum.
 //!
-//! The sum of a read that is not a snapshot is almost surely wrong; so is that after a transfer that
-//! was lost by half. It tells nothing of real time: replay or [`lists`](super::lists) do.
+//! A read that is not a snapshot almost surely has another sum, and so has every read after a
+//! transfer of which half was lost. The judge does not look at real time:
+//! [`positions`](super::positions) and [`lists`](super::lists) do. Time: linear.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::operation::{Model, Operation, Ran};
 
-/// What is done at the bank.
+/// A request to the bank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Moves `amount` if `from` has it; answered the balances of the two before.
+    /// Moves `amount` if `from` has it; the answer contains the balances of both accounts before.
     Transfer {
-        /// Pays.
+        /// The account that pays.
         from: u64,
-        /// Is paid.
+        /// The account that is paid.
         to: u64,
-        /// How much.
+        /// The amount.
         amount: i64,
     },
     /// Reads all accounts.
@@ -30,26 +31,26 @@ pub type Balances = BTreeMap<u64, i64>;
 /// An operation on the bank.
 pub type BankOperation = Operation<Request, Balances>;
 
-/// What is wrong with a history of the bank. Operations are named by their index in it.
+/// An anomaly of the bank. Operations are named by their index in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Anomaly {
-    /// A full read has another sum.
+    /// A read of all accounts has another sum.
     WrongSum {
         /// The read.
         operation: usize,
         /// Its sum.
         sum: i64,
-        /// What it should be.
+        /// The expected sum.
         expected: i64,
     },
-    /// A full read has other accounts than the bank.
+    /// A read of all accounts has other accounts than the bank.
     WrongAccounts {
         /// The read.
         operation: usize,
     },
-    /// A balance below zero, though no transfer takes more than is there.
+    /// A balance is below zero, although no transfer takes more than the account has.
     Overdrawn {
-        /// Who read it.
+        /// The operation that read it.
         operation: usize,
         /// The account.
         account: u64,
@@ -65,7 +66,7 @@ impl fmt::Display for Anomaly {
                 write!(f, "operation {operation} read a sum of {sum} instead of {expected}")
             }
             Anomaly::WrongAccounts { operation } => {
-                write!(f, "operation {operation} read other accounts than there are")
+                write!(f, "operation {operation} read other accounts than the bank has")
             }
             Anomaly::Overdrawn { operation, account, balance } => {
                 write!(f, "operation {operation} read {balance} in account {account}")
@@ -78,29 +79,29 @@ impl fmt::Display for Anomaly {
 pub fn check_bank(history: &[BankOperation], initial: &Balances) -> Vec<Anomaly> {
     let expected: i64 = initial.values().sum();
     let mut anomalies = Vec::new();
-    for (operation, asked) in history.iter().enumerate() {
-        let Some(balances) = asked.response() else { continue };
+    for (index, operation) in history.iter().enumerate() {
+        let Some(balances) = operation.response() else { continue };
         for (&account, &balance) in balances {
             if balance < 0 {
-                anomalies.push(Anomaly::Overdrawn { operation, account, balance });
+                anomalies.push(Anomaly::Overdrawn { operation: index, account, balance });
             }
         }
-        if asked.request == Request::ReadAll {
+        if operation.request == Request::ReadAll {
             let sum = balances.values().sum();
             if !balances.keys().eq(initial.keys()) {
-                anomalies.push(Anomaly::WrongAccounts { operation });
+                anomalies.push(Anomaly::WrongAccounts { operation: index });
             } else if sum != expected {
-                anomalies.push(Anomaly::WrongSum { operation, sum, expected });
+                anomalies.push(Anomaly::WrongSum { operation: index, sum, expected });
             }
         }
     }
     anomalies
 }
 
-/// The bank as a model for replay by position.
+/// The bank as a model for the replay by position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BankModel {
-    /// What every account has.
+    /// The balance of every account.
     pub balances: Balances,
 }
 

@@ -1,20 +1,20 @@
-//! The judge of chains: every write appends a token of its own to one list that the store keeps,
-//! and every operation is answered how long the list was before it.
+//! The judge of chains: every write appends a unique token to one list that the store keeps, and
+//! every answer contains the length of the list before the operation.
 //!
-//! A chain is for workloads whose writes overwrite each other: transfers, counters, keys that come
-//! and go. The effects of two unknown writes in a row may be impossible to tell apart, or to see at
-//! all. The chain shows each of them, and its place among all others, for as long as the store
-//! lives; so [`positions`](super::positions) replays exactly the unknown writes that ran, and
+//! A chain is for workloads whose writes overwrite each other: transfers, counters, keys that are
+//! deleted. The effects of two unknown writes in a row may be impossible to distinguish, or to see
+//! at all. The chain shows each of them and its place among all others, for the rest of the
+//! history; so [`positions`](super::positions) replays exactly the unknown writes that ran, and
 //! guesses none.
 //!
-//! No answer has to hold the whole chain. One that holds some tokens with their indices is enough,
-//! if the answers together show all: the workload keeps the latest few tokens in one key, moves
-//! them to a key of an archive when they are enough, and reads the archive when all faults are
-//! healed.
+//! No answer has to contain the whole chain. Answers that contain some tokens with their indices
+//! are enough, if together they show all tokens: the workload keeps the latest tokens in one key,
+//! moves them to a key of an archive when there are enough of them, and reads the archive when all
+//! faults have ended.
 //!
-//! The chain is also an order of all writes that owes nothing to the positions in the answers, so
-//! it is judged by itself: each token at one index, acknowledged ones there, refused ones not, and
-//! no operation after another that began when it was over. Time: a sort, and linear passes.
+//! The chain is also an order of all writes that is independent of the positions in the answers, so
+//! it is judged by itself: each token has one index, acknowledged tokens are present, refused ones
+//! are not, and the order respects real time. Time: a sort, and linear passes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -27,15 +27,15 @@ use super::positions::{Placement, rank};
 pub struct Seen {
     /// The number of tokens in the chain. A write's own token has this index.
     pub length: u64,
-    /// Some of the tokens, with their indices from 0.
+    /// Some of the tokens: pairs of an index, counted from 0, and the token.
     pub tokens: Vec<(u64, u64)>,
 }
 
-/// An operation on a chain. It asks to append a token, which no other operation appends, or only
-/// reads.
+/// An operation on a chain. Its request is the token to append, which no other operation appends,
+/// or `None` for a read.
 pub type ChainOperation = Operation<Option<u64>, Seen>;
 
-/// What is wrong with a chain. Operations are named by their index in the history.
+/// An anomaly of a chain. Operations are named by their index in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Anomaly {
     /// Two operations append the same token: the workload is broken, not the store.
@@ -61,30 +61,30 @@ pub enum Anomaly {
         /// Its indices.
         indices: (u64, u64),
     },
-    /// A token that no operation appends.
+    /// A token that no operation appends is in the chain.
     OutOfThinAir {
         /// The token.
         token: u64,
         /// Its index.
         index: u64,
     },
-    /// The token of an operation that was said not to have run.
+    /// The token of an operation that was refused is in the chain.
     Refused {
         /// The operation.
         operation: usize,
         /// Its token.
         token: u64,
     },
-    /// The token of a write that ran is not in the chain, though an operation that began after the
-    /// write was over saw all of it.
+    /// The token of a write that ran is not in the chain, although an operation that began after
+    /// the write ended saw the whole chain.
     Lost {
         /// The operation.
         operation: usize,
         /// Its token.
         token: u64,
     },
-    /// No answer shows which tokens have the indices from `from` up to, without, `to`, so what ran
-    /// there is not decided. The history does not end with reads of the whole chain.
+    /// No answer shows which tokens have the indices from `from` up to, but not including, `to`; so
+    /// which writes ran there is undecided. The history does not end with reads of the whole chain.
     Gap {
         /// The first index.
         from: u64,
@@ -111,20 +111,20 @@ impl fmt::Display for Anomaly {
                 "operation {operation} shows token {second} at index {index}, others token {first}"
             ),
             Anomaly::Repeated { token, indices: (first, second) } => {
-                write!(f, "token {token} is there twice, at the indices {first} and {second}")
+                write!(f, "token {token} is present twice, at the indices {first} and {second}")
             }
             Anomaly::OutOfThinAir { token, index } => {
-                write!(f, "token {token} at index {index} was never appended")
+                write!(f, "no operation appends token {token} at index {index}")
             }
             Anomaly::Refused { operation, token } => {
-                write!(f, "token {token} is there, but operation {operation} was refused")
+                write!(f, "token {token} is present, but operation {operation} was refused")
             }
             Anomaly::Lost { operation, token } => {
-                write!(f, "token {token} of operation {operation}, which ran, is not there")
+                write!(f, "token {token} of operation {operation}, which ran, is missing")
             }
             Anomaly::Gap { from, to } => write!(
                 f,
-                "not decided: no answer shows the tokens from index {from} up to {to}; the history \
+                "undecided: no answer shows the tokens from index {from} up to {to}; the history \
                  does not end with reads of the whole chain"
             ),
             Anomaly::RealTime { earlier, later } => write!(
@@ -135,15 +135,15 @@ impl fmt::Display for Anomaly {
     }
 }
 
-/// What the judge found.
+/// The result of the judge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// All that is wrong; empty for a strictly serializable history that ends with reads of the
-    /// whole chain.
+    /// The anomalies; empty for a strictly serializable history that ends with reads of the whole
+    /// chain.
     pub anomalies: Vec<Anomaly>,
     /// Where the unknown writes ran, for
-    /// [`check_positions_with`](super::positions::check_positions_with). The writes that are not
-    /// among them either did not run or were seen by no operation.
+    /// [`check_positions_with`](super::positions::check_positions_with). An unknown write that is
+    /// not among them did not run, or no operation saw it.
     pub placements: Vec<Placement>,
 }
 
@@ -158,7 +158,7 @@ pub fn check_chain(history: &[ChainOperation]) -> Verdict {
     verdict
 }
 
-/// What the answers show of a chain.
+/// A chain as the answers show it.
 struct Chain {
     /// Tokens by index.
     tokens: BTreeMap<u64, u64>,
@@ -229,15 +229,16 @@ impl Chain {
         }
     }
 
-    /// An acknowledged write says itself at which index its token is; where another answer
-    /// contradicts it, that is a fork, or against real time. Those whose answer is lost are left.
+    /// Finds writes whose answers are lost and whose tokens are missing. The answer to an
+    /// acknowledged write contains the index of its token; if another answer contradicts it, that
+    /// is a fork, or against real time.
     fn check_lost(&self, history: &[ChainOperation], anomalies: &mut Vec<Anomaly>) {
         let last = history.iter().filter(|operation| operation.response().is_some());
         let Some(last) = last.map(|operation| operation.invoked).max() else { return };
-        for (operation, asked) in history.iter().enumerate() {
-            if let Some(token) = asked.request
-                && asked.outcome == Outcome::RanUnseen
-                && asked.completed < last
+        for (operation, write) in history.iter().enumerate() {
+            if let Some(token) = write.request
+                && write.outcome == Outcome::RanUnseen
+                && write.completed < last
                 && !self.has_gaps
                 && !self.indices.contains_key(&token)
             {
@@ -246,7 +247,7 @@ impl Chain {
         }
     }
 
-    /// The index of the token of a write, if it is known.
+    /// Returns the index of the token of a write, if it is known.
     fn index_of(&self, operation: &ChainOperation) -> Option<u64> {
         match (operation.request, operation.response()) {
             (Some(_), Some(seen)) => Some(seen.length),
@@ -255,9 +256,10 @@ impl Chain {
         }
     }
 
-    /// Checks that nothing comes after what began when it was over, by one sweep along the chain.
+    /// Checks that an operation that ended before another began comes before it, in one pass along
+    /// the chain.
     fn check_real_time(&self, history: &[ChainOperation], anomalies: &mut Vec<Anomaly>) {
-        // A read of a length comes after the token before it, and before the token at it.
+        // A read of a length comes after the token before that index, and before the token at it.
         let key =
             |operation: &ChainOperation| match (self.index_of(operation), operation.response()) {
                 (Some(index), _) => Some((index, true)),
@@ -285,11 +287,11 @@ impl Chain {
         }
     }
 
-    /// Places each unknown write of the chain just before the first operation with a position that
-    /// comes after it in the chain.
+    /// Places each unknown write of the chain immediately before the first operation with a
+    /// position that comes after it in the chain.
     ///
-    /// In a history that is what the positions say, this is right: whatever lies between the true
-    /// place of the write and this one is not of this chain, or it would come after the write too.
+    /// If the positions are correct, the placement is too: whatever lies between the true place of
+    /// the write and this one does not belong to this chain, or it would also come after the write.
     fn place_unknown(&self, history: &[ChainOperation]) -> Vec<Placement> {
         let mut order: Vec<usize> = (0..history.len()).collect();
         order.retain(|&index| history[index].position.is_some());

@@ -1,45 +1,48 @@
-//! The black-box judge of at-most-once: each append has a token of its own, and at the end all tokens
+//! The judge of at-most-once execution: each append has a unique token, and at the end all tokens
 //! are read.
 //!
-//! An acknowledged token must be there exactly once, an unknown one at most once, a refused one not at
-//! all, and nothing else. So a retry that ran twice shows, and so does a lost acknowledgement. Lists
-//! that the workload keeps apart are judged one by one, or put together for one judgement.
+//! An acknowledged token must be present exactly once, an unknown one at most once, a refused one
+//! not at all, and no other token may be present. So the judge finds a retry that ran twice, and an
+//! acknowledged append that was lost. Lists that the workload keeps apart may be judged one by one,
+//! or be concatenated for one judgement.
+//!
+//! It does not look at order or real time: [`lists`](super::lists) does. Time: linear.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use super::operation::{Operation, Outcome};
 
-/// An append of a token that no other operation appends; what it was answered does not matter.
+/// An append of a token that no other operation appends; its answer is ignored.
 pub type TokenOperation<R> = Operation<u64, R>;
 
-/// What is wrong with the tokens. Operations are named by their index in the history.
+/// An anomaly of the tokens. Operations are named by their index in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Anomaly {
-    /// An acknowledged token is not there.
+    /// An acknowledged token is missing.
     Lost {
         /// Its operation.
         operation: usize,
         /// The token.
         token: u64,
     },
-    /// A token is there more than once.
+    /// A token is present more than once.
     Repeated {
         /// Its operation.
         operation: usize,
         /// The token.
         token: u64,
-        /// How often.
+        /// How often it is present.
         times: usize,
     },
-    /// A token is there whose operation said that it did not run.
+    /// A token is present although its operation was refused.
     Refused {
         /// Its operation.
         operation: usize,
         /// The token.
         token: u64,
     },
-    /// A token is there that nobody appended.
+    /// A token is present that no operation appends.
     OutOfThinAir {
         /// The token.
         token: u64,
@@ -57,15 +60,15 @@ impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Anomaly::Lost { operation, token } => {
-                write!(f, "token {token} of operation {operation} was acknowledged and is lost")
+                write!(f, "token {token} of operation {operation} was acknowledged, but is missing")
             }
             Anomaly::Repeated { operation, token, times } => {
-                write!(f, "token {token} of operation {operation} is there {times} times")
+                write!(f, "token {token} of operation {operation} is present {times} times")
             }
             Anomaly::Refused { operation, token } => {
-                write!(f, "token {token} is there, but operation {operation} was refused")
+                write!(f, "token {token} is present, but operation {operation} was refused")
             }
-            Anomaly::OutOfThinAir { token } => write!(f, "token {token} was never appended"),
+            Anomaly::OutOfThinAir { token } => write!(f, "no operation appends token {token}"),
             Anomaly::NotUnique { operation, token } => {
                 write!(f, "the workload uses token {token} again in operation {operation}")
             }
@@ -73,7 +76,7 @@ impl fmt::Display for Anomaly {
     }
 }
 
-/// Judges the tokens that are there after all operations of the history are over.
+/// Judges the tokens that are present after all operations of the history have ended.
 pub fn check_tokens<R>(history: &[TokenOperation<R>], present: &[u64]) -> Vec<Anomaly> {
     let mut times: HashMap<u64, usize> = HashMap::new();
     for &token in present {
@@ -81,13 +84,13 @@ pub fn check_tokens<R>(history: &[TokenOperation<R>], present: &[u64]) -> Vec<An
     }
     let mut anomalies = Vec::new();
     let mut appended: HashMap<u64, usize> = HashMap::with_capacity(history.len());
-    for (operation, asked) in history.iter().enumerate() {
-        let token = asked.request;
+    for (operation, append) in history.iter().enumerate() {
+        let token = append.request;
         if appended.insert(token, operation).is_some() {
             anomalies.push(Anomaly::NotUnique { operation, token });
             continue;
         }
-        match (times.get(&token).copied().unwrap_or(0), &asked.outcome) {
+        match (times.get(&token).copied().unwrap_or(0), &append.outcome) {
             (0, Outcome::Ran(_) | Outcome::RanUnseen) => {
                 anomalies.push(Anomaly::Lost { operation, token });
             }
@@ -96,9 +99,9 @@ pub fn check_tokens<R>(history: &[TokenOperation<R>], present: &[u64]) -> Vec<An
             _ => {}
         }
     }
-    let mut strange: Vec<u64> =
+    let mut unexpected: Vec<u64> =
         times.into_keys().filter(|token| !appended.contains_key(token)).collect();
-    strange.sort_unstable();
-    anomalies.extend(strange.into_iter().map(|token| Anomaly::OutOfThinAir { token }));
+    unexpected.sort_unstable();
+    anomalies.extend(unexpected.into_iter().map(|token| Anomaly::OutOfThinAir { token }));
     anomalies
 }

@@ -1,37 +1,42 @@
-//! What is told to the checker: what is durable, what ran, and what a node wants written.
+//! Reports to the checks what happened: which records became durable, which commands ran, and which
+//! records a node wants written.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::coverage::Path;
+use super::describe;
 use super::host::{Key, Msg, Value, place_of, ticket_of};
-use super::watch;
-use super::words;
+use super::protocol_coverage;
 use super::workload::Workload;
 use super::world::World;
 use lattistore::lpaxos::{Applied, Message, NodeId, Record, ToAcceptor};
 
 impl<W: Workload> World<W> {
-    /// Notes that records are on a disk, and what is chosen by it.
+    /// Records that a node's records became durable, and what is chosen by them.
+    ///
+    /// # Errors
+    /// When the choice breaks an invariant.
     pub(super) fn durable(
         &mut self,
         node: usize,
         records: &[Record<Key<W>, Value<W>>],
     ) -> Result<(), String> {
-        self.trace.say(self.now_us, || {
-            let words: Vec<_> = records.iter().map(words::record).collect();
-            format!("n{} has written: {}", node + 1, words.join("; "))
+        self.trace.line(self.now_us, || {
+            let lines: Vec<_> = records.iter().map(describe::record).collect();
+            format!("n{} has written: {}", node + 1, lines.join("; "))
         });
         for record in records {
-            watch::record(record, &self.hosts[node].disk, &mut self.coverage);
-            self.copies.written(node, record);
+            protocol_coverage::record(record, &self.hosts[node].disk, &mut self.coverage);
+            self.full_copies.written(node, record);
             self.hosts[node].disk.change(record);
             let Record::Accept(proposal) = record else { continue };
             if self.model.voted(node, proposal)? {
                 let address = Arc::as_ptr(&proposal.decree.patch) as usize;
-                let batch = self.made.get(&address).map(|(_, _, runs)| Rc::clone(runs));
+                let batch =
+                    self.proposed.get(&address).map(|(_, _, executions)| Rc::clone(executions));
                 let batch = batch.ok_or_else(|| {
-                    format!("slot {} was chosen with a decree that nobody made", proposal.slot)
+                    format!("slot {} was chosen with a decree that no node proposed", proposal.slot)
                 })?;
                 self.batches.push(batch);
                 if self.hosts[place_of(proposal.ballot.node)].is_reluctant {
@@ -42,28 +47,32 @@ impl<W: Workload> World<W> {
                 }
                 let (slot, ballot) = (proposal.slot, proposal.ballot);
                 self.note(&[3, slot.0, ballot.round], || {
-                    format!("slot {slot} is chosen in {}", words::ballot(ballot))
+                    format!("slot {slot} is chosen in {}", describe::ballot(ballot))
                 });
             }
         }
         Ok(())
     }
 
-    /// Notes what a node just ran. A batch stays open until the node proposes what it made of it, to the
-    /// others or, alone, to itself; one that was run ahead and thrown away is forgotten.
-    pub(super) fn take_runs(
+    /// Collects what a node ran since its last output. A batch stays open until the node proposes
+    /// the decree that the batch made: to other nodes, or in a cluster of one to itself. A batch
+    /// that was run ahead and then discarded is forgotten.
+    ///
+    /// # Errors
+    /// When a read ran without a confirmation (P8).
+    pub(super) fn collect_executions(
         &mut self,
         node: usize,
         messages: &[(NodeId, Msg<W>)],
     ) -> Result<(), String> {
         let host = &mut self.hosts[node];
-        let runs = std::mem::take(&mut *host.runs.borrow_mut());
+        let executions = std::mem::take(&mut *host.executions.borrow_mut());
         let Some(running) = host.node.as_ref() else { return Ok(()) };
         let (reads, batch): (Vec<_>, Vec<_>) =
-            runs.into_iter().partition(|run| run.position.place == 0);
-        for run in batch {
-            if host.open.add(run, running.leads()) {
-                self.coverage.reached(Path::BatchThrownAway);
+            executions.into_iter().partition(|execution| execution.position.place == 0);
+        for execution in batch {
+            if host.open_batches.add(execution, running.leads()) {
+                self.coverage.reached(Path::BatchDiscarded);
             }
         }
         let proposed = messages.iter().filter_map(|(_, message)| match message {
@@ -74,16 +83,20 @@ impl<W: Workload> World<W> {
         let accepted =
             accepted.map(|proposal| (proposal.ballot, proposal.slot, &proposal.decree.patch));
         for (ballot, slot, patch) in proposed.chain(accepted) {
-            if let Some(batch) = host.open.close(ballot, slot) {
-                let made = (Arc::clone(patch), ballot, Rc::new(batch));
-                self.made.insert(Arc::as_ptr(patch) as usize, made);
+            if let Some(batch) = host.open_batches.close(ballot, slot) {
+                let proposed_batch = (Arc::clone(patch), ballot, Rc::new(batch));
+                self.proposed.insert(Arc::as_ptr(patch) as usize, proposed_batch);
             }
         }
-        if !host.open.is_empty() {
+        if !host.open_batches.is_empty() {
             self.coverage.reached(Path::BatchRunAhead);
         }
-        for request in reads.iter().filter_map(|run| run.request) {
-            if self.audit.ran(node, ticket_of(request).0, self.scenario.nodes)? {
+        for request in reads.iter().filter_map(|execution| execution.request) {
+            if self.read_confirmations.check_read(
+                node,
+                ticket_of(request).0,
+                self.scenario.nodes,
+            )? {
                 self.coverage.reached(Path::ReadByVotes);
             }
         }
@@ -91,10 +104,12 @@ impl<W: Workload> World<W> {
         Ok(())
     }
 
-    /// Checks what a node tells to be applied: every decree in its turn, or that it was passed over.
+    /// Checks what a node reports as applied: every decree in the order of slots, or a full copy
+    /// that passes over slots.
     ///
     /// # Errors
-    /// When a watcher that goes by it would miss a change, or see one that was not chosen.
+    /// When a listener that follows the reports would miss a change, or see one that was not
+    /// chosen.
     pub(super) fn note_applied(
         &mut self,
         node: usize,
@@ -111,22 +126,24 @@ impl<W: Workload> World<W> {
             };
             if !follows {
                 let (last, place) = (host.applied, node + 1);
-                return Err(format!("n{place}: {step:?} is told to be applied after slot {last}"));
+                return Err(format!("n{place}: {step:?} is reported as applied after slot {last}"));
             }
             host.applied = slot;
         }
         let complete = host.node.as_ref().map(|node| node.durable().replica.complete());
         if complete.is_some_and(|complete| complete != host.applied) {
             let (last, place) = (host.applied, node + 1);
-            return Err(format!("n{place}: {complete:?} is reached, and only slot {last} told"));
+            return Err(format!(
+                "n{place}: {complete:?} is reached, but slot {last} is the last reported"
+            ));
         }
         Ok(())
     }
 
-    /// Checks a node after a step, and the records that it hands out.
+    /// Checks a node's durable state after a step, and the records that the node wants written.
     ///
     /// # Errors
-    /// What breaks an invariant.
+    /// The invariant that does not hold.
     pub(super) fn check(
         &mut self,
         node: usize,

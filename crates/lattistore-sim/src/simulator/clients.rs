@@ -1,10 +1,15 @@
-//! Simulated clients: what each of them waits for and wants.
+//! Simulated clients. Each has one request in flight, follows redirects, gives up after the
+//! scenario's `patience_ms`, and then asks another node.
 
 use std::rc::Rc;
 
-use super::history::Sent;
-use super::workload::{Ask, Workload};
-use lattistore::lpaxos::Machine;
+use super::answers::Sent;
+use super::coverage::Path;
+use super::events::Event;
+use super::host::{Input, place_of};
+use super::workload::{ClientCommand, Workload};
+use super::world::World;
+use lattistore::lpaxos::{Machine, RequestOutcome};
 
 /// Outcomes of the machine.
 pub(super) type OutcomeOf<W> = <<W as Workload>::Machine as Machine>::Outcome;
@@ -12,19 +17,19 @@ pub(super) type OutcomeOf<W> = <<W as Workload>::Machine as Machine>::Outcome;
 /// Commands of the machine.
 pub(super) type CommandOf<W> = <<W as Workload>::Machine as Machine>::Command;
 
-/// What a client does.
+/// The state of a client.
 #[derive(Debug)]
 pub(super) struct Client<W: Workload> {
-    /// The request it waits for, and the node that it asked.
-    pub(super) waits_for: Option<(usize, usize)>,
-    /// The first sending of the numbered command that it sends again.
+    /// The request that waits for an answer, and the node that was asked.
+    pub(super) in_flight: Option<(usize, usize)>,
+    /// The first sending of the numbered command that the client is repeating.
     pub(super) first: Option<usize>,
-    /// What it wants, until it has an answer.
-    pub(super) wants: Option<Ask<Rc<CommandOf<W>>>>,
-    /// Where it will ask next.
+    /// The command to be answered; `None` when the next one is to be drawn.
+    pub(super) pending: Option<ClientCommand<Rc<CommandOf<W>>>>,
+    /// The node to ask next.
     pub(super) node: usize,
-    /// How many answers it has got since all was healed.
-    pub(super) done_healed: u64,
+    /// The number of answers received since all faults ended.
+    pub(super) answers_after_heal: u64,
 }
 
 /// All clients.
@@ -33,28 +38,141 @@ pub(super) struct Clients<W: Workload> {
     pub(super) workload: W,
     pub(super) sent: Vec<Sent<W>>,
     pub(super) clients: Vec<Client<W>>,
-    /// Which client sent each request.
+    /// The client that sent each request.
     pub(super) senders: Vec<usize>,
 }
 
-/// So many answers each client wants after all is healed.
-pub(super) const DONE_HEALED: u64 = 3;
+/// The number of answers that each client must receive after all faults ended.
+pub(super) const ANSWERS_AFTER_HEAL: u64 = 3;
 
 impl<W: Workload> Clients<W> {
     pub(super) fn new(workload: W, count: usize, nodes: usize) -> Clients<W> {
         let client = |place| Client {
-            waits_for: None,
+            in_flight: None,
             first: None,
-            wants: None,
+            pending: None,
             node: place % nodes,
-            done_healed: 0,
+            answers_after_heal: 0,
         };
         let clients = (0..count).map(client).collect();
         Clients { workload, sent: Vec::new(), clients, senders: Vec::new() }
     }
 
-    /// Whether every client was served after all was healed.
+    /// Whether every client received `ANSWERS_AFTER_HEAL` answers after all faults ended.
     pub(super) fn are_served(&self) -> bool {
-        self.clients.iter().all(|client| client.done_healed >= DONE_HEALED)
+        self.clients.iter().all(|client| client.answers_after_heal >= ANSWERS_AFTER_HEAL)
+    }
+}
+
+impl<W: Workload> World<W> {
+    /// Lets a client send its next request (`sent` is `None`), or give up waiting for the answer to
+    /// `sent`.
+    pub(super) fn client(&mut self, client: usize, sent: Option<usize>) {
+        let state = &mut self.clients.clients[client];
+        match (sent, state.in_flight) {
+            (None, None) => {}
+            (Some(sent), Some((request, _))) if sent == request => {
+                // The client ignores an answer of this node from here on.
+                state.in_flight = None;
+                state.node = self.random.count(0, self.scenario.nodes - 1);
+                let is_numbered = state.pending.as_ref().is_some_and(|pending| pending.is_numbered);
+                if is_numbered {
+                    self.coverage.reached(Path::RetriedElsewhere);
+                } else {
+                    state.pending = None;
+                }
+            }
+            _ => return,
+        }
+        if self.is_healed && self.clients.clients[client].answers_after_heal >= ANSWERS_AFTER_HEAL {
+            return;
+        }
+        self.ask(client);
+    }
+
+    /// Sends the pending command, or draws and sends the next one.
+    fn ask(&mut self, client: usize) {
+        let clients = &mut self.clients;
+        let state = &mut clients.clients[client];
+        let pending = match state.pending.take() {
+            Some(pending) => pending,
+            None => {
+                state.first = None;
+                let ClientCommand { command, is_numbered } =
+                    clients.workload.next(client, &mut self.random);
+                ClientCommand { command: Rc::new(command), is_numbered }
+            }
+        };
+        let (node, request) = (state.node, clients.sent.len());
+        let first = *state.first.get_or_insert(request);
+        let command = Rc::clone(&pending.command);
+        state.pending = Some(pending);
+        state.in_flight = Some((request, node));
+        self.trace.event(self.now_us, &[6, client as u64, node as u64], || {
+            let command = W::describe(&command);
+            format!("client {client} asks n{}: request {request}: {command}", node + 1)
+        });
+        let began = self.trace.events();
+        clients.sent.push(Sent { first, began, ended: None, answer: None });
+        clients.senders.push(client);
+        let patience_ms = self.scenario.patience_ms;
+        let within_ms = self.random.between(patience_ms / 2, 2 * patience_ms);
+        self.put_input(node, Input::Request(request, command, within_ms));
+        self.plan(patience_ms * 1_000, Event::Client { client, sent: Some(request) });
+    }
+
+    /// Delivers a node's answer to the client; with `is_lost` it is recorded and does not arrive.
+    ///
+    /// # Errors
+    /// When the request was never sent, or was answered before.
+    pub(super) fn deliver_answer(
+        &mut self,
+        request: usize,
+        answer: RequestOutcome<OutcomeOf<W>>,
+        is_lost: bool,
+    ) -> Result<(), String> {
+        let nodes = self.scenario.nodes;
+        let Some(sent) = self.clients.sent.get_mut(request) else {
+            return Err(format!("request {request} was answered, but no client sent it"));
+        };
+        if sent.answer.is_some() {
+            return Err(format!("request {request} was answered twice"));
+        }
+        sent.answer = Some(answer.clone());
+        let client = self.clients.senders[request];
+        let state = &mut self.clients.clients[client];
+        if is_lost || state.in_flight.is_none_or(|(in_flight, _)| in_flight != request) {
+            return Ok(());
+        }
+        sent.ended = Some(self.trace.events());
+        state.in_flight = None;
+        let mut after_us = self.random.between(0, self.scenario.think_us);
+        match answer {
+            RequestOutcome::Done(outcome) => {
+                state.pending = None;
+                state.answers_after_heal += u64::from(self.is_healed);
+                self.clients.workload.answered(client, &outcome);
+            }
+            RequestOutcome::Redirect(leader) => {
+                state.node = place_of(leader);
+                after_us /= 10;
+            }
+            answer => {
+                state.node = self.random.count(0, nodes - 1);
+                let may_have_run = matches!(
+                    answer,
+                    RequestOutcome::LostLeadership { may_have_run: true, .. }
+                        | RequestOutcome::Timeout { may_have_run: true }
+                        | RequestOutcome::Closing { may_have_run: true }
+                );
+                if may_have_run
+                    && state.pending.as_ref().is_some_and(|pending| !pending.is_numbered)
+                {
+                    state.pending = None;
+                }
+            }
+        }
+        self.plan(after_us.max(100), Event::Client { client, sent: None });
+        Ok(())
     }
 }

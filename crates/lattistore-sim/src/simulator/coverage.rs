@@ -1,4 +1,5 @@
-//! How often each fault and each rare path was reached: what was never reached was not tested.
+//! Counts how often each fault and each rare path was reached: what was never reached was not
+//! tested.
 
 use std::fmt;
 
@@ -11,10 +12,10 @@ macro_rules! paths {
         }
 
         impl Path {
-            /// All of them.
+            /// Every path.
             pub const ALL: &'static [Path] = &[$(Path::$name,)*];
 
-            /// What it is, in words.
+            /// Returns the description of the path.
             pub fn what(self) -> &'static str {
                 match self {
                     $(Path::$name => $what,)*
@@ -27,10 +28,10 @@ macro_rules! paths {
 paths! {
     MessageLost: "message lost",
     MessageRepeated: "message repeated",
-    MessageLate: "message overtaken by later ones",
+    MessageLate: "message overtaken by younger ones",
     MessageCut: "message lost at a cut link",
-    PatchLate: "lost patch that came after all, during a full copy",
-    InboxFull: "message dropped at a full queue",
+    DelayedPatch: "lost patch that arrived during a full copy",
+    InboxFull: "message dropped at a full inbox",
     Halves: "partition: two groups",
     OneWay: "partition: a link carries one way only",
     Ring: "partition: majority ring",
@@ -40,79 +41,79 @@ paths! {
     QuorumLoss: "partition: quorum loss (hub, leader alive elsewhere)",
     Constrained: "partition: constrained election (hub, leader gone)",
     Chained: "partition: chained",
-    AbsentLeads: "a node that was away for long must lead",
+    AbsentLeads: "a node that was cut off for long must lead",
     Crash: "crash",
     CrashOfLeader: "crash of a leader",
     CrashOfAll: "crash of all nodes at once",
-    CrashLostWrite: "crash that lost the write under way",
-    CrashKeptWrite: "crash after which the write under way was there",
-    WriteOverlapped: "slot proposed while the own write of the one before was under way",
-    WriteFailed: "failed write, the node stopped",
+    CrashLostWrite: "crash that lost the current write",
+    CrashKeptWrite: "crash that kept the current write",
+    WriteOverlapped: "slot proposed during the leader's own write of the slot before",
+    WriteFailed: "failed write that stopped the node",
     StartFromJournal: "start from the journal alone",
     StartFromCheckpoint: "start from a checkpoint and the journal after it",
-    StartOverSegments: "start over several segments of the journal",
-    StartFailed: "start ended by a fault of the disk, and begun again",
-    TornTailDropped: "torn or unsynced round dropped at the start",
-    TornTailKept: "round kept that was written and not synced",
-    CheckpointWritten: "checkpoint written while the node went on",
-    SegmentReused: "segment of the journal used again",
-    WorkFailed: "failed work beside the writing, the node stopped",
+    StartOverSegments: "start that read several segments of the journal",
+    StartFailed: "start that a disk fault ended, and that was repeated",
+    TornTailDropped: "torn or unsynced round of the journal dropped at the start",
+    TornTailKept: "unsynced round of the journal kept at the start",
+    CheckpointWritten: "checkpoint written while the node ran",
+    SegmentReused: "segment of the journal reused",
+    WorkFailed: "failed maintenance of the storage that stopped the node",
     Pause: "pause",
-    SlowDisk: "disk slow for a while",
+    SlowDisk: "disk slow for up to 4 s",
     HeartbeatDuringWrite: "heartbeat during a write",
-    WriteStalled: "write so long that its node fell silent",
-    FarAhead: "leader two slots and more ahead of its own disk",
-    ClockJump: "clock jumped ahead",
+    WriteStalled: "write longer than `stalled_ms`, after which the leader said farewell",
+    FarAhead: "leader two or more slots ahead of its own disk",
+    ClockJump: "clock jump ahead",
     Reluctant: "node reluctant to lead",
-    ReluctantLed: "reluctant node that led, as no other could",
-    HandedOver: "leader that became reluctant and gave way",
+    ReluctantLed: "reluctant node that led because no other could",
+    HandedOver: "leader that became reluctant and handed over",
     AnswerLost: "answer lost on its way to the client",
-    Ballot: "candidate stood",
+    Ballot: "election started",
     PromiseFull: "promise with a full copy",
     PromisePaged: "promise in several pages",
     PromisePageFetched: "further page of a promise",
-    Recovered: "decree of another ballot proposed again",
+    Recovered: "decree of an older ballot proposed again",
     RecoveredNews: "recovered decree that was not yet chosen",
-    RecoveredOwn: "recovered decree that was chosen already",
-    Refused: "refusal",
-    LedDespiteRefusal: "slot chosen although a node had refused the ballot",
-    LeaderStoodAgain: "leader stood again with a higher ballot",
-    PreviousSent: "patch of the slot before sent along",
-    NeedPrevious: "patch of the slot before asked for",
+    RecoveredOwn: "recovered decree that was already chosen",
+    Refused: "ballot refused",
+    LedDespiteRefusal: "slot chosen in a ballot that a node had refused",
+    LeaderStoodAgain: "leader that started an election with a higher ballot",
+    PreviousSent: "proposal sent with the decree of the slot before",
+    NeedPrevious: "decree of the slot before requested",
     AppliedAboveGap: "patch applied above a gap",
-    BatchRunAhead: "batch run while the one before was in flight",
+    BatchRunAhead: "batch run while the batch before was in flight",
     ProposalHeld: "proposal held for more requests",
-    BatchThrownAway: "batch run ahead and thrown away",
-    Commit: "commit of an idle leader",
-    ReadRound: "round of confirmation for reads",
+    BatchDiscarded: "batch run ahead and discarded",
+    Commit: "commit sent by an idle leader",
+    ReadRound: "confirmation round for reads",
     ReadByVotes: "read confirmed by the votes for a proposal",
     PromisedByConfirm: "promise made to confirm a read",
     WindowRepair: "repair from the window of patches",
-    DeltaCopy: "repair by newer entries",
+    DeltaCopy: "repair by a copy of newer entries",
     FullCopy: "repair by a full copy",
     CopyOfPages: "repair in several pages",
     CopyFinished: "copy finished",
     OldPatchInFullCopy: "patch below the floor applied during a full copy",
     OldPageInFullCopy: "page of another copy merged during a full copy",
-    SilentDeletion: "key deleted because a full copy lacked it",
+    SilentDeletion: "key deleted because a full copy did not contain it",
     TombstonesDropped: "tombstones dropped",
     WriteDone: "write answered",
     ReadDone: "read answered",
     Redirect: "redirect",
-    Unreachable: "nodes unreachable",
-    LostLeadership: "lost leadership, may have run",
-    TimeoutMayHaveRun: "timeout, may have run",
-    TimeoutNotRun: "timeout, did not run",
+    Unreachable: "no quorum reachable",
+    LostLeadership: "leadership lost, the request may have run",
+    TimeoutMayHaveRun: "timeout, the request may have run",
+    TimeoutNotRun: "timeout, the request did not run",
     TooManyRequests: "too many requests",
     UnknownRan: "request of unknown outcome that ran",
     UnknownNotRun: "request of unknown outcome that did not run",
     RetriedElsewhere: "unanswered request sent again to another node",
     RetryAnswered: "retry answered with the outcome of the first run",
-    RetryMetRecovered: "retry that met its own recovered decree",
-    SessionExpired: "retry of an expired session refused",
+    RetryMetRecovered: "retry answered from its own recovered decree",
+    SessionExpired: "retry refused because its session expired",
 }
 
-/// The counts.
+/// How often each path was reached.
 #[derive(Clone, Debug)]
 pub struct Coverage(Vec<u64>);
 
@@ -123,12 +124,12 @@ impl Default for Coverage {
 }
 
 impl Coverage {
-    /// Counts one.
+    /// Counts the path once.
     pub fn reached(&mut self, path: Path) {
         self.0[path as usize] += 1;
     }
 
-    /// How often it was reached.
+    /// Returns how often the path was reached.
     pub fn count(&self, path: Path) -> u64 {
         self.0[path as usize]
     }
@@ -138,7 +139,7 @@ impl Coverage {
         self.0.iter_mut().zip(&other.0).for_each(|(sum, count)| *sum += count);
     }
 
-    /// What was never reached.
+    /// Returns the paths that were never reached.
     pub fn missing(&self) -> impl Iterator<Item = Path> + '_ {
         Path::ALL.iter().copied().filter(|path| self.count(*path) == 0)
     }

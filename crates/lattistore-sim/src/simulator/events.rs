@@ -1,4 +1,4 @@
-//! What will happen in the simulated world, in order of time.
+//! The planned events of the simulated world, in order of time.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,72 +6,73 @@ use std::collections::BinaryHeap;
 use super::host::Msg;
 use super::workload::Workload;
 
-/// What will happen.
+/// A planned event.
 #[derive(Debug)]
 pub(super) enum Event<W: Workload> {
     /// A message arrives.
     Arrive { from: usize, to: usize, message: Msg<W> },
-    /// A node takes in what waits.
-    Wake { node: usize, life: u64 },
-    /// A write is over.
-    Written { node: usize, life: u64 },
+    /// A node takes inputs from its inbox.
+    Wake { node: usize, incarnation: u64 },
+    /// A write is complete.
+    Written { node: usize, incarnation: u64 },
     /// A node that waits for a write repeats its last heartbeat.
-    Pulse { node: usize, life: u64, write: u64 },
+    HeartbeatDuringWrite { node: usize, incarnation: u64, write: u64 },
     /// A node's clock ticks.
-    Tick { node: usize, life: u64 },
-    /// A node comes back.
+    Tick { node: usize, incarnation: u64 },
+    /// A stopped node starts again.
     Restart { node: usize },
-    /// A client does something.
+    /// A client sends its next request (`sent` is `None`), or loses patience with a request.
     Client { client: usize, sent: Option<usize> },
-    /// The next big fault.
+    /// The nemesis injects a fault.
     Fault,
-    /// The next part of a schedule of absences.
+    /// The next stage of a schedule of absences.
     Absence(Absence),
-    /// All faults are over.
+    /// All faults end.
     Heal,
 }
 
-/// A schedule of absences under way.
+/// A schedule of absences that has begun.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Absence {
-    /// Who goes first.
+    /// The node that is cut off first.
     pub(super) first: usize,
-    /// Who goes while the first is away; the same node where two may not be missing.
+    /// The node that is cut off while the first one is; the same node if the cluster is too small
+    /// for two to be missing.
     pub(super) second: usize,
-    /// What comes next.
+    /// The next stage.
     pub(super) stage: Stage,
 }
 
-/// What comes next in a schedule of absences.
+/// The next stage of a schedule of absences.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Stage {
     SecondGoes,
     FirstReturns,
-    /// All others hear only this one node, so that nobody else can lead.
+    /// All other nodes hear only this node, so that no other can lead.
     Leads(usize),
     AllReturn,
 }
 
-/// When an event will happen, in microseconds; which it is in the order of planning, for those of one
-/// time; and its place in the store of events.
+/// The time of an event in microseconds, its number in the order of planning, and its index in the
+/// store of events.
 type Planned = (u64, u64, usize);
 
-/// The events to come.
+/// A queue of events, ordered by time.
 ///
-/// Events are large, and a heap moves what it holds about: so it holds their places alone.
+/// Events are large, and a heap moves its elements: so the heap holds indexes alone.
 #[derive(Debug)]
-pub(super) struct Agenda<W: Workload> {
+pub(super) struct EventQueue<W: Workload> {
     order: BinaryHeap<Reverse<Planned>>,
     events: Vec<Option<Event<W>>>,
-    /// Places of `events` that hold none.
+    /// Free indexes of `events`.
     free: Vec<usize>,
     planned: u64,
 }
 
-impl<W: Workload> Agenda<W> {
-    /// Nothing is planned yet.
-    pub(super) fn new() -> Agenda<W> {
-        Agenda { order: BinaryHeap::new(), events: Vec::new(), free: Vec::new(), planned: 0 }
+impl<W: Workload> EventQueue<W> {
+    /// Returns an empty queue.
+    pub(super) fn new() -> EventQueue<W> {
+        EventQueue { order: BinaryHeap::new(), events: Vec::new(), free: Vec::new(), planned: 0 }
     }
 
     /// Plans an event for a time, in microseconds.
@@ -90,7 +91,7 @@ impl<W: Workload> Agenda<W> {
         self.order.push(Reverse((at_us, self.planned, place)));
     }
 
-    /// Takes out the next event, with its time in microseconds.
+    /// Removes the next event, and returns it with its time in microseconds.
     pub(super) fn next(&mut self) -> Option<(u64, Event<W>)> {
         let Reverse((at_us, _, place)) = self.order.pop()?;
         self.free.push(place);

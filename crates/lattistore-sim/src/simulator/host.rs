@@ -1,19 +1,19 @@
-//! A simulated computer: the node, its disk, its clock, and what waits to be taken in.
+//! A simulated host: a node with its disk, its clock and its inbox.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use super::history::RunOf;
+use super::answers::ExecutionOf;
 use super::journal::Journaled;
-use super::observed::{Numbered, Observed, Runs};
+use super::observed::{Executions, Observed, TaggedCommand};
 use super::workload::Workload;
 use lattistore::lpaxos::{
     Ballot, Config, Durable, Machine, MemberSet, Message, Node, NodeId, Record, Request, Slot,
     Ticket, Write,
 };
 
-/// A node's machine, seen through glass.
-pub(super) type Seen<W> = Observed<<W as Workload>::Machine>;
+/// A node's machine, which records what it runs.
+pub(super) type ObservedMachine<W> = Observed<<W as Workload>::Machine>;
 /// Keys of the machine.
 pub(super) type Key<W> = <<W as Workload>::Machine as Machine>::Key;
 /// Values of the machine.
@@ -23,131 +23,134 @@ pub(super) type Command<W> = <<W as Workload>::Machine as Machine>::Command;
 /// Messages between nodes.
 pub(super) type Msg<W> = Message<Key<W>, Value<W>>;
 
-/// So much may wait at a node.
+/// The most inputs that may wait at a node.
 const MAX_INBOX: usize = 200;
 
-/// What a node takes in.
+/// An input of a node.
 #[derive(Debug)]
 pub(super) enum Input<W: Workload> {
     /// A message of another node.
     Message(usize, Msg<W>),
-    /// A request of a client: its number, its command, and how long it may take, in milliseconds.
+    /// A request of a client: its number, its command, and its time to the deadline in
+    /// milliseconds.
     Request(usize, Rc<Command<W>>, u64),
     /// Time passed.
     Tick,
 }
 
-/// A write that was under way when the node stopped.
+/// A write that was not complete when its node stopped.
 #[derive(Debug)]
-pub(super) struct Unsure<W: Workload> {
-    /// What was written.
+pub(super) struct UncertainWrite<W: Workload> {
+    /// The records.
     pub(super) records: Vec<Record<Key<W>, Value<W>>>,
-    /// Whether it had begun, and was torn or not yet synced.
+    /// Whether the write had begun, and was torn or not synced.
     pub(super) is_torn: bool,
 }
 
-/// Batches that a leader ran and did not propose yet, by the slots that they are for.
+/// Batches that a leader ran and has not yet proposed, by their slots.
 #[derive(Debug)]
-pub(super) struct Open<W: Workload> {
-    batches: BTreeMap<Slot, Vec<RunOf<W>>>,
-    /// The ballot that the node leads with.
+pub(super) struct OpenBatches<W: Workload> {
+    batches: BTreeMap<Slot, Vec<ExecutionOf<W>>>,
+    /// The ballot with which the node leads.
     ballot: Option<Ballot>,
 }
 
-impl<W: Workload> Open<W> {
-    fn new() -> Open<W> {
-        Open { batches: BTreeMap::new(), ballot: None }
+impl<W: Workload> OpenBatches<W> {
+    fn new() -> OpenBatches<W> {
+        OpenBatches { batches: BTreeMap::new(), ballot: None }
     }
 
-    /// Adds what ran; gives whether a batch that was never proposed is forgotten for it.
-    pub(super) fn add(&mut self, run: RunOf<W>, ballot: Option<Ballot>) -> bool {
+    /// Adds an execution; returns whether a batch that was never proposed is forgotten because the
+    /// ballot changed.
+    pub(super) fn add(&mut self, execution: ExecutionOf<W>, ballot: Option<Ballot>) -> bool {
         let other_ballot = self.ballot != ballot;
         let forgotten = other_ballot && !std::mem::take(&mut self.batches).is_empty();
         self.ballot = ballot;
-        self.batches.entry(run.position.slot).or_default().push(run);
+        self.batches.entry(execution.position.slot).or_default().push(execution);
         forgotten
     }
 
-    /// What ran, if what was proposed there was made of it.
-    pub(super) fn close(&mut self, ballot: Ballot, slot: Slot) -> Option<Vec<RunOf<W>>> {
+    /// Removes the batch of a slot; returns it if it belongs to the proposal of this ballot.
+    pub(super) fn close(&mut self, ballot: Ballot, slot: Slot) -> Option<Vec<ExecutionOf<W>>> {
         self.batches.remove(&slot).filter(|_| self.ballot == Some(ballot))
     }
 
-    /// Whether there is none.
+    /// Whether no batch is open.
     pub(super) fn is_empty(&self) -> bool {
         self.batches.is_empty()
     }
 }
 
-/// The computer.
+/// A simulated host.
 #[derive(Debug)]
 pub(super) struct Host<W: Workload> {
-    /// The node; none while it is down.
-    pub(super) node: Option<Node<Seen<W>>>,
-    /// What the node ran since it was last looked at.
-    pub(super) runs: Runs<W::Machine>,
-    /// The batch that it ran and did not propose yet.
-    pub(super) open: Open<W>,
-    /// What is durable, as somebody knows who saw every write.
+    /// The node; `None` while it is down.
+    pub(super) node: Option<Node<ObservedMachine<W>>>,
+    /// What the node ran since the simulator last collected it.
+    pub(super) executions: Executions<W::Machine>,
+    /// The batches that the node ran and has not yet proposed.
+    pub(super) open_batches: OpenBatches<W>,
+    /// The durable state, as the simulator knows it from every write.
     pub(super) disk: Durable<Key<W>, Value<W>>,
-    /// The real journal that must hold the same, in runs that have one.
+    /// The shipped journal, which must hold the same state; `None` in runs without it.
     pub(super) journal: Option<Box<dyn Journaled<Key<W>, Value<W>>>>,
-    /// Records that a crash interrupted: the next start shows whether they are durable.
-    pub(super) unsure: Option<Unsure<W>>,
-    /// The write under way.
-    pub(super) writing: Option<Write<Seen<W>>>,
-    /// The next write fails.
+    /// A write that a crash interrupted: the next start shows whether it is durable.
+    pub(super) uncertain: Option<UncertainWrite<W>>,
+    /// The current write.
+    pub(super) writing: Option<Write<ObservedMachine<W>>>,
+    /// Whether the next write fails.
     pub(super) fails_next: bool,
-    /// Counts starts, so that events of an earlier life do not count.
-    pub(super) life: u64,
-    /// It stands still until then, in microseconds.
+    /// The number of starts and stops: events that were planned in an earlier incarnation are
+    /// ignored.
+    pub(super) incarnation: u64,
+    /// The node pauses until this time, in microseconds.
     pub(super) paused_until_us: u64,
-    /// Its disk is slow until then, in microseconds.
+    /// The disk is slow until this time, in microseconds.
     pub(super) slow_until_us: u64,
-    /// How much longer its writes take then, in microseconds, at the least and at the most.
+    /// The time added to each write while the disk is slow: minimum and maximum, in microseconds.
     pub(super) slow_us: (u64, u64),
-    /// How long its writes take, in microseconds, at the least and at the most, in place of the usual.
+    /// The time of a write instead of the scenario's: minimum and maximum, in microseconds.
     pub(super) write_us: Option<(u64, u64)>,
-    /// Its writes do not end.
+    /// Whether writes never complete.
     pub(super) hangs: bool,
-    /// How many writes it has begun.
+    /// The number of writes begun.
     pub(super) writes: u64,
-    /// How often it proposed since it began the last one.
+    /// The number of steps in which the node proposed during the current write.
     pub(super) proposed: u64,
-    /// When it began the last one, in microseconds.
+    /// The start of the current write, in microseconds.
     pub(super) write_began_us: u64,
-    /// One step takes so long, in microseconds.
+    /// The longest time between an input and the step that takes it, in microseconds.
     pub(super) step_us: u64,
-    /// How far its clock is ahead, in milliseconds.
+    /// The offset of the clock, in milliseconds.
     pub(super) ahead_ms: u64,
-    /// Its clock's speed, in thousandths.
+    /// The rate of the clock, in thousandths of simulated time.
     pub(super) clock_rate: u64,
-    /// Whether the node is to lead only where no other can; it learns of it at its next tick.
+    /// Whether the node is to lead only if no other can; the node learns of it at its next tick.
     pub(super) is_reluctant: bool,
-    /// The last slot that the node told to be applied.
+    /// The last slot that the node reported as applied.
     pub(super) applied: Slot,
     /// Whether the node led before its last step.
     pub(super) led: bool,
-    /// So much may wait for it; more is dropped, as the protocol sends it again.
+    /// The most inputs that may wait; more are dropped, because the protocol sends them again.
     pub(super) max_inbox: usize,
-    /// Whether it will take in what waits.
+    /// Whether a `Wake` event is planned.
     pub(super) is_woken: bool,
     inbox: VecDeque<Input<W>>,
 }
 
 impl<W: Workload> Host<W> {
-    /// A computer with an empty disk, still off.
+    /// Returns a host with an empty disk, whose node is down.
     pub(super) fn new(step_us: u64, ahead_ms: u64, clock_rate: u64) -> Host<W> {
         Host {
             node: None,
-            runs: Runs::<W::Machine>::default(),
-            open: Open::new(),
+            executions: Executions::<W::Machine>::default(),
+            open_batches: OpenBatches::new(),
             disk: Durable::default(),
             journal: None,
-            unsure: None,
+            uncertain: None,
             writing: None,
             fails_next: false,
-            life: 0,
+            incarnation: 0,
             paused_until_us: 0,
             slow_until_us: 0,
             slow_us: (0, 0),
@@ -168,7 +171,7 @@ impl<W: Workload> Host<W> {
         }
     }
 
-    /// What its clock shows, in milliseconds.
+    /// Returns the time of the host's clock, in milliseconds.
     pub(super) fn clock_ms(&self, now_us: u64) -> u64 {
         now_us * self.clock_rate / 1_000_000 + self.ahead_ms
     }
@@ -183,59 +186,59 @@ impl<W: Workload> Host<W> {
         seed: u64,
         now_us: u64,
     ) {
-        let (machine, runs) = Observed::new(machine);
+        let (machine, executions) = Observed::new(machine);
         let (disk, now_ms) = (self.disk.clone(), self.clock_ms(now_us));
-        self.runs = runs;
-        self.open = Open::new();
+        self.executions = executions;
+        self.open_batches = OpenBatches::new();
         self.applied = disk.replica.complete();
-        self.life += 1;
+        self.incarnation += 1;
         self.is_woken = false;
         self.node = Some(Node::new(me, members, config, machine, disk, seed, now_ms));
     }
 
-    /// Stops the node: what is not on the disk is gone.
-    pub(super) fn stop(&mut self) -> Option<Write<Seen<W>>> {
+    /// Stops the node, which loses everything but its disk; returns the write that was interrupted.
+    pub(super) fn stop(&mut self) -> Option<Write<ObservedMachine<W>>> {
         self.node = None;
-        self.life += 1;
+        self.incarnation += 1;
         self.fails_next = false;
         self.paused_until_us = 0;
         self.inbox.clear();
         self.writing.take()
     }
 
-    /// Whether the node runs and one more input may wait for it.
+    /// Whether the node runs and its inbox has room.
     pub(super) fn has_room(&self) -> bool {
         self.node.is_some() && self.inbox.len() < self.max_inbox
     }
 
-    /// Puts an input where the node will find it, if there is room.
+    /// Puts an input into the inbox, if it has room.
     pub(super) fn put(&mut self, input: Input<W>) {
         if self.has_room() {
             self.inbox.push_back(input);
         }
     }
 
-    /// Whether the node can take something in now.
+    /// Whether the node can take inputs at this time.
     pub(super) fn can_step(&self, now_us: u64) -> bool {
         self.node.is_some() && !self.waits_for_disk() && self.paused_until_us <= now_us
     }
 
-    /// Whether the node does nothing until a write is over.
+    /// Whether the node does nothing until its write is complete.
     pub(super) fn waits_for_disk(&self) -> bool {
         let must_wait = self.node.as_ref().is_some_and(Node::must_wait);
         self.writing.as_ref().is_some_and(|write| !write.overlaps || must_wait)
     }
 
-    /// Whether something waits for the node.
+    /// Whether the inbox holds an input.
     pub(super) fn has_input(&self) -> bool {
         !self.inbox.is_empty()
     }
 
-    /// Gives the node up to `most` of what waits; `taken` is told of each request.
-    pub(super) fn take_in(&mut self, most: usize, now_us: u64, mut taken: impl FnMut(Ticket)) {
+    /// Lets the node take up to `max` inputs; calls `taken` for each request among them.
+    pub(super) fn take_in(&mut self, max: usize, now_us: u64, mut taken: impl FnMut(Ticket)) {
         let now_ms = self.clock_ms(now_us);
         let Some(node) = &mut self.node else { return };
-        for _ in 0..most {
+        for _ in 0..max {
             match self.inbox.pop_front() {
                 None => return,
                 Some(Input::Tick) => {
@@ -248,7 +251,7 @@ impl<W: Workload> Host<W> {
                 Some(Input::Request(request, command, within_ms)) => {
                     let ticket = ticket_of(request);
                     taken(ticket);
-                    let command = Numbered { request: Some(request), command };
+                    let command = TaggedCommand { request: Some(request), command };
                     let deadline_ms = now_ms + within_ms;
                     node.request(now_ms, Request { ticket, command, deadline_ms });
                 }
@@ -257,17 +260,17 @@ impl<W: Workload> Host<W> {
     }
 }
 
-/// The ticket of a request.
+/// Returns the ticket of a request.
 pub(super) fn ticket_of(request: usize) -> Ticket {
     Ticket(u64::try_from(request).unwrap_or(u64::MAX))
 }
 
-/// The id of the node at a place.
+/// Returns the id of the node at an index.
 pub(super) fn node_id(place: usize) -> NodeId {
     NodeId(u64::try_from(place).unwrap_or(u64::MAX) + 1)
 }
 
-/// The place of a node.
+/// Returns the index of a node.
 pub(super) fn place_of(node: NodeId) -> usize {
     usize::try_from(node.0 - 1).unwrap_or(usize::MAX)
 }

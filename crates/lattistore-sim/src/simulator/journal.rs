@@ -1,7 +1,8 @@
-//! The journal that ships on a disk that tears and loses what is not synced, for simulated nodes.
+//! The shipped journal of a simulated node, on a disk that tears writes and loses what is not
+//! synced.
 //!
-//! Segments are tiny, so that turn-overs, checkpoints and the use of old segments happen all the time.
-//! What a start finds must be exactly what was durable, or that and the write that was under way.
+//! Segments are tiny, so that rotation, checkpoints and the reuse of old segments are frequent.
+//! What a start finds must be exactly what was durable, or that and the interrupted write.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -20,12 +21,13 @@ use lattistore::storage::{
 
 type State = Durable<Key, Value>;
 
-/// What is asked of a disk that keeps a journal, whatever the keys of the machine are.
+/// The interface of a disk that keeps a journal, for any type of keys.
 pub trait Journaled<K, V>: fmt::Debug {
-    /// Opens the disk for a node that starts. With `fails`, an operation of a first try may fail.
+    /// Opens the disk for a node that starts. With `fails`, an operation of a first attempt may
+    /// fail.
     ///
     /// # Errors
-    /// Why it cannot be opened, or that two tries found different states.
+    /// When it cannot be opened, or two attempts found different states.
     fn open(
         &mut self,
         fails: bool,
@@ -33,45 +35,47 @@ pub trait Journaled<K, V>: fmt::Debug {
         coverage: &mut Coverage,
     ) -> Result<Durable<K, V>, String>;
 
-    /// Makes records durable; false when that failed, and the node must stop.
+    /// Makes records durable; returns false if that failed and the node must stop.
     fn write(&mut self, records: &[Record<K, V>]) -> bool;
 
-    /// Works beside the writing; `state` is what is durable. False when that failed.
+    /// Runs the background work of the storage; `state` is what is durable. Returns false if the
+    /// work failed.
     ///
     /// # Errors
-    /// When a checkpoint and the journal after it do not give what is durable.
+    /// When a checkpoint and the journal after it do not yield `state`.
     fn maintain(&mut self, state: &Durable<K, V>, coverage: &mut Coverage) -> Result<bool, String>;
 
-    /// One of the next operations will fail.
+    /// Makes one of the next operations fail.
     fn fail_soon(&mut self, random: &mut Random);
 
-    /// Ends the node's process, somewhere in the middle of this write if there is one; says whether
-    /// that left the write torn or not synced. A loss of power loses some of what was not synced.
+    /// Ends the node's process, in the middle of the interrupted write if there is one; returns
+    /// whether that left the write torn or not synced. A loss of power loses some of what was not
+    /// synced.
     fn end(
         &mut self,
-        under_way: Option<&[Record<K, V>]>,
+        interrupted: Option<&[Record<K, V>]>,
         is_power_lost: bool,
         random: &mut Random,
     ) -> bool;
 }
 
-/// The journal of the store's nodes.
+/// The journal of a node of the store.
 pub(super) struct Journal {
     node: NodeId,
     disk: SimDisk,
     options: StorageOptions,
     storage: Option<Box<dyn Storage>>,
-    /// Whether a segment was used again since this was last asked for.
+    /// Whether a segment was reused since the last look.
     reused: Arc<AtomicBool>,
-    /// Whether a checkpoint was under way after the last write.
+    /// Whether a checkpoint was incomplete after the last write.
     checkpointing: bool,
-    /// Whether each checkpoint is tried out once it is written: the next one soon takes its place, so
-    /// that few are ever started from.
-    tries_out: bool,
+    /// Whether the journal is opened from each checkpoint once it is complete. The next checkpoint
+    /// soon replaces it, so few are ever started from.
+    verifies_checkpoints: bool,
 }
 
 impl Journal {
-    /// The empty disk of a node.
+    /// Returns the empty disk of a node.
     pub(super) fn new(node: NodeId, random: &mut Random) -> Journal {
         let options = StorageOptions {
             segment_bytes: *random.pick(&[8 << 10, 16 << 10, 64 << 10]),
@@ -90,23 +94,23 @@ impl Journal {
             storage: None,
             reused: Arc::default(),
             checkpointing: false,
-            tries_out: random.flip(),
+            verifies_checkpoints: random.flip(),
         }
     }
 
-    /// Starts from a copy of the disk as it is.
-    fn try_out(&self, state: &State) -> Result<(), String> {
+    /// Opens a copy of the disk, and compares what it yields with the durable state.
+    fn verify_checkpoint(&self, state: &State) -> Result<(), String> {
         let copy = self.disk.copy(1).process();
         let opened = open_disk(copy, self.options.clone(), &mut |_| ());
         match opened.map_err(|error| error.to_string())?.durable {
             found if found == *state => Ok(()),
-            found => Err(format!("its new checkpoint gives {found:?}, durable is {state:?}")),
+            found => Err(format!("its new checkpoint yields {found:?}, durable is {state:?}")),
         }
     }
 
-    /// Tries a start without one of the files: it must be refused, unless the file held nothing yet,
-    /// or nothing any more.
-    fn try_without_a_file(&self, found: &State) -> Result<(), String> {
+    /// Opens a copy of the disk that lacks one of the files. The start must be refused, unless the
+    /// file held nothing yet or is no longer needed.
+    fn verify_that_a_missing_file_is_noticed(&self, found: &State) -> Result<(), String> {
         let copy = self.disk.copy(1);
         let names = copy.process().list().map_err(|error| error.to_string())?;
         let is_identified = names.iter().any(|name| name == "identity");
@@ -127,7 +131,7 @@ impl Journal {
     }
 
     fn try_open(&mut self, coverage: &mut Coverage) -> Result<State, StorageError> {
-        let disk = Watched { disk: self.disk.process(), reused: Arc::clone(&self.reused) };
+        let disk = ReuseDetector { disk: self.disk.process(), reused: Arc::clone(&self.reused) };
         let mut paths = (false, 0);
         let opened =
             open_disk(Arc::new(disk), self.options.clone(), &mut |progress| match progress {
@@ -167,7 +171,7 @@ impl Journal {
         } else {
             self.disk.kill();
         }
-        // Its process has ended, so that this writes nothing.
+        // The process has ended, so dropping the storage writes nothing.
         self.storage = None;
     }
 }
@@ -190,9 +194,9 @@ impl Journaled<Key, Value> for Journal {
         }
         let found = self.try_open(coverage).map_err(|error| error.to_string())?;
         if first.is_some_and(|first| first != found) {
-            return Err("a start finds another state than the start before".into());
+            return Err("a start finds another state than the attempt before".into());
         }
-        self.try_without_a_file(&found)?;
+        self.verify_that_a_missing_file_is_noticed(&found)?;
         Ok(found)
     }
 
@@ -208,8 +212,8 @@ impl Journaled<Key, Value> for Journal {
         self.checkpointing = checkpointing;
         if is_written {
             coverage.reached(Path::CheckpointWritten);
-            if self.tries_out {
-                self.try_out(state)?;
+            if self.verifies_checkpoints {
+                self.verify_checkpoint(state)?;
             }
         }
         if self.reused.swap(false, Ordering::Relaxed) {
@@ -219,20 +223,21 @@ impl Journaled<Key, Value> for Journal {
     }
 
     fn fail_soon(&mut self, random: &mut Random) {
-        // The next two are the write and its sync; those after are of a turn-over or a checkpoint.
+        // The next two operations are the write and its sync; later ones belong to a rotation or a
+        // checkpoint.
         let within = *random.pick(&[2, 40]);
         self.fail_at(random.between(1, within), random);
     }
 
     fn end(
         &mut self,
-        under_way: Option<&[Record<Key, Value>]>,
+        interrupted: Option<&[Record<Key, Value>]>,
         is_power_lost: bool,
         random: &mut Random,
     ) -> bool {
         let mut is_torn = false;
         let part = random.between(0, 3);
-        if let Some(records) = under_way.filter(|_| part > 0) {
+        if let Some(records) = interrupted.filter(|_| part > 0) {
             let next = self.disk.operations() + 1;
             let fault = match part {
                 1 => Some(Fault { operation: next, kind: FaultKind::TornSectors }),
@@ -256,13 +261,13 @@ impl fmt::Debug for Journal {
     }
 }
 
-/// A disk that notes when a segment of the journal is used again.
-struct Watched {
+/// A disk that records when a segment of the journal is reused.
+struct ReuseDetector {
     disk: Arc<dyn Disk>,
     reused: Arc<AtomicBool>,
 }
 
-impl Disk for Watched {
+impl Disk for ReuseDetector {
     fn path(&self, name: &str) -> PathBuf {
         self.disk.path(name)
     }

@@ -1,4 +1,4 @@
-//! Clients of the store: sessions, numbered transactions that are sent again until they are answered,
+//! Clients of the store: sessions, numbered transactions that are repeated until they are answered,
 //! and sweeps that let sessions expire meanwhile.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use super::journal::Journal;
 use super::kv_reference::{APPEND, APPEND_TO_SOME, KvReference, MOVE, READ, TAKE};
 use super::random::Random;
-use super::workload::{Ask, JournalOf, Live, Workload};
+use super::workload::{ClientCommand, JournalOf, LiveEntries, Workload};
 use lattistore::kv::{Command, Outcome, SessionNumber, Store};
 use lattistore::lang::{Params, Program, Value, ValueRef, compile};
 use lattistore::lpaxos::{NodeId, Position};
@@ -21,21 +21,21 @@ static PROGRAMS: LazyLock<Vec<Arc<Program>>> = LazyLock::new(|| {
 /// A client's session: its id, and the number of its last transaction.
 type Session = (u64, u64);
 
-/// The workload.
+/// The workload of the store.
 #[derive(Debug)]
 pub struct KvLoad {
     keys: u64,
     reads_per_10_000: u64,
     sweeps_per_10_000: u64,
     max_window: u64,
-    /// Tokens have at least so many letters: a write of more than a sector can be torn inside.
+    /// The least number of letters of a token: a write of more than a sector can be torn inside.
     token_width: usize,
     tokens: u64,
     sessions: BTreeMap<usize, Session>,
 }
 
 impl KvLoad {
-    /// A workload drawn by chance.
+    /// Draws a workload.
     pub fn new(random: &mut Random) -> KvLoad {
         assert_eq!(PROGRAMS.len(), 5, "the programs compile");
         KvLoad {
@@ -65,8 +65,8 @@ impl KvLoad {
         .collect();
         let number = number + u64::from(!is_read);
         self.sessions.insert(client, (id, number));
-        // A client that says late what it has got is allowed; its window bounds how late, and one
-        // that is later than that is refused.
+        // A client may lag in reporting which answers it has received, up to its window; a number
+        // beyond that is rejected.
         let answered_below = number.saturating_sub(random.between(0, self.max_window));
         let session = (!is_read).then_some(SessionNumber { session: id, number, answered_below });
         Command::Execute { program: Arc::clone(program), params, session }
@@ -85,19 +85,19 @@ impl Workload for KvLoad {
         Some(Box::new(Journal::new(node, random)))
     }
 
-    fn next(&mut self, client: usize, random: &mut Random) -> Ask<Command> {
+    fn next(&mut self, client: usize, random: &mut Random) -> ClientCommand<Command> {
         if random.happens(self.sweeps_per_10_000) {
             let command = Command::SweepSessions { now_ms: random.between(1, 1_000_000) };
-            return Ask { command, is_numbered: false };
+            return ClientCommand { command, is_numbered: false };
         }
         match self.sessions.get(&client) {
             None => {
                 let window = u32::try_from(self.max_window).unwrap_or(1);
-                Ask { command: Command::OpenSession { window }, is_numbered: false }
+                ClientCommand { command: Command::OpenSession { window }, is_numbered: false }
             }
             Some(session) => {
                 let command = self.execute(client, *session, random);
-                Ask { command, is_numbered: true }
+                ClientCommand { command, is_numbered: true }
             }
         }
     }
@@ -114,7 +114,7 @@ impl Workload for KvLoad {
         }
     }
 
-    fn words(command: &Command) -> String {
+    fn describe(command: &Command) -> String {
         let Command::Execute { program, params, session } = command else {
             return format!("{command:?}");
         };
@@ -155,12 +155,12 @@ impl Workload for KvLoad {
         matches!(outcome, Outcome::SessionExpired)
     }
 
-    fn compare(state: &KvReference, live: &Live<Store>) -> Result<(), String> {
+    fn compare(state: &KvReference, live: &LiveEntries<Store>) -> Result<(), String> {
         let users = (Bound::Included(&b"u"[..]), Bound::Excluded(&b"v"[..]));
         let texts = live.range::<[u8], _>(users).map(|(key, text)| (&key[1..], &**text));
         if !texts.clone().eq(state.texts()) {
             let texts: Vec<_> = texts.collect();
-            return Err(format!("the reference is {state:?}, the decrees give {texts:?}"));
+            return Err(format!("the reference holds {state:?}, the decrees yield {texts:?}"));
         }
         match state.repeated_token() {
             None => Ok(()),

@@ -1,6 +1,8 @@
-//! A second opinion on the store: what transactions and sessions mean, in the fewest words.
+//! A second implementation of the store: what transactions and sessions mean, as simply as
+//! possible.
 //!
-//! It shares nothing with the store but the commands and outcomes. Programs are known by their text.
+//! It shares nothing with the store except the types of commands and outcomes. It recognizes
+//! programs by their text.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +13,7 @@ use lattistore::lpaxos::{Position, Slot};
 
 /// Appends a token to a text.
 pub(super) const APPEND: &str = "x = get $k; put $k x + $t;";
-/// The same, but only where there is a text.
+/// Appends a token to a text that is not empty.
 pub(super) const APPEND_TO_SOME: &str =
     "x = get $k; put $k x + $t; if x == \"\" { abort \"empty\"; }";
 /// Deletes a text.
@@ -21,23 +23,24 @@ pub(super) const MOVE: &str = "x = get $k; y = get $l; put $l y + x; delete $k;"
 /// Reads two texts.
 pub(super) const READ: &str = "x = get $k; y = get $l;";
 
-/// A retry of a transaction with a longer answer is told that it ran, no more.
+/// The longest kept answer, in bytes: a retry of a transaction with a longer answer learns only
+/// that it ran.
 const KEPT_BYTES: usize = 16 << 10;
 
-/// A session of the reference.
+/// A session.
 #[derive(Clone, Debug)]
 struct Session {
     window: u64,
     used: Slot,
-    /// By place: the number kept there, and its outcome.
+    /// By place in the window: the number kept there, and its outcome.
     kept: BTreeMap<u64, (u64, Outcome)>,
 }
 
-/// The state.
+/// The state of the reference.
 #[derive(Debug, Default)]
 pub struct KvReference {
     texts: BTreeMap<String, String>,
-    /// All tokens that were ever appended.
+    /// Every token that was appended.
     tokens: BTreeSet<String>,
     repeated: Option<String>,
     sessions: BTreeMap<u64, Session>,
@@ -46,12 +49,13 @@ pub struct KvReference {
 }
 
 impl KvReference {
-    /// The users' keys.
+    /// Returns the keys and texts of users.
     pub(super) fn texts(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.texts.iter().map(|(key, text)| (key.as_bytes(), text.as_bytes()))
     }
 
-    /// A token that was appended twice, if there is one: each belongs to one transaction.
+    /// Returns a token that was appended twice, if there is one: each token belongs to one
+    /// transaction.
     pub(super) fn repeated_token(&self) -> Option<&str> {
         self.repeated.as_deref()
     }
@@ -151,7 +155,8 @@ impl KvReference {
     }
 }
 
-/// An answer takes so many bytes: number, kind and position, and each text with its length.
+/// Returns the size of a kept answer in bytes: number, kind and position, and each text with its
+/// length.
 fn kept_bytes(outcome: &Outcome) -> usize {
     let texts: usize = match outcome {
         Outcome::Read { values, .. } => {

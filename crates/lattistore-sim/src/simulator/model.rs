@@ -1,6 +1,6 @@
-//! What is chosen, as only somebody who sees every disk can know it, and the invariants that follow.
+//! What is chosen, as only an observer of all disks can know it, and the invariants that follow.
 //!
-//! The numbers are those of the list of invariants in `docs/protocol.md`.
+//! Numbers in comments and messages are those of the invariants in `docs/protocol.md`.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ type DecreeOf<M> = Decree<<M as Machine>::Key, <M as Machine>::Value>;
 type ProposalOf<M> = Proposal<<M as Machine>::Key, <M as Machine>::Value>;
 type DurableOf<M> = Durable<<M as Machine>::Key, <M as Machine>::Value>;
 
-/// What never goes down at a node (invariant 4).
+/// The numbers of a node that never decrease (invariant 4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Marks {
     promised: Option<Ballot>,
@@ -22,20 +22,20 @@ struct Marks {
     floor: Slot,
 }
 
-/// Durable votes for one proposal; a bit for each node.
+/// The durable votes for one proposal, one bit for each node.
 #[derive(Clone, Debug)]
 struct Votes<M: Machine> {
     decree: DecreeOf<M>,
     nodes: u64,
 }
 
-/// What was written to a key, and by which slots.
+/// The writes to a key, in the order of slots.
 type Writes<M> = Vec<(Slot, Option<<M as Machine>::Value>)>;
 
 /// Everything that is chosen.
 #[derive(Clone, Debug)]
 pub(super) struct Model<M: Machine> {
-    majority: u32,
+    quorum: u32,
     votes: BTreeMap<(Slot, Ballot), Votes<M>>,
     chosen: Vec<DecreeOf<M>>,
     /// Each key's values, with the slots that wrote them.
@@ -44,10 +44,10 @@ pub(super) struct Model<M: Machine> {
 }
 
 impl<M: Machine> Model<M> {
-    /// Nothing is chosen yet.
+    /// Returns a model in which nothing is chosen.
     pub(super) fn new(nodes: usize) -> Model<M> {
         Model {
-            majority: u32::try_from(nodes / 2 + 1).unwrap_or(u32::MAX),
+            quorum: u32::try_from(nodes / 2 + 1).unwrap_or(u32::MAX),
             votes: BTreeMap::new(),
             chosen: Vec::new(),
             written: BTreeMap::new(),
@@ -55,40 +55,41 @@ impl<M: Machine> Model<M> {
         }
     }
 
-    /// The last slot chosen.
+    /// Returns the last slot that is chosen.
     pub(super) fn last(&self) -> Slot {
         Slot(u64::try_from(self.chosen.len()).unwrap_or(u64::MAX))
     }
 
-    /// The decree of a slot.
+    /// Returns the chosen decree of a slot.
     pub(super) fn decree(&self, slot: Slot) -> Option<&DecreeOf<M>> {
         let place = usize::try_from(slot.0.checked_sub(1)?).ok()?;
         self.chosen.get(place)
     }
 
-    /// Whether this is the decree of the slot. Where it came with a recovery (P3), what the next slot
-    /// overwrites may be missing, and deletions of what was deleted before may be there.
-    pub(super) fn is_chosen(&self, slot: Slot, told: &DecreeOf<M>) -> bool {
+    /// Whether a reported decree is the chosen one of its slot. A decree that came with a recovery
+    /// (P3) may lack writes that the next slot overwrites, and may contain deletions of keys that
+    /// were already deleted.
+    pub(super) fn is_chosen(&self, slot: Slot, reported: &DecreeOf<M>) -> bool {
         let Some(chosen) = self.decree(slot) else { return false };
-        let is_told = |(key, value): &(M::Key, Option<M::Value>)| {
-            told.patch.get(key) == Some(value) || self.overwritten_after(slot, key)
+        let is_reported = |(key, value): &(M::Key, Option<M::Value>)| {
+            reported.patch.get(key) == Some(value) || self.overwritten_after(slot, key)
         };
-        let told_writes = told.patch.writes();
-        chosen.members == told.members
-            && told_writes.iter().all(|(key, value)| self.after(slot, key) == value.as_ref())
-            && chosen.patch.writes().iter().all(is_told)
+        let reported_writes = reported.patch.writes();
+        chosen.members == reported.members
+            && reported_writes.iter().all(|(key, value)| self.after(slot, key) == value.as_ref())
+            && chosen.patch.writes().iter().all(is_reported)
     }
 
-    /// The value of a key after a slot.
+    /// Returns the value of a key after a slot.
     fn after(&self, slot: Slot, key: &M::Key) -> Option<&M::Value> {
         let last = self.written.get(key).and_then(|values| at(values, slot))?;
         last.1.as_ref()
     }
 
-    /// Counts a vote that became durable; the slots that are chosen by it.
+    /// Counts a vote that became durable; returns whether its slot became chosen by it.
     ///
     /// # Errors
-    /// When two decrees are chosen for a slot (1), or a slot before the one before it (2).
+    /// When two decrees are chosen for a slot (1), or a slot is chosen out of order (2).
     pub(super) fn voted(&mut self, node: usize, proposal: &ProposalOf<M>) -> Result<bool, String> {
         let at = (proposal.slot, proposal.ballot);
         let decree = &proposal.decree;
@@ -98,7 +99,7 @@ impl<M: Machine> Model<M> {
             return Err(format!("two decrees in ballot {} for slot {}", at.1, at.0));
         }
         votes.nodes |= 1 << node;
-        if votes.nodes.count_ones() < self.majority {
+        if votes.nodes.count_ones() < self.quorum {
             return Ok(false);
         }
         if let Some(chosen) = self.decree(at.0) {
@@ -128,7 +129,7 @@ impl<M: Machine> Model<M> {
         Ok(())
     }
 
-    /// Sets a node back to what its disk holds.
+    /// Resets a node to what its disk holds.
     pub(super) fn restarted(&mut self, node: usize, durable: &DurableOf<M>) {
         self.marks[node] = marks::<M>(durable);
     }
@@ -136,7 +137,7 @@ impl<M: Machine> Model<M> {
     /// Checks the durable state of a node after a step.
     ///
     /// # Errors
-    /// What does not hold of invariants 4 to 6.
+    /// When invariant 4, 5 or 8 does not hold.
     pub(super) fn check(&mut self, node: usize, durable: &DurableOf<M>) -> Result<(), String> {
         let (before, now) = (self.marks[node], marks::<M>(durable));
         let falls = now.promised < before.promised
@@ -156,7 +157,8 @@ impl<M: Machine> Model<M> {
         self.check_replica(durable)
     }
 
-    /// Checks records before they are handed out: who accepts slot s+1 has applied slot s (6).
+    /// Checks records before they are written: a node that accepts slot s+1 has applied slot s (6).
+    /// `durable` is the node's own state, which includes the records.
     ///
     /// # Errors
     /// When it has not.
@@ -185,12 +187,12 @@ impl<M: Machine> Model<M> {
         Ok(())
     }
 
-    /// Checks records before they are handed out: a node that applies what it accepted does so because
-    /// a majority accepted that very proposal, in the same ballot (P4, P7, P9). `disk` is what is
+    /// Checks records before they are written: a node that applies what it accepted does so because
+    /// a quorum accepted that very proposal, in the same ballot (7; P4, P7, P9). `disk` is what is
     /// durable before these records.
     ///
     /// # Errors
-    /// When no majority did, or there is nothing to apply.
+    /// When no quorum accepted it, or there is nothing to apply.
     pub(super) fn applied(
         &self,
         disk: &DurableOf<M>,
@@ -203,7 +205,7 @@ impl<M: Machine> Model<M> {
                 Record::ApplyAccepted(applied) => {
                     let ProposalId { ballot, slot } = accepted;
                     let votes = self.votes.get(&(slot, ballot)).map_or(0, |v| v.nodes.count_ones());
-                    if *applied != slot || votes < self.majority {
+                    if *applied != slot || votes < self.quorum {
                         return Err(format!(
                             "7: slot {applied} is applied with {votes} votes in ballot {ballot}"
                         ));
@@ -215,11 +217,11 @@ impl<M: Machine> Model<M> {
         Ok(())
     }
 
-    /// Checks what a candidate merges: at or below `best`, how far the farthest of its majority is, it is
-    /// the state after that slot (P3).
+    /// Checks what a candidate merges: facts at or below `best`, the greatest `complete` of its
+    /// quorum, are the state after that slot (P3).
     ///
     /// # Errors
-    /// When it was overwritten or deleted by then.
+    /// When a fact was overwritten or deleted by then.
     pub(super) fn recovers(
         &self,
         best: Slot,
@@ -236,21 +238,22 @@ impl<M: Machine> Model<M> {
         Ok(())
     }
 
-    /// Whether the slot after writes the key. A leader that knows that slot already cannot tell what
-    /// the slot before wrote there, and nobody will ask: it proposes that slot again, or is done.
+    /// Whether the slot after this one writes the key. A leader that already knows that slot cannot
+    /// tell what this slot wrote there, and no node will ask for it: the leader proposes the next
+    /// slot again, or the next slot is applied.
     fn overwritten_after(&self, slot: Slot, key: &M::Key) -> bool {
         let writes = self.decree(slot.next()).map_or(&[][..], |decree| decree.patch.writes());
         writes.binary_search_by(|(other, _)| other.cmp(key)).is_ok()
     }
 
-    /// Invariant 5, and that nothing is known that was not chosen.
+    /// Checks invariants 5 and 8, and that the replica holds nothing that was not chosen.
     fn check_replica(&self, durable: &DurableOf<M>) -> Result<(), String> {
         let replica = &durable.replica;
         let complete = replica.complete();
         if complete > self.last() {
             return Err(format!("5: complete {complete}, and slot {} is the last", self.last()));
         }
-        // Both are in order of keys, so one walk over both finds each key's entry.
+        // Both are in the order of keys, so one pass over both finds each key's entry.
         let mut entries = replica.entries().peekable();
         for (key, values) in &self.written {
             let entry = match entries.peek().map(|(held, _)| (*held).cmp(key)) {
@@ -266,7 +269,7 @@ impl<M: Machine> Model<M> {
         }
     }
 
-    /// Invariant 5 for one key, `values` being everything that was written to it.
+    /// Checks invariants 5 and 8 for one key; `values` is everything that was written to it.
     fn check_entry(
         &self,
         key: &M::Key,
@@ -276,8 +279,8 @@ impl<M: Machine> Model<M> {
     ) -> Result<(), String> {
         let complete = replica.complete();
         let Some(entry) = entry else {
-            // A tombstone may be missing only where the floor says so: whoever is brought up from
-            // here learns of the deletion by it.
+            // A tombstone may be missing only at or below the floor: a node that is repaired from
+            // this one learns of the deletion by the floor.
             let is_absent = at(values, complete)
                 .is_none_or(|(slot, value)| value.is_none() && *slot <= replica.floor());
             if is_absent || self.overwritten_after(complete, key) {
@@ -306,9 +309,9 @@ impl<M: Machine> Model<M> {
     }
 }
 
-/// The last value at a slot, and what wrote it.
+/// Returns the last value of a key at a slot, with the slot that wrote it.
 fn at<V>(values: &[(Slot, Option<V>)], slot: Slot) -> Option<&(Slot, Option<V>)> {
-    // Most replicas are as far as what is chosen.
+    // Most replicas know everything that is chosen.
     match values.last() {
         Some((version, _)) if *version > slot => {
             let later = values.partition_point(|(version, _)| *version <= slot);
@@ -318,8 +321,8 @@ fn at<V>(values: &[(Slot, Option<V>)], slot: Slot) -> Option<&(Slot, Option<V>)>
     }
 }
 
-/// A live entry must be the very one that was written. A tombstone may be younger: a full copy tells
-/// of a deletion by silence.
+/// Whether an entry agrees with what was written. A live entry must be exactly what was written. A
+/// tombstone may be younger: a full copy deletes by silence.
 fn agrees<V: PartialEq>(entry: &Entry<V>, truth: Option<&(Slot, Option<V>)>) -> bool {
     match (truth, &entry.value) {
         (Some((version, value)), Some(_)) => *version == entry.version && *value == entry.value,

@@ -1,4 +1,5 @@
-//! Big faults: partitions, crashes, pauses, disks and clocks; and the end of them all.
+//! The nemesis: partitions, crashes, pauses, slow disks, jumps of clocks and reluctance; and the
+//! end of all faults.
 
 use super::coverage::Path;
 use super::events::Event;
@@ -7,7 +8,7 @@ use super::workload::Workload;
 use super::world::World;
 
 impl<W: Workload> World<W> {
-    /// Injects one fault of those that are on, and plans the next.
+    /// Injects one of the nemesis's faults that are on, and plans the next.
     pub(super) fn fault(&mut self) -> Result<(), String> {
         if self.is_healed {
             return Ok(());
@@ -15,7 +16,8 @@ impl<W: Workload> World<W> {
         let every_us = self.scenario.fault_every_us;
         let after_us = self.random.between(every_us / 4, every_us * 2);
         self.plan(after_us, Event::Fault);
-        let faults: Vec<Fault> = self.scenario.faults.on().filter(|fault| is_big(*fault)).collect();
+        let faults: Vec<Fault> =
+            self.scenario.faults.on().filter(|fault| is_of_the_nemesis(*fault)).collect();
         if faults.is_empty() {
             return Ok(());
         }
@@ -34,7 +36,7 @@ impl<W: Workload> World<W> {
             Fault::SlowDisk => {
                 self.coverage.reached(Path::SlowDisk);
                 let for_us = self.random.between(50_000, 4_000_000);
-                // Up to 4 s: it may seem to hang.
+                // Up to 4 s for a write, so that a disk may seem to hang.
                 let max_us = 1 << self.random.between(10, 22);
                 let host = &mut self.hosts[node];
                 host.slow_until_us = self.now_us + for_us;
@@ -49,7 +51,7 @@ impl<W: Workload> World<W> {
             }
             Fault::Reluctance => {
                 self.coverage.reached(Path::Reluctant);
-                self.change_mind(node);
+                self.change_reluctance(node);
             }
             _ => {}
         }
@@ -65,7 +67,7 @@ impl<W: Workload> World<W> {
     fn partition(&mut self) {
         if self.random.happens(4_000) {
             self.links.heal();
-            return self.note(&[9], || "all links carry".into());
+            return self.note(&[9], || "all links work".into());
         }
         let leader = self.leader();
         let path = self.links.partition(leader, &mut self.random, &mut self.coverage);
@@ -87,8 +89,8 @@ impl<W: Workload> World<W> {
         Ok(())
     }
 
-    /// Makes a node, or all, or the leader, reluctant to lead, or willing again.
-    fn change_mind(&mut self, node: usize) {
+    /// Makes a node, or all nodes, or the leader, reluctant to lead, or willing again.
+    fn change_reluctance(&mut self, node: usize) {
         let is_reluctant = self.random.flip();
         let nodes = match (self.random.count(0, 3), self.leader()) {
             (0, _) => 0..self.scenario.nodes,
@@ -103,7 +105,7 @@ impl<W: Workload> World<W> {
         }
     }
 
-    /// Ends all faults but reluctance: every link carries, every node runs.
+    /// Ends all faults except reluctance: every link works, every node runs.
     ///
     /// # Errors
     /// When a node finds on its disk what cannot be there.
@@ -125,19 +127,20 @@ impl<W: Workload> World<W> {
         Ok(())
     }
 
-    /// Clocks that name leaders in turn must agree for it to come to an end.
+    /// Sets all clocks to the same time: with `Election::Rotating`, the clocks decide which node
+    /// may lead, so recovery needs clocks that agree.
     fn level_clocks(&mut self) {
         let now_us = self.now_us;
-        let most = self.hosts.iter().map(|host| host.clock_ms(now_us)).max().unwrap_or(0);
+        let latest_ms = self.hosts.iter().map(|host| host.clock_ms(now_us)).max().unwrap_or(0);
         for host in &mut self.hosts {
             host.clock_rate = 1_000;
             host.step_us = host.step_us.min(2_000);
-            host.ahead_ms = most.saturating_sub(now_us / 1_000);
+            host.ahead_ms = latest_ms.saturating_sub(now_us / 1_000);
         }
     }
 }
 
-fn is_big(fault: Fault) -> bool {
+fn is_of_the_nemesis(fault: Fault) -> bool {
     !matches!(
         fault,
         Fault::Loss
@@ -146,6 +149,6 @@ fn is_big(fault: Fault) -> bool {
             | Fault::AnswerLoss
             | Fault::SlowNode
             | Fault::Journal
-            | Fault::LatePatch
+            | Fault::DelayedPatch
     )
 }

@@ -1,9 +1,9 @@
-//! Links between simulated nodes: which are cut, and the shapes in which they get cut.
+//! The links between simulated nodes, and the shapes in which they are cut.
 
 use super::coverage::{Coverage, Path};
 use super::random::Random;
 
-/// Which links carry. Nodes are counted from 0.
+/// The links that work. Nodes are counted from 0.
 #[derive(Debug)]
 pub(super) struct Links {
     nodes: usize,
@@ -11,17 +11,17 @@ pub(super) struct Links {
 }
 
 impl Links {
-    /// All links carry.
+    /// Returns links that all work.
     pub(super) fn new(nodes: usize) -> Links {
         Links { nodes, cut: vec![false; nodes * nodes] }
     }
 
-    /// Whether a message gets from one to the other.
-    pub(super) fn carry(&self, from: usize, to: usize) -> bool {
+    /// Whether the link from one node to the other works.
+    pub(super) fn work(&self, from: usize, to: usize) -> bool {
         !self.cut[from * self.nodes + to]
     }
 
-    /// All links carry again.
+    /// Makes all links work again.
     pub(super) fn heal(&mut self) {
         self.cut.fill(false);
     }
@@ -41,17 +41,17 @@ impl Links {
         }
     }
 
-    /// Cuts off some nodes from all others, and from each other; all other links carry.
+    /// Cuts off some nodes from all others and from each other; all other links work.
     pub(super) fn isolate(&mut self, away: &[usize]) {
         self.cut_unless(|from, to| !away.contains(&from) && !away.contains(&to));
     }
 
-    /// All hear one node alone, and it hears all.
+    /// Connects every node only to the hub.
     pub(super) fn star(&mut self, hub: usize) {
         self.cut_unless(|from, to| from == hub || to == hub);
     }
 
-    /// Cuts links in a shape drawn by chance; says which. `leader` is a node that leads, if one does.
+    /// Cuts links in a random shape, and returns which. `leader` is a node that leads, if one does.
     pub(super) fn partition(
         &mut self,
         leader: Option<usize>,
@@ -91,7 +91,7 @@ impl Links {
                 Path::LeaderIsolated
             }
             (5, Some(leader)) if nodes > 2 => {
-                // The leader is cut off, and the others hear the hub alone.
+                // The leader is cut off, and the others hear only the hub.
                 let hub = order.iter().copied().find(|node| *node != leader).unwrap_or(hub);
                 self.cut_unless(|from, to| {
                     from != leader && to != leader && (from == hub || to == hub)

@@ -1,4 +1,4 @@
-//! A machine seen through glass: the simulator learns which commands ran where and to what outcome.
+//! A machine that records for the simulator which commands ran, where, and with which outcome.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,48 +7,49 @@ use lattistore::lpaxos::{Batch, Machine, Position, Replica};
 
 /// A command with the number of the request that brought it; the machine's own commands have none.
 #[derive(Clone, Debug)]
-pub(super) struct Numbered<C> {
-    /// The request.
+pub(super) struct TaggedCommand<C> {
+    /// The request; `None` for a command of the machine itself.
     pub(super) request: Option<usize>,
-    /// The command; shared, as it is sent, run and kept many times.
+    /// The command; shared, because it is sent, run and kept several times.
     pub(super) command: Rc<C>,
 }
 
-/// One command that ran.
+/// A command that ran.
 #[derive(Clone, Debug)]
-pub(super) struct Run<C, O> {
-    /// The request that brought it.
+pub(super) struct Execution<C, O> {
+    /// The request that brought it; `None` for a command of the machine itself.
     pub(super) request: Option<usize>,
     /// The command.
     pub(super) command: Rc<C>,
-    /// Where it ran, if its batch is chosen.
+    /// The position at which it ran, if its batch is chosen.
     pub(super) position: Position,
-    /// What it came to.
+    /// Its outcome.
     pub(super) outcome: O,
 }
 
-/// What ran and was not yet looked at.
-pub(super) type Runs<M> = Rc<RefCell<Vec<Run<<M as Machine>::Command, <M as Machine>::Outcome>>>>;
+/// The executions that the simulator has not yet collected.
+pub(super) type Executions<M> =
+    Rc<RefCell<Vec<Execution<<M as Machine>::Command, <M as Machine>::Outcome>>>>;
 
-/// A machine that notes what it runs.
+/// A machine that records what it runs.
 #[derive(Debug)]
 pub(super) struct Observed<M: Machine> {
     machine: M,
-    runs: Runs<M>,
+    executions: Executions<M>,
 }
 
 impl<M: Machine> Observed<M> {
-    /// The machine, and where its runs are noted.
-    pub(super) fn new(machine: M) -> (Observed<M>, Runs<M>) {
-        let runs = Runs::<M>::default();
-        (Observed { machine, runs: Rc::clone(&runs) }, runs)
+    /// Returns the machine, and the list to which it adds executions.
+    pub(super) fn new(machine: M) -> (Observed<M>, Executions<M>) {
+        let executions = Executions::<M>::default();
+        (Observed { machine, executions: Rc::clone(&executions) }, executions)
     }
 }
 
 impl<M: Machine<Outcome: Clone>> Machine for Observed<M> {
     type Key = M::Key;
     type Value = M::Value;
-    type Command = Numbered<M::Command>;
+    type Command = TaggedCommand<M::Command>;
     type Outcome = M::Outcome;
 
     fn is_read_only(&self, command: &Self::Command) -> bool {
@@ -62,7 +63,7 @@ impl<M: Machine<Outcome: Clone>> Machine for Observed<M> {
         batch: &mut Batch<'_, M::Key, M::Value>,
     ) -> M::Outcome {
         let outcome = self.machine.run(&numbered.command, position, batch);
-        self.runs.borrow_mut().push(Run {
+        self.executions.borrow_mut().push(Execution {
             request: numbered.request,
             command: Rc::clone(&numbered.command),
             position,
@@ -81,7 +82,7 @@ impl<M: Machine<Outcome: Clone>> Machine for Observed<M> {
         replica: &Replica<M::Key, M::Value>,
     ) -> Vec<Self::Command> {
         let commands = self.machine.housekeeping(now_ms, replica);
-        let own = |command| Numbered { request: None, command: Rc::new(command) };
+        let own = |command| TaggedCommand { request: None, command: Rc::new(command) };
         commands.into_iter().map(own).collect()
     }
 }

@@ -1,49 +1,47 @@
-//! Chance of the simulator: one seed, one sequence (SplitMix64).
+//! The random numbers of a run: one seed, one sequence (SplitMix64).
 
-/// A source of numbers that depends on its seed alone.
+use lattistore::splitmix64;
+
+/// A source of random numbers that depends on its seed alone.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// A source; another `stream` of the same seed gives independent numbers.
+    /// Returns a source; the streams of one seed are independent of each other.
     pub fn new(seed: u64, stream: u64) -> Random {
         let mut random = Random(seed ^ stream.wrapping_mul(0xa076_1d64_78bd_642f));
         random.next();
         random
     }
 
-    /// Any number.
+    /// Returns a number.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        splitmix64::next(&mut self.0)
     }
 
-    /// A number from `low` to `high`, both included.
+    /// Returns a number from `low` to `high`, both included.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
     }
 
-    /// The same for counts.
+    /// Returns a count from `low` to `high`, both included.
     pub fn count(&mut self, low: usize, high: usize) -> usize {
         let span = u64::try_from(high - low).unwrap_or(u64::MAX - 1) + 1;
         low + usize::try_from(self.next() % span).unwrap_or(0)
     }
 
-    /// Whether it happens, `per_10_000` times in ten thousand.
+    /// Returns true `per_10_000` times in ten thousand.
     pub fn happens(&mut self, per_10_000: u64) -> bool {
         self.next() % 10_000 < per_10_000
     }
 
-    /// Heads or tails.
+    /// Returns true or false with equal chances.
     pub fn flip(&mut self) -> bool {
         self.next() & (1 << 40) != 0
     }
 
-    /// One of them.
+    /// Returns one of the elements.
     ///
     /// # Panics
     /// When there are none.

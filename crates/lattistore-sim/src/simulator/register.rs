@@ -1,12 +1,13 @@
-//! The simplest machine worth replicating: registers that are read, compared and set in one command.
+//! The simplest useful machine: registers that one command reads, compares and sets.
 //!
-//! It serves the tests of the core. Every command tells what it read, so a history can be judged.
+//! It serves the tests of the core. Every outcome contains what the command read, so a history can
+//! be judged.
 
 use std::fmt;
 
 use lattistore::lpaxos::{Batch, Machine, Position, Replica};
 
-/// Names a register; written as a letter.
+/// The number of a register, displayed as a letter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Register(pub u8);
 
@@ -23,35 +24,36 @@ impl fmt::Debug for Register {
     }
 }
 
-/// Reads registers and, if one of them is as expected, writes some.
+/// Reads registers and, if one of them has the expected value, writes some.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Command {
-    /// What to read, before the writes.
+    /// The registers to read, before the writes.
     pub reads: Vec<Register>,
-    /// Write only if this register has this value, or with `None` has none.
+    /// The write happens only if this register has this value; `None` means no value.
     pub expects: Option<(Register, Option<u64>)>,
-    /// What to write; `None` deletes. Without writes the command is read-only.
+    /// The writes; `None` deletes. Without writes the command is read-only.
     pub writes: Vec<(Register, Option<u64>)>,
 }
 
 impl Command {
-    /// Reads registers.
+    /// Returns a command that reads registers.
     pub fn get(reads: impl IntoIterator<Item = u8>) -> Command {
         let reads = reads.into_iter().map(Register).collect();
         Command { reads, ..Command::default() }
     }
 
-    /// Sets a register and reads what it was.
+    /// Returns a command that sets a register and reads its value before.
     pub fn put(register: u8, value: u64) -> Command {
         Command::write(register, Some(value))
     }
 
-    /// Deletes a register and reads what it was.
+    /// Returns a command that deletes a register and reads its value before.
     pub fn delete(register: u8) -> Command {
         Command::write(register, None)
     }
 
-    /// Sets a register that has the value `expected`, and reads what it was.
+    /// Returns a command that sets a register if its value is `expected`, and reads its value
+    /// before.
     pub fn cas(register: u8, expected: Option<u64>, value: u64) -> Command {
         let expects = Some((Register(register), expected));
         Command { expects, ..Command::put(register, value) }
@@ -63,18 +65,18 @@ impl Command {
     }
 }
 
-/// What a command came to.
+/// The outcome of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The values of the registers it read, before its writes.
+    /// The values of the registers that it read, before its writes.
     pub read: Vec<Option<u64>>,
     /// Whether it wrote.
     pub wrote: bool,
-    /// Where in the order of all commands it ran.
+    /// Its position in the order of all commands.
     pub position: Position,
 }
 
-/// The machine.
+/// The register machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Registers;
 

@@ -1,13 +1,13 @@
-//! Clients of the register machine: few registers, much contention, every command tells what it read.
+//! Clients of the register machine: few registers and much contention.
 
 use std::collections::BTreeMap;
 
 use super::random::Random;
 use super::register::{Command, Outcome, Register, Registers};
-use super::workload::{Ask, Live, Workload};
+use super::workload::{ClientCommand, LiveEntries, Workload};
 use lattistore::lpaxos::Position;
 
-/// The workload.
+/// The workload of the register machine.
 #[derive(Debug)]
 pub struct RegisterLoad {
     registers: u64,
@@ -18,7 +18,7 @@ pub struct RegisterLoad {
 }
 
 impl RegisterLoad {
-    /// A workload drawn by chance.
+    /// Draws a workload.
     pub fn new(random: &mut Random) -> RegisterLoad {
         RegisterLoad {
             registers: random.between(1, 12),
@@ -29,8 +29,8 @@ impl RegisterLoad {
         }
     }
 
-    /// A workload of writes alone.
-    pub(super) fn of_writes() -> RegisterLoad {
+    /// Returns a workload that only writes.
+    pub(super) fn writes_only() -> RegisterLoad {
         RegisterLoad {
             registers: 8,
             reads_per_10_000: 0,
@@ -53,7 +53,7 @@ impl Workload for RegisterLoad {
         Registers
     }
 
-    fn next(&mut self, client: usize, random: &mut Random) -> Ask<Command> {
+    fn next(&mut self, client: usize, random: &mut Random) -> ClientCommand<Command> {
         let reads = (0..random.between(1, 3)).map(|_| self.register(random)).collect();
         let mut command = Command { reads, ..Command::default() };
         if !random.happens(self.reads_per_10_000) {
@@ -70,7 +70,7 @@ impl Workload for RegisterLoad {
         if let Some(first) = command.reads.first() {
             self.last_seen.insert(client, (*first, None));
         }
-        Ask { command, is_numbered: false }
+        ClientCommand { command, is_numbered: false }
     }
 
     fn answered(&mut self, client: usize, outcome: &Outcome) {
@@ -81,12 +81,12 @@ impl Workload for RegisterLoad {
 
     fn replay(state: &mut Self::Reference, command: &Command, position: Position) -> Outcome {
         let read = command.reads.iter().map(|register| state.get(register).copied()).collect();
-        let met = match command.expects {
+        let is_as_expected = match command.expects {
             Some((register, expected)) => state.get(&register).copied() == expected,
             None => true,
         };
-        let wrote = met && !command.writes.is_empty();
-        for (register, value) in command.writes.iter().filter(|_| met) {
+        let wrote = is_as_expected && !command.writes.is_empty();
+        for (register, value) in command.writes.iter().filter(|_| is_as_expected) {
             match value {
                 Some(value) => state.insert(*register, *value),
                 None => state.remove(register),
@@ -95,10 +95,10 @@ impl Workload for RegisterLoad {
         Outcome { read, wrote, position }
     }
 
-    fn compare(state: &Self::Reference, live: &Live<Registers>) -> Result<(), String> {
+    fn compare(state: &Self::Reference, live: &LiveEntries<Registers>) -> Result<(), String> {
         if state == live {
             return Ok(());
         }
-        Err(format!("the reference holds {state:?}, the decrees give {live:?}"))
+        Err(format!("the reference holds {state:?}, the decrees yield {live:?}"))
     }
 }

@@ -2,55 +2,56 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::answers;
 use super::coverage::{Coverage, Path};
-use super::history;
+use super::host::Host;
 use super::random::Random;
 use super::scenario::{Faults, Scenario};
 use super::trace::Trace;
 use super::workload::Workload;
 use super::world::World;
 
-/// After all faults ended, everything must be well again within this time.
+/// The time within which a cluster must recover after all faults ended.
 const RECOVERY_US: u64 = 60_000_000;
-/// More events than any run needs: nodes that never come to rest are a finding too.
-const EVENTS_MOST: u64 = 3_000_000;
+/// More events than any run needs: a cluster that never comes to rest is a finding.
+const MAX_EVENTS: u64 = 3_000_000;
 
-/// How a run is to be done.
+/// The options of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct RunOptions {
-    /// The seed: everything follows from it.
+    /// The seed, which decides the whole run.
     pub seed: u64,
-    /// Only faults in this set, if given.
+    /// If given, only faults in this set are injected.
     pub faults: Option<Faults>,
-    /// End the faults after so many microseconds, if given.
+    /// If given, the faults end after this time, in microseconds, instead of the scenario's.
     pub chaos_us: Option<u64>,
-    /// Keep the trace as text.
+    /// Whether to keep the trace as text.
     pub keeps_trace: bool,
 }
 
 impl RunOptions {
-    /// The run of a seed as it is drawn.
+    /// Returns the options of a seed, without restrictions.
     pub fn of_seed(seed: u64) -> RunOptions {
         RunOptions { seed, faults: None, chaos_us: None, keeps_trace: false }
     }
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// What was reached.
+    /// How often each path was reached.
     pub coverage: Coverage,
-    /// Hash of the trace.
+    /// The hash of the trace.
     pub hash: u64,
-    /// How many events there were.
+    /// The number of events.
     pub events: u64,
-    /// How many slots were chosen.
+    /// The number of slots that were chosen.
     pub slots: u64,
-    /// The trace, if it was asked for.
+    /// The trace, if it was requested.
     pub trace: Option<String>,
     /// The scenario.
     pub scenario: Scenario,
-    /// What is wrong, if anything is.
+    /// The check that failed, if one did.
     pub failure: Option<String>,
 }
 
@@ -72,7 +73,7 @@ pub fn run<W: Workload>(options: RunOptions, workload: impl FnOnce(&mut Random) 
     let failure = match verdict {
         Ok(Ok(())) => None,
         Ok(Err(why)) => Some(why),
-        Err(panic) => Some(format!("a node stopped: {}", words(&*panic))),
+        Err(panic) => Some(format!("a node panicked: {}", panic_message(&*panic))),
     };
     Report {
         hash: world.trace.hash(),
@@ -85,9 +86,9 @@ pub fn run<W: Workload>(options: RunOptions, workload: impl FnOnce(&mut Random) 
     }
 }
 
-fn words(panic: &(dyn std::any::Any + Send)) -> String {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").into()
+    text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("without a message").into()
 }
 
 fn drive<W: Workload>(world: &mut World<W>) -> Result<(), String> {
@@ -96,40 +97,37 @@ fn drive<W: Workload>(world: &mut World<W>) -> Result<(), String> {
         world.step()?;
     }
     let bound_us = world.now_us + RECOVERY_US;
-    while !(world.clients.are_served() && world.is_even() && world.is_led_willingly()) {
+    while !(world.clients.are_served() && world.is_level() && world.is_led_by_a_willing_node()) {
         world.step()?;
-        if world.now_us > bound_us || world.trace.events() > EVENTS_MOST {
-            return Err(format!("no recovery: {}", world.unfinished()));
+        if world.now_us > bound_us || world.trace.events() > MAX_EVENTS {
+            return Err(format!("no recovery: {}", world.describe_state()));
         }
     }
     let World { clients, batches, reads, model, coverage, recovered, .. } = world;
     if !reads.is_empty() {
         coverage.reached(Path::ReadDone);
     }
-    history::judge::<W>(&clients.sent, batches, reads, model, recovered, coverage)
+    answers::judge::<W>(&clients.sent, batches, reads, model, recovered, coverage)
 }
 
 impl<W: Workload> World<W> {
-    /// Whether all nodes know all that is chosen.
-    fn is_even(&self) -> bool {
+    /// Whether all nodes know everything that is chosen.
+    fn is_level(&self) -> bool {
         let last = self.model.last();
-        let complete = |host: &super::host::Host<W>| {
-            host.node.as_ref().map(|node| node.durable().replica.complete())
-        };
+        let complete =
+            |host: &Host<W>| host.node.as_ref().map(|node| node.durable().replica.complete());
         self.hosts.iter().all(|host| complete(host) == Some(last))
     }
 
-    /// Whether a willing node leads, if some nodes are willing and others are not.
-    fn is_led_willingly(&self) -> bool {
-        let leads = |host: &super::host::Host<W>| {
-            host.node.as_ref().is_some_and(|node| node.leads().is_some())
-        };
+    /// Whether a willing node leads; true if all nodes are willing, or none is.
+    fn is_led_by_a_willing_node(&self) -> bool {
+        let leads = |host: &Host<W>| host.node.as_ref().is_some_and(|node| node.leads().is_some());
         let reluctant = self.hosts.iter().filter(|host| host.is_reluctant).count();
         let is_mixed = (1..self.hosts.len()).contains(&reluctant);
         !is_mixed || self.hosts.iter().any(|host| !host.is_reluctant && leads(host))
     }
 
-    fn unfinished(&self) -> String {
+    fn describe_state(&self) -> String {
         let complete: Vec<_> = self
             .hosts
             .iter()
@@ -145,7 +143,7 @@ impl<W: Workload> World<W> {
              {complete:?}",
             self.model.last(),
             self.clients.are_served(),
-            self.is_led_willingly()
+            self.is_led_by_a_willing_node()
         )
     }
 }

@@ -1,18 +1,18 @@
-//! The configuration of a run, drawn from its seed: each fault on or off, each with its own rate.
+//! The configuration of a run, drawn from its seed: each fault is on or off, with its own rate.
 //!
-//! Most runs have few faults, so that each fault is also seen alone; some have nearly all.
+//! Most runs have few faults, so that each fault is also reached alone; some runs have nearly all.
 
 use super::random::Random;
 use lattistore::lpaxos::{Config, Election, PageLimits};
 
-/// A kind of fault, for switching it off when a failing run is made smaller.
+/// A kind of fault, which can be switched off when a failing run is shrunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Messages are lost.
     Loss,
-    /// Messages come twice.
+    /// Messages are delivered twice.
     Repeat,
-    /// Messages are overtaken.
+    /// Messages are delayed, and overtaken by younger ones.
     Delay,
     /// Links are cut.
     Partition,
@@ -20,28 +20,29 @@ pub enum Fault {
     Crash,
     /// Writes fail and stop the node.
     WriteFailure,
-    /// Nodes stand still for a while.
+    /// Nodes pause for up to 2 s.
     Pause,
-    /// Disks are slow for a while.
+    /// Disks are slow for up to 4 s.
     SlowDisk,
     /// Clocks jump ahead.
     ClockJump,
     /// Answers to clients are lost.
     AnswerLoss,
-    /// Some nodes are slow all the time.
+    /// Some nodes are slow during the whole run, and their clocks run at other rates.
     SlowNode,
-    /// Nodes are away for long, one while the other is, and then one of them leads.
+    /// Nodes are cut off for long and in overlap, and then one of them must lead.
     Absence,
-    /// Disks hold the journal that ships, and tear and lose what is not synced. (The store's only.)
+    /// Disks hold the shipped journal, and tear and lose what is not synced (the store's nodes
+    /// only).
     Journal,
-    /// Patches that were lost come after all, during a full copy.
-    LatePatch,
+    /// Patches that were lost arrive during a full copy.
+    DelayedPatch,
     /// Nodes become reluctant to lead, and willing again.
     Reluctance,
 }
 
 impl Fault {
-    /// All of them.
+    /// Every fault.
     pub const ALL: [Fault; 15] = [
         Fault::Loss,
         Fault::Repeat,
@@ -56,7 +57,7 @@ impl Fault {
         Fault::SlowNode,
         Fault::Absence,
         Fault::Journal,
-        Fault::LatePatch,
+        Fault::DelayedPatch,
         Fault::Reluctance,
     ];
 
@@ -75,17 +76,17 @@ impl Faults {
         self.0 & fault.bit() != 0
     }
 
-    /// The set with the fault.
+    /// Returns the set with the fault.
     pub fn with(self, fault: Fault) -> Faults {
         Faults(self.0 | fault.bit())
     }
 
-    /// The set without the fault.
+    /// Returns the set without the fault.
     pub fn without(self, fault: Fault) -> Faults {
         Faults(self.0 & !fault.bit())
     }
 
-    /// Those that are on.
+    /// Returns the faults that are on.
     pub fn on(self) -> impl Iterator<Item = Fault> {
         Fault::ALL.into_iter().filter(move |fault| self.has(*fault))
     }
@@ -94,53 +95,54 @@ impl Faults {
 /// The configuration of a run.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// How many nodes.
+    /// The number of nodes.
     pub nodes: usize,
-    /// How many clients, each with one request at a time.
+    /// The number of clients, each with one request in flight.
     pub clients: usize,
-    /// Which faults are on.
+    /// The faults that are on.
     pub faults: Faults,
     /// How long faults are injected, in microseconds.
     pub chaos_us: u64,
-    /// Between two faults of the big kind, in microseconds, about.
+    /// The mean time between two faults of the nemesis, in microseconds, approximately.
     pub fault_every_us: u64,
-    /// Loss of messages, in ten thousandths; the same unit for what follows.
+    /// The share of messages that are lost, in ten thousandths.
     pub loss: u64,
-    /// Repetition.
+    /// The share of messages that are repeated, in ten thousandths.
     pub repeat: u64,
-    /// Messages that take a hundred times as long.
+    /// The share of messages that take up to 200 times as long, in ten thousandths.
     pub delay: u64,
-    /// Answers to clients that are lost.
+    /// The share of answers to clients that are lost, in ten thousandths.
     pub answer_loss: u64,
-    /// The usual time of a message, in microseconds, at the least and at the most.
+    /// The usual time of a message: minimum and maximum, in microseconds.
     pub message_us: (u64, u64),
-    /// The usual time of a write, in microseconds, at the least and at the most.
+    /// The usual time of a write: minimum and maximum, in microseconds.
     pub write_us: (u64, u64),
-    /// A node takes in at most so much before its output is asked for.
+    /// The most inputs that a node takes before its output is requested.
     pub max_inputs: usize,
     /// How often a proposal is held for more requests, in ten thousandths.
     pub hold: u64,
-    /// Between two requests of a client, in microseconds, at the most.
+    /// The longest time between two requests of a client, in microseconds.
     pub think_us: u64,
     /// How long a client waits for an answer, in milliseconds.
     pub patience_ms: u64,
-    /// How far the clocks are apart, in milliseconds, at the most.
+    /// The greatest difference between clocks, in milliseconds.
     pub skew_ms: u64,
     /// The configuration of the nodes.
     pub config: Config,
 }
 
 impl Scenario {
-    /// The scenario of a seed.
+    /// Draws the scenario of a seed.
     pub fn draw(random: &mut Random) -> Scenario {
         let nodes = *random.pick(&[1, 2, 3, 3, 3, 3, 3, 4, 5, 5]);
-        // One seed in eight has no fault at all, and in the others each is on with one chance.
+        // One seed in eight has no fault; in the others each fault is on with this chance.
         let chance = *random.pick(&[0, 1_000, 2_000, 3_000, 4_000, 6_000, 8_000, 9_500]);
         let mut faults = Faults(0);
-        // Drawn beside the others, which are what they were without it.
-        let mut aside = random.clone();
+        // Reluctance is drawn from a copy of the source, so that the other draws of a seed do not
+        // depend on it.
+        let mut copy = random.clone();
         for fault in Fault::ALL {
-            let random = if fault == Fault::Reluctance { &mut aside } else { &mut *random };
+            let random = if fault == Fault::Reluctance { &mut copy } else { &mut *random };
             if random.happens(chance) {
                 faults = faults.with(fault);
             }
@@ -181,7 +183,8 @@ impl Scenario {
 fn draw_config(random: &mut Random) -> Config {
     let heartbeat_ms = random.between(20, 60);
     let rotating = random.happens(2_000);
-    // Longer than a recovery takes, or no term would be of use; for the same reason pages are larger.
+    // A term must be longer than a recovery, or no leader would serve; for the same reason pages
+    // are larger with rotating elections.
     let term_ms = random.between(2_000, 4_000);
     let mut page = PageLimits {
         bytes: *random.pick(&[1, 40, 200, 1 << 16]),
@@ -213,7 +216,7 @@ fn draw_config(random: &mut Random) -> Config {
 }
 
 impl Scenario {
-    /// Leaves only the faults of the set.
+    /// Removes the faults that are not in the set.
     pub fn restrict(&mut self, faults: Faults) {
         self.faults.0 &= faults.0;
         let rates = [

@@ -1,21 +1,22 @@
-//! What leaves the nodes: messages, which may be lost, late or repeated, and answers to clients.
+//! What leaves the nodes: messages, which may be lost, delayed or repeated, and answers to clients.
 
 use std::sync::Arc;
 
 use super::clients::OutcomeOf;
 use super::coverage::Path;
+use super::durability;
 use super::events::Event;
 use super::host::{Key, Msg, Value, place_of};
-use super::watch;
+use super::protocol_coverage;
 use super::workload::Workload;
 use super::world::World;
 use lattistore::lpaxos::{Accept, Message, NodeId, RequestOutcome, ToAcceptor};
 
 impl<W: Workload> World<W> {
-    /// Sends messages of a node.
+    /// Checks the messages of a node and sends them.
     ///
     /// # Errors
-    /// When one of them must not leave yet.
+    /// When a message breaks a rule by leaving.
     pub(super) fn send_all(
         &mut self,
         from: usize,
@@ -23,17 +24,19 @@ impl<W: Workload> World<W> {
     ) -> Result<(), String> {
         for (to, message) in messages {
             let disk = &self.hosts[from].disk;
-            self.audit
-                .leaves(from, &message, disk)
-                .and_then(|()| self.pages.leaves(from, &message, disk))
-                .and_then(|()| self.copies.leaves(from, &message, &mut self.coverage))
+            durability::check_message(&message, disk)
+                .and_then(|()| self.promise_pages.leaves(from, &message, disk))
+                .and_then(|()| self.full_copies.leaves(from, &message, &mut self.coverage))
                 .map_err(|why| format!("n{}: {why}", from + 1))?;
+            self.read_confirmations.leaves(from, &message);
             self.recoveries.leaves(from, &message);
             if let Message::Acceptor(ToAcceptor::Prepare(prepare)) = &message {
                 self.ballots.insert(prepare.ballot);
             }
             match &message {
-                Message::Acceptor(ToAcceptor::Accept(accept)) => self.proposes(from, accept)?,
+                Message::Acceptor(ToAcceptor::Accept(accept)) => {
+                    self.check_proposal(from, accept)?
+                }
                 Message::Heartbeat(_) if self.hosts[from].writing.is_some() => {
                     self.coverage.reached(Path::HeartbeatDuringWrite);
                 }
@@ -45,17 +48,23 @@ impl<W: Workload> World<W> {
                 }
                 _ => {}
             }
-            watch::message(&message, &mut self.coverage);
+            protocol_coverage::message(&message, &mut self.coverage);
             self.send(from, place_of(to), message);
         }
         Ok(())
     }
 
-    fn proposes(&mut self, from: usize, accept: &Accept<Key<W>, Value<W>>) -> Result<(), String> {
+    fn check_proposal(
+        &mut self,
+        from: usize,
+        accept: &Accept<Key<W>, Value<W>>,
+    ) -> Result<(), String> {
         let Accept { ballot, slot, decree, .. } = accept;
         self.model.proposed(*slot).map_err(|why| format!("n{}: {why}", from + 1))?;
-        let made = self.made.get(&(Arc::as_ptr(&decree.patch) as usize));
-        if made.is_some_and(|(_, made_in, _)| made_in != ballot) && self.recovered.insert(*slot) {
+        let proposed = self.proposed.get(&(Arc::as_ptr(&decree.patch) as usize));
+        if proposed.is_some_and(|(_, first_ballot, _)| first_ballot != ballot)
+            && self.recovered.insert(*slot)
+        {
             self.coverage.reached(Path::Recovered);
             let is_news = *slot > self.model.last();
             self.coverage.reached(if is_news { Path::RecoveredNews } else { Path::RecoveredOwn });
@@ -64,7 +73,7 @@ impl<W: Workload> World<W> {
     }
 
     fn send(&mut self, from: usize, to: usize, message: Msg<W>) {
-        if !self.links.carry(from, to) {
+        if !self.links.work(from, to) {
             return self.lose(from, to, message, Path::MessageCut);
         }
         if self.is_held_back(&message) {
@@ -96,14 +105,14 @@ impl<W: Workload> World<W> {
         self.plan(after_us, Event::Arrive { from, to, message });
     }
 
-    /// Gives a client its answer, or loses it on the way.
+    /// Sends a client its answer, which may be lost.
     pub(super) fn answer(
         &mut self,
         node: usize,
         request: usize,
         answer: RequestOutcome<OutcomeOf<W>>,
     ) -> Result<(), String> {
-        watch::answer(&answer, &mut self.coverage);
+        protocol_coverage::answer(&answer, &mut self.coverage);
         self.note(&[5, node as u64, request as u64], || {
             format!("n{} answers request {request}: {answer:?}", node + 1)
         });
@@ -111,6 +120,6 @@ impl<W: Workload> World<W> {
         if is_lost {
             self.coverage.reached(Path::AnswerLost);
         }
-        self.took(request, answer, is_lost)
+        self.deliver_answer(request, answer, is_lost)
     }
 }

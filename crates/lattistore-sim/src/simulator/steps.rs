@@ -1,48 +1,51 @@
-//! What nodes do: they take in what waits, and what they want done is done in the order of the contract.
+//! Drives the nodes: they take inputs, and the simulator performs their output in the order of the
+//! core's contract.
 
 use super::coverage::Path;
+use super::describe;
 use super::events::Event;
-use super::host::{Input, Msg, Seen, Unsure, node_id};
-use super::watch;
-use super::words;
+use super::host::{Input, Msg, ObservedMachine, UncertainWrite, node_id};
+use super::protocol_coverage;
 use super::workload::Workload;
 use super::world::World;
 use lattistore::lpaxos::{Config, Heartbeat, Message, Output, Record, ToAcceptor, ToLeader, Write};
 
 impl<W: Workload> World<W> {
-    /// A message gets to a node that runs.
+    /// Delivers a message to a node, if it runs.
     pub(super) fn arrive(&mut self, from: usize, to: usize, message: Msg<W>) {
         if self.hosts[to].node.is_none() {
             return;
         }
-        let numbers = [2, from as u64, to as u64, watch::number(&message)];
+        let numbers = [2, from as u64, to as u64, protocol_coverage::message_number(&message)];
         self.trace.event(self.now_us, &numbers, || match &message {
-            // They are the most frequent and tell the least.
+            // Heartbeats are the most frequent messages and contain the least.
             Message::Heartbeat(_) => String::new(),
-            message => format!("n{} -> n{}  {}", from + 1, to + 1, words::message(message)),
+            message => format!("n{} -> n{}  {}", from + 1, to + 1, describe::message(message)),
         });
-        self.audit.arrives(from, to, &message);
+        self.read_confirmations.arrives(from, to, &message);
         if self.hosts[to].has_room() {
             self.recoveries.arrives(from, to, &message);
         } else {
             self.coverage.reached(Path::InboxFull);
         }
-        self.give(to, Input::Message(from, message));
+        self.put_input(to, Input::Message(from, message));
     }
 
-    /// Puts an input before a node, if there is room, and sees to it that what waits is taken in.
-    pub(super) fn give(&mut self, node: usize, input: Input<W>) {
+    /// Puts an input into a node's inbox, if there is room, and plans a wake-up.
+    pub(super) fn put_input(&mut self, node: usize, input: Input<W>) {
         self.hosts[node].put(input);
-        self.wake_later(node);
+        self.wake_if_needed(node);
     }
 
-    pub(super) fn wake_later(&mut self, node: usize) {
+    /// Plans a wake-up if the node has an input and need not wait for its disk.
+    pub(super) fn wake_if_needed(&mut self, node: usize) {
         let host = &mut self.hosts[node];
         if !host.waits_for_disk() && host.has_input() {
             self.wake_soon(node);
         }
     }
 
+    /// Plans a wake-up, unless one is planned.
     fn wake_soon(&mut self, node: usize) {
         let host = &mut self.hosts[node];
         if host.is_woken || host.node.is_none() {
@@ -50,39 +53,41 @@ impl<W: Workload> World<W> {
         }
         host.is_woken = true;
         let pause_us = host.paused_until_us.saturating_sub(self.now_us);
-        let (life, step_us) = (host.life, host.step_us);
+        let (incarnation, step_us) = (host.incarnation, host.step_us);
         let after_us = pause_us + self.random.between(step_us / 2, step_us);
-        self.plan(after_us, Event::Wake { node, life });
+        self.plan(after_us, Event::Wake { node, incarnation });
     }
 
-    /// A node takes in some of what waits.
+    /// Lets a node take some inputs of its inbox, and performs its output.
     pub(super) fn wake(&mut self, node: usize) -> Result<(), String> {
         self.hosts[node].is_woken = false;
         if self.hosts[node].can_step(self.now_us) {
             self.take_in(node);
-            self.pump(node)?;
+            self.perform_output(node)?;
         }
-        self.wake_later(node);
+        self.wake_if_needed(node);
         Ok(())
     }
 
+    /// Lets a node take a random number of inputs.
     fn take_in(&mut self, node: usize) {
-        let most = self.random.count(1, self.scenario.max_inputs);
-        let (host, audit) = (&mut self.hosts[node], &mut self.audit);
+        let max = self.random.count(1, self.scenario.max_inputs);
+        let (host, read_confirmations) = (&mut self.hosts[node], &mut self.read_confirmations);
         host.led = host.node.as_ref().is_some_and(|node| node.leads().is_some());
-        host.take_in(most, self.now_us, |ticket| audit.takes(node, ticket.0));
+        host.take_in(max, self.now_us, |ticket| read_confirmations.request_arrives(node, ticket.0));
         let leads = host.node.as_ref().is_some_and(|node| node.leads().is_some());
         if host.led && !leads && host.is_reluctant {
             self.coverage.reached(Path::HandedOver);
         }
     }
 
-    /// Does what a node wants done, in the order of the contract, until it must wait for its disk.
-    fn pump(&mut self, node: usize) -> Result<(), String> {
+    /// Performs a node's output, in the order of the contract, until the node must wait for its
+    /// disk.
+    fn perform_output(&mut self, node: usize) -> Result<(), String> {
         loop {
             let held = self.random.happens(self.scenario.hold);
             let Some(running) = &mut self.hosts[node].node else { return Ok(()) };
-            // A server waits for more requests when it finds that they come soon.
+            // A server holds a proposal if it expects more requests soon.
             running.hold(held);
             let load = running.load();
             if held && !running.must_wait() && load.in_flight == 0 && load.waiting > 0 {
@@ -91,14 +96,14 @@ impl<W: Workload> World<W> {
             let mut out = running.output();
             let applied = std::mem::take(&mut out.applied);
             self.note_applied(node, &applied)?;
-            self.take_runs(node, &out.before_write)?;
+            self.collect_executions(node, &out.before_write)?;
             if out.is_empty() {
                 return Ok(());
             }
             let proposes = out
                 .before_write
                 .iter()
-                .any(|(_, early)| matches!(early, Message::Acceptor(ToAcceptor::Accept(_))));
+                .any(|(_, message)| matches!(message, Message::Acceptor(ToAcceptor::Accept(_))));
             if proposes && self.hosts[node].writing.is_some() {
                 self.coverage.reached(Path::WriteOverlapped);
                 let host = &mut self.hosts[node];
@@ -109,15 +114,15 @@ impl<W: Workload> World<W> {
             }
             let Output { applied: _, before_write, answers, write } = out;
             self.send_all(node, before_write)?;
-            self.copies.told(node, &mut self.coverage);
+            self.full_copies.messages_left(node, &mut self.coverage);
             for (ticket, answer) in answers {
-                self.audit.answers(node, ticket.0);
+                self.read_confirmations.request_is_answered(node, ticket.0);
                 self.answer(node, usize::try_from(ticket.0).unwrap_or(usize::MAX), answer)?;
             }
             let records = write.as_ref().map_or(&[][..], |write| &write.records);
             self.check(node, records)?;
             match write {
-                // A server whose tick is due looks at that first, whatever its node still wants.
+                // A server handles a tick that is due before it asks for the next output.
                 None if self.random.happens(500) => {
                     self.wake_soon(node);
                     return Ok(());
@@ -134,7 +139,8 @@ impl<W: Workload> World<W> {
         }
     }
 
-    fn begin_write(&mut self, node: usize, write: Write<Seen<W>>) {
+    /// Begins a write, and plans its end and the heartbeats during it.
+    fn begin_write(&mut self, node: usize, write: Write<ObservedMachine<W>>) {
         let (low, high) = self.scenario.write_us;
         let promises = write.records.iter().any(|record| matches!(record, Record::Promise(_)));
         let confirms = write
@@ -150,23 +156,23 @@ impl<W: Workload> World<W> {
         host.writes += 1;
         host.write_began_us = self.now_us;
         host.proposed = 0;
-        let (life, write) = (host.life, host.writes);
+        let (incarnation, write) = (host.incarnation, host.writes);
         let (low, high) = host.write_us.unwrap_or((low, high));
         let slow_us = if host.slow_until_us > self.now_us { host.slow_us } else { (0, 0) };
         let hangs = host.hangs;
         let after_us = self.random.between(low, high) + self.random.between(slow_us.0, slow_us.1);
         let period_us = self.scenario.config.heartbeat_ms * 1_000;
         if !hangs {
-            self.plan(after_us, Event::Written { node, life });
+            self.plan(after_us, Event::Written { node, incarnation });
         }
         if hangs || after_us > period_us {
-            self.plan(period_us, Event::Pulse { node, life, write });
+            self.plan(period_us, Event::HeartbeatDuringWrite { node, incarnation, write });
         }
     }
 
-    /// As a server does: a node that waits for a write tells the others that it is there, for as long as
-    /// a write may take, and then that it leads no more.
-    pub(super) fn pulse(&mut self, node: usize, write: u64) -> Result<(), String> {
+    /// Sends heartbeats of a node that waits for a write, as a server does: until the write takes
+    /// `stalled_ms`; then a farewell, which says that it leads no longer.
+    pub(super) fn heartbeat_during_write(&mut self, node: usize, write: u64) -> Result<(), String> {
         let host = &self.hosts[node];
         if host.writes != write || host.writing.is_none() {
             return Ok(());
@@ -174,7 +180,7 @@ impl<W: Workload> World<W> {
         let Config { heartbeat_ms, stalled_ms, .. } = self.scenario.config;
         let age_ms = (self.now_us - host.write_began_us) / 1_000;
         let is_last = age_ms >= stalled_ms;
-        let life = host.life;
+        let incarnation = host.incarnation;
         let running = host.node.as_ref().filter(|_| host.waits_for_disk());
         if let Some((heartbeat, _)) = running.and_then(|running| running.heartbeat())
             && host.paused_until_us <= self.now_us
@@ -183,23 +189,23 @@ impl<W: Workload> World<W> {
             let heartbeat = if is_last { heartbeat.farewell() } else { heartbeat.clone() };
             let heartbeat = Message::Heartbeat(Heartbeat { sync_ms, ..heartbeat });
             let others = (0..self.scenario.nodes).filter(|other| *other != node);
-            let pulses = others.map(|other| (node_id(other), heartbeat.clone())).collect();
-            self.send_all(node, pulses)?;
+            let heartbeats = others.map(|other| (node_id(other), heartbeat.clone())).collect();
+            self.send_all(node, heartbeats)?;
             if is_last {
                 self.coverage.reached(Path::WriteStalled);
                 return Ok(());
             }
         }
-        self.plan(heartbeat_ms * 1_000, Event::Pulse { node, life, write });
+        self.plan(heartbeat_ms * 1_000, Event::HeartbeatDuringWrite { node, incarnation, write });
         Ok(())
     }
 
-    /// A write is over.
+    /// Completes a write.
     pub(super) fn written(&mut self, node: usize) -> Result<(), String> {
         if self.hosts[node].paused_until_us > self.now_us {
             let after_us = self.hosts[node].paused_until_us - self.now_us;
-            let life = self.hosts[node].life;
-            self.plan(after_us, Event::Written { node, life });
+            let incarnation = self.hosts[node].incarnation;
+            self.plan(after_us, Event::Written { node, incarnation });
             return Ok(());
         }
         let host = &mut self.hosts[node];
@@ -215,7 +221,7 @@ impl<W: Workload> World<W> {
                 journal.fail_soon(&mut self.random);
             }
             if !journal.write(&records) {
-                host.unsure = Some(Unsure { records, is_torn: true });
+                host.uncertain = Some(UncertainWrite { records, is_torn: true });
                 return self.fail(node, Path::WriteFailed);
             }
         }
@@ -225,18 +231,18 @@ impl<W: Workload> World<W> {
         let Some(running) = &mut host.node else { return Ok(()) };
         let after_write = running.written(token, sync_ms);
         self.send_all(node, after_write)?;
-        self.copies.told(node, &mut self.coverage);
+        self.full_copies.messages_left(node, &mut self.coverage);
         self.maintain(node)?;
         if overlaps && self.random.happens(500) {
-            // As a server does: what came meanwhile comes first.
+            // A server takes the inputs that arrived during the write first.
             self.take_in(node);
         }
-        self.pump(node)?;
-        self.wake_later(node);
+        self.perform_output(node)?;
+        self.wake_if_needed(node);
         Ok(())
     }
 
-    /// Lets the storage work beside the writing.
+    /// Lets the storage do its background work.
     pub(super) fn maintain(&mut self, node: usize) -> Result<(), String> {
         let host = &mut self.hosts[node];
         let (Some(journal), Some(running)) = (&mut host.journal, &host.node) else {
@@ -246,7 +252,7 @@ impl<W: Workload> World<W> {
             return Ok(());
         }
         if *running.durable() != host.disk {
-            return Err(format!("n{}: it takes for written what is not", node + 1));
+            return Err(format!("n{}: it takes a record for written that is not", node + 1));
         }
         let is_done = journal.maintain(&host.disk, &mut self.coverage);
         if is_done.map_err(|why| format!("n{}: {why}", node + 1))? {
@@ -255,7 +261,7 @@ impl<W: Workload> World<W> {
         self.fail(node, Path::WorkFailed)
     }
 
-    /// Ends a node whose disk has failed; it comes back after a while.
+    /// Stops a node whose disk has failed; it starts again within a second.
     fn fail(&mut self, node: usize, path: Path) -> Result<(), String> {
         self.coverage.reached(path);
         self.crash(node)?;

@@ -1,4 +1,5 @@
-//! What the clients of a simulated cluster ask for, and a second opinion on what they are answered.
+//! The interface of a workload: a machine, clients that use it, and a reference that judges the
+//! answers.
 
 use std::collections::BTreeMap;
 
@@ -9,46 +10,46 @@ use lattistore::lpaxos::{Machine, NodeId, Position};
 /// A journal for the entries of a machine.
 pub type JournalOf<M> = Box<dyn Journaled<<M as Machine>::Key, <M as Machine>::Value>>;
 
-/// A machine together with clients that use it and a naive reference that judges it.
+/// A machine with clients that use it and a naive reference that judges it.
 pub trait Workload {
     /// The machine under test.
     type Machine: Machine<Outcome: Clone + PartialEq> + std::fmt::Debug;
     /// The state of the reference.
     type Reference: Default;
 
-    /// A fresh machine, as a node starts with it.
+    /// Returns a machine as a node starts with it.
     fn machine(&self) -> Self::Machine;
 
-    /// An empty disk of a node that keeps the journal that ships, if the machine's entries fit it.
+    /// Returns an empty disk with the shipped journal, if the machine's entries fit it.
     fn journal(&self, _node: NodeId, _random: &mut Random) -> Option<JournalOf<Self::Machine>> {
         None
     }
 
-    /// What a client asks for next.
+    /// Draws the next command of a client.
     fn next(
         &mut self,
         client: usize,
         random: &mut Random,
-    ) -> Ask<<Self::Machine as Machine>::Command>;
+    ) -> ClientCommand<<Self::Machine as Machine>::Command>;
 
-    /// Tells a client what it was answered.
+    /// Informs a client of the outcome of its command.
     fn answered(&mut self, client: usize, outcome: &<Self::Machine as Machine>::Outcome);
 
-    /// A command as a person wants to read it in a trace.
-    fn words(command: &<Self::Machine as Machine>::Command) -> String {
+    /// Describes a command for the trace.
+    fn describe(command: &<Self::Machine as Machine>::Command) -> String {
         format!("{command:?}")
     }
 
-    /// Runs a command on the reference and returns what it must come to.
+    /// Runs a command on the reference and returns the expected outcome.
     ///
-    /// It is written apart from the machine and shares nothing with it.
+    /// The reference shares no code with the machine.
     fn replay(
         state: &mut Self::Reference,
         command: &<Self::Machine as Machine>::Command,
         position: Position,
     ) -> <Self::Machine as Machine>::Outcome;
 
-    /// Whether an outcome is the one that the reference gives.
+    /// Whether an outcome agrees with the expected one.
     fn agree(
         expected: &<Self::Machine as Machine>::Outcome,
         outcome: &<Self::Machine as Machine>::Outcome,
@@ -56,7 +57,8 @@ pub trait Workload {
         expected == outcome
     }
 
-    /// Where the command of an outcome ran, if the outcome may be that of an earlier sending.
+    /// Returns the position at which the command of an outcome ran, if the outcome may be that of
+    /// an earlier sending.
     fn ran_at(_: &<Self::Machine as Machine>::Outcome) -> Option<Position> {
         None
     }
@@ -66,21 +68,22 @@ pub trait Workload {
         false
     }
 
-    /// Compares the reference with what the decrees so far wrote.
+    /// Compares the reference with what the decrees wrote so far.
     ///
     /// # Errors
     /// What differs.
-    fn compare(state: &Self::Reference, live: &Live<Self::Machine>) -> Result<(), String>;
+    fn compare(state: &Self::Reference, live: &LiveEntries<Self::Machine>) -> Result<(), String>;
 }
 
-/// The live entries of a state.
-pub type Live<M> = BTreeMap<<M as Machine>::Key, <M as Machine>::Value>;
+/// The live entries of a state, without tombstones.
+pub type LiveEntries<M> = BTreeMap<<M as Machine>::Key, <M as Machine>::Value>;
 
-/// A request of a client.
+/// A command of a client.
 #[derive(Clone, Debug)]
-pub struct Ask<C> {
+pub struct ClientCommand<C> {
     /// The command.
     pub command: C,
-    /// Sent again to another node while its outcome is unknown: it runs at most once all the same.
+    /// Whether it has a session's number: it is sent again to another node while its outcome is
+    /// unknown, and runs at most once nevertheless.
     pub is_numbered: bool,
 }

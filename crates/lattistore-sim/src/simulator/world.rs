@@ -1,20 +1,20 @@
-//! The simulated world: nodes, links, clients and what will happen next; one event after the other.
+//! The simulated world: nodes, links, clients, and the planned events.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::audit::Audit;
+use super::answers::ExecutionOf;
 use super::clients::Clients;
-use super::copies::Copies;
 use super::coverage::Coverage;
-use super::events::{Agenda, Event};
-use super::history::RunOf;
+use super::events::{Event, EventQueue};
+use super::full_copies::FullCopies;
 use super::host::{Host, Input, Key, Msg, Value, node_id};
 use super::model::Model;
 use super::network::Links;
-use super::pages::Pages;
+use super::promise_pages::PromisePages;
 use super::random::Random;
+use super::read_confirmations::ReadConfirmations;
 use super::recoveries::Recoveries;
 use super::scenario::{Fault, Scenario};
 use super::trace::Trace;
@@ -22,18 +22,19 @@ use super::workload::Workload;
 use lattistore::lpaxos::{Ballot, Patch, Slot};
 
 type PatchOf<W> = Patch<Key<W>, Value<W>>;
-/// A batch, with the patch it made: the patch is kept so that no other has its address.
-pub(super) type Batch<W> = (Arc<PatchOf<W>>, Ballot, Rc<Vec<RunOf<W>>>);
+/// A proposed batch: the patch that it made, its ballot and its executions. The patch is kept so
+/// that no other patch gets its address.
+pub(super) type ProposedBatch<W> = (Arc<PatchOf<W>>, Ballot, Rc<Vec<ExecutionOf<W>>>);
 
-/// A lost message that may come after all.
+/// A lost message that may be delivered during a full copy.
 #[derive(Debug)]
-pub(super) struct Late<W: Workload> {
+pub(super) struct DelayedMessage<W: Workload> {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) message: Msg<W>,
 }
 
-/// The world.
+/// The state of a run.
 pub(super) struct World<W: Workload> {
     pub(super) scenario: Scenario,
     pub(super) random: Random,
@@ -45,29 +46,29 @@ pub(super) struct World<W: Workload> {
     pub(super) coverage: Coverage,
     pub(super) trace: Trace,
     pub(super) is_healed: bool,
-    /// What the decree of each slot ran.
-    pub(super) batches: Vec<Rc<Vec<RunOf<W>>>>,
-    /// What the reads ran.
-    pub(super) reads: Vec<RunOf<W>>,
+    /// The executions of each slot's decree.
+    pub(super) batches: Vec<Rc<Vec<ExecutionOf<W>>>>,
+    /// The executions of reads.
+    pub(super) reads: Vec<ExecutionOf<W>>,
     /// Slots whose decree was proposed in more than one ballot.
     pub(super) recovered: BTreeSet<Slot>,
-    /// What each proposal's batch ran, by the address of its patch.
-    pub(super) made: BTreeMap<usize, Batch<W>>,
+    /// Every proposed batch, by the address of its patch.
+    pub(super) proposed: BTreeMap<usize, ProposedBatch<W>>,
     /// Ballots that a node refused.
     pub(super) refused: BTreeSet<Ballot>,
-    /// Every ballot that asked for promises.
+    /// Every ballot for which a `Prepare` was sent.
     pub(super) ballots: BTreeSet<Ballot>,
-    /// Lost messages that may come after all.
-    pub(super) late: Vec<Late<W>>,
-    pub(super) audit: Audit,
-    pub(super) pages: Pages<Key<W>, Value<W>>,
-    pub(super) copies: Copies<Key<W>>,
+    /// Lost messages that may be delivered during a full copy.
+    pub(super) delayed: Vec<DelayedMessage<W>>,
+    pub(super) read_confirmations: ReadConfirmations,
+    pub(super) promise_pages: PromisePages<Key<W>, Value<W>>,
+    pub(super) full_copies: FullCopies<Key<W>>,
     pub(super) recoveries: Recoveries,
-    agenda: Agenda<W>,
+    events: EventQueue<W>,
 }
 
 impl<W: Workload> World<W> {
-    /// A world in which no node runs yet.
+    /// Returns a world in which no node runs yet.
     pub(super) fn new(scenario: Scenario, random: Random, workload: W, trace: Trace) -> World<W> {
         let nodes = scenario.nodes;
         World {
@@ -80,15 +81,15 @@ impl<W: Workload> World<W> {
             batches: Vec::new(),
             reads: Vec::new(),
             recovered: BTreeSet::new(),
-            made: BTreeMap::new(),
+            proposed: BTreeMap::new(),
             refused: BTreeSet::new(),
             ballots: BTreeSet::new(),
-            late: Vec::new(),
-            audit: Audit::new(nodes),
-            pages: Pages::new(),
-            copies: Copies::new(nodes),
+            delayed: Vec::new(),
+            read_confirmations: ReadConfirmations::new(nodes),
+            promise_pages: PromisePages::new(),
+            full_copies: FullCopies::new(nodes),
             recoveries: Recoveries::new(nodes),
-            agenda: Agenda::new(),
+            events: EventQueue::new(),
             now_us: 0,
             scenario,
             random,
@@ -126,38 +127,47 @@ impl<W: Workload> World<W> {
         Host::new(step_us, ahead_ms, clock_rate)
     }
 
+    /// Plans an event, `after_us` from the present time.
     pub(super) fn plan(&mut self, after_us: u64, event: Event<W>) {
-        self.agenda.plan(self.now_us + after_us, event);
+        self.events.plan(self.now_us + after_us, event);
     }
 
-    pub(super) fn note(&mut self, numbers: &[u64], words: impl FnOnce() -> String) {
-        self.trace.event(self.now_us, numbers, words);
+    /// Records an event in the trace.
+    pub(super) fn note(&mut self, numbers: &[u64], describe: impl FnOnce() -> String) {
+        self.trace.event(self.now_us, numbers, describe);
     }
 
-    /// Lets the next event happen; false when nothing is planned.
+    /// Performs the next event; returns false when none is planned.
+    ///
+    /// # Errors
+    /// When a check fails.
     pub(super) fn step(&mut self) -> Result<bool, String> {
-        let Some((at_us, event)) = self.agenda.next() else { return Ok(false) };
+        let Some((at_us, event)) = self.events.next() else { return Ok(false) };
         self.now_us = at_us;
         match event {
             Event::Arrive { from, to, message } => self.arrive(from, to, message),
-            Event::Wake { node, life } if self.hosts[node].life == life => self.wake(node)?,
-            Event::Written { node, life } if self.hosts[node].life == life => {
+            Event::Wake { node, incarnation } if self.hosts[node].incarnation == incarnation => {
+                self.wake(node)?
+            }
+            Event::Written { node, incarnation } if self.hosts[node].incarnation == incarnation => {
                 self.written(node)?;
             }
-            Event::Tick { node, life } if self.hosts[node].life == life => {
-                self.give(node, Input::Tick);
+            Event::Tick { node, incarnation } if self.hosts[node].incarnation == incarnation => {
+                self.put_input(node, Input::Tick);
                 self.maintain(node)?;
                 let period_us = self.scenario.config.heartbeat_ms * 1_000;
                 let after_us = self.random.between(period_us / 2, period_us);
-                self.plan(after_us, Event::Tick { node, life });
+                self.plan(after_us, Event::Tick { node, incarnation });
             }
-            Event::Pulse { node, life, write } if self.hosts[node].life == life => {
-                self.pulse(node, write)?;
+            Event::HeartbeatDuringWrite { node, incarnation, write }
+                if self.hosts[node].incarnation == incarnation =>
+            {
+                self.heartbeat_during_write(node, write)?;
             }
             Event::Wake { .. }
             | Event::Written { .. }
             | Event::Tick { .. }
-            | Event::Pulse { .. } => {}
+            | Event::HeartbeatDuringWrite { .. } => {}
             Event::Restart { node } => self.start(node)?,
             Event::Client { client, sent } => self.client(client, sent),
             Event::Fault => self.fault()?,

@@ -1,4 +1,4 @@
-//! The judges of the bank and of tokens name what is wrong.
+//! The judges of the bank and of tokens report each anomaly.
 
 use lattistore_sim::history::bank::{self, Balances, BankOperation, Request, check_bank};
 use lattistore_sim::history::tokens::{self, TokenOperation, check_tokens};
@@ -11,7 +11,7 @@ fn read(balances: &[(u64, i64)]) -> BankOperation {
 }
 
 #[test]
-fn the_bank_keeps_its_sum() {
+fn every_read_of_the_bank_has_the_same_sum() {
     let initial: Balances = [(1, 50), (2, 50)].into();
     assert_eq!(check_bank(&[read(&[(1, 20), (2, 80)])], &initial), []);
     assert_eq!(
@@ -26,7 +26,7 @@ fn the_bank_keeps_its_sum() {
         check_bank(&[read(&[(1, -10), (2, 110)])], &initial),
         [bank::Anomaly::Overdrawn { operation: 0, account: 1, balance: -10 }]
     );
-    // The balances that a transfer found are not all accounts.
+    // The balances that a transfer returns are not those of all accounts.
     let mut transfer = read(&[(1, 20)]);
     transfer.request = Request::Transfer { from: 1, to: 2, amount: 5 };
     assert_eq!(check_bank(&[transfer], &initial), []);
@@ -38,7 +38,7 @@ fn append(token: u64, outcome: Outcome<()>) -> TokenOperation<()> {
 }
 
 #[test]
-fn tokens_are_there_once_at_most_once_or_never() {
+fn acknowledged_tokens_are_present_once_unknown_ones_at_most_once_refused_ones_never() {
     let history = [
         append(1, Outcome::Ran(())),
         append(2, Outcome::RanUnseen),

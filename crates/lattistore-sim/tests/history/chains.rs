@@ -1,4 +1,4 @@
-//! The judge of chains: each anomaly is named, and unknown writes are placed where they ran.
+//! The judge of chains reports each anomaly, and places unknown writes where they ran.
 
 use lattistore::lpaxos::{Position, Slot};
 use lattistore_sim::history::chains::{Anomaly, ChainOperation, Seen, check_chain};
@@ -40,7 +40,7 @@ fn unknown_writes_are_placed_before_the_first_operation_that_comes_after_them() 
         unknown(0, 3),
         unknown(0, 4),
         write(10, 5, 0),
-        // Its answer does not show them all.
+        // This answer does not show all of them.
         op(20, Some(6), (3, &[(2, 2)]), 4),
         op(30, None, (4, &[]), 4),
         read(40, 5, &[(0, 5), (1, 1), (2, 2), (3, 6), (4, 3)]),
@@ -62,12 +62,12 @@ fn a_write_whose_answer_is_lost_is_placed_by_its_own_position() {
 }
 
 #[test]
-fn what_no_answer_shows_is_not_decided() {
+fn an_index_that_no_answer_shows_is_undecided() {
     let history = [unknown(0, 1), unknown(0, 2), op(10, Some(3), (2, &[(1, 2)]), 3)];
     assert_eq!(anomalies(&history), [Anomaly::Gap { from: 0, to: 1 }]);
     let at_the_end = [write(0, 1, 0), read(10, 3, &[])];
     assert_eq!(anomalies(&at_the_end), [Anomaly::Gap { from: 1, to: 3 }]);
-    // However long an answer says that it is.
+    // A gap may have any length.
     let endless = [write(0, 1, 0), read(10, u64::MAX, &[(u64::MAX, 7)])];
     assert_eq!(anomalies(&endless)[0], Anomaly::Gap { from: 1, to: u64::MAX });
 }
@@ -82,7 +82,7 @@ fn two_tokens_at_one_index_are_a_fork() {
 }
 
 #[test]
-fn a_token_that_is_there_twice_is_named_and_placed_once() {
+fn a_token_that_is_present_twice_is_reported_and_placed_once() {
     let history = [unknown(0, 1), read(10, 2, &[(0, 1), (1, 1)])];
     let verdict = check_chain(&history);
     assert_eq!(verdict.anomalies, [Anomaly::Repeated { token: 1, indices: (0, 1) }]);
@@ -90,7 +90,7 @@ fn a_token_that_is_there_twice_is_named_and_placed_once() {
 }
 
 #[test]
-fn tokens_that_nobody_appended_or_that_were_refused_are_named() {
+fn tokens_without_an_append_and_refused_tokens_are_reported() {
     let thin_air = [read(0, 1, &[(0, 9)])];
     assert_eq!(anomalies(&thin_air), [Anomaly::OutOfThinAir { token: 9, index: 0 }]);
     let mut refused = unknown(0, 1);
@@ -102,7 +102,7 @@ fn tokens_that_nobody_appended_or_that_were_refused_are_named() {
 }
 
 #[test]
-fn a_lost_write_is_found_with_its_answer_and_without() {
+fn a_lost_write_is_found_with_and_without_its_answer() {
     let lost = [write(0, 1, 0), read(10, 0, &[])];
     assert_eq!(anomalies(&lost), [Anomaly::RealTime { earlier: 0, later: 1 }]);
     let overwritten = [write(0, 1, 0), write(10, 2, 0)];

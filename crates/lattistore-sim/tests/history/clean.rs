@@ -1,4 +1,4 @@
-//! Clean histories pass, small ones of every shape and long ones in little time.
+//! Clean histories have no anomaly: short ones of every shape, and long ones in little time.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::generate::{Random, Shape, history, list_request, register_request};
 
 const LONG: usize = 100_000;
 
-/// Shapes from no uncertainty at all to a lot of it, and from serial to wide overlap.
+/// Draws a shape: from certain outcomes to many uncertain ones, from serial to wide overlap.
 fn shape(random: &mut Random, operations: usize) -> Shape {
     Shape {
         unknown_ran: random.below(15),
@@ -31,7 +31,7 @@ fn with_all_positions(shape: Shape) -> bool {
 }
 
 #[test]
-fn short_list_histories_pass_both_judges() {
+fn short_clean_list_histories_pass_both_judges() {
     for seed in 0..2_000 {
         let random = &mut Random(seed);
         let shape = shape(random, 60);
@@ -39,7 +39,7 @@ fn short_list_histories_pass_both_judges() {
         assert_eq!(check_lists(&operations), [], "seed {seed}");
         let placements = place_unknown(&operations);
         let verdict = check_positions_with(&operations, ListModel::default(), &placements);
-        assert_eq!(verdict.faults, [], "seed {seed}");
+        assert_eq!(verdict.anomalies, [], "seed {seed}");
         if with_all_positions(shape) {
             assert_eq!(placements, []);
         }
@@ -47,7 +47,7 @@ fn short_list_histories_pass_both_judges() {
 }
 
 #[test]
-fn short_register_histories_pass_all_judges() {
+fn short_clean_register_histories_pass_all_judges() {
     for seed in 0..1_000 {
         let random = &mut Random(seed);
         let shape = shape(random, 60);
@@ -58,7 +58,7 @@ fn short_register_histories_pass_all_judges() {
         }
         let shape = Shape { answer_lost: 0, ..shape };
         let operations = history(random, shape, model.clone(), |r, n| register_request(r, n, 3));
-        assert_eq!(check_positions(&operations, model).faults, [], "seed {seed}");
+        assert_eq!(check_positions(&operations, model).anomalies, [], "seed {seed}");
     }
 }
 
@@ -85,14 +85,15 @@ fn a_hundred_thousand_list_transactions_pass_by_position() {
         start.elapsed(),
         verdict.placed.len()
     );
-    assert_eq!(verdict.faults, []);
+    assert_eq!(verdict.anomalies, []);
 }
 
 #[test]
 fn a_hundred_thousand_register_operations_pass() {
     for keys in [1, 50] {
         let random = &mut Random(3);
-        // Of a compare-and-set whose answer is lost nobody knows whether it wrote: no zones then.
+        // It is unknown whether a compare-and-set with a lost answer wrote, so zones would not
+        // apply.
         let shape = Shape { answer_lost: 0, ..Shape::new(LONG) };
         let model = RegisterModel::default();
         let operations = history(random, shape, model, |r, n| register_request(r, n, keys));
@@ -129,6 +130,6 @@ fn a_hundred_thousand_transfers_pass() {
     });
     let start = Instant::now();
     assert_eq!(check_bank(&operations, &balances), []);
-    assert_eq!(check_positions(&operations, model).faults, []);
+    assert_eq!(check_positions(&operations, model).anomalies, []);
     println!("{LONG} transfers by sum and by position: {:?}", start.elapsed());
 }

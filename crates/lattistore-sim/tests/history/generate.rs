@@ -1,7 +1,8 @@
-//! Random histories of a store that really is strictly serializable: a model, run serially, with an
-//! interval drawn around each moment at which a request took effect.
+//! Random histories of a store that is strictly serializable: a model is run serially, and an
+//! interval is drawn around each moment at which a request took effect.
 
 use lattistore::lpaxos::{Position, Slot};
+use lattistore::splitmix64;
 use lattistore_sim::history::lists::Step;
 use lattistore_sim::history::{Model, Operation, Outcome, registers};
 
@@ -10,14 +11,10 @@ pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        splitmix64::next(&mut self.0)
     }
 
-    /// Below `bound`.
+    /// Returns a number below `bound`.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
@@ -31,7 +28,7 @@ impl Random {
     }
 }
 
-/// How often outcomes are less than an answer, in percent, and how wide intervals are.
+/// How often outcomes are uncertain, in percent, and how wide intervals are.
 #[derive(Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) operations: usize,
@@ -39,10 +36,10 @@ pub(crate) struct Shape {
     pub(crate) unknown_never_ran: u64,
     pub(crate) refused: u64,
     pub(crate) answer_lost: u64,
-    /// The longest that a request takes from its sending to its effect, and from there to its
-    /// answer; effects are 10 apart.
+    /// The longest time from the sending of a request to its effect, and from there to its answer;
+    /// effects are 10 apart.
     pub(crate) spread: u64,
-    /// Whether the caller knows where unknown operations ran.
+    /// Whether unknown operations have positions.
     pub(crate) unknown_have_positions: bool,
 }
 
@@ -60,13 +57,13 @@ impl Shape {
     }
 }
 
-/// Places of batches and reads, as the store gives them.
-struct Places {
+/// The positions of batches and reads, as the store assigns them.
+struct Positions {
     slot: u64,
     place: u32,
 }
 
-impl Places {
+impl Positions {
     fn next(&mut self, random: &mut Random, wrote: bool) -> Position {
         if !wrote {
             // A read sees whole slots only, so the batch ends here.
@@ -83,14 +80,14 @@ impl Places {
     }
 }
 
-/// A clean history, in the order in which the requests were sent.
+/// Returns a clean history, in the order in which the requests were sent.
 pub(crate) fn history<M: Model>(
     random: &mut Random,
     shape: Shape,
     mut model: M,
     mut request: impl FnMut(&mut Random, u64) -> M::Request,
 ) -> Vec<Operation<M::Request, M::Response>> {
-    let mut places = Places { slot: 0, place: u32::MAX };
+    let mut positions = Positions { slot: 0, place: u32::MAX };
     let mut busy_until = vec![0; 10];
     let mut operations = Vec::with_capacity(shape.operations);
     for number in 0..shape.operations as u64 {
@@ -114,7 +111,7 @@ pub(crate) fn history<M: Model>(
             outcome: Outcome::DidNotRun,
             position: None,
         };
-        run(random, shape, &mut model, &mut places, &mut operation);
+        run(random, shape, &mut model, &mut positions, &mut operation);
         operations.push(operation);
     }
     operations.sort_by_key(|operation| operation.invoked);
@@ -125,7 +122,7 @@ fn run<M: Model>(
     random: &mut Random,
     shape: Shape,
     model: &mut M,
-    places: &mut Places,
+    positions: &mut Positions,
     operation: &mut Operation<M::Request, M::Response>,
 ) {
     let mut dice = random.below(100);
@@ -142,7 +139,7 @@ fn run<M: Model>(
         return;
     }
     let ran = model.run(&operation.request);
-    let position = places.next(random, ran.wrote);
+    let position = positions.next(random, ran.wrote);
     if chance(shape.unknown_ran) {
         operation.outcome = Outcome::MayHaveRun;
         operation.position = shape.unknown_have_positions.then_some(position);
@@ -155,7 +152,8 @@ fn run<M: Model>(
     };
 }
 
-/// Transactions on lists: elements are unique, and lists change over time so that they stay short.
+/// Draws a transaction on lists: elements are unique, and the lists change over time so that they
+/// stay short.
 pub(crate) fn list_request(random: &mut Random, number: u64) -> Vec<Step> {
     let lists = number / 500 * 10;
     let mut steps = Vec::new();
@@ -170,7 +168,8 @@ pub(crate) fn list_request(random: &mut Random, number: u64) -> Vec<Step> {
     steps
 }
 
-/// Requests on registers whose values are all different. Compare-and-sets guess a recent value.
+/// Draws a request on registers whose values are all different. Compare-and-sets guess a recent
+/// value.
 pub(crate) fn register_request(random: &mut Random, number: u64, keys: u64) -> registers::Request {
     let action = match random.below(4) {
         0 => registers::Action::Write(Some(number)),

@@ -1,5 +1,5 @@
-//! Planted anomalies of each kind on lists: found, and called by their names, alone and in the middle
-//! of a long clean history.
+//! Planted anomalies of each kind on lists are found and named, alone and in the middle of a long
+//! clean history.
 
 use lattistore_sim::history::Outcome;
 use lattistore_sim::history::lists::{
@@ -8,7 +8,7 @@ use lattistore_sim::history::lists::{
 
 use crate::generate::{Random, Shape, history, list_request};
 
-/// A transaction such as `append 1 5, read 1 = 4 5`, with its interval.
+/// Parses a transaction such as `append 1 5, read 1 = 4 5`, with its interval.
 fn txn(invoked: u64, completed: u64, text: &str) -> ListOperation {
     let mut request = Vec::new();
     let mut response = Vec::new();
@@ -35,7 +35,7 @@ fn unknown(operation: ListOperation) -> ListOperation {
     ListOperation { outcome: Outcome::MayHaveRun, ..operation }
 }
 
-/// The same operations on other lists and at other times, in the middle of a clean history.
+/// Returns the same operations on other lists and at other times, in the middle of a clean history.
 fn embed(planted: &[ListOperation]) -> Vec<ListOperation> {
     let random = &mut Random(7);
     let mut all = history(random, Shape::new(300), ListModel::default(), list_request);
@@ -53,7 +53,8 @@ fn embed(planted: &[ListOperation]) -> Vec<ListOperation> {
     all
 }
 
-/// The only anomaly of these operations; in a clean history it is the only one too, of the same kind.
+/// Returns the only anomaly of these operations, and checks that embedded in a clean history they
+/// have one anomaly of the same kind.
 fn only_anomaly(planted: &[ListOperation]) -> Anomaly {
     let mut alone = check_lists(planted);
     assert_eq!(alone.len(), 1, "{alone:?}");
@@ -63,7 +64,7 @@ fn only_anomaly(planted: &[ListOperation]) -> Anomaly {
     match (&alone, &embedded[0]) {
         (Anomaly::Cycle(a), Anomaly::Cycle(b)) => {
             assert_eq!((a.class, a.real_time), (b.class, b.real_time));
-            assert_eq!(a.links.len(), b.links.len(), "a longer way around was reported");
+            assert_eq!(a.links.len(), b.links.len(), "a longer cycle was reported");
         }
         (a, b) => assert_eq!(std::mem::discriminant(a), std::mem::discriminant(b)),
     }
@@ -136,7 +137,7 @@ fn write_skew_is_g2() {
 }
 
 #[test]
-fn write_skew_is_found_even_if_nobody_reads_afterwards() {
+fn write_skew_is_found_without_a_later_read() {
     assert_cycle(
         &[txn(0, 10, "read 1 =, append 2 1"), txn(0, 10, "read 2 =, append 1 1")],
         Class::G2,
@@ -162,7 +163,7 @@ fn two_reads_that_disagree_on_the_order_of_two_writes_are_g2() {
 }
 
 #[test]
-fn an_overwritten_update_is_lost() {
+fn an_overwritten_update_is_a_lost_update() {
     let planted = [
         txn(0, 10, "read 1 =, append 1 1"),
         txn(0, 10, "read 1 =, append 1 2"),
@@ -170,7 +171,7 @@ fn an_overwritten_update_is_lost() {
     ];
     let cycle = only_cycle(&planted);
     assert_eq!((cycle.class, cycle.real_time), (Class::LostUpdate, false));
-    // Without the last read nobody knows which of the two was lost.
+    // Without the last read it is unknown which of the two was lost.
     assert_cycle(&planted[..2], Class::LostUpdate, false, 2);
 }
 
@@ -197,7 +198,7 @@ fn a_stale_read_is_g_single_with_real_time() {
 }
 
 #[test]
-fn an_acknowledged_append_that_nobody_ever_reads_is_a_stale_read() {
+fn an_acknowledged_append_that_no_read_shows_is_a_stale_read() {
     assert_cycle(
         &[txn(0, 10, "append 1 1"), txn(11, 20, "append 1 2, read 1 = 2")],
         Class::GSingle,
@@ -207,7 +208,7 @@ fn an_acknowledged_append_that_nobody_ever_reads_is_a_stale_read() {
 }
 
 #[test]
-fn reads_that_go_back_are_g_single_with_real_time() {
+fn a_later_read_of_an_older_state_is_g_single_with_real_time() {
     // The write overlaps both reads, so only the two together are wrong.
     assert_cycle(
         &[txn(0, 100, "append 1 1"), txn(10, 20, "read 1 = 1"), txn(30, 40, "read 1 =")],
@@ -248,7 +249,7 @@ fn write_skew_across_real_time_is_g2_with_real_time() {
 }
 
 #[test]
-fn a_dirty_read_is_named() {
+fn a_dirty_read_is_reported() {
     let found = only_anomaly(&[
         refused(txn(0, 10, "append 1 1")),
         txn(0, 10, "append 1 2"),
@@ -258,7 +259,7 @@ fn a_dirty_read_is_named() {
 }
 
 #[test]
-fn an_intermediate_read_is_named() {
+fn an_intermediate_read_is_reported() {
     let found = only_anomaly(&[
         txn(0, 10, "append 1 1"),
         unknown(txn(0, 10, "append 1 2, append 1 3")),
@@ -268,7 +269,7 @@ fn an_intermediate_read_is_named() {
 }
 
 #[test]
-fn a_transaction_torn_apart_by_another_is_g0() {
+fn appends_of_a_transaction_interleaved_with_another_are_g0() {
     assert_cycle(
         &[
             txn(0, 10, "append 1 1, append 1 2"),
@@ -282,7 +283,7 @@ fn a_transaction_torn_apart_by_another_is_g0() {
 }
 
 #[test]
-fn a_duplicate_is_named() {
+fn a_duplicate_is_reported() {
     let found = only_anomaly(&[
         txn(0, 10, "append 1 1"),
         txn(0, 10, "append 1 2"),
@@ -292,13 +293,13 @@ fn a_duplicate_is_named() {
 }
 
 #[test]
-fn an_element_out_of_thin_air_is_named() {
+fn an_element_without_an_append_is_reported() {
     let found = only_anomaly(&[txn(0, 10, "append 1 1"), txn(11, 20, "read 1 = 1 2")]);
     assert_eq!(found, Anomaly::OutOfThinAir { operation: 1, key: 1, element: 2 });
 }
 
 #[test]
-fn a_transaction_that_contradicts_itself_is_named() {
+fn a_transaction_that_contradicts_itself_is_reported() {
     for planted in [
         [txn(0, 10, "append 1 1, read 1 ="), txn(0, 10, "append 1 2")],
         [txn(0, 10, "append 1 1"), txn(0, 10, "read 1 =, read 1 = 1")],
@@ -311,7 +312,7 @@ fn a_transaction_that_contradicts_itself_is_named() {
 }
 
 #[test]
-fn malformed_answers_and_workloads_are_named() {
+fn malformed_answers_and_workloads_are_reported() {
     let mut short = txn(0, 10, "read 1 =");
     short.outcome = Outcome::Ran(Vec::new());
     assert_eq!(only_anomaly(&[short]), Anomaly::Malformed { operation: 0 });
@@ -321,7 +322,7 @@ fn malformed_answers_and_workloads_are_named() {
 }
 
 #[test]
-fn unknown_transactions_take_part_only_where_they_were_seen() {
+fn unknown_transactions_take_part_only_if_they_were_seen() {
     // Never seen: it need not have run.
     let never = [unknown(txn(0, 10, "append 1 1")), txn(20, 30, "read 1 =")];
     assert_eq!(check_lists(&never), []);
@@ -345,7 +346,7 @@ fn equal_times_count_as_overlapping() {
 }
 
 #[test]
-fn a_report_tells_the_reason_of_each_edge() {
+fn a_report_contains_the_reason_of_each_edge() {
     let cycle = only_cycle(&[
         txn(0, 10, "append 1 1, append 2 7"),
         txn(0, 10, "read 1 = 1, read 2 ="),

@@ -1,4 +1,4 @@
-//! Clean list histories with one random wound: whatever it is, it must be found.
+//! Clean list histories with one random mutation: each mutation must be found.
 
 use std::time::Instant;
 
@@ -7,11 +7,11 @@ use lattistore_sim::history::lists::{Anomaly, ListModel, ListOperation, Step, ch
 
 use crate::generate::{Random, Shape, history, list_request};
 
-type Wound = fn(&mut Random, &mut [ListOperation]) -> Option<()>;
+type Mutation = fn(&mut Random, &mut [ListOperation]) -> Option<()>;
 type Expected = fn(&Anomaly) -> bool;
 
-/// Each with what its finding must look like.
-const WOUNDS: [(&str, Wound, Expected); 8] = [
+/// Each mutation with the anomaly that must be found.
+const MUTATIONS: [(&str, Mutation, Expected); 8] = [
     ("stale read", stale_read, |a| matches!(a, Anomaly::Cycle(_))),
     ("swapped elements", swapped_elements, |a| {
         matches!(a, Anomaly::IncompatibleOrders { .. } | Anomaly::Internal { .. })
@@ -25,33 +25,33 @@ const WOUNDS: [(&str, Wound, Expected); 8] = [
 ];
 
 #[test]
-fn every_wound_is_found() {
-    let mut inflicted = [0; WOUNDS.len()];
+fn every_mutation_is_found() {
+    let mut applied = [0; MUTATIONS.len()];
     for seed in 0..6_000 {
         let random = &mut Random(seed);
         let shape = Shape { spread: random.below(120), ..Shape::new(80) };
         let mut operations = history(random, shape, ListModel::default(), list_request);
-        let kind = random.index(WOUNDS.len());
-        let (name, wound, expected) = WOUNDS[kind];
-        if (0..100).any(|_| wound(random, &mut operations).is_some()) {
-            inflicted[kind] += 1;
+        let kind = random.index(MUTATIONS.len());
+        let (name, mutate, expected) = MUTATIONS[kind];
+        if (0..100).any(|_| mutate(random, &mut operations).is_some()) {
+            applied[kind] += 1;
             let found = check_lists(&operations);
             assert!(found.iter().any(expected), "seed {seed}, {name}: {found:?}");
         }
     }
-    println!("wounds inflicted: {:?} {inflicted:?}", WOUNDS.map(|(name, ..)| name));
-    assert!(inflicted.iter().all(|&times| times > 100), "{inflicted:?}");
+    println!("mutations applied: {:?} {applied:?}", MUTATIONS.map(|(name, ..)| name));
+    assert!(applied.iter().all(|&times| times > 100), "{applied:?}");
 }
 
 #[test]
-fn a_wound_in_a_long_history_is_found_and_told_by_a_short_cycle() {
+fn a_mutation_in_a_long_history_is_reported_as_a_short_cycle() {
     let random = &mut Random(9);
     let operations = history(random, Shape::new(100_000), ListModel::default(), list_request);
-    let wounds: [(&str, Wound); 3] =
+    let mutations: [(&str, Mutation); 3] =
         [("stale read", stale_read), ("lost append", lost_append), ("future", read_of_the_future)];
-    for (name, wound) in wounds {
+    for (name, mutate) in mutations {
         let mut operations = operations.clone();
-        while wound(random, &mut operations).is_none() {}
+        while mutate(random, &mut operations).is_none() {}
         let start = Instant::now();
         let found = check_lists(&operations);
         println!("a {name} among 100000 transactions: {:?}", start.elapsed());
@@ -60,9 +60,10 @@ fn a_wound_in_a_long_history_is_found_and_told_by_a_short_cycle() {
     }
 }
 
-/// A random answered read: its operation, its key, and the index of its list in the answer.
+/// Picks a random answered read; returns its operation, its key, and the index of its list in the
+/// answer.
 ///
-/// The transaction does nothing else with the list, so that it is not its own witness.
+/// The transaction does nothing else with the list; otherwise it would contradict itself.
 fn some_read(random: &mut Random, operations: &[ListOperation]) -> Option<(usize, u64, usize)> {
     let index = random.index(operations.len());
     operations[index].response()?;
@@ -91,7 +92,7 @@ fn writer(operations: &[ListOperation], key: u64, element: u64) -> usize {
     operations.iter().position(|operation| operation.request.contains(&append)).unwrap()
 }
 
-/// A read misses an append that was acknowledged before it began.
+/// A read misses an append that was acknowledged before the read began.
 fn stale_read(random: &mut Random, operations: &mut [ListOperation]) -> Option<()> {
     let (reader, key, nth) = some_read(random, operations)?;
     let element = *list(operations, reader, nth).last()?;
@@ -100,7 +101,7 @@ fn stale_read(random: &mut Random, operations: &mut [ListOperation]) -> Option<(
         .request
         .iter()
         .filter(|step| matches!(step, Step::Append { key: other, .. } if *other == key));
-    // Of two appends the first would be left: an intermediate read, another wound.
+    // Of two appends the first would remain, which is an intermediate read.
     if appends.count() > 1 || !operations[by].ran() || !operations[by].precedes(&operations[reader])
     {
         return None;
@@ -122,7 +123,7 @@ fn swapped_elements(random: &mut Random, operations: &mut [ListOperation]) -> Op
     Some(())
 }
 
-/// The writer of something that was read says that it did not run.
+/// The writer of an element that was read did not run.
 fn dirty_read(random: &mut Random, operations: &mut [ListOperation]) -> Option<()> {
     let (reader, key, nth) = some_read(random, operations)?;
     let elements = list(operations, reader, nth).clone();
@@ -148,7 +149,7 @@ fn thin_air(random: &mut Random, operations: &mut [ListOperation]) -> Option<()>
     Some(())
 }
 
-/// A read ended before what it read was sent.
+/// A read ended before the append of what it read was sent.
 fn read_of_the_future(random: &mut Random, operations: &mut [ListOperation]) -> Option<()> {
     let (reader, key, nth) = some_read(random, operations)?;
     let element = *list(operations, reader, nth).last()?;
@@ -170,7 +171,7 @@ fn intermediate_read(random: &mut Random, operations: &mut [ListOperation]) -> O
     Some(())
 }
 
-/// An acknowledged append is in no read, though one began after it.
+/// An acknowledged append is in no read, although a read began after it.
 fn lost_append(random: &mut Random, operations: &mut [ListOperation]) -> Option<()> {
     let (reader, key, nth) = some_read(random, operations)?;
     let elements = list(operations, reader, nth).clone();
@@ -182,7 +183,7 @@ fn lost_append(random: &mut Random, operations: &mut [ListOperation]) -> Option<
     let appended = Step::Append { key, element };
     let own =
         |step: &Step| step == &Step::Read { key } || (*step != appended && is_append(step, key));
-    // Its own reads would contradict it, and other appends of it leave an intermediate read.
+    // Its own reads would contradict it, and its other appends would make an intermediate read.
     if operations[by].request.iter().any(own) {
         return None;
     }

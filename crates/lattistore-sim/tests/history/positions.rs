@@ -1,9 +1,10 @@
-//! The judge by position: each fault is found and named, and unknown operations enter in each of the
-//! ways that there are.
+//! The judge by position reports each anomaly, and replays unknown operations in each of its ways.
 
 use lattistore::lpaxos::{Position, Slot};
 use lattistore_sim::history::lists::{ListModel, ListOperation, Step, place_unknown};
-use lattistore_sim::history::positions::{Fault, Placement, check_positions, check_positions_with};
+use lattistore_sim::history::positions::{
+    Anomaly, Placement, check_positions, check_positions_with,
+};
 use lattistore_sim::history::registers::{Action, RegisterModel, RegisterOperation, Request};
 use lattistore_sim::history::{Model, Operation, Outcome};
 
@@ -40,8 +41,8 @@ fn refused(operation: RegisterOperation) -> RegisterOperation {
     RegisterOperation { outcome: Outcome::DidNotRun, position: None, ..operation }
 }
 
-fn faults(history: &[RegisterOperation]) -> Vec<Fault> {
-    check_positions(history, RegisterModel::default()).faults
+fn anomalies(history: &[RegisterOperation]) -> Vec<Anomaly> {
+    check_positions(history, RegisterModel::default()).anomalies
 }
 
 #[test]
@@ -53,54 +54,57 @@ fn reads_come_after_the_batch_of_their_slot_and_before_the_next() {
         read(0, Some(2), 1),
         write(0, 3, 2, 1),
     ];
-    assert_eq!(faults(&clean), []);
+    assert_eq!(anomalies(&clean), []);
     // Reads of the same state have no order, whatever their times.
-    assert_eq!(faults(&[write(0, 1, 1, 1), read(20, Some(1), 1), read(10, Some(1), 1)]), []);
+    assert_eq!(anomalies(&[write(0, 1, 1, 1), read(20, Some(1), 1), read(10, Some(1), 1)]), []);
 }
 
 #[test]
 fn a_wrong_answer_is_found() {
-    let found = faults(&[write(0, 1, 1, 1), read(10, None, 1)]);
-    assert!(matches!(found[..], [Fault::WrongAnswer { operation: 1, .. }]), "{found:?}");
+    let found = anomalies(&[write(0, 1, 1, 1), read(10, None, 1)]);
+    assert!(matches!(found[..], [Anomaly::WrongAnswer { operation: 1, .. }]), "{found:?}");
 }
 
 #[test]
 fn two_writes_at_one_position_are_found() {
-    let found = faults(&[write(0, 1, 1, 1), write(0, 2, 1, 1)]);
-    assert_eq!(found, [Fault::SamePosition { first: 0, second: 1 }]);
+    let found = anomalies(&[write(0, 1, 1, 1), write(0, 2, 1, 1)]);
+    assert_eq!(found, [Anomaly::SamePosition { first: 0, second: 1 }]);
 }
 
 #[test]
 fn a_write_at_the_position_of_a_read_is_found() {
-    assert_eq!(faults(&[write(0, 1, 1, 0)]), [Fault::WriteAtRead { operation: 0 }]);
+    assert_eq!(anomalies(&[write(0, 1, 1, 0)]), [Anomaly::WriteAtRead { operation: 0 }]);
 }
 
 #[test]
-fn positions_must_be_there_if_and_only_if_it_may_have_run() {
+fn an_operation_has_a_position_if_and_only_if_it_may_have_run() {
     let mut without = write(0, 1, 1, 1);
     without.position = None;
-    assert_eq!(faults(&[without]), [Fault::NoPosition { operation: 0 }]);
+    assert_eq!(anomalies(&[without]), [Anomaly::NoPosition { operation: 0 }]);
     let mut with = refused(write(0, 1, 1, 1));
     with.position = at(1, 1);
-    assert_eq!(faults(&[with]), [Fault::RefusedHasPosition { operation: 0 }]);
+    assert_eq!(anomalies(&[with]), [Anomaly::RefusedHasPosition { operation: 0 }]);
 }
 
 #[test]
 fn an_order_against_real_time_is_found() {
-    let found = faults(&[write(10, 1, 1, 1), write(0, 2, 2, 1)]);
-    assert_eq!(found, [Fault::RealTime { earlier: 1, later: 0 }]);
-    // A read of the past: it began after the write had ended.
-    let found = faults(&[write(0, 1, 1, 1), read(10, None, 0)]);
-    assert_eq!(found, [Fault::RealTime { earlier: 0, later: 1 }]);
+    let found = anomalies(&[write(10, 1, 1, 1), write(0, 2, 2, 1)]);
+    assert_eq!(found, [Anomaly::RealTime { earlier: 1, later: 0 }]);
+    // A stale read: it began after the write had ended.
+    let found = anomalies(&[write(0, 1, 1, 1), read(10, None, 0)]);
+    assert_eq!(found, [Anomaly::RealTime { earlier: 0, later: 1 }]);
     // Far apart in the order.
     let mut far: Vec<_> = (1..100).map(|slot| write(slot * 10, slot, slot, 1)).collect();
     far.push(read(35, Some(99), 99));
-    assert_eq!(faults(&far), [Fault::RealTime { earlier: 99, later: 98 }]);
+    assert_eq!(anomalies(&far), [Anomaly::RealTime { earlier: 99, later: 98 }]);
 }
 
 #[test]
 fn an_unknown_operation_may_be_missing() {
-    assert_eq!(faults(&[write(0, 1, 1, 1), unknown(write(0, 2, 0, 0)), read(9, Some(1), 1)]), []);
+    assert_eq!(
+        anomalies(&[write(0, 1, 1, 1), unknown(write(0, 2, 0, 0)), read(9, Some(1), 1)]),
+        []
+    );
 }
 
 #[test]
@@ -108,19 +112,19 @@ fn an_unknown_operation_runs_at_the_position_that_the_caller_knows() {
     let mut known = unknown(write(0, 2, 0, 0));
     known.position = at(1, 2);
     let seen = [write(0, 1, 1, 1), known.clone(), read(9, Some(2), 1)];
-    assert_eq!(faults(&seen), []);
+    assert_eq!(anomalies(&seen), []);
     let unseen = [write(0, 1, 1, 1), known, read(9, Some(1), 1)];
-    assert!(matches!(faults(&unseen)[..], [Fault::WrongAnswer { operation: 2, .. }]));
+    assert!(matches!(anomalies(&unseen)[..], [Anomaly::WrongAnswer { operation: 2, .. }]));
 }
 
 #[test]
 fn an_unknown_operation_is_placed_where_an_answer_needs_it_and_only_once() {
     let mut seen = vec![write(0, 1, 1, 1), unknown(write(0, 2, 0, 0)), read(9, Some(2), 1)];
     let verdict = check_positions(&seen, RegisterModel::default());
-    assert_eq!((verdict.faults, verdict.placed), (vec![], vec![1]));
+    assert_eq!((verdict.anomalies, verdict.placed), (vec![], vec![1]));
     assert_eq!(verdict.order, [0, 1, 2]);
     seen.extend([write(20, 3, 2, 1), read(30, Some(2), 2)]);
-    assert!(matches!(faults(&seen)[..], [Fault::WrongAnswer { operation: 4, .. }]));
+    assert!(matches!(anomalies(&seen)[..], [Anomaly::WrongAnswer { operation: 4, .. }]));
 }
 
 #[test]
@@ -134,51 +138,51 @@ fn unknown_operations_that_need_each_other_are_placed_together() {
         read(10, Some(4), 2),
     ];
     let verdict = check_positions(&history, RegisterModel::default());
-    assert_eq!((verdict.faults, verdict.placed), (vec![], vec![2, 1, 0]));
+    assert_eq!((verdict.anomalies, verdict.placed), (vec![], vec![2, 1, 0]));
 }
 
 #[test]
-fn an_operation_without_an_answer_may_have_been_kept_from_writing() {
+fn an_operation_whose_answer_is_lost_may_have_written_nothing() {
     let swap = op(5, Action::CompareAndSet { expected: Some(1), new: Some(3) }, None, 1, 0);
     let swap = RegisterOperation { outcome: Outcome::RanUnseen, ..swap };
     let first = write(0, 1, 1, 1);
     let others = [unknown(write(0, 4, 0, 0)), unknown(write(0, 2, 0, 0))];
     let [other, last] = others.clone();
     let (seen, seen_later) = (read(20, Some(2), 1), read(40, Some(4), 3));
-    // Which one kept it from writing, it does not say: both may still be seen.
+    // Either of the two may have kept it from writing, and both may still be seen.
     let kept = [first.clone(), other, last, swap.clone(), seen, seen_later];
-    assert_eq!(faults(&kept), []);
-    // Nothing can have done so, or nothing that was sent.
-    assert_eq!(faults(&[first.clone(), swap.clone()]), [Fault::WriteAtRead { operation: 1 }]);
+    assert_eq!(anomalies(&kept), []);
+    // No operation can have kept it from writing, or only one that was sent later.
+    assert_eq!(anomalies(&[first.clone(), swap.clone()]), [Anomaly::WriteAtRead { operation: 1 }]);
     let late = unknown(write(50, 2, 0, 0));
-    assert_eq!(faults(&[first, swap, late]), [Fault::WriteAtRead { operation: 1 }]);
+    assert_eq!(anomalies(&[first, swap, late]), [Anomaly::WriteAtRead { operation: 1 }]);
 }
 
 #[test]
 fn an_unknown_operation_cannot_come_between_reads_of_one_state() {
     let history =
         [write(0, 1, 1, 1), unknown(write(0, 2, 0, 0)), read(9, Some(1), 1), read(9, Some(2), 1)];
-    assert!(matches!(faults(&history)[..], [Fault::WrongAnswer { operation: 2, .. }]));
+    assert!(matches!(anomalies(&history)[..], [Anomaly::WrongAnswer { operation: 2, .. }]));
 }
 
 #[test]
 fn an_unknown_operation_cannot_be_seen_before_it_was_sent() {
     let history = [write(0, 1, 1, 1), read(10, Some(2), 1), unknown(write(20, 2, 0, 0))];
-    assert!(matches!(faults(&history)[..], [Fault::WrongAnswer { operation: 1, .. }]));
+    assert!(matches!(anomalies(&history)[..], [Anomaly::WrongAnswer { operation: 1, .. }]));
 }
 
 #[test]
-fn what_ended_before_an_unknown_operation_was_sent_comes_before_it() {
+fn an_operation_that_ended_before_an_unknown_one_was_sent_comes_before_it() {
     let mut history = [unknown(write(50, 2, 0, 0)), read(0, Some(2), 1), write(10, 3, 2, 1)];
     history[1].completed = 70;
-    assert_eq!(faults(&history), [Fault::RealTime { earlier: 2, later: 0 }]);
+    assert_eq!(anomalies(&history), [Anomaly::RealTime { earlier: 2, later: 0 }]);
 }
 
 #[test]
-fn a_refusal_that_lied_is_named() {
+fn a_refused_operation_with_an_effect_is_reported() {
     let history =
         [write(0, 1, 1, 1), refused(write(0, 2, 0, 0)), read(9, Some(2), 1), read(20, Some(2), 2)];
-    assert_eq!(faults(&history), [Fault::RefusedTookEffect { observer: 2, refused: vec![1] }]);
+    assert_eq!(anomalies(&history), [Anomaly::RefusedTookEffect { observer: 2, refused: vec![1] }]);
 }
 
 #[test]
@@ -193,7 +197,7 @@ fn placements_give_unknown_transactions_their_order() {
     };
     let append = |key, element| Step::Append { key, element };
     let history = [
-        // Seen last, but the first to run: the next one appended to the same list after it.
+        // It is seen last, but it ran first: the next one appended to the same list after it.
         list(vec![append(1, 1)], None, None),
         list(vec![append(1, 2), append(2, 2)], None, None),
         list(vec![Step::Read { key: 2 }], Some(vec![vec![2]]), at(0, 0)),
@@ -204,11 +208,11 @@ fn placements_give_unknown_transactions_their_order() {
     let expected = [0, 1].map(|operation| Placement { operation, before: 2 });
     assert_eq!(placements, expected);
     let verdict = check_positions_with(&history, ListModel::default(), &placements);
-    assert_eq!((verdict.faults, verdict.order), (vec![], vec![0, 1, 2, 3, 4]));
+    assert_eq!((verdict.anomalies, verdict.order), (vec![], vec![0, 1, 2, 3, 4]));
 }
 
-/// Changes one thing in a clean history; says whether it did.
-fn wound<M: Model>(random: &mut Random, history: &mut [Operation<M::Request, M::Response>]) -> bool
+/// Changes one thing in a clean history; returns whether it did.
+fn mutate<M: Model>(random: &mut Random, history: &mut [Operation<M::Request, M::Response>]) -> bool
 where
     M::Response: Clone,
 {
@@ -220,7 +224,7 @@ where
     }
     match random.below(4) {
         0 => {
-            // Another's answer.
+            // The answer of another operation.
             let answer = history[b].outcome.clone();
             let differs = history[a].response() != history[b].response();
             let both = history[a].response().is_some() && history[b].response().is_some();
@@ -246,19 +250,19 @@ where
 }
 
 #[test]
-fn every_wound_is_found() {
-    let mut inflicted = 0;
+fn every_mutation_is_found() {
+    let mut applied = 0;
     for seed in 0..4_000 {
         let random = &mut Random(seed);
         let shape = Shape { unknown_have_positions: random.percent(50), ..Shape::new(60) };
         let mut operations = history(random, shape, ListModel::default(), list_request);
-        if (0..20).any(|_| wound::<ListModel>(random, &mut operations)) {
-            inflicted += 1;
+        if (0..20).any(|_| mutate::<ListModel>(random, &mut operations)) {
+            applied += 1;
             let placements = place_unknown(&operations);
             let verdict = check_positions_with(&operations, ListModel::default(), &placements);
-            assert_ne!(verdict.faults, [], "seed {seed}");
+            assert_ne!(verdict.anomalies, [], "seed {seed}");
         }
     }
-    println!("4000 histories, {inflicted} with a wound by position");
-    assert!(inflicted > 3_000);
+    println!("4000 histories, {applied} mutated");
+    assert!(applied > 3_000);
 }

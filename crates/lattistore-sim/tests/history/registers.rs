@@ -1,9 +1,9 @@
-//! The judges of registers: planted anomalies are named, and both methods agree with plain
-//! enumeration of all orders on many small histories, valid and invalid alike.
+//! The judges of registers report planted anomalies, and both methods agree with an enumeration of
+//! all orders on many small histories, valid and invalid ones.
 
 use lattistore_sim::history::Outcome;
 use lattistore_sim::history::registers::{
-    Action, Method, RegisterModel, RegisterOperation, Request, Wrong, check_registers,
+    Action, AnomalyKind, Method, RegisterModel, RegisterOperation, Request, check_registers,
     check_registers_by,
 };
 
@@ -35,12 +35,12 @@ fn with_outcome(outcome: Outcome<Option<u64>>, operation: RegisterOperation) -> 
     RegisterOperation { outcome, ..operation }
 }
 
-/// What is wrong, by the fast judge; the search agrees that something is.
-fn wrong(operations: &[RegisterOperation]) -> Wrong {
+/// Returns the anomaly that the default method finds, and checks that the search finds one too.
+fn anomaly_kind(operations: &[RegisterOperation]) -> AnomalyKind {
     let found = check_registers(operations);
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(check_registers_by(operations, Method::Search).len(), 1);
-    found[0].wrong.clone()
+    found[0].kind.clone()
 }
 
 fn assert_fine(operations: &[RegisterOperation]) {
@@ -49,80 +49,83 @@ fn assert_fine(operations: &[RegisterOperation]) {
 }
 
 #[test]
-fn a_stale_read_is_named() {
-    let stale =
-        wrong(&[op(0, 10, write(1), None), op(11, 20, write(2), None), op(21, 30, READ, Some(1))]);
-    assert_eq!(stale, Wrong::StaleRead { stale: 2, newer: 1 });
+fn a_stale_read_is_reported() {
+    let stale = anomaly_kind(&[
+        op(0, 10, write(1), None),
+        op(11, 20, write(2), None),
+        op(21, 30, READ, Some(1)),
+    ]);
+    assert_eq!(stale, AnomalyKind::StaleRead { stale: 2, newer: 1 });
 }
 
 #[test]
-fn a_read_of_the_beginning_after_a_write_is_stale() {
-    let stale = wrong(&[op(0, 10, write(1), None), op(11, 20, READ, None)]);
-    assert_eq!(stale, Wrong::StaleRead { stale: 1, newer: 0 });
+fn a_read_of_the_initial_value_after_a_write_is_stale() {
+    let stale = anomaly_kind(&[op(0, 10, write(1), None), op(11, 20, READ, None)]);
+    assert_eq!(stale, AnomalyKind::StaleRead { stale: 1, newer: 0 });
 }
 
 #[test]
-fn reads_that_go_back_are_stale() {
-    let stale = wrong(&[
+fn a_later_read_of_an_older_value_is_stale() {
+    let stale = anomaly_kind(&[
         op(0, 5, write(1), None),
         op(6, 100, write(2), None),
         op(10, 20, READ, Some(2)),
         op(30, 40, READ, Some(1)),
     ]);
-    assert_eq!(stale, Wrong::StaleRead { stale: 3, newer: 2 });
+    assert_eq!(stale, AnomalyKind::StaleRead { stale: 3, newer: 2 });
 }
 
 #[test]
 fn two_updates_of_one_value_are_a_lost_update() {
-    let lost = wrong(&[
+    let lost = anomaly_kind(&[
         op(0, 10, write(1), None),
         op(11, 20, swap(1, 2), Some(1)),
         op(11, 20, swap(1, 3), Some(1)),
     ]);
-    assert_eq!(lost, Wrong::LostUpdate { first: 1, second: 2 });
+    assert_eq!(lost, AnomalyKind::LostUpdate { first: 1, second: 2 });
 }
 
 #[test]
-fn a_value_seen_after_its_swap_is_stale() {
-    let stale = wrong(&[
+fn a_value_read_after_its_replacement_is_stale() {
+    let stale = anomaly_kind(&[
         op(0, 10, write(1), None),
         op(11, 20, swap(1, 2), Some(1)),
         op(21, 30, READ, Some(1)),
     ]);
-    assert_eq!(stale, Wrong::StaleRead { stale: 2, newer: 1 });
+    assert_eq!(stale, AnomalyKind::StaleRead { stale: 2, newer: 1 });
 }
 
 #[test]
-fn a_read_of_the_future_is_named() {
-    let early = wrong(&[op(0, 10, READ, Some(1)), op(11, 20, write(1), None)]);
-    assert_eq!(early, Wrong::ReadBeforeWrite { reader: 0, writer: 1 });
+fn a_read_of_the_future_is_reported() {
+    let early = anomaly_kind(&[op(0, 10, READ, Some(1)), op(11, 20, write(1), None)]);
+    assert_eq!(early, AnomalyKind::ReadBeforeWrite { reader: 0, writer: 1 });
 }
 
 #[test]
-fn values_that_nobody_wrote_are_named() {
-    let thin_air = wrong(&[op(0, 10, READ, Some(1))]);
-    assert_eq!(thin_air, Wrong::OutOfThinAir { reader: 0, value: Some(1) });
+fn values_without_a_write_are_reported() {
+    let thin_air = anomaly_kind(&[op(0, 10, READ, Some(1))]);
+    assert_eq!(thin_air, AnomalyKind::OutOfThinAir { reader: 0, value: Some(1) });
     let refused = with_outcome(Outcome::DidNotRun, op(0, 10, write(1), None));
-    let dirty = wrong(&[refused, op(0, 10, READ, Some(1))]);
-    assert_eq!(dirty, Wrong::DirtyRead { reader: 1, writer: 0, value: Some(1) });
-    let failed = wrong(&[op(0, 10, swap(5, 1), None), op(0, 10, READ, Some(1))]);
-    assert_eq!(failed, Wrong::DirtyRead { reader: 1, writer: 0, value: Some(1) });
+    let dirty = anomaly_kind(&[refused, op(0, 10, READ, Some(1))]);
+    assert_eq!(dirty, AnomalyKind::DirtyRead { reader: 1, writer: 0, value: Some(1) });
+    let failed = anomaly_kind(&[op(0, 10, swap(5, 1), None), op(0, 10, READ, Some(1))]);
+    assert_eq!(failed, AnomalyKind::DirtyRead { reader: 1, writer: 0, value: Some(1) });
 }
 
 #[test]
-fn updates_in_a_circle_are_named() {
-    let circular = wrong(&[op(0, 10, swap(1, 2), Some(1)), op(0, 10, swap(2, 1), Some(2))]);
-    assert!(matches!(circular, Wrong::CircularUpdates { .. }), "{circular}");
+fn updates_in_a_cycle_are_reported() {
+    let circular = anomaly_kind(&[op(0, 10, swap(1, 2), Some(1)), op(0, 10, swap(2, 1), Some(2))]);
+    assert!(matches!(circular, AnomalyKind::CircularUpdates { .. }), "{circular}");
 }
 
 #[test]
-fn repeated_values_are_searched() {
-    let stale = wrong(&[
+fn histories_with_repeated_values_are_judged_by_search() {
+    let stale = anomaly_kind(&[
         op(0, 10, write(1), None),
         op(11, 20, Action::Write(None), None),
         op(21, 30, READ, Some(1)),
     ]);
-    assert_eq!(stale, Wrong::NoOrder { operation: 2 });
+    assert_eq!(stale, AnomalyKind::NoOrder { operation: 2 });
     assert_fine(&[
         op(0, 10, write(1), None),
         op(11, 20, Action::Write(None), None),
@@ -132,11 +135,11 @@ fn repeated_values_are_searched() {
     ]);
     let repeated = [op(0, 10, write(1), None), op(0, 10, write(1), None)];
     let undecided = check_registers_by(&repeated, Method::Zones);
-    assert_eq!(undecided[0].wrong, Wrong::Undecided);
+    assert_eq!(undecided[0].kind, AnomalyKind::Undecided);
 }
 
 #[test]
-fn an_unknown_write_may_come_late_once_or_never() {
+fn an_unknown_write_takes_effect_at_any_later_time_at_most_once() {
     let unknown = with_outcome(Outcome::MayHaveRun, op(0, 0, write(2), None));
     let known = op(5, 10, write(1), None);
     assert_fine(&[unknown.clone(), known.clone(), op(11, 20, READ, Some(1))]);
@@ -145,11 +148,11 @@ fn an_unknown_write_may_come_late_once_or_never() {
     assert_fine(&late);
     let twice =
         [late.as_slice(), &[op(31, 40, write(3), None), op(41, 50, READ, Some(2))]].concat();
-    assert!(matches!(wrong(&twice), Wrong::StaleRead { .. }));
+    assert!(matches!(anomaly_kind(&twice), AnomalyKind::StaleRead { .. }));
 }
 
 #[test]
-fn an_unknown_swap_counts_if_its_value_was_seen() {
+fn an_unknown_compare_and_set_takes_part_if_its_value_was_read() {
     let unknown = |action| with_outcome(Outcome::MayHaveRun, op(11, 0, action, None));
     let history = |seen| {
         [
@@ -161,12 +164,12 @@ fn an_unknown_swap_counts_if_its_value_was_seen() {
         ]
     };
     assert_fine(&history(1));
-    assert!(matches!(wrong(&history(3)), Wrong::StaleRead { .. }));
+    assert!(matches!(anomaly_kind(&history(3)), AnomalyKind::StaleRead { .. }));
 }
 
 #[test]
-fn a_search_that_would_not_end_says_so() {
-    // Every way from value to value, and a read that nobody can explain after all of them.
+fn a_search_that_would_take_too_long_reports_undecided() {
+    // Transitions between all values, and after all of them a read that nothing explains.
     let mut operations: Vec<RegisterOperation> = (0..200)
         .map(|n| with_outcome(Outcome::MayHaveRun, op(0, 0, swap(n % 14, (n * n + 1) % 14), None)))
         .collect();
@@ -177,17 +180,17 @@ fn a_search_that_would_not_end_says_so() {
     operations.push(op(31, 40, READ, Some(3)));
     let found = check_registers(&operations);
     assert_eq!(found.len(), 1);
-    assert_eq!(found[0].wrong, Wrong::Undecided);
+    assert_eq!(found[0].kind, AnomalyKind::Undecided);
 }
 
 #[test]
-fn keys_are_judged_apart() {
+fn keys_are_judged_separately() {
     let mut operations = vec![op(0, 10, write(1), None), op(11, 20, READ, None)];
     operations[1].request.key = 2;
     assert_fine(&operations);
 }
 
-/// Whether some order explains the operations, by trying all of them.
+/// Whether some order explains the operations, by trying all orders.
 fn has_an_order(
     operations: &[RegisterOperation],
     done: &mut Vec<bool>,
@@ -218,7 +221,7 @@ fn has_an_order(
     })
 }
 
-/// A small history of one register that may well be wrong.
+/// Draws a small history of one register, which may be wrong.
 fn small_history(random: &mut Random, unique: bool) -> Vec<RegisterOperation> {
     let size = 2 + random.below(5);
     (0..size)
@@ -256,7 +259,7 @@ fn both_methods_agree_with_enumeration_on_random_small_histories() {
         let search = check_registers_by(&operations, Method::Search);
         assert_eq!(search.is_empty(), expected, "seed {seed}: {operations:#?} {search:?}");
         let zones = check_registers_by(&operations, Method::Zones);
-        if zones.iter().all(|anomaly| anomaly.wrong != Wrong::Undecided) {
+        if zones.iter().all(|anomaly| anomaly.kind != AnomalyKind::Undecided) {
             assert_eq!(zones.is_empty(), expected, "seed {seed}: {operations:#?} {zones:?}");
             by_zones += usize::from(expected);
         }

@@ -10,7 +10,7 @@ use lattistore::lpaxos::{
     Ballot, Cause, Config, Durable, Election, Loss, Machine, MemberSet, Message, Node, NodeId,
     Record, Request, RequestOutcome, Ticket, Write,
 };
-use lattistore_sim::simulator::words;
+use lattistore_sim::simulator::describe;
 
 use crate::machines::Scripted;
 
@@ -52,7 +52,7 @@ pub(crate) struct Filter {
 
 impl Filter {
     fn matches<M: Machine>(&self, envelope: &Envelope<M>) -> bool {
-        let kind = words::kind(&envelope.message);
+        let kind = describe::kind(&envelope.message);
         kind != "heartbeat"
             && self.kind.as_ref().is_none_or(|wanted| wanted == kind)
             && self.except.as_ref().is_none_or(|unwanted| unwanted != kind)
@@ -147,7 +147,7 @@ impl<M: Scripted> Cluster<M> {
 
     /// Describes the records of a write, on one line or on a line each.
     fn describe(&self, records: &[Record<M::Key, M::Value>]) -> String {
-        let records: Vec<String> = records.iter().map(words::record).collect();
+        let records: Vec<String> = records.iter().map(describe::record).collect();
         let line = records.join("; ");
         match line.len() + self.head_width() < 100 {
             true => line,
@@ -282,15 +282,15 @@ impl<M: Scripted> Cluster<M> {
         let before = self.roles.insert(node, role).unwrap_or_default();
         let node = name(node);
         if let Some((ballot, why)) = role.lost.filter(|lost| Some(*lost) != before.lost) {
-            let text = format!("down from {}: {}", words::ballot(ballot), describe_loss(why));
+            let text = format!("down from {}: {}", describe::ballot(ballot), describe_loss(why));
             self.line(&format!("{node} steps"), &text);
         }
         if let Some((ballot, why)) = role.stood.filter(|stood| Some(*stood) != before.stood) {
-            let text = format!("with {}{}", words::ballot(ballot), describe_cause(why));
+            let text = format!("with {}{}", describe::ballot(ballot), describe_cause(why));
             self.line(&format!("{node} stands"), &text);
         }
         if let Some(ballot) = role.leads.filter(|leads| Some(*leads) != before.leads) {
-            self.line(&format!("{node} leads"), &format!("with {}", words::ballot(ballot)));
+            self.line(&format!("{node} leads"), &format!("with {}", describe::ballot(ballot)));
         }
     }
 
@@ -299,8 +299,8 @@ impl<M: Scripted> Cluster<M> {
         let mut told: Vec<(bool, String, Vec<String>)> = Vec::new();
         for (to, message) in messages {
             let is_lost = self.cut.contains(&(from, to));
-            if words::kind(&message) != "heartbeat" {
-                let text = words::message(&message);
+            if describe::kind(&message) != "heartbeat" {
+                let text = describe::message(&message);
                 let same =
                     told.iter_mut().find(|(lost, other, _)| *lost == is_lost && *other == text);
                 match same {
@@ -411,7 +411,7 @@ impl<M: Scripted> Cluster<M> {
     fn deliver_one(&mut self, envelope: Envelope<M>) {
         let Envelope { from, to, message } = envelope;
         if !self.nodes.contains_key(&to) {
-            if words::kind(&message) != "heartbeat" {
+            if describe::kind(&message) != "heartbeat" {
                 self.lose(from, to, &message);
             }
             return;
@@ -426,7 +426,7 @@ impl<M: Scripted> Cluster<M> {
     }
 
     fn lose(&mut self, from: NodeId, to: NodeId, message: &MessageOf<M>) {
-        self.line(&format!("{} -x {}", name(from), name(to)), &words::message(message));
+        self.line(&format!("{} -x {}", name(from), name(to)), &describe::message(message));
     }
 
     /// Takes the matching messages off the wire that their receivers can take in now.
@@ -471,7 +471,7 @@ impl<M: Scripted> Cluster<M> {
     pub(crate) fn exchange_heartbeats(&mut self) {
         let mut delivered = 0;
         loop {
-            let taken = self.take(|envelope| words::kind(&envelope.message) == "heartbeat");
+            let taken = self.take(|envelope| describe::kind(&envelope.message) == "heartbeat");
             if taken.is_empty() {
                 return;
             }
@@ -501,7 +501,7 @@ impl<M: Scripted> Cluster<M> {
         let taken = self.delayed.remove(label).ok_or(format!("nothing is delayed as {label}"))?;
         for envelope in taken {
             let (from, to) = (envelope.from, envelope.to);
-            let text = format!("comes late: {}", words::message(&envelope.message));
+            let text = format!("comes late: {}", describe::message(&envelope.message));
             self.line(&format!("{} -> {}", name(from), name(to)), &text);
             self.deliver_one(envelope);
         }
@@ -523,9 +523,9 @@ impl<M: Scripted> Cluster<M> {
     pub(crate) fn show_wire(&mut self) {
         let wire = self.wire.iter();
         let lines: Vec<(String, String)> = wire
-            .filter(|envelope| words::kind(&envelope.message) != "heartbeat")
+            .filter(|envelope| describe::kind(&envelope.message) != "heartbeat")
             .map(|Envelope { from, to, message }| {
-                (format!("{} -> {}", name(*from), name(*to)), words::message(message))
+                (format!("{} -> {}", name(*from), name(*to)), describe::message(message))
             })
             .collect();
         for (head, text) in lines {
@@ -539,7 +539,7 @@ impl<M: Scripted> Cluster<M> {
             None => ("is down".to_owned(), &self.disks[&node]),
             Some(running) => {
                 let role = match (running.leads(), running.leader()) {
-                    (Some(ballot), _) => format!("leads with {}", words::ballot(ballot)),
+                    (Some(ballot), _) => format!("leads with {}", describe::ballot(ballot)),
                     (None, Some(leader)) if leader == node => "stands".to_owned(),
                     // With scripted leaders it is only the clock that names one.
                     _ if self.is_scripted() => "neither leads nor stands".to_owned(),
@@ -552,14 +552,14 @@ impl<M: Scripted> Cluster<M> {
         let replica = &durable.replica;
         let accepted = durable.accepted.clone();
         let accepted = accepted.map_or("accepted nothing".to_owned(), |proposal| {
-            words::record(&Record::Accept(proposal))
+            describe::record(&Record::Accept(proposal))
         });
         let entries: Vec<_> =
             replica.entries().map(|(key, entry)| (key.clone(), entry.clone())).collect();
-        let (promised, complete) = (words::ballot(durable.promised), replica.complete());
+        let (promised, complete) = (describe::ballot(durable.promised), replica.complete());
         let floor = replica.floor();
         let text = format!("{role}; promised {promised}, {accepted}");
-        let entries = words::facts(&entries);
+        let entries = describe::facts(&entries);
         let replica = format!("complete {complete}, floor {floor}, entries {entries}");
         self.line(&name(node), &text);
         self.line("", &replica);

@@ -10,7 +10,7 @@
 //! put n1 a=5
 //! settle
 //! ---
-//! n1 -> n2 n3  [1.n1] accept slot 4: {a = 5}, before it as held in 1.n1
+//! n1 -> n2 n3  [1.n1] accept slot 4: {a = 5}, before it as accepted in 1.n1
 //! n1 writes    applied slot 3, as accepted; accepted slot 4 in 1.n1: {a = 5}
 //! n2 writes    applied slot 3, as accepted; accepted slot 4 in 1.n1: {a = 5}
 //! n2 -> n1     [1.n1] accepted slot 4, complete 3
@@ -28,7 +28,7 @@
 //! | `n1 answers  ...` | n1 answers a client |
 //! | `n1 stands`, `leads`, `steps down` | n1 becomes a candidate, a leader, a follower |
 //! | `{a@3 = 5, b@4 deleted}` | entries: key, version (the slot), value or tombstone |
-//! | `before it as held in 1.n1` | the decree of the slot before: that accepted in this ballot |
+//! | `before it as accepted in 1.n1` | the decree before: that accepted in this ballot |
 //!
 //! In the keys and values of the store, zero bytes are left out.
 //!
@@ -65,7 +65,7 @@
 //! | `wire` | shows the messages in flight |
 //!
 //! A FILTER is any of `from=n1`, `to=n2`, `except=KIND`. The kinds of messages are those of
-//! `simulator::words::kind`: `prepare`, `promise`, `accept`, `accepted`, `need-previous`, ...
+//! `simulator::describe::kind`: `prepare`, `promise`, `accept`, `accepted`, `need-previous`, ...
 //! A command in parentheses, as `(elect n1)`, is not shown.
 //!
 //! # How to add a transcript

@@ -1,15 +1,15 @@
-//! What the list judge can find, in words.
+//! The anomalies of the list judge, and their descriptions.
 
 use std::fmt;
 
 /// Why one transaction must come before another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dependency {
-    /// ww: the other appended next after it.
+    /// ww: the other transaction appended next after it.
     WriteWrite,
-    /// wr: the other read what it appended.
+    /// wr: the other transaction read what it appended.
     WriteRead,
-    /// rw: it did not see yet what the other appended.
+    /// rw: it did not see what the other transaction appended.
     ReadWrite,
     /// It ended before the other began.
     RealTime,
@@ -18,23 +18,23 @@ pub enum Dependency {
 /// One edge of a cycle. Operations are named by their index in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CycleEdge {
-    /// Must come first.
+    /// The operation that must come first.
     pub from: usize,
-    /// Must come later.
+    /// The operation that must come later.
     pub to: usize,
-    /// Why.
+    /// The reason.
     pub dependency: Dependency,
-    /// The list it is about; `None` for real time.
+    /// The list; `None` for real time.
     pub key: Option<u64>,
     /// The element that `to` appended next (ww), read last (wr), or appended unseen (rw). For wr
-    /// and rw, `None` stands for "one of its elements".
+    /// and rw, `None` means "one of its elements".
     pub element: Option<u64>,
 }
 
-/// The kinds of cycles, by the dependencies in them, from the worst to the subtlest.
+/// The classes of cycles, by the dependencies in them, from the worst to the subtlest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// ww alone: writes interleave.
+    /// Only ww: writes interleave.
     G0,
     /// ww and wr: information flows in a circle.
     G1c,
@@ -49,18 +49,18 @@ pub enum Class {
 /// A cycle of dependencies: no serial order has all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cycle {
-    /// Its kind, real time aside.
+    /// Its class, without regard to real time.
     pub class: Class,
-    /// Whether real time is needed for it. Then the history may be serializable, but not strictly:
-    /// a stale read is a `GSingle` of this sort.
+    /// Whether the cycle needs real time. Then the history may be serializable, but it is not
+    /// strictly serializable: a stale read is a `GSingle` of this sort.
     pub real_time: bool,
     /// The edges; each begins where the one before it ends.
     pub links: Vec<CycleEdge>,
-    /// Each operation of the cycle in words, in the order of `links`.
+    /// A description of each operation of the cycle, in the order of `links`.
     pub operations: Vec<String>,
 }
 
-/// What is wrong with a list history. Operations are named by their index in it.
+/// An anomaly of a list history. Operations are named by their index in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Anomaly {
     /// The answer does not have one list for each read.
@@ -68,15 +68,15 @@ pub enum Anomaly {
         /// The operation.
         operation: usize,
     },
-    /// Two appends of the same element to the same list: the workload is broken, not the store.
+    /// The same element is appended to the same list twice: the workload is broken, not the store.
     ElementNotUnique {
         /// The list.
         key: u64,
         /// The element.
         element: u64,
-        /// Who appended it first in the history.
+        /// The first operation that appends it.
         first: usize,
-        /// Who did again.
+        /// The second operation that appends it.
         second: usize,
     },
     /// A transaction's reads contradict its own earlier reads and appends.
@@ -88,16 +88,16 @@ pub enum Anomaly {
     },
     /// A list has an element twice.
     Duplicate {
-        /// Who read it.
+        /// The operation that read it.
         operation: usize,
         /// The list.
         key: u64,
         /// The element.
         element: u64,
     },
-    /// A list has an element that nobody ever asked to append.
+    /// A list has an element that no operation appends.
     OutOfThinAir {
-        /// Who read it.
+        /// The operation that read it.
         operation: usize,
         /// The list.
         key: u64,
@@ -106,39 +106,39 @@ pub enum Anomaly {
     },
     /// Adya's G1a: a list has an element of a transaction that did not run.
     DirtyRead {
-        /// Who read it.
+        /// The operation that read it.
         operation: usize,
         /// The list.
         key: u64,
         /// The element.
         element: u64,
-        /// Whose it is.
+        /// The operation that appended it.
         writer: usize,
     },
     /// Adya's G1b: a read saw a transaction's append, but not its next one to the same list.
     IntermediateRead {
-        /// Who read it.
+        /// The operation that read it.
         operation: usize,
         /// The list.
         key: u64,
-        /// The last element it saw.
+        /// The last element that it saw.
         element: u64,
-        /// Whose it is.
+        /// The operation that appended it.
         writer: usize,
     },
-    /// Two reads of a list are not one the beginning of the other: an update was lost, or replicas
-    /// went apart.
+    /// Two reads of a list, neither of which is a prefix of the other: an update was lost, or
+    /// replicas diverged.
     IncompatibleOrders {
         /// The list.
         key: u64,
-        /// Who read the longest list.
+        /// The operation that read the longest list.
         longest: usize,
-        /// Who read another.
+        /// The operation that read another list.
         other: usize,
         /// The first index at which they differ.
         at: usize,
     },
-    /// Dependencies in a circle.
+    /// A cycle of dependencies.
     Cycle(Cycle),
 }
 
@@ -169,13 +169,15 @@ impl fmt::Display for CycleEdge {
             Dependency::WriteRead => {
                 write!(
                     f,
-                    "T{from} -wr-> T{to}: T{to} read {element} in list {key}, which T{from} appended"
+                    "T{from} -wr-> T{to}: T{to} read {element} in list {key}, which T{from} \
+                     appended"
                 )
             }
             Dependency::ReadWrite => {
                 write!(
                     f,
-                    "T{from} -rw-> T{to}: T{from} read list {key} without {element}, which T{to} appended"
+                    "T{from} -rw-> T{to}: T{from} read list {key} without {element}, which \
+                     T{to} appended"
                 )
             }
             Dependency::RealTime => {
@@ -202,7 +204,7 @@ impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Anomaly::Malformed { operation } => {
-                write!(f, "T{operation} was not answered one list for each read")
+                write!(f, "T{operation} has an answer without one list for each read")
             }
             Anomaly::ElementNotUnique { key, element, first, second } => write!(
                 f,
@@ -215,7 +217,7 @@ impl fmt::Display for Anomaly {
                 write!(f, "T{operation} read {element} twice in list {key}")
             }
             Anomaly::OutOfThinAir { operation, key, element } => {
-                write!(f, "T{operation} read {element} in list {key}, which nobody appended")
+                write!(f, "T{operation} read {element} in list {key}, which no operation appends")
             }
             Anomaly::DirtyRead { operation, key, element, writer } => write!(
                 f,

@@ -1,37 +1,39 @@
-//! The cycles of the graph: for each knot, the smallest cycle of the worst kind.
+//! Finds cycles in the graph: for each strongly connected component, the smallest cycle of the
+//! worst class.
 //!
-//! A kind of cycle is told by one *pivot* edge and what the rest may be made of: a G1c has a wr among
-//! ww and wr; a G-single closes its one rw with ww and wr. So the search takes pivots one by one and
-//! looks for the shortest way back. Pivots that go back in time the furthest come first, for they
-//! close the shortest cycles; and the work is bounded, for in a history that is wrong throughout the
-//! smallest cycle of all is worth less than an answer.
+//! A class of cycle is defined by one *pivot* edge and by the edges that the rest may have: a G1c
+//! has a wr among ww and wr; a G-single closes its one rw with ww and wr. So the search takes the
+//! pivots one by one and looks for the shortest path back. Pivots that go back furthest in time
+//! come first, because they close the shortest cycles. The work is bounded: in a history that is
+//! wrong everywhere, the smallest cycle of all is worth less than an answer.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::super::operation::Operation;
 use super::anomaly::{Class, Cycle, CycleEdge, Dependency};
 use super::graph::{Edge, Graph};
-use super::scc::components;
+use super::scc::strongly_connected;
 use super::{ListOperation, Step};
 use Dependency::{ReadWrite, RealTime, WriteRead, WriteWrite};
 
-/// How many knots are reported.
+/// The most components that are reported.
 const MAX_CYCLES: usize = 10;
 
-/// How many edges the search for one kind of cycle in one knot looks at.
-const MAX_EDGES_LOOKED_AT: usize = 2_000_000;
+/// The most edges that are examined in the search for one class of cycle in one component.
+const MAX_EDGES_EXAMINED: usize = 2_000_000;
 
-/// How many elements of a list a report shows, from its end.
-const SHOWN_ELEMENTS: usize = 6;
+/// The most elements of a list that a report shows, from its end.
+const MAX_SHOWN_ELEMENTS: usize = 6;
 
-/// A kind of cycle, as the search takes it.
+/// A class of cycle, and how the search finds it.
 struct Kind {
     class: Class,
     pivot: Dependency,
     rest: &'static [Dependency],
 }
 
-/// From the worst to the subtlest; a `GSingle` or `G2` may turn out to be a `LostUpdate`.
+/// The classes from the worst to the subtlest; a `GSingle` or `G2` may turn out to be a
+/// `LostUpdate`.
 const KINDS: [Kind; 4] = [
     Kind { class: Class::G0, pivot: WriteWrite, rest: &[WriteWrite] },
     Kind { class: Class::G1c, pivot: WriteRead, rest: &[WriteWrite, WriteRead] },
@@ -39,16 +41,18 @@ const KINDS: [Kind; 4] = [
     Kind { class: Class::G2, pivot: ReadWrite, rest: &[WriteWrite, WriteRead, ReadWrite] },
 ];
 
-/// Finds cycles: at most one in each knot of the graph, and none that needs real time where there is
-/// one that does not.
+/// Finds at most one cycle in each component of the graph; a cycle that needs real time is reported
+/// only if there is none without it.
 pub(super) fn cycles(history: &[ListOperation], graph: &Graph) -> Vec<Cycle> {
-    let knots = components(graph, 0..graph.nodes(), |_| true);
-    knots
+    let components = strongly_connected(graph, 0..graph.nodes(), |_| true);
+    components
         .iter()
         .take(MAX_CYCLES)
-        .filter_map(|knot| {
+        .filter_map(|component| {
             [false, true].into_iter().find_map(|real_time| {
-                KINDS.iter().find_map(|kind| Search::new(graph, kind, real_time).run(history, knot))
+                KINDS
+                    .iter()
+                    .find_map(|kind| Search::new(graph, kind, real_time).run(history, component))
             })
         })
         .collect()
@@ -58,30 +62,31 @@ struct Search<'a> {
     graph: &'a Graph,
     kind: &'a Kind,
     real_time: bool,
-    looked_at: usize,
+    edges_examined: usize,
 }
 
 impl<'a> Search<'a> {
     fn new(graph: &'a Graph, kind: &'a Kind, real_time: bool) -> Search<'a> {
-        Search { graph, kind, real_time, looked_at: 0 }
+        Search { graph, kind, real_time, edges_examined: 0 }
     }
 
-    /// The smallest cycle of the kind in the knot, as far as the search goes.
-    fn run(mut self, history: &[ListOperation], knot: &[usize]) -> Option<Cycle> {
+    /// Returns the smallest cycle of the class in the component, as far as the search goes.
+    fn run(mut self, history: &[ListOperation], component: &[usize]) -> Option<Cycle> {
         let allowed =
             |edge: &Edge| edge.dependency == Some(self.kind.pivot) || self.may_be_in_rest(edge);
-        let mut knot_of: HashMap<usize, usize> = HashMap::new();
-        for (name, part) in components(self.graph, knot.iter().copied(), allowed).iter().enumerate()
+        let mut component_of: HashMap<usize, usize> = HashMap::new();
+        for (name, part) in
+            strongly_connected(self.graph, component.iter().copied(), allowed).iter().enumerate()
         {
-            knot_of.extend(part.iter().map(|&node| (node, name)));
+            component_of.extend(part.iter().map(|&node| (node, name)));
         }
         let mut smallest: Option<Vec<usize>> = None;
-        for pivot in self.pivots(history, knot, &knot_of) {
+        for pivot in self.pivots(history, component, &component_of) {
             let bound = smallest.as_ref().map_or(usize::MAX, |cycle| self.length(cycle));
-            if bound <= 2 || self.looked_at > MAX_EDGES_LOOKED_AT {
+            if bound <= 2 || self.edges_examined > MAX_EDGES_EXAMINED {
                 break;
             }
-            if let Some(cycle) = self.close(pivot, &knot_of)
+            if let Some(cycle) = self.close(pivot, &component_of)
                 && self.length(&cycle) < bound
             {
                 smallest = Some(cycle);
@@ -96,22 +101,23 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The pivot edges that may lie on a cycle, those that go back in time the furthest first.
+    /// Returns the pivot edges that may lie on a cycle; those that go back furthest in time come
+    /// first.
     fn pivots(
         &self,
         history: &[ListOperation],
-        knot: &[usize],
-        knot_of: &HashMap<usize, usize>,
+        component: &[usize],
+        component_of: &HashMap<usize, usize>,
     ) -> Vec<usize> {
-        let mut pivots: Vec<usize> = knot
+        let mut pivots: Vec<usize> = component
             .iter()
             .flat_map(|&node| self.graph.out(node))
             .filter(|&edge| {
                 let edge = &self.graph.edges[edge];
-                let known = knot_of.get(&edge.from);
+                let known = component_of.get(&edge.from);
                 edge.dependency == Some(self.kind.pivot)
                     && known.is_some()
-                    && known == knot_of.get(&edge.to)
+                    && known == component_of.get(&edge.to)
             })
             .collect();
         pivots.sort_by_cached_key(|&edge| {
@@ -121,35 +127,36 @@ impl<'a> Search<'a> {
         pivots
     }
 
-    /// The shortest cycle of the pivot and edges of the rest, counted without free edges.
-    fn close(&mut self, pivot: usize, knot_of: &HashMap<usize, usize>) -> Option<Vec<usize>> {
+    /// Returns the shortest cycle of the pivot and edges of the rest; free edges do not count.
+    fn close(&mut self, pivot: usize, component_of: &HashMap<usize, usize>) -> Option<Vec<usize>> {
         let Edge { from: goal, to: start, .. } = self.graph.edges[pivot];
-        let part = knot_of.get(&start)?;
-        // Breadth first; a free edge puts its end in front, for it is as near as its beginning.
-        let mut came_by: HashMap<usize, Option<usize>> = HashMap::from([(start, None)]);
+        let part = component_of.get(&start)?;
+        // Breadth first; the end of a free edge goes to the front of the queue, because it is as
+        // near as its beginning.
+        let mut reached_by: HashMap<usize, Option<usize>> = HashMap::from([(start, None)]);
         let mut distance: HashMap<usize, usize> = HashMap::from([(start, 0)]);
         let mut queue = VecDeque::from([(start, 0)]);
-        while let Some((node, so_far)) = queue.pop_front() {
+        while let Some((node, steps)) = queue.pop_front() {
             if node == goal {
-                return Some(trace(self.graph, pivot, goal, &came_by));
+                return Some(trace(self.graph, pivot, goal, &reached_by));
             }
-            if distance[&node] < so_far {
+            if distance[&node] < steps {
                 continue;
             }
             for index in self.graph.out(node) {
-                self.looked_at += 1;
+                self.edges_examined += 1;
                 let edge = &self.graph.edges[index];
-                if knot_of.get(&edge.to) != Some(part) || !self.may_be_in_rest(edge) {
+                if component_of.get(&edge.to) != Some(part) || !self.may_be_in_rest(edge) {
                     continue;
                 }
                 let cost = usize::from(edge.dependency.is_some());
                 let known = distance.entry(edge.to).or_insert(usize::MAX);
-                if so_far + cost < *known {
-                    *known = so_far + cost;
-                    came_by.insert(edge.to, Some(index));
+                if steps + cost < *known {
+                    *known = steps + cost;
+                    reached_by.insert(edge.to, Some(index));
                     match cost {
-                        0 => queue.push_front((edge.to, so_far)),
-                        _ => queue.push_back((edge.to, so_far + 1)),
+                        0 => queue.push_front((edge.to, steps)),
+                        _ => queue.push_back((edge.to, steps + 1)),
                     }
                 }
             }
@@ -157,7 +164,7 @@ impl<'a> Search<'a> {
         None
     }
 
-    /// How many edges of a cycle count.
+    /// Returns the number of edges of a cycle without free edges.
     fn length(&self, cycle: &[usize]) -> usize {
         cycle.iter().filter(|&&edge| self.graph.edges[edge].dependency.is_some()).count()
     }
@@ -174,7 +181,7 @@ impl<'a> Search<'a> {
                     key: (dependency != RealTime).then_some(edge.key),
                     element: edge.element,
                 }),
-                // A free edge goes on with the one before, up to an operation.
+                // A free edge extends the edge before it, up to an operation.
                 (None, Some(link)) => link.to = edge.to,
                 (None, None) => {}
             }
@@ -189,16 +196,16 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The edges of a cycle, from the pivot on.
+/// Returns the edges of a cycle, from the pivot on.
 fn trace(
     graph: &Graph,
     pivot: usize,
     goal: usize,
-    came_by: &HashMap<usize, Option<usize>>,
+    reached_by: &HashMap<usize, Option<usize>>,
 ) -> Vec<usize> {
     let mut cycle = Vec::new();
     let mut node = goal;
-    while let Some(&Some(edge)) = came_by.get(&node) {
+    while let Some(&Some(edge)) = reached_by.get(&node) {
         cycle.push(edge);
         node = graph.edges[edge].from;
     }
@@ -207,8 +214,9 @@ fn trace(
     cycle
 }
 
-/// Two transactions, of which one appended to a list without having read what the other appended:
-/// the second in order if that is known, else whichever it is, for both missed the other.
+/// Whether the cycle is a lost update: two transactions, one of which appended to a list without
+/// having read what the other appended. That is the second in order if the order is known, else
+/// either of them, because both missed the other.
 fn is_lost_update(links: &[CycleEdge]) -> bool {
     match links {
         [a, b] => {
@@ -220,7 +228,7 @@ fn is_lost_update(links: &[CycleEdge]) -> bool {
     }
 }
 
-/// An operation in one line.
+/// Describes an operation in one line.
 fn describe(history: &[ListOperation], index: usize) -> String {
     let operation = &history[index];
     let mut answers = operation.response().into_iter().flatten();
@@ -231,7 +239,7 @@ fn describe(history: &[ListOperation], index: usize) -> String {
             Step::Append { key, element } => format!("append {element} to {key}"),
             Step::Read { key } => match answers.next() {
                 Some(list) => {
-                    let hidden = list.len().saturating_sub(SHOWN_ELEMENTS);
+                    let hidden = list.len().saturating_sub(MAX_SHOWN_ELEMENTS);
                     let dots = if hidden > 0 { "..." } else { "" };
                     format!("read {key} = {dots}{:?}", &list[hidden..])
                 }

@@ -1,12 +1,13 @@
-//! The graph of what must come before what, with as many edges as the history is long.
+//! The graph of dependencies, with as many edges as the history is long.
 //!
-//! Two relations would have quadratically many edges if drawn one by one, so they run through nodes
-//! that stand for no operation, and out of these through edges that cost nothing:
+//! Two relations would have quadratically many edges if each pair had one. They run through extra
+//! nodes that stand for no operation; the edges out of these nodes are free, that is, they do not
+//! count as dependencies:
 //!
-//! * Real time: each operation that ends leads to a barrier, barriers lead to later barriers, and an
-//!   operation begins from the last barrier before it.
-//! * What was read of a list comes before all appends that no read shows: these hang on two chains,
-//!   so that a reader who is among them can reach all others but not itself.
+//! * Real time: each operation that ends leads to a barrier, a barrier leads to the next one, and
+//!   the last barrier before an operation leads to it.
+//! * Unread appends: what was read of a list comes before all appends that no read shows. These
+//!   hang on two chains, so that a reader that is one of them can reach all others but not itself.
 
 use super::super::operation::Outcome;
 use super::ListOperation;
@@ -18,20 +19,20 @@ use super::versions::{ListVersions, Versions};
 pub(super) struct Edge {
     pub(super) from: usize,
     pub(super) to: usize,
-    /// `None` for the ways out of a barrier or chain: part of the edge that led there.
+    /// `None` for a free edge out of a barrier or chain, which belongs to the edge that led there.
     pub(super) dependency: Option<Dependency>,
     pub(super) key: u64,
     pub(super) element: Option<u64>,
 }
 
-/// Nodes below the history's length are operations, the others barriers and chains.
+/// The graph. Nodes below the history's length are operations, the others barriers and chains.
 #[derive(Debug)]
 pub(super) struct Graph {
-    /// Sorted by `from`.
+    /// The edges, sorted by `from`.
     pub(super) edges: Vec<Edge>,
     /// The edges out of node n are `edges[starts[n]..starts[n + 1]]`.
     starts: Vec<usize>,
-    /// When a node, or the first to end of those that a chain leads to, had ended.
+    /// When a node ended; for a node of a chain, the first end of the operations that it leads to.
     ended: Vec<u64>,
 }
 
@@ -53,12 +54,12 @@ impl Graph {
         self.starts.len() - 1
     }
 
-    /// The edges out of a node, as indices into `edges`.
+    /// Returns the edges out of a node, as indices into `edges`.
     pub(super) fn out(&self, node: usize) -> std::ops::Range<usize> {
         self.starts[node]..self.starts[node + 1]
     }
 
-    /// When the node had ended.
+    /// Returns when the node ended.
     pub(super) fn ended(&self, node: usize) -> u64 {
         self.ended[node]
     }
@@ -67,7 +68,7 @@ impl Graph {
 struct Builder {
     edges: Vec<Edge>,
     ended: Vec<u64>,
-    /// Whether an operation ran: certainly, or because what it appended was read.
+    /// Whether an operation ran: certainly, or because an element that it appended was read.
     takes_part: Vec<bool>,
 }
 
@@ -84,13 +85,13 @@ impl Builder {
         }
     }
 
-    /// A way out of a barrier or chain.
+    /// Adds a free edge out of a barrier or chain.
     fn add_free(&mut self, from: usize, to: usize) {
         self.edges.push(Edge { from, to, dependency: None, key: 0, element: None });
     }
 
     fn add_list(&mut self, key: u64, list: &ListVersions) {
-        // Appends by those who said that they did not run have no node: the order goes on past them.
+        // Appends of operations that did not run have no node: the order skips them.
         let appended: Vec<(usize, u64, usize)> = list
             .elements
             .iter()
@@ -103,9 +104,9 @@ impl Builder {
         for pair in appended.windows(2) {
             self.add(pair[0].2, pair[1].2, Dependency::WriteWrite, key, pair[1].1);
         }
-        let unseen = Chains::new(self, list);
+        let unread = UnreadChains::new(self, list);
         if let Some(&(_, _, last)) = appended.last() {
-            unseen.lead_from(self, last, Dependency::WriteWrite, key);
+            unread.lead_from(self, last, Dependency::WriteWrite, key);
         }
         for &(reader, length) in &list.reads {
             let next = appended.partition_point(|&(index, _, _)| index < length);
@@ -116,7 +117,7 @@ impl Builder {
                 Some(&(_, element, writer)) => {
                     self.add(reader, writer, Dependency::ReadWrite, key, element);
                 }
-                None => unseen.lead_from(self, reader, Dependency::ReadWrite, key),
+                None => unread.lead_from(self, reader, Dependency::ReadWrite, key),
             }
         }
     }
@@ -161,7 +162,7 @@ impl Builder {
 }
 
 /// The appends to one list that no read shows, reachable from the front and from the back.
-struct Chains {
+struct UnreadChains {
     /// The operations, ascending.
     members: Vec<usize>,
     /// Node `up_to[i]` leads to members 0 to i.
@@ -170,16 +171,16 @@ struct Chains {
     from: Vec<usize>,
 }
 
-impl Chains {
-    fn new(builder: &mut Builder, list: &ListVersions) -> Chains {
-        let members: Vec<usize> = list.unseen.iter().map(|&(operation, _)| operation).collect();
-        let up_to = Chains::link(builder, members.iter());
-        let mut from = Chains::link(builder, members.iter().rev());
+impl UnreadChains {
+    fn new(builder: &mut Builder, list: &ListVersions) -> UnreadChains {
+        let members: Vec<usize> = list.unread.iter().map(|&(operation, _)| operation).collect();
+        let up_to = UnreadChains::link(builder, members.iter());
+        let mut from = UnreadChains::link(builder, members.iter().rev());
         from.reverse();
-        Chains { members, up_to, from }
+        UnreadChains { members, up_to, from }
     }
 
-    /// One node for each member, which leads to it and to the node before.
+    /// Adds a node for each member, which leads to the member and to the node before.
     fn link<'a>(builder: &mut Builder, members: impl Iterator<Item = &'a usize>) -> Vec<usize> {
         let mut nodes: Vec<usize> = Vec::new();
         for &member in members {
@@ -198,14 +199,15 @@ impl Chains {
         nodes
     }
 
-    /// Leads an operation to all members but itself.
+    /// Adds edges from an operation to all members except itself.
     fn lead_from(&self, builder: &mut Builder, operation: usize, why: Dependency, key: u64) {
         let (before, after) = match self.members.binary_search(&operation) {
             Ok(own) => (own.checked_sub(1), own + 1),
             Err(_) => (self.members.len().checked_sub(1), self.members.len()),
         };
-        let ways = before.map(|i| self.up_to[i]).into_iter().chain(self.from.get(after).copied());
-        for to in ways {
+        let targets =
+            before.map(|i| self.up_to[i]).into_iter().chain(self.from.get(after).copied());
+        for to in targets {
             let edge = Edge { from: operation, to, dependency: Some(why), key, element: None };
             builder.edges.push(edge);
         }

@@ -1,4 +1,5 @@
-//! Lists as a model, so that the white box can replay the histories that the black box judges.
+//! Lists as a model, so that [`positions`](super::super::positions) can replay the histories of
+//! this judge.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,10 +7,10 @@ use std::sync::Arc;
 use super::super::operation::{Model, Ran};
 use super::Step;
 
-/// Lists by key; one that was never appended to is empty.
+/// Lists by key; a list without an append has no entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListModel {
-    /// Shared between clones, which are many and differ little.
+    /// Shared between clones, because there are many clones that differ little.
     lists: HashMap<u64, Arc<Vec<u64>>>,
 }
 
@@ -34,7 +35,7 @@ impl Model for ListModel {
         Ran { response, wrote }
     }
 
-    /// Elements are unique, so only who appended an element that is there can explain it.
+    /// Elements are unique, so only a transaction that appended a returned element can explain it.
     fn may_explain(
         &self,
         unknown: &Vec<Step>,
@@ -50,7 +51,7 @@ impl Model for ListModel {
     }
 }
 
-/// The lists that a transaction reads, in order.
+/// Returns the lists that a transaction reads, in order.
 fn reads(request: &[Step]) -> impl Iterator<Item = u64> {
     request.iter().filter_map(|step| match *step {
         Step::Read { key } => Some(key),

@@ -1,16 +1,16 @@
-//! Strongly connected components: the knots of a graph in which every cycle lies.
+//! Strongly connected components: every cycle of a graph lies in one of them.
 //!
-//! Source: Tarjan, "Depth-first search and linear graph algorithms", 1972; with a stack of its own,
-//! for graphs are far deeper than threads' stacks.
+//! Source: Tarjan, "Depth-first search and linear graph algorithms", 1972. It uses an explicit
+//! stack, because the graphs are far deeper than a thread's stack.
 
 use super::graph::{Edge, Graph};
 
-/// Not visited yet.
+/// The number of a node that is not visited.
 const NEW: usize = usize::MAX;
 
-/// The components with more than one node of the graph that has only `nodes` and the edges that
-/// `allowed` says.
-pub(super) fn components(
+/// Returns the components with more than one node, in the part of the graph that has only `nodes`
+/// and the edges that `allowed` accepts.
+pub(super) fn strongly_connected(
     graph: &Graph,
     nodes: impl Iterator<Item = usize>,
     allowed: impl Fn(&Edge) -> bool,
@@ -36,13 +36,13 @@ pub(super) fn components(
 struct Tarjan<'a, F> {
     graph: &'a Graph,
     allowed: F,
-    /// In order of the first visit.
+    /// The numbers of nodes in the order of the first visit.
     number: Vec<usize>,
-    /// The lowest number that a node can reach within its component, as far as is known.
+    /// The lowest number that a node is known to reach within its component.
     low: Vec<usize>,
     on_stack: Vec<bool>,
     count: usize,
-    /// Visited nodes whose component is not complete.
+    /// The visited nodes whose component is not complete.
     stack: Vec<usize>,
     found: Vec<Vec<usize>>,
 }

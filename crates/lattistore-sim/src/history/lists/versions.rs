@@ -1,26 +1,26 @@
-//! What reads tell of each list: the order of its elements, and how much of it each read saw.
+//! What reads show of each list: the order of its elements, and how many of them each read saw.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::operation::Outcome;
 use super::{Anomaly, ListOperation, Step};
 
-/// Who appended an element.
+/// The append of an element.
 #[derive(Clone, Copy, Debug)]
 struct Writer {
     operation: usize,
-    /// Whether the same transaction appended more to the same list afterwards.
+    /// Whether the same transaction appended another element to the same list afterwards.
     intermediate: bool,
 }
 
-/// A read of a list from outside of the reading transaction: without its own appends.
+/// A read of a list without the reading transaction's own appends.
 #[derive(Clone, Copy, Debug)]
 struct Read<'a> {
     operation: usize,
     list: &'a [u64],
 }
 
-/// What is known of one list.
+/// What is known of all lists.
 #[derive(Debug, Default)]
 pub(super) struct Versions {
     /// By key.
@@ -30,19 +30,20 @@ pub(super) struct Versions {
 /// The history of one list.
 #[derive(Debug, Default)]
 pub(super) struct ListVersions {
-    /// The elements that were read, in order, and who appended each: `None` for one who said that
-    /// it did not run.
+    /// The elements that were read, in order, and the operation that appended each; `None` if that
+    /// operation did not run.
     pub(super) elements: Vec<(u64, Option<usize>)>,
-    /// Who read how many elements.
+    /// The reads: the operation, and how many elements it read.
     pub(super) reads: Vec<(usize, usize)>,
-    /// Who certainly appended an element that no read has: it comes after all that was read.
-    pub(super) unseen: Vec<(usize, u64)>,
-    /// Elements in reads that do not fit into the order: they were seen, but nobody knows when.
-    astray: Vec<u64>,
+    /// The operations that ran and appended an element that no read shows: they come after
+    /// everything that was read.
+    pub(super) unread: Vec<(usize, u64)>,
+    /// Elements of reads that do not fit into the order: they were read, at an unknown place.
+    unordered: Vec<u64>,
 }
 
 impl Versions {
-    /// Infers the versions, and what is wrong with the reads themselves.
+    /// Infers the versions, and the anomalies of the reads themselves.
     pub(super) fn infer(history: &[ListOperation]) -> (Versions, Vec<Anomaly>) {
         let mut inference = Inference::new(history);
         let mut reads: BTreeMap<u64, Vec<Read<'_>>> = BTreeMap::new();
@@ -55,7 +56,7 @@ impl Versions {
         for (&key, reads) in &reads {
             versions.lists.insert(key, inference.list(key, reads));
         }
-        inference.find_unseen(&mut versions);
+        inference.find_unread(&mut versions);
         (versions, inference.anomalies)
     }
 }
@@ -111,7 +112,8 @@ impl<'a> Inference<'a> {
             return;
         }
         let mut answers = response.iter();
-        // Of each list: what the transaction must find at the end of it, or all if it was read.
+        // By list: what the transaction read of it from outside, and the elements that it appended
+        // itself.
         let mut own: HashMap<u64, (Option<&'a [u64]>, Vec<u64>)> = HashMap::new();
         for step in request {
             match *step {
@@ -137,7 +139,8 @@ impl<'a> Inference<'a> {
         }
     }
 
-    /// The order of one list: that of the longest sound read; all others must be beginnings of it.
+    /// Infers the order of one list: that of the longest sound read. All other reads must be
+    /// prefixes of it.
     fn list(&mut self, key: u64, reads: &[Read<'_>]) -> ListVersions {
         let mut by_length: Vec<&Read<'_>> = reads.iter().collect();
         by_length.sort_by_key(|read| std::cmp::Reverse(read.list.len()));
@@ -150,10 +153,10 @@ impl<'a> Inference<'a> {
             {
                 versions.reads.push((read.operation, read.list.len()));
             } else if !self.is_sound(key, read, &mut reported) {
-                versions.astray.extend(read.list);
+                versions.unordered.extend(read.list);
             } else if let Some(longest) = longest {
                 let at = longest.list.iter().zip(read.list).take_while(|(a, b)| a == b).count();
-                versions.astray.extend(read.list);
+                versions.unordered.extend(read.list);
                 self.anomalies.push(Anomaly::IncompatibleOrders {
                     key,
                     longest: longest.operation,
@@ -167,20 +170,20 @@ impl<'a> Inference<'a> {
                     read.list.iter().map(|&element| (element, self.writer(key, element))).collect();
             }
         }
-        // In the order of the history again, so that reports name the first read.
+        // Sorted in the order of the history, so that reports name the first read.
         versions.reads.sort_unstable();
         self.check_writers(key, &versions);
         versions
     }
 
-    /// Who appended the element, if it may have run at all.
+    /// Returns the operation that appended the element, if it may have run.
     fn writer(&self, key: u64, element: u64) -> Option<usize> {
         let operation = self.writers.get(&(key, element))?.operation;
         let refused = matches!(self.history[operation].outcome, Outcome::DidNotRun);
         (!refused).then_some(operation)
     }
 
-    /// Whether all elements have one writer and occur once. Reports each element once.
+    /// Whether all elements of a read have a writer and occur once. Reports each element once.
     fn is_sound(&mut self, key: u64, read: &Read<'_>, reported: &mut HashSet<u64>) -> bool {
         let mut seen = HashSet::with_capacity(read.list.len());
         let mut sound = true;
@@ -201,7 +204,8 @@ impl<'a> Inference<'a> {
         sound
     }
 
-    /// Finds reads of what was never committed, and reads of a transaction's own future.
+    /// Finds reads of elements whose append did not run, and reads that end in the middle of a
+    /// transaction.
     fn check_writers(&mut self, key: u64, versions: &ListVersions) {
         for (index, &(element, writer)) in versions.elements.iter().enumerate() {
             let Some(&Writer { operation: owner, .. }) = self.writers.get(&(key, element)) else {
@@ -227,7 +231,8 @@ impl<'a> Inference<'a> {
         self.check_own_future(key, versions);
     }
 
-    /// A read from outside cannot have the reader's own elements: it came before their append.
+    /// Finds reads from outside that contain the reader's own elements, which it appended only
+    /// later.
     fn check_own_future(&mut self, key: u64, versions: &ListVersions) {
         let mut first: HashMap<usize, usize> = HashMap::new();
         for (index, &(_, writer)) in versions.elements.iter().enumerate() {
@@ -242,12 +247,12 @@ impl<'a> Inference<'a> {
         }
     }
 
-    /// Finds the appends that certainly happened and that no read of the list shows.
-    fn find_unseen(&self, versions: &mut Versions) {
+    /// Finds the appends that ran and that no read of the list shows.
+    fn find_unread(&self, versions: &mut Versions) {
         let mut seen: HashSet<(u64, u64)> = HashSet::new();
         for (&key, list) in &versions.lists {
             seen.extend(list.elements.iter().map(|&(element, _)| (key, element)));
-            seen.extend(list.astray.iter().map(|&element| (key, element)));
+            seen.extend(list.unordered.iter().map(|&element| (key, element)));
         }
         for (index, operation) in self.history.iter().enumerate() {
             if !operation.ran() {
@@ -257,9 +262,9 @@ impl<'a> Inference<'a> {
                 if let Step::Append { key, element } = *step
                     && !seen.contains(&(key, element))
                     && let Some(list) = versions.lists.get_mut(&key)
-                    && list.unseen.last().is_none_or(|&(last, _)| last != index)
+                    && list.unread.last().is_none_or(|&(last, _)| last != index)
                 {
-                    list.unseen.push((index, element));
+                    list.unread.push((index, element));
                 }
             }
         }

@@ -1,34 +1,36 @@
-//! The replay of a history in the order of its positions, and the search for unknown operations that
-//! explain an answer.
+//! The replay of a history in the order of its positions, and the search for unknown operations
+//! that explain an answer.
 
 use std::collections::HashMap;
 
 use super::super::operation::{Model, Operation, Outcome};
-use super::{Fault, Placement, Verdict};
+use super::{Anomaly, Placement, Verdict};
 use lattistore::lpaxos::Position;
 
-/// Up to how many unknown operations the search looks for the fewest that explain an answer; then it
-/// takes as many as it comes to.
+/// The search tries explanations of 1, 2, ... up to this many unknown operations in turn, so that
+/// it finds the shortest; then it accepts any length.
 const SHORT_EXPLANATION: usize = 4;
 
-/// How many operations the search runs for one answer: with a filter by tokens far fewer occur.
+/// The most operations that the search runs for one answer. With a filter by tokens far fewer
+/// occur.
 const EXPLANATION_ATTEMPTS: usize = 20_000;
 
-/// After how many operations the state is kept, so that a few can be taken back cheaply.
+/// The number of operations after which the state is kept, so that few have to be run again to undo
+/// one.
 const CHECKPOINT_INTERVAL: usize = 256;
 
 /// The state of a replay.
 pub(super) struct Replay<'a, M: Model> {
     history: &'a [Operation<M::Request, M::Response>],
     model: M,
-    /// An earlier state, and what ran since.
+    /// An earlier state, and the operations that ran since.
     checkpoint: M,
     since_checkpoint: Vec<usize>,
-    /// Operations without a position that may have run and were not needed so far.
+    /// The operations without a position that may have run and were not needed so far.
     unknown: Vec<usize>,
-    /// Operations that were said not to have run.
+    /// The operations that were refused.
     refused: Vec<usize>,
-    /// By operation: the unknown ones that ran just before it, as the caller says.
+    /// By operation: the unknown ones that the caller placed immediately before it.
     before: HashMap<usize, Vec<usize>>,
 }
 
@@ -57,9 +59,9 @@ impl<'a, M: Model> Replay<'a, M> {
         }
     }
 
-    /// Replays everything, or up to the first answer that nothing explains.
+    /// Replays the history, up to the first answer that nothing explains.
     pub(super) fn run(mut self, positioned: &[(Position, usize)], verdict: &mut Verdict) {
-        // Reads of one state are one group: they must all hold of the same state.
+        // Reads of one state are one group: the same state must explain all of them.
         for group in positioned.chunk_by(|a, b| a.0 == b.0 && a.0.place == 0) {
             let group_start = verdict.order.len();
             let mut explained = false;
@@ -78,8 +80,8 @@ impl<'a, M: Model> Replay<'a, M> {
                         explained = true;
                         verdict.order.splice(group_start..group_start, placed);
                     }
-                    Err(fault) => {
-                        verdict.faults.push(fault);
+                    Err(anomaly) => {
+                        verdict.anomalies.push(anomaly);
                         return;
                     }
                 }
@@ -87,22 +89,22 @@ impl<'a, M: Model> Replay<'a, M> {
             }
             if explained
                 && group.len() > 1
-                && let Some(fault) = self.recheck(group)
+                && let Some(anomaly) = self.recheck(group)
             {
-                verdict.faults.push(fault);
+                verdict.anomalies.push(anomaly);
                 return;
             }
             self.keep_checkpoint();
         }
     }
 
-    /// Runs one operation, after those without a position that its answer needs; gives these.
+    /// Runs one operation, after the unknown operations that its answer needs; returns these.
     fn step(
         &mut self,
         index: usize,
         position: Position,
         verdict: &mut Verdict,
-    ) -> Result<Vec<usize>, Fault> {
+    ) -> Result<Vec<usize>, Anomaly> {
         let operation = &self.history[index];
         let ran = self.model.run(&operation.request);
         let mut wrote = ran.wrote;
@@ -117,11 +119,11 @@ impl<'a, M: Model> Replay<'a, M> {
             } else if let Some(found) = search.explain(&self.refused) {
                 self.refused.retain(|candidate| !found.contains(candidate));
                 verdict
-                    .faults
-                    .push(Fault::RefusedTookEffect { observer: index, refused: found.clone() });
+                    .anomalies
+                    .push(Anomaly::RefusedTookEffect { observer: index, refused: found.clone() });
                 placed = found;
             } else {
-                return Err(Fault::WrongAnswer { operation: index, difference });
+                return Err(Anomaly::WrongAnswer { operation: index, difference });
             }
             for &before in &placed {
                 self.model.run(&self.history[before].request);
@@ -130,19 +132,20 @@ impl<'a, M: Model> Replay<'a, M> {
             wrote = self.model.run(&operation.request).wrote;
         }
         if wrote && position.place == 0 {
-            // Without an answer, what made it write nothing may not be known yet. It had no effect.
+            // The answer is lost, so the operation that kept it from writing may not be known yet.
+            // It had no effect.
             if operation.response().is_none() && self.may_have_written_nothing(index) {
                 return Ok(placed);
             }
-            verdict.faults.push(Fault::WriteAtRead { operation: index });
+            verdict.anomalies.push(Anomaly::WriteAtRead { operation: index });
         }
         self.since_checkpoint.push(index);
         Ok(placed)
     }
 
-    /// Takes back the last operation, whose answer is lost, if some unknown operation, run before
-    /// it, keeps it from writing; whether that is so. Which one it was is left open: later answers
-    /// tell.
+    /// Undoes the last operation, whose answer is lost, if some unknown operation before it could
+    /// have kept it from writing; returns whether it did. Which one it was stays open: later
+    /// answers show it.
     fn may_have_written_nothing(&mut self, index: usize) -> bool {
         let operation = &self.history[index];
         let after = self.model.clone();
@@ -161,23 +164,25 @@ impl<'a, M: Model> Replay<'a, M> {
         found
     }
 
-    /// Says how the answer differs from the client's, if the client has one and it does.
+    /// Describes how the answer differs from the client's; `None` if the client has no answer, or
+    /// the same.
     fn difference(&self, index: usize, response: &M::Response) -> Option<String> {
         let seen = self.history[index].response()?;
         (seen != response)
-            .then(|| format!("the replay gives {response:?}, the client got {seen:?}"))
+            .then(|| format!("the replay returns {response:?}, the client received {seen:?}"))
     }
 
-    /// Runs the reads of a group once more, when one of them made unknown operations run before all.
-    fn recheck(&mut self, group: &[(Position, usize)]) -> Option<Fault> {
+    /// Runs the reads of a group again, after one of them has placed unknown operations before all
+    /// of them.
+    fn recheck(&mut self, group: &[(Position, usize)]) -> Option<Anomaly> {
         group.iter().find_map(|&(_, index)| {
             let ran = self.model.run(&self.history[index].request);
             self.difference(index, &ran.response)
-                .map(|difference| Fault::WrongAnswer { operation: index, difference })
+                .map(|difference| Anomaly::WrongAnswer { operation: index, difference })
         })
     }
 
-    /// Takes the last operation back: it is not among those since the checkpoint yet.
+    /// Undoes the last operation, which is not yet among those since the checkpoint.
     fn rewind(&mut self) {
         self.model = self.checkpoint.clone();
         for &index in &self.since_checkpoint {
@@ -193,17 +198,17 @@ impl<'a, M: Model> Replay<'a, M> {
     }
 }
 
-/// The operations of a certainty that nobody gave a position.
+/// Returns the operations without a position whose outcome satisfies a condition.
 fn without_position<Q, R>(
     history: &[Operation<Q, R>],
-    certainty: impl Fn(&Outcome<R>) -> bool,
+    condition: impl Fn(&Outcome<R>) -> bool,
 ) -> Vec<usize> {
     (0..history.len())
-        .filter(|&index| history[index].position.is_none() && certainty(&history[index].outcome))
+        .filter(|&index| history[index].position.is_none() && condition(&history[index].outcome))
         .collect()
 }
 
-/// The search for operations that, run first, make an operation give the answer that was given.
+/// The search for operations that explain an answer if they run before it.
 struct Search<'a, M: Model> {
     history: &'a [Operation<M::Request, M::Response>],
     observer: usize,
@@ -212,7 +217,7 @@ struct Search<'a, M: Model> {
 }
 
 impl<M: Model> Search<'_, M> {
-    /// The shortest explanation by some of `candidates`, each at most once.
+    /// Returns the shortest explanation by some of `candidates`, each at most once.
     fn explain(&self, candidates: &[usize]) -> Option<Vec<usize>> {
         let observer = &self.history[self.observer];
         let response = observer.response()?;
@@ -232,8 +237,8 @@ impl<M: Model> Search<'_, M> {
         })
     }
 
-    /// Chooses up to `length` more operations to run on `model`; whether the observer's answer comes
-    /// out.
+    /// Chooses up to `length` more operations to run on `model`; returns whether they lead to the
+    /// observer's answer.
     fn extend(
         &self,
         model: &M,

@@ -1,4 +1,4 @@
-//! What the register judge can find, in words.
+//! The anomalies of the register judge, and their descriptions.
 
 use std::fmt;
 
@@ -7,107 +7,110 @@ use std::fmt;
 pub struct Anomaly {
     /// The register.
     pub key: u64,
-    /// What is wrong with it.
-    pub wrong: Wrong,
+    /// The reason.
+    pub kind: AnomalyKind,
 }
 
-/// Why a register's history is not linearizable. Operations are named by their index in the history.
+/// Why a register's history is not linearizable. Operations are named by their index in the
+/// history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wrong {
-    /// A value was found that nobody ever asked to write.
+pub enum AnomalyKind {
+    /// A value was read that no operation writes.
     OutOfThinAir {
-        /// Who found it.
+        /// The operation that read it.
         reader: usize,
         /// The value.
         value: Option<u64>,
     },
-    /// A value was found that only an operation had that did not run, or whose condition failed.
+    /// A value was read whose only writer did not run, or did not write because its condition
+    /// failed.
     DirtyRead {
-        /// Who found it.
+        /// The operation that read it.
         reader: usize,
-        /// Whose it is.
+        /// The operation that would have written it.
         writer: usize,
         /// The value.
         value: Option<u64>,
     },
-    /// A value was found by an operation that had ended before its writer began.
+    /// A value was read by an operation that ended before its writer began.
     ReadBeforeWrite {
-        /// Who found it.
+        /// The operation that read it.
         reader: usize,
-        /// Who wrote it.
+        /// The operation that wrote it.
         writer: usize,
     },
-    /// Two compare-and-sets both replaced the same value, which was written once.
+    /// Two compare-and-sets replaced the same value, which was written once.
     LostUpdate {
         /// One of them.
         first: usize,
         /// The other.
         second: usize,
     },
-    /// A value was there after it had been replaced: `stale` has it and began after `newer` ended,
-    /// which has another value; and that one was not there before either, for in its turn it was
-    /// found or written after an operation that has `stale`'s value had ended.
+    /// A value was present after it had been replaced. `stale` has the old value and began after
+    /// `newer` ended, which has another value. The newer value was not present before the old one
+    /// either, because it was read or written after an operation with the old value had ended.
     StaleRead {
-        /// The last to begin of those that found or wrote the old value.
+        /// The last to begin of the operations that read or wrote the old value.
         stale: usize,
-        /// The first to end of those that found or wrote the newer value.
+        /// The first to end of the operations that read or wrote the newer value.
         newer: usize,
     },
-    /// Values replaced each other in a circle.
+    /// Values replaced each other in a cycle.
     CircularUpdates {
         /// One of the operations.
         operation: usize,
     },
-    /// No order of the operations explains all answers. `operation` is the first to end, of all, by
-    /// whose end there is none.
+    /// No order of the operations explains all answers. `operation` is the first to end by whose
+    /// end no order exists.
     NoOrder {
         /// The operation.
         operation: usize,
     },
-    /// Too many operations overlap for the search, or the method does not fit. Not an anomaly of the
-    /// store, but no proof of the contrary.
+    /// Too many operations overlap for the search, or the method does not apply. The history is
+    /// neither wrong nor proved correct.
     Undecided,
 }
 
 impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "register {}: {}", self.key, self.wrong)
+        write!(f, "register {}: {}", self.key, self.kind)
     }
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for AnomalyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Wrong::OutOfThinAir { reader, value } => {
-                write!(f, "operation {reader} found {value:?}, which nobody wrote")
+            AnomalyKind::OutOfThinAir { reader, value } => {
+                write!(f, "operation {reader} read {value:?}, which no operation writes")
             }
-            Wrong::DirtyRead { reader, writer, value } => write!(
+            AnomalyKind::DirtyRead { reader, writer, value } => write!(
                 f,
-                "operation {reader} found {value:?}, but its writer, operation {writer}, wrote nothing"
+                "operation {reader} read {value:?}, but its writer, operation {writer}, wrote \
+                 nothing"
             ),
-            Wrong::ReadBeforeWrite { reader, writer } => write!(
+            AnomalyKind::ReadBeforeWrite { reader, writer } => write!(
                 f,
-                "operation {reader} found what operation {writer} wrote, but ended before it began"
+                "operation {reader} read what operation {writer} wrote, but ended before it began"
             ),
-            Wrong::LostUpdate { first, second } => {
+            AnomalyKind::LostUpdate { first, second } => {
                 write!(f, "lost update: operations {first} and {second} replaced the same value")
             }
-            Wrong::StaleRead { stale, newer } => write!(
+            AnomalyKind::StaleRead { stale, newer } => write!(
                 f,
-                "stale read: operation {stale} has a value that was replaced before operation {newer} \
-                 ended, and began after that"
+                "stale read: operation {stale} has a value that was replaced before operation \
+                 {newer} ended, and began after that"
             ),
-            Wrong::CircularUpdates { operation } => {
-                write!(
-                    f,
-                    "values replaced each other in a circle, operation {operation} among them"
-                )
+            AnomalyKind::CircularUpdates { operation } => {
+                write!(f, "values replaced each other in a cycle, operation {operation} among them")
             }
-            Wrong::NoOrder { operation } => write!(
+            AnomalyKind::NoOrder { operation } => write!(
                 f,
-                "not linearizable: no order explains the answers up to the end of operation {operation}"
+                "not linearizable: no order explains the answers up to the end of operation \
+                 {operation}"
             ),
-            Wrong::Undecided => write!(f, "undecided: too many operations overlap to search"),
+            AnomalyKind::Undecided => {
+                write!(f, "undecided: too many operations overlap for a search")
+            }
         }
     }
 }

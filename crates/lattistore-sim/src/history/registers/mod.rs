@@ -1,17 +1,20 @@
-//! The black-box judge of registers: linearizability.
+//! The judge of registers: linearizability.
 //!
-//! Source: Herlihy and Wing, "Linearizability", TOPLAS 1990. It is local: a history is linearizable
-//! if and only if that of each key is, so every key is judged by itself. Two judges share the work:
+//! Source: Herlihy and Wing, "Linearizability", TOPLAS 1990. Linearizability is local: a history is
+//! linearizable if and only if the history of each key is. So every key is judged by itself, by one
+//! of two methods:
 //!
-//! * A search ([`Search`](Method::Search)) for an order, after Wing and Gong, "Testing and Verifying
-//!   Concurrent Objects", 1993, and Lowe, "Testing for Linearizability", 2017. It takes any history;
-//!   the time grows with the number of operations that overlap on one key, not with the history.
-//! * A look at intervals ([`Zones`](Method::Zones)), after Gibbons and Korach, "Testing Shared
-//!   Memories", 1997, extended to compare-and-set: O(n log n), whatever overlaps. It needs every
-//!   value to be written at most once to its key, which also says what is wrong far better.
+//! * A search ([`Search`](Method::Search)) for an order, after Wing and Gong, "Testing and
+//!   Verifying Concurrent Objects", 1993, and Lowe, "Testing for Linearizability", 2017. It judges
+//!   any history; the time grows exponentially with the number of operations that overlap on one
+//!   key, but only linearly with the length of the history.
+//! * A comparison of intervals ([`Zones`](Method::Zones)), after Gibbons and Korach, "Testing
+//!   Shared Memories", 1997, extended to compare-and-set. It takes O(n log n), whatever overlaps,
+//!   and describes an anomaly far better; but it needs that every value is written at most once to
+//!   its key.
 //!
-//! An unknown write may take effect at any time after it began, or never. One whose value nobody
-//! found is left out: no answer depends on it.
+//! An unknown write may take effect at any time after it began, or never. If no operation read its
+//! value, it is left out: no answer depends on it.
 
 mod anomaly;
 mod model;
@@ -20,23 +23,24 @@ mod zones;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-pub use anomaly::{Anomaly, Wrong};
+pub use anomaly::{Anomaly, AnomalyKind};
 pub use model::RegisterModel;
 
 use super::operation::{Operation, Outcome};
 
-/// What is done to a register. All registers are `None`, absent, at first.
+/// An action on a register. All registers are absent (`None`) at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Gives the value.
+    /// Reads the value.
     Read,
-    /// Puts a value, or with `None` deletes.
+    /// Sets the value, or with `None` deletes it.
     Write(Option<u64>),
-    /// Puts `new` if the value is `expected`; gives the value it found in any case.
+    /// Sets the value to `new` if it is `expected`; the answer is the value before, whether or not
+    /// it wrote.
     CompareAndSet {
         /// The condition.
         expected: Option<u64>,
-        /// What to put.
+        /// The new value.
         new: Option<u64>,
     },
 }
@@ -46,27 +50,27 @@ pub enum Action {
 pub struct Request {
     /// The register.
     pub key: u64,
-    /// What is done to it.
+    /// The action.
     pub action: Action,
 }
 
-/// A register operation. Reads and compare-and-sets are answered the value they found; a write is
-/// answered `None`, which is not looked at.
+/// A register operation. The answer to a read or a compare-and-set is the value before; the answer
+/// to a write is `None` and is ignored.
 pub type RegisterOperation = Operation<Request, Option<u64>>;
 
-/// How the history of a key is judged.
+/// The method by which the history of a key is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// By zones where all written values differ, else by search.
+    /// By zones if all written values differ, else by search.
     Fastest,
     /// By search.
     Search,
-    /// By zones; a key where a value is written twice is [`Wrong::Undecided`].
+    /// By zones; a key with a value that is written twice is [`AnomalyKind::Undecided`].
     Zones,
 }
 
-/// Judges a history of registers; the result is empty for a linearizable one, and has at most one
-/// entry for each key.
+/// Judges a history of registers. The result is empty for a linearizable history, and has at most
+/// one entry for each key.
 pub fn check_registers(history: &[RegisterOperation]) -> Vec<Anomaly> {
     check_registers_by(history, Method::Fastest)
 }
@@ -79,28 +83,32 @@ pub fn check_registers_by(history: &[RegisterOperation], method: Method) -> Vec<
     }
     keys.into_iter()
         .filter_map(|(key, indices)| {
-            let wrong = check_key(history, &indices, method)?;
-            Some(Anomaly { key, wrong })
+            let kind = check_key(history, &indices, method)?;
+            Some(Anomaly { key, kind })
         })
         .collect()
 }
 
-fn check_key(history: &[RegisterOperation], indices: &[usize], method: Method) -> Option<Wrong> {
+fn check_key(
+    history: &[RegisterOperation],
+    indices: &[usize],
+    method: Method,
+) -> Option<AnomalyKind> {
     let entries = entries(history, indices);
-    if let Some(wrong) = find_unwritten(history, indices, &entries) {
-        return Some(wrong);
+    if let Some(kind) = find_unwritten(history, indices, &entries) {
+        return Some(kind);
     }
     match (method, zones::has_unique_values(&entries)) {
         (Method::Search, _) | (Method::Fastest, false) => search::check(&entries),
-        (Method::Zones, false) => Some(Wrong::Undecided),
+        (Method::Zones, false) => Some(AnomalyKind::Undecided),
         (_, true) => zones::check(&entries),
     }
 }
 
-/// What an operation does to the register if it takes effect.
+/// The effect of an operation on the register, if it takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
-    /// The value is this, and stays.
+    /// The value is this, and remains.
     Found(Option<u64>),
     /// The value becomes this.
     Put(Option<u64>),
@@ -111,7 +119,7 @@ enum Effect {
 }
 
 impl Effect {
-    /// What it may write.
+    /// Returns the value that it may write.
     fn written(self) -> Option<Option<u64>> {
         match self {
             Effect::Found(_) => None,
@@ -119,7 +127,7 @@ impl Effect {
         }
     }
 
-    /// What it certainly found.
+    /// Returns the value that it certainly found.
     fn found(self) -> Option<Option<u64>> {
         match self {
             Effect::Found(value) | Effect::Swap(value, _) => Some(value),
@@ -127,7 +135,7 @@ impl Effect {
         }
     }
 
-    /// The value after it, if it can take effect on `value`.
+    /// Returns the value after it, if it can take effect on `value`.
     fn apply(self, value: Option<u64>) -> Option<Option<u64>> {
         match self {
             Effect::Found(found) => (found == value).then_some(value),
@@ -144,14 +152,14 @@ struct Entry {
     /// Its index in the history.
     operation: usize,
     invoked: u64,
-    /// `u64::MAX` when it may take effect at any time, or never.
+    /// `u64::MAX` if it may take effect at any time, or never.
     ended: u64,
     /// Whether it certainly ran.
     certain: bool,
     effect: Effect,
 }
 
-/// The operations of a key that say something about it.
+/// Returns the operations of a key that restrict the orders.
 fn entries(history: &[RegisterOperation], indices: &[usize]) -> Vec<Entry> {
     let entry = |&operation: &usize| {
         let RegisterOperation { request, outcome, invoked, .. } = &history[operation];
@@ -182,7 +190,8 @@ fn entries(history: &[RegisterOperation], indices: &[usize]) -> Vec<Entry> {
     entries
 }
 
-/// The values that were found, or that must have been for one that was found to be written.
+/// Returns the values that were read, or that must have been present because a value that was read
+/// depends on them.
 fn observed(entries: &[Entry]) -> HashSet<Option<u64>> {
     let mut conditions: HashMap<Option<u64>, Vec<Option<u64>>> = HashMap::new();
     for entry in entries {
@@ -200,12 +209,12 @@ fn observed(entries: &[Entry]) -> HashSet<Option<u64>> {
     observed
 }
 
-/// Finds a value that was found but that nobody can have written.
+/// Finds a value that was read, but that no operation can have written.
 fn find_unwritten(
     history: &[RegisterOperation],
     indices: &[usize],
     entries: &[Entry],
-) -> Option<Wrong> {
+) -> Option<AnomalyKind> {
     let written: HashSet<Option<u64>> =
         entries.iter().filter_map(|entry| entry.effect.written()).chain([None]).collect();
     let (value, reader) = entries.iter().find_map(|entry| {
@@ -222,7 +231,7 @@ fn find_unwritten(
         }
     }
     Some(match refused.get(&value) {
-        Some(&writer) => Wrong::DirtyRead { reader, writer, value },
-        None => Wrong::OutOfThinAir { reader, value },
+        Some(&writer) => AnomalyKind::DirtyRead { reader, writer, value },
+        None => AnomalyKind::OutOfThinAir { reader, value },
     })
 }

@@ -1,11 +1,12 @@
-//! Registers as a model, so that the white box can replay the histories that the black box judges.
+//! Registers as a model, so that [`positions`](super::super::positions) can replay the histories of
+//! this judge.
 
 use std::collections::HashMap;
 
 use super::super::operation::{Model, Ran};
 use super::{Action, Request};
 
-/// Registers by key; one that is absent has no entry.
+/// Registers by key; an absent register has no entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegisterModel {
     values: HashMap<u64, u64>,

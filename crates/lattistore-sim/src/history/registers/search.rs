@@ -1,36 +1,37 @@
-//! Linearizability of one register by search: any history, as long as few operations overlap.
+//! Linearizability of one register by search: any history, if few operations overlap.
 //!
 //! Source: Wing and Gong, "Testing and Verifying Concurrent Objects", J. Parallel Distrib. Comput.
 //! 1993; the just-in-time form of Lowe, "Testing for Linearizability", Concurrency Comput. 2017:
-//! go through the history by time and keep every configuration that the store may be in: the value, and
-//! which of the open operations have taken effect. When an operation ends, it must have taken effect;
-//! whoever cannot bring that about drops out. If none is left, there is no order.
+//! pass through the history by time and keep every configuration in which the register may be: its
+//! value, and which of the open operations have taken effect. When an operation ends, it must have
+//! taken effect; configurations in which it cannot are dropped. If none remains, no order exists.
 //!
-//! What keeps the set small: equal configurations are one. An open read that fits the value takes
-//! effect at once, for it changes nothing. Unknown operations take effect only right before a
-//! certain one that needs another value than is there; those of the same effect are not told apart,
-//! for none of them has an end; and of two configurations that differ only in that one has used up
-//! more of these, that one goes, for it can do nothing that the other cannot.
+//! The set stays small for four reasons. Equal configurations are kept once. An open read that fits
+//! the value takes effect at once, because it changes nothing. Unknown operations take effect only
+//! immediately before a certain one that needs another value than the present one; unknown
+//! operations with equal effects are not distinguished, because none of them has an end. And of two
+//! configurations that differ only in that one has used more unknown operations, that one is
+//! dropped, because it can do nothing that the other cannot.
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Effect, Entry, Wrong};
+use super::{AnomalyKind, Effect, Entry};
 
-/// How many comparisons of configurations a search may take: a few seconds of work.
+/// The most comparisons of configurations in a search: a few seconds of work.
 const MAX_COMPARISONS: usize = 20_000_000;
 
-/// What the store may look like at a moment.
+/// A state in which the register may be at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Configuration {
     value: Option<u64>,
-    /// Open operations that have taken effect, as ascending indices of entries.
+    /// The open operations that have taken effect, as ascending indices of entries.
     done: Vec<usize>,
-    /// Of each effect of unknown operations, how many have taken effect.
+    /// By effect of unknown operations: how many of them have taken effect.
     used: Vec<usize>,
 }
 
 /// Judges one register.
-pub(super) fn check(entries: &[Entry]) -> Option<Wrong> {
+pub(super) fn check(entries: &[Entry]) -> Option<AnomalyKind> {
     let mut search = Search { entries, certain: Vec::new(), unknown: Vec::new(), comparisons: 0 };
     let mut configurations =
         vec![Configuration { value: None, done: Vec::new(), used: Vec::new() }];
@@ -41,16 +42,17 @@ pub(super) fn check(entries: &[Entry]) -> Option<Wrong> {
         }
         configurations = search.end(index, configurations);
         if search.is_exhausted() {
-            return Some(Wrong::Undecided);
+            return Some(AnomalyKind::Undecided);
         }
         if configurations.is_empty() {
-            return Some(Wrong::NoOrder { operation: entries[index].operation });
+            return Some(AnomalyKind::NoOrder { operation: entries[index].operation });
         }
     }
     None
 }
 
-/// Begins and ends by time; at equal times begins come first, for such operations overlap.
+/// Returns begins and ends by time; at equal times begins come first, because such operations
+/// overlap.
 fn events(entries: &[Entry]) -> Vec<(u64, bool, usize)> {
     let begins = entries.iter().enumerate().map(|(index, entry)| (entry.invoked, false, index));
     let ends = entries
@@ -63,12 +65,12 @@ fn events(entries: &[Entry]) -> Vec<(u64, bool, usize)> {
     events
 }
 
-/// The search at a moment: what has begun and not ended.
+/// The search at a moment: the operations that have begun and not ended.
 struct Search<'a> {
     entries: &'a [Entry],
-    /// Operations that will end, as indices of entries.
+    /// The operations that will end, as indices of entries.
     certain: Vec<usize>,
-    /// Those that need not, by effect: how many there are.
+    /// The operations that may never end: the number of them by effect.
     unknown: Vec<(Effect, usize)>,
     comparisons: usize,
 }
@@ -90,13 +92,13 @@ impl Search<'_> {
         }
     }
 
-    /// The configurations after `ending` ended, or some of them if the search is exhausted.
+    /// Returns the configurations after `ending` ended, or some of them if the search is exhausted.
     fn end(&mut self, ending: usize, before: Vec<Configuration>) -> Vec<Configuration> {
-        let mut seen = Seen::default();
-        let mut after = Seen::default();
+        let mut seen = Configurations::default();
+        let mut after = Configurations::default();
         let mut queue = VecDeque::from(before);
         while let Some(mut configuration) = queue.pop_front() {
-            self.take_reads(&mut configuration);
+            self.apply_reads(&mut configuration);
             if let Ok(at) = configuration.done.binary_search(&ending) {
                 configuration.done.remove(at);
                 after.insert(&configuration, &mut self.comparisons);
@@ -111,8 +113,8 @@ impl Search<'_> {
         after.into_configurations()
     }
 
-    /// Lets every open read that fits take effect.
-    fn take_reads(&self, configuration: &mut Configuration) {
+    /// Lets every open read that fits the value take effect.
+    fn apply_reads(&self, configuration: &mut Configuration) {
         for &index in &self.certain {
             if self.entries[index].effect == Effect::Found(configuration.value)
                 && let Err(at) = configuration.done.binary_search(&index)
@@ -122,14 +124,15 @@ impl Search<'_> {
         }
     }
 
-    /// What a configuration can become by one certain operation, and the unknown ones that it needs.
+    /// Returns what a configuration can become by one certain operation and the unknown ones that
+    /// it needs.
     fn successors(&mut self, from: &Configuration) -> Vec<Configuration> {
         let mut successors = Vec::new();
         for index in self.certain.clone() {
             let Err(at) = from.done.binary_search(&index) else { continue };
             let effect = self.entries[index].effect;
             let ready = match effect {
-                // What came before makes no difference to it.
+                // A write does not depend on the value before.
                 Effect::Put(_) => vec![from.clone()],
                 Effect::Found(value) | Effect::Swap(value, _) => self.reach(from, Some(value)),
                 Effect::MaySwap(..) => self.reach(from, None),
@@ -145,10 +148,10 @@ impl Search<'_> {
         successors
     }
 
-    /// What a configuration can become by unknown operations alone: those that have the value `goal`,
-    /// or all. None at all is best: if the value is there already, no other way is looked for.
+    /// Returns what a configuration can become by unknown operations alone: the configurations with
+    /// the value `goal`, or all. If the value is already `goal`, no other path is searched.
     fn reach(&mut self, from: &Configuration, goal: Option<Option<u64>>) -> Vec<Configuration> {
-        let mut seen = Seen::default();
+        let mut seen = Configurations::default();
         let mut reached = Vec::new();
         let mut queue = VecDeque::from([from.clone()]);
         seen.insert(from, &mut self.comparisons);
@@ -162,7 +165,7 @@ impl Search<'_> {
             for (kind, &(effect, count)) in self.unknown.iter().enumerate() {
                 let Some(value) = effect.apply(configuration.value) else { continue };
                 let mut next = Configuration { value, ..configuration.clone() };
-                // Kinds are added at the end, and configurations learn of them when they use them.
+                // New kinds are appended, so a configuration may be shorter.
                 next.used.resize(next.used.len().max(kind + 1), 0);
                 next.used[kind] += 1;
                 if next.used[kind] <= count && seen.insert(&next, &mut self.comparisons) {
@@ -177,26 +180,28 @@ impl Search<'_> {
     }
 }
 
-/// What all configurations of a group have in common: the value, and what is done.
+/// What all configurations of a group have in common: the value, and the operations that took
+/// effect.
 type Group = (Option<u64>, Vec<usize>);
 
-/// A set of configurations without those that another one surpasses.
+/// A set of configurations, without those that another one dominates.
 #[derive(Default)]
-struct Seen {
-    /// What was used, none of which is as much as another that came before.
+struct Configurations {
+    /// The used unknown operations of each group; no element dominates a later one.
     used: HashMap<Group, Vec<Vec<usize>>>,
 }
 
-impl Seen {
-    /// Whether the configuration is new. Adds how many it was compared with to `comparisons`.
+impl Configurations {
+    /// Inserts a configuration; returns false if another one dominates it. Adds the number of
+    /// comparisons to `comparisons`.
     fn insert(&mut self, configuration: &Configuration, comparisons: &mut usize) -> bool {
         let group = (configuration.value, configuration.done.clone());
         let sets = self.used.entry(group).or_default();
         *comparisons += 1 + sets.len();
         let used = |kind: usize| configuration.used.get(kind).copied().unwrap_or(0);
-        let surpasses =
+        let dominates =
             |set: &Vec<usize>| set.iter().enumerate().all(|(kind, &count)| count <= used(kind));
-        if sets.iter().any(surpasses) {
+        if sets.iter().any(dominates) {
             return false;
         }
         sets.push(configuration.used.clone());

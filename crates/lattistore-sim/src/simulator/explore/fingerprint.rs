@@ -1,13 +1,15 @@
-//! Fingerprints: a state is known again by a number made of it.
+//! Fingerprints: a state is recognized by a number computed from it.
 //!
-//! Two different states with the same number would be taken for one. With n states that has a chance of
-//! about n²/2^65 where 64 bits are kept: one in a thousand for two hundred million states.
+//! Two different states with the same fingerprint would be taken for one. With n states and 64 bits
+//! the chance of that is about n²/2^65: one in a thousand for two hundred million states.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Debug, Write};
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// Makes a number of what is written to it.
+use lattistore::splitmix64;
+
+/// A hash of what is written to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fingerprint {
     low: u64,
@@ -15,12 +17,12 @@ pub(super) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Of nothing.
+    /// Returns the fingerprint of nothing.
     pub(super) fn new() -> Fingerprint {
         Fingerprint { low: 0x243f_6a88_85a3_08d3, high: 0x1319_8a2e_0370_7344 }
     }
 
-    /// Of what the value shows of itself.
+    /// Returns the fingerprint of a value's `Debug` text.
     pub(super) fn of(value: &impl Debug) -> u128 {
         let mut fingerprint = Fingerprint::new();
         let _ = write!(fingerprint, "{value:?}");
@@ -29,27 +31,19 @@ impl Fingerprint {
 
     /// Adds a number.
     pub(super) fn add(&mut self, number: u64) {
-        self.low = mix(self.low ^ number);
-        self.high = mix(self.high.rotate_left(29) ^ number);
+        self.low = splitmix64::nth(self.low ^ number, 1);
+        self.high = splitmix64::nth(self.high.rotate_left(29) ^ number, 1);
     }
 
-    /// All of it.
+    /// Returns all 128 bits.
     pub(super) fn long(self) -> u128 {
         u128::from(self.high) << 64 | u128::from(self.low)
     }
 
-    /// Half of it.
+    /// Returns half of the bits.
     pub(super) fn short(self) -> u64 {
         self.low
     }
-}
-
-/// The finish of SplitMix64: every bit of the result depends on every bit of the number.
-fn mix(number: u64) -> u64 {
-    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 impl Write for Fingerprint {
@@ -58,7 +52,7 @@ impl Write for Fingerprint {
         for chunk in &mut chunks {
             self.add(chunk.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
         }
-        // With its length, so that where one text ends and the next begins shows.
+        // The rest is added with its length, so that the boundary of two texts matters.
         let rest = chunks.remainder();
         let length = u64::try_from(rest.len()).unwrap_or(0) << 56;
         self.add(rest.iter().fold(length, |sum, byte| sum << 8 | u64::from(*byte)));
@@ -66,11 +60,11 @@ impl Write for Fingerprint {
     }
 }
 
-/// Hashes small numbers by one multiplication, and numbers that are fingerprints as they are.
+/// Hashes small numbers by one multiplication, and is good enough for fingerprints.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Quick(u64);
+pub(super) struct NumberHasher(u64);
 
-impl Hasher for Quick {
+impl Hasher for NumberHasher {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -97,7 +91,7 @@ impl Hasher for Quick {
     }
 }
 
-/// A map by numbers.
-pub(super) type QuickMap<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
+/// A map with numbers as keys.
+pub(super) type NumberMap<K, V> = HashMap<K, V, BuildHasherDefault<NumberHasher>>;
 /// A set of numbers.
-pub(super) type QuickSet<K> = HashSet<K, BuildHasherDefault<Quick>>;
+pub(super) type NumberSet<K> = HashSet<K, BuildHasherDefault<NumberHasher>>;

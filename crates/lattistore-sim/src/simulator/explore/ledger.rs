@@ -1,24 +1,27 @@
-//! What is chosen, in every way in which it comes about, and the checks of what nodes write.
+//! The votes and chosen decrees of every state, and the checks of what nodes write.
 
 use super::super::model::Model;
 use super::super::register::Registers;
-use super::fingerprint::{Fingerprint, QuickMap};
-use super::live::{Disk, Write};
+use super::fingerprint::{Fingerprint, NumberMap};
+use super::running_node::{Disk, Write};
 use lattistore::lpaxos::{Record, Slot};
 
-/// All states of votes and decrees that were seen.
+/// Every state of votes and chosen decrees that was reached. A ledger is named by its number.
 #[derive(Debug)]
 pub(super) struct Ledgers {
     known: Vec<Model<Registers>>,
-    places: QuickMap<u128, u32>,
-    steps: QuickMap<(u32, u32), Result<u32, String>>,
+    places: NumberMap<u128, u32>,
+    steps: NumberMap<(u32, u32), Result<u32, String>>,
 }
 
 impl Ledgers {
-    /// The first of them, number 0, in which nobody voted.
+    /// Returns the ledgers with the first one, number 0, in which no node voted.
     pub(super) fn new(nodes: usize) -> Ledgers {
-        let mut ledgers =
-            Ledgers { known: Vec::new(), places: QuickMap::default(), steps: QuickMap::default() };
+        let mut ledgers = Ledgers {
+            known: Vec::new(),
+            places: NumberMap::default(),
+            steps: NumberMap::default(),
+        };
         ledgers.number(Model::new(nodes));
         ledgers
     }
@@ -27,11 +30,11 @@ impl Ledgers {
         let place = self.places.entry(Fingerprint::of(&model));
         *place.or_insert_with(|| {
             self.known.push(model);
-            u32::try_from(self.known.len() - 1).expect("there are fewer than four billion")
+            u32::try_from(self.known.len() - 1).expect("there are fewer than 2^32")
         })
     }
 
-    /// The last slot chosen.
+    /// Returns the last slot that is chosen.
     pub(super) fn last(&self, ledger: u32) -> Slot {
         self.known[ledger as usize].last()
     }
@@ -44,7 +47,7 @@ impl Ledgers {
         self.known[ledger as usize].proposed(slot)
     }
 
-    /// Checks a write, by its number, and counts its votes; gives the ledger after it.
+    /// Checks a write, given with its number, and counts its votes; returns the ledger after it.
     ///
     /// # Errors
     /// The invariant that does not hold.
@@ -70,7 +73,8 @@ fn checked(model: &mut Model<Registers>, write: &Write) -> Result<(), String> {
             model.voted(*place, proposal)?;
         }
     }
-    // What never goes down was compared; it is no part of what is chosen.
+    // The numbers that never decrease were compared above; they are reset because they are not a
+    // part of what is chosen.
     model.restarted(*place, &Disk::default());
     Ok(())
 }

@@ -1,36 +1,38 @@
-//! How much may happen, and what was covered.
+//! How often each kind of event may happen, and what was covered.
 
-/// How many nodes there are.
+/// The number of nodes.
 pub(super) const NODES: usize = 3;
 
-/// How often what may happen. Messages may be delivered, in any order, any number of times.
+/// How often each kind of event may happen. Messages may be delivered in any order and any number
+/// of times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scope {
-    /// A node stands.
+    /// A node starts an election.
     pub stands: u8,
-    /// A client asks: a write, a deletion, a read, in turn. At most eight.
+    /// A client sends a request: a write, a deletion and a read in turn. At most
+    /// [`MAX_REQUESTS`](super::MAX_REQUESTS).
     pub requests: u8,
     /// Time passes at a leader: it commits, sends again and repairs.
     pub ticks: u8,
-    /// A node crashes, having written or not, and restarts.
+    /// A node crashes, before or after a write, and starts again.
     pub crashes: u8,
 }
 
 /// What was covered.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Explored {
-    /// Different states.
+    /// The number of different states.
     pub states: usize,
-    /// Steps taken between them.
+    /// The number of steps between them.
     pub steps: u64,
-    /// Most events on the shortest way to a state.
+    /// The greatest number of events on a shortest path to a state.
     pub depth: usize,
-    /// States found that are still to be left.
-    pub waiting: usize,
-    /// Different states of single nodes.
+    /// The number of states that were found and not yet expanded.
+    pub unexpanded: usize,
+    /// The number of different states of single nodes.
     pub node_states: usize,
-    /// Different messages.
+    /// The number of different messages.
     pub messages: usize,
-    /// Whether all states of the scope were seen.
-    pub is_all: bool,
+    /// Whether all states of the scope were expanded.
+    pub is_complete: bool,
 }

@@ -2,90 +2,91 @@
 
 use std::collections::VecDeque;
 
-use super::super::words;
-use super::fingerprint::{Fingerprint, QuickSet};
+use super::super::describe;
+use super::fingerprint::{Fingerprint, NumberSet};
 use super::ledger::Ledgers;
-use super::live::Input;
-use super::local::{Effect, Nodes};
+use super::node_states::{Effect, NodeStates};
+use super::running_node::Input;
 use super::scope::{Explored, NODES, Scope};
 use lattistore::lpaxos::{Message, Slot, ToAcceptor};
 
 /// The most requests that a scope may allow.
-pub const REQUESTS_MOST: usize = 8;
+pub const MAX_REQUESTS: usize = 8;
 
-/// Between two calls of the caller's watch, in states.
-const WATCHED: usize = 1 << 14;
+/// The number of states between two calls of `goes_on`.
+const STATES_PER_CALL: usize = 1 << 14;
 
-/// A state of everything but the list of messages. Nodes and votes are named by number.
+/// A state of the cluster without the list of messages. Nodes and votes are named by number.
 #[derive(Clone, Copy, Debug)]
 struct State {
     nodes: [u32; NODES],
     ledger: u32,
     left: Scope,
-    /// How many requests were made.
-    asked: u8,
-    /// For each request without an answer, the last slot that was answered when it was made.
-    after: [u8; REQUESTS_MOST],
+    /// The number of requests that were sent.
+    requests_sent: u8,
+    /// For each request without an answer, the last slot that was answered before it was sent.
+    after: [u8; MAX_REQUESTS],
     /// The last slot that was answered.
     answered: u8,
-    /// A number made of all messages that were sent, in whatever order.
+    /// A hash of the set of messages that were sent.
     sent: u64,
 }
 
-/// A state that is to be left.
+/// A state that is not yet expanded.
 #[derive(Debug)]
-struct Waiting {
+struct FrontierState {
     state: State,
     /// The messages that were sent, in ascending order.
     sent: Box<[u16]>,
 }
 
-/// How a state was first reached: from which, and by what.
-type Way = (u32, u8, Input);
+/// How a state was first reached: the state before, the node's index, and the input.
+type Origin = (u32, u8, Input);
 
 struct Search {
-    nodes: Nodes,
+    nodes: NodeStates,
     ledgers: Ledgers,
-    seen: QuickSet<u64>,
-    ways: Vec<Way>,
-    waiting: VecDeque<Waiting>,
-    /// Messages that leave in the step that is being taken.
+    seen: NumberSet<u64>,
+    origins: Vec<Origin>,
+    frontier: VecDeque<FrontierState>,
+    /// The messages that leave in the current step.
     leaving: Vec<u16>,
     explored: Explored,
 }
 
-/// Explores the scope, up to so many states. `goes_on` is asked now and then.
+/// Explores the scope, up to `max_states` states. `goes_on` is called regularly; the search ends if
+/// it returns false.
 ///
 /// # Errors
-/// The events that lead to a state that breaks an invariant, one a line, and which.
+/// The broken invariant, and the events that lead to the state that breaks it, one a line.
 pub fn explore(
     scope: Scope,
     max_states: usize,
     goes_on: &mut dyn FnMut(&Explored) -> bool,
 ) -> Result<Explored, String> {
-    assert!(usize::from(scope.requests) <= REQUESTS_MOST, "at most {REQUESTS_MOST} requests");
-    let mut nodes = Nodes::default();
+    assert!(usize::from(scope.requests) <= MAX_REQUESTS, "at most {MAX_REQUESTS} requests");
+    let mut nodes = NodeStates::default();
     let first = State {
         nodes: std::array::from_fn(|place| nodes.fresh(place as u64 + 1)),
         ledger: 0,
         left: scope,
-        asked: 0,
-        after: [0; REQUESTS_MOST],
+        requests_sent: 0,
+        after: [0; MAX_REQUESTS],
         answered: 0,
         sent: 0,
     };
     let mut search = Search {
         nodes,
         ledgers: Ledgers::new(NODES),
-        seen: QuickSet::default(),
-        ways: Vec::new(),
-        waiting: VecDeque::new(),
+        seen: NumberSet::default(),
+        origins: Vec::new(),
+        frontier: VecDeque::new(),
         leaving: Vec::new(),
         explored: Explored::default(),
     };
     search.seen.insert(first.fingerprint());
-    search.ways.push((0, 0, Input::Crash));
-    search.waiting.push_back(Waiting { state: first, sent: [].into() });
+    search.origins.push((0, 0, Input::Crash));
+    search.frontier.push_back(FrontierState { state: first, sent: [].into() });
     search.run(max_states, goes_on)?;
     Ok(search.explored)
 }
@@ -97,34 +98,34 @@ impl Search {
         goes_on: &mut dyn FnMut(&Explored) -> bool,
     ) -> Result<(), String> {
         let mut layer_ends = 1;
-        let mut left = 0;
-        while let Some(state) = self.waiting.pop_front() {
-            if left == layer_ends {
+        let mut expanded = 0;
+        while let Some(state) = self.frontier.pop_front() {
+            if expanded == layer_ends {
                 self.explored.depth += 1;
-                layer_ends = self.ways.len();
+                layer_ends = self.origins.len();
             }
-            self.leave(&state, left)?;
-            left += 1;
-            self.count(left);
-            if self.ways.len() >= max_states
-                || left.is_multiple_of(WATCHED) && !goes_on(&self.explored)
+            self.expand(&state, expanded)?;
+            expanded += 1;
+            self.count(expanded);
+            if self.origins.len() >= max_states
+                || expanded.is_multiple_of(STATES_PER_CALL) && !goes_on(&self.explored)
             {
                 return Ok(());
             }
         }
-        self.explored.is_all = true;
+        self.explored.is_complete = true;
         Ok(())
     }
 
-    fn count(&mut self, left: usize) {
-        self.explored.states = self.ways.len();
-        self.explored.waiting = self.ways.len() - left;
+    fn count(&mut self, expanded: usize) {
+        self.explored.states = self.origins.len();
+        self.explored.unexpanded = self.origins.len() - expanded;
         self.explored.node_states = self.nodes.count();
         self.explored.messages = self.nodes.messages.len();
     }
 
-    /// Takes every step out of a state.
-    fn leave(&mut self, from: &Waiting, number: usize) -> Result<(), String> {
+    /// Expands a state: takes every step that is possible in it.
+    fn expand(&mut self, from: &FrontierState, number: usize) -> Result<(), String> {
         let state = &from.state;
         let left = state.left;
         for place in 0..state.nodes.len() {
@@ -133,7 +134,7 @@ impl Search {
             let own = [
                 (left.stands > 0, Input::Stand),
                 (left.crashes > 0, Input::Crash),
-                (leads && left.requests > 0, Input::Ask(state.asked)),
+                (leads && left.requests > 0, Input::Ask(state.requests_sent)),
                 (leads && left.ticks > 0, Input::Tick),
                 (writes, Input::Written),
             ];
@@ -144,7 +145,7 @@ impl Search {
         for message in &from.sent {
             let place = self.nodes.messages[usize::from(*message)].receiver();
             let writes = self.step(from, number, place, Input::Deliver(*message))?;
-            // Where nothing is written, to crash after it is the same.
+            // Without a write, this is the same as a crash after the delivery.
             if writes && left.crashes > 0 {
                 self.step(from, number, place, Input::DeliverAndCrash(*message))?;
             }
@@ -152,10 +153,10 @@ impl Search {
         Ok(())
     }
 
-    /// Takes one step; says whether the node writes in it.
+    /// Takes one step; returns whether the node writes in it.
     fn step(
         &mut self,
-        from: &Waiting,
+        from: &FrontierState,
         number: usize,
         place: usize,
         input: Input,
@@ -163,30 +164,30 @@ impl Search {
         self.explored.steps += 1;
         let before = from.state.nodes[place];
         let step = self.nodes.step(before, input);
-        if step.is_idle(before) && is_free(input) {
+        if step.is_idle(before) && is_unlimited(input) {
             return Ok(false);
         }
         let (number_of_step, writes) = (step.number, step.writes);
         let mut next = from.state;
         next.nodes[place] = step.to;
-        next.take(input);
-        if let Err(why) = self.happen(&mut next, number_of_step, &from.sent) {
-            let way = self.way(number, (place, input));
-            let states = self.ways.len();
-            return Err(format!("{why}\nafter {states} states, by\n{way}"));
+        next.count(input);
+        if let Err(why) = self.apply_effects(&mut next, number_of_step, &from.sent) {
+            let path = self.path(number, (place, input));
+            let states = self.origins.len();
+            return Err(format!("{why}\nafter {states} states, by\n{path}"));
         }
         if self.seen.insert(next.fingerprint()) {
-            let way = u32::try_from(number).expect("there are fewer than four billion");
-            self.ways.push((way, u8::try_from(place).unwrap_or(0), input));
+            let origin = u32::try_from(number).expect("there are fewer than 2^32");
+            self.origins.push((origin, u8::try_from(place).unwrap_or(0), input));
             self.leaving.extend(&from.sent);
             self.leaving.sort_unstable();
-            self.waiting.push_back(Waiting { state: next, sent: self.leaving[..].into() });
+            self.frontier.push_back(FrontierState { state: next, sent: self.leaving[..].into() });
         }
         Ok(writes)
     }
 
-    /// Lets the effects of a step happen, and checks them.
-    fn happen(&mut self, next: &mut State, step: u32, sent: &[u16]) -> Result<(), String> {
+    /// Applies the effects of a step to the state after it, and checks them.
+    fn apply_effects(&mut self, next: &mut State, step: u32, sent: &[u16]) -> Result<(), String> {
         let Search { nodes, ledgers, leaving, .. } = self;
         let step = nodes.step_of(step);
         leaving.clear();
@@ -200,7 +201,7 @@ impl Search {
                     }
                     if sent.binary_search(&message).is_err() && !leaving.contains(&message) {
                         leaving.push(message);
-                        next.sent = next.sent.wrapping_add(mixed(message));
+                        next.sent = next.sent.wrapping_add(hash(message));
                     }
                 }
                 Effect::Write(write) => {
@@ -215,30 +216,30 @@ impl Search {
         step.fault.clone().map_or(Ok(()), Err)
     }
 
-    /// The events that lead to a state and a step out of it, one a line.
-    fn way(&self, number: usize, last: (usize, Input)) -> String {
+    /// Describes the events that lead to a state and a step out of it, one a line.
+    fn path(&self, number: usize, last: (usize, Input)) -> String {
         let mut events = vec![last];
         let mut at = number;
         while at > 0 {
-            let (from, place, input) = self.ways[at];
+            let (from, place, input) = self.origins[at];
             events.push((usize::from(place), input));
             at = from as usize;
         }
-        let lines = events.into_iter().rev().map(|(place, input)| self.words(place + 1, input));
+        let lines = events.into_iter().rev().map(|(place, input)| self.describe(place + 1, input));
         lines.collect::<Vec<_>>().join("\n")
     }
 
-    fn words(&self, id: usize, input: Input) -> String {
+    fn describe(&self, id: usize, input: Input) -> String {
         let arrives = |message: u16| {
             let sent = &self.nodes.messages[usize::from(message)];
-            format!("n{} -> n{id}  {}", sent.from, words::message(&sent.message))
+            format!("n{} -> n{id}  {}", sent.from, describe::message(&sent.message))
         };
         match input {
-            Input::Stand => format!("n{id} stands"),
+            Input::Stand => format!("n{id} starts an election"),
             Input::Tick => format!("n{id} ticks"),
-            Input::Ask(request) => format!("n{id} is asked request {request}"),
+            Input::Ask(request) => format!("n{id} receives request {request}"),
             Input::Crash => format!("n{id} crashes and starts"),
-            Input::Written => format!("n{id} has written"),
+            Input::Written => format!("n{id} completes its write"),
             Input::Deliver(message) => arrives(message),
             Input::DeliverAndCrash(message) => {
                 format!("{}, which crashes before its write and starts", arrives(message))
@@ -247,14 +248,14 @@ impl Search {
     }
 }
 
-/// Whether the input may happen any number of times.
-fn is_free(input: Input) -> bool {
+/// Whether the scope does not limit the input.
+fn is_unlimited(input: Input) -> bool {
     matches!(input, Input::Deliver(_) | Input::Written)
 }
 
 impl State {
-    /// Takes from what may still happen.
-    fn take(&mut self, input: Input) {
+    /// Subtracts an input from what may still happen.
+    fn count(&mut self, input: Input) {
         match input {
             Input::Stand => self.left.stands -= 1,
             Input::Tick => self.left.ticks -= 1,
@@ -262,32 +263,37 @@ impl State {
             Input::Deliver(_) | Input::Written => {}
             Input::Ask(request) => {
                 self.left.requests -= 1;
-                self.asked += 1;
+                self.requests_sent += 1;
                 self.after[usize::from(request)] = self.answered;
-                self.forget();
+                self.forget_answered();
             }
         }
     }
 
-    /// Forgets what was answered when nobody will ask any more.
-    fn forget(&mut self) {
+    /// Forgets the last answered slot when no more requests will be sent.
+    fn forget_answered(&mut self) {
         if self.left.requests == 0 {
             self.answered = 0;
         }
     }
 
-    /// Checks an answer as of a slot, when `last` is the last slot chosen.
+    /// Checks an answer as of a slot; `last` is the last slot that is chosen.
+    ///
+    /// # Errors
+    /// When the slot is not chosen, or is older than an answer before the request.
     fn answer(&mut self, request: u8, slot: Slot, last: Slot) -> Result<(), String> {
         if slot > last {
-            return Err(format!("7: an answer as of slot {slot}, when {last} is the last chosen"));
+            return Err(format!("an answer as of slot {slot}, but slot {last} is the last chosen"));
         }
         let after = &mut self.after[usize::from(request)];
         if slot.0 < u64::from(*after) {
-            return Err(format!("P8: an answer as of slot {slot}, after one of {after}"));
+            return Err(format!(
+                "P8: an answer as of slot {slot}, to a request sent after an answer as of {after}"
+            ));
         }
         *after = 0;
         self.answered = self.answered.max(u8::try_from(slot.0).unwrap_or(u8::MAX));
-        self.forget();
+        self.forget_answered();
         Ok(())
     }
 
@@ -304,8 +310,8 @@ impl State {
     }
 }
 
-/// A number for a message, such that sums of them tell sets of messages apart.
-fn mixed(message: u16) -> u64 {
+/// Returns a hash of a message; the sum of hashes identifies a set of messages.
+fn hash(message: u16) -> u64 {
     let mut fingerprint = Fingerprint::new();
     fingerprint.add(u64::from(message));
     fingerprint.short()

@@ -1,5 +1,7 @@
-//! The pages of one promise, held against each other: all must show the replica as it was when the
-//! promise was made (P2), or a recovery would put together a state that never was.
+//! Checks that all pages of one promise show one state of the replica.
+//!
+//! That state is the replica when the promise was made (P2). If pages showed different states, a
+//! recovery would merge a state that never existed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
@@ -10,32 +12,32 @@ use lattistore::lpaxos::{
     Replica, Slot, ToAcceptor, ToCandidate,
 };
 
-/// What a promise is about.
+/// The replica as it was when its node promised.
 #[derive(Debug)]
 struct Promised<K, V> {
     replica: Replica<K, V>,
-    /// The pages hold the entries with a version above this.
+    /// The pages contain the entries with a version above this.
     above: Slot,
 }
 
 /// The promises of a run.
 #[derive(Debug)]
-pub(super) struct Pages<K, V> {
-    /// The `complete` of each candidate, as it stood.
+pub(super) struct PromisePages<K, V> {
+    /// The `complete` that each candidate sent with its `Prepare`.
     asked: BTreeMap<Ballot, Slot>,
-    /// Ballots whose recovery is over: nobody takes a page of them any more, and replicas change.
+    /// Ballots whose recovery has ended: no node uses their pages any longer, and replicas change.
     over: BTreeSet<Ballot>,
     /// By node and ballot.
     promised: BTreeMap<(usize, Ballot), Promised<K, V>>,
 }
 
-impl<K: Ord + Hash + Clone, V: Clone + PartialEq> Pages<K, V> {
-    /// No promise yet.
-    pub(super) fn new() -> Pages<K, V> {
-        Pages { asked: BTreeMap::new(), over: BTreeSet::new(), promised: BTreeMap::new() }
+impl<K: Ord + Hash + Clone, V: Clone + PartialEq> PromisePages<K, V> {
+    /// Returns a checker that has seen no promise yet.
+    pub(super) fn new() -> PromisePages<K, V> {
+        PromisePages { asked: BTreeMap::new(), over: BTreeSet::new(), promised: BTreeMap::new() }
     }
 
-    /// A message leaves a node whose disk this is.
+    /// Checks a message that leaves a node; `disk` is the node's disk.
     ///
     /// # Errors
     /// When it is a page that differs from what its sender held when it promised.
@@ -49,15 +51,15 @@ impl<K: Ord + Hash + Clone, V: Clone + PartialEq> Pages<K, V> {
             Message::Acceptor(ToAcceptor::Prepare(prepare)) => {
                 self.asked.insert(prepare.ballot, prepare.complete);
             }
-            // One that a higher promise has overtaken on its way to the disk is of no use any more, and
-            // the disk holds more than it tells.
+            // A promise that is older than the disk's is useless to its candidate, and the disk
+            // holds more than the promise says.
             Message::Candidate(ToCandidate::Promise(promise))
                 if promise.ballot == disk.promised && !self.over.contains(&promise.ballot) =>
             {
                 let asked = self.asked.get(&promise.ballot).copied().unwrap_or(Slot::ZERO);
                 let above = if promise.full { Slot::ZERO } else { asked };
                 let place = (from, promise.ballot);
-                // A repeated promise is about the same replica as the first.
+                // A repeated promise describes the same replica as the first.
                 let fresh = || Promised { replica: disk.replica.clone(), above };
                 self.promised.entry(place).or_insert_with(fresh);
                 self.compare(place, None, &promise.page)?;
@@ -93,10 +95,13 @@ impl<K: Ord + Hash + Clone, V: Clone + PartialEq> Pages<K, V> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let end = page.next.as_ref().map_or(Bound::Unbounded, Bound::Included);
         let held = promised.replica.range((start, end));
-        let told = held.filter(|(_, entry): &(&K, &Entry<V>)| entry.version > promised.above);
-        if told.eq(page.entries.iter().map(|(key, entry)| (key, entry))) {
+        let expected = held.filter(|(_, entry): &(&K, &Entry<V>)| entry.version > promised.above);
+        if expected.eq(page.entries.iter().map(|(key, entry)| (key, entry))) {
             return Ok(());
         }
-        Err(format!("P2: a page of the promise of {} is not as of that promise", place.1))
+        Err(format!(
+            "P2: a page of the promise of {} shows another state than that promise",
+            place.1
+        ))
     }
 }

@@ -1,9 +1,9 @@
-//! Where unknown transactions on lists ran in the order of positions, from what others read.
+//! Places unknown transactions on lists in the order of positions, by what others read.
 //!
-//! Each is placed as late as it can be: just before the first transaction that has to come after it,
-//! because it read one of its elements, or appended after one. In a history that is what the positions
-//! say, this is right: whatever lies between its true place and this one touches none of its lists,
-//! or it would have to come after it and be the first.
+//! Each transaction is placed as late as possible: immediately before the first transaction that
+//! has to come after it, because it read one of its elements, or appended after one of them. If the
+//! positions are correct, the placement is too: whatever lies between the true place and this one
+//! touches none of its lists, or it would be the first that has to come after it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,7 +14,7 @@ use super::versions::{ListVersions, Versions};
 
 /// Places every unknown transaction without a position of which an element was read.
 ///
-/// For [`check_positions_with`](super::super::positions::check_positions_with).
+/// The result is for [`check_positions_with`](super::super::positions::check_positions_with).
 pub fn place_unknown(history: &[ListOperation]) -> Vec<Placement> {
     let (versions, _) = Versions::infer(history);
     let mut order: Vec<usize> = (0..history.len()).collect();
@@ -24,11 +24,14 @@ pub fn place_unknown(history: &[ListOperation]) -> Vec<Placement> {
     for (rank, &index) in order.iter().enumerate() {
         bounds.ranks[index] = Some(rank);
     }
-    // A bound found in one list may lower one in another: until nothing changes.
+    // A bound from one list may lower a bound from another: repeat until nothing changes.
     while versions.lists.values().filter(|list| bounds.lower(list)).count() > 0 {}
-    let turns = turns(&bounds, &versions);
-    let mut placed: Vec<(usize, usize, usize)> =
-        bounds.bounds.iter().map(|(&index, &bound)| (bound, turns[&index], index)).collect();
+    let topological_order = topological_order(&bounds, &versions);
+    let mut placed: Vec<(usize, usize, usize)> = bounds
+        .bounds
+        .iter()
+        .map(|(&index, &bound)| (bound, topological_order[&index], index))
+        .collect();
     placed.sort_unstable();
     placed
         .into_iter()
@@ -36,12 +39,12 @@ pub fn place_unknown(history: &[ListOperation]) -> Vec<Placement> {
         .collect()
 }
 
-/// Before what unknown operations ran.
+/// The bounds of unknown operations: before which operation each of them ran.
 struct Bounds<'a> {
     history: &'a [ListOperation],
-    /// The place of each operation in the order of positions.
+    /// The index of each operation in the order of positions.
     ranks: Vec<Option<usize>>,
-    /// By unknown operation: the lowest rank of those that come after it, as far as is known.
+    /// By unknown operation: the lowest rank of the operations known to come after it.
     bounds: HashMap<usize, usize>,
 }
 
@@ -50,7 +53,7 @@ impl Bounds<'_> {
         self.ranks[index].is_none() && matches!(self.history[index].outcome, Outcome::MayHaveRun)
     }
 
-    /// Lowers the bounds by what one list tells; whether that changed any.
+    /// Lowers the bounds by one list; returns whether any bound changed.
     fn lower(&mut self, list: &ListVersions) -> bool {
         let mut readers: Vec<&(usize, usize)> = list.reads.iter().collect();
         readers.sort_unstable_by_key(|&&(_, length)| length);
@@ -75,11 +78,11 @@ impl Bounds<'_> {
     }
 }
 
-/// An order of the placed operations that agrees with all lists, if there is one.
+/// Returns an order of the placed operations that agrees with all lists, if there is one.
 ///
-/// Source: Kahn, "Topological sorting of large networks", 1962. Those on a cycle come last: no order
-/// is right for them.
-fn turns(bounds: &Bounds<'_>, versions: &Versions) -> HashMap<usize, usize> {
+/// Source: Kahn, "Topological sorting of large networks", 1962. Operations on a cycle come last: no
+/// order is correct for them.
+fn topological_order(bounds: &Bounds<'_>, versions: &Versions) -> HashMap<usize, usize> {
     let mut followers: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     let mut predecessors: BTreeMap<usize, usize> =
         bounds.bounds.keys().map(|&index| (index, 0)).collect();
@@ -95,9 +98,9 @@ fn turns(bounds: &Bounds<'_>, versions: &Versions) -> HashMap<usize, usize> {
     }
     let mut ready: Vec<usize> =
         predecessors.iter().filter(|&(_, &count)| count == 0).map(|(&index, _)| index).collect();
-    let mut turns = HashMap::new();
+    let mut topological_order = HashMap::new();
     while let Some(next) = ready.pop() {
-        turns.insert(next, turns.len());
+        topological_order.insert(next, topological_order.len());
         for follower in followers.get(&next).into_iter().flatten() {
             if let Some(count) = predecessors.get_mut(follower) {
                 *count -= 1;
@@ -108,8 +111,8 @@ fn turns(bounds: &Bounds<'_>, versions: &Versions) -> HashMap<usize, usize> {
         }
     }
     for &index in predecessors.keys() {
-        let last = turns.len();
-        turns.entry(index).or_insert(last);
+        let last = topological_order.len();
+        topological_order.entry(index).or_insert(last);
     }
-    turns
+    topological_order
 }

@@ -1,4 +1,4 @@
-//! Messages and records as a person wants to read them in a trace: `prepare 3.n2, complete 7`.
+//! Messages and records as text for traces, such as `prepare 3.n2, complete 7`.
 
 use std::fmt::Debug;
 
@@ -7,9 +7,9 @@ use lattistore::lpaxos::{
     Proposal, Record, Slot, ToAcceptor, ToCandidate, ToLeader,
 };
 
-/// A message.
+/// Describes a message.
 pub fn message<K: Debug + Ord, V: Debug>(message: &Message<K, V>) -> String {
-    let words = match message {
+    let text = match message {
         Message::Heartbeat(_) => return "heartbeat".into(),
         Message::Acceptor(ToAcceptor::Prepare(prepare)) => {
             format!("prepare, complete {}", prepare.complete)
@@ -32,7 +32,7 @@ pub fn message<K: Debug + Ord, V: Debug>(message: &Message<K, V>) -> String {
         Message::Refused(refused) => format!("refused, promised {}", ballot(refused.promised)),
         Message::Acceptor(ToAcceptor::Accept(accept)) => {
             let previous = match &accept.previous {
-                Previous::Held(chosen_in) => format!("as held in {}", ballot(*chosen_in)),
+                Previous::Held(chosen_in) => format!("as accepted in {}", ballot(*chosen_in)),
                 Previous::Decree(before) => decree(before),
             };
             format!("accept slot {}: {}, before it {previous}", accept.slot, decree(&accept.decree))
@@ -41,7 +41,7 @@ pub fn message<K: Debug + Ord, V: Debug>(message: &Message<K, V>) -> String {
             format!("accepted slot {}, complete {}", vote.slot, vote.complete)
         }
         Message::Leader(ToLeader::NeedPrevious(need)) => {
-            format!("what comes before slot {}? complete {}", need.slot, need.complete)
+            format!("needs the decree before slot {}, complete {}", need.slot, need.complete)
         }
         Message::Acceptor(ToAcceptor::Confirm(confirm)) => {
             format!("confirm, round {}", confirm.round)
@@ -56,22 +56,26 @@ pub fn message<K: Debug + Ord, V: Debug>(message: &Message<K, V>) -> String {
         }
         Message::Acceptor(ToAcceptor::RepairPage(repair)) => {
             let CopyId { number, base, target, floor } = repair.copy;
+            let kind = if repair.copy.is_full() { "full copy" } else { "copy" };
+            let place = match &repair.after {
+                None => "first page".to_owned(),
+                Some(after) => format!("page after {after:?}"),
+            };
             let page = page(&repair.page);
-            format!(
-                "copy {number} from {base} to {target}, floor {floor}, page after {:?}: {page}",
-                repair.after
-            )
+            format!("{kind} {number} from {base} to {target}, floor {floor}, {place}: {page}")
         }
         Message::Leader(ToLeader::PageMerged(merged)) => {
             format!("merged the page of copy {} up to {:?}", merged.number, merged.after)
         }
-        Message::Leader(ToLeader::Progress(progress)) => format!("complete {}", progress.complete),
+        Message::Leader(ToLeader::Progress(progress)) => {
+            format!("progress, complete {}", progress.complete)
+        }
     };
     let named = message.ballot().map_or(String::new(), |named| format!("[{}] ", ballot(named)));
-    named + &words
+    named + &text
 }
 
-/// A record.
+/// Describes a record.
 pub fn record<K: Debug + Ord, V: Debug>(record: &Record<K, V>) -> String {
     match record {
         Record::Promise(promised) => format!("promised {}", ballot(*promised)),
@@ -85,7 +89,7 @@ pub fn record<K: Debug + Ord, V: Debug>(record: &Record<K, V>) -> String {
     }
 }
 
-/// A ballot: its round and its owner.
+/// Describes a ballot: its round and its owner.
 pub fn ballot(ballot: Ballot) -> String {
     format!("{}.n{}", ballot.round, ballot.node.0)
 }
@@ -96,9 +100,9 @@ fn proposal<K: Debug + Ord, V: Debug>(proposal: &Proposal<K, V>) -> String {
 
 fn decree<K: Debug + Ord, V: Debug>(decree: &Decree<K, V>) -> String {
     let writes = decree.patch.writes().iter();
-    let mut words: Vec<_> = writes.map(|(key, value)| write(key, value.as_ref(), None)).collect();
-    words.extend(decree.members.as_ref().map(member_set));
-    format!("{{{}}}", words.join(", "))
+    let mut parts: Vec<_> = writes.map(|(key, value)| write(key, value.as_ref(), None)).collect();
+    parts.extend(decree.members.as_ref().map(member_set));
+    format!("{{{}}}", parts.join(", "))
 }
 
 fn members(members: &MemberSet, version: Slot) -> String {

@@ -1,5 +1,5 @@
-//! The client protocol of lattistore, pipelined on one connection: what the client library sends,
-//! without its retries, so that one thread can keep many operations on their way.
+//! The client protocol of lattistore, pipelined on one connection: it sends what the client library
+//! sends, without retries, so that one thread can keep many operations in flight.
 //!
 //! Writes are numbered in a session, as the library's are: each runs at most once.
 
@@ -18,8 +18,8 @@ use lattistore::wire::{
     encode_request,
 };
 
-use super::words::words;
-use crate::wire::{Duplex, Wire};
+use super::describe::describe;
+use crate::protocol::{ByteStream, Protocol};
 use crate::workload::{Kind, Operation};
 
 const PUT: &str = "put $key $value;";
@@ -28,35 +28,38 @@ const RMW: &str = "old = get $key; put $key $value; return len(old);";
 const CAS: &str =
     "matches = get $key == $expected; if matches { put $key $value; } return matches;";
 
-/// How long the cluster may take until it has a leader.
+/// The longest time to wait for a leader.
 const LEADER_TIME: Duration = Duration::from_secs(30);
-/// What is waited for is said after so long.
-const TELL_TIME: Duration = Duration::from_secs(1);
-/// Between two tries to find it.
+/// The time after which a message says what is waited for.
+const MESSAGE_TIME: Duration = Duration::from_secs(1);
+/// The time between two attempts.
 const RETRY_TIME: Duration = Duration::from_millis(20);
 const REQUEST_TIME_MS: u32 = 5_000;
-/// The id of the request for a session; operations count from zero.
+/// The id of the request for a session; operations are numbered from zero.
 const OPENING: u64 = 1 << 60;
 
-/// A connection to the leader.
+/// The protocol state of a connection to the leader.
 pub(crate) struct Lattistore {
-    /// None where writes are not numbered.
+    /// `None` if writes are not numbered.
     session: Option<Session>,
-    /// The programs that put several keys, by how many.
+    /// The programs that put several keys, by the number of keys.
     puts: BTreeMap<usize, String>,
 }
 
 struct Session {
     id: u64,
     next: u64,
-    /// The numbers that are not answered, and by operation.
+    /// The numbers that are not answered; also by operation.
     open: BTreeSet<u64>,
     numbers: HashMap<u64, u64>,
 }
 
 impl Lattistore {
-    /// Connects to the leader. One that stops leading meanwhile, as happens where a cluster is new,
-    /// is no error: the next one is asked.
+    /// Connects to the leader. If it stops leading meanwhile, as happens in a young cluster, the
+    /// next leader is tried.
+    ///
+    /// # Errors
+    /// When no node answers, or no connection succeeds within `LEADER_TIME`.
     pub(crate) fn connect(
         addresses: &[SocketAddr],
         numbered: bool,
@@ -116,10 +119,11 @@ impl Lattistore {
     }
 }
 
-/// Where the leader is, once there is one.
+/// Returns the address of the leader, once there is one.
 ///
 /// # Errors
-/// When no node answers, which waiting does not change: the client has asked all of them, and again.
+/// When no node answers, because the client has already retried; or there is no leader within
+/// `LEADER_TIME`.
 fn leader(
     addresses: &[SocketAddr],
     clients: &Builder,
@@ -138,29 +142,29 @@ fn leader(
     }
 }
 
-/// How long a cluster is waited for that is there but does not serve yet.
+/// The wait for a cluster that runs but does not serve yet.
 struct Patience {
     since: Instant,
-    told: bool,
+    has_told: bool,
 }
 
 impl Patience {
     fn new() -> Patience {
-        Patience { since: Instant::now(), told: false }
+        Patience { since: Instant::now(), has_told: false }
     }
 
-    /// Waits a little, and says once what for.
+    /// Waits for `RETRY_TIME`, and prints once what it waits for.
     ///
     /// # Errors
-    /// When it took too long: what is waited for.
+    /// When `LEADER_TIME` is over: what it waited for.
     fn wait(&mut self, what: &str) -> Result<(), String> {
         let waited = self.since.elapsed();
         if waited > LEADER_TIME {
             return Err(what.to_owned());
         }
-        if waited > TELL_TIME && !self.told {
-            self.told = true;
-            eprintln!("waiting, {} s at most: {what}", LEADER_TIME.as_secs());
+        if waited > MESSAGE_TIME && !self.has_told {
+            self.has_told = true;
+            eprintln!("waiting at most {} s: {what}", LEADER_TIME.as_secs());
         }
         std::thread::sleep(RETRY_TIME);
         Ok(())
@@ -185,18 +189,18 @@ fn open_session(stream: &mut Stream) -> Result<Session, String> {
         ClientOutcome::SessionOpened { session, .. } => {
             Ok(Session { id: session, next: 1, open: BTreeSet::new(), numbers: HashMap::new() })
         }
-        other => Err(format!("no session was opened: {}", words(&other))),
+        other => Err(format!("no session was opened: {}", describe(&other))),
     }
 }
 
 fn request(id: u64, body: RequestBody, to: &mut Vec<u8>) {
-    // Zero is no id.
+    // Zero is not an id.
     let request = ClientRequest { id: id + 1, timeout_ms: REQUEST_TIME_MS, body };
     let frame = encode_request(&request).expect("operations are smaller than a frame");
     to.extend_from_slice(&frame);
 }
 
-/// The program that puts so many keys.
+/// Returns the program that puts this many keys.
 fn puts(count: usize) -> String {
     (0..count).map(|number| format!("put $key{number} $value{number};")).collect()
 }
@@ -221,7 +225,7 @@ impl Session {
     }
 }
 
-impl Duplex for Stream {
+impl ByteStream for Stream {
     fn read(&self, to: &mut [u8]) -> std::io::Result<usize> {
         Read::read(&mut self.clone(), to)
     }
@@ -239,8 +243,8 @@ impl Duplex for Stream {
     }
 }
 
-impl Wire for Lattistore {
-    type Duplex = Stream;
+impl Protocol for Lattistore {
+    type Stream = Stream;
 
     fn has_room(&self) -> bool {
         let free =
@@ -248,7 +252,7 @@ impl Wire for Lattistore {
         self.session.as_ref().is_none_or(free)
     }
 
-    fn ask(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
+    fn encode(&mut self, id: u64, operation: &Operation<'_>, to: &mut Vec<u8>) {
         let Operation { kind, key, value, more } = *operation;
         let program = match kind {
             Kind::Put if !more.is_empty() => return self.put_all(id, operation, to),
@@ -266,21 +270,26 @@ impl Wire for Lattistore {
         self.execute(id, program.to_owned(), params, kind.writes(), to);
     }
 
-    fn take(
+    fn decode(
         &mut self,
-        came: &[u8],
+        received: &[u8],
         done: &mut Vec<(u64, Result<(), String>)>,
         _to: &mut Vec<u8>,
     ) -> Result<usize, String> {
         let mut used = 0;
-        while let Some(length) = came.get(used..used + 4) {
+        while let Some(length) = received.get(used..used + 4) {
             let length: [u8; 4] = length.try_into().map_err(|_| "a length has four bytes")?;
             let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-            let Some(bytes) = came.get(used + 4..(used + 4).saturating_add(length)) else { break };
+            let Some(bytes) = received.get(used + 4..(used + 4).saturating_add(length)) else {
+                break;
+            };
             used += 4 + length;
             let response = decode_response(bytes).map_err(|error| error.to_string())?;
             let Some(id) = response.id.checked_sub(1) else {
-                return Err(format!("the node ended the connection: {}", words(&response.outcome)));
+                return Err(format!(
+                    "the node ended the connection: {}",
+                    describe(&response.outcome)
+                ));
             };
             if let Some(session) = &mut self.session {
                 session.answered(id);
@@ -291,10 +300,10 @@ impl Wire for Lattistore {
     }
 }
 
-/// Whether the operation was done.
+/// Returns whether the operation succeeded.
 ///
 /// # Errors
-/// When the node is not the leader any more: another one has to be asked.
+/// When the node is no longer the leader, so that the connection is of no use.
 fn judge(outcome: ClientOutcome) -> Result<Result<(), String>, String> {
     match outcome {
         ClientOutcome::Read { returned: Some(lattistore::lang::Value::Truth(false)), .. } => {
@@ -305,8 +314,8 @@ fn judge(outcome: ClientOutcome) -> Result<Result<(), String>, String> {
         | ClientOutcome::LostLeadership { .. }
         | ClientOutcome::Closing { .. }
         | ClientOutcome::SessionExpired => {
-            Err(format!("the node serves no more: {}", words(&outcome)))
+            Err(format!("the node no longer serves: {}", describe(&outcome)))
         }
-        other => Ok(Err(words(&other))),
+        other => Ok(Err(describe(&other))),
     }
 }

@@ -1,13 +1,15 @@
-//! Slow and hanging disks: what a cluster serves nevertheless, held against the clock.
+//! Slow and hanging disks: how long does a cluster choose nothing?
 //!
-//! The faults of other runs end, and then everything must be well some time later. Here nothing is lost
-//! or cut, only writes take long: each node's time is drawn anew for each phase. In every phase
-//! something must be chosen as often as the disks of the fastest majority allow, and at most one
-//! node may stand. Then the leader's disk hangs, and at last the leader is killed.
+//! Other runs check that a cluster recovers within 60 s after all faults ended. Here nothing is
+//! lost or cut and only writes take long. A run has several phases; each draws the write times of
+//! all nodes anew. In every phase the gap between two chosen slots is bounded by the disks of the
+//! fastest quorum, and at most one election may start. At last the leader's disk hangs, and then
+//! the leader is killed; both must be replaced within a bound.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::history;
+use super::answers;
+use super::host::Host;
 use super::random::Random;
 use super::register_load::RegisterLoad;
 use super::scenario::{Faults, Scenario};
@@ -17,59 +19,59 @@ use lattistore::lpaxos::{Ballot, Config};
 
 /// The longest write, in microseconds.
 const SLOWEST_US: u64 = 2_000_000;
-/// Disks that are faster than this count as if they took as long: the leader treats them alike.
+/// Faster disks count as this fast: the leader treats them alike.
 const FAST_US: u64 = 20_000;
-/// What messages and steps take in a slot beside the writes, in microseconds.
+/// The time that messages and steps add to the writes of a slot, in microseconds.
 const SLACK_US: u64 = 20_000;
-/// When a write of the leader does not end, another node stands within this time; where the other
-/// disks are fast it also serves by then.
+/// When a write of the leader does not end, another node starts an election within this time; if
+/// the other disks are fast, it also serves by then.
 const HANG_US: u64 = 3_000_000;
-/// The writes between the standing of a node and the first slot that it adds: its own promise, the
-/// promises of the others, the proposal that it recovered, and its own first one.
+/// The writes between the start of an election and the leader's first slot: its own promise, the
+/// promises of the others, the recovered proposal, and its own first proposal.
 const ELECTION_WRITES: u64 = 4;
-/// A leader that is killed is replaced within this time, where the disks are fast.
+/// A killed leader is replaced within this time if the disks are fast.
 const KILL_US: u64 = 600_000;
-/// How often the disks change after the start.
+/// The number of changes of the disks after the start.
 const PHASES: usize = 5;
-/// How long clients wait where it is measured how fast a leader is replaced, in milliseconds.
+/// The patience of clients while the replacement of a leader is measured, in milliseconds.
 const SHORT_PATIENCE_MS: u64 = 100;
 
-/// What was seen of a phase, in microseconds.
+/// Measurements of a phase.
 #[derive(Clone, Debug)]
 pub struct Phase {
-    /// How long the writes of each node take at most.
+    /// The longest write of each node, in microseconds.
     pub disks_us: Vec<u64>,
-    /// The slower write of the fastest majority.
-    pub majority_us: u64,
-    /// The longest time in which nothing was chosen.
+    /// The slowest write of the fastest quorum, in microseconds.
+    pub quorum_us: u64,
+    /// The longest time in which nothing was chosen, in microseconds.
     pub gap_us: u64,
-    /// How much was chosen.
+    /// The number of slots that were chosen.
     pub slots: u64,
-    /// How many ballots were stood with.
+    /// The number of elections that were started.
     pub ballots: usize,
 }
 
-/// How soon another node took the place of a leader, in microseconds.
+/// The time until another node replaced a leader, in microseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Replacement {
-    /// Until another node stood with a higher ballot.
+    /// Until another node started an election.
     pub stood_us: u64,
-    /// Until the next leader added a slot, or could begin with a read.
+    /// Until the next leader added a slot, or could serve a read.
     pub served_us: u64,
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct DiskReport {
-    /// The start, and each change of the disks after it.
+    /// The phase after the start, and one phase for each change of the disks.
     pub phases: Vec<Phase>,
-    /// How soon a leader was replaced, counted from the beginning of a write that does not end.
+    /// The replacement of a leader whose disk hung, from the start of the write that does not end.
     pub hang: Replacement,
-    /// How soon a leader was replaced that was killed.
+    /// The replacement of a leader that was killed.
     pub kill: Replacement,
-    /// The trace, if it was asked for.
+    /// The trace, if it was requested.
     pub trace: Option<String>,
-    /// What is wrong, if anything is.
+    /// The check that failed, if one did.
     pub failure: Option<String>,
 }
 
@@ -81,7 +83,7 @@ pub fn slow_disks(seed: u64, keeps_trace: bool) -> DiskReport {
     let scenario = Scenario {
         nodes,
         clients: random.count(1, 6),
-        // These are not of use here; what is drawn is used in other runs.
+        // No faults: these times are beyond the end of the run.
         chaos_us: 1 << 50,
         fault_every_us: 1 << 50,
         loss: 0,
@@ -99,13 +101,13 @@ pub fn slow_disks(seed: u64, keeps_trace: bool) -> DiskReport {
         config: Config::default(),
     };
     let trace = Trace::new(keeps_trace);
-    let mut world = World::new(scenario, Random::new(seed, 3), RegisterLoad::of_writes(), trace);
+    let mut world = World::new(scenario, Random::new(seed, 3), RegisterLoad::writes_only(), trace);
     let (hang, kill) = Default::default();
     let mut run = Run { phases: Vec::new(), hang, kill, random };
     let verdict = catch_unwind(AssertUnwindSafe(|| run.drive(&mut world)));
     let failure = match verdict {
         Ok(done) => done.err(),
-        Err(_) => Some("a node stopped".into()),
+        Err(_) => Some("a node panicked".into()),
     };
     let Run { phases, hang, kill, .. } = run;
     DiskReport { phases, hang, kill, trace: world.trace.text(), failure }
@@ -124,7 +126,7 @@ impl Run {
     fn drive(&mut self, world: &mut Registers) -> Result<(), String> {
         world.begin()?;
         for host in &mut world.hosts {
-            // As at a server, where those who send wait for room.
+            // A server never drops an input: its senders wait for room.
             host.max_inbox = 1 << 16;
         }
         let mut before_us = 0;
@@ -136,10 +138,10 @@ impl Run {
         self.hang(world)?;
         self.kill(world)?;
         let World { clients, batches, reads, model, coverage, recovered, .. } = world;
-        history::judge::<RegisterLoad>(&clients.sent, batches, reads, model, recovered, coverage)
+        answers::judge::<RegisterLoad>(&clients.sent, batches, reads, model, recovered, coverage)
     }
 
-    /// How long the writes of each node take at most.
+    /// Draws the longest write of each node, in microseconds.
     fn draw(&mut self, nodes: usize) -> Vec<u64> {
         let shape = self.random.between(0, 4);
         let random = &mut self.random;
@@ -154,7 +156,7 @@ impl Run {
             _ => (0..nodes).map(|_| one(1_000)).collect::<Vec<_>>(),
         };
         if shape == 3 {
-            // One disk alone is slow.
+            // Only one disk is slow.
             let fast_us = *disks_us.iter().min().unwrap_or(&1_000);
             disks_us.fill(fast_us);
             let slow = self.random.count(0, nodes - 1);
@@ -163,7 +165,10 @@ impl Run {
         disks_us
     }
 
-    /// Gives the disks these times and looks for a while at what is served; gives the slowest time.
+    /// Sets the write times of the disks and measures what is chosen; returns the slowest time.
+    ///
+    /// # Errors
+    /// When nothing was chosen for too long, or elections were started without need.
     fn phase(
         &mut self,
         world: &mut Registers,
@@ -177,10 +182,11 @@ impl Run {
         }
         world.note(&[17], || format!("writes take {disks_us:?} us, varying: {varies}"));
         let slowest_us = disks_us.iter().copied().max().unwrap_or(0);
-        let majority_us = majority(&disks_us);
-        let max_us = 3 * majority_us.max(FAST_US) + SLACK_US;
+        let quorum_us = quorum(&disks_us);
+        let max_us = 3 * quorum_us.max(FAST_US) + SLACK_US;
         let ballots = world.ballots.len();
-        // What is under way takes as long as before, and a node may stand once.
+        // The current writes take the times of the phase before, and one node may start an
+        // election.
         wait(world, 500_000 + 4 * slowest_us.max(before_us), |_| false)?;
         let settled = world.ballots.len();
         let slots = world.model.last().0;
@@ -195,18 +201,18 @@ impl Run {
             }
         }
         let ballots = world.ballots.len() - if is_start { settled } else { ballots };
-        let phase = Phase { disks_us, majority_us, gap_us, slots: last - slots, ballots };
+        let phase = Phase { disks_us, quorum_us, gap_us, slots: last - slots, ballots };
         self.phases.push(phase.clone());
         if gap_us > max_us {
             return Err(format!("nothing was chosen in {gap_us} us: {phase:?}"));
         }
         if ballots > usize::from(!is_start) {
-            return Err(format!("stood for too often: {phase:?}"));
+            return Err(format!("more than one election: {phase:?}"));
         }
         Ok(slowest_us)
     }
 
-    /// The disk of the leader hangs.
+    /// Lets the leader's disk hang, and measures until it is replaced.
     fn hang(&mut self, world: &mut Registers) -> Result<(), String> {
         let are_fast = self.random.flip();
         let disks_us = match are_fast {
@@ -217,7 +223,7 @@ impl Run {
             host.write_us = Some((*max_us, *max_us));
         }
         wait(world, 15_000_000, |_| false)?;
-        let (leader, ballot) = leader(world).ok_or("nobody leads")?;
+        let (leader, ballot) = leader(world).ok_or("no node leads")?;
         let writes = world.hosts[leader].writes;
         world.hosts[leader].hangs = true;
         world.note(&[18, leader as u64], || format!("the disk of n{} hangs", leader + 1));
@@ -225,35 +231,35 @@ impl Run {
         let others_us = (0..disks_us.len()).filter(|n| *n != leader).map(|n| disks_us[n]);
         let mut others_us: Vec<_> = others_us.collect();
         others_us.sort_unstable();
-        let majority_us = others_us[world.scenario.nodes / 2];
-        let writes_us = if majority_us > FAST_US { ELECTION_WRITES * majority_us } else { 0 };
+        let quorum_us = others_us[world.scenario.nodes / 2];
+        let writes_us = if quorum_us > FAST_US { ELECTION_WRITES * quorum_us } else { 0 };
         self.hang = next_leader(world, ballot, HANG_US, HANG_US + writes_us)?;
         world.crash(leader)?;
         world.hosts[leader].hangs = false;
         world.start(leader)
     }
 
-    /// The leader is killed.
+    /// Kills the leader, and measures until it is replaced.
     fn kill(&mut self, world: &mut Registers) -> Result<(), String> {
         for host in &mut world.hosts {
             host.write_us = Some((500, 1_000));
         }
         wait(world, 15_000_000, |_| false)?;
-        let (leader, ballot) = leader(world).ok_or("nobody leads")?;
+        let (leader, ballot) = leader(world).ok_or("no node leads")?;
         world.crash(leader)?;
         self.kill = next_leader(world, ballot, KILL_US, KILL_US)?;
         Ok(())
     }
 }
 
-/// The slower write of the fastest majority.
-fn majority(disks_us: &[u64]) -> u64 {
+/// Returns the slowest write of the fastest quorum.
+fn quorum(disks_us: &[u64]) -> u64 {
     let mut sorted = disks_us.to_vec();
     sorted.sort_unstable();
     sorted[sorted.len() / 2]
 }
 
-/// Lets time pass until something is so.
+/// Runs the world until a condition holds, for at most `for_us`.
 fn wait(
     world: &mut Registers,
     for_us: u64,
@@ -266,16 +272,19 @@ fn wait(
     Ok(())
 }
 
-/// Who leads, with the ballot.
+/// Returns the node that leads with the highest ballot, and the ballot.
 fn leader(world: &Registers) -> Option<(usize, Ballot)> {
-    let leads = |host: &super::host::Host<_>| host.node.as_ref().and_then(|node| node.leads());
+    let leads = |host: &Host<_>| host.node.as_ref().and_then(|node| node.leads());
     let leaders = world.hosts.iter().enumerate();
     let leaders = leaders.filter_map(|(node, host)| Some((node, leads(host)?)));
     leaders.max_by_key(|(_, ballot)| *ballot)
 }
 
-/// How soon another node stands, and how soon one leads and serves: something is chosen, or it could
-/// begin with a read, as what it recovered is chosen.
+/// Runs the world until another node serves: something is chosen, or the leader can serve reads
+/// because what it recovered is chosen.
+///
+/// # Errors
+/// When no other node started an election or served within its bound.
 fn next_leader(
     world: &mut Registers,
     ballot: Ballot,
@@ -292,7 +301,7 @@ fn next_leader(
             stood_us = Some(took_us);
         }
         if stood_us.is_none() && took_us > max_stood_us {
-            return Err(format!("no other node stands after {max_stood_us} us"));
+            return Err(format!("no other node started an election within {max_stood_us} us"));
         }
         let Some((node, now)) = leader(world).filter(|(_, now)| *now > ballot) else { continue };
         let serves =
@@ -306,12 +315,12 @@ fn next_leader(
             return Ok(Replacement { stood_us, served_us: took_us });
         }
     }
-    Err(format!("no other node leads after {max_served_us} us"))
+    Err(format!("no other node serves within {max_served_us} us"))
 }
 
-/// Whether another node than the owner of this ballot stood with a higher one.
+/// Whether another node than the owner of this ballot started an election with a higher one.
 fn stands(world: &Registers, ballot: Ballot) -> bool {
-    let stood = |host: &super::host::Host<_>| host.node.as_ref().and_then(|node| node.stood());
+    let stood = |host: &Host<_>| host.node.as_ref().and_then(|node| node.stood());
     let mut others = world.hosts.iter().filter_map(stood).filter(|(b, _)| b.node != ballot.node);
     others.any(|(stood, _)| stood > ballot)
 }

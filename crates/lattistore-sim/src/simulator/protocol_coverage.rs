@@ -1,4 +1,4 @@
-//! What can be seen of the protocol from outside: messages, records and answers, counted.
+//! Counts the paths of the protocol that messages, records and answers show.
 
 use super::coverage::{Coverage, Path};
 use lattistore::lpaxos::{
@@ -6,7 +6,7 @@ use lattistore::lpaxos::{
 };
 use std::hash::Hash;
 
-/// Counts what a message shows.
+/// Counts the path that a message shows.
 pub(super) fn message<K, V>(message: &Message<K, V>, coverage: &mut Coverage) {
     let path = match message {
         Message::Acceptor(ToAcceptor::Prepare(_)) => Path::Ballot,
@@ -43,7 +43,7 @@ pub(super) fn message<K, V>(message: &Message<K, V>, coverage: &mut Coverage) {
     coverage.reached(path);
 }
 
-/// Counts what a record shows before it is applied to the disk.
+/// Counts the path that a record shows, before it is applied to the disk.
 pub(super) fn record<K: Ord + Hash + Clone, V: Clone>(
     record: &Record<K, V>,
     disk: &Durable<K, V>,
@@ -70,7 +70,7 @@ pub(super) fn record<K: Ord + Hash + Clone, V: Clone>(
     coverage.reached(path);
 }
 
-/// Counts an answer.
+/// Counts the path that an answer shows.
 pub(super) fn answer<O>(answer: &RequestOutcome<O>, coverage: &mut Coverage) {
     coverage.reached(match answer {
         RequestOutcome::Done(_) => Path::WriteDone,
@@ -85,8 +85,9 @@ pub(super) fn answer<O>(answer: &RequestOutcome<O>, coverage: &mut Coverage) {
     });
 }
 
-/// A number for the hash of the trace: two messages that differ in kind, ballot or slot differ in it.
-pub(super) fn number<K, V>(message: &Message<K, V>) -> u64 {
+/// Returns a number for the hash of the trace; messages that differ in kind, round or slot have
+/// different numbers.
+pub(super) fn message_number<K, V>(message: &Message<K, V>) -> u64 {
     let (kind, slot) = match message {
         Message::Heartbeat(heartbeat) => (1, heartbeat.complete.0),
         Message::Acceptor(ToAcceptor::Prepare(prepare)) => (2, prepare.complete.0),

@@ -1,8 +1,8 @@
-//! Nodes start and stop.
+//! Starts, crashes and power failures of nodes.
 
 use super::coverage::Path;
 use super::events::Event;
-use super::host::{Unsure, node_id};
+use super::host::{UncertainWrite, node_id};
 use super::scenario::Fault;
 use super::workload::Workload;
 use super::world::World;
@@ -12,7 +12,7 @@ impl<W: Workload> World<W> {
     /// Starts a node that is down.
     ///
     /// # Errors
-    /// When it does not find on its disk what must be there.
+    /// When the node does not find the durable state on its disk.
     pub(super) fn start(&mut self, node: usize) -> Result<(), String> {
         if self.hosts[node].node.is_some() {
             return Ok(());
@@ -25,20 +25,20 @@ impl<W: Workload> World<W> {
         self.hosts[node].start(node_id(node), members, config, machine, seed, now_us);
         self.model.restarted(node, &self.hosts[node].disk);
         self.note(&[1, node as u64], || format!("n{} starts", node + 1));
-        let life = self.hosts[node].life;
+        let incarnation = self.hosts[node].incarnation;
         let after_us = self.random.between(0, 20_000);
-        self.plan(after_us, Event::Tick { node, life });
+        self.plan(after_us, Event::Tick { node, incarnation });
         Ok(())
     }
 
-    /// Opens the journal, where there is one, and compares it with what is known to be durable.
+    /// Opens the journal, if the node has one, and compares it with what is known to be durable.
     fn open_journal(&mut self, node: usize) -> Result<(), String> {
         let has_faults = !self.is_healed && self.scenario.faults.has(Fault::WriteFailure);
         let fails = has_faults && self.random.happens(3_000);
         let host = &mut self.hosts[node];
         let Some(journal) = &mut host.journal else { return Ok(()) };
         let found = journal.open(fails, &mut self.random, &mut self.coverage)?;
-        if let Some(Unsure { records, is_torn }) = host.unsure.take() {
+        if let Some(UncertainWrite { records, is_torn }) = host.uncertain.take() {
             let is_kept = found != host.disk;
             self.coverage.reached(match (is_kept, is_torn) {
                 (true, true) => Path::TornTailKept,
@@ -52,12 +52,13 @@ impl<W: Workload> World<W> {
         }
         if found != self.hosts[node].disk {
             let was = &self.hosts[node].disk;
-            return Err(format!("its journal gives {found:?}, durable was {was:?}"));
+            return Err(format!("its journal yields {found:?}, durable was {was:?}"));
         }
         Ok(())
     }
 
-    /// Stops a node, or the power of its computer. The write under way may have reached the disk or not.
+    /// Stops a node's process, or the power of its host. The current write may or may not have
+    /// reached the disk.
     pub(super) fn crash(&mut self, node: usize) -> Result<(), String> {
         let Some(running) = &self.hosts[node].node else { return Ok(()) };
         self.coverage.reached(Path::Crash);
@@ -65,8 +66,8 @@ impl<W: Workload> World<W> {
             self.coverage.reached(Path::CrashOfLeader);
         }
         let write = self.hosts[node].stop();
-        self.audit.stopped(node);
-        self.copies.stopped(node);
+        self.read_confirmations.stopped(node);
+        self.full_copies.stopped(node);
         self.recoveries.stopped(node);
         let flip = self.random.flip();
         self.note(&[4, node as u64], || format!("n{} crashes", node + 1));
@@ -75,7 +76,7 @@ impl<W: Workload> World<W> {
             let records = write.map(|write| write.records);
             let is_torn = journal.end(records.as_deref(), flip, &mut self.random);
             if let Some(records) = records {
-                host.unsure = Some(Unsure { records, is_torn });
+                host.uncertain = Some(UncertainWrite { records, is_torn });
             }
         } else if let Some(write) = write {
             if flip {

@@ -1,34 +1,35 @@
-//! Full copies, held against what their nodes apply meanwhile (P10).
+//! Checks that a node does not continue a full copy that became void (P10).
 //!
-//! A full copy tells of a deletion by silence, once. What a patch below the leader's floor brings back
-//! after the page of its key does harm only if nobody writes that key again and the node leads later,
-//! so this looks at the rule: a node goes on with a full copy only if it has taken in the first page
-//! in this life, and since then no such patch and no page of another copy.
+//! In a full copy, a key that a page does not contain is deleted. If an old patch, from below the
+//! leader's floor, brings the key back after its page was merged, the copy does not delete it
+//! again; that does harm only if no node writes the key again and the copied node leads later. So
+//! this check looks at the rule: a node continues a full copy only if it merged the first page
+//! since its last start, and since then no such patch and no page of another copy.
 
 use std::collections::BTreeMap;
 
 use super::coverage::{Coverage, Path};
 use lattistore::lpaxos::{Ballot, Message, Record, Slot, ToAcceptor, ToLeader};
 
-/// Names a copy: the leader's ballot, and how many it began before.
-type Name = (Ballot, u64);
+/// Identifies a copy: the leader's ballot, and the copy's number in that ballot.
+type CopyName = (Ballot, u64);
 
-/// A full copy as its leader began it.
+/// A full copy as its leader sends it.
 #[derive(Debug)]
 struct Begun<K> {
     target: Slot,
     floor: Slot,
-    /// The last keys of its first page, none where there is no other: the page is read anew when it is
-    /// sent again.
+    /// The last key of each version of the first page that was sent, `None` if no page follows it.
+    /// The page is read from the replica again whenever it is sent again.
     first_ends: Vec<Option<K>>,
     /// The last keys of its other pages.
     other_ends: Vec<K>,
 }
 
 impl<K: Ord> Begun<K> {
-    /// Whether who has taken in a page up to this key has taken in the first one. A page that is silent of
-    /// much is taken in bit by bit, so that may be any key in it; which is as good as certain, unless it is
-    /// the last key of another page.
+    /// Whether a node that merged a page up to this key has merged the first page. A node may merge
+    /// a page in parts, so the key may be any key within the first page. The answer is certain
+    /// unless the key is also the last key of another page.
     fn is_first(&self, until: &K) -> bool {
         let is_in = |end: &Option<K>| end.as_ref().is_none_or(|end| until <= end);
         let ends_first = self.first_ends.iter().any(|end| end.as_ref() == Some(until));
@@ -36,40 +37,42 @@ impl<K: Ord> Begun<K> {
     }
 }
 
-/// A full copy that a node has taken in a part of.
+/// A full copy of which a node has merged at least the first page.
 #[derive(Debug)]
 struct Taken {
-    name: Name,
+    name: CopyName,
     target: Slot,
     floor: Slot,
-    /// The node is as far as the copy takes it, perhaps by its last page.
+    /// The node's `complete` reached the copy's target, perhaps by the last page.
     is_over: bool,
-    /// An old patch is in the write under way, before or after the pages of the same write.
+    /// A patch from below the floor is in the current write, before or after the pages of that
+    /// write.
     becomes_void: bool,
-    /// An old patch came after a page that the node has told of.
+    /// A patch from below the floor was applied after a page that the node reported as merged.
     is_void: bool,
 }
 
 /// The full copies of a run.
 #[derive(Debug)]
-pub(super) struct Copies<K> {
-    begun: BTreeMap<Name, Begun<K>>,
+pub(super) struct FullCopies<K> {
+    begun: BTreeMap<CopyName, Begun<K>>,
     /// By node.
     taken: Vec<Option<Taken>>,
 }
 
-impl<K: Ord + Clone> Copies<K> {
-    /// No copy yet.
-    pub(super) fn new(nodes: usize) -> Copies<K> {
-        Copies { begun: BTreeMap::new(), taken: (0..nodes).map(|_| None).collect() }
+impl<K: Ord + Clone> FullCopies<K> {
+    /// Returns a checker that has seen no copy yet.
+    pub(super) fn new(nodes: usize) -> FullCopies<K> {
+        FullCopies { begun: BTreeMap::new(), taken: (0..nodes).map(|_| None).collect() }
     }
 
-    /// A node has stopped: it cannot know what was applied before.
+    /// Records that a node stopped: after its start it cannot know what it applied before.
     pub(super) fn stopped(&mut self, node: usize) {
         self.taken[node] = None;
     }
 
-    /// Notes a record that is durable at a node now. The messages of the same write leave after it.
+    /// Records that a record became durable at a node. The messages of the same write leave after
+    /// it.
     pub(super) fn written<V>(&mut self, node: usize, record: &Record<K, V>) {
         let Some(taken) = &mut self.taken[node] else { return };
         match record {
@@ -81,8 +84,8 @@ impl<K: Ord + Clone> Copies<K> {
         }
     }
 
-    /// All messages of a write have left.
-    pub(super) fn told(&mut self, node: usize, coverage: &mut Coverage) {
+    /// Records that all messages of a write have left.
+    pub(super) fn messages_left(&mut self, node: usize, coverage: &mut Coverage) {
         let Some(taken) = &mut self.taken[node] else { return };
         if std::mem::take(&mut taken.becomes_void) {
             taken.is_void = true;
@@ -90,10 +93,10 @@ impl<K: Ord + Clone> Copies<K> {
         }
     }
 
-    /// A message leaves a node.
+    /// Checks a message that leaves a node.
     ///
     /// # Errors
-    /// When the node goes on with a copy that is void.
+    /// When the node continues a copy that is void.
     pub(super) fn leaves<V>(
         &mut self,
         from: usize,
@@ -116,7 +119,8 @@ impl<K: Ord + Clone> Copies<K> {
             Message::Leader(ToLeader::PageMerged(merged)) => {
                 let name = (merged.ballot, merged.number);
                 let Some(begun) = self.begun.get(&name) else {
-                    // Of a copy that is not full: it may tell of what was deleted since.
+                    // The page belongs to a copy that is not full: it may contain a key that was
+                    // deleted since.
                     if let Some(taken) = &mut self.taken[from] {
                         if !taken.is_over {
                             coverage.reached(Path::OldPageInFullCopy);
@@ -131,7 +135,7 @@ impl<K: Ord + Clone> Copies<K> {
                     self.taken[from] =
                         Some(Taken { name, target, floor, is_over, becomes_void, is_void });
                 } else if self.taken[from].as_ref().is_none_or(|t| t.name != name || t.is_void) {
-                    return Err("P10: a node goes on with a full copy that is void".into());
+                    return Err("P10: a node continues a full copy that is void".into());
                 }
             }
             _ => {}

@@ -1,7 +1,9 @@
-//! A node that runs, with its disk and its clock: the core that ships, and an input after the other.
+//! A running node with its disk and its clock: the shipped core, which takes one input after the
+//! other.
 
-use super::super::audit::Audit;
+use super::super::durability;
 use super::super::host::{node_id, place_of};
+use super::super::read_confirmations::ReadConfirmations;
 use super::super::register::{Command, Outcome, Register, Registers};
 use super::scope::NODES;
 use lattistore::lpaxos::{
@@ -9,83 +11,84 @@ use lattistore::lpaxos::{
     PageLimits, Record, Request, RequestOutcome, Slot, Ticket, WriteToken,
 };
 
-/// With terms this long a node stands when its clock is set to its turn, and at no other time.
+/// With terms this long, a node starts an election exactly when its clock is set to its term.
 const TERM_MS: u64 = 1 << 40;
 
 pub(super) type Msg = Message<Register, u64>;
 pub(super) type Disk = Durable<Register, u64>;
 
-/// What can happen to a node. Messages are named by their place in the list of all messages.
+/// An input of a node. A message is named by its index in the list of all messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Input {
-    /// It stands with a new ballot.
+    /// The node starts an election.
     Stand,
-    /// Time passes: it sends again, commits, repairs.
+    /// Time passes: the node sends again, commits and repairs.
     Tick,
-    /// A client asks: a write, a deletion, a read, in turn.
+    /// A client sends a request: a write, a deletion and a read in turn.
     Ask(u8),
-    /// It crashes and starts again from its disk.
+    /// The node crashes and starts again from its disk.
     Crash,
     /// A message arrives.
     Deliver(u16),
-    /// A message arrives, what needs no write leaves, and the node crashes before its write.
+    /// A message arrives, the messages that need no write leave, and the node crashes before its
+    /// write.
     DeliverAndCrash(u16),
-    /// A write is over that the node went on beside.
+    /// The write is complete that the node overlaps with other work.
     Written,
 }
 
-/// What a node hands out to be written.
+/// A write of a node.
 #[derive(Debug)]
 pub(super) struct Write {
-    /// Which node, counted from 0.
+    /// The node's index, counted from 0.
     pub(super) place: usize,
     /// The records.
     pub(super) records: Vec<Record<Register, u64>>,
-    /// Its disk before them.
+    /// The node's disk before the write.
     pub(super) before: Disk,
-    /// Its own state, which they lead to.
+    /// The node's own state, which the records lead to.
     pub(super) state: Disk,
 }
 
-/// A message on its way.
+/// A message in flight.
 #[derive(Debug)]
 pub(super) struct Sent {
-    /// From which node, counted from 1 as all ids are.
+    /// The sender's id, counted from 1.
     pub(super) from: u64,
-    /// To which node.
+    /// The receiver's id.
     pub(super) to: u64,
     /// The message.
     pub(super) message: Msg,
 }
 
 impl Sent {
-    /// The receiver's place, counted from 0.
+    /// Returns the receiver's index, counted from 0.
     pub(super) fn receiver(&self) -> usize {
         place_of(NodeId(self.to))
     }
 }
 
-/// What was seen of a node in a step.
-pub(super) enum Seen {
+/// What a node does in a step, as the rest of the cluster sees it.
+pub(super) enum Observation {
     Send(NodeId, Msg),
     Write(Box<Write>),
     RequestOutcome(u8, Slot),
 }
 
-/// A node that runs, with its computer.
-pub(super) struct Live {
+/// A running node with its host.
+pub(super) struct RunningNode {
     pub(super) id: u64,
     pub(super) node: Node<Registers>,
     pub(super) disk: Disk,
-    /// The write that the node goes on beside.
+    /// The write that the node overlaps with other work.
     pub(super) writing: Option<(Write, WriteToken<Registers>)>,
     pub(super) clock_ms: u64,
-    pub(super) audit: Audit,
+    pub(super) read_confirmations: ReadConfirmations,
 }
 
-impl Live {
-    /// A node that starts from a disk. It is somebody else's turn, and all nodes hear each other.
-    pub(super) fn start(id: u64, disk: Disk, clock_ms: u64) -> Live {
+impl RunningNode {
+    /// Starts a node from a disk. The term belongs to another node, and all nodes hear each other.
+    pub(super) fn start(id: u64, disk: Disk, clock_ms: u64) -> RunningNode {
         let config = Config {
             election: Election::Rotating { term_ms: TERM_MS },
             unreachable_ms: u64::MAX / 4,
@@ -100,15 +103,16 @@ impl Live {
         let term = clock_ms / TERM_MS;
         let is_own = term % count() == id - 1;
         let clock_ms = if is_own { (term + 1) * TERM_MS } else { clock_ms };
-        let audit = Audit::new(NODES);
+        let read_confirmations = ReadConfirmations::new(NODES);
         let disk_now = disk.clone();
         let node = Node::new(NodeId(id), members(), config, Registers, disk_now, 1, clock_ms);
-        let mut live = Live { id, node, disk, writing: None, clock_ms, audit };
-        live.hear_all();
-        live
+        let mut running =
+            RunningNode { id, node, disk, writing: None, clock_ms, read_confirmations };
+        running.hear_all();
+        running
     }
 
-    /// Lets the node hear all others: who is heard makes no difference here.
+    /// Lets the node hear all others; failure detection is not explored.
     fn hear_all(&mut self) {
         for other in members().others(NodeId(self.id)) {
             let heartbeat = Heartbeat {
@@ -127,7 +131,7 @@ impl Live {
     }
 
     fn deliver(&mut self, sent: &Sent) {
-        self.audit.arrives(place_of(NodeId(sent.from)), self.place(), &sent.message);
+        self.read_confirmations.arrives(place_of(NodeId(sent.from)), self.place(), &sent.message);
         self.node.message(self.clock_ms, NodeId(sent.from), sent.message.clone());
     }
 
@@ -135,15 +139,15 @@ impl Live {
         place_of(NodeId(self.id))
     }
 
-    /// Takes an input, and does what the node wants done. What others see of it goes into `seen`.
+    /// Takes an input, and performs the node's output. What others see of it is added to `seen`.
     ///
     /// # Errors
-    /// What must not leave the node.
+    /// The rule that a message or a read breaks.
     pub(super) fn take(
         &mut self,
         input: Input,
         messages: &[Sent],
-        seen: &mut Vec<Seen>,
+        seen: &mut Vec<Observation>,
     ) -> Result<(), String> {
         match input {
             Input::Stand => {
@@ -159,20 +163,20 @@ impl Live {
                     _ => Command::get([0]),
                 };
                 let ticket = Ticket(u64::from(request));
-                self.audit.takes(self.place(), ticket.0);
+                self.read_confirmations.request_arrives(self.place(), ticket.0);
                 let request = Request { ticket, command, deadline_ms: u64::MAX };
                 self.node.request(self.clock_ms, request);
             }
             Input::Deliver(message) => self.deliver(&messages[usize::from(message)]),
             Input::Crash => {
-                *self = Live::start(self.id, self.disk.clone(), self.clock_ms);
+                *self = RunningNode::start(self.id, self.disk.clone(), self.clock_ms);
                 return Ok(());
             }
             Input::DeliverAndCrash(message) => {
                 self.deliver(&messages[usize::from(message)]);
                 let out = self.node.output();
                 self.send(out.before_write, seen)?;
-                *self = Live::start(self.id, self.disk.clone(), self.clock_ms);
+                *self = RunningNode::start(self.id, self.disk.clone(), self.clock_ms);
                 return Ok(());
             }
             Input::Written => {
@@ -191,8 +195,8 @@ impl Live {
         }
     }
 
-    /// Does what the node wants done, in the order of the contract.
-    fn act(&mut self, seen: &mut Vec<Seen>) -> Result<(), String> {
+    /// Performs the node's output, in the order of the contract.
+    fn act(&mut self, seen: &mut Vec<Observation>) -> Result<(), String> {
         loop {
             let out = self.node.output();
             if out.is_empty() {
@@ -208,9 +212,9 @@ impl Live {
             match write {
                 None if state == before => {}
                 None => {
-                    // Nothing of it is durable, and it is checked all the same.
+                    // Nothing became durable, but the change of state is checked nevertheless.
                     let write = Write { place, records: Vec::new(), before, state };
-                    seen.push(Seen::Write(Box::new(write)));
+                    seen.push(Observation::Write(Box::new(write)));
                 }
                 Some(lpaxos::Write { records, overlaps, token }) => {
                     let write = Write { place, records, before, state };
@@ -228,19 +232,25 @@ impl Live {
         &mut self,
         write: Write,
         token: WriteToken<Registers>,
-        seen: &mut Vec<Seen>,
+        seen: &mut Vec<Observation>,
     ) -> Result<(), String> {
         write.records.iter().for_each(|record| self.disk.change(record));
-        seen.push(Seen::Write(Box::new(write)));
+        seen.push(Observation::Write(Box::new(write)));
         let after_write = self.node.written(token, 0);
         self.send(after_write, seen)
     }
 
-    fn send(&mut self, messages: Vec<(NodeId, Msg)>, seen: &mut Vec<Seen>) -> Result<(), String> {
+    fn send(
+        &mut self,
+        messages: Vec<(NodeId, Msg)>,
+        seen: &mut Vec<Observation>,
+    ) -> Result<(), String> {
         for (to, message) in messages {
             if !matches!(message, Message::Heartbeat(_)) {
-                self.audit.leaves(self.place(), &message, &self.disk)?;
-                seen.push(Seen::Send(to, message));
+                durability::check_message(&message, &self.disk)?;
+                let place = self.place();
+                self.read_confirmations.leaves(place, &message);
+                seen.push(Observation::Send(to, message));
             }
         }
         Ok(())
@@ -250,21 +260,21 @@ impl Live {
         &mut self,
         ticket: Ticket,
         answer: &RequestOutcome<Outcome>,
-        seen: &mut Vec<Seen>,
+        seen: &mut Vec<Observation>,
     ) -> Result<(), String> {
         let place = self.place();
         if matches!(answer, RequestOutcome::Done(outcome) if outcome.position.place == 0) {
-            self.audit.ran(place, ticket.0, NODES)?;
+            self.read_confirmations.check_read(place, ticket.0, NODES)?;
         }
-        self.audit.answers(place, ticket.0);
+        self.read_confirmations.request_is_answered(place, ticket.0);
         let RequestOutcome::Done(outcome) = answer else { return Ok(()) };
         let request = u8::try_from(ticket.0).unwrap_or(u8::MAX);
-        seen.push(Seen::RequestOutcome(request, outcome.position.slot));
+        seen.push(Observation::RequestOutcome(request, outcome.position.slot));
         Ok(())
     }
 }
 
-/// How many members take turns.
+/// Returns the number of members, which lead in turn.
 fn count() -> u64 {
     u64::try_from(NODES).unwrap_or(u64::MAX)
 }

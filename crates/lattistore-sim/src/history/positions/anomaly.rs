@@ -1,23 +1,23 @@
-//! What the white-box judge can find, in words.
+//! The anomalies of the judge by position, and their descriptions.
 
 use std::fmt;
 
-/// What is wrong with a history. Operations are named by their index in it.
+/// An anomaly of a history. Operations are named by their index in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// An answered operation without a position.
+pub enum Anomaly {
+    /// An answered operation has no position.
     NoPosition {
         /// The operation.
         operation: usize,
     },
     /// Two transactions have the same place in the same batch.
     SamePosition {
-        /// The one that comes first in the history.
+        /// The operation that comes first in the history.
         first: usize,
-        /// The other.
+        /// The other operation.
         second: usize,
     },
-    /// An operation that certainly did not run has a position.
+    /// An operation that did not run has a position.
     RefusedHasPosition {
         /// The operation.
         operation: usize,
@@ -27,18 +27,18 @@ pub enum Fault {
         /// The operation.
         operation: usize,
     },
-    /// The replay gave another answer. The replay ends here: what follows proves nothing.
+    /// The replay returned another answer. It ends there, because what follows proves nothing.
     WrongAnswer {
         /// The operation.
         operation: usize,
-        /// What the replay gave, and what the client got.
+        /// The answer of the replay, and the answer that the client received.
         difference: String,
     },
-    /// The answer shows effects of operations that were said not to have run.
+    /// An answer shows effects of operations that were refused.
     RefusedTookEffect {
-        /// The operation that shows it.
+        /// The operation whose answer shows them.
         observer: usize,
-        /// The ones that were refused.
+        /// The refused operations.
         refused: Vec<usize>,
     },
     /// `earlier` ended before `later` began, but comes after it in the order.
@@ -50,29 +50,29 @@ pub enum Fault {
     },
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Anomaly {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::NoPosition { operation } => {
+            Anomaly::NoPosition { operation } => {
                 write!(f, "operation {operation} was answered without a position")
             }
-            Fault::SamePosition { first, second } => {
+            Anomaly::SamePosition { first, second } => {
                 write!(f, "operations {first} and {second} ran at the same position")
             }
-            Fault::RefusedHasPosition { operation } => {
-                write!(f, "operation {operation} has a position, but was said not to have run")
+            Anomaly::RefusedHasPosition { operation } => {
+                write!(f, "operation {operation} has a position, but was refused")
             }
-            Fault::WriteAtRead { operation } => {
+            Anomaly::WriteAtRead { operation } => {
                 write!(f, "operation {operation} wrote, but has the position of a read")
             }
-            Fault::WrongAnswer { operation, difference } => {
-                write!(f, "operation {operation} got a wrong answer: {difference}")
+            Anomaly::WrongAnswer { operation, difference } => {
+                write!(f, "operation {operation} has a wrong answer: {difference}")
             }
-            Fault::RefusedTookEffect { observer, refused } => write!(
+            Anomaly::RefusedTookEffect { observer, refused } => write!(
                 f,
-                "operation {observer} shows effects of {refused:?}, which were said not to have run"
+                "operation {observer} shows effects of the refused operations {refused:?}"
             ),
-            Fault::RealTime { earlier, later } => write!(
+            Anomaly::RealTime { earlier, later } => write!(
                 f,
                 "operation {earlier} ended before operation {later} began, but comes after it"
             ),

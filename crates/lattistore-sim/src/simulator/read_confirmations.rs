@@ -1,0 +1,143 @@
+//! Checks that each read is confirmed by a quorum after it arrived (P8).
+//!
+//! A leader that counts an old answer as a confirmation does harm only if it lost its ballot just
+//! then. This check looks at the rule instead of the harm, so that such a fault is found by every
+//! run that reaches it.
+
+use std::collections::BTreeMap;
+
+use lattistore::lpaxos::{Ballot, Message, ProposalId, ToAcceptor, ToLeader};
+
+/// A question of a leader whose answers show whether its ballot is still the highest (P8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Question {
+    /// A round of `Confirm`.
+    Round(Ballot, u64),
+    /// A proposal.
+    Proposal(ProposalId),
+}
+
+/// The requests that wait at a node, and the questions that it asked since they arrived.
+#[derive(Clone, Debug, Default)]
+struct WaitingReads {
+    /// For each request, the number of questions asked before each of its arrivals; a client may
+    /// send a request twice.
+    waiting: BTreeMap<u64, Vec<u64>>,
+    /// The questions asked while requests waited: the number of each, and the nodes that answered
+    /// it, one bit each.
+    asked: BTreeMap<Question, (u64, u64)>,
+    count: u64,
+    last_round: Option<Question>,
+    last_slot: Option<Question>,
+}
+
+impl WaitingReads {
+    /// Records a question that leaves. A question that is sent again does not count as another
+    /// one: its answer may belong to the first sending.
+    fn asks(&mut self, question: Question) {
+        let last = match question {
+            Question::Round(..) => &mut self.last_round,
+            Question::Proposal(_) => &mut self.last_slot,
+        };
+        if *last >= Some(question) {
+            return;
+        }
+        *last = Some(question);
+        if !self.waiting.is_empty() {
+            self.count += 1;
+            self.asked.insert(question, (self.count, 0));
+        }
+    }
+}
+
+/// The waiting reads of every node.
+#[derive(Debug)]
+pub(super) struct ReadConfirmations {
+    reads: Vec<WaitingReads>,
+}
+
+impl ReadConfirmations {
+    /// Returns a checker that has seen nothing yet.
+    pub(super) fn new(nodes: usize) -> ReadConfirmations {
+        ReadConfirmations { reads: vec![WaitingReads::default(); nodes] }
+    }
+
+    /// Records that a request reaches a node.
+    pub(super) fn request_arrives(&mut self, node: usize, request: u64) {
+        let reads = &mut self.reads[node];
+        reads.waiting.entry(request).or_default().push(reads.count);
+    }
+
+    /// Records that a node answers a request.
+    pub(super) fn request_is_answered(&mut self, node: usize, request: u64) {
+        let reads = &mut self.reads[node];
+        if let Some(times) = reads.waiting.get_mut(&request) {
+            times.remove(0);
+            if times.is_empty() {
+                reads.waiting.remove(&request);
+            }
+        }
+        if reads.waiting.is_empty() {
+            reads.asked.clear();
+            reads.count = 0;
+        }
+    }
+
+    /// Records that a node stops, which loses the requests that wait at it.
+    pub(super) fn stopped(&mut self, node: usize) {
+        self.reads[node] = WaitingReads::default();
+    }
+
+    /// Records a message that leaves a node.
+    pub(super) fn leaves<K, V>(&mut self, from: usize, message: &Message<K, V>) {
+        match message {
+            Message::Acceptor(ToAcceptor::Confirm(confirm)) => {
+                self.reads[from].asks(Question::Round(confirm.ballot, confirm.round));
+            }
+            Message::Acceptor(ToAcceptor::Accept(accept)) => {
+                self.reads[from].asks(Question::Proposal(accept.id()));
+            }
+            _ => {}
+        }
+    }
+
+    /// Records a message that reaches a node.
+    pub(super) fn arrives<K, V>(&mut self, from: usize, to: usize, message: &Message<K, V>) {
+        let question = match message {
+            Message::Leader(ToLeader::Confirmed(confirmed)) => {
+                Question::Round(confirmed.ballot, confirmed.round)
+            }
+            Message::Leader(ToLeader::Accepted(vote)) => Question::Proposal(vote.id()),
+            _ => return,
+        };
+        if let Some((_, answered)) = self.reads[to].asked.get_mut(&question) {
+            *answered |= 1 << from;
+        }
+    }
+
+    /// Checks a read that a node ran; returns whether the votes for a proposal confirmed it.
+    ///
+    /// # Errors
+    /// When no single question that the node asked since the read arrived was answered by a
+    /// quorum, the node included (P8).
+    pub(super) fn check_read(
+        &self,
+        node: usize,
+        request: u64,
+        nodes: usize,
+    ) -> Result<bool, String> {
+        let WaitingReads { waiting, asked, .. } = &self.reads[node];
+        let Some(before) = waiting.get(&request).and_then(|times| times.first()) else {
+            return Err(format!("n{}: P8: a read ran that no client sent", node + 1));
+        };
+        let since = asked.iter().filter(|(_, (number, _))| number > before);
+        let best = since.max_by_key(|(_, (_, answered))| answered.count_ones());
+        let best = best.map(|(question, (_, answered))| (question, answered.count_ones()));
+        let confirmations = best.map_or(0, |(_, count)| count) + 1;
+        if u64::from(confirmations) * 2 <= u64::try_from(nodes).unwrap_or(u64::MAX) {
+            let why = format!("P8: a read ran with {confirmations} confirmations");
+            return Err(format!("n{}: {why}", node + 1));
+        }
+        Ok(matches!(best, Some((Question::Proposal(_), _))))
+    }
+}
