@@ -43,7 +43,9 @@
 //!
 //! | command | effect |
 //! | --- | --- |
-//! | `cluster 3 [window-bytes=N] [tombstone-slots=N] [page-entries=N]` | starts n1 to n3 |
+//! | `cluster 3` | starts n1 to n3 |
+//! | `cluster 3 OPTION=N ...` | the same with another `Config`; the options: `window-bytes`, |
+//! | | `tombstone-slots`, `page-entries`, `busy-batch`, `overlapping-batch` |
 //! | `cluster 3 election=heartbeats` | the same; nodes lead as Ω decides, not as the script says |
 //! | `cluster 3 machine=store` | the same, with the store and its sessions for a machine |
 //! | `stand n1`, `rest n1` | n1 stands for election; n1 stops standing or leading |
@@ -75,7 +77,7 @@
 //! `---`, and then an empty line. The command
 //!
 //! ```sh
-//! UPDATE_GOLDENFILES=1 cargo test -p lattistore-sim --test transcripts
+//! UPDATE_GOLDENFILES=1 cargo test -p lattistore-sim --test protocol_transcripts
 //! ```
 //!
 //! writes what happened below each `---`. Read it, and commit it. After a change of the core, the
@@ -94,7 +96,7 @@ use std::path::{Path, PathBuf};
 use language::Session;
 
 fn scripts() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts/scripts");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/protocol_transcripts/scripts");
     let entries = std::fs::read_dir(folder).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();

@@ -66,6 +66,12 @@ fn start(args: &mut ArgumentConsumer<'_>) -> CommandResult<Box<dyn Driven>> {
         // A register and its value count as 16 bytes.
         config.page = PageLimits { bytes: 16 * entries.parse::<usize>()?, ..config.page };
     }
+    if let Some(requests) = args.take_key("busy-batch") {
+        config.busy_batch = requests.parse()?;
+    }
+    if let Some(requests) = args.take_key("overlapping-batch") {
+        config.overlapping_batch = requests.parse()?;
+    }
     match args.take_key("machine") {
         None => Ok(Box::new(Cluster::<Registers>::start(count, config))),
         Some("store") => Ok(Box::new(Cluster::<Store>::start(count, config))),
