@@ -1,7 +1,7 @@
-//! Measures the storage on disk: rounds per second, and keys per second at start-up.
+//! Measures the storage on disk: rounds per second, and keys per second at the start.
 //!
-//! `cargo run --release --example storage_bench -- DIRECTORY [KEYS]` makes the directory, which must not
-//! exist, uses it and removes it. Keys have 16 bytes and values 256.
+//! `cargo run --release --example storage_bench -- DIRECTORY [KEYS]` makes the directory, which
+//! must not exist, uses it and removes it. Keys have 16 bytes and values 256 bytes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn open(directory: &Path) -> Result<Opened, StorageError> {
     Ok(opened)
 }
 
-/// Rounds as a leader or follower writes them: apply the last patch, accept the next one.
+/// Measures rounds as a leader or follower writes them: apply the last patch, accept the next one.
 fn rounds(directory: &Path, batch: u64) -> Result<(), StorageError> {
     const KEYS: u64 = 100_000;
     let Opened { mut durable, mut storage, .. } = open(directory)?;
@@ -115,14 +115,14 @@ fn percentiles(times: &mut [Duration]) -> String {
     format!("p50 {} p99 {} p99.9 {} max {} us", at(500), at(990), at(999), at(1000))
 }
 
-/// Opens a directory with that many keys, in the journal, then in a checkpoint.
+/// Measures opening a directory with `keys` keys: first in the journal, then in a checkpoint.
 fn start_up(directory: &Path, keys: u64) -> Result<(), StorageError> {
     let Opened { mut durable, mut storage, .. } = open(directory)?;
     let started = Instant::now();
     for first in (0..keys).step_by(100) {
         let entries = (first..first + 100)
             .map(|n| {
-                // Not in the order of keys, as they would come from clients.
+                // A scattered order, as clients would write the keys.
                 let n = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 (key(n), Entry { value: Some(value(n)), version: Slot(1) })
             })
@@ -137,7 +137,7 @@ fn start_up(directory: &Path, keys: u64) -> Result<(), StorageError> {
     println!("{keys} keys written in {:.1} s", started.elapsed().as_secs_f64());
     let status = storage.status();
     drop(storage);
-    measure_open(directory, "as they are", status.checkpoint_bytes, &durable)?;
+    measure_open(directory, "journal", status.checkpoint_bytes, &durable)?;
     let mut opened = open(directory)?;
     let started = Instant::now();
     let mut calls = 0;
@@ -164,16 +164,17 @@ fn measure_open(
     directory: &Path,
     what: &str,
     bytes: u64,
-    right: &State,
+    expected: &State,
 ) -> Result<(), StorageError> {
     for _ in 0..3 {
         let started = Instant::now();
         let opened = open(directory)?;
         let seconds = started.elapsed().as_secs_f64();
-        assert!(opened.durable == *right, "what was read back is not what was written");
+        assert!(opened.durable == *expected, "the state differs from the one that was written");
         let keys = opened.durable.replica.entry_count();
         println!(
-            "start-up, {what} ({bytes} bytes of checkpoint): {keys} keys in {seconds:.2} s, {:.0} keys/s",
+            "start from the {what} ({bytes} bytes of checkpoint): {keys} keys in {seconds:.2} s, \
+             {:.0} keys/s",
             keys as f64 / seconds,
         );
     }

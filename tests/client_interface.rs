@@ -1,7 +1,7 @@
-//! The public interface of the client, as the sources have it, is what tests/golden/client-interface.txt
-//! says: a change of it is seen in review.
+//! Compares the public interface of the client, as the sources declare it, with
+//! `tests/golden/client-interface.txt`, so that every change of it is seen in review.
 //!
-//! To take a change over: `UPDATE_GOLDEN=1 cargo test --test client_interface`.
+//! To accept a change: `UPDATE_GOLDEN=1 cargo test --test client_interface`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use quote::ToTokens;
 use syn::{Attribute, Fields, ImplItem, Item, Type, UseTree, Visibility};
 
-/// Where the types of the interface are.
+/// The files and folders of `src` that declare types of the interface.
 const PLACES: [&str; 5] = ["client", "numbers.rs", "security", "values", "wire"];
 
 const GOLDEN: &str = "tests/golden/client-interface.txt";
 
 #[test]
-fn the_interface_is_the_golden_one() {
+fn the_public_interface_equals_the_golden_file() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut names = BTreeSet::from(["Client".to_owned()]);
     for item in items(&source.join("client/mod.rs")) {
@@ -37,13 +37,18 @@ fn the_interface_is_the_golden_one() {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&golden, &lines).expect("the golden file is written");
     }
-    let expected = fs::read_to_string(&golden).expect("the golden file is there");
+    let expected = fs::read_to_string(&golden).expect("the golden file exists");
     let new: Vec<_> = lines.lines().filter(|line| !expected.lines().any(|l| l == *line)).collect();
-    let gone: Vec<_> = expected.lines().filter(|line| !lines.lines().any(|l| l == *line)).collect();
-    assert!(new.is_empty() && gone.is_empty(), "new: {new:#?}\ngone: {gone:#?}\nsee {GOLDEN}");
+    let removed: Vec<_> =
+        expected.lines().filter(|line| !lines.lines().any(|l| l == *line)).collect();
+    assert!(
+        new.is_empty() && removed.is_empty(),
+        "the interface has changed; to accept that, run this test with UPDATE_GOLDEN=1 ({GOLDEN})\n\
+         new: {new:#?}\nremoved: {removed:#?}"
+    );
 }
 
-/// The source files at a place.
+/// Returns the source files of a file or folder.
 fn files(place: &Path) -> Vec<PathBuf> {
     if place.is_file() {
         return vec![place.to_owned()];
@@ -52,13 +57,18 @@ fn files(place: &Path) -> Vec<PathBuf> {
     entries.filter(|path| path.extension().is_some_and(|ending| ending == "rs")).collect()
 }
 
-/// The items of a file that no condition leaves out of a client.
+/// Returns the items of a file, without imports, modules and impls that have a condition (`cfg`).
 fn items(file: &Path) -> impl Iterator<Item = Item> {
     let text = fs::read_to_string(file).expect("a source file");
     let parsed = syn::parse_file(&text).expect("valid source");
     parsed.items.into_iter().filter(|item| {
-        !matches!(item, Item::Use(syn::ItemUse { attrs, .. }) | Item::Mod(syn::ItemMod { attrs, .. })
-            | Item::Impl(syn::ItemImpl { attrs, .. }) if is_conditional(attrs))
+        let (Item::Use(syn::ItemUse { attrs, .. })
+        | Item::Mod(syn::ItemMod { attrs, .. })
+        | Item::Impl(syn::ItemImpl { attrs, .. })) = item
+        else {
+            return true;
+        };
+        !is_conditional(attrs)
     })
 }
 
@@ -75,11 +85,11 @@ fn collect(tree: &UseTree, names: &mut BTreeSet<String>) {
         UseTree::Path(path) => collect(&path.tree, names),
         UseTree::Group(group) => group.items.iter().for_each(|tree| collect(tree, names)),
         UseTree::Name(name) => drop(names.insert(name.ident.to_string())),
-        UseTree::Rename(_) | UseTree::Glob(_) => panic!("a name for each type"),
+        UseTree::Rename(_) | UseTree::Glob(_) => panic!("each type is exported by its name"),
     }
 }
 
-/// Adds what users see of an item, a line for each thing.
+/// Adds a line for each public part of an item.
 fn describe(item: Item, names: &BTreeSet<String>, lines: &mut BTreeSet<String>) {
     match item {
         Item::Struct(mut item) if is_public(&item.vis) && is_in(names, &item.ident) => {
@@ -132,7 +142,7 @@ fn is_in(names: &BTreeSet<String>, name: &syn::Ident) -> bool {
     names.contains(&name.to_string())
 }
 
-/// Adds what is derived, and whether more variants may come.
+/// Adds the derived traits, and `non_exhaustive`.
 fn traits(attributes: &mut Vec<Attribute>, name: &syn::Ident, lines: &mut BTreeSet<String>) {
     attributes.retain(|attribute| !attribute.path().is_ident("doc"));
     for attribute in attributes {
@@ -140,7 +150,7 @@ fn traits(attributes: &mut Vec<Attribute>, name: &syn::Ident, lines: &mut BTreeS
     }
 }
 
-/// The tokens as people write them, nearly.
+/// Returns the text of tokens, with about the usual spaces.
 fn text(tokens: &impl ToTokens) -> String {
     let spaced = tokens.to_token_stream().to_string();
     let closer = [" :: ", " < ", "< ", " >", "& ", " ,", " :", "# [", " ("];

@@ -1,4 +1,5 @@
-//! Clusters of real servers as threads: nodes that stop, leaders that change, and what clients see.
+//! Clusters of real servers, as threads of this process: how a cluster forms, which nodes it
+//! refuses, and what clients see when nodes stop and leaders change.
 
 #![allow(clippy::unwrap_used)]
 
@@ -16,7 +17,7 @@ use lattistore::lpaxos::{Config, Election};
 use lattistore::server::{FormationError, Server, ServerError, ServerOptions, StateLocation};
 use support::{BLOCKS, Cluster, PORT, addresses, client_of, eventually, take_block};
 
-/// Adds one to a counter; gives what it was.
+/// A program that adds one to a counter and returns its value before.
 const INCREMENT: &str = "n = get \"n\"; if n == \"\" { n = \"0\"; } put \"n\" str(int(n) + 1);";
 
 const NO_PARAMS: [(&str, Value); 0] = [];
@@ -26,7 +27,7 @@ fn count(client: &Client) -> u64 {
 }
 
 #[test]
-fn one_node_alone_is_a_cluster() {
+fn a_cluster_of_one_serves() {
     let cluster = Cluster::in_memory(1);
     let client = cluster.client();
     client.put("a", "AAA").unwrap();
@@ -35,10 +36,10 @@ fn one_node_alone_is_a_cluster() {
 }
 
 #[test]
-fn a_node_alone_takes_checkpoints() {
+fn a_cluster_of_one_takes_checkpoints() {
     let cluster = Cluster::durable(1);
     let client = cluster.client();
-    // More than the journal may have that no checkpoint covers.
+    // More than the journal may hold before a checkpoint is taken.
     let value = "x".repeat(1 << 20);
     for _ in 0..100 {
         client.put("a", &value).unwrap();
@@ -52,7 +53,7 @@ fn a_node_alone_takes_checkpoints() {
 #[test]
 fn ipv6_addresses_work() {
     let ip: IpAddr = "::1".parse().unwrap();
-    // A port that is free now.
+    // A port that is free.
     let port = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port();
     let options = ServerOptions::new(ip, BTreeSet::from([ip]), port, StateLocation::Memory);
     let server = Server::start(options).unwrap();
@@ -63,7 +64,7 @@ fn ipv6_addresses_work() {
 }
 
 #[test]
-fn nodes_form_a_cluster_in_any_order_and_serve_through_any_of_them() {
+fn nodes_form_a_cluster_that_serves_through_each_of_them() {
     for count in [3, 5] {
         let cluster = Cluster::in_memory(count);
         cluster.client().put("a", "AAA").unwrap();
@@ -74,19 +75,19 @@ fn nodes_form_a_cluster_in_any_order_and_serve_through_any_of_them() {
 }
 
 #[test]
-fn before_the_cluster_is_formed_nothing_runs() {
+fn no_request_runs_before_the_cluster_is_formed() {
     let all = addresses(3);
     let listed: BTreeSet<IpAddr> = all.iter().copied().collect();
     let start = |ip| {
         Server::start(ServerOptions::new(ip, listed.clone(), PORT, StateLocation::Memory)).unwrap()
     };
     let (one, two) = (start(all[0]), start(all[1]));
-    let hasty = Client::builder().address(SocketAddr::new(all[0], PORT)).follow(false).build();
-    let error = hasty.put("a", "AAA").unwrap_err();
+    let impatient = Client::builder().address(SocketAddr::new(all[0], PORT)).follow(false).build();
+    let error = impatient.put("a", "AAA").unwrap_err();
     let Some(Cause::NodesUnreachable { shortage, .. }) = error.cause() else { panic!("{error}") };
     assert!(shortage.is_forming && shortage.waiting_for.contains(&all[2]), "{error}");
     let text = error.to_string();
-    // The second node may not have been heard yet, and is named too then.
+    // The second node is named too if it was not heard yet.
     assert!(text.contains("it waits for ") && text.contains(&all[2].to_string()), "{text}");
     assert_eq!(error.certainty(), Certainty::DidNotRun);
     let three = start(all[2]);
@@ -97,7 +98,7 @@ fn before_the_cluster_is_formed_nothing_runs() {
 }
 
 #[test]
-fn a_minority_may_stop_and_come_back() {
+fn a_minority_may_stop_and_return() {
     let mut cluster = Cluster::durable(5);
     let client = cluster.client();
     client.put("a", "1").unwrap();
@@ -117,7 +118,7 @@ fn a_minority_may_stop_and_come_back() {
 }
 
 #[test]
-fn when_the_leader_stops_another_serves_what_was_answered() {
+fn when_the_leader_stops_another_node_serves_every_acknowledged_write() {
     let mut cluster = Cluster::durable(3);
     let client = cluster.client();
     for round in 0..3 {
@@ -131,7 +132,7 @@ fn when_the_leader_stops_another_serves_what_was_answered() {
 }
 
 #[test]
-fn without_a_majority_nothing_runs_and_with_it_again_everything_is_there() {
+fn without_a_majority_no_request_runs_and_with_it_nothing_is_lost() {
     let mut cluster = Cluster::durable(3);
     let client = cluster.client();
     client.put("a", "1").unwrap();
@@ -149,7 +150,7 @@ fn without_a_majority_nothing_runs_and_with_it_again_everything_is_there() {
 }
 
 #[test]
-fn a_node_that_does_not_lead_names_the_one_that_does() {
+fn a_follower_redirects_to_the_leader() {
     let cluster = Cluster::in_memory(3);
     cluster.client().put("a", "1").unwrap();
     let (leader, follower) = (cluster.leader(), cluster.followers()[0]);
@@ -177,22 +178,23 @@ fn every_increment_counts_once_while_nodes_restart() {
     count_once_over_restarts(Cluster::durable(3));
 }
 
-/// A cluster with durable state whose leaders go on beside each of their writes.
+/// Returns a cluster with durable state. Its leaders continue during each of their writes.
 fn overlapping() -> Cluster {
     let config = Config { overlapping_batch: 1, ..Config::default() };
     Cluster::with(3, config, Some(tempfile::tempdir().unwrap()))
 }
 
 #[test]
-fn every_increment_counts_once_where_leaders_go_on_beside_their_writes() {
+fn every_increment_counts_once_with_overlapping_writes() {
     count_once_over_restarts(overlapping());
 }
 
 #[test]
-fn leaders_that_go_on_beside_their_writes_take_checkpoints() {
+fn a_leader_with_overlapping_writes_takes_checkpoints() {
     let cluster = overlapping();
     let leader = cluster.leader();
-    // More than the journal may have that no checkpoint covers, and no moment without a write.
+    // More than the journal may hold before a checkpoint is taken, and without a pause between
+    // writes.
     let value = "x".repeat(64 << 10);
     thread::scope(|scope| {
         for key in ["a", "b", "c", "d"] {
@@ -223,7 +225,8 @@ fn count_once(cluster: &Cluster, disturb: impl FnOnce()) {
     count_once_at(&cluster.addresses, disturb);
 }
 
-/// Increments a counter from some clients while the cluster is disturbed, and compares.
+/// Increments a counter from several clients during `disturb`; checks that the counter is the
+/// number of acknowledged increments, plus at most the unknown ones.
 fn count_once_at(addresses: &[IpAddr], disturb: impl FnOnce()) {
     let over = AtomicBool::new(false);
     let (acknowledged, unknown) = thread::scope(|scope| {
@@ -257,7 +260,7 @@ fn count_once_at(addresses: &[IpAddr], disturb: impl FnOnce()) {
 }
 
 #[test]
-fn lists_that_differ_end_both_nodes_with_the_difference() {
+fn different_lists_of_nodes_stop_both_nodes_with_the_difference() {
     let all = addresses(3);
     let start = |ip: IpAddr, listed: &[IpAddr]| {
         let listed = listed.iter().copied().collect();
@@ -274,13 +277,13 @@ fn lists_that_differ_end_both_nodes_with_the_difference() {
 }
 
 #[test]
-fn a_node_listed_on_one_side_only_is_told_so() {
+fn a_node_that_its_peer_does_not_list_stops_with_the_reason() {
     let all = addresses(2);
     let start = |ip: IpAddr, listed: &[IpAddr]| {
         let listed = listed.iter().copied().collect();
         Server::start(ServerOptions::new(ip, listed, PORT, StateLocation::Memory)).unwrap()
     };
-    // The first is a cluster of one: it goes on. The second wants it as a peer.
+    // The first node is a cluster of one, and goes on. The second lists it as a peer.
     let alone = start(all[0], &all[..1]);
     client_of(&all[..1]).put("a", "1").unwrap();
     let error = start(all[1], &all).wait().unwrap_err();
@@ -291,7 +294,7 @@ fn a_node_listed_on_one_side_only_is_told_so() {
 }
 
 #[test]
-fn a_member_goes_by_the_members_it_knows_whatever_the_list_says() {
+fn a_member_keeps_the_members_it_knows_and_reports_a_different_list() {
     let mut cluster = Cluster::durable(3);
     cluster.client().put("a", "1").unwrap();
     let [one, other]: [usize; 2] = cluster.followers().try_into().unwrap();
@@ -304,14 +307,14 @@ fn a_member_goes_by_the_members_it_knows_whatever_the_list_says() {
         let mut options = cluster.options(one);
         options.node_ips = listed.into_iter().collect();
         cluster.start_with(one, options);
-        // Without `other` the restarted node's votes are needed.
+        // Without `other`, the votes of the restarted node are needed.
         cluster.stop(other);
         cluster.client().put("a", said).unwrap();
         let status = cluster.status(one).unwrap();
         let notice = status.notices.iter().find(|notice| notice.kind == "node_list").unwrap();
         assert!(notice.message.contains(said), "{}", notice.message);
         cluster.start(other);
-        eventually("the stopped node to come back", || {
+        eventually("the stopped node to follow again", || {
             let status = cluster.status(other)?;
             (status.leader.is_some() && status.notices.is_empty()).then_some(())
         });
@@ -319,7 +322,7 @@ fn a_member_goes_by_the_members_it_knows_whatever_the_list_says() {
 }
 
 #[test]
-fn a_node_in_memory_that_comes_back_is_a_stranger_and_is_told_so() {
+fn an_in_memory_node_that_returns_is_refused_with_the_reason() {
     let mut cluster = Cluster::in_memory(3);
     cluster.client().put("a", "1").unwrap();
     let follower = cluster.followers()[0];
@@ -335,13 +338,13 @@ fn a_node_in_memory_that_comes_back_is_a_stranger_and_is_told_so() {
 }
 
 #[test]
-fn a_copied_data_directory_is_noticed_and_forms_no_cluster() {
+fn a_copied_data_directory_is_reported_and_forms_no_cluster() {
     let directory = tempfile::tempdir().unwrap();
     let ips = addresses(3);
-    let start = |ip: IpAddr, place: &str| {
+    let start = |ip: IpAddr, name: &str| {
         let listed = ips.iter().copied().collect();
-        let place = StateLocation::Directory(directory.path().join(place));
-        Server::start(ServerOptions::new(ip, listed, PORT, place)).unwrap()
+        let location = StateLocation::Directory(directory.path().join(name));
+        Server::start(ServerOptions::new(ip, listed, PORT, location)).unwrap()
     };
     start(ips[0], "one").stop().unwrap();
     std::fs::create_dir(directory.path().join("copy")).unwrap();
@@ -367,20 +370,20 @@ fn a_copied_data_directory_is_noticed_and_forms_no_cluster() {
 fn a_node_of_another_cluster_is_refused_and_both_clusters_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let ips = addresses(4);
-    let start = |ip: IpAddr, listed: &[IpAddr], place: &str| {
+    let start = |ip: IpAddr, listed: &[IpAddr], name: &str| {
         let listed = listed.iter().copied().collect();
-        let place = StateLocation::Directory(directory.path().join(place));
-        Server::start(ServerOptions::new(ip, listed, PORT, place))
+        let location = StateLocation::Directory(directory.path().join(name));
+        Server::start(ServerOptions::new(ip, listed, PORT, location))
     };
     let one = start(ips[0], &ips[..1], "one").unwrap();
     client_of(&ips[..1]).put("a", "1").unwrap();
-    // The same directory under another address.
+    // The same directory with another address.
     let error = start(ips[1], &ips[1..2], "one").map(drop).unwrap_err();
     assert_eq!(error.exit_code(), 4, "the directory is in use: {error}");
     one.stop().unwrap();
     let error = start(ips[1], &ips[1..2], "one").map(drop).unwrap_err();
     assert!(matches!(error, ServerError::OtherAddress { was } if was == ips[0]), "{error}");
-    // A fresh directory at a known address.
+    // An empty directory at the address of a member.
     let (two, three) = (start(ips[2], &ips[2..], "two"), start(ips[3], &ips[2..], "three"));
     let (two, three) = (two.unwrap(), three.unwrap());
     client_of(&ips[2..]).put("a", "1").unwrap();
@@ -413,14 +416,14 @@ fn an_address_in_use_is_an_error_that_names_it() {
 }
 
 #[test]
-fn an_own_address_that_is_not_listed_is_an_error() {
+fn the_own_address_missing_in_the_list_is_an_error() {
     let ips = addresses(2);
     let options = ServerOptions::new(ips[0], BTreeSet::from([ips[1]]), PORT, StateLocation::Memory);
     assert!(matches!(Server::start(options), Err(ServerError::NotListed(_))));
 }
 
 #[test]
-fn who_waits_when_the_server_stops_is_told() {
+fn a_request_that_waits_when_the_server_stops_is_answered() {
     let mut cluster = Cluster::durable(3);
     cluster.client().put("a", "1").unwrap();
     let leader = cluster.leader();
@@ -432,7 +435,7 @@ fn who_waits_when_the_server_stops_is_told() {
         let client = Client::builder().address(address).follow(false).build();
         client.put("a", "2")
     });
-    // The request is in flight, or was answered because the majority is gone.
+    // The request is in flight, or was answered because the quorum is lost.
     eventually("the request to arrive", || {
         (waiting.is_finished() || cluster.status(leader)?.slot.0 > 1).then_some(())
     });
@@ -442,7 +445,7 @@ fn who_waits_when_the_server_stops_is_told() {
 }
 
 #[test]
-fn a_block_of_addresses_is_taken_once() {
+fn a_block_of_addresses_is_claimed_once() {
     let taken = addresses(3);
     let IpAddr::V4(ip) = taken[0] else { panic!("{taken:?}") };
     let [_, first, second, _] = ip.octets();
@@ -451,13 +454,13 @@ fn a_block_of_addresses_is_taken_once() {
 }
 
 #[test]
-fn a_block_in_which_something_listens_is_left_alone() {
-    // No test takes blocks under this number but this one.
+fn a_block_in_which_a_program_listens_is_not_claimed() {
+    // No other test takes blocks with this number.
     let first = BLOCKS.end() + 1;
     let listen = |second| TcpListener::bind((IpAddr::from([127, first, second, 2]), PORT)).ok();
     let found = (0..=u8::MAX).find_map(|second| Some((second, listen(second)?)));
-    let (second, stranger) = found.unwrap();
+    let (second, listener) = found.unwrap();
     assert_eq!(take_block([first, second], 3), None);
-    drop(stranger);
+    drop(listener);
     assert!(take_block([first, second], 3).is_some());
 }

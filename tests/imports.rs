@@ -1,8 +1,9 @@
-//! The files and folders of a folder import each other in one direction: no circle is among them.
+//! Checks that the files and folders in a folder import each other in one direction only, without
+//! cycles.
 //!
-//! A circle is a type or a function in the wrong file: move it to one that both can import, or make
-//! one file of the two. A name that a `mod.rs` imports stands for what it imports, so that a circle
-//! through it is found, too. What is only for tests may import what it likes.
+//! A cycle means that a type or a function is in the wrong file: move it to a file that both can
+//! import, or merge the two files. A name that a `mod.rs` re-exports stands for the item itself, so
+//! that a cycle through it is found too. Items that are only for tests may import anything.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,11 +12,11 @@ use std::path::Path;
 use quote::ToTokens;
 use syn::{Attribute, Item, UseTree};
 
-/// The names from the root of a crate down to a module, or to something in a module.
+/// The names from the root of a crate to a module, or to an item in a module.
 type Names = Vec<String>;
 /// The items of each module.
 type Modules = BTreeMap<Names, Vec<Item>>;
-/// What each file or folder of a folder imports, with the first import that says so.
+/// The imports between the files and folders of a folder: from, to, and the first import as a text.
 type Graph = BTreeMap<String, BTreeMap<String, String>>;
 
 #[test]
@@ -23,12 +24,12 @@ fn the_files_of_a_folder_import_each_other_in_one_direction() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let crates = fs::read_dir(root.join("crates")).expect("a folder");
     let packages = crates.map(|package| package.expect("a package").path()).chain([root.into()]);
-    let circles: Vec<String> = packages.flat_map(|package| circles(&package.join("src"))).collect();
-    assert!(circles.is_empty(), "imports go in a circle:\n{}", circles.join("\n"));
+    let cycles: Vec<String> = packages.flat_map(|package| cycles(&package.join("src"))).collect();
+    assert!(cycles.is_empty(), "the imports have a cycle:\n{}", cycles.join("\n"));
 }
 
-/// Describes a circle for each folder that has one.
-fn circles(source: &Path) -> Vec<String> {
+/// Describes a cycle for each folder that has one.
+fn cycles(source: &Path) -> Vec<String> {
     let mut modules = Modules::new();
     read(source, &[], &mut modules);
     let mut aliases = BTreeMap::new();
@@ -53,14 +54,15 @@ fn circles(source: &Path) -> Vec<String> {
             }
         }
     }
-    let circle = |(folder, graph): (&[String], Graph)| {
-        let steps = graph.keys().find_map(|start| way(&graph, start, start, &mut Vec::new()))?;
+    let cycle = |(folder, graph): (&[String], Graph)| {
+        let steps =
+            graph.keys().find_map(|start| find_path(&graph, start, start, &mut Vec::new()))?;
         Some(format!("{}: {}", source.join(folder.join("/")).display(), steps.join(", ")))
     };
-    graphs.into_iter().filter_map(circle).collect()
+    graphs.into_iter().filter_map(cycle).collect()
 }
 
-/// Reads the modules of a folder; not src/bin, where each file is a crate.
+/// Reads the modules of a folder, except src/bin, where each file is a crate.
 fn read(folder: &Path, module: &[String], modules: &mut Modules) {
     for path in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("a file").path()) {
         let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
@@ -92,7 +94,7 @@ fn is_for_tests(item: &Item) -> bool {
     attrs.iter().any(|attribute| text(attribute) == "#[cfg(test)]")
 }
 
-/// Returns the paths that an item imports, each with the name that it gets.
+/// Returns the paths that an item imports, each with its local name.
 fn uses(item: &Item) -> Vec<(String, Names)> {
     fn walk(tree: &UseTree, before: &[String], uses: &mut Vec<(String, Names)>) {
         let path = |name: &syn::Ident| [before, &[name.to_string()]].concat();
@@ -130,7 +132,7 @@ fn paths(item: &Item) -> Vec<Names> {
     paths
 }
 
-/// Returns a path from the root of the crate; `None` for one of another crate.
+/// Returns a path as one from the root of the crate; `None` if it is of another crate.
 fn absolute(path: &[String], module: &[String], modules: &Modules) -> Option<Names> {
     match &*path[0] {
         "crate" => Some(path[1..].to_vec()),
@@ -150,7 +152,7 @@ fn absolute(path: &[String], module: &[String], modules: &Modules) -> Option<Nam
     }
 }
 
-/// Replaces what a module only imports by what it stands for. A type may have its module's name.
+/// Replaces a re-exported name by the path of the item. A type may have the name of its module.
 fn resolve(mut path: Names, modules: &Modules, aliases: &BTreeMap<Names, Names>) -> Names {
     let is_alias = |end: &usize, path: &Names| {
         !modules.contains_key(&path[..*end]) && aliases.contains_key(&path[..*end])
@@ -162,15 +164,15 @@ fn resolve(mut path: Names, modules: &Modules, aliases: &BTreeMap<Names, Names>)
     path
 }
 
-/// Finds a way from one file to another: the imports on it.
-fn way(graph: &Graph, from: &str, to: &str, seen: &mut Vec<String>) -> Option<Names> {
+/// Finds a path from one file to another; returns its imports.
+fn find_path(graph: &Graph, from: &str, to: &str, seen: &mut Vec<String>) -> Option<Names> {
     for (next, import) in graph.get(from)? {
         if next == to {
             return Some(vec![import.clone()]);
         }
         if !seen.contains(next) {
             seen.push(next.clone());
-            if let Some(mut rest) = way(graph, next, to, seen) {
+            if let Some(mut rest) = find_path(graph, next, to, seen) {
                 rest.insert(0, import.clone());
                 return Some(rest);
             }

@@ -1,5 +1,6 @@
-//! The client program as a user runs it, against real servers. The described sessions are in
-//! `tests/seed.rs`.
+//! The client program as a user runs it, with pipes instead of a terminal, against real servers:
+//! exit codes, output formats, commands of a session and Ctrl-C. Whole sessions are in
+//! `tests/transcripts.rs`, the terminal in `tests/terminal.rs`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -37,7 +38,7 @@ fn run_to(
     program.args(arguments);
     let streams = program.stdin(Stdio::piped()).stdout(stdout).stderr(Stdio::piped());
     let mut child = streams.spawn().unwrap();
-    // Who does not read it to the end has ended.
+    // Writing fails if the program ends before it has read everything.
     let _ = child.stdin.take().unwrap().write_all(input.as_ref());
     child.wait_with_output().unwrap()
 }
@@ -62,10 +63,10 @@ fn exit_codes_tell_what_happened() {
     assert_eq!(code(&["--execute", "get \"a\";", "--file", "x"]), Some(2));
     assert_eq!(code(&["--file", "/nonexistent/program"]), Some(2));
     assert_eq!(code(&["--status"]), Some(0));
-    let nobody = ["127.0.0.1:1".parse().unwrap()];
-    let output = run(&nobody, &["--timeout", "50ms", "--execute", "get \"a\";"], "");
+    let nowhere = ["127.0.0.1:1".parse().unwrap()];
+    let output = run(&nowhere, &["--timeout", "50ms", "--execute", "get \"a\";"], "");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    // The first failure of a session counts, and the session goes on.
+    // The first failure of a session decides the exit code, and the session goes on.
     let output = run(&nodes, &[], "abort \"no\";\n\nget \"a\";\n");
     assert_eq!(output.status.code(), Some(4));
     assert!(stdout(&output).ends_with(
@@ -74,11 +75,11 @@ fn exit_codes_tell_what_happened() {
 }
 
 #[test]
-fn what_ran_is_not_said_to_have_not_run_when_its_answer_cannot_be_printed() {
+fn the_exit_code_says_that_a_transaction_ran_if_its_answer_cannot_be_printed() {
     let cluster = Cluster::in_memory(1);
     let nodes = [cluster.socket(0)];
     let full = || Stdio::from(File::create("/dev/full").unwrap());
-    // Nobody reads what is written there.
+    // A pipe with a closed reader.
     let closed = || Stdio::from(io::pipe().unwrap().1);
     let put = ["--execute", "put \"a\" \"b\";"];
     let json = ["--output", "json"];
@@ -88,31 +89,31 @@ fn what_ran_is_not_said_to_have_not_run_when_its_answer_cannot_be_printed() {
         for stdout in [full(), closed()] {
             let output = run_to(&nodes, &arguments, input, stdout);
             assert_eq!(output.status.code(), Some(5), "{arguments:?}: {}", stderr(&output));
-            let said = "error: the output failed after a transaction had run: ";
-            assert!(stderr(&output).starts_with(said), "{}", stderr(&output));
+            let expected = "error: the output failed after a transaction had run: ";
+            assert!(stderr(&output).starts_with(expected), "{}", stderr(&output));
         }
     }
-    // What failed had no effect, whether that could be said or not.
+    // A program that failed had no effect, whether that could be printed or not.
     let output = run_to(&nodes, &["--execute", "abort 1;", "--output", "json"], "", full());
     assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
-    // Here the first line could not be shown, and so the program was not sent.
+    // The first line could not be printed, so the program was not sent.
     let output = run_to(&nodes, &[], "put \"a\" \"b\";\n", full());
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
 }
 
 #[test]
-fn input_that_is_no_text_ends_a_session_as_wrong_arguments_do() {
+fn input_that_is_not_utf8_ends_a_session_with_exit_code_2() {
     let cluster = Cluster::in_memory(1);
     let nodes = [cluster.socket(0)];
     let input = b"return 1;\n\nput \"\xff\" 1;\n\nreturn 2;\n";
     let output = run(&nodes, &["--output", "json"], input);
     let lines: Vec<&str> = stdout(&output).lines().collect();
-    let said = "{\"error\": \"cannot read the input: it has a line that is not UTF-8\"}";
-    assert_eq!((lines.len(), lines[1]), (2, said));
+    let expected = "{\"error\": \"cannot read the input: a line is not UTF-8\"}";
+    assert_eq!((lines.len(), lines[1]), (2, expected));
     assert_eq!(output.status.code(), Some(2));
     let output = run(&nodes, &[], input);
-    let said = "\nerror: cannot read the input: it has a line that is not UTF-8\n";
-    assert!(stdout(&output).ends_with(said), "{}", stdout(&output));
+    let expected = "\nerror: cannot read the input: a line is not UTF-8\n";
+    assert!(stdout(&output).ends_with(expected), "{}", stdout(&output));
     assert_eq!(output.status.code(), Some(2));
 }
 
@@ -149,14 +150,14 @@ fn errors_show_the_place_in_the_program() {
     assert!(stderr(&output).starts_with("error: compile error at line 2, column 9: "));
     assert!(stderr(&output).ends_with("\n2 | put \"b\" ;\n  |         ^\n"), "{}", stderr(&output));
     let output = run(&[cluster.socket(0)], &["--execute", "return 1 / 0;"], "");
-    let said = "error: failed at line 1, column 10: 1 / 0 divides by zero\n";
-    assert!(stderr(&output).starts_with(said), "{}", stderr(&output));
+    let expected = "error: failed at line 1, column 10: 1 / 0 divides by zero\n";
+    assert!(stderr(&output).starts_with(expected), "{}", stderr(&output));
 }
 
 #[test]
 fn without_follow_a_redirect_is_reported() {
     let cluster = Cluster::in_memory(3);
-    // The cluster serves once this is answered.
+    // An answer means that the cluster serves.
     cluster.client().put("a", "b").unwrap();
     let follower = cluster.socket(cluster.followers()[0]);
     let output = run(&[follower], &["--no-follow"], "put \"a\" \"c\";\n");
@@ -189,7 +190,8 @@ fn nodes_and_status_are_tables() {
 #[test]
 fn commands_work_in_a_pipe_too() {
     let cluster = Cluster::in_memory(1);
-    let input = ".param k key\n.params\n.set single-line on\nput $k \"v\";\nget \"key\";\n.nothing\n.exit\nput\n";
+    let input = ".param k key\n.params\n.set single-line on\nput $k \"v\";\nget \"key\";\n\
+                 .nothing\n.exit\nput\n";
     let output = run(&[cluster.socket(0)], &[], input);
     let expected = "\
 > .param k key
@@ -204,7 +206,7 @@ result: {}
 sending request...
 result: {\"key\": \"v\"}
 > .nothing
-error: `.nothing` is no command; .help shows them all
+error: `.nothing` is not a command; .help shows all commands
 > .exit
 ";
     assert_eq!(stdout(&output), expected);
@@ -221,7 +223,7 @@ fn commands_work_while_a_program_is_written_but_not_within_a_text() {
 . .params
 no parameter is bound
 . .nothing
-error: `.nothing` is no command; .help shows them all
+error: `.nothing` is not a command; .help shows all commands
 .
 sending request...
 result: {}
@@ -236,7 +238,7 @@ result: {}
 }
 
 #[test]
-fn with_json_all_output_is_objects() {
+fn with_json_every_line_of_output_is_an_object() {
     let cluster = Cluster::in_memory(1);
     let nodes = [cluster.socket(0)];
     let input = ".param n:int 5\n.params\n.help\n.nodes\n.status\n.nothing\n.timing\nreturn $n;\n";
@@ -246,7 +248,7 @@ fn with_json_all_output_is_objects() {
         "{\"params\": {\"n\": 5}, \"types\": {\"n\": \"int\"}}",
         "{\"address\": ",
         "{\"node\": ",
-        "{\"error\": \"`.nothing` is no command",
+        "{\"error\": \"`.nothing` is not a command",
         "{\"outcome\": \"ran\", ",
     ];
     assert_eq!(lines.len(), begins.len(), "{lines:?}");
@@ -254,48 +256,51 @@ fn with_json_all_output_is_objects() {
         assert!(line.starts_with(begin) && line.ends_with('}'), "{line}");
     }
     assert!(lines[4].contains("\"taken_us\": "), "{}", lines[4]);
-    // What is for people is said elsewhere.
+    // Text for people goes to standard error.
     assert!(stderr(&output).contains(".help") && stderr(&output).contains("timing is on"));
-    let nobody = ["127.0.0.1:1".parse().unwrap()];
-    let output = run(&nobody, &["--timeout", "50ms", "--status", "--output", "json"], "");
+    let nowhere = ["127.0.0.1:1".parse().unwrap()];
+    let output = run(&nowhere, &["--timeout", "50ms", "--status", "--output", "json"], "");
     assert!(stdout(&output).starts_with("{\"error\": "), "{}", stdout(&output));
     assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
-fn the_status_of_a_node_is_asked_at_the_port_of_the_session() {
+fn status_uses_the_port_of_the_session() {
     let arguments = ["--timeout", "50ms", "--port", "1"];
     let output = run(&[], &arguments, ".status 127.0.0.1\n.status localhost\n.status a b\n");
-    let said: Vec<&str> =
+    let expected: Vec<&str> =
         stdout(&output).lines().filter(|line| line.starts_with("error: ")).collect();
-    assert!(said[0].starts_with("error: cannot connect to 127.0.0.1:1: "), "{said:?}");
-    assert!(said[1].contains(":1: "), "{said:?}");
-    assert!(said[2].starts_with("error: `a b` is neither an IP address nor a name"), "{said:?}");
+    assert!(expected[0].starts_with("error: cannot connect to 127.0.0.1:1: "), "{expected:?}");
+    assert!(expected[1].contains(":1: "), "{expected:?}");
+    assert!(
+        expected[2].starts_with("error: `a b` is neither an IP address nor a known name"),
+        "{expected:?}"
+    );
     assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
-fn a_program_that_is_too_large_is_said_to_have_its_own_size() {
+fn the_error_of_a_too_large_program_has_its_size() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("large");
     let program = |bytes: usize| format!("return \"{}\";", "é".repeat(bytes / 2));
     let large = program(70_000);
     std::fs::write(&path, &large).unwrap();
-    // Nobody is asked.
-    let nobody = ["127.0.0.1:1".parse().unwrap()];
+    // No node is asked.
+    let nowhere = ["127.0.0.1:1".parse().unwrap()];
     let says = |output: &Output, size: &str| {
-        let said = format!("the program has {size} bytes; a program may have at most 65536");
-        assert!((stdout(output).to_owned() + stderr(output)).contains(&said), "{output:?}");
+        let expected = format!("the program has {size} bytes; a program may have at most 65536");
+        assert!((stdout(output).to_owned() + stderr(output)).contains(&expected), "{output:?}");
         assert_eq!(output.status.code(), Some(4));
     };
-    says(&run(&nobody, &["--file", path.to_str().unwrap()], ""), &large.len().to_string());
-    says(&run(&nobody, &["--file", "-"], &large), "more than 65536");
+    says(&run(&nowhere, &["--file", path.to_str().unwrap()], ""), &large.len().to_string());
+    says(&run(&nowhere, &["--file", "-"], &large), "more than 65536");
     let larger = program(2_600_000);
-    says(&run(&nobody, &["--output", "json"], &larger), &larger.len().to_string());
+    says(&run(&nowhere, &["--output", "json"], &larger), &larger.len().to_string());
 }
 
 #[test]
-fn a_name_that_is_not_known_and_commas_end_nothing() {
+fn an_unknown_name_among_several_is_only_a_warning() {
     let cluster = Cluster::in_memory(1);
     let node = cluster.socket(0);
     let list = format!("no:such:node,{node}");
@@ -312,7 +317,7 @@ fn refusing() -> SocketAddr {
 }
 
 #[test]
-fn where_nothing_listens_the_program_soon_says_so() {
+fn without_wait_the_program_fails_at_once_if_nothing_listens() {
     let node = refusing();
     let day = "86400s";
     for (arguments, input) in [
@@ -320,7 +325,7 @@ fn where_nothing_listens_the_program_soon_says_so() {
         (&["--status"], ""),
         (&[], "get \"a\";\n\nget \"b\";\n"),
     ] {
-        // It would wait for a day if it waited.
+        // If the program waited, it would wait for a day.
         let arguments = [arguments, &["--timeout", day, "--output", "json"]].concat();
         let output = run(&[node], &arguments, input);
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
@@ -344,7 +349,7 @@ fn with_wait_the_program_tries_until_a_node_is_started() {
 }
 
 #[test]
-fn flags_outweigh_the_environment() {
+fn flags_take_precedence_over_the_environment() {
     for arguments in [&["--generate-man"][..], &["--generate-completions", "bash"]] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_client"));
         program.env("LATTISTORE_SERVER_IP", "127.0.0.1  127.0.0.2").args(arguments);
@@ -372,7 +377,7 @@ fn nowhere() -> SocketAddr {
 }
 
 #[test]
-fn health_is_a_strict_read_now() {
+fn health_runs_a_strict_read() {
     let mut cluster = Cluster::in_memory(3);
     cluster.client().put("a", "b").unwrap();
     let all = [cluster.socket(0), cluster.socket(1), cluster.socket(2)];
@@ -381,9 +386,9 @@ fn health_is_a_strict_read_now() {
     assert!(stdout(&output).starts_with("healthy: a strict read took "), "{}", stdout(&output));
     let down = cluster.followers();
     cluster.stop(down[0]);
-    // Two of three serve; the line names the third as soon as the leader misses it.
+    // Two of three nodes serve; the line names the third when the leader no longer hears it.
     let name = cluster.addresses[down[0]].to_string();
-    support::eventually("the member is missed", || {
+    support::eventually("the missing member to be reported", || {
         let output = run(&all, &["health"], "");
         assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
         stdout(&output).contains(&format!("1 of 3 members is not heard: {name}")).then_some(())
@@ -403,7 +408,7 @@ fn health_is_a_strict_read_now() {
 }
 
 #[test]
-fn a_verb_stands_behind_several_addresses_and_options_on_both_sides_of_it() {
+fn a_verb_may_follow_several_addresses_and_have_options_on_both_sides() {
     let cluster = Cluster::in_memory(1);
     let node = cluster.socket(0).to_string();
     let nowhere = nowhere().to_string();
@@ -430,22 +435,22 @@ fn a_verb_stands_behind_several_addresses_and_options_on_both_sides_of_it() {
         let output = run(&[], arguments, "");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
     }
-    // What is the value of an option is no verb.
+    // A value of an option is not a verb.
     let output = run(&[cluster.socket(0)], &["--file", "health"], "");
     assert!(stderr(&output).contains("cannot read health: "), "{}", stderr(&output));
 }
 
 #[test]
-fn nodes_are_found_from_any_and_exit_codes_tell_how_they_are() {
+fn all_nodes_are_found_from_one_and_exit_codes_report_their_state() {
     let mut cluster = Cluster::in_memory(3);
     cluster.client().put("a", "b").unwrap();
     let leader = cluster.leader();
     let code = |arguments: &[&str]| run(&[cluster.socket(leader)], arguments, "").status.code();
-    // Just after the election a member may not have been heard yet.
-    support::eventually("all members are heard", || {
+    // Just after the election a member may not be heard yet.
+    support::eventually("all members to be heard", || {
         ([code(&["--nodes"]), code(&["--status"])] == [Some(0); 2]).then_some(())
     });
-    // The first address is dead: the others are found by the second.
+    // Nothing listens at the first address: the nodes are found through the second.
     let output = run(&[nowhere(), cluster.socket(1)], &["--nodes"], "");
     let rows = |state: &str| {
         stdout(&output).lines().filter(|line| line.starts_with(&format!("{state} "))).count()
@@ -455,21 +460,21 @@ fn nodes_are_found_from_any_and_exit_codes_tell_how_they_are() {
     let others: Vec<usize> = (0..3).filter(|node| *node != leader).collect();
     let survivor = [cluster.socket(leader)];
     cluster.stop(others[0]);
-    // A member that is down is known from the others.
+    // The others know the member that is down.
     assert_eq!(run(&survivor, &["--nodes"], "").status.code(), Some(7));
-    support::eventually("the member is missed", || {
+    support::eventually("the missing member to be reported", || {
         (run(&survivor, &["--status"], "").status.code() == Some(7)).then_some(())
     });
     cluster.stop(others[1]);
     assert_eq!(run(&survivor, &["--nodes"], "").status.code(), Some(6));
-    support::eventually("the quorum is missed", || {
+    support::eventually("the missing quorum to be reported", || {
         (run(&survivor, &["--status"], "").status.code() == Some(6)).then_some(())
     });
     assert_eq!(run(&[nowhere()], &["--nodes", "--timeout", "1s"], "").status.code(), Some(1));
 }
 
 #[test]
-fn a_blank_line_sends_no_half_of_a_program() {
+fn a_blank_line_does_not_send_an_incomplete_program() {
     let cluster = Cluster::in_memory(1);
     let nodes = [cluster.socket(0)];
     let input = "if true {\n\nput \"a\" \"1\n\n2\";\n\n}\n\nget\n(\n\n\"a\"\n\n);\n\n";
@@ -497,8 +502,8 @@ result: {\"a\": \"1\\n\\n2\"}
 ";
     assert_eq!(stdout(&output), expected);
     assert_eq!(output.status.code(), Some(0));
-    // What no further line can mend is sent, so that it does not swallow the programs behind it; and
-    // what is not closed at the end is an error.
+    // A program that no further line can complete is sent, so that it does not include the programs
+    // after it. A program that is not complete at the end of the input is an error.
     let input = "put \"a\" (1;\n\nput \"b\" \"2\";\n\nif true {\n\nput \"b\" \"3\";\n";
     let output = run(&nodes, &["--output", "json"], input);
     let outcomes: Vec<_> = stdout(&output).lines().map(|line| &line[..25]).collect();
@@ -513,19 +518,19 @@ fn words_of_other_prompts_get_a_hint() {
     let nodes = [cluster.socket(0)];
     let output = run(&nodes, &[], "help\nEXIT;\nput \"a\" \"1\";\n\nSET a 1;\n\nput a \"1\";\n");
     let text = stdout(&output);
-    for said in [
-        "> help\nerror: `help` is no statement and was not taken; .help shows the commands\n",
-        "> EXIT;\nerror: `EXIT` is no statement and was not taken; .exit ends the session\n",
+    for expected in [
+        "> help\nerror: `help` is not a statement and was ignored; .help shows the commands\n",
+        "> EXIT;\nerror: `EXIT` is not a statement and was ignored; .exit ends the session\n",
         "> put \"a\" \"1\";\n.\nsending request...\nresult: {}\n",
         "a key gets a value by put \"key\" \"value\";\n",
         "error: compile error at line 1, column 5: 'a' is never set; a text is written \"a\"\n",
     ] {
-        assert!(text.contains(said), "{said}: {text}");
+        assert!(text.contains(expected), "{expected}: {text}");
     }
     assert_eq!(output.status.code(), Some(2));
     let output = run(&nodes, &["--execute", "put \"a\" \"1\""], "");
-    let said = "error: compile error at line 1, column 12: a ';' is missing here, ";
-    assert!(stderr(&output).starts_with(said), "{}", stderr(&output));
+    let expected = "error: compile error at line 1, column 12: a ';' is missing here, ";
+    assert!(stderr(&output).starts_with(expected), "{}", stderr(&output));
 }
 
 #[test]
@@ -535,9 +540,9 @@ fn a_session_can_stop_at_the_first_error_and_be_quiet() {
     let input = "put \"a\" \"1\";\n\nabort \"no\";\n\nput \"a\" \"2\";\n\nget \"a\";\n";
     let output = run(&nodes, &["--stop-on-error", "--quiet"], input);
     assert_eq!(stdout(&output), "result: {}\n");
-    let said =
-        "error: aborted: no\nstopped: the rest of the input was not read, and does not run\n";
-    assert_eq!(stderr(&output), said);
+    let expected =
+        "error: aborted: no\nstopped: the rest of the input was not read and does not run\n";
+    assert_eq!(stderr(&output), expected);
     assert_eq!(output.status.code(), Some(4));
     assert_eq!(cluster.client().get("a").unwrap().as_deref(), Some("1"));
     let output = run(&nodes, &["--quiet"], input);
@@ -546,7 +551,7 @@ fn a_session_can_stop_at_the_first_error_and_be_quiet() {
 }
 
 #[test]
-fn what_cannot_be_seen_is_printed_escaped() {
+fn invisible_characters_are_printed_escaped() {
     let cluster = Cluster::in_memory(1);
     let nodes = [cluster.socket(0)];
     let hidden = "a\u{202e}b\u{200b}c\u{1b}[2J";
@@ -561,21 +566,21 @@ fn what_cannot_be_seen_is_printed_escaped() {
 }
 
 #[test]
-fn numbers_beyond_a_float_are_texts_in_json() {
+fn numbers_that_a_double_cannot_hold_are_texts_in_json() {
     let cluster = Cluster::in_memory(1);
     let nodes = [cluster.socket(0)];
     let program = ["--execute", "return 9007199254740993;", "--output"];
     let output = run(&nodes, &[&program[..], &["json"]].concat(), "");
-    let said = "\"returned\": \"9007199254740993\", \"returned_type\": \"int\", \"slot\": ";
-    assert!(stdout(&output).contains(said), "{}", stdout(&output));
+    let expected = "\"returned\": \"9007199254740993\", \"returned_type\": \"int\", \"slot\": ";
+    assert!(stdout(&output).contains(expected), "{}", stdout(&output));
     let output = run(&nodes, &[&program[..], &["json-v1"]].concat(), "");
-    let said = "\"returned\": 9007199254740993, \"slot\": ";
-    assert!(stdout(&output).contains(said), "{}", stdout(&output));
+    let expected = "\"returned\": 9007199254740993, \"slot\": ";
+    assert!(stdout(&output).contains(expected), "{}", stdout(&output));
 }
 
 #[test]
 fn ctrl_c_during_a_request_says_that_it_may_have_run() {
-    // It takes connections, and says nothing.
+    // A node that accepts connections and sends nothing.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let node = listener.local_addr().unwrap().to_string();
     let interrupted = |arguments: &[&str], input: &str| {
@@ -588,21 +593,21 @@ fn ctrl_c_during_a_request_says_that_it_may_have_run() {
             .spawn()
             .unwrap();
         client.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        // The request waits for it.
+        // The request has begun when the client has connected.
         let _connection = listener.accept().unwrap();
         let pid = Pid::from_raw(i32::try_from(client.id()).unwrap());
         kill(pid, Signal::SIGINT).unwrap();
         client.wait_with_output().unwrap()
     };
     let output = interrupted(&["--execute", "put \"a\" \"1\";"], "");
-    let said = "may have run: interrupted before the answer came\n";
-    assert_eq!(stderr(&output), format!("error: {said}"));
+    let expected = "may have run: interrupted before the answer came\n";
+    assert_eq!(stderr(&output), format!("error: {expected}"));
     assert_eq!(output.status.code(), Some(3));
     let output = interrupted(&[], "put \"a\" \"1\";\n\nput \"a\" \"2\";\n\n");
-    assert!(stdout(&output).ends_with(&format!("sending request...\nerror: {said}")));
+    assert!(stdout(&output).ends_with(&format!("sending request...\nerror: {expected}")));
     assert!(stderr(&output).starts_with("stopped: "), "{}", stderr(&output));
     assert_eq!(output.status.code(), Some(3));
-    // What cannot write has certainly done no harm.
+    // A read did not change anything, so it counts as not run.
     let output = interrupted(&["--execute", "get \"a\";"], "");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
 }
@@ -616,7 +621,7 @@ fn ctrl_c_without_a_request_ends_the_program_by_the_signal() {
         .unwrap();
     let mut typed = client.stdin.take().unwrap();
     typed.write_all(b".params\n").unwrap();
-    // Its answer shows that the session has begun.
+    // The echo shows that the session has begun.
     let mut line = String::new();
     BufReader::new(client.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "> .params\n");
@@ -636,9 +641,9 @@ fn ctrl_c_that_was_ignored_stays_ignored() {
         .unwrap();
     let _connection = listener.accept().unwrap();
     kill(Pid::from_raw(i32::try_from(client.id()).unwrap()), Signal::SIGINT).unwrap();
-    let mut said = String::new();
-    client.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    // It went on until its own end, whatever that was.
+    let mut expected = String::new();
+    client.stderr.take().unwrap().read_to_string(&mut expected).unwrap();
+    // The program went on until its own end.
     assert!(client.wait().unwrap().code().is_some());
-    assert!(!said.contains("interrupted"), "{said}");
+    assert!(!expected.contains("interrupted"), "{expected}");
 }

@@ -1,4 +1,4 @@
-//! The client program at a terminal: what a person types, pastes and sees.
+//! The client program at a (pseudo) terminal: typing, pasting, Ctrl-C, Ctrl-D and the history.
 
 #![allow(clippy::unwrap_used)]
 
@@ -16,12 +16,12 @@ use nix::unistd::Pid;
 use support::{Cluster, eventually};
 use tempfile::TempDir;
 
-/// A client at a terminal of its own.
+/// A client program at a terminal.
 struct Terminal {
     client: Child,
     keys: File,
     shown: Arc<Mutex<String>>,
-    /// Where the history goes.
+    /// The directory of its history.
     state: TempDir,
 }
 
@@ -42,7 +42,7 @@ impl Terminal {
         let keys = File::from(pty.master);
         let shown = Arc::new(Mutex::new(String::new()));
         let (mut screen, seen) = (keys.try_clone().unwrap(), Arc::clone(&shown));
-        // It ends with the client, which has the other end.
+        // The thread ends with the client, which has the other end of the terminal.
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = screen.read(&mut bytes) {
@@ -54,7 +54,7 @@ impl Terminal {
         terminal
     }
 
-    /// Types all of it at once, as a paste does that is not marked as one.
+    /// Types keys without a pause, like a paste without bracketed-paste marks.
     fn keys(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
@@ -79,7 +79,7 @@ impl Drop for Terminal {
 }
 
 #[test]
-fn all_lines_of_a_paste_are_read() {
+fn every_line_of_a_paste_is_read() {
     let cluster = Cluster::in_memory(1);
     let mut terminal = Terminal::open(&cluster);
     terminal.keys("put \"a\" \"1\";\r\rput \"b\" \"2\";\rget \"a\";\r\rget \"b\";\r\r");
@@ -88,7 +88,7 @@ fn all_lines_of_a_paste_are_read() {
 }
 
 #[test]
-fn a_program_that_is_not_sent_at_the_end_is_told_and_kept() {
+fn an_unsent_program_at_the_end_is_reported_and_kept_in_the_history() {
     let cluster = Cluster::in_memory(1);
     let mut terminal = Terminal::open(&cluster);
     terminal.keys("put \"a\" \"1\";\r.params\r");
@@ -101,7 +101,7 @@ fn a_program_that_is_not_sent_at_the_end_is_told_and_kept() {
 }
 
 #[test]
-fn ctrl_c_during_a_request_leads_back_to_the_prompt() {
+fn ctrl_c_during_a_request_returns_to_the_prompt() {
     let mut cluster = Cluster::in_memory(3);
     cluster.client().put("a", "0").unwrap();
     let mut terminal = Terminal::open(&cluster);
@@ -110,10 +110,10 @@ fn ctrl_c_during_a_request_leads_back_to_the_prompt() {
     }
     terminal.keys("put \"a\" \"1\";\r\r");
     terminal.await_shown("sending request...");
-    // The terminal is not the one that controls the client, so the key would send no signal.
+    // This terminal does not control the client, so the key would send no signal.
     let pid = Pid::from_raw(i32::try_from(terminal.client.id()).unwrap());
     kill(pid, Signal::SIGINT).unwrap();
-    // The word before it has a colour.
+    // The word before this text has escape codes for its color.
     terminal.await_shown(" may have run: interrupted before the answer came");
     terminal.keys(".params\r");
     terminal.await_shown("no parameter is bound");
@@ -129,5 +129,5 @@ fn an_empty_line_in_a_block_says_why_it_sends_nothing() {
     terminal.await_shown("result: {}");
     assert_eq!(cluster.client().get("a").unwrap().as_deref(), Some("1"));
     terminal.keys("exit\r");
-    terminal.await_shown("`exit` is no statement and was not taken; .exit ends the session");
+    terminal.await_shown("`exit` is not a statement and was ignored; .exit ends the session");
 }

@@ -1,6 +1,6 @@
-//! Rounds written to the journal and synced: what stands between a decree and a node's vote.
+//! Rounds written to the journal and synced. A node's vote for a decree waits for one such write.
 //!
-//! The disk is that of the directory for temporary files; `TMPDIR` names another.
+//! The disk is that of the directory for temporary files, which `TMPDIR` can change.
 
 use divan::Bencher;
 use divan::counter::BytesCount;
@@ -11,7 +11,8 @@ use super::data::{BALLOT, KEY_BYTES, Random, VALUE_BYTES};
 
 const KEYS: u64 = 1_000;
 
-/// Each round applies the decree before and accepts the next one, of about so many bytes.
+/// Measures a round that applies the previous decree and accepts the next one, of about `bytes`
+/// bytes.
 #[divan::bench(args = [4 << 10, 64 << 10], sample_size = 1)]
 fn append_and_sync(bencher: Bencher<'_, '_>, bytes: usize) {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
@@ -28,7 +29,7 @@ fn append_and_sync(bencher: Bencher<'_, '_>, bytes: usize) {
     bencher
         .counter(BytesCount::new(bytes))
         .with_inputs(|| {
-            // What a node does after each round, beside the measured time.
+            // A node does this after each round; it is not part of the measured time.
             storage.borrow_mut().maintain(&durable).expect("the storage can be maintained");
             let slot = durable.accepted_slot();
             let decree = random.patch(bytes / (KEY_BYTES + VALUE_BYTES), KEYS).into();

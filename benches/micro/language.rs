@@ -1,11 +1,11 @@
-//! Programs compiled. A node compiles each text once and remembers the result.
+//! Programs compiled. A node compiles each text once and caches the result.
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use lattistore::lang::compile;
 use lattistore::lang::limits::PROGRAM_BYTES;
 
-/// A program of exactly so many bytes: the same branch as often as it fits, then blanks.
+/// Returns a program of exactly `bytes` bytes: copies of one branch, then blanks.
 fn text(bytes: usize) -> String {
     const BRANCH: &str = "if get $from != \"\" { put $to (get $from) + \"1\"; }\n";
     let mut text = BRANCH.repeat(bytes / BRANCH.len());
@@ -18,5 +18,5 @@ fn compile_program(bencher: Bencher<'_, '_>, bytes: usize) {
     let text = text(bytes);
     bencher
         .counter(BytesCount::new(bytes))
-        .bench(|| compile(black_box(&text)).expect("the program is right"));
+        .bench(|| compile(black_box(&text)).expect("the program is valid"));
 }

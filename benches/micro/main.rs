@@ -1,17 +1,17 @@
-//! What the parts of a node cost by themselves: no thread, no network, and no disk but for the
-//! journal.
+//! Micro-benchmarks of the parts of a node: without threads, network and, except in `journal`,
+//! disk.
 //!
-//! `cargo bench` runs all of it in some ten seconds, `cargo bench -- merge` what has "merge" in its
-//! name. What the figures say of the whole is in docs/performance.md.
+//! `cargo bench` runs all of them in about ten seconds; `cargo bench -- merge` runs those with
+//! "merge" in their name. docs/performance.md says what the figures mean for a whole node.
 //!
-//! | file | is |
+//! | file | what it measures |
 //! | --- | --- |
-//! | `data` | keys, values and patches |
-//! | `language` | programs compiled |
-//! | `store` | transactions run, as the leader does it |
-//! | `merge` | patches applied to a replica |
-//! | `wire` | messages between nodes, encoded and decoded |
-//! | `journal` | rounds written to the disk and synced |
+//! | `data` | (the keys, values and patches for the others) |
+//! | `language` | compiling programs |
+//! | `store` | running transactions, as the leader does |
+//! | `merge` | applying patches to a replica |
+//! | `wire` | encoding and decoding messages between nodes |
+//! | `journal` | writing rounds to the disk, with fsync |
 
 mod data;
 mod journal;

@@ -1,4 +1,4 @@
-//! Patches applied to a replica, as each node does it once for each slot.
+//! Patches applied to a replica, as each node does once for each slot.
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -8,7 +8,7 @@ use super::data::{Random, state};
 
 const KEYS: [u64; 3] = [1_000, 100_000, 1_000_000];
 
-/// Each write takes the place of an older one, as the keys are all there.
+/// Measures applying a patch. Each write replaces an older value, as every key exists.
 #[divan::bench(args = KEYS, consts = [32, 256])]
 fn merge_patch<const WRITES: usize>(bencher: Bencher<'_, '_>, keys: u64) {
     let mut random = Random::new();

@@ -1,5 +1,5 @@
-//! Transactions run on 100,000 keys as the leader runs them: in a session; here each alone in a
-//! batch.
+//! Transactions on 100,000 keys, run as the leader runs them, in a session. Here each is the only
+//! one of its batch.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -42,7 +42,7 @@ impl Work {
             Work::ReadModifyWrite => "old = get $key; put $key $value; return len(old);",
             Work::Scan => "for k, v in scan from $key limit 100 { last = v; } return last;",
         };
-        Arc::new(compile(text).expect("the program is right"))
+        Arc::new(compile(text).expect("the program is valid"))
     }
 
     fn params(self, number: u64) -> Params {
@@ -53,7 +53,7 @@ impl Work {
     }
 }
 
-/// All keys, and a session.
+/// A state with all keys, and a session.
 struct Filled {
     durable: Durable<Key, Value>,
     session: SessionNumber,
@@ -74,7 +74,7 @@ fn execute(program: &Arc<Program>, params: Params, session: Option<SessionNumber
     Command::Execute { program: Arc::clone(program), params, session }
 }
 
-/// Runs commands as one batch and applies what they wrote; gives the outcome of the last.
+/// Runs commands as one batch and applies their writes. Returns the outcome of the last one.
 fn choose(
     durable: &mut Durable<Key, Value>,
     commands: impl IntoIterator<Item = Command>,
@@ -91,7 +91,7 @@ fn choose(
     outcome
 }
 
-/// Runs a command as the next batch would, and gives whether it wrote nothing.
+/// Runs a command as the only one of the next batch. Returns whether it wrote nothing.
 fn run(command: &Command) -> bool {
     let replica = &FILLED.durable.replica;
     let mut batch = Batch::new(replica);
@@ -101,7 +101,7 @@ fn run(command: &Command) -> bool {
     batch.is_empty()
 }
 
-/// The program is compiled already, as it is from its second run on.
+/// Measures running a program that is compiled already, as from its second run on.
 #[divan::bench(args = WORKS)]
 fn evaluate(bencher: Bencher<'_, '_>, work: Work) {
     let program = work.compile();
@@ -113,6 +113,7 @@ fn evaluate(bencher: Bencher<'_, '_>, work: Work) {
         .bench_local_refs(|command| run(command));
 }
 
+/// Measures compiling and running a program, as at its first run.
 #[divan::bench(args = WORKS)]
 fn compile_and_evaluate(bencher: Bencher<'_, '_>, work: Work) {
     let session = Some(FILLED.session);

@@ -1,4 +1,5 @@
-//! The message that carries a decree to the other nodes. The leader encodes it once for all.
+//! The message that carries a decree to the other nodes. The leader encodes it once for all of
+//! them.
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
@@ -9,7 +10,7 @@ use lattistore::wire::{decode_peer, encode_peer};
 use super::data::{BALLOT, Random};
 
 const WRITES: [usize; 2] = [32, 256];
-/// Before the message in a frame stands its length.
+/// The size of the length before the message in a frame.
 const LENGTH_BYTES: usize = 4;
 
 fn accept(writes: usize) -> Message<Key, Value> {
@@ -37,5 +38,5 @@ fn decode_accept(bencher: Bencher<'_, '_>, writes: usize) {
     bencher
         .counter(ItemsCount::new(writes))
         .counter(BytesCount::new(frame.len()))
-        .bench(|| decode_peer(black_box(&frame[LENGTH_BYTES..])).expect("the frame is right"));
+        .bench(|| decode_peer(black_box(&frame[LENGTH_BYTES..])).expect("the frame is valid"));
 }

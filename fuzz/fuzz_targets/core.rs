@@ -1,4 +1,4 @@
-//! A node that hears lies.
+//! The core of a node, which receives messages that no correct peer sends.
 #![no_main]
 #![allow(dead_code, clippy::unwrap_used)]
 

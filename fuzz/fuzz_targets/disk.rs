@@ -1,4 +1,4 @@
-//! A damaged data directory.
+//! Opening a damaged data directory.
 #![no_main]
 #![allow(dead_code, clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Frames in pieces.
+//! Reading frames that arrive in pieces.
 #![no_main]
 #![allow(dead_code, clippy::unwrap_used)]
 

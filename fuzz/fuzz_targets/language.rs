@@ -1,4 +1,4 @@
-//! Programs.
+//! Compiling and running programs of the language.
 #![no_main]
 #![allow(dead_code, clippy::unwrap_used)]
 

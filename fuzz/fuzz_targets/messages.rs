@@ -1,4 +1,4 @@
-//! All that is decoded.
+//! Decoding all messages.
 #![no_main]
 #![allow(dead_code, clippy::unwrap_used)]
 

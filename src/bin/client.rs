@@ -1,4 +1,4 @@
-//! The client program: a prompt for transactions, and a command for scripts.
+//! The client program: an interactive prompt for transactions, and a command for scripts.
 
 use std::process::ExitCode;
 

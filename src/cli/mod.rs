@@ -1,6 +1,6 @@
-//! What the programs' command lines have in common: how flags and environment variables go together,
-//! lists of addresses, and shell completions and a manual page, made from the arguments' own
-//! description.
+//! The parts that the command lines of both programs share: how flags and environment variables
+//! combine, lists of addresses, and the shell completions and the manual page, which are generated
+//! from the descriptions of the arguments.
 
 pub mod client;
 pub mod server;
@@ -16,18 +16,19 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, Parser};
 use clap_complete::Shell;
 
-/// Reads the command line and the environment; ends the program when they make no sense.
+/// Parses the command line and the environment. If they are not valid, prints an error and ends the
+/// program.
 ///
-/// An environment variable stands for a flag that is not given, and is often set for several
-/// commands. So it does not count where it would exclude a flag that is given.
+/// An environment variable sets a flag that the command line does not have, and is often set for
+/// several commands. So it is ignored if it conflicts with a flag on the command line.
 pub fn parse<T: Parser>() -> T {
     parse_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
 }
 
-/// Reads these arguments, of which the first names the program, and the environment.
+/// Parses these arguments, of which the first names the program, and the environment.
 ///
 /// # Errors
-/// When they make no sense, or ask for help.
+/// If they are not valid, or ask for help.
 pub fn parse_from<T: Parser>(
     arguments: impl IntoIterator<Item = impl Into<OsString>>,
 ) -> Result<T, clap::Error> {
@@ -36,19 +37,19 @@ pub fn parse_from<T: Parser>(
     let flags = without_environment(command()).ignore_errors(true);
     let mut command = match flags.try_get_matches_from(&arguments) {
         Ok(given) => without_excluded(command(), &given),
-        // It asks for help.
+        // They ask for help or for the version.
         Err(_) => command(),
     };
     let matches = command.try_get_matches_from_mut(&arguments)?;
     T::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
-/// Returns the description of the program's arguments under the name that it was called by.
+/// Returns the description of the program's arguments, with the name of its executable file.
 pub fn command<T: CommandFactory>() -> Command {
     named(T::command(), std::env::args_os().next().as_ref())
 }
 
-/// Gives a command the name of the file `called`, also where its texts have `{name}`.
+/// Names a command after the file `called`, also in place of `{name}` in its texts.
 fn named(command: Command, called: Option<&OsString>) -> Command {
     let called = called.and_then(|path| Path::new(path).file_stem()).and_then(OsStr::to_str);
     let name = called.unwrap_or(command.get_name()).to_owned();
@@ -63,12 +64,12 @@ fn named(command: Command, called: Option<&OsString>) -> Command {
         .after_long_help(Resettable::from(after_long_help.map(StyledStr::from)))
 }
 
-/// The command as if there was no environment.
+/// Returns the command without environment variables.
 fn without_environment(command: Command) -> Command {
     command.mut_args(|arg| arg.env(Resettable::Reset)).mut_subcommands(without_environment)
 }
 
-/// The command, without the environment variables that would exclude a flag that is given.
+/// Returns the command without the environment variables that conflict with a given flag.
 fn without_excluded(command: Command, given: &ArgMatches) -> Command {
     let is_given =
         |arg: &Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
@@ -95,12 +96,12 @@ fn without_excluded(command: Command, given: &ArgMatches) -> Command {
     }
 }
 
-/// IP addresses between blanks: one as an argument, all of them as an environment variable.
+/// IP addresses separated by blanks: an argument has one, an environment variable all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Addresses(Vec<IpAddr>);
 
 impl Addresses {
-    /// The addresses of several such lists.
+    /// Returns the addresses of several lists.
     pub fn all(lists: &[Addresses]) -> Vec<IpAddr> {
         lists.iter().flat_map(|list| &list.0).copied().collect()
     }
@@ -110,16 +111,17 @@ impl FromStr for Addresses {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Addresses, String> {
-        let address = |word: &str| word.parse().map_err(|_| format!("`{word}` is no IP address"));
+        let address =
+            |word: &str| word.parse().map_err(|_| format!("`{word}` is not an IP address"));
         let addresses = text.split_whitespace().map(address).collect::<Result<Vec<_>, String>>()?;
         match addresses.is_empty() {
-            true => Err("no IP address is named".to_owned()),
+            true => Err("the list has no IP address".to_owned()),
             false => Ok(Addresses(addresses)),
         }
     }
 }
 
-/// Arguments that make the program print a description of itself and exit.
+/// The arguments with which the program prints a completion script or its manual page, and exits.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Generate {
     /// Print a completion script for this shell and exit.
@@ -132,14 +134,14 @@ pub struct Generate {
 }
 
 impl Generate {
-    /// Writes what is asked for; gives whether anything was.
+    /// Writes the script or the page, if the arguments ask for one. Returns whether they do.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If writing fails.
     pub fn write(&self, mut command: Command, to: &mut impl io::Write) -> io::Result<bool> {
         if let Some(shell) = self.generate_completions {
             let name = command.get_name().to_owned();
-            // The generator panics where writing fails, so it writes to memory.
+            // The generator panics if writing fails, so it writes to memory.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command, name, &mut script);
             to.write_all(&script)?;
@@ -159,7 +161,7 @@ mod tests {
 
     #[derive(Debug, Parser)]
     struct Line {
-        // It is set wherever tests run.
+        // PATH is set wherever tests run.
         #[arg(long, env = "PATH", conflicts_with = "here")]
         there: Option<String>,
         #[arg(long)]
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_outweighs_a_variable_that_it_excludes() {
+    fn a_flag_overrides_a_variable_that_conflicts_with_it() {
         assert!(parsed("some").expect("PATH").there.is_some());
         let line = parsed("some --here").expect("no conflict");
         assert_eq!((line.there, line.here), (None, true));
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_have_the_name_that_was_called() {
+    fn texts_have_the_name_of_the_called_file() {
         #[derive(Debug, Parser)]
         #[command(name = "some", version, after_help = "{name} --here")]
         struct Named {}
@@ -221,11 +223,11 @@ mod tests {
     }
 
     #[test]
-    fn addresses_stand_between_any_blanks() {
+    fn addresses_are_separated_by_any_blanks() {
         let addresses = |text: &str| text.parse().map(|list| Addresses::all(&[list]).len());
         assert_eq!(addresses("127.0.0.1"), Ok(1));
         assert_eq!(addresses(" 127.0.0.1  ::1 "), Ok(2));
-        assert_eq!(addresses("127.0.0.1,x"), Err("`127.0.0.1,x` is no IP address".to_owned()));
-        assert_eq!(addresses(" "), Err("no IP address is named".to_owned()));
+        assert_eq!(addresses("127.0.0.1,x"), Err("`127.0.0.1,x` is not an IP address".to_owned()));
+        assert_eq!(addresses(" "), Err("the list has no IP address".to_owned()));
     }
 }

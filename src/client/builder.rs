@@ -1,4 +1,4 @@
-//! How a client is made.
+//! The options of a client.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::limits::{
 };
 use crate::security::{ClientTls, Token};
 
-/// Makes a [`Client`].
+/// Builds a [`Client`].
 #[derive(Clone, Debug)]
 pub struct Builder {
     addresses: Vec<SocketAddr>,
@@ -23,7 +23,7 @@ pub struct Builder {
     follow: bool,
     window: u32,
     silence: Duration,
-    waits: bool,
+    waits_for_start: bool,
     credentials: Credentials,
 }
 
@@ -35,13 +35,13 @@ impl Builder {
             follow: true,
             window: CLIENT_WINDOW,
             silence: CLIENT_SILENCE_TIME,
-            waits: true,
+            waits_for_start: true,
             credentials: Credentials::default(),
         }
     }
 
-    /// Adds the address of a node. One is enough; with more the client finds its way also while
-    /// that one is down. The other nodes are learned from it.
+    /// Adds the address of a node. One is enough: the client learns the others from it. With
+    /// several, the client also starts while one of them is down.
     pub fn address(mut self, address: SocketAddr) -> Builder {
         self.addresses.push(address);
         self
@@ -53,71 +53,71 @@ impl Builder {
         self
     }
 
-    /// How long each call may take, retries included; 10 seconds unless said otherwise, and at most a
+    /// Sets how long each call may take, retries included. The default is 10 seconds, the maximum a
     /// day.
     pub fn timeout(mut self, timeout: Duration) -> Builder {
         self.timeout = timeout.min(MOST_CLIENT_TIMEOUT);
         self
     }
 
-    /// Whether to follow redirects and to try again, as is the default. Without it, each call is one
-    /// request to one node, and whatever comes back is the result; nothing is sent twice.
+    /// Sets whether to follow redirects and to retry; the default is `true`. With `false`, each
+    /// call is one request to one node, and its answer is the result; nothing is sent twice.
     pub fn follow(mut self, follow: bool) -> Builder {
         self.follow = follow;
         self
     }
 
-    /// How many transactions may be unanswered at once; 128 unless said otherwise, and at most.
+    /// Sets how many transactions may be unanswered at once. The default and the maximum are 128.
     /// Further callers wait.
     pub fn window(mut self, window: u32) -> Builder {
         self.window = window.clamp(1, CLIENT_WINDOW);
         self
     }
 
-    /// How long a node that owes an answer may say nothing at all before another one is asked; a second
-    /// unless said otherwise, and at least 50 milliseconds. A node that is slow, and not gone, says
-    /// something every 250 milliseconds: below that, it may be left although it is well.
+    /// Sets how long a node that owes an answer may be silent before the client asks another node.
+    /// The default is one second, the minimum 50 milliseconds. A slow node sends a keepalive every
+    /// 250 milliseconds: with a lower value the client may leave a healthy node.
     pub fn silence(mut self, silence: Duration) -> Builder {
         self.silence = silence.clamp(LEAST_CLIENT_SILENCE_TIME, MOST_CLIENT_TIMEOUT);
         self
     }
 
-    /// Whether to try until the deadline although nothing listens at any of the addresses, as is the
-    /// default: the nodes may be about to start. Without it a client that had no connection yet gives up
-    /// after three tries in half a second.
+    /// Sets whether to retry until the deadline although no process listens at any of the
+    /// addresses; the default is `true`, as the nodes may be about to start. With `false`, a client
+    /// that has not had a connection yet gives up after three attempts in half a second.
     pub fn wait(mut self, wait: bool) -> Builder {
-        self.waits = wait;
+        self.waits_for_start = wait;
         self
     }
 
-    /// Speaks TLS, and asks every node for a certificate that names its address and is signed by one
-    /// of those who are trusted.
+    /// Uses TLS, and requires of every node a certificate that names its address and is signed by
+    /// one of the authorities in `tls`.
     pub fn tls(mut self, tls: ClientTls) -> Builder {
         self.credentials.tls = Some(tls);
         self
     }
 
-    /// Shows this token to every node. Without TLS it is sent to loopback addresses only, unless
-    /// [`token_in_clear`](Builder::token_in_clear) allows more.
+    /// Sends this token to every node. Without TLS the client sends it to loopback addresses only,
+    /// unless [`token_in_clear`](Builder::token_in_clear) is set.
     pub fn token(mut self, token: Token) -> Builder {
         self.credentials.token = Some(token);
         self
     }
 
-    /// Whether the token may be sent over a network without TLS, where who listens in learns it; not
-    /// unless said otherwise.
+    /// Sets whether the token may be sent over a network without TLS, where an eavesdropper can
+    /// read it; the default is `false`.
     pub fn token_in_clear(mut self, allowed: bool) -> Builder {
         self.credentials.token_in_clear = allowed;
         self
     }
 
-    /// What the client shows and asks for, as far as it was said.
+    /// Returns the credentials that were set so far.
     #[cfg(feature = "internals")]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
     }
 
-    /// The client. It connects when it is first used.
+    /// Returns the client. It connects at its first call.
     pub fn build(self) -> Client {
         let mut addresses = Vec::new();
         for address in self.addresses {
@@ -132,7 +132,7 @@ impl Builder {
             timeout: self.timeout,
             window: self.window,
             silence: self.silence,
-            waits: self.waits,
+            waits_for_start: self.waits_for_start,
         }))
     }
 }

@@ -1,9 +1,9 @@
-//! One call: what was sent for it, what is still unknown, and what each answer means for it.
+//! One call: its request in flight, what is still unknown, and what each answer means for it.
 //!
-//! The rule that keeps retries safe: an answer says what came of the sending that it answers, and
-//! nothing of earlier ones. A sending whose fate is unknown makes the call *undecided*, for good;
-//! from then on only an answer that the transaction ran decides it, and giving up means "may have
-//! run".
+//! The rule that keeps retries safe: an answer says what became of the request that it answers, and
+//! nothing of earlier requests for the same call. If the fate of one request is unknown, the call
+//! is *undecided* from then on: only an answer that the transaction ran decides it, and an error is
+//! [`Error::MayHaveRun`].
 
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,12 @@ use crate::transport::Backoff;
 use crate::values::Params;
 use crate::wire::{Certainty, ClientOutcome, Redirect, RequestBody};
 
-/// A call that loses its connection or is sent elsewhere so often tries again at once; later it
-/// waits, as the nodes may send it around.
+/// The number of changes of the node (redirects, lost connections) after which a call retries
+/// without a pause. After further ones it pauses, as the nodes may redirect it in a circle.
 const FREE_MOVES: u32 = 2;
 
-/// A node that has sent a call so often to a leader that cannot be used is left: another one may know
-/// better who leads.
+/// The number of changes of the node after which a call leaves a node that redirects it to an
+/// unusable leader: another node may know a newer leader.
 const MOVES_TO_ONE_LEADER: u32 = 4;
 
 /// One call.
@@ -31,15 +31,18 @@ const MOVES_TO_ONE_LEADER: u32 = 4;
 pub(super) struct Call {
     what: What,
     pub(super) deadline: Instant,
+    /// The number of the transaction in its session, if it has one.
     pub(super) number: Option<SessionNumber>,
-    pub(super) sending: Option<Sending>,
-    /// Whether the fate of a sending is unknown.
+    /// The request that is in flight, if any.
+    pub(super) in_flight: Option<InFlight>,
+    /// Whether the fate of a request is unknown.
     undecided: bool,
-    /// What was wrong last.
-    trouble: Option<Cause>,
+    /// Why the last attempt failed.
+    last_cause: Option<Cause>,
+    /// How often the call changed the node.
     moves: u32,
     backoff: Backoff,
-    /// When to try again.
+    /// The end of the present pause, if any.
     pub(super) resume: Option<Instant>,
 }
 
@@ -48,20 +51,20 @@ pub(super) struct Call {
 pub(super) enum What {
     /// A transaction that may write.
     Transaction { program: String, params: Params },
-    /// A transaction that cannot write: to run it twice does no harm, so it needs no number.
+    /// A transaction that cannot write. It may run twice, so it needs no number.
     Read { program: String, params: Params },
-    /// A session.
+    /// To open a session.
     OpenSession { window: u32 },
-    /// How the node is.
+    /// The status of the node.
     Status,
 }
 
-/// A request on its way.
+/// A request in flight.
 #[derive(Debug)]
-pub(super) struct Sending {
+pub(super) struct InFlight {
     pub(super) connection: Connection,
-    pub(super) ticket: PendingResponse,
-    /// When to ask the node how it is, as the answer takes long; none once that is done.
+    pub(super) response: PendingResponse,
+    /// When to ask the node for its status if there is no answer; `None` after that is done.
     pub(super) inquiry: Option<Instant>,
 }
 
@@ -74,9 +77,9 @@ pub(super) enum Verdict {
     Again,
     /// Ask another node.
     Leave,
-    /// Ask this node.
+    /// Ask the leader that the node named.
     Follow(Redirect),
-    /// Ask again under a number of another session.
+    /// Give up this number, and ask again with a number of another session.
     Renumber(SessionNumber),
 }
 
@@ -86,21 +89,21 @@ impl Call {
             what,
             deadline,
             number: None,
-            sending: None,
+            in_flight: None,
             undecided: false,
-            trouble: None,
+            last_cause: None,
             moves: 0,
             backoff: Backoff::new(CLIENT_LEAST_BACKOFF, CLIENT_MOST_BACKOFF),
             resume: None,
         }
     }
 
-    /// Whether to run it twice would do harm.
+    /// Whether the call must not run twice.
     pub(super) fn runs_once(&self) -> bool {
         matches!(self.what, What::Transaction { .. })
     }
 
-    /// The request, under the present number.
+    /// Returns the body of the request, with the present number.
     pub(super) fn body(&self) -> RequestBody {
         match &self.what {
             What::Transaction { program, params } | What::Read { program, params } => {
@@ -115,36 +118,39 @@ impl Call {
         }
     }
 
-    /// How long the node may take: a little less than is left, so that its answer comes in time.
+    /// Returns how long the node may take: less than what is left until the deadline, by an eighth
+    /// and at most [`CLIENT_ANSWER_MARGIN`], so that its answer arrives before the deadline.
     pub(super) fn node_time(&self, now: Instant) -> Duration {
         let left = self.deadline.saturating_duration_since(now);
         left - (left / 8).min(CLIENT_ANSWER_MARGIN)
     }
 
-    /// When to ask the node how it is, if there is no answer by then.
+    /// Returns when to ask the node for its status if there is no answer by then.
     pub(super) fn inquiry(&self, now: Instant) -> Instant {
         let left = self.deadline.saturating_duration_since(now);
         now + CLIENT_INQUIRY_TIME.min(left / 2)
     }
 
-    /// Notes trouble that says nothing of the transaction, and when to try again.
+    /// Notes why an attempt failed, and begins a pause.
     pub(super) fn pause(&mut self, cause: Cause) {
-        self.trouble = Some(cause);
+        self.last_cause = Some(cause);
         self.resume = Some(Instant::now() + self.backoff.next());
     }
 
-    /// Notes a change of the node: the first ones cost no time.
+    /// Notes that the call changes the node because of `cause`. Only changes after the first
+    /// [`FREE_MOVES`] begin a pause.
     pub(super) fn change(&mut self, cause: Cause) {
         self.moves += 1;
         match self.moves > FREE_MOVES {
             true => self.pause(cause),
-            false => self.trouble = Some(cause),
+            false => self.last_cause = Some(cause),
         }
     }
 
-    /// The leader that a node named last cannot be used, or not yet; gives whether to ask another node.
-    pub(super) fn redirected_in_vain(&mut self, cause: Cause) -> bool {
-        if let Some(why) = self.trouble.as_mut().and_then(Cause::why_not_the_leader) {
+    /// Notes that the client cannot use the leader that a node named, or not yet. Returns whether
+    /// to ask another node.
+    pub(super) fn redirect_failed(&mut self, cause: Cause) -> bool {
+        if let Some(why) = self.last_cause.as_mut().and_then(Cause::leader_cause_mut) {
             *why = Some(Box::new(cause));
         }
         if self.resume.is_none() {
@@ -153,14 +159,14 @@ impl Call {
         self.moves.is_multiple_of(MOVES_TO_ONE_LEADER)
     }
 
-    /// The connection was lost, or given up, before the answer came.
+    /// Notes that the connection was lost, or given up, before the answer came.
     pub(super) fn unanswered(&mut self, cause: Cause) {
         self.undecided = true;
-        self.sending = None;
+        self.in_flight = None;
         self.change(cause);
     }
 
-    /// The error when the call ends now for `cause`.
+    /// Returns the error of the call if it ends now because of `cause`.
     pub(super) fn fail(&self, cause: Cause) -> Error {
         match self.undecided && self.runs_once() {
             true => Error::MayHaveRun { cause },
@@ -168,34 +174,34 @@ impl Call {
         }
     }
 
-    /// The error when the time is over, with what is known of the nodes.
-    pub(super) fn out_of_time(&mut self, route: &Route) -> Error {
-        let mut cause = match self.sending.take() {
-            Some(sending) => {
+    /// Returns the error of the call at its deadline, with what is known of the nodes.
+    pub(super) fn timed_out(&mut self, route: &Route) -> Error {
+        let mut cause = match self.in_flight.take() {
+            Some(in_flight) => {
                 self.undecided = true;
-                Cause::NoAnswer { node: sending.connection.address(), others: Vec::new() }
+                Cause::NoAnswer { node: in_flight.connection.address(), others: Vec::new() }
             }
-            None => self.trouble.clone().unwrap_or(Cause::NoTime),
+            None => self.last_cause.clone().unwrap_or(Cause::NoTime),
         };
         match &mut cause {
             Cause::NoAnswer { node, others } | Cause::Timeout { node, others } => {
-                *others = route.troubles_beside(*node);
+                *others = route.problems_of_others(*node);
             }
             Cause::Redirected { to, why: why @ None, .. }
             | Cause::LostLeadership { leader: Some(to), why: why @ None, .. } => {
-                *why = route.trouble_of(to.address).map(Box::new);
+                *why = route.problem_of(to.address).map(Box::new);
             }
             _ => {}
         }
         self.fail(cause)
     }
 
-    /// The error when the call is not tried again.
-    pub(super) fn not_again(&self) -> Error {
-        self.fail(self.trouble.clone().unwrap_or(Cause::NoTime))
+    /// Returns the error of the call if it ends now with the cause of the last attempt.
+    pub(super) fn fail_with_last_cause(&self) -> Error {
+        self.fail(self.last_cause.clone().unwrap_or(Cause::NoTime))
     }
 
-    /// Takes the answer of a sending.
+    /// Takes the answer to the request in flight, and returns what to do next.
     pub(super) fn judge(&mut self, connection: &Connection, outcome: ClientOutcome) -> Verdict {
         let node = connection.address();
         self.undecided |= outcome.certainty() == Certainty::MayHaveRun;
@@ -212,7 +218,7 @@ impl Call {
                 cause: Cause::AnswerNotKept,
             })),
             ClientOutcome::CompileError(error) => Verdict::Done(Err(match self.undecided {
-                // Nodes of two releases may disagree on what compiles.
+                // Nodes of different releases may disagree on whether a program is valid.
                 true => self.fail(Cause::Compile(error)),
                 false => Error::Compile(error),
             })),
@@ -237,7 +243,7 @@ impl Call {
                         self.change(cause);
                         Verdict::Follow(to)
                     }
-                    // It hears of the new leader as soon as others do.
+                    // This node learns the new leader as soon as others do.
                     None => {
                         self.pause(cause);
                         Verdict::Again
@@ -266,7 +272,8 @@ impl Call {
         }
     }
 
-    /// The session does not take the number: with nothing undecided another session does.
+    /// Takes the answer that the session does not accept the number. If the call is not undecided,
+    /// it continues in another session; otherwise it ends, as a second run could not be excluded.
     fn outside_session(&mut self, cause: Cause) -> Verdict {
         match self.number.take() {
             Some(number) if !self.undecided => {

@@ -1,9 +1,10 @@
 //! One connection to one node: requests out, answers in, many at once, from any number of threads.
 //!
-//! It knows nothing of leaders, sessions or retries; [`Client`](super::Client) is made of it. Each
-//! caller writes its own request, or leaves it to a thread that is writing at that moment, so that
-//! requests of many threads leave in few system calls. What that thread leaves when its turn is over is
-//! written by who sends or waits next. Who reads is the matter of `demux`.
+//! It knows nothing of leaders, sessions or retries, which [`Client`](super::Client) adds. A thread
+//! that sends a request queues it. If another thread is writing at that moment, that thread writes
+//! it, too; otherwise the sender writes the queue itself. So the requests of many threads need few
+//! system calls. A thread writes for others for at most [`CLIENT_WRITE_TURN`]; the next thread that
+//! sends or waits continues. `demux` says which thread reads.
 
 use std::collections::VecDeque;
 use std::io;
@@ -31,8 +32,8 @@ use crate::wire::{
     RequestBody, Role, decode_response, encode_request,
 };
 
-/// A connection to one node. Clones are the same connection; it is closed with the last of them and
-/// of its [`PendingResponse`]s.
+/// A connection to one node. Clones share the connection. It is closed when the last clone and the
+/// last of its [`PendingResponse`]s are dropped.
 ///
 /// ```no_run
 /// use lattistore::client::internals::Connection;
@@ -48,12 +49,12 @@ use crate::wire::{
 #[derive(Clone, Debug)]
 pub struct Connection(Arc<ConnectionState>);
 
-/// A request that was sent, and the way to its answer. Dropping it forgets the answer.
+/// The handle of a request that was sent, to wait for its answer. Dropping it discards the answer.
 #[derive(Debug)]
 pub struct PendingResponse {
-    link: Arc<ConnectionState>,
+    state: Arc<ConnectionState>,
     id: u64,
-    /// When the node has to have answered.
+    /// The time until which the node has to answer.
     deadline: Instant,
 }
 
@@ -64,25 +65,25 @@ struct ConnectionState {
     stream: Stream,
     next_id: AtomicU64,
     demux: Mutex<Demux>,
-    /// Locked by the thread that set `demux.reading`, and so never waited for.
+    /// Locked only by the thread that has set `demux.reading`, so no thread waits for this lock.
     reader: Mutex<FrameReader<Stream>>,
     output: Mutex<Output>,
-    /// How long a thread writes for others.
+    /// How long a thread writes for others: [`CLIENT_WRITE_TURN`], except in tests.
     turn: Duration,
-    /// Whether something is to be written and nobody writes.
-    is_left: AtomicBool,
+    /// Whether frames are queued and no thread is writing.
+    has_unwritten: AtomicBool,
 }
 
-/// What one look at a connection brought.
-struct Came {
+/// What one read of a connection brought.
+struct Received {
     answers: Vec<ClientResponse>,
-    /// Whether any bytes came, of a whole answer or not.
-    is_heard: bool,
-    /// Why there will be no more answers, if so.
+    /// Whether any bytes came, even if no answer is complete.
+    has_bytes: bool,
+    /// Why no further answers will come, if the connection is lost.
     end: Option<Cause>,
 }
 
-/// A request that waits to be written.
+/// A request that is queued to be written.
 #[derive(Debug)]
 struct Frame {
     id: u64,
@@ -95,16 +96,18 @@ impl AsRef<[u8]> for Frame {
     }
 }
 
-/// What is to be written.
+/// The queue of requests that are to be written.
 #[derive(Debug, Default)]
 struct Output {
     frames: VecDeque<Frame>,
-    /// Whether a thread writes; it goes on until `frames` is empty or its turn is over.
+    /// Whether a thread is writing. It continues until `frames` is empty or its turn is over.
     writing: bool,
 }
 
 impl Output {
-    /// Takes what is written next: little, so that who writes for others soon sees that his turn is over.
+    /// Takes the frames for the next system call: at least one, and at most [`COALESCED_FRAMES`] or
+    /// about [`COALESCED_BYTES`], so that a thread that writes for others soon sees that its turn
+    /// is over.
     fn take(&mut self) -> Vec<Frame> {
         let mut bytes = 0;
         let fits = |frame: &&Frame| {
@@ -118,18 +121,18 @@ impl Output {
 }
 
 impl Connection {
-    /// Connects and greets within `time`, or a second where that is less.
+    /// Connects and greets within `time`, but at most [`CONNECT_TIME`].
     ///
     /// # Errors
-    /// When the node is not there, does not answer or refuses.
+    /// If the node cannot be reached, does not answer or refuses the client.
     pub fn connect(address: SocketAddr, time: Duration) -> Result<Connection, Cause> {
         Connection::connect_with(address, time, &Credentials::default())
     }
 
-    /// The same, showing and asking for what `credentials` say.
+    /// Like [`connect`](Connection::connect), with credentials.
     ///
     /// # Errors
-    /// As [`connect`](Connection::connect), and when the node is not trusted.
+    /// As [`connect`](Connection::connect), and if the node is not trusted.
     pub fn connect_with(
         address: SocketAddr,
         time: Duration,
@@ -138,17 +141,18 @@ impl Connection {
         Connection::open(address, time, credentials).map_err(|failure| failure.cause)
     }
 
-    /// The same, telling whether nothing listens there.
+    /// Like [`connect_with`](Connection::connect_with); the error also says whether the connection
+    /// was refused.
     pub(super) fn open(
         address: SocketAddr,
         time: Duration,
         credentials: &Credentials,
     ) -> Result<Connection, Failure> {
-        Connection::connect_in_turns(address, time, credentials, CLIENT_WRITE_TURN)
+        Connection::open_with_turn(address, time, credentials, CLIENT_WRITE_TURN)
     }
 
-    /// The same, where a thread writes for others for `turn` at most.
-    pub(super) fn connect_in_turns(
+    /// Like [`open`](Connection::open), with `turn` in place of [`CLIENT_WRITE_TURN`].
+    pub(super) fn open_with_turn(
         address: SocketAddr,
         time: Duration,
         credentials: &Credentials,
@@ -167,7 +171,7 @@ impl Connection {
                 }
                 other => unreachable(other.to_string()),
             })?;
-        // A node that takes nothing for so long is as silent as one that says nothing.
+        // A node that accepts no bytes for this time is as silent as one that sends none.
         stream.set_write_timeout(CLIENT_SILENCE_TIME).map_err(|e| unreachable(e.to_string()))?;
         Ok(Connection(Arc::new(ConnectionState {
             address,
@@ -178,78 +182,78 @@ impl Connection {
             reader: Mutex::new(reader),
             output: Mutex::new(Output::default()),
             turn,
-            is_left: AtomicBool::new(false),
+            has_unwritten: AtomicBool::new(false),
         })))
     }
 
-    /// The node's address.
+    /// Returns the node's address.
     pub fn address(&self) -> SocketAddr {
         self.0.address
     }
 
-    /// What the node said of itself in the greeting.
+    /// Returns what the node stated about itself in the greeting.
     pub fn admitted(&self) -> Admitted {
         self.0.admitted.clone()
     }
 
-    /// Sends a request; the node is told to answer within `time`, and the connection is lost where it has
-    /// taken the request only in part by then.
+    /// Sends a request, which asks the node to answer within `time`. If the node has accepted only
+    /// a part of the request by then, the connection is lost.
     ///
     /// # Errors
-    /// When the request was not sent, not even in part: it is too large, or the connection is lost.
-    /// What goes wrong later is the answer's matter.
+    /// If no part of the request was sent: it is too large, or the connection is lost. An error
+    /// after that is returned by [`PendingResponse::wait`].
     pub fn send(&self, body: RequestBody, time: Duration) -> Result<PendingResponse, Cause> {
-        let link = &self.0;
-        let id = link.next_id.fetch_add(1, Ordering::Relaxed);
-        // Zero would leave the time to the node.
+        let state = &self.0;
+        let id = state.next_id.fetch_add(1, Ordering::Relaxed);
+        // Zero would stand for the node's default.
         let timeout_ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX).max(1);
         let bytes =
             encode_request(&ClientRequest { id, timeout_ms, body }).map_err(Cause::TooLarge)?;
-        link.demux.lock().ask(id)?;
+        state.demux.lock().register(id)?;
         let deadline = Instant::now() + time.min(MOST_CLIENT_TIMEOUT);
-        link.write(Frame { id, bytes }, deadline);
-        Ok(PendingResponse { link: Arc::clone(link), id, deadline })
+        state.write(Frame { id, bytes }, deadline);
+        Ok(PendingResponse { state: Arc::clone(state), id, deadline })
     }
 
     /// Sends a request and waits for the answer.
     ///
     /// # Errors
-    /// When no answer came in `time`; whether the request was carried out is not known then, unless
-    /// the cause is that it was too large.
+    /// If no answer came within `time`, or the connection is lost: the request may have been
+    /// carried out. It was not carried out if the cause is [`Cause::TooLarge`].
     pub fn ask(&self, body: RequestBody, time: Duration) -> Result<ClientOutcome, Cause> {
         let until = Instant::now() + time.min(MOST_CLIENT_TIMEOUT);
         let answer = self.send(body, time)?.wait(until)?;
         answer.ok_or(Cause::NoAnswer { node: self.address(), others: Vec::new() })
     }
 
-    /// Whether the connection ended, as far as is known.
+    /// Whether the connection is known to be lost.
     pub fn is_lost(&self) -> bool {
         self.0.demux.lock().lost().is_some()
     }
 
-    /// Ends the connection for the reason given; who waits is told it.
+    /// Closes the connection. Threads that wait for answers return an error with this reason.
     pub(super) fn lose(&self, why: &str) {
-        self.0.lose(self.0.lost_because(why));
+        self.0.lose(self.0.connection_lost(why));
     }
 
     /// Whether the two are the same connection.
-    pub(super) fn is(&self, other: &Connection) -> bool {
+    pub(super) fn is_same(&self, other: &Connection) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
 impl PendingResponse {
-    /// Waits for the answer until `until`; `None` if it did not come, and then one may wait again.
-    /// An answer is given once.
+    /// Waits for the answer until `until`. Returns `None` if it has not come; the caller may wait
+    /// again. The answer is returned once.
     ///
-    /// What came is looked at once more when the time is over: the answer may be there already, if the
-    /// caller did other things meanwhile or its thread did not run.
+    /// At `until` the connection is read once more, for [`CLIENT_LOOK_TIME`]: the answer may have
+    /// arrived while the caller did other things or its thread did not run.
     ///
     /// # Errors
-    /// When the connection is lost: whether the request was carried out is not known.
+    /// If the connection is lost: the request may have been carried out.
     pub fn wait(&self, until: Instant) -> Result<Option<ClientOutcome>, Cause> {
-        let link = &*self.link;
-        let mut demux = link.demux.lock();
+        let state = &*self.state;
+        let mut demux = state.demux.lock();
         let mut reads = false;
         let mut is_last = false;
         let result = loop {
@@ -265,9 +269,9 @@ impl PendingResponse {
             }
             is_last = left.is_zero();
             let left = left.max(CLIENT_LOOK_TIME);
-            if !is_last && link.needs_writer(self.deadline) {
+            if !is_last && state.needs_writer(self.deadline) {
                 MutexGuard::unlocked(&mut demux, || {
-                    link.write_queued(link.output.lock(), self.deadline);
+                    state.write_queued(state.output.lock(), self.deadline);
                 });
                 // The answer may have come meanwhile.
                 continue;
@@ -278,13 +282,13 @@ impl PendingResponse {
                 demux.end_wait(self.id);
             } else {
                 (reads, demux.reading) = (true, true);
-                let came = MutexGuard::unlocked(&mut demux, || link.read(left));
-                if came.is_heard {
-                    demux.hear(Instant::now());
+                let received = MutexGuard::unlocked(&mut demux, || state.read(left));
+                if received.has_bytes {
+                    demux.note_heard(Instant::now());
                 }
-                let mut woken = demux.deliver(came.answers, |outcome| link.lost_by(outcome));
-                if let Some(cause) = came.end {
-                    link.stream.close();
+                let mut woken = demux.deliver(received.answers, |outcome| state.cause_of(outcome));
+                if let Some(cause) = received.end {
+                    state.stream.close();
                     woken.append(&mut demux.lose(cause));
                 }
                 if !woken.is_empty() {
@@ -295,72 +299,75 @@ impl PendingResponse {
         if reads {
             demux.reading = false;
         }
-        let successor = demux.successor().or_else(|| link.helper(&demux));
+        let next = demux.next_reader().or_else(|| state.next_writer(&demux));
         drop(demux);
-        wake(successor);
+        wake(next);
         result
     }
 
-    /// The answer, if it came already; reads nothing.
+    /// Returns the answer if a thread has read it already; does not read the connection.
     pub(super) fn poll(&self) -> Option<ClientOutcome> {
-        self.link.demux.lock().take(self.id)
+        self.state.demux.lock().take(self.id)
     }
 
-    /// Since when the node owes the answer and was not heard.
+    /// Returns since when the node has owed the answer without sending anything.
     pub(super) fn silent_since(&self) -> Instant {
-        self.link.demux.lock().silent_since(self.id).unwrap_or_else(Instant::now)
+        self.state.demux.lock().silent_since(self.id).unwrap_or_else(Instant::now)
     }
 }
 
 impl Drop for PendingResponse {
     fn drop(&mut self) {
-        self.link.demux.lock().forget(self.id);
+        self.state.demux.lock().forget(self.id);
     }
 }
 
 impl ConnectionState {
-    /// Writes a frame, or leaves it to the thread that writes now. Waits for nothing after `until`: the
-    /// connection is lost if the node has taken a frame only in part by then.
+    /// Writes a frame, or leaves it to the thread that is writing. Never blocks beyond `until`: if
+    /// the node has accepted only a part of a frame by then, the connection is lost.
     fn write(&self, frame: Frame, until: Instant) {
         let mut output = self.output.lock();
         output.frames.push_back(frame);
         self.write_queued(output, until);
     }
 
-    /// Whether a thread left something to write, and there is time for another turn until `until`.
+    /// Whether frames are queued that no thread is writing, and there is time for a turn before
+    /// `until`.
     fn needs_writer(&self, until: Instant) -> bool {
-        self.is_left.load(Ordering::Acquire) && Instant::now() + self.turn < until
+        self.has_unwritten.load(Ordering::Acquire) && Instant::now() + self.turn < until
     }
 
-    /// Writes what is queued, if nobody does: some of it at least, and more as long as the turn lasts.
+    /// Writes the queue, unless another thread is writing: at least the frames of one system call,
+    /// and further ones until the turn is over.
     fn write_queued(&self, mut output: MutexGuard<'_, Output>, until: Instant) {
         if output.writing {
             return;
         }
         output.writing = true;
-        self.is_left.store(false, Ordering::Release);
+        self.has_unwritten.store(false, Ordering::Release);
         let turn = until.min(Instant::now() + self.turn);
         while !output.frames.is_empty() {
             let frames = output.take();
             let written = MutexGuard::unlocked(&mut output, || self.write_now(&frames, until));
             if let Err(error) = written {
                 output.frames.clear();
-                self.lose(self.lost_because(error));
+                self.lose(self.connection_lost(error));
             }
-            // The clock is read only where there is more to write.
+            // The clock is read only if there is more to write.
             if !output.frames.is_empty() && Instant::now() >= turn {
                 break;
             }
         }
         output.writing = false;
         if !output.frames.is_empty() {
-            self.is_left.store(true, Ordering::Release);
+            self.has_unwritten.store(true, Ordering::Release);
             drop(output);
-            let helper = self.helper(&self.demux.lock());
-            wake(helper);
+            let next = self.next_writer(&self.demux.lock());
+            wake(next);
         }
     }
 
+    /// Writes frames with one system call, or with several if the system accepts only a part.
     fn write_now(&self, frames: &[Frame], until: Instant) -> io::Result<()> {
         let until = until.min(Instant::now() + WRITE_TIME);
         let written =
@@ -369,31 +376,32 @@ impl ConnectionState {
         written
     }
 
-    /// Who should write what is left, if nobody does and somebody waits.
-    fn helper(&self, demux: &Demux) -> Option<Thread> {
-        if self.is_left.load(Ordering::Acquire) { demux.waiter() } else { None }
+    /// Returns a waiting thread that is to write the queue, if no thread is writing it.
+    fn next_writer(&self, demux: &Demux) -> Option<Thread> {
+        if self.has_unwritten.load(Ordering::Acquire) { demux.waiter() } else { None }
     }
 
-    /// Notes that these are the system's now: from when on the node has each, by what is counted on.
+    /// Notes that the system has accepted these frames, and from when on the node has each of them,
+    /// at [`CLIENT_LEAST_BYTES_PER_SECOND`].
     fn note_sent(&self, frames: &[Frame]) {
         let mut demux = self.demux.lock();
         let now = Instant::now();
         let mut bytes = 0;
         for frame in frames {
             bytes += frame.bytes.len();
-            demux.sent(frame.id, now + time_on_the_way(bytes));
+            demux.note_sent(frame.id, now + transfer_time(bytes));
         }
     }
 
-    /// Reads what comes within `left`, but not for longer than a step.
-    fn read(&self, left: Duration) -> Came {
+    /// Reads what comes within `left`, but for at most [`CLIENT_READ_STEP`].
+    fn read(&self, left: Duration) -> Received {
         let mut reader = self.reader.lock();
         let before = reader.bytes_read();
         let (answers, end) = self.read_from(&mut reader, left);
-        Came { answers, is_heard: reader.bytes_read() > before, end }
+        Received { answers, has_bytes: reader.bytes_read() > before, end }
     }
 
-    /// The same: the answers, and why there will be no more of them.
+    /// Reads answers. Returns them, and why no further ones will come if the connection is lost.
     fn read_from(
         &self,
         reader: &mut FrameReader<Stream>,
@@ -401,41 +409,44 @@ impl ConnectionState {
     ) -> (Vec<ClientResponse>, Option<Cause>) {
         let step = left.min(CLIENT_READ_STEP);
         let patience = Patience { idle: step, frame: step };
-        let mut came = Vec::new();
+        let mut answers = Vec::new();
         loop {
             match reader.read(MAX_RESPONSE_FRAME_BYTES, patience) {
-                // A sign of life.
+                // A keepalive.
                 Ok([]) => {}
                 Ok(bytes) => match decode_response(bytes) {
-                    Ok(response) => came.push(response),
-                    Err(error) => return (came, Some(self.lost_because(error))),
+                    Ok(response) => answers.push(response),
+                    Err(error) => return (answers, Some(self.connection_lost(error))),
                 },
-                Err(FrameError::Idle | FrameError::TooSlow) => return (came, None),
-                Err(error) => return (came, Some(self.lost_because(error))),
+                Err(FrameError::Idle | FrameError::TooSlow) => return (answers, None),
+                Err(error) => return (answers, Some(self.connection_lost(error))),
             }
             if !reader.has_frame() {
-                return (came, None);
+                return (answers, None);
             }
         }
     }
 
+    /// Closes the connection, and wakes the threads that wait.
     fn lose(&self, cause: Cause) {
         self.stream.close();
         let woken = self.demux.lock().lose(cause);
         wake(woken);
     }
 
-    fn lost_because(&self, why: impl ToString) -> Cause {
+    fn connection_lost(&self, why: impl ToString) -> Cause {
         Cause::ConnectionLost { node: self.address, why: why.to_string() }
     }
 
-    /// The cause in an answer that is about the connection.
-    fn lost_by(&self, outcome: ClientOutcome) -> Cause {
+    /// Returns the cause in an answer that is about the connection.
+    fn cause_of(&self, outcome: ClientOutcome) -> Cause {
         match outcome {
-            ClientOutcome::BadRequest(message) => self.lost_because(message),
-            ClientOutcome::Closing { .. } => self.lost_because("the node is stopping"),
-            ClientOutcome::TooManyRequests => self.lost_because("the node has too many requests"),
-            _ => self.lost_because("the node ended it"),
+            ClientOutcome::BadRequest(message) => self.connection_lost(message),
+            ClientOutcome::Closing { .. } => self.connection_lost("the node is stopping"),
+            ClientOutcome::TooManyRequests => {
+                self.connection_lost("the node has too many requests")
+            }
+            _ => self.connection_lost("the node closed it"),
         }
     }
 }
@@ -446,8 +457,8 @@ impl Drop for ConnectionState {
     }
 }
 
-/// How long so many bytes may take from the system's buffer to the node.
-fn time_on_the_way(bytes: usize) -> Duration {
+/// Returns how long these bytes may take from the system's buffer to the node.
+fn transfer_time(bytes: usize) -> Duration {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
     Duration::from_secs(1) * bytes / CLIENT_LEAST_BYTES_PER_SECOND
 }

@@ -1,4 +1,4 @@
-//! What a client shows to nodes, and what it asks of them.
+//! What a client shows to nodes, and what it requires of them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,14 +9,14 @@ use crate::limits::MOST_CLIENT_TIMEOUT;
 use crate::security::{ClientTls, Token};
 use crate::transport::Stream;
 
-/// What a client shows to nodes, and what it asks of them: by default nothing.
+/// What a client shows to nodes, and what it requires of them; by default nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    /// With it all connections are TLS, and nodes have to show a certificate.
+    /// If it is set, all connections use TLS, and nodes have to show a certificate.
     pub tls: Option<ClientTls>,
-    /// The secret that says who the client is.
+    /// The secret that identifies the client.
     pub token: Option<Token>,
-    /// Whether the token may leave this machine unencrypted.
+    /// Whether the token may be sent to another machine unencrypted.
     pub token_in_clear: bool,
 }
 
@@ -24,12 +24,13 @@ impl Credentials {
     /// Connects to a node within `time`.
     ///
     /// # Errors
-    /// When it is not there or not trusted, or the token would be sent in clear.
+    /// If the node cannot be reached or is not trusted, or the token would be sent unencrypted.
     pub fn connect(&self, node: SocketAddr, time: Duration) -> Result<Stream, Cause> {
         self.open(node, time).map_err(|failure| failure.cause)
     }
 
-    /// The same, telling whether nothing listens there.
+    /// Like [`connect`](Credentials::connect); the error also says whether the connection was
+    /// refused.
     pub(super) fn open(&self, node: SocketAddr, time: Duration) -> Result<Stream, Failure> {
         let is_safe = self.tls.is_some() || node.ip().to_canonical().is_loopback();
         if self.token.is_some() && !is_safe && !self.token_in_clear {
@@ -51,12 +52,12 @@ impl Credentials {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) cause: Cause,
-    /// Whether nothing listens there.
+    /// Whether the connection was refused: no process listens at the address.
     pub(super) is_refused: bool,
 }
 
 impl Failure {
-    /// Of a node that is there, or may be.
+    /// Returns a failure other than a refused connection.
     pub(super) fn of(cause: Cause) -> Failure {
         Failure { cause, is_refused: false }
     }

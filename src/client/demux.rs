@@ -1,12 +1,12 @@
-//! The book of one connection: what was asked, what was answered, who waits and who reads.
+//! Distributes the answers of one connection to the threads that wait for them.
 //!
-//! There is no reader thread. A thread that waits for its answer reads the connection itself if
-//! nobody else does, and hands out what it reads for others; a lone caller is thus woken once, by
-//! the socket, where a reader thread would cost a second wake-up (15 to 80 µs, more than all the
-//! code of a request).
+//! There is no reader thread. A thread that waits for its answer reads the connection itself if no
+//! other thread does, and delivers the answers of the others; the pattern is known as
+//! "leader/followers". So a single caller is woken once for each answer, by the socket. A reader
+//! thread would cost a second wake-up: 15 to 80 µs, more than all the code of a request.
 //!
-//! Invariant: while anybody waits, somebody reads or was woken to. Whoever stops waiting, for
-//! whatever reason, while nobody reads wakes the next one ([`Demux::successor`]).
+//! Invariant: while any thread waits, a thread reads, or has been woken to read. A thread that
+//! stops waiting while no thread reads wakes the next reader ([`Demux::next_reader`]).
 
 use std::collections::BTreeMap;
 use std::thread::{self, Thread};
@@ -15,27 +15,30 @@ use std::time::Instant;
 use super::error::Cause;
 use crate::wire::{ClientOutcome, ClientResponse};
 
-/// The book.
+/// The pending requests of a connection, and the threads that wait for their answers.
 #[derive(Debug)]
 pub(super) struct Demux {
-    /// Requests whose answers were not taken yet, by id.
-    asked: BTreeMap<u64, Asked>,
-    /// Whether a thread reads the connection.
+    /// The requests without a taken answer, by id.
+    pending: BTreeMap<u64, PendingRequest>,
+    /// Whether a thread is reading the connection.
     pub(super) reading: bool,
-    /// How many of `asked` have a waiter.
+    /// The number of pending requests with a waiter.
     waiting: usize,
-    /// Why there will be no further answer.
+    /// Why the connection is lost, if it is.
     lost: Option<Cause>,
-    /// When the other side was heard last.
-    heard: Instant,
-    /// From when on the other side owes an answer that is not waited for any more, if it was not heard
-    /// since that was given up: that a caller has no more time is no reason to trust in the node.
-    forgotten: Option<Instant>,
+    /// When the node was heard last.
+    heard_at: Instant,
+    /// The earliest time at which the node had a request that it still has to answer, although no
+    /// thread waits for that answer any longer. `None` once the node is heard again. The time
+    /// counts for later requests: that a caller ran out of time does not make a silent node
+    /// healthy.
+    owes_since: Option<Instant>,
 }
 
+/// A request without a taken answer.
 #[derive(Debug, Default)]
-struct Asked {
-    /// From when on the node has the request; none before it is written.
+struct PendingRequest {
+    /// From when on the node has the request; `None` before it is written.
     sent: Option<Instant>,
     answer: Option<ClientOutcome>,
     waiter: Option<Thread>,
@@ -44,125 +47,127 @@ struct Asked {
 impl Demux {
     pub(super) fn new() -> Demux {
         Demux {
-            asked: BTreeMap::new(),
+            pending: BTreeMap::new(),
             reading: false,
             waiting: 0,
             lost: None,
-            heard: Instant::now(),
-            forgotten: None,
+            heard_at: Instant::now(),
+            owes_since: None,
         }
     }
 
     /// Notes a request before it is sent.
     ///
     /// # Errors
-    /// When the connection is lost: the request must not be sent then.
-    pub(super) fn ask(&mut self, id: u64) -> Result<(), Cause> {
+    /// If the connection is lost: the request must not be sent.
+    pub(super) fn register(&mut self, id: u64) -> Result<(), Cause> {
         match &self.lost {
             Some(cause) => Err(cause.clone()),
             None => {
-                self.asked.insert(id, Asked::default());
+                self.pending.insert(id, PendingRequest::default());
                 Ok(())
             }
         }
     }
 
-    /// From `at` on the node has the request, as far as is known.
-    pub(super) fn sent(&mut self, id: u64, at: Instant) {
-        if let Some(asked) = self.asked.get_mut(&id) {
-            asked.sent = Some(at);
+    /// Notes that the node is assumed to have the request from `at` on.
+    pub(super) fn note_sent(&mut self, id: u64, at: Instant) {
+        if let Some(request) = self.pending.get_mut(&id) {
+            request.sent = Some(at);
         }
     }
 
-    /// Something came from the other side: an answer, or some of one, which may be long.
-    pub(super) fn hear(&mut self, now: Instant) {
-        self.heard = now;
-        self.forgotten = None;
+    /// Notes that bytes came from the node: an answer, a part of one, or a keepalive.
+    pub(super) fn note_heard(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.owes_since = None;
     }
 
-    /// Since when the other side owes this answer, or an earlier one, and was not heard; none while the
-    /// request is still being written.
+    /// Returns since when the node has owed this answer, or an earlier one, without being heard;
+    /// `None` while the request is being written.
     pub(super) fn silent_since(&self, id: u64) -> Option<Instant> {
-        let sent = self.asked.get(&id)?.sent?;
-        let owed = self.forgotten.map_or(sent, |forgotten| forgotten.min(sent));
-        Some(owed.max(self.heard))
+        let sent = self.pending.get(&id)?.sent?;
+        let owed = self.owes_since.map_or(sent, |owes_since| owes_since.min(sent));
+        Some(owed.max(self.heard_at))
     }
 
-    /// Takes the answer, if it came.
+    /// Returns the answer if it has come, once.
     pub(super) fn take(&mut self, id: u64) -> Option<ClientOutcome> {
-        let answer = self.asked.get_mut(&id)?.answer.take()?;
-        self.asked.remove(&id);
+        let answer = self.pending.get_mut(&id)?.answer.take()?;
+        self.pending.remove(&id);
         Some(answer)
     }
 
-    /// The answer will not be asked for any more.
+    /// Removes a request. No thread will wait for its answer any longer.
     pub(super) fn forget(&mut self, id: u64) {
-        if let Some(Asked { sent: Some(sent), answer: None, .. }) = self.asked.remove(&id) {
-            let forgotten = self.forgotten.get_or_insert(sent);
-            *forgotten = sent.min(*forgotten);
+        let removed = self.pending.remove(&id);
+        if let Some(PendingRequest { sent: Some(sent), answer: None, .. }) = removed {
+            let owes_since = self.owes_since.get_or_insert(sent);
+            *owes_since = sent.min(*owes_since);
         }
     }
 
-    /// The calling thread begins to wait for an answer that another thread reads.
+    /// Notes that the calling thread waits for an answer that another thread reads.
     pub(super) fn begin_wait(&mut self, id: u64) {
-        if let Some(asked) = self.asked.get_mut(&id) {
-            asked.waiter = Some(thread::current());
+        if let Some(request) = self.pending.get_mut(&id) {
+            request.waiter = Some(thread::current());
             self.waiting += 1;
         }
     }
 
-    /// The calling thread does not wait any more.
+    /// Notes that the calling thread no longer waits.
     pub(super) fn end_wait(&mut self, id: u64) {
-        if let Some(asked) = self.asked.get_mut(&id)
-            && asked.waiter.take().is_some()
+        if let Some(request) = self.pending.get_mut(&id)
+            && request.waiter.take().is_some()
         {
             self.waiting -= 1;
         }
     }
 
-    /// Hands out answers; gives the threads to wake. An answer that nobody asked for, or not any
-    /// more, is dropped; the answer with id 0 is about the connection, which is lost with it.
+    /// Delivers answers, and returns the threads to wake. An answer without a pending request is
+    /// dropped. An answer with id 0 is about the connection, which is lost with the cause that
+    /// `cause_of` returns.
     pub(super) fn deliver(
         &mut self,
         responses: Vec<ClientResponse>,
-        lost_by: impl Fn(ClientOutcome) -> Cause,
+        cause_of: impl Fn(ClientOutcome) -> Cause,
     ) -> Vec<Thread> {
         let mut woken = Vec::new();
         for ClientResponse { id, outcome } in responses {
             if id == 0 {
-                woken.append(&mut self.lose(lost_by(outcome)));
-            } else if let Some(asked) = self.asked.get_mut(&id) {
-                asked.answer = Some(outcome);
-                woken.extend(asked.waiter.clone());
+                woken.append(&mut self.lose(cause_of(outcome)));
+            } else if let Some(request) = self.pending.get_mut(&id) {
+                request.answer = Some(outcome);
+                woken.extend(request.waiter.clone());
             }
         }
         woken
     }
 
-    /// The connection is of no more use; gives the threads to wake.
+    /// Notes that the connection is lost, and returns the threads to wake.
     pub(super) fn lose(&mut self, cause: Cause) -> Vec<Thread> {
         self.lost.get_or_insert(cause);
-        self.asked.values().filter_map(|asked| asked.waiter.clone()).collect()
+        self.pending.values().filter_map(|request| request.waiter.clone()).collect()
     }
 
-    /// Why the connection is lost, if it is.
+    /// Returns why the connection is lost, if it is.
     pub(super) fn lost(&self) -> Option<&Cause> {
         self.lost.as_ref()
     }
 
-    /// Who should read now, if nobody does and somebody waits.
-    pub(super) fn successor(&self) -> Option<Thread> {
+    /// Returns the waiting thread that is to read next, unless a thread is reading.
+    pub(super) fn next_reader(&self) -> Option<Thread> {
         if self.reading { None } else { self.waiter() }
     }
 
-    /// Somebody who waits.
+    /// Returns a thread that waits and has no answer yet.
     pub(super) fn waiter(&self) -> Option<Thread> {
         if self.waiting == 0 {
             return None;
         }
-        // Those with an answer are awake already, and pass the word on if they should.
-        let mut waiters = self.asked.values().filter(|asked| asked.answer.is_none());
-        waiters.find_map(|asked| asked.waiter.clone())
+        // If the answer has come, its thread is awake already and wakes the next reader itself.
+        let mut waiters = self.pending.values().filter(|request| request.answer.is_none());
+        waiters.find_map(|request| request.waiter.clone())
     }
 }
 
@@ -176,17 +181,17 @@ mod tests {
         ClientResponse { id, outcome: ClientOutcome::TooManyRequests }
     }
 
-    fn exchange_of(ids: &[u64]) -> Demux {
+    fn demux_of(ids: &[u64]) -> Demux {
         let mut demux = Demux::new();
         for id in ids {
-            demux.ask(*id).expect("the connection is not lost");
+            demux.register(*id).expect("the connection is not lost");
         }
         demux
     }
 
     #[test]
-    fn answers_are_given_once_and_to_who_asked() {
-        let mut demux = exchange_of(&[1, 2]);
+    fn an_answer_is_taken_once_and_by_its_own_request() {
+        let mut demux = demux_of(&[1, 2]);
         demux.deliver(vec![answer(2), answer(77)], |_| Cause::NoTime);
         assert_eq!(demux.take(1), None);
         assert_eq!(demux.take(2), Some(ClientOutcome::TooManyRequests));
@@ -196,58 +201,58 @@ mod tests {
     }
 
     #[test]
-    fn the_other_side_owes_nothing_before_it_has_the_request() {
-        let mut demux = exchange_of(&[1, 2]);
+    fn a_node_owes_no_answer_before_it_has_the_request() {
+        let mut demux = demux_of(&[1, 2]);
         assert_eq!(demux.silent_since(1), None);
-        let later = |seconds| demux.heard + Duration::from_secs(seconds);
+        let later = |seconds| demux.heard_at + Duration::from_secs(seconds);
         let (first, second, third) = (later(1), later(2), later(3));
-        demux.sent(1, second);
+        demux.note_sent(1, second);
         assert_eq!(demux.silent_since(1), Some(second));
-        demux.hear(first);
-        assert_eq!(demux.silent_since(1), Some(second), "that was before");
-        demux.hear(third);
+        demux.note_heard(first);
+        assert_eq!(demux.silent_since(1), Some(second), "it was heard before it had the request");
+        demux.note_heard(third);
         assert_eq!(demux.silent_since(1), Some(third));
         assert_eq!(demux.silent_since(2), None);
     }
 
     #[test]
-    fn an_answer_that_is_not_waited_for_any_more_is_still_owed() {
-        let mut demux = exchange_of(&[1, 2, 3]);
-        let later = |seconds| demux.heard + Duration::from_secs(seconds);
+    fn an_answer_that_no_thread_waits_for_is_still_owed() {
+        let mut demux = demux_of(&[1, 2, 3]);
+        let later = |seconds| demux.heard_at + Duration::from_secs(seconds);
         let (first, second, third) = (later(1), later(2), later(3));
         for id in [2, 1] {
-            demux.sent(id, if id == 1 { first } else { second });
+            demux.note_sent(id, if id == 1 { first } else { second });
             demux.forget(id);
         }
-        demux.sent(3, third);
+        demux.note_sent(3, third);
         assert_eq!(demux.silent_since(3), Some(first));
-        demux.hear(second);
-        assert_eq!(demux.silent_since(3), Some(third), "it is not silent");
+        demux.note_heard(second);
+        assert_eq!(demux.silent_since(3), Some(third), "the node was heard");
     }
 
     #[test]
-    fn whoever_leaves_wakes_one_that_waits_without_an_answer() {
-        let mut demux = exchange_of(&[1, 2, 3]);
+    fn the_next_reader_is_a_thread_that_waits_without_an_answer() {
+        let mut demux = demux_of(&[1, 2, 3]);
         demux.begin_wait(2);
         demux.begin_wait(3);
         demux.reading = true;
-        assert!(demux.successor().is_none(), "somebody reads");
+        assert!(demux.next_reader().is_none(), "a thread is reading");
         assert_eq!(demux.deliver(vec![answer(2)], |_| Cause::NoTime).len(), 1);
         demux.reading = false;
-        assert!(demux.successor().is_some(), "request 3 has no reader");
+        assert!(demux.next_reader().is_some(), "no thread reads for request 3");
         demux.end_wait(2);
         demux.end_wait(3);
-        assert!(demux.successor().is_none(), "nobody waits");
+        assert!(demux.next_reader().is_none(), "no thread waits");
     }
 
     #[test]
-    fn a_lost_connection_takes_no_request_and_keeps_the_answers_it_has() {
-        let mut demux = exchange_of(&[1, 2]);
+    fn a_lost_connection_accepts_no_request_and_keeps_its_answers() {
+        let mut demux = demux_of(&[1, 2]);
         demux.begin_wait(2);
         demux.deliver(vec![answer(1)], |_| Cause::NoTime);
         let woken = demux.deliver(vec![answer(0)], |_| Cause::NoTime);
         assert_eq!(woken.len(), 1);
-        assert_eq!(demux.ask(3), Err(Cause::NoTime));
+        assert_eq!(demux.register(3), Err(Cause::NoTime));
         assert_eq!(demux.take(1), Some(ClientOutcome::TooManyRequests));
     }
 }

@@ -1,4 +1,5 @@
-//! Errors by consequence: what a failed call means for the data, and why it failed.
+//! The errors of a call: [`Error`] says what became of the transaction, [`Cause`] says why the call
+//! failed.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,23 +7,23 @@ use std::net::SocketAddr;
 use crate::numbers::Position;
 use crate::wire::{Certainty, ProgramError, Reason, Redirect, Refusal, Shortage, WireError};
 
-/// Why a call gave no result. The variants say what became of the transaction.
+/// The error of a call. The variants say what became of the transaction.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
-    /// It did not run and never will: asking again is safe.
+    /// It did not run and never will: a new call is safe.
     DidNotRun {
-        /// What was wrong last.
+        /// Why the last attempt failed.
         cause: Cause,
     },
-    /// It may have run, or may still: ask the store before asking again.
+    /// It has run, or will run, or will not run: read the store before a new call.
     MayHaveRun {
-        /// What was wrong last.
+        /// Why the last attempt failed.
         cause: Cause,
     },
-    /// It ran, and its writes are there, but its answer is not to be had.
+    /// It ran, and its writes are in effect, but its answer is not available.
     Ran {
-        /// Where in the order of all transactions, if that is known.
+        /// Its position in the order of all transactions, if that is known.
         position: Option<Position>,
         /// Why there is no answer.
         cause: Cause,
@@ -33,16 +34,16 @@ pub enum Error {
     Runtime(ProgramError),
     /// The program ended by `abort`. It had no effect.
     Aborted {
-        /// What the program gave as the reason.
+        /// The text that the program gave as the reason.
         message: String,
-        /// Where in the order of all transactions.
+        /// Its position in the order of all transactions.
         position: Position,
     },
 }
 
 impl Error {
-    /// What became of the transaction. Errors of the program count as `DidNotRun`: they leave
-    /// nothing behind.
+    /// Returns what became of the transaction. An error of the program counts as `DidNotRun`, as it
+    /// has no effect.
     pub fn certainty(&self) -> Certainty {
         match self {
             Error::MayHaveRun { .. } => Certainty::MayHaveRun,
@@ -54,7 +55,7 @@ impl Error {
         }
     }
 
-    /// What was wrong, unless it was the program.
+    /// Returns why the call failed; `None` for an error of the program.
     pub fn cause(&self) -> Option<&Cause> {
         match self {
             Error::DidNotRun { cause } | Error::MayHaveRun { cause } | Error::Ran { cause, .. } => {
@@ -88,7 +89,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// What was wrong besides the program.
+/// Why a call failed, other than by an error of the program.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Cause {
@@ -96,21 +97,21 @@ pub enum Cause {
     NoAddress,
     /// The deadline passed before the transaction could be sent.
     NoTime,
-    /// No connection to the node came about.
+    /// The client could not connect to the node.
     Unreachable {
         /// The node.
         node: SocketAddr,
         /// What happened.
         why: String,
     },
-    /// The node does not let clients in, and says why.
+    /// The node refused the client, for the reason in `refusal`.
     Refused {
         /// The node.
         node: SocketAddr,
-        /// Its word.
+        /// The reason that it gave.
         refusal: Refusal,
     },
-    /// The token would be sent to the node unencrypted, over a network.
+    /// The token would be sent over a network unencrypted.
     TokenInClear {
         /// The node.
         node: SocketAddr,
@@ -122,45 +123,45 @@ pub enum Cause {
         /// What happened.
         why: String,
     },
-    /// The caller stopped to wait before the answer came.
+    /// The caller stopped waiting before the answer came.
     Interrupted,
     /// The deadline passed before the answer came.
     NoAnswer {
         /// The node that was asked last.
         node: SocketAddr,
-        /// What is known of other nodes.
+        /// What is known to be wrong with other nodes.
         others: Vec<Cause>,
     },
-    /// The node says that another leads.
+    /// The node answered that another node leads.
     Redirected {
         /// The node.
         node: SocketAddr,
         /// The leader.
         to: Redirect,
-        /// Why the client could not use the leader; none if it did not try.
+        /// Why the client could not use the leader; `None` if it did not try.
         why: Option<Box<Cause>>,
     },
-    /// A node that the client talks to does not hear this one.
+    /// The node that the client is connected to does not hear this node.
     NotHeard {
         /// The node that is not heard.
         node: SocketAddr,
-        /// The node that says so.
+        /// The node that does not hear it.
         by: SocketAddr,
     },
-    /// The node reaches no majority, or there is no cluster yet.
+    /// The node reaches no majority, or the cluster is not formed yet.
     NodesUnreachable {
         /// The node.
         node: SocketAddr,
-        /// What it said of the nodes that it lacks.
+        /// Which nodes it lacks.
         shortage: Shortage,
     },
-    /// The node led when it was asked, and does not any more.
+    /// The node led when it was asked, and no longer leads.
     LostLeadership {
         /// The node.
         node: SocketAddr,
-        /// The leader now, where that is known.
+        /// The present leader, if it is known.
         leader: Option<Redirect>,
-        /// Why the client could not use that one; none if it did not try.
+        /// Why the client could not use that leader; `None` if it did not try.
         why: Option<Box<Cause>>,
     },
     /// The node is stopping.
@@ -168,11 +169,11 @@ pub enum Cause {
         /// The node.
         node: SocketAddr,
     },
-    /// The node did not come to an end in the time it was given.
+    /// The node did not finish the request within its time.
     Timeout {
         /// The node.
         node: SocketAddr,
-        /// What is known of other nodes.
+        /// What is known to be wrong with other nodes.
         others: Vec<Cause>,
     },
     /// The node is too busy.
@@ -180,30 +181,30 @@ pub enum Cause {
         /// The node.
         node: SocketAddr,
     },
-    /// The program could write more, and the cluster has no room.
+    /// The program can make the state larger, and the cluster is out of space.
     OutOfSpace {
-        /// The node that says so.
+        /// The node that answered.
         node: SocketAddr,
-        /// Which member lacks what.
+        /// Which member lacks memory or disk space.
         why: String,
     },
-    /// The request is larger than a node takes.
+    /// The request is larger than a node accepts.
     TooLarge(WireError),
-    /// The request breaks a rule, which the node names.
+    /// The request breaks a rule, which the text names.
     BadRequest(String),
-    /// The client's token does not allow it. Says what it allows.
+    /// The client's token does not permit it. The text says what it permits.
     PermissionDenied(String),
-    /// The program is not valid, says the node that was asked again.
+    /// The node that received a retry answered that the program is not valid.
     Compile(ProgramError),
     /// The session expired.
     SessionExpired,
-    /// The session moved past the transaction. Says how.
+    /// The number of the transaction is outside of the session's window, as the text explains.
     NumberOutsideWindow(String),
     /// The answer was too large to be sent or kept.
     AnswerNotKept,
-    /// The answer holds what is not text.
+    /// The answer has a key or a value that is not UTF-8.
     NotText,
-    /// The node gave an answer that makes no sense for the request.
+    /// The node sent an answer that does not fit the request.
     SenselessAnswer {
         /// The node.
         node: SocketAddr,
@@ -211,18 +212,19 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether to ask again would change nothing: the client itself has to show something else.
+    /// Whether retries cannot succeed, as the client has to use other credentials.
     pub(super) fn is_final(&self) -> bool {
-        let by_reason = |reason| matches!(reason, Reason::NotAuthorized | Reason::TlsExpected);
         match self {
             Cause::TokenInClear { .. } => true,
-            Cause::Refused { refusal, .. } => by_reason(refusal.reason),
+            Cause::Refused { refusal, .. } => {
+                matches!(refusal.reason, Reason::NotAuthorized | Reason::TlsExpected)
+            }
             _ => false,
         }
     }
 
-    /// Where it belongs why the leader, which this names, cannot be used.
-    pub(super) fn why_not_the_leader(&mut self) -> Option<&mut Option<Box<Cause>>> {
+    /// Returns the field for the reason why the client cannot use the leader that this cause names.
+    pub(super) fn leader_cause_mut(&mut self) -> Option<&mut Option<Box<Cause>>> {
         match self {
             Cause::Redirected { why, .. } | Cause::LostLeadership { leader: Some(_), why, .. } => {
                 Some(why)
@@ -231,7 +233,7 @@ impl Cause {
         }
     }
 
-    /// A short name for programs, which does not change.
+    /// Returns a short name for programs. The names do not change between releases.
     pub fn kind(&self) -> &'static str {
         match self {
             Cause::NoAddress => "no_address",
@@ -262,7 +264,7 @@ impl Cause {
         }
     }
 
-    /// The node that this is about, if it is about one.
+    /// Returns the node that this is about, if it is about one.
     pub fn node(&self) -> Option<SocketAddr> {
         match self {
             Cause::Unreachable { node, .. }
@@ -293,7 +295,8 @@ impl Cause {
         }
     }
 
-    /// What lies behind this: why the leader could not be used, or what is known of other nodes.
+    /// Returns the causes of this cause: why the client could not use the leader, or what is known
+    /// to be wrong with other nodes.
     pub fn behind(&self) -> Vec<&Cause> {
         match self {
             Cause::NoAnswer { others, .. } | Cause::Timeout { others, .. } => {
@@ -307,22 +310,22 @@ impl Cause {
     }
 }
 
-/// Adds what lies behind a cause.
-fn write_behind(f: &mut fmt::Formatter<'_>, before: &str, cause: &Cause) -> fmt::Result {
-    cause.behind().into_iter().try_for_each(|behind| write!(f, "{before}{behind}"))
+/// Writes the causes of a cause, with a separator before each.
+fn write_behind(f: &mut fmt::Formatter<'_>, separator: &str, cause: &Cause) -> fmt::Result {
+    cause.behind().into_iter().try_for_each(|behind| write!(f, "{separator}{behind}"))
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Cause::NoAddress => write!(f, "no address of a node was given"),
-            Cause::NoTime => write!(f, "the time was over before it could be sent"),
+            Cause::NoTime => write!(f, "the timeout passed before the request could be sent"),
             Cause::Unreachable { node, why } => write!(f, "cannot connect to {node}: {why}"),
             Cause::Refused { node, refusal } => write!(f, "{node} refused: {refusal}"),
             Cause::TokenInClear { node } => write!(
                 f,
-                "the token would be sent to {node} unencrypted: use TLS (--tls-ca), or say that \
-                 this is meant (--insecure)"
+                "the token would be sent to {node} unencrypted: use TLS (--tls-ca), or allow it \
+                 (--insecure)"
             ),
             Cause::ConnectionLost { node, why } => {
                 write!(f, "lost the connection to {node}: {why}")
@@ -334,9 +337,9 @@ impl fmt::Display for Cause {
             }
             Cause::Redirected { node, to, .. } => {
                 write!(f, "{node} does not lead; node {} at {} does", to.leader, to.address)?;
-                write_behind(f, ", and cannot be used: ", self)
+                write_behind(f, ", but cannot be used: ", self)
             }
-            Cause::NotHeard { node, by } => write!(f, "{node} is not heard by {by}"),
+            Cause::NotHeard { node, by } => write!(f, "{by} does not hear {node}"),
             Cause::NodesUnreachable { node, shortage } => write!(f, "{node} {shortage}"),
             Cause::LostLeadership { node, leader: Some(to), .. } => {
                 write!(f, "{node} lost the leadership to node {} at {}", to.leader, to.address)?;
@@ -347,29 +350,34 @@ impl fmt::Display for Cause {
             }
             Cause::Closing { node } => write!(f, "{node} is stopping"),
             Cause::Timeout { node, .. } => {
-                write!(f, "{node} could not finish it in time")?;
+                write!(f, "{node} did not finish the request in time")?;
                 write_behind(f, "; ", self)
             }
             Cause::OutOfSpace { why, .. } => {
                 write!(f, "the cluster is out of space, so only programs without 'put' run: {why}")
             }
-            Cause::TooManyRequests { node } => write!(f, "{node} has too many requests; try later"),
+            Cause::TooManyRequests { node } => {
+                write!(f, "{node} has too many requests; try again later")
+            }
             Cause::TooLarge(error) => write!(f, "the request is too large: {error}"),
             Cause::BadRequest(message) => write!(f, "the request is not valid: {message}"),
             Cause::PermissionDenied(message) => write!(f, "not allowed: {message}"),
             Cause::Compile(error) => write!(
                 f,
-                "a node that was asked again says: compile error at line {}, column {}: {}",
+                "a node rejected the retry: compile error at line {}, column {}: {}",
                 error.line, error.column, error.message
             ),
             Cause::SessionExpired => write!(f, "the session has expired"),
             Cause::NumberOutsideWindow(message) => {
-                write!(f, "the session went on without it: {message}")
+                write!(
+                    f,
+                    "the number of the transaction is outside of its session's window: {message}"
+                )
             }
             Cause::AnswerNotKept => write!(f, "the answer is too large to be sent or kept"),
-            Cause::NotText => write!(f, "the answer holds what is not text"),
+            Cause::NotText => write!(f, "the answer has a key or a value that is not UTF-8"),
             Cause::SenselessAnswer { node } => {
-                write!(f, "{node} gave an answer that makes no sense")
+                write!(f, "{node} sent an answer that does not fit the request")
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The client library: a blocking [`Client`] that finds the leader, tries again until its deadline,
-//! and runs nothing twice.
+//! The client library: a blocking [`Client`] that finds the leader, retries until its deadline, and
+//! runs no transaction twice.
 //!
 //! ```no_run
 //! use lattistore::Client;
@@ -15,25 +15,81 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A client has no lasting threads. The threads that call it write their requests themselves, and one of
-//! those that wait reads for all; see `demux` for why. All of them share one connection, to the
-//! leader, and any number of requests may be on their way on it. Only to connect, where there are several
-//! addresses, it starts threads, at most three at once, which end within a second; see `route`.
+//! # From a call to its result
 //!
-//! | file | is |
+//! 1. A call gets a deadline: the present time plus the client's timeout ([`Builder::timeout`]).
+//! 2. A transaction that may write gets a number in the client's session. The first such
+//!    transaction opens the session.
+//! 3. The client uses its connection to the leader. If it has none, it searches: it tries the
+//!    addresses that it knows, several at once, and learns further ones from the nodes.
+//! 4. It sends the request, and asks the node to answer shortly before the deadline: the node can
+//!    say whether the transaction ran, and the client's clock cannot.
+//! 5. The answer, or its absence, decides what happens next:
+//!
+//! | what comes | what the call does |
 //! | --- | --- |
-//! | `credentials` | what a client shows to nodes: a token, TLS |
+//! | a result, or an error of the program | returns it |
+//! | the request is not valid or permitted, or the cluster is out of space | returns the error |
+//! | another node leads | connects to that node, and sends the request to it |
+//! | the node lost the leadership, and knows no leader yet | pauses, asks the same node again |
+//! | the node is busy, or the request's time passed there | pauses, asks the same node again |
+//! | the node reaches no majority | pauses, asks another node |
+//! | the node is stopping | asks another node |
+//! | the connection is lost, or the node is silent ([`Builder::silence`]) | asks another node |
+//! | the session has expired | opens another session, unless an earlier request may have run |
+//! | the deadline passes | returns an error |
+//!
+//! Pauses double with each attempt ("backoff"), from 5 ms to 500 ms; the first redirects of a call
+//! cost no pause.
+//!
+//! A node that is slow is not silent: while a client waits, the node sends a keepalive every 250 ms
+//! as long as it makes progress. So a slow disk does not make clients move to another node.
+//!
+//! # At most once
+//!
+//! A retry carries the same session and number as the first attempt, to any node. The cluster
+//! remembers the answers of a session, and answers a number that it has seen without running the
+//! transaction again. With each request the client states below which number it has all answers
+//! (`answered_below`), so the cluster can forget these.
+//!
+//! # What "may have run" means
+//!
+//! An answer says what became of the request that it answers, and nothing of earlier requests for
+//! the same transaction. When a request remains without an answer, or the node answers that it does
+//! not know whether the transaction will be chosen, the call is *undecided* until some answer says
+//! that the transaction ran. Retries within the session usually get that answer. If the deadline
+//! passes first, or the session has expired, the result is [`Error::MayHaveRun`]: the transaction
+//! has run, or will run, or will not run. The caller has to read the store before it tries again.
+//! [`Error::DidNotRun`], in contrast, is certain.
+//!
+//! # Threads
+//!
+//! A client has no lasting threads. The threads that call it write their requests themselves, and
+//! one of the threads that wait reads the answers for all of them (`demux` says why). All of them
+//! share one connection, with any number of requests in flight. A client starts threads only to
+//! connect (`route`): at most three at once, and each ends within a second; and for
+//! [`Client::nodes`]: one for each node, until it returns.
+//!
+//! It follows that nothing happens for a [`Pending`] while no thread waits for it.
+//!
+//! # What it leaves out
+//!
+//! It has no asynchronous interface, keeps no cache, and sends reads to the leader, too: a strictly
+//! serializable read needs it.
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `builder` | the options of a client |
+//! | `credentials` | what a client shows to nodes, and requires of them: a token, TLS |
 //! | `connection`, `demux` | requests and answers on one connection |
 //! | `route`, `search` | which node to ask, and how to connect to it |
 //! | `session` | numbers for transactions, so that a retry runs nothing twice |
 //! | `call` | what an answer means for a call |
-//! | `retry_loop` | the loop: send, receive, try again |
-//! | `transaction` | a transaction on its way, and its result |
+//! | `retry_loop` | the loop: send, receive, retry |
+//! | `transaction` | a transaction in flight, and its result |
 //! | `pending` | the handle of a transaction that was submitted |
-//!
-//! At most once: the client opens a session with its first transaction and numbers each; a retry
-//! carries the same number, to whatever node. When the fate of a sending is unknown and the session
-//! is gone, the answer is [`Error::MayHaveRun`], never a second run.
+//! | `error` | the errors of a call, and their causes |
+//! | `programs` | the programs of `get`, `put`, `delete` and `cas` |
 
 mod builder;
 mod call;
@@ -73,28 +129,28 @@ use self::retry_loop::RetryLoop;
 use crate::wire::{ClientOutcome, RequestBody};
 use call::{Call, What};
 
-/// One connection to one node, for tests and measurements.
+/// A connection to one node, for tests and measurements.
 #[cfg(feature = "internals")]
 pub mod internals {
     pub use super::connection::{Connection, PendingResponse};
     pub use super::credentials::Credentials;
 }
 
-/// A client of a cluster. It is cheap to clone, and clones may be used by many threads at once; they
-/// share a connection and a session, which end with the last of them.
+/// A client of a cluster. It is cheap to clone, and many threads may use the clones at once. Clones
+/// share a connection and a session, which end with the last clone.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<RetryLoop>);
 
 impl Client {
-    /// Begins to make a client.
+    /// Returns a builder for a client.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
-    /// Runs a program as one transaction. Parameters are the values of its `$name`s.
+    /// Runs a program as one transaction. `params` are the values of its `$name` parameters.
     ///
     /// # Errors
-    /// [`Error`] says by its variant whether the transaction ran.
+    /// The variant of the [`Error`] says whether the transaction ran.
     pub fn execute<K: AsRef<str>>(
         &self,
         program: impl Into<String>,
@@ -104,16 +160,19 @@ impl Client {
     }
 
     /// Sends a program and returns without waiting for the answer, so that one thread can have many
-    /// on their way. It waits while there is no connection, or as many transactions are unanswered
-    /// as the session allows.
+    /// transactions in flight. It blocks only while there is no connection, or while as many
+    /// transactions are unanswered as [`Builder::window`] allows.
     ///
     /// ```no_run
     /// # let client = lattistore::Client::builder().build();
     /// let pending: Vec<_> = (0..100)
-    ///     .map(|i| client.submit("put $key $i;", [("key", format!("k{i}").as_str().into()), ("i", "v".into())]))
+    ///     .map(|i| {
+    ///         let key = format!("k{i}");
+    ///         client.submit("put $key \"v\";", [("key", key.as_str().into())])
+    ///     })
     ///     .collect();
-    /// for one in pending {
-    ///     one.wait()?;
+    /// for transaction in pending {
+    ///     transaction.wait()?;
     /// }
     /// # Ok::<(), lattistore::client::Error>(())
     /// ```
@@ -126,11 +185,12 @@ impl Client {
         self.begin(What::Transaction { program, params })
     }
 
-    /// Runs a program that writes nothing. It is cheaper than [`execute`](Client::execute) for a
-    /// client's first call, as it needs no session. A program that writes might run twice.
+    /// Runs a program that writes nothing. It needs no session, which makes it cheaper than
+    /// [`execute`](Client::execute) as the first call of a client. A program that writes may run
+    /// twice if it is passed here.
     ///
     /// # Errors
-    /// As [`execute`](Client::execute); `DidNotRun` here means that there is no answer.
+    /// As [`execute`](Client::execute); here, `DidNotRun` only means that there is no answer.
     pub fn read<K: AsRef<str>>(
         &self,
         program: impl Into<String>,
@@ -140,7 +200,7 @@ impl Client {
         self.begin(What::Read { program, params }).wait()
     }
 
-    /// The value of a key, if it has one.
+    /// Returns the value of a key, or `None` if it has none.
     ///
     /// # Errors
     /// As [`read`](Client::read).
@@ -149,7 +209,7 @@ impl Client {
         Ok(answer.values.remove(key))
     }
 
-    /// Gives a key a value.
+    /// Sets the value of a key.
     ///
     /// # Errors
     /// As [`execute`](Client::execute).
@@ -166,8 +226,9 @@ impl Client {
         self.execute(programs::DELETE, [("key", key.into())]).map(drop)
     }
 
-    /// Compare and set: gives the key the value `new` (with `None`, deletes it) if its value is
-    /// `expected` (with `None`, if it has none). Gives whether it was.
+    /// Compare and set: if the value of the key is `expected`, sets it to `new`. Returns whether it
+    /// was `expected`. `None` stands for a key without a value: as `expected`, the key must not
+    /// exist; as `new`, it is deleted.
     ///
     /// ```no_run
     /// # let client = lattistore::Client::builder().build();
@@ -202,10 +263,11 @@ impl Client {
         }
     }
 
-    /// How the node is that the client talks to: the leader, once a transaction was answered.
+    /// Returns the status of the node that the client is connected to. After a transaction this is
+    /// the leader.
     ///
     /// # Errors
-    /// When no node answers in time.
+    /// If no node answers before the deadline.
     pub fn status(&self) -> Result<NodeStatus, Error> {
         let mut call = Call::new(What::Status, Instant::now() + self.0.timeout);
         let deadline = call.deadline;
@@ -215,14 +277,14 @@ impl Client {
                 Ok(status)
             }
             Some(Err(error)) => Err(error),
-            Some(Ok(_)) | None => Err(call.out_of_time(&self.0.route)),
+            Some(Ok(_)) | None => Err(call.timed_out(&self.0.route)),
         }
     }
 
-    /// How the node at `address` is.
+    /// Returns the status of the node at `address`.
     ///
     /// # Errors
-    /// When it does not answer in time.
+    /// If it does not answer before the deadline.
     pub fn status_of(&self, address: SocketAddr) -> Result<NodeStatus, Error> {
         let status = || {
             let credentials = self.0.route.credentials();
@@ -235,30 +297,30 @@ impl Client {
         status().map_err(|cause| Error::DidNotRun { cause })
     }
 
-    /// How all nodes are that the client knows of, its own addresses and the members that any of
-    /// them names; in the order of addresses. They are asked at the same time, and a member as soon
-    /// as a node has named it, so that one that does not answer hides no other.
+    /// Returns the status of all nodes, in the order of their addresses: those that the client
+    /// knows, and the members that any of these names. It asks them concurrently, and a member as
+    /// soon as a node has named it, so a node that does not answer delays no other.
     pub fn nodes(&self) -> Vec<(SocketAddr, Result<NodeStatus, Error>)> {
         let mut answers = BTreeMap::new();
         let mut asked = BTreeSet::new();
         thread::scope(|scope| {
-            let (told, answered) = mpsc::channel();
+            let (sender, receiver) = mpsc::channel();
             loop {
                 for address in self.0.route.known() {
                     if asked.insert(address) {
-                        let told = told.clone();
+                        let sender = sender.clone();
                         scope.spawn(move || {
-                            // A panic is an answer, too: without one the receiver would wait for ever.
+                            // A panic is sent, too: otherwise the receiver would wait forever.
                             let ask = AssertUnwindSafe(|| self.status_of(address));
-                            let _ = told.send((address, catch_unwind(ask)));
+                            let _ = sender.send((address, catch_unwind(ask)));
                         });
                     }
                 }
                 if answers.len() == asked.len() {
                     return;
                 }
-                // This thread has a sender, too.
-                let Ok((address, status)) = answered.recv() else { return };
+                // This never fails, as this thread has a sender.
+                let Ok((address, status)) = receiver.recv() else { return };
                 let status = status.unwrap_or_else(|panic| resume_unwind(panic));
                 if let Ok(status) = &status {
                     self.0.route.know(status.members.iter().map(|member| member.address));
@@ -274,7 +336,7 @@ impl Client {
     }
 }
 
-/// The examples of the page compile.
+/// Makes the examples in docs/client.md doc tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/client.md")]
 struct Page;

@@ -11,25 +11,25 @@ use crate::limits::MOST_CLIENT_TIMEOUT;
 
 /// A transaction that was sent by [`Client::submit`](super::Client::submit).
 ///
-/// Nothing is done for it, retries included, but while [`wait`](Pending::wait) runs, or while the
-/// window is full and other callers need room. Dropping it gives the answer up; the transaction may
+/// The client works on it, retries included, only while [`wait`](Pending::wait) runs, or while
+/// another caller needs room in a full window. Dropping it discards the answer; the transaction may
 /// run or not.
 #[derive(Debug)]
-#[must_use = "the answer comes by `wait`; without it the transaction is given up"]
+#[must_use = "`wait` returns the answer; without it the transaction is given up"]
 pub struct Pending {
     retry_loop: Arc<RetryLoop>,
     transaction: Arc<Transaction>,
 }
 
 impl Pending {
-    /// Begins a call: it is on its way then, or has failed.
+    /// Begins a call, and sends its request. If that fails, `wait` returns the error.
     pub(super) fn begin(retry_loop: &Arc<RetryLoop>, call: Call) -> Pending {
         let transaction = Arc::new(Transaction::new(call));
         retry_loop.begin(&transaction);
         Pending { retry_loop: Arc::clone(retry_loop), transaction }
     }
 
-    /// Waits for the result, until the deadline that was set when it was submitted.
+    /// Waits for the result, until the deadline that was set when the transaction was submitted.
     ///
     /// # Errors
     /// As [`Client::execute`](super::Client::execute).
@@ -37,7 +37,7 @@ impl Pending {
         while !self.retry_loop.drive(&self.transaction, Instant::now() + MOST_CLIENT_TIMEOUT) {}
         match std::mem::replace(&mut *self.transaction.0.lock(), Stage::Gone) {
             Stage::Done(result) => result,
-            // Only this method takes the result, and it takes the pending with it.
+            // Only this method takes the result, and it consumes `self`.
             Stage::Running(_) | Stage::Gone => unreachable!("a result is taken once"),
         }
     }
@@ -45,7 +45,7 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        // If another thread works on it, for room in the window, it goes on to do so.
+        // If another thread is working on it, to get room in the window, that thread continues.
         if let Some(mut stage) = self.transaction.0.try_lock()
             && let Stage::Running(call) = std::mem::replace(&mut *stage, Stage::Gone)
             && let Some(number) = call.number

@@ -1,18 +1,18 @@
-//! The way to the leader: the addresses that are known, what is known of each, and the connection that
-//! is used now.
+//! The way to the leader: the known addresses, what is known to be wrong with each, and the present
+//! connection.
 //!
-//! All threads of a client use one connection. Where it is missing they share one search for another
-//! (`search`), so that a cluster in trouble is not asked by all of them at once. Each attempt to connect
-//! has a short thread of its own, unless there is only one address to try; it may outlive the search and
-//! even the call, but it ends within [`CONNECT_TIME`].
+//! All threads of a client use one connection. If there is none, they share one search for another
+//! one (`search`), so that they do not all connect to a cluster in trouble at once. Each attempt to
+//! connect runs on a thread of its own, unless there is only one address to try. An attempt may
+//! outlive the search and even the call, but it ends within [`CONNECT_TIME`].
 //!
-//! A redirect is followed beside the connection that it came on: that one is used until the leader lets
-//! the client in. So a leader that cannot be used, because it is silent, gone or full, costs a call no
-//! more than the short time for which it is waited for, once. What is known of a node is kept until it
-//! lets the client in.
+//! After a redirect, the client connects to the leader and keeps the present connection until the
+//! leader admits it. So a leader that cannot be used, because it is silent, gone or full, delays a
+//! call only once, by [`CLIENT_HEAD_START`]. What is wrong with a node is remembered until the node
+//! admits the client.
 //!
-//! Addresses are learned from redirects, and from the members that each node names in its status,
-//! which is asked on every connection without waiting for it.
+//! The client learns addresses from redirects, and from the members in the status of a node. It
+//! asks for that status on every connection, without waiting for the answer.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,69 +36,76 @@ use crate::wire::{ClientOutcome, RequestBody};
 #[derive(Debug)]
 pub(super) struct Route(Arc<Shared>);
 
-/// What the attempts to connect share with the client.
+/// The state that the attempts to connect share with the client.
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// An attempt ended, or a search did.
+    /// Notified when an attempt or a search has ended.
     changed: Condvar,
-    /// Whether to ask nodes for the other members, and to race addresses.
+    /// Whether to ask nodes for the other members, and to try several addresses concurrently.
     follows: bool,
     credentials: Credentials,
 }
 
+/// What the client knows of the cluster, and its connection.
 #[derive(Debug)]
 struct State {
+    /// The addresses of nodes that the client knows.
     known: Vec<SocketAddr>,
-    /// What is wrong with those of them that were tried and not connected to since.
-    troubles: BTreeMap<SocketAddr, Trouble>,
-    /// Where in `known` the next search begins.
+    /// What is wrong with nodes that the client tried and has not connected to since.
+    problems: BTreeMap<SocketAddr, Problem>,
+    /// The index in `known` at which the next search begins.
     next: usize,
-    /// Where the leader was said to be, as long as it may be connected to.
-    wanted: Option<Wanted>,
+    /// The leader that a node named; `None` once the client is connected to it, or failed to
+    /// connect.
+    named_leader: Option<NamedLeader>,
+    /// The present connection, if there is one.
     current: Option<Current>,
-    /// The attempts to connect that are under way.
+    /// The addresses of the attempts to connect that are running.
     attempts: Vec<SocketAddr>,
+    /// The search that is running, if there is one.
     search: Option<Search>,
-    /// Counts the ends of searches, so that a caller that waits sees that one ended.
+    /// Counts the searches that have ended, so that a waiting caller notices the end of its search.
     searches: u64,
-    /// Why there is no connection: the last search found none, or what it found is left.
+    /// Why there is no connection: why the last search failed, or that its connection was given up.
     failure: Cause,
-    /// How often all addresses refused, one search after the other; none once there was a connection.
+    /// The number of consecutive searches in which all addresses refused the connection; `None`
+    /// once there was a connection.
     refusals: Option<u32>,
-    /// Whether the client is gone.
+    /// Whether the client was dropped.
     is_closed: bool,
 }
 
 /// What is wrong with a node.
 #[derive(Debug)]
-struct Trouble {
+struct Problem {
     cause: Cause,
-    /// Whether it said nothing in the time for it, rather than that it cannot be used.
+    /// Whether it did not answer within the time for it, rather than refusing or failing.
     is_silent: bool,
     since: Instant,
 }
 
-/// The leader, as a node says.
+/// The leader that a node named.
 #[derive(Debug)]
-struct Wanted {
+struct NamedLeader {
     address: SocketAddr,
-    /// Until when it is waited for.
+    /// Until when calls wait for the connection to it.
     until: Instant,
 }
 
+/// The present connection.
 #[derive(Debug)]
 struct Current {
     connection: Connection,
-    /// The question for the members.
+    /// The request for the node's status, if its answer was not taken yet.
     status: Option<PendingResponse>,
-    /// When that was asked.
+    /// When the status was requested.
     asked: Instant,
-    /// Members that the node does not hear, by what it told last.
+    /// The members that the node does not hear, by its last status.
     unheard: Vec<SocketAddr>,
 }
 
-/// An attempt to connect, whose end is told whatever becomes of it.
+/// An attempt to connect. Dropping it reports its end, also if its thread panics or cannot start.
 struct Attempt {
     shared: Arc<Shared>,
     address: SocketAddr,
@@ -114,9 +121,9 @@ impl Route {
     ) -> Route {
         let state = State {
             known: addresses,
-            troubles: BTreeMap::new(),
+            problems: BTreeMap::new(),
             next: 0,
-            wanted: None,
+            named_leader: None,
             current: None,
             attempts: Vec::new(),
             search: None,
@@ -129,15 +136,15 @@ impl Route {
         Route(Arc::new(Shared { state, changed, follows, credentials }))
     }
 
-    /// What the client shows to nodes.
+    /// Returns what the client shows to nodes, and requires of them.
     pub(super) fn credentials(&self) -> &Credentials {
         &self.0.credentials
     }
 
-    /// The connection to use: the present one, or what one search for a node that answers finds.
+    /// Returns the connection to use: the present one, or the one that a search finds.
     ///
     /// # Errors
-    /// What was wrong with the last node that was tried.
+    /// If one search finds none, or `deadline` comes first: why an attempt failed.
     pub(super) fn connection(&self, deadline: Instant) -> Result<Connection, Cause> {
         let shared = &self.0;
         let mut state = shared.state.lock();
@@ -194,7 +201,7 @@ impl Route {
         }
     }
 
-    /// The node on `connection` is of no use now: the next search begins with another one.
+    /// Gives up the connection if it is the present one. The next search begins with another node.
     pub(super) fn leave(&self, connection: &Connection) {
         let mut state = self.0.state.lock();
         if state.uses(connection) {
@@ -202,68 +209,70 @@ impl Route {
         }
     }
 
-    /// The connection is lost, for the reason given.
+    /// Notes that a connection is lost, and why.
     pub(super) fn lost(&self, connection: &Connection, cause: &Cause) {
         let mut state = self.0.state.lock();
         if state.uses(connection) {
             state.leave();
-            // Where it was given up for its silence, that is known already.
-            if !state.troubles.contains_key(&connection.address()) {
-                state.trouble(connection.address(), cause.clone(), false);
+            // If it was given up for its silence, the problem is known already.
+            if !state.problems.contains_key(&connection.address()) {
+                state.note_problem(connection.address(), cause.clone(), false);
             }
         }
     }
 
-    /// The node on `connection` owes an answer and was not heard for too long: the connection is given
-    /// up, and the node is not asked where another one is there.
+    /// Closes the connection of a node that owes an answer and has been silent for too long.
+    /// Searches try this node after all others.
     pub(super) fn give_up(&self, connection: &Connection) {
         const WHY: &str = "it does not answer";
         let (node, why) = (connection.address(), WHY.to_owned());
-        self.0.state.lock().trouble(node, Cause::ConnectionLost { node, why }, true);
+        self.0.state.lock().note_problem(node, Cause::ConnectionLost { node, why }, true);
         connection.lose(WHY);
     }
 
-    /// The node on `connection` says that another leads. The leader is connected to beside it; gives why
-    /// it cannot be used, as far as is known, if there is no reason to wait for it.
+    /// Follows a redirect that came on `connection`: connects to the leader, and keeps the present
+    /// connection meanwhile. Returns why the leader cannot be used, if that is known or the time to
+    /// wait for it is over; `None` if the caller should wait for the leader, or use it.
     pub(super) fn redirect(&self, connection: &Connection, leader: SocketAddr) -> Option<Cause> {
         let shared = &self.0;
         let mut state = shared.state.lock();
-        // If it is left already, another caller followed this word or a later one.
+        // If the connection is not the present one, another caller has followed a redirect already.
         if !state.uses(connection) || leader == connection.address() {
             return None;
         }
         state.know(leader);
         let now = Instant::now();
-        // What ends a call is found out anew: the node may let the client in by now.
-        let counts = |trouble: &&Trouble| {
-            !trouble.cause.is_final() || now - trouble.since < CLIENT_HEAD_START
+        // A final cause ends the call, so an old one does not count: the node may admit the client
+        // by now.
+        let counts = |problem: &&Problem| {
+            !problem.cause.is_final() || now - problem.since < CLIENT_HEAD_START
         };
-        let trouble = state.troubles.get(&leader).filter(counts);
-        let trouble = trouble.map(|trouble| trouble.cause.clone());
-        let is_new = state.wanted.as_ref().is_none_or(|wanted| wanted.address != leader);
-        if is_new || trouble.is_some() {
-            let until = if trouble.is_some() { now } else { now + CLIENT_HEAD_START };
-            state.wanted = Some(Wanted { address: leader, until });
+        let cause = state.problems.get(&leader).filter(counts);
+        let cause = cause.map(|problem| problem.cause.clone());
+        let is_new = state.named_leader.as_ref().is_none_or(|named| named.address != leader);
+        if is_new || cause.is_some() {
+            let until = if cause.is_some() { now } else { now + CLIENT_HEAD_START };
+            state.named_leader = Some(NamedLeader { address: leader, until });
         }
-        shared.start_wanted(&mut state);
-        let is_late = state.wanted.as_ref().is_some_and(|wanted| wanted.until <= now);
-        trouble.or_else(|| is_late.then(|| not_yet(leader)))
+        shared.connect_to_leader(&mut state);
+        let is_late = state.named_leader.as_ref().is_some_and(|named| named.until <= now);
+        cause.or_else(|| is_late.then(|| not_yet(leader)))
     }
 
-    /// All addresses that are known.
+    /// Returns all known addresses.
     pub(super) fn known(&self) -> Vec<SocketAddr> {
         let mut state = self.0.state.lock();
         state.learn();
         state.known.clone()
     }
 
-    /// Why there is no connection.
+    /// Returns why there is no connection.
     #[cfg(test)]
     pub(super) fn failure(&self) -> Cause {
         self.0.state.lock().failure.clone()
     }
 
-    /// Remembers addresses.
+    /// Adds addresses to those that are known.
     pub(super) fn know(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
         let mut state = self.0.state.lock();
         for address in addresses {
@@ -271,43 +280,44 @@ impl Route {
         }
     }
 
-    /// How often all known addresses refused, one search after the other, if there was no connection yet.
+    /// Returns the number of consecutive searches in which all known addresses refused the
+    /// connection; `None` if it is 0 or there was a connection.
     pub(super) fn refusals(&self) -> Option<u32> {
         self.0.state.lock().refusals.filter(|refusals| *refusals > 0)
     }
 
-    /// What is known to be wrong with the node at `address`.
-    pub(super) fn trouble_of(&self, address: SocketAddr) -> Option<Cause> {
+    /// Returns what is known to be wrong with the node at `address`.
+    pub(super) fn problem_of(&self, address: SocketAddr) -> Option<Cause> {
         let state = self.0.state.lock();
-        let known = state.troubles.get(&address).map(|trouble| trouble.cause.clone());
+        let known = state.problems.get(&address).map(|problem| problem.cause.clone());
         known.or_else(|| state.attempts.contains(&address).then(|| not_yet(address)))
     }
 
-    /// What is known to be wrong with the other nodes, where it was learned lately: by this client, or
-    /// by `node`, which it talks to.
-    pub(super) fn troubles_beside(&self, node: SocketAddr) -> Vec<Cause> {
+    /// Returns what is known to be wrong with nodes other than `node`: what this client learned
+    /// within [`CLIENT_KNOWLEDGE_TIME`], and what the last status of `node` says.
+    pub(super) fn problems_of_others(&self, node: SocketAddr) -> Vec<Cause> {
         let mut state = self.0.state.lock();
         state.learn();
         let state = &*state;
-        let lately = |trouble: &Trouble| trouble.since.elapsed() < CLIENT_KNOWLEDGE_TIME;
-        let told =
-            state.troubles.iter().filter(|(address, trouble)| **address != node && lately(trouble));
-        let mut causes: Vec<_> = told.map(|(_, trouble)| trouble.cause.clone()).collect();
+        let is_recent = |problem: &Problem| problem.since.elapsed() < CLIENT_KNOWLEDGE_TIME;
+        let others = state.problems.iter().filter(|(address, _)| **address != node);
+        let recent = others.filter(|(_, problem)| is_recent(problem));
+        let mut causes: Vec<_> = recent.map(|(_, problem)| problem.cause.clone()).collect();
         if let Some(current) = &state.current
             && current.connection.address() == node
         {
             let unheard = current.unheard.iter();
-            let unheard = unheard.filter(|address| !state.troubles.contains_key(*address));
+            let unheard = unheard.filter(|address| !state.problems.contains_key(*address));
             causes.extend(unheard.map(|address| Cause::NotHeard { node: *address, by: node }));
         }
         causes
     }
 
-    /// Asks the node on `connection` how it is, without waiting, so that an error can tell what it knows
-    /// of the others.
+    /// Asks the node on `connection` for its status, without waiting for the answer, so that an
+    /// error can say what the node knows of the other nodes.
     ///
-    /// The question may have to wait for the system to take it, and for requests of other threads that
-    /// this one writes then. So it is sent without the lock, which every call needs.
+    /// Sending may block, as this thread then also writes the requests of other threads. So it
+    /// releases the lock, which every call needs.
     pub(super) fn inquire(&self, connection: &Connection) {
         let mut state = self.0.state.lock();
         state.learn();
@@ -316,7 +326,7 @@ impl Route {
             return;
         }
         current.asked = Instant::now();
-        let status = MutexGuard::unlocked(&mut state, || ask(connection));
+        let status = MutexGuard::unlocked(&mut state, || request_status(connection));
         if let Some(current) = state.current_on(connection) {
             current.status = status;
         }
@@ -324,7 +334,7 @@ impl Route {
 }
 
 impl Drop for Route {
-    /// The connection is closed although an attempt may still be under way.
+    /// Closes the connection, although an attempt that shares this state may still be running.
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.is_closed = true;
@@ -333,7 +343,8 @@ impl Drop for Route {
 }
 
 impl Shared {
-    /// Tries to connect on a thread of its own, or on this one where the system has none left.
+    /// Starts an attempt to connect on a thread of its own; runs it on this thread if the system
+    /// has no thread left.
     fn start(
         self: &Arc<Shared>,
         state: &mut MutexGuard<'_, State>,
@@ -351,9 +362,9 @@ impl Shared {
         });
     }
 
-    /// Tries to connect to the leader, if that is not under way.
-    fn start_wanted(self: &Arc<Shared>, state: &mut MutexGuard<'_, State>) {
-        if let Some(Wanted { address, .. }) = state.wanted
+    /// Starts an attempt to connect to the leader that a node named, unless one is running.
+    fn connect_to_leader(self: &Arc<Shared>, state: &mut MutexGuard<'_, State>) {
+        if let Some(NamedLeader { address, .. }) = state.named_leader
             && state.attempts.len() < MAX_CLIENT_ATTEMPTS
             && !state.attempts.contains(&address)
         {
@@ -361,26 +372,26 @@ impl Shared {
         }
     }
 
-    /// Takes what came of an attempt.
+    /// Takes the outcome of an attempt.
     fn finish(&self, address: SocketAddr, outcome: Result<Connection, Failure>, is_silent: bool) {
         let mut state = self.state.lock();
         state.attempts.retain(|other| *other != address);
-        let is_wanted = state.wanted.as_ref().is_some_and(|wanted| wanted.address == address);
+        let is_leader = state.named_leader.as_ref().is_some_and(|named| named.address == address);
         match outcome {
             Ok(connection) => {
-                state.troubles.remove(&address);
-                if !state.is_closed && (is_wanted || state.usable().is_none()) {
-                    state.settle(connection, self.follows);
+                state.problems.remove(&address);
+                if !state.is_closed && (is_leader || state.usable().is_none()) {
+                    state.use_connection(connection, self.follows);
                 }
             }
             Err(Failure { cause, is_refused }) => {
-                if is_wanted {
-                    state.wanted = None;
+                if is_leader {
+                    state.named_leader = None;
                 }
                 if let Some(search) = &mut state.search {
                     search.fail(Instant::now(), address, &cause, is_refused);
                 }
-                state.trouble(address, cause, is_silent);
+                state.note_problem(address, cause, is_silent);
             }
         }
         self.changed.notify_all();
@@ -389,16 +400,16 @@ impl Shared {
 
 impl Attempt {
     fn new(shared: &Arc<Shared>, address: SocketAddr) -> Attempt {
-        let why = "the attempt to connect was broken off".to_owned();
+        let why = "the attempt to connect was interrupted".to_owned();
         let outcome = Err(Failure::of(Cause::Unreachable { node: address, why }));
         Attempt { shared: Arc::clone(shared), address, outcome, is_silent: false }
     }
 
     fn run(mut self, time: Duration) {
-        let begun = Instant::now();
+        let started = Instant::now();
         self.outcome = Connection::open(self.address, time, &self.shared.credentials);
-        // In less time than this a node need not have answered.
-        self.is_silent = begun.elapsed() >= time.max(CLIENT_HEAD_START);
+        // A healthy node may also need up to CLIENT_HEAD_START to answer.
+        self.is_silent = started.elapsed() >= time.max(CLIENT_HEAD_START);
     }
 }
 
@@ -410,16 +421,17 @@ impl Drop for Attempt {
 }
 
 impl State {
+    /// Whether this is the present connection.
     fn uses(&self, connection: &Connection) -> bool {
-        self.current.as_ref().is_some_and(|current| current.connection.is(connection))
+        self.current.as_ref().is_some_and(|current| current.connection.is_same(connection))
     }
 
-    /// What is known of this connection, if it is the present one.
+    /// Returns the state of this connection if it is the present one.
     fn current_on(&mut self, connection: &Connection) -> Option<&mut Current> {
-        self.current.as_mut().filter(|current| current.connection.is(connection))
+        self.current.as_mut().filter(|current| current.connection.is_same(connection))
     }
 
-    /// The present connection, if it is not lost.
+    /// Returns the present connection, if there is one that is not lost.
     fn usable(&mut self) -> Option<Connection> {
         let current = self.current.as_ref()?;
         if !current.connection.is_lost() {
@@ -429,49 +441,53 @@ impl State {
         None
     }
 
-    /// Until when to wait for the leader rather than use the present connection, if at all.
+    /// Returns until when a call should wait for the leader instead of using the present
+    /// connection; `None` if it should not wait.
     fn waits_for_leader(&self, now: Instant, deadline: Instant) -> Option<Instant> {
-        let wanted = self.wanted.as_ref()?;
-        let until = wanted.until.min(deadline);
-        (until > now && self.attempts.contains(&wanted.address)).then_some(until)
+        let named = self.named_leader.as_ref()?;
+        let until = named.until.min(deadline);
+        (until > now && self.attempts.contains(&named.address)).then_some(until)
     }
 
-    /// Gives the present connection up, and begins the next search after its node.
+    /// Gives up the present connection. The next search begins after its node.
     fn leave(&mut self) {
         self.learn();
         if let Some(current) = self.current.take() {
             let address = current.connection.address();
-            let place = self.known.iter().position(|known| *known == address);
-            self.next = place.map_or(0, |place| place + 1);
+            let index = self.known.iter().position(|known| *known == address);
+            self.next = index.map_or(0, |index| index + 1);
         }
     }
 
-    /// Uses this connection from now on.
-    fn settle(&mut self, connection: Connection, discovers: bool) {
+    /// Makes this the present connection, and ends the search. If `discovers` is set, asks the node
+    /// for the members.
+    fn use_connection(&mut self, connection: Connection, discovers: bool) {
         let node = connection.address();
-        match &mut self.wanted {
-            Some(wanted) if wanted.address == node => self.wanted = None,
-            // The one that was there first may serve, or say so again.
-            Some(wanted) => wanted.until = Instant::now(),
+        match &mut self.named_leader {
+            Some(named) if named.address == node => self.named_leader = None,
+            // Calls use this node and do not wait for the leader; this node may lead, or redirect
+            // again.
+            Some(named) => named.until = Instant::now(),
             None => {}
         }
         self.know(node);
         self.refusals = None;
-        // For a caller that waited and comes too late: what an earlier search met says nothing of this one.
-        self.failure = Cause::ConnectionLost { node, why: "it was left at once".to_owned() };
+        // For a caller that waited for the search and runs only after the connection was given up:
+        // the failure of an earlier search must not be its error.
+        self.failure = Cause::ConnectionLost { node, why: "it was given up at once".to_owned() };
         self.leave();
         let mut current =
             Current { connection, status: None, asked: Instant::now(), unheard: Vec::new() };
         if discovers {
-            // Nothing was written there before, so that this does not wait.
-            current.status = ask(&current.connection);
+            // The connection is unused, so sending does not block.
+            current.status = request_status(&current.connection);
         }
         self.current = Some(current);
         self.search = None;
         self.searches += 1;
     }
 
-    /// Ends a search that found nothing.
+    /// Ends a search that found no connection.
     fn give_up_search(&mut self) {
         let Some(search) = self.search.take() else { return };
         self.refusals = match self.refusals {
@@ -483,8 +499,9 @@ impl State {
         self.searches += 1;
     }
 
-    /// A caller has no more time for the search. One that no caller works on any more ends: what it
-    /// met would be told to a later call as if that had tried.
+    /// Notes that a caller has no time left for the search. The search ends if no other caller
+    /// works on it: otherwise its failures would be reported by a later call that did not try these
+    /// nodes.
     fn quit_search(&mut self) {
         if self.search.as_mut().is_some_and(Search::quit) {
             self.search = None;
@@ -492,7 +509,7 @@ impl State {
         }
     }
 
-    /// Why there is no connection yet.
+    /// Returns why there is no connection yet.
     fn so_far(&self) -> Cause {
         let failure = self.search.as_ref().and_then(Search::failure).cloned();
         failure
@@ -500,36 +517,38 @@ impl State {
             .unwrap_or(Cause::NoTime)
     }
 
-    /// Where to look, best first: the leader, and then in turn; those that were silent come last.
+    /// Returns the addresses to try, the best first: the leader that a node named, then the known
+    /// ones from `next` on. Those of silent nodes come last.
     fn candidates(&self) -> Vec<SocketAddr> {
         let count = self.known.len();
         let begin = if count == 0 { 0 } else { self.next % count };
         let (last, first) = self.known.split_at(begin);
-        let leader = self.wanted.as_ref().map(|wanted| wanted.address);
+        let leader = self.named_leader.as_ref().map(|named| named.address);
         let others = first.iter().chain(last).copied();
         let others = others.filter(|address| Some(*address) != leader);
         let mut candidates: Vec<_> = leader.into_iter().chain(others).collect();
         let is_silent =
-            |address: &SocketAddr| self.troubles.get(address).is_some_and(|t| t.is_silent);
+            |address: &SocketAddr| self.problems.get(address).is_some_and(|p| p.is_silent);
         candidates.sort_by_key(is_silent);
         candidates
     }
 
+    /// Remembers an address, if there is room.
     fn know(&mut self, address: SocketAddr) {
         if !self.known.contains(&address) && self.known.len() < MAX_CLIENT_ADDRESSES {
             self.known.push(address);
         }
     }
 
-    /// Notes what is wrong with a node, if its address is remembered.
-    fn trouble(&mut self, address: SocketAddr, cause: Cause, is_silent: bool) {
+    /// Notes what is wrong with a node, if its address is known.
+    fn note_problem(&mut self, address: SocketAddr, cause: Cause, is_silent: bool) {
         if self.known.contains(&address) {
-            let trouble = Trouble { cause, is_silent, since: Instant::now() };
-            self.troubles.insert(address, trouble);
+            let problem = Problem { cause, is_silent, since: Instant::now() };
+            self.problems.insert(address, problem);
         }
     }
 
-    /// Takes the members from the status, if it came.
+    /// Takes the members from the status of the present connection, if it has come.
     fn learn(&mut self) {
         let Some(current) = &mut self.current else { return };
         let Some(ClientOutcome::Status(status)) =
@@ -546,12 +565,12 @@ impl State {
     }
 }
 
-/// Asks for the members, without waiting for the answer.
-fn ask(connection: &Connection) -> Option<PendingResponse> {
+/// Asks a node for its status, without waiting for the answer.
+fn request_status(connection: &Connection) -> Option<PendingResponse> {
     connection.send(RequestBody::Status, DEFAULT_REQUEST_TIME).ok()
 }
 
-/// What is wrong with a node that has not let the client in yet.
+/// Returns the cause for a node that has not admitted the client yet.
 fn not_yet(node: SocketAddr) -> Cause {
     Cause::Unreachable { node, why: "it has not answered yet".to_owned() }
 }

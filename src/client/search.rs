@@ -1,8 +1,10 @@
-//! One search for a node that answers: which address to try next, and when.
+//! One search for a node that admits the client: which address to try next, and when.
 //!
-//! The addresses race: the next one is tried after a short head start of the one before, or at once
-//! when that one fails. So a machine that is gone costs the head start and not the whole time to
-//! connect. At most [`MAX_CLIENT_ATTEMPTS`] are tried at once, and each only for its part of the time.
+//! The addresses race, as in "happy eyeballs" (RFC 8305): each has a head start
+//! ([`CLIENT_HEAD_START`]) before the client tries the next one too; if an attempt fails, the
+//! client tries the next address at once. So a machine that is gone costs the head start, not the
+//! whole time to connect. At most [`MAX_CLIENT_ATTEMPTS`] attempts run concurrently, and each has
+//! only a part of the time.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -14,47 +16,47 @@ use crate::limits::{CLIENT_HEAD_START, CONNECT_TIME, MAX_CLIENT_ATTEMPTS};
 /// A search under way.
 #[derive(Debug)]
 pub(super) struct Search {
-    /// Addresses that were not tried yet, best first.
+    /// The addresses that were not tried yet, the best first.
     left: VecDeque<SocketAddr>,
-    /// Addresses that are tried or have failed.
+    /// The addresses with an attempt that is running or has failed.
     tried: Vec<SocketAddr>,
-    /// When the next one is tried, unless one fails before.
+    /// When the next attempt starts, unless one fails before.
     next_start: Instant,
     head_start: Duration,
     /// How long each attempt may take.
     time: Duration,
-    /// What failed so far, in the words that say most.
+    /// Why an attempt failed: the cause that is most useful to the user.
     failure: Option<Cause>,
-    /// Whether nothing listens at any address that failed.
+    /// Whether all attempts that failed were refused: no process listens there.
     is_refused: bool,
-    /// How many callers work on it.
+    /// The number of callers that work on the search.
     callers: usize,
 }
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Try this address for so long.
+    /// Try this address for this time.
     Start(SocketAddr, Duration),
-    /// Wait until then, or for the end of an attempt.
+    /// Wait until this time, or for the end of an attempt.
     Wait(Instant),
     /// Wait for the end of an attempt.
     WaitForEnd,
-    /// All have failed.
+    /// All attempts have failed.
     Failed,
 }
 
 impl Search {
-    /// A search among `candidates`, best first, that has `time` in all. Without a race each address has
-    /// its part of the time for itself.
+    /// Returns a search among `candidates`, the best first, within `time`. If `races` is false, the
+    /// addresses are tried one after the other.
     pub(super) fn new(
         candidates: Vec<SocketAddr>,
         races: bool,
         now: Instant,
         time: Duration,
     ) -> Search {
-        let at_once = if races { MAX_CLIENT_ATTEMPTS } else { 1 };
-        let rounds = candidates.len().div_ceil(at_once).max(1);
+        let concurrent = if races { MAX_CLIENT_ATTEMPTS } else { 1 };
+        let rounds = candidates.len().div_ceil(concurrent).max(1);
         let part = time / u32::try_from(rounds).unwrap_or(u32::MAX);
         let part = part.min(CONNECT_TIME);
         Search {
@@ -69,18 +71,20 @@ impl Search {
         }
     }
 
-    /// Notes that one more caller works on it.
+    /// Notes that one more caller works on the search.
     pub(super) fn join(&mut self) {
         self.callers += 1;
     }
 
-    /// Notes that a caller has no more time for it; returns whether no other caller works on it.
+    /// Notes that a caller has no time left for the search. Returns whether no other caller works
+    /// on it.
     pub(super) fn quit(&mut self) -> bool {
         self.callers = self.callers.saturating_sub(1);
         self.callers == 0
     }
 
-    /// What to do next, where `running` are the attempts under way, of this search or not.
+    /// Returns what to do next. `running` are the addresses of all running attempts, including
+    /// those of earlier searches.
     pub(super) fn step(&mut self, now: Instant, running: &[SocketAddr]) -> Step {
         loop {
             let Some(next) = self.left.front().copied() else {
@@ -88,7 +92,7 @@ impl Search {
                 return if waits { Step::WaitForEnd } else { Step::Failed };
             };
             if running.contains(&next) {
-                // An earlier search left it to itself.
+                // An attempt of an earlier search is still running.
                 self.left.pop_front();
                 self.tried.push(next);
                 continue;
@@ -106,7 +110,7 @@ impl Search {
         }
     }
 
-    /// Whether there is only this one address to try.
+    /// Whether the address that was started last is the only one of the search.
     pub(super) fn is_last(&self) -> bool {
         self.left.is_empty() && self.tried.len() == 1
     }
@@ -124,18 +128,18 @@ impl Search {
         }
         self.next_start = now;
         self.is_refused &= is_refused;
-        // What the client itself has to change says more than which node was not there.
+        // A cause that asks for other credentials is more useful than one that names a dead node.
         if !self.failure.as_ref().is_some_and(Cause::is_final) {
             self.failure = Some(cause.clone());
         }
     }
 
-    /// What failed so far.
+    /// Returns why an attempt failed, if one did.
     pub(super) fn failure(&self) -> Option<&Cause> {
         self.failure.as_ref()
     }
 
-    /// Whether nothing listens at any address, of those that failed.
+    /// Whether attempts failed, and all of them were refused.
     pub(super) fn is_refused(&self) -> bool {
         self.failure.is_some() && self.is_refused
     }
@@ -161,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_address_is_tried_after_a_head_start_and_three_at_most() {
+    fn the_next_address_is_tried_after_a_head_start_and_at_most_three_at_once() {
         let (mut search, now) = search(4, true);
         let mut running = Vec::new();
         for port in 1..=3 {
@@ -169,11 +173,14 @@ mod tests {
             if port > 1 {
                 assert_eq!(search.step(now, &running), Step::Wait(at));
             }
-            // As a thread that came a little late would.
             assert_eq!(search.step(at, &running), Step::Start(address(port), CONNECT_TIME));
             running.push(address(port));
         }
-        assert_eq!(search.step(now + TIME, &running), Step::WaitForEnd, "there is no room");
+        assert_eq!(
+            search.step(now + TIME, &running),
+            Step::WaitForEnd,
+            "three attempts are running"
+        );
         running.remove(0);
         search.fail(now + TIME, address(1), &unreachable(1), false);
         let start = Step::Start(address(4), CONNECT_TIME);
@@ -181,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_no_reason_to_wait() {
+    fn after_a_failure_the_next_address_is_tried_at_once() {
         let (mut search, now) = search(2, true);
         assert!(matches!(search.step(now, &[]), Step::Start(..)));
         search.fail(now, address(1), &unreachable(1), true);
@@ -190,20 +197,20 @@ mod tests {
         search.fail(now, address(2), &unreachable(2), false);
         assert_eq!(search.step(now, &[]), Step::Failed);
         assert_eq!(search.failure(), Some(&unreachable(2)));
-        assert!(!search.is_refused(), "one of them is gone, and may come back");
+        assert!(!search.is_refused(), "one attempt failed in another way");
     }
 
     #[test]
-    fn attempts_that_an_earlier_search_left_count() {
+    fn running_attempts_of_an_earlier_search_count() {
         let (mut search, now) = search(1, true);
         assert_eq!(search.step(now, &[address(1)]), Step::WaitForEnd);
         search.fail(now, address(9), &unreachable(9), false);
-        assert_eq!(search.failure(), None, "that is none of its addresses");
+        assert_eq!(search.failure(), None, "it is not an address of this search");
         assert_eq!(search.step(now, &[]), Step::Failed);
     }
 
     #[test]
-    fn each_has_its_part_of_the_time() {
+    fn each_attempt_has_a_part_of_the_time() {
         let now = Instant::now();
         let second = Duration::from_secs(1);
         let all = || (1..=7).map(address).collect();
@@ -215,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_address_it_fails_at_once() {
+    fn a_search_without_addresses_fails_at_once() {
         let (mut search, now) = search(0, true);
         assert_eq!(search.step(now, &[]), Step::Failed);
     }

@@ -1,9 +1,9 @@
-//! The client's session: it numbers transactions, so that each runs at most once however often and
-//! on whatever nodes it is asked for.
+//! The client's session, which numbers transactions. Each number runs at most once, however often
+//! and to whatever nodes the client sends it.
 //!
-//! Invariant: `answered_below` is the lowest number that is still open, so no node forgets an answer
-//! that may be asked for again. A number is open until its result is known or nobody wants it any
-//! more; it is never sent again after that.
+//! A number is open until the result of its transaction is known or the caller has dropped it; the
+//! client never sends the number after that. Invariant: `answered_below` is the lowest open number,
+//! so no node forgets an answer that the client may ask for again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,10 +14,11 @@ use parking_lot::{Condvar, Mutex};
 use super::transaction::Transaction;
 use crate::numbers::SessionNumber;
 
-/// The numbers of a client's transactions.
+/// The session of a client, which it may replace by another one.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     state: Mutex<State>,
+    /// Notified when a thread has opened a session, or failed to.
     opened: Condvar,
 }
 
@@ -34,24 +35,26 @@ struct Session {
     window: u64,
     /// The number of the next transaction.
     next: u64,
+    /// The transactions with open numbers.
     open: BTreeMap<u64, Arc<Transaction>>,
 }
 
-/// What who wants a number is told.
+/// The answer to a request for a number.
 #[derive(Debug)]
 pub(super) enum Grant {
-    /// Here it is.
+    /// The number.
     Number(SessionNumber),
-    /// The window is full; this is the transaction that keeps it so.
+    /// The window is full; this is the transaction with the lowest open number.
     Full(Arc<Transaction>),
-    /// There is no session: open one, then call [`Sessions::opened`] whatever came of it.
+    /// There is no session: the caller has to open one, and then to call [`Sessions::opened`] with
+    /// the result, also if that fails.
     Open,
-    /// The time was over while another thread was opening a session.
+    /// The deadline passed while another thread was opening a session.
     NoTime,
 }
 
 impl Sessions {
-    /// A number for `transaction`, unless the caller has to do something first.
+    /// Returns a number for `transaction`, or what the caller has to do first.
     pub(super) fn grant(&self, transaction: &Arc<Transaction>, deadline: Instant) -> Grant {
         let mut state = self.state.lock();
         loop {
@@ -68,7 +71,7 @@ impl Sessions {
         }
     }
 
-    /// Ends the opening: the session's id and window, if there is one.
+    /// Ends the opening of a session: with its id and window, or with `None` if it failed.
     pub(super) fn opened(&self, session: Option<(u64, u32)>) {
         let mut state = self.state.lock();
         state.opening = false;
@@ -81,7 +84,7 @@ impl Sessions {
         self.opened.notify_all();
     }
 
-    /// Brings `answered_below` up to date, before a number is sent again.
+    /// Updates `answered_below` before a number is sent.
     pub(super) fn refresh(&self, number: &mut SessionNumber) {
         if let Some(session) = &self.state.lock().current
             && session.id == number.session
@@ -90,7 +93,7 @@ impl Sessions {
         }
     }
 
-    /// The number's result is known, or nobody wants it any more.
+    /// Closes a number: its result is known, or the caller has dropped it.
     pub(super) fn release(&self, number: SessionNumber) {
         if let Some(session) = &mut self.state.lock().current
             && session.id == number.session
@@ -99,7 +102,7 @@ impl Sessions {
         }
     }
 
-    /// The session is of no more use; the next transaction opens another.
+    /// Ends a session; the next transaction opens another one.
     pub(super) fn expire(&self, session: u64) {
         let mut state = self.state.lock();
         if state.current.as_ref().is_some_and(|current| current.id == session) {

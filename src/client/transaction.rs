@@ -1,4 +1,4 @@
-//! A transaction on its way, and its result.
+//! A transaction in flight, and its result.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::numbers::Position;
 use crate::values::Value;
 use crate::wire::ClientOutcome;
 
-/// What a transaction that ran gave.
+/// The answer of a transaction that ran.
 ///
 /// ```
 /// use lattistore::client::{Answer, NodeId, Position, Slot, Text, Value};
@@ -18,7 +18,7 @@ use crate::wire::ClientOutcome;
 ///
 /// fn shown(answer: &Answer) -> String {
 ///     let returned = match &answer.returned {
-///         Some(Value::Text(text)) => text.to_string(), // as it is; a `Value` is shown as a literal
+///         Some(Value::Text(text)) => text.to_string(), // without quotes; `Value` shows a literal
 ///         Some(other) => other.to_string(),
 ///         None => "nothing".to_owned(),
 ///     };
@@ -32,34 +32,35 @@ use crate::wire::ClientOutcome;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The values before the transaction of all keys that it read; a key that had none is not there.
+    /// The keys that it read, with their values before the transaction. A key that had no value is
+    /// not in the map.
     pub values: BTreeMap<String, String>,
-    /// What the program gave by `return`, if it did.
+    /// The value of `return`, if the program ended by one.
     pub returned: Option<Value>,
-    /// Where in the order of all transactions it ran.
+    /// Its position in the order of all transactions.
     pub position: Position,
 }
 
-/// A transaction, which any thread may work on, one at a time.
+/// A transaction. Any thread may work on it, one at a time.
 #[derive(Debug)]
 pub(super) struct Transaction(pub(super) Mutex<Stage>);
 
-/// How far a transaction is.
+/// The stage of a transaction.
 #[derive(Debug)]
 pub(super) enum Stage {
     Running(Box<Call>),
     Done(Result<Answer, Error>),
-    /// The result was taken, or nobody wants it.
+    /// The result was taken, or the caller has dropped the transaction.
     Gone,
 }
 
 impl Transaction {
-    /// A transaction that begins with this call.
+    /// Returns a transaction that begins with this call.
     pub(super) fn new(call: Call) -> Transaction {
         Transaction(Mutex::new(Stage::Running(Box::new(call))))
     }
 
-    /// A transaction that is over.
+    /// Returns a transaction that has ended.
     #[cfg(test)]
     pub(super) fn gone() -> std::sync::Arc<Transaction> {
         std::sync::Arc::new(Transaction(Mutex::new(Stage::Gone)))
@@ -67,13 +68,13 @@ impl Transaction {
 }
 
 impl Stage {
-    /// The stage of a transaction of which a node said this.
+    /// Returns the stage of a transaction with this result.
     pub(super) fn done(result: Result<ClientOutcome, Error>) -> Stage {
         Stage::Done(result.and_then(answer))
     }
 }
 
-/// The answer in what a node said of a transaction.
+/// Returns the answer of a transaction from the outcome that a node sent.
 fn answer(outcome: ClientOutcome) -> Result<Answer, Error> {
     let ClientOutcome::Read { values, returned, position } = outcome else {
         return Err(Error::Ran { position: None, cause: Cause::AnswerNotKept });

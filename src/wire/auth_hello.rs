@@ -1,5 +1,5 @@
-//! How a node that has a cluster key begins (`proto/hello.proto`); the steps that follow are in
-//! [`signed`](super::signed).
+//! The first message of a node that has a cluster key (`proto/hello.proto`). The steps that follow
+//! are in [`signed`](super::signed).
 
 use std::net::IpAddr;
 
@@ -10,12 +10,12 @@ use super::fields;
 use super::proto::hello as proto;
 use crate::security::Nonce;
 
-/// The first word of a node that has a cluster key.
+/// The first message of a node that has a cluster key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AuthHello {
     /// The address under which node lists name the sender.
     pub address: IpAddr,
-    /// Drawn for this greeting.
+    /// A random number, drawn for this greeting.
     pub nonce: Nonce,
 }
 

@@ -1,4 +1,4 @@
-//! Which program a node runs, as it says in its greeting.
+//! The release and the feature level of a node's program, as its greeting states them.
 
 use std::fmt;
 
@@ -9,23 +9,23 @@ use crate::numbers::FeatureLevel;
 
 /// The program that a node runs.
 ///
-/// The default is that of a node that says nothing of it: release 0.1.0.
+/// The default is release 0.1.0: its greeting has neither field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Build {
-    /// Its release, for people. Nothing is decided by it.
+    /// Its release, for people; no decision depends on it.
     pub release: Release,
-    /// The highest feature that it knows.
+    /// The highest feature level that it supports.
     pub feature_level: FeatureLevel,
 }
 
 impl Build {
-    /// Returns this program.
+    /// Returns the release and feature level of this program.
     pub fn own() -> Build {
         let release = Release(env!("CARGO_PKG_VERSION").to_owned());
         Build { release, feature_level: FeatureLevel::OWN }
     }
 
-    /// Reads what another node says of its program.
+    /// Validates what another node states about its program.
     pub(super) fn of(release: &str, feature_level: u32) -> Result<Build, WireError> {
         let feature_level = FeatureLevel(feature_level);
         Ok(Build { release: Release::new(release)?, feature_level })
@@ -33,15 +33,15 @@ impl Build {
 }
 
 /// The version of a program, such as `1.2.3-rc.1+abc`: at most [`MAX_RELEASE_BYTES`] letters,
-/// digits and `.`, `-`, `+`, `_`. It is empty where it was not said.
+/// digits and `.`, `-`, `+`, `_`. It is empty if the node did not state it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Release(String);
 
 impl Release {
-    /// Takes a version.
+    /// Validates a version.
     ///
     /// # Errors
-    /// When it is too long or has other characters.
+    /// If it is too long or has other characters.
     pub fn new(text: &str) -> Result<Release, WireError> {
         fields::max(text.len(), MAX_RELEASE_BYTES, "release")?;
         let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b".-+_".contains(&byte);
@@ -51,7 +51,7 @@ impl Release {
         }
     }
 
-    /// Returns the version, or nothing where it was not said.
+    /// Returns the version; empty if the node did not state it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -68,16 +68,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_own_release_is_one_that_others_take() {
+    fn the_release_of_this_program_is_valid() {
         let own = Build::own();
         assert_eq!(Build::of(own.release.as_str(), own.feature_level.0), Ok(own));
     }
 
     #[test]
-    fn a_release_is_short_and_has_no_odd_characters() {
+    fn a_release_is_short_and_has_no_other_characters() {
         let longest = "1".repeat(MAX_RELEASE_BYTES);
         for good in ["", "0.1.0", "1.2.3-rc.1+abc_d", &longest] {
-            assert_eq!(Release::new(good).expect("taken").as_str(), good);
+            assert_eq!(Release::new(good).expect("valid").as_str(), good);
         }
         let too_long = "1".repeat(MAX_RELEASE_BYTES + 1);
         for bad in ["1 2", "1\n", "1\u{1b}[0m", "é", &too_long] {
@@ -86,8 +86,8 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_does_not_say_it_is_of_the_first_release() {
-        let build = Build::of("", 0).expect("taken");
+    fn a_node_that_states_no_release_has_release_0_1_0() {
+        let build = Build::of("", 0).expect("valid");
         assert_eq!((build.clone(), build.feature_level), (Build::default(), FeatureLevel::FIRST));
         assert_eq!(build.release.to_string(), "0.1.0");
     }

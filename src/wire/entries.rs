@@ -1,8 +1,8 @@
-//! Decrees and pages, to and from the wire, by hand: they are nearly all of what nodes send, and a
-//! message made for each write would be several pieces of memory each.
+//! Encodes and decodes decrees and pages by hand. They are nearly all of what nodes send to each
+//! other, and the generated code would make several allocations for each write.
 //!
-//! Keys and values are copies of their own: they may stay in the store for years, and a slice of
-//! the frame would keep all of it in memory.
+//! Decoded keys and values are copies: they may stay in the store for years, and a slice of the
+//! frame would keep the whole frame in memory.
 
 use std::sync::Arc;
 
@@ -19,8 +19,9 @@ use crate::limits::{
 };
 use crate::lpaxos::{Decree, Entry, Page, Patch, Slot};
 
-/// The fields of `Write` and `Entry`; those of `Decree` and `Page` are a list of them, and one
-/// more.
+/// The numbers of the fields: `KEY`, `VALUE` and `VERSION` of `Write` and `Entry`; `ROW` of the
+/// repeated `Write`s or `Entry`s in `Decree` and `Page`, and `MEMBERS` and `NEXT` of the field
+/// after them.
 const KEY: u64 = 1;
 const VALUE: u64 = 2;
 const VERSION: u64 = 3;
@@ -28,16 +29,17 @@ const ROW: u64 = 1;
 const NEXT: u64 = 2;
 const MEMBERS: u64 = 3;
 
-/// One write or entry, as it is on the wire.
+/// A `Write` or an `Entry`, as it is on the wire.
 #[derive(Default)]
 struct Row<'a> {
     key: &'a [u8],
     value: Option<&'a [u8]>,
-    /// Zero in a write.
+    /// The slot that wrote the entry; 0 in a write, which does not have this field.
     version: u64,
 }
 
 impl<'a> Row<'a> {
+    /// Returns the size of the encoded row in bytes.
     fn size(&self) -> usize {
         let key = if self.key.is_empty() { 0 } else { size_of_bytes(KEY, self.key.len()) };
         let value = self.value.map_or(0, |value| size_of_bytes(VALUE, value.len()));
@@ -45,7 +47,8 @@ impl<'a> Row<'a> {
         key + value + version
     }
 
-    /// What is empty or zero is not written, but for a value: none is a deletion.
+    /// Appends the row. As protobuf does, it leaves out an empty key and a version of 0. An empty
+    /// value is written, as the absence of a value means a deletion.
     fn put(&self, out: &mut Vec<u8>) {
         put_head(out, ROW, self.size());
         if !self.key.is_empty() {
@@ -59,6 +62,7 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// Decodes a row.
     fn take(bytes: &'a [u8]) -> Result<Row<'a>, WireError> {
         let mut row = Row::default();
         for field in Fields(bytes) {
@@ -72,19 +76,20 @@ impl<'a> Row<'a> {
         Ok(row)
     }
 
+    /// Returns a copy of the value, if it has one.
     fn value(&self) -> Result<Option<Value>, WireError> {
         max(self.value.map_or(0, <[u8]>::len), MAX_ENTRY_VALUE_BYTES, "value")?;
         Ok(self.value.map(Value::new))
     }
 }
 
-/// The key of an entry.
+/// Returns a copy of a key, after checking its size.
 pub(super) fn key(bytes: &[u8], field: &'static str) -> Result<Key, WireError> {
     max(bytes.len(), MAX_ENTRY_KEY_BYTES, field)?;
     Ok(Key::new(bytes))
 }
 
-/// A list of rows, and the field after it.
+/// Encodes rows and the field `last` after them.
 fn encode<'a>(rows: impl Iterator<Item = Row<'a>> + Clone, last: Option<(u64, &[u8])>) -> Bytes {
     let rows_size: usize = rows.clone().map(|row| size_of_bytes(ROW, row.size())).sum();
     let size = rows_size + last.map_or(0, |(field, bytes)| size_of_bytes(field, bytes.len()));
@@ -97,14 +102,14 @@ fn encode<'a>(rows: impl Iterator<Item = Row<'a>> + Clone, last: Option<(u64, &[
     Bytes::from(out)
 }
 
-/// The rows of a list, and the field `last` after it.
+/// Decodes rows with `take`, and the field `last` after them.
 fn decode<'a, T>(
     bytes: &'a [u8],
     last: u64,
     take: impl Fn(&Row<'a>) -> Result<T, WireError>,
 ) -> Result<(Vec<T>, Option<&'a [u8]>), WireError> {
     let is_row = |field: &Result<_, _>| matches!(field, Ok((ROW, Field::Bytes(_))));
-    // As many as there are and no more: a patch is kept as long as it is the last.
+    // The exact capacity: an acceptor keeps the patch until it accepts the next one.
     let mut rows = Vec::with_capacity(Fields(bytes).filter(is_row).count());
     let mut found = None;
     for field in Fields(bytes) {
@@ -117,7 +122,7 @@ fn decode<'a, T>(
     Ok((rows, found))
 }
 
-/// A `Decree`.
+/// Encodes a `Decree`.
 pub(super) fn encode_decree(decree: &Decree<Key, Value>) -> Bytes {
     let rows = decree.patch.writes().iter();
     let rows = rows.map(|(key, value)| Row { key, value: value.as_deref(), version: 0 });
@@ -125,20 +130,21 @@ pub(super) fn encode_decree(decree: &Decree<Key, Value>) -> Bytes {
     encode(rows, members.as_ref().map(|members| (MEMBERS, &members[..])))
 }
 
-/// A `Decree`: its bounds and its order are checked.
+/// Decodes a `Decree`, and checks its bounds and the order of its keys.
 pub(super) fn decode_decree(bytes: &[u8]) -> Result<Decree<Key, Value>, WireError> {
     let (writes, members) = decode(bytes, MEMBERS, |row| Ok((key(row.key, "key")?, row.value()?)))?;
     let size = |(key, value): &(Key, Option<Value>)| {
         ENTRY_OVERHEAD_BYTES + key.len() + value.as_ref().map_or(0, |value| value.len())
     };
-    // An accepted patch is sent on, with another or with a page: it must leave room for them.
+    // An accepted patch is sent again, together with another patch or with a page, so it must leave
+    // room for these in the frame.
     max(writes.iter().map(size).sum(), MAX_PATCH_BYTES, "patch")?;
     let patch = Patch::from_sorted(writes).ok_or(WireError::OutOfOrder("patch"))?;
     let members = members.map(decode_members).transpose()?;
     Ok(Decree { patch: Arc::new(patch), members })
 }
 
-/// A `Page`.
+/// Encodes a `Page`.
 pub(super) fn encode_page(page: &Page<Key, Value>) -> Bytes {
     let rows = page.entries.iter().map(|(key, entry)| Row {
         key,
@@ -148,7 +154,8 @@ pub(super) fn encode_page(page: &Page<Key, Value>) -> Bytes {
     encode(rows, page.next.as_ref().map(|next| (NEXT, &next[..])))
 }
 
-/// A `Page`, the one after `after`.
+/// Decodes a `Page`, and checks that its keys are in order and above `after`, the last key of the
+/// previous page.
 pub(super) fn decode_page(
     bytes: &[u8],
     after: Option<&Key>,

@@ -1,52 +1,52 @@
-//! What can be wrong with a message that came in.
+//! The reasons for which a received message is rejected.
 
 use std::fmt;
 
 use super::raw::Broken;
 
-/// Why a message was rejected. It names fields, never what keys and values hold.
+/// Why a message was rejected. It names fields; it never quotes keys or values of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WireError {
-    /// The bytes are no protobuf message of the type that is expected here.
+    /// The bytes are not a protobuf message of the type that is expected here.
     Malformed(String),
-    /// A field is missing, or it is of a kind that this version does not know.
+    /// A field is missing, or is of a kind that this release does not know.
     Missing(&'static str),
-    /// A number is out of its range.
+    /// A number is out of range.
     OutOfRange {
         /// The field.
         field: &'static str,
         /// Its value.
         value: u64,
     },
-    /// A field has too many bytes or too many parts.
+    /// A field has too many bytes or too many elements.
     TooLarge {
         /// The field.
         field: &'static str,
-        /// How many it has.
+        /// The number of its bytes or elements.
         size: usize,
-        /// How many it may have.
+        /// The highest number that is allowed.
         limit: usize,
     },
-    /// A field has another number of bytes than it always has.
+    /// A field of fixed size has another number of bytes.
     WrongSize {
         /// The field.
         field: &'static str,
-        /// How many it has.
+        /// The number of its bytes.
         size: usize,
-        /// How many it should have.
+        /// The number of bytes that is required.
         expected: usize,
     },
-    /// Keys or other parts are not in the order that they should be in.
+    /// Keys are not in strictly ascending order.
     OutOfOrder(&'static str),
-    /// A field is not the address that it should be.
+    /// A field is not a valid address.
     BadAddress {
         /// The field.
         field: &'static str,
-        /// What it holds instead.
+        /// The beginning of its text.
         text: String,
     },
-    /// A text has characters that it may not have.
+    /// A text has characters that are not allowed.
     BadText(&'static str),
     /// The other side speaks another version of the protocol.
     UnknownVersion(u32),
@@ -60,7 +60,7 @@ impl From<protobuf::Error> for WireError {
 
 impl From<Broken> for WireError {
     fn from(_: Broken) -> WireError {
-        WireError::Malformed("a field is cut off or of no known type".to_owned())
+        WireError::Malformed("a field is cut off, or its number or type is not valid".to_owned())
     }
 }
 
@@ -78,17 +78,21 @@ impl fmt::Display for WireError {
                 write!(f, "`{field}` has a size of {size}; at most {limit} is allowed")
             }
             WireError::WrongSize { field, size, expected } => {
-                write!(f, "`{field}` has {size} bytes; it should have {expected}")
+                write!(f, "`{field}` has {size} bytes; {expected} are required")
             }
             WireError::OutOfOrder(field) => write!(f, "`{field}` is not in ascending order"),
             WireError::BadAddress { field, text } => {
-                write!(f, "`{field}` is no address: {text:?}")
+                write!(f, "`{field}` is not an address: {text:?}")
             }
             WireError::BadText(field) => {
-                write!(f, "`{field}` has characters that it may not have")
+                write!(f, "`{field}` has characters that are not allowed")
             }
             WireError::UnknownVersion(version) => {
-                write!(f, "version {version} of the protocol is not spoken here")
+                write!(
+                    f,
+                    "version {version} of the protocol is not supported; use programs of the same \
+                     release"
+                )
             }
         }
     }

@@ -1,9 +1,9 @@
-//! Requests to run a program, to and from the wire, by hand: they are nearly all that clients send,
-//! and a message made for each of them would be a dozen pieces of memory, and an empty parameter
-//! would cost as much as a full one.
+//! Encodes and decodes requests to run a program by hand. They are nearly all that clients send;
+//! the generated code would make a dozen allocations for each, and an empty parameter would cost as
+//! much memory as a full one.
 //!
-//! Of a field that comes twice the last one counts, a message as a whole; and a field of another
-//! kind than it should be is one that this version does not know.
+//! If a field occurs twice, the last occurrence counts; nested messages are replaced, not merged. A
+//! field with another type than in the schema is skipped, like a field with an unknown number.
 
 use super::error::WireError;
 use super::fields::{self, max};
@@ -15,7 +15,7 @@ use crate::limits::{MAX_REQUEST_FRAME_BYTES, MAX_REQUEST_PARAMETERS};
 use crate::numbers::SessionNumber;
 use crate::values::{Params, ValueRef};
 
-/// The numbers of the fields in `proto/client.proto`.
+/// The numbers of the fields, as in `proto/client.proto`.
 mod number {
     /// Of `Request`.
     pub(super) const ID: u64 = 1;
@@ -38,7 +38,7 @@ mod number {
     pub(super) const ANSWERED_BELOW: u64 = 3;
 }
 
-/// `Request`, as it is on the wire, as far as it has to be known before its body.
+/// The fields of a `Request` that are decoded before its body.
 #[derive(Default)]
 pub(super) struct Envelope<'a> {
     pub(super) id: u64,
@@ -48,13 +48,14 @@ pub(super) struct Envelope<'a> {
 }
 
 impl<'a> Envelope<'a> {
-    /// Takes a `Request` apart.
+    /// Decodes these fields of a `Request`.
     pub(super) fn take(bytes: &'a [u8]) -> Result<Envelope<'a>, WireError> {
         let mut envelope = Envelope::default();
         for field in Fields(bytes) {
             match field? {
                 (number::ID, Field::Number(id)) => envelope.id = id,
-                // A larger number counts as the largest, where protobuf would cut it off.
+                // A number above 32 bits counts as the highest; protobuf would cut off its upper
+                // bits.
                 (number::TIMEOUT_MS, Field::Number(ms)) => {
                     envelope.timeout_ms = u32::try_from(ms).unwrap_or(u32::MAX);
                 }
@@ -91,7 +92,7 @@ pub(super) fn decode_execute(bytes: &[u8]) -> Result<RequestBody, WireError> {
     Ok(RequestBody::Execute { program: text(program, "program")?.to_owned(), params, session })
 }
 
-/// An entry of `params`, which is a map: its key, and its value.
+/// Decodes an entry of the map `params`: a name and a value.
 fn parameter(bytes: &[u8]) -> Result<(&str, ValueRef<'_>), WireError> {
     let (mut name, mut value) = (&[][..], None);
     for field in Fields(bytes) {
@@ -104,6 +105,7 @@ fn parameter(bytes: &[u8]) -> Result<(&str, ValueRef<'_>), WireError> {
     Ok((text(name, "params")?, value.ok_or(WireError::Missing("params"))?))
 }
 
+/// Decodes a `Value`; `None` if it has no field of a known kind.
 fn value_of(bytes: &[u8]) -> Result<Option<ValueRef<'_>>, WireError> {
     let mut value = None;
     for field in Fields(bytes) {
@@ -122,11 +124,13 @@ fn value_of(bytes: &[u8]) -> Result<Option<ValueRef<'_>>, WireError> {
     Ok(value)
 }
 
+/// Checks that a field is UTF-8.
 fn text<'a>(bytes: &'a [u8], field: &'static str) -> Result<&'a str, WireError> {
     std::str::from_utf8(bytes)
-        .map_err(|error| WireError::Malformed(format!("`{field}` is no UTF-8: {error}")))
+        .map_err(|error| WireError::Malformed(format!("`{field}` is not UTF-8: {error}")))
 }
 
+/// Decodes a `SessionNumber`, and checks its numbers.
 fn session(bytes: &[u8]) -> Result<SessionNumber, WireError> {
     let mut numbered = SessionNumber { session: 0, number: 0, answered_below: 0 };
     for field in Fields(bytes) {
@@ -142,7 +146,8 @@ fn session(bytes: &[u8]) -> Result<SessionNumber, WireError> {
     if numbered.number == 0 {
         return out_of_range("session.number", 0);
     }
-    // The client has no answer to the very transaction that it sends.
+    // The client has no answer to the transaction that it sends, so the bound is at most its
+    // number.
     if numbered.answered_below > numbered.number {
         return out_of_range("session.answered_below", numbered.answered_below);
     }
@@ -152,7 +157,7 @@ fn session(bytes: &[u8]) -> Result<SessionNumber, WireError> {
 /// Returns the request as a frame.
 ///
 /// # Errors
-/// When that has more bytes than a server takes.
+/// If it is larger than [`MAX_REQUEST_FRAME_BYTES`], which is the most that a server accepts.
 pub(super) fn encode_execute(
     (id, timeout_ms): (u64, u32),
     program: &str,
@@ -174,7 +179,7 @@ pub(super) fn encode_execute(
     Ok(frame)
 }
 
-/// A number that is zero is not written.
+/// Returns the size of a field with a number; a number of 0 is not written.
 fn size_unless_zero(field: u64, number: u64) -> usize {
     if number == 0 { 0 } else { size_of_number(field, number) }
 }
@@ -237,7 +242,7 @@ fn value_size(value: ValueRef<'_>) -> usize {
     }
 }
 
-/// `sint64`: small numbers of either sign are short.
+/// Returns the encoding of a `sint64`, which is short for small numbers of either sign.
 fn zigzag(number: i64) -> u64 {
     (number << 1 ^ number >> 63).cast_unsigned()
 }

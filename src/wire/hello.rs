@@ -1,4 +1,4 @@
-//! The greeting: who connects, and whether he is let in (`proto/hello.proto`).
+//! The greeting: which client or node connects, and whether it is admitted (`proto/hello.proto`).
 
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
@@ -19,34 +19,34 @@ use crate::security::Token;
 /// The version of the protocol that this program speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// The minor version of a sender that says nothing more than release 0.1.0 does.
+/// The minor version of a sender that understands what release 0.1.0 does.
 pub const FIRST_MINOR_VERSION: u32 = 0;
 
-/// The minor version from which on a client may be sent empty frames as signs of life.
+/// The minor version from which on a node may send keepalives, which are empty frames, to a client.
 pub const KEEPALIVE_MINOR_VERSION: u32 = 1;
 
-/// Who connects.
+/// The kind of the side that connects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A client.
     Client {
-        /// The secret that says who it is.
+        /// The secret that identifies it, if it has one.
         token: Option<Token>,
     },
-    /// A node of the cluster, or one that would like to found it.
+    /// A node of the cluster, or a node that wants to form it.
     Peer(PeerHello),
-    /// A node that has a cluster key, and says who it is later.
+    /// A node that has a cluster key, and identifies itself in a later step.
     AuthHello(AuthHello),
 }
 
-/// What a node says of itself when it connects to another.
+/// What a node states about itself when it connects to another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerHello {
     /// The node.
     pub node: NodeId,
-    /// The address under which node lists name it.
+    /// The address under which the node lists name it.
     pub address: IpAddr,
-    /// The cluster it belongs to; not zero.
+    /// The cluster that it belongs to, if any; not zero.
     pub cluster: Option<u64>,
     /// The node list that it was started with.
     pub listed: Vec<IpAddr>,
@@ -54,36 +54,36 @@ pub struct PeerHello {
     pub build: Build,
 }
 
-/// A greeting: the role of the side that connects, and what it understands.
+/// The first message of the side that connects: its role, and what it understands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Greeting {
     /// Its role.
     pub role: Role,
-    /// What it understands beyond [`PROTOCOL_VERSION`]; at a node of an older release, which skips
-    /// it, this has no effect.
+    /// What it understands in addition to [`PROTOCOL_VERSION`]. A node of an older release skips
+    /// this field.
     pub minor_version: u32,
 }
 
 /// The answer to a greeting.
 pub type Welcome = Result<Admitted, Refusal>;
 
-/// Who let the other side in.
+/// The node that admitted the other side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admitted {
     /// The node that was connected to.
     pub node: NodeId,
-    /// The cluster that it belongs to; not zero.
+    /// The cluster that it belongs to, if any; not zero.
     pub cluster: Option<u64>,
     /// The program that it runs.
     pub build: Build,
 }
 
-/// Why the other side is not let in, or has to leave.
+/// Why the other side is not admitted, or why its connection is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// For programs.
+    /// The reason, for programs.
     pub reason: Reason,
-    /// For people: what is wrong and what to do.
+    /// For people: what is wrong, and what to do.
     pub message: String,
 }
 
@@ -91,9 +91,9 @@ pub struct Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// A reason that this version does not know.
+    /// A reason that this release does not know.
     Unknown,
-    /// The first frame was no greeting.
+    /// The first frame was not a greeting.
     Malformed,
     /// The versions of the protocol differ.
     UnknownVersion,
@@ -101,27 +101,27 @@ pub enum Reason {
     ListsDiffer,
     /// The sender belongs to another cluster.
     OtherCluster,
-    /// The cluster knows another node under the sender's address.
+    /// The cluster knows another node id under the sender's address.
     UnknownNode,
-    /// As many are connected as may be.
+    /// The node has as many connections as it allows.
     TooManyConnections,
     /// The node is stopping.
     Closing,
-    /// The sender did not show what the node asks for.
+    /// The sender lacks a token, or a proof, that the node requires.
     NotAuthorized,
     /// The node speaks TLS, and the sender does not.
     TlsExpected,
-    /// A node with the sender's id is there under another address.
+    /// A node with the sender's id is connected from another address.
     DuplicateNode,
 }
 
 impl Refusal {
-    /// A refusal.
+    /// Returns a refusal for this reason.
     pub fn new(reason: Reason, message: impl Into<String>) -> Refusal {
         Refusal { reason, message: message.into() }
     }
 
-    /// The refusal of a first frame that is no greeting.
+    /// Returns the refusal of a first frame that is not a valid greeting.
     pub fn malformed(error: &dyn fmt::Display) -> Refusal {
         Refusal::new(Reason::Malformed, format!("the greeting is not understood: {error}"))
     }
@@ -129,18 +129,18 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The other side is a stranger: his line breaks are none of the log.
+        // The other side is not authenticated: its line breaks must not forge lines of the log.
         let shown = |c: char| if c.is_control() { ' ' } else { c };
         self.message.chars().try_for_each(|c| f.write_char(shown(c)))
     }
 }
 
-/// The greeting as a frame, of a side that understands what release 0.1.0 does.
+/// Returns a greeting with [`FIRST_MINOR_VERSION`] as a frame.
 pub fn encode_hello(role: &Role) -> Vec<u8> {
     frame(&hello_of(role_to_proto(role)), MAX_GREETING_FRAME_BYTES)
 }
 
-/// The greeting as a frame.
+/// Returns a greeting as a frame.
 pub fn encode_greeting(greeting: &Greeting) -> Vec<u8> {
     let Greeting { role, minor_version } = greeting;
     let hello = proto::Hello { minor_version: *minor_version, ..hello_of(role_to_proto(role)) };
@@ -158,6 +158,7 @@ fn role_to_proto(role: &Role) -> proto::hello::Role {
     }
 }
 
+/// Returns the message of the side that connects.
 pub(super) fn hello_of(role: proto::hello::Role) -> proto::Hello {
     proto::Hello { version: PROTOCOL_VERSION, role: Some(role), ..Default::default() }
 }
@@ -174,17 +175,23 @@ pub(super) fn peer_to_proto(peer: &PeerHello) -> proto::PeerHello {
     }
 }
 
-/// Decodes the role in a greeting; what is wrong with it comes back as the answer to give.
+/// Decodes the role in a greeting.
+///
+/// # Errors
+/// The refusal to answer, if the greeting is not valid.
 pub fn decode_hello(bytes: &[u8]) -> Result<Role, Refusal> {
     decode_greeting(bytes).map(|greeting| greeting.role)
 }
 
-/// Decodes a greeting; what is wrong with it comes back as the answer to give.
+/// Decodes a greeting.
+///
+/// # Errors
+/// The refusal to answer, if the greeting is not valid.
 pub fn decode_greeting(bytes: &[u8]) -> Result<Greeting, Refusal> {
     greeting_from(bytes).map_err(|error| refusal_of(&error))
 }
 
-/// The answer to who sent what is wrong.
+/// Returns the answer to a message that was rejected with `error`.
 pub(super) fn refusal_of(error: &WireError) -> Refusal {
     match error {
         WireError::UnknownVersion(version) => Refusal::new(
@@ -200,7 +207,7 @@ pub(super) fn refusal_of(error: &WireError) -> Refusal {
 
 fn greeting_from(bytes: &[u8]) -> Result<Greeting, WireError> {
     let hello = proto::Hello::parse_from_bytes(bytes)?;
-    // The version first: another version may fill the rest in other ways.
+    // The version is checked first: in another version the other fields may differ.
     if hello.version != PROTOCOL_VERSION {
         return Err(WireError::UnknownVersion(hello.version));
     }
@@ -219,7 +226,7 @@ fn role_from(role: Option<proto::hello::Role>) -> Result<Role, WireError> {
         Some(proto::hello::Role::AuthHello(auth_hello)) => {
             Ok(Role::AuthHello(AuthHello::from_proto(&auth_hello)?))
         }
-        // What is proven is proven in a greeting that was begun.
+        // A signed message only continues a greeting that began with an `AuthHello`.
         Some(proto::hello::Role::Signed(_)) | None => Err(WireError::Missing("role")),
     }
 }
@@ -234,7 +241,7 @@ pub(super) fn peer_from(peer: &proto::PeerHello) -> Result<PeerHello, WireError>
     })
 }
 
-/// The answer to a greeting as a frame.
+/// Returns the answer to a greeting as a frame.
 pub fn encode_welcome(welcome: &Welcome) -> Vec<u8> {
     frame(&welcome_to_proto(welcome), MAX_GREETING_FRAME_BYTES)
 }
@@ -257,7 +264,7 @@ pub(super) fn welcome_to_proto(welcome: &Welcome) -> proto::Welcome {
     proto::Welcome { version: PROTOCOL_VERSION, answer: Some(answer), ..Default::default() }
 }
 
-/// Decodes the answer to a greeting. A refusal is understood whatever version it comes from.
+/// Decodes the answer to a greeting. A refusal is understood from every version of the protocol.
 pub fn decode_welcome(bytes: &[u8]) -> Result<Welcome, WireError> {
     welcome_from(proto::Welcome::parse_from_bytes(bytes)?)
 }
@@ -276,7 +283,7 @@ pub(super) fn welcome_from(welcome: proto::Welcome) -> Result<Welcome, WireError
             cluster: fields::cluster(admitted.cluster),
             build: Build::of(&admitted.release, admitted.feature_level)?,
         })),
-        // These answer a node that has a cluster key, at its steps.
+        // These are answers in the greeting with a cluster key (`signed.rs`).
         Some(proto::welcome::Answer::Challenge(_) | proto::welcome::Answer::Signed(_)) | None => {
             Err(WireError::Missing("answer"))
         }

@@ -1,4 +1,4 @@
-//! Member sets, to and from the wire.
+//! Encodes and decodes member sets.
 
 use protobuf::{Message as _, MessageField};
 
@@ -8,17 +8,17 @@ use super::proto::peer as proto;
 use crate::limits::MAX_NODES;
 use crate::lpaxos::{MAX_MEMBER_ADDRESS_BYTES, Member, MemberEntry, MemberRole, MemberSet};
 
-/// A `MemberSet`, as bytes.
+/// Encodes a `MemberSet`.
 pub(super) fn encode_members(members: &MemberSet) -> Vec<u8> {
     to_proto(members).write_to_bytes().expect("a message in memory is always written")
 }
 
-/// A `MemberSet`, from bytes.
+/// Decodes a `MemberSet`.
 pub(super) fn decode_members(bytes: &[u8]) -> Result<MemberSet, WireError> {
     from_proto(proto::MemberSet::parse_from_bytes(bytes)?)
 }
 
-/// A `MemberEntry`.
+/// Returns the message of a `MemberEntry`, if there is one.
 pub(super) fn entry_to_proto(entry: Option<&MemberEntry>) -> MessageField<proto::MemberEntry> {
     let entry = entry.map(|entry| proto::MemberEntry {
         members: MessageField::some(to_proto(&entry.members)),
@@ -28,7 +28,7 @@ pub(super) fn entry_to_proto(entry: Option<&MemberEntry>) -> MessageField<proto:
     entry.into()
 }
 
-/// A `MemberEntry`, if there is one.
+/// Checks a `MemberEntry`, if there is one.
 pub(super) fn entry_from_proto(
     entry: MessageField<proto::MemberEntry>,
 ) -> Result<Option<MemberEntry>, WireError> {
@@ -56,5 +56,5 @@ fn from_proto(set: proto::MemberSet) -> Result<MemberSet, WireError> {
     });
     let members = members.collect::<Result<_, WireError>>()?;
     MemberSet::new(members)
-        .ok_or(WireError::Malformed("a member set with an id twice or without a voter".to_owned()))
+        .ok_or(WireError::Malformed("a member set that has an id twice or has no voter".to_owned()))
 }

@@ -1,4 +1,4 @@
-//! What clients are answered (`proto/client.proto`), and how certain each answer is.
+//! The answers to clients (`proto/client.proto`), and what each says about the transaction.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,16 +9,16 @@ use crate::limits::ENTRY_OVERHEAD_BYTES;
 use crate::numbers::{Ballot, NodeId, Position, Slot};
 use crate::values::Value;
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientOutcome {
     /// The transaction ran.
     Read {
-        /// The values that its `get`s found before the transaction.
+        /// The keys that it read, with their values before the transaction.
         values: BTreeMap<Blob, Blob>,
-        /// What it gave by `return`.
+        /// The value of its `return`, if it ended by one.
         returned: Option<Value>,
-        /// Where it ran.
+        /// Its position in the order of all transactions.
         position: Position,
     },
     /// A session was opened.
@@ -27,19 +27,19 @@ pub enum ClientOutcome {
         session: u64,
         /// How many of its transactions may be unanswered at once.
         window: u32,
-        /// When.
+        /// The position of its opening in the order of all transactions.
         position: Position,
     },
-    /// How the node is.
+    /// The status of the node.
     Status(NodeStatus),
     /// Another node leads.
     RedirectTo(Redirect),
-    /// The node reaches no majority, or there is no cluster yet. Says which nodes are missing,
-    /// where the node tells.
+    /// The node reaches no majority, or the cluster is not formed yet. Holds the nodes that are
+    /// missing, if the node reports them.
     NodesUnreachable(Shortage),
-    /// The node led when the request came, and does not any more.
+    /// The node led when the request came, and no longer leads.
     LostLeadership {
-        /// The leader now, where it is known.
+        /// The present leader, if it is known.
         leader: Option<Redirect>,
         /// Whether the transaction may have run.
         could_handle: bool,
@@ -49,7 +49,7 @@ pub enum ClientOutcome {
         /// Whether the transaction may have run.
         could_handle: bool,
     },
-    /// The request's time is over.
+    /// The request's timeout passed.
     Timeout {
         /// Whether the transaction may have run.
         could_handle: bool,
@@ -58,29 +58,30 @@ pub enum ClientOutcome {
     TooManyRequests,
     /// The program is not valid.
     CompileError(ProgramError),
-    /// The program ran to this error, and had no effect.
+    /// The program failed with this error while it ran, and had no effect.
     RuntimeError(ProgramError),
-    /// The program ran to its `abort`, and had no effect.
+    /// The program ended by `abort`, and had no effect.
     Aborted {
-        /// What it gave as the reason.
+        /// The text that it gave as the reason.
         message: String,
-        /// Where it ran.
+        /// Its position in the order of all transactions.
         position: Position,
     },
-    /// The session has expired or never was.
+    /// The session has expired or never existed.
     SessionExpired,
-    /// The number is outside of the session's window. Says why.
+    /// The number is outside of the session's window. Holds an explanation.
     NumberOutsideWindow(String),
-    /// An earlier sending ran, but its answer was too large to be kept.
+    /// The transaction ran, but its answer was too large to be sent or to be kept for a retry.
     AnswerNotKept {
-        /// Where it ran.
+        /// Its position in the order of all transactions.
         position: Position,
     },
-    /// The request breaks the rule that is named.
+    /// The request breaks a rule, which the text names.
     BadRequest(String),
-    /// The program could write more, and the cluster has no room. Says which node lacks what.
+    /// The program can make the state larger, and the cluster is out of space. The text says which
+    /// node lacks what.
     OutOfSpace(String),
-    /// The client may not do that. Says what it may do.
+    /// The client's token does not permit it. The text says what it permits.
     PermissionDenied(String),
 }
 
@@ -92,7 +93,7 @@ pub enum Certainty {
     DidNotRun,
     /// It ran.
     Ran,
-    /// It ran, or will have run, or not.
+    /// It has run, or will run, or will not run.
     MayHaveRun,
 }
 
@@ -106,11 +107,11 @@ impl fmt::Display for Certainty {
     }
 }
 
-/// What an answer takes besides the keys, values and texts in it, about.
+/// The approximate size in memory of an answer without its keys, values and texts.
 const OUTCOME_BYTES: usize = 128;
 
 impl ClientOutcome {
-    /// How many bytes it takes, about.
+    /// Returns the approximate size in memory, in bytes.
     pub fn size(&self) -> usize {
         let text = |value: &Value| match value {
             Value::Text(text) => text.as_bytes().len(),
@@ -134,10 +135,11 @@ impl ClientOutcome {
         OUTCOME_BYTES + parts
     }
 
-    /// What this answer says about the sending that it answers.
+    /// Returns what this answer says about the request that it answers.
     ///
-    /// Of an earlier sending of the same transaction it says nothing, unless the answer is that it
-    /// ran: a client that had no answer then still does not know.
+    /// Only an answer that the transaction ran also decides about earlier requests for the same
+    /// transaction. After any other answer, a client that had no answer to an earlier request
+    /// still does not know whether the transaction ran.
     pub fn certainty(&self) -> Certainty {
         match self {
             ClientOutcome::Read { .. }
@@ -165,27 +167,27 @@ impl ClientOutcome {
     }
 }
 
-/// A node, and where clients find it.
+/// The leader, and where clients reach it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redirect {
     /// The node that leads.
     pub leader: NodeId,
-    /// Where it listens.
+    /// The address where it listens.
     pub address: SocketAddr,
 }
 
-/// What a node lacks to serve: other nodes.
+/// Why a node cannot serve: which other nodes it lacks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shortage {
-    /// Whether the cluster is not founded yet; else it is, and a majority of it is not reached.
+    /// Whether the cluster is not formed yet. Otherwise the node reaches no majority of it.
     pub is_forming: bool,
-    /// The nodes that it waits for, or does not hear; none where it does not tell.
+    /// The nodes that it waits for or does not hear; empty if it does not report them.
     pub waiting_for: Vec<IpAddr>,
-    /// For people: what else there is to say; empty for nothing.
+    /// Further explanation for people; may be empty.
     pub message: String,
 }
 
-/// Says what the node, which is named before it, does not do.
+/// Completes a sentence that begins with the node.
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, first) = match self.is_forming {
@@ -193,8 +195,8 @@ impl fmt::Display for Shortage {
             false => ("cannot reach a majority of the cluster", ": it does not hear "),
         };
         write!(f, "{what}")?;
-        for (place, node) in self.waiting_for.iter().enumerate() {
-            write!(f, "{}{node}", if place == 0 { first } else { ", " })?;
+        for (index, node) in self.waiting_for.iter().enumerate() {
+            write!(f, "{}{node}", if index == 0 { first } else { ", " })?;
         }
         if !self.message.is_empty() {
             write!(f, " ({})", self.message)?;
@@ -206,11 +208,11 @@ impl fmt::Display for Shortage {
 /// What is wrong with a program, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgramError {
-    /// Line, from 1.
+    /// The line, counted from 1.
     pub line: u32,
-    /// Column in characters, from 1.
+    /// The column in characters, counted from 1.
     pub column: u32,
-    /// What was found and what was expected.
+    /// What was found, and what was expected.
     pub message: String,
 }
 
@@ -226,72 +228,72 @@ impl fmt::Display for ProgramError {
     }
 }
 
-/// How a node is.
+/// The status of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeStatus {
     /// The node that answers.
     pub node: NodeId,
-    /// The cluster that it belongs to.
+    /// The cluster that it belongs to, if any.
     pub cluster: Option<u64>,
     /// The version of its program.
     pub version: String,
-    /// How long it runs, in milliseconds.
+    /// The time since it started, in milliseconds.
     pub uptime_ms: u64,
-    /// The leader, where it is known.
+    /// The leader, if it is known.
     pub leader: Option<Redirect>,
     /// The highest ballot that it promised.
     pub promised: Ballot,
     /// The slot of the greatest proposal that it accepted.
     pub slot: Slot,
-    /// Its `complete`.
+    /// Its `complete`: its state reflects the decrees of all slots up to this one.
     pub complete: Slot,
-    /// Its `floor`.
+    /// Its `floor`: tombstones up to this slot may have been removed.
     pub floor: Slot,
-    /// How many entries it holds.
+    /// The number of entries that it holds.
     pub entries: u64,
-    /// What it takes.
+    /// What it uses of its machine.
     pub sizes: Sizes,
     /// What it knows of the members, itself included.
     pub members: Vec<MemberStatus>,
-    /// What is wrong or worth knowing of it now, the worst first.
+    /// Present problems and facts, the most severe first.
     pub notices: Vec<Notice>,
 }
 
-/// Something that holds of a node now.
+/// A present problem or fact of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// What programs can match on: words in lower case, joined by underscores.
+    /// An identifier for programs: words in lower case, joined by underscores.
     pub kind: String,
-    /// How bad it is.
+    /// How severe it is.
     pub severity: Severity,
-    /// For people: what is so, and what to do.
+    /// For people: what the problem is, and what to do.
     pub message: String,
 }
 
-/// How bad something is that holds of a node.
+/// How severe a [`Notice`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Severity {
     /// Worth knowing.
     Info,
-    /// The node serves, and something should be done.
+    /// The node serves, but an operator should act.
     Warning,
-    /// Something does not work.
+    /// A part of the node does not work.
     Error,
 }
 
-/// What a node takes of its machine, in bytes.
+/// What a node uses of its machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
-    /// Resident memory of its process; 0 where the system does not tell.
+    /// Resident memory of its process, in bytes; 0 if the system does not report it.
     pub memory_bytes: u64,
-    /// Its journal and checkpoint; 0 where it keeps its state in memory only.
+    /// The size of its journal and checkpoint, in bytes; 0 if it keeps its state in memory only.
     pub disk_bytes: u64,
-    /// Of the journal, what a start would have to replay.
+    /// The part of the journal that a start would have to replay, in bytes.
     pub replay_bytes: u64,
-    /// How long the last sync of its journal took, in microseconds; 0 before the first.
+    /// The duration of the last fsync of its journal, in microseconds; 0 before the first.
     pub last_sync_us: u64,
-    /// How long the longest one took since the node started, in microseconds.
+    /// The duration of the longest fsync since the node started, in microseconds.
     pub longest_sync_us: u64,
 }
 
@@ -300,13 +302,13 @@ pub struct Sizes {
 pub struct MemberStatus {
     /// The member.
     pub node: NodeId,
-    /// Where it listens.
+    /// The address where it listens.
     pub address: SocketAddr,
-    /// Whether it and the answering node heard each other lately.
+    /// Whether it and the answering node heard each other recently.
     pub reachable: bool,
-    /// The `complete` that it told last.
+    /// The `complete` that it reported last.
     pub complete: Slot,
-    /// Whether it hears the answering node, as it says; unknown where it is not heard itself, and
-    /// where the answering node is of an older release.
+    /// Whether it hears the answering node, as it reports. `None` if it is not heard itself, or if
+    /// the answering node is of an older release.
     pub hears_this_node: Option<bool>,
 }

@@ -1,4 +1,4 @@
-//! What nodes tell each other (`proto/peer.proto`).
+//! The frames between nodes (`proto/peer.proto`).
 
 use std::net::IpAddr;
 
@@ -8,23 +8,23 @@ use crate::lpaxos::{Message, NodeId};
 /// A frame from a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerFrame {
-    /// What nodes tell each other to found a cluster (docs/protocol.md, Bootstrap).
+    /// A message to form a cluster (docs/protocol.md, Bootstrap).
     Introduction(Introduction),
-    /// A message of the protocol.
+    /// A message of LPaxos.
     Core(Message<Key, Value>),
 }
 
-/// What a node knows of the cluster that is to be founded.
+/// What a node knows of a cluster that is being formed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Introduction {
-    /// The address under which node lists name the sender.
+    /// The address under which the node lists name the sender.
     pub address: IpAddr,
-    /// The sender.
+    /// The id of the sender.
     pub node: NodeId,
     /// The node list that it was started with.
     pub listed: Vec<IpAddr>,
-    /// The nodes that it heard of, itself included.
+    /// The nodes that it knows of, itself included.
     pub known: Vec<(IpAddr, NodeId)>,
-    /// The cluster that it belongs to; not zero.
+    /// The cluster that it belongs to, if any; not zero.
     pub cluster: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! Messages between nodes, from the wire.
+//! Decodes and validates the messages between nodes.
 
 use bytes::Bytes;
 use protobuf::Message as _;
@@ -20,7 +20,11 @@ use crate::lpaxos::{
     Promise, PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot,
 };
 
-/// Decodes a frame from a peer.
+/// Decodes a message from a peer.
+///
+/// # Errors
+/// If it breaks a rule of the module's header. Whether it fits the state of the receiver is not
+/// checked here.
 pub fn decode_peer(bytes: &[u8]) -> Result<PeerFrame, WireError> {
     max_fields(bytes, &PEER_MESSAGE, MAX_PEER_FIELDS)?;
     let message = proto::PeerMessage::parse_from_bytes(bytes)?;
@@ -142,8 +146,9 @@ fn accept(m: proto::Accept) -> Result<Accept<Key, Value>, WireError> {
     })
 }
 
-fn confirmed(question: Confirm) -> Message<Key, Value> {
-    let Confirm { ballot, round } = question;
+/// Returns the answer `Confirmed`, which has the fields of `Confirm` on the wire.
+fn confirmed(confirm: Confirm) -> Message<Key, Value> {
+    let Confirm { ballot, round } = confirm;
     Confirmed { ballot, round }.into()
 }
 
@@ -154,8 +159,8 @@ fn confirm(m: proto::Confirm) -> Result<Confirm, WireError> {
 fn repair_patches(m: proto::RepairPatches) -> Result<RepairPatches<Key, Value>, WireError> {
     max(m.decrees.len(), MAX_PATCHES_PER_REPAIR, "decrees")?;
     let first = slot(m.first, "first")?;
-    // The slot of the last decree is in range too; the sum cannot overflow, as both parts are
-    // small.
+    // The slot after the last decree has to be in range, too. The sum cannot overflow, as both
+    // numbers are small.
     let count = u64::try_from(m.decrees.len()).unwrap_or(NUMBERS_BELOW);
     slot(first.0.saturating_add(count), "first")?;
     Ok(RepairPatches {
@@ -188,7 +193,7 @@ fn repair_page(m: proto::RepairPage) -> Result<RepairPage<Key, Value>, WireError
     })
 }
 
-/// A replica's floor is never above its `complete`.
+/// Checks a `floor`, which is never above the `complete` of the same replica.
 fn floor(floor: u64, complete: Slot) -> Result<Slot, WireError> {
     let slot = slot_or_zero(floor, "floor")?;
     if slot > complete {

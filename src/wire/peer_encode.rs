@@ -1,4 +1,4 @@
-//! Messages between nodes, to the wire. Keys and values are shared with the message, not copied.
+//! Encodes the messages between nodes as frames.
 
 use bytes::Bytes;
 use protobuf::MessageField;
@@ -13,7 +13,7 @@ use crate::blob::{Key, Value};
 use crate::limits::MAX_PEER_FRAME_BYTES;
 use crate::lpaxos::{Ballot, Message, Previous, Proposal, ToAcceptor, ToCandidate, ToLeader};
 
-/// An introduction as a frame.
+/// Returns an introduction as a frame.
 pub fn encode_introduction(introduction: &Introduction) -> Bytes {
     let known = introduction.known.iter().map(|(address, node)| proto::KnownNode {
         address: address.to_string(),
@@ -31,11 +31,11 @@ pub fn encode_introduction(introduction: &Introduction) -> Bytes {
     frame_of(body)
 }
 
-/// A message of the protocol as a frame. One frame may go to several peers.
+/// Returns a message of LPaxos as a frame. One frame may be sent to several peers.
 ///
 /// # Panics
-/// When the message is above [`MAX_PEER_FRAME_BYTES`]: the core bounds batches and pages so that it
-/// cannot be.
+/// If the message is larger than [`MAX_PEER_FRAME_BYTES`]. The core bounds batches and pages so
+/// that this cannot happen.
 pub fn encode_peer(message: &Message<Key, Value>) -> Bytes {
     frame_of(body(message))
 }

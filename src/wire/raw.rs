@@ -1,20 +1,27 @@
-//! Protobuf as it is on the wire: fields, one after the other, without a message to put them into.
+//! The encoding of protobuf. A message is a sequence of fields, which this module reads without
+//! allocating, and appends to a buffer.
+//!
+//! A field is a tag, `number << 3 | type`, and its content: type 0 is a number as a varint (7 bits
+//! in each byte, the lowest first), type 2 a length and that many bytes, types 1 and 5 numbers of 8
+//! and 4 bytes.
 
-/// What a field holds.
+/// The content of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field<'a> {
+    /// A varint.
     Number(u64),
-    /// Bytes, text, or a message.
+    /// Bytes, a text, or a message.
     Bytes(&'a [u8]),
-    /// What nothing here asks for: numbers of a fixed size.
+    /// A number of fixed size, which no message that is decoded by hand has.
     Other,
 }
 
-/// The bytes end within a field, or it has no number or type that a field may have.
+/// The bytes end within a field, or its number or type is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Broken;
 
-/// The fields of a message with their numbers; after what is broken there are no more.
+/// Iterates over the fields of a message with their numbers. It ends after the first [`Broken`]
+/// field.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
@@ -44,19 +51,20 @@ impl<'a> Fields<'a> {
                 Field::Bytes(self.take(length)?)
             }
             5 => self.take(4).map(|_| Field::Other)?,
-            // Groups, which proto3 has not: nothing of this project sends them.
+            // Groups, which proto3 does not have, and unknown types.
             _ => return Err(Broken),
         };
         Ok((tag >> 3, field))
     }
 
+    /// Takes `length` bytes from the front.
     fn take(&mut self, length: usize) -> Result<&'a [u8], Broken> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or(Broken)?;
         self.0 = rest;
         Ok(taken)
     }
 
-    /// Takes a number of at most 64 bits, in ten bytes, from the front.
+    /// Takes a varint from the front: at most 64 bits, in at most ten bytes.
     fn number(&mut self) -> Result<u64, Broken> {
         let mut number = 0;
         for shift in (0..=63).step_by(7) {
@@ -75,16 +83,17 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The size of a field of so many bytes.
+/// Returns the size of a field with `length` bytes of content, tag and length included.
 pub(super) fn size_of_bytes(field: u64, length: usize) -> usize {
     size_of(field << 3) + size_of(length as u64) + length
 }
 
-/// The size of a field with a number.
+/// Returns the size of a field with a number.
 pub(super) fn size_of_number(field: u64, number: u64) -> usize {
     size_of(field << 3) + size_of(number)
 }
 
+/// Returns the size of a varint.
 fn size_of(number: u64) -> usize {
     let bits = u64::BITS - (number | 1).leading_zeros();
     bits.div_ceil(7) as usize
@@ -96,7 +105,7 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, field: u64, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Appends the beginning of a field of so many bytes, which have to follow.
+/// Appends the tag and the length of a field with `length` bytes, which the caller appends next.
 pub(super) fn put_head(out: &mut Vec<u8>, field: u64, length: usize) {
     put(out, field << 3 | 2);
     put(out, length as u64);
@@ -108,6 +117,7 @@ pub(super) fn put_number(out: &mut Vec<u8>, field: u64, number: u64) {
     put(out, number);
 }
 
+/// Appends a varint.
 fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number.to_le_bytes()[0] | 0x80);
@@ -122,13 +132,13 @@ mod tests {
 
     fn only(bytes: &[u8]) -> Result<(u64, Field<'_>), Broken> {
         let mut fields = Fields(bytes);
-        let field = fields.next().expect("there is one");
+        let field = fields.next().expect("a field");
         assert!(fields.next().is_none());
         field
     }
 
     #[test]
-    fn numbers_come_back_and_have_the_size_that_was_said() {
+    fn numbers_survive_a_round_trip_and_have_the_computed_size() {
         let powers = (0..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit]);
         for number in powers.chain([u64::MAX]) {
             let mut out = Vec::new();
@@ -139,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_come_back_and_have_the_size_that_was_said() {
+    fn bytes_survive_a_round_trip_and_have_the_computed_size() {
         for (field, length) in [(15, 0), (15, 1), (15, 127), (16, 128), (300, 20_000)] {
             let mut out = Vec::new();
             put_bytes(&mut out, field, &vec![7; length]);
@@ -149,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_message_has_is_refused() {
+    fn fields_that_are_cut_off_or_not_valid_are_broken() {
         let of_65_bits = [&[0x08][..], &[0xff; 9], &[0x02]].concat();
         let of_eleven_bytes = [&[0x08][..], &[0x80; 10], &[0x01]].concat();
         let number_of_33_bits = [0x80, 0x80, 0x80, 0x80, 0x10, 0];

@@ -1,4 +1,4 @@
-//! What clients ask (`proto/client.proto`).
+//! The requests of clients (`proto/client.proto`).
 
 use std::fmt;
 use std::time::Duration;
@@ -11,39 +11,40 @@ use crate::values::Params;
 /// A client's request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientRequest {
-    /// Names the answer on this connection; not zero.
+    /// Identifies the answer on this connection; not zero.
     pub id: u64,
-    /// How long the client will wait, in milliseconds; 0 for as long as the server thinks right.
+    /// How long the client waits for the answer, in milliseconds; 0 stands for
+    /// [`DEFAULT_REQUEST_TIME`].
     pub timeout_ms: u32,
-    /// What it asks.
+    /// What it asks for.
     pub body: RequestBody,
 }
 
-/// What a client asks.
+/// What a client asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RequestBody {
-    /// Run a transaction.
+    /// To run a transaction.
     Execute {
         /// The program's text.
         program: String,
         /// The values of its parameters.
         params: Params,
-        /// Without it the transaction runs as often as it is sent.
+        /// The number of the transaction; without it, the transaction runs as often as it is sent.
         session: Option<SessionNumber>,
     },
-    /// Open a session.
+    /// To open a session.
     OpenSession {
         /// How many of its transactions may be unanswered at once; at least 1.
         window: u32,
     },
-    /// Ask the node how it is.
+    /// The status of the node.
     Status,
 }
 
 /// A request that was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestError {
-    /// The request's id, where that much was understood: the answer carries it.
+    /// The request's id, if it could be decoded: the answer carries it.
     pub id: Option<u64>,
     /// What is wrong.
     pub error: WireError,
@@ -58,7 +59,8 @@ impl fmt::Display for RequestError {
 impl std::error::Error for RequestError {}
 
 impl ClientRequest {
-    /// How long to try: what the client said, within the server's bounds.
+    /// Returns the time for the request: [`timeout_ms`](ClientRequest::timeout_ms), but at most
+    /// [`MAX_REQUEST_TIME`].
     pub fn time(&self) -> Duration {
         match self.timeout_ms {
             0 => DEFAULT_REQUEST_TIME,

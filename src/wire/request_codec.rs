@@ -1,6 +1,6 @@
-//! Requests of clients, to and from the wire.
+//! Encodes and decodes the requests of clients.
 //!
-//! `Execute` is coded by hand (`execute.rs`). A request of another kind is a message in
+//! `execute.rs` does so for `Execute`, by hand. Each other kind of request has a message in
 //! `proto/client.proto`, a variant of [`RequestBody`], and one arm here in each direction.
 
 use protobuf::Message;
@@ -14,7 +14,10 @@ use super::proto::client::request::Body;
 use super::request::{ClientRequest, RequestBody, RequestError};
 use crate::limits::{MAX_OTHER_REQUEST_BYTES, MAX_REQUEST_FRAME_BYTES};
 
-/// Decodes a client's request. One that has an `Execute` has no other body.
+/// Decodes a client's request. If it has an `Execute`, any other body in it is ignored.
+///
+/// # Errors
+/// If it breaks a rule. The error has the request's id, if that could be decoded.
 pub fn decode_request(bytes: &[u8]) -> Result<ClientRequest, RequestError> {
     let envelope = Envelope::take(bytes).map_err(|error| RequestError { id: None, error })?;
     let Envelope { id, timeout_ms, execute } = envelope;
@@ -32,6 +35,7 @@ pub fn decode_request(bytes: &[u8]) -> Result<ClientRequest, RequestError> {
     }
 }
 
+/// Decodes the body of a request other than `Execute`, with the generated code.
 fn decode_other(bytes: &[u8]) -> Result<RequestBody, WireError> {
     max(bytes.len(), MAX_OTHER_REQUEST_BYTES, "request")?;
     match proto::Request::parse_from_bytes(bytes)?.body {
@@ -39,7 +43,7 @@ fn decode_other(bytes: &[u8]) -> Result<RequestBody, WireError> {
             Ok(RequestBody::OpenSession { window: open.window.max(1) })
         }
         Some(Body::Status(_)) => Ok(RequestBody::Status),
-        // An `Execute` was looked for before.
+        // `decode_request` has looked for an `Execute` before.
         Some(Body::Execute(_)) | None => Err(WireError::Missing("body")),
     }
 }
@@ -47,7 +51,7 @@ fn decode_other(bytes: &[u8]) -> Result<RequestBody, WireError> {
 /// Returns the request as a frame.
 ///
 /// # Errors
-/// When that has more bytes than a server takes.
+/// If it is larger than a server accepts.
 pub fn encode_request(request: &ClientRequest) -> Result<Vec<u8>, WireError> {
     let ClientRequest { id, timeout_ms, body } = request;
     let body = match body {

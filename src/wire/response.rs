@@ -1,4 +1,4 @@
-//! Answers to clients, to and from the wire (`proto/client.proto`).
+//! Encodes and decodes the answers to clients (`proto/client.proto`).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ use crate::values::Value;
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientResponse {
-    /// The request's id; zero when the answer is about the connection, which then ends.
+    /// The request's id; zero if the answer is about the connection, which the node then closes.
     pub id: u64,
     /// The answer.
     pub outcome: ClientOutcome,
@@ -30,7 +30,8 @@ pub struct ClientResponse {
 
 /// Appends the answer as a frame.
 ///
-/// An answer that is too large for a frame becomes `AnswerNotKept`, which says as much: it ran.
+/// If a `Read` is too large for a frame, `AnswerNotKept` takes its place, which also says that the
+/// transaction ran.
 pub fn encode_response(id: u64, outcome: ClientOutcome, to: &mut Vec<u8>) {
     let position = match &outcome {
         ClientOutcome::Read { position, .. } => Some(*position),
@@ -98,7 +99,7 @@ fn outcome_to_proto(outcome: ClientOutcome) -> Wire {
         ClientOutcome::CompileError(error) => Wire::CompileError(error_to_proto(error)),
         ClientOutcome::RuntimeError(error) => Wire::RuntimeError(error_to_proto(error)),
         ClientOutcome::Aborted { message, position } => Wire::Aborted(proto::Aborted {
-            // A text of the program, not one for people: as long as a text may be.
+            // This text belongs to the program and is not cut to `MAX_MESSAGE_BYTES`.
             message: fields::cut(&message, MAX_ENTRY_VALUE_BYTES),
             position: position_to_proto(position),
             ..Default::default()
@@ -211,13 +212,16 @@ fn notice_from(notice: proto::Notice) -> Notice {
     let severity = match notice.severity.enum_value() {
         Ok(proto::notice::Severity::INFO) => Severity::Info,
         Ok(proto::notice::Severity::WARNING) => Severity::Warning,
-        // What a later release calls worse than an error is one.
+        // A severity that only a later release knows is shown as an error.
         Ok(proto::notice::Severity::ERROR) | Err(_) => Severity::Error,
     };
     Notice { kind: notice.kind, severity, message: notice.message }
 }
 
 /// Decodes an answer.
+///
+/// # Errors
+/// If it is not an answer, or breaks a rule.
 pub fn decode_response(bytes: &[u8]) -> Result<ClientResponse, WireError> {
     let response = proto::Response::parse_from_bytes(bytes)?;
     let outcome = response.outcome.ok_or(WireError::Missing("outcome"))?;
@@ -330,7 +334,7 @@ fn status_from(status: proto::NodeStatus) -> Result<NodeStatus, WireError> {
     })
 }
 
-/// A value of the language for the wire.
+/// Returns the message of a value of the language.
 fn value_to_proto(value: &Value) -> proto::Value {
     let kind = match value {
         Value::Text(text) => proto::value::Kind::Text(text.as_str().to_owned()),
@@ -340,7 +344,7 @@ fn value_to_proto(value: &Value) -> proto::Value {
     proto::Value { kind: Some(kind), ..Default::default() }
 }
 
-/// A value of the language from the wire.
+/// Returns the value of the language in a message.
 fn value_from(value: proto::Value, field: &'static str) -> Result<Value, WireError> {
     match value.kind {
         Some(proto::value::Kind::Text(text)) => Ok(Value::Text(text.as_str().into())),

@@ -1,17 +1,17 @@
-//! Counts the fields of a message before it is decoded.
+//! Counts the fields of a message before the generated code decodes it.
 //!
-//! A field of two bytes takes a hundred in memory once it is decoded, so a bound on the bytes of a
-//! frame does not bound what it costs: an empty element costs as much as a full one, and a field
-//! that the decoder does not know is kept in a table. This walks through a message without
-//! allocating, and rejects one with more fields than any message that is meant seriously.
+//! A field of two bytes can take a hundred bytes in memory once it is decoded: an empty element
+//! costs as much as a full one, and the generated code keeps unknown fields in a table. So a bound
+//! on the size of a frame does not bound the memory of its message. The functions here walk through
+//! a message without allocating, and reject it if it has more fields than any valid message.
 
 use super::error::WireError;
 use super::raw::{Broken, Field, Fields};
 
-/// Which fields of a message hold messages, and of what shape.
+/// The shape of a message: the numbers of the fields that hold messages, and the shape of each.
 pub(super) struct Shape(pub(super) &'static [(u64, &'static Shape)]);
 
-/// No field holds a message.
+/// A message without messages in it.
 const FLAT: Shape = Shape(&[]);
 
 /// A list of messages: a page of entries, a member set.
@@ -26,9 +26,9 @@ const PROMISE_PAGE: Shape = Shape(&[(1, &FLAT), (3, &LIST)]);
 const ACCEPT: Shape = Shape(&[(1, &FLAT), (3, &DECREE), (4, &FLAT), (5, &DECREE)]);
 const REPAIR_PATCHES: Shape = Shape(&[(1, &FLAT), (3, &DECREE)]);
 const REPAIR_PAGE: Shape = Shape(&[(1, &FLAT), (2, &FLAT), (4, &LIST), (5, &MEMBER_ENTRY)]);
-/// A message that begins with a ballot, and has no other message in it.
+/// A message with a ballot in field 1 and no other message in it.
 const BALLOT_FIRST: Shape = Shape(&[(1, &FLAT)]);
-/// A message with nothing but ballots in it.
+/// A message with ballots in fields 1 and 2.
 const BALLOTS: Shape = Shape(&[(1, &FLAT), (2, &FLAT)]);
 /// A message between nodes.
 pub(super) const PEER_MESSAGE: Shape = Shape(&[
@@ -51,17 +51,19 @@ pub(super) const PEER_MESSAGE: Shape = Shape(&[
     (17, &BALLOT_FIRST),
 ]);
 
-/// Rejects a message of this shape with more than `most` fields, those of messages in it included.
-pub(super) fn max_fields(bytes: &[u8], shape: &Shape, most: usize) -> Result<(), WireError> {
-    let mut left = most;
+/// Rejects a message of this shape with more than `limit` fields, including those of messages in
+/// it.
+pub(super) fn max_fields(bytes: &[u8], shape: &Shape, limit: usize) -> Result<(), WireError> {
+    let mut left = limit;
     count(bytes, shape, &mut left)?.then_some(()).ok_or(WireError::TooLarge {
         field: "fields",
-        size: most + 1,
-        limit: most,
+        size: limit + 1,
+        limit,
     })
 }
 
-/// Gives whether there are enough left. Recurses only as deep as the shape is.
+/// Subtracts the number of fields from `left`, and returns whether `left` was enough. The depth of
+/// the recursion is that of the shape, not of the input.
 fn count(bytes: &[u8], shape: &Shape, left: &mut usize) -> Result<bool, Broken> {
     for field in Fields(bytes) {
         let (number, field) = field?;

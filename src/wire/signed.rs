@@ -1,14 +1,15 @@
-//! The greeting of nodes that share a cluster key (`proto/hello.proto`): what each side says comes
-//! with a proof that covers its very bytes, so that nothing is decoded of what a stranger says.
+//! The greeting of nodes that share a cluster key (`proto/hello.proto`). Each side sends a proof
+//! with its payload, and the proof covers the bytes of the payload. So a node decodes a payload
+//! only after it has verified that the sender knows the key.
 //!
 //! | step | from | message |
 //! | --- | --- | --- |
-//! | 1 | connector | [`AuthHello`](super::AuthHello): a nonce |
-//! | 2 | acceptor | [`Challenge`]: a nonce, and the proof that it knows the key |
-//! | 3 | connector | [`Signed`]: who it is |
-//! | 4 | acceptor | [`Signed`]: the answer |
+//! | 1 | the node that connected | [`AuthHello`](super::AuthHello): a nonce |
+//! | 2 | the node that was connected to | [`Challenge`]: a nonce, and a proof of the key |
+//! | 3 | the node that connected | [`Signed`] [`PeerHello`]: its id, address and cluster |
+//! | 4 | the node that was connected to | [`Signed`] [`Welcome`]: the answer |
 //!
-//! Instead of 2 and 4 a refusal without a proof may come.
+//! In place of steps 2 and 4, a refusal without a proof may come.
 
 use bytes::Bytes;
 use protobuf::Message;
@@ -24,21 +25,21 @@ use super::proto::hello as proto;
 use crate::limits::MAX_GREETING_FRAME_BYTES;
 use crate::security::{Nonce, Proof};
 
-/// The answer of a node that has one, too.
+/// The answer to an [`AuthHello`](super::AuthHello): step 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Challenge {
-    /// Drawn for this greeting.
+    /// A random number, drawn for this greeting.
     pub nonce: Nonce,
-    /// That the sender knows the key.
+    /// The proof that the sender knows the key.
     pub proof: Proof,
 }
 
-/// Words with the proof that they are those of a node that knows the key.
+/// A payload, and the proof that its sender knows the cluster key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
-    /// The payload, which the proof covers.
+    /// The encoded message.
     pub payload: Bytes,
-    /// The proof.
+    /// The proof, which covers the payload.
     pub proof: Proof,
 }
 
@@ -53,7 +54,7 @@ impl Signed {
     }
 }
 
-/// Step 2 as a frame.
+/// Returns the frame of step 2.
 pub fn encode_challenge(challenge: &Challenge) -> Vec<u8> {
     answer(proto::welcome::Answer::Challenge(proto::Challenge {
         nonce: Bytes::copy_from_slice(&challenge.nonce.0),
@@ -62,12 +63,12 @@ pub fn encode_challenge(challenge: &Challenge) -> Vec<u8> {
     }))
 }
 
-/// Decodes step 2, or the refusal instead of it.
+/// Decodes step 2, or the refusal in its place.
 ///
 /// # Errors
-/// When it is neither.
+/// If it is neither.
 pub fn decode_challenge(bytes: &[u8]) -> Result<Result<Challenge, Refusal>, WireError> {
-    match answered(bytes)? {
+    match decode_answer(bytes)? {
         proto::welcome::Answer::Challenge(challenge) => Ok(Ok(Challenge {
             nonce: Nonce(fields::array(&challenge.nonce, "nonce")?),
             proof: Proof(fields::array(&challenge.proof, "proof")?),
@@ -77,16 +78,16 @@ pub fn decode_challenge(bytes: &[u8]) -> Result<Result<Challenge, Refusal>, Wire
     }
 }
 
-/// Step 3 as a frame.
+/// Returns the frame of step 3.
 pub fn encode_signed_hello(signed: &Signed) -> Vec<u8> {
     let hello = hello_of(proto::hello::Role::Signed(signed.to_proto()));
     frame(&hello, MAX_GREETING_FRAME_BYTES)
 }
 
-/// Decodes step 3; what is wrong with it comes back as the answer to give.
+/// Decodes step 3.
 ///
 /// # Errors
-/// When it is something else.
+/// The refusal to answer, if it is something else.
 pub fn decode_signed_hello(bytes: &[u8]) -> Result<Signed, Refusal> {
     let decoded = || match proto::Hello::parse_from_bytes(bytes)?.role {
         Some(proto::hello::Role::Signed(signed)) => Signed::from_proto(signed),
@@ -95,7 +96,7 @@ pub fn decode_signed_hello(bytes: &[u8]) -> Result<Signed, Refusal> {
     decoded().map_err(|error| refusal_of(&error))
 }
 
-/// The payload of step 3.
+/// Returns the payload of step 3.
 pub fn encode_peer_payload(hello: &PeerHello) -> Bytes {
     payload(&peer_to_proto(hello))
 }
@@ -103,29 +104,29 @@ pub fn encode_peer_payload(hello: &PeerHello) -> Bytes {
 /// Decodes the payload of step 3.
 ///
 /// # Errors
-/// When they are something else.
+/// If it is something else.
 pub fn decode_peer_payload(payload: &[u8]) -> Result<PeerHello, WireError> {
     peer_from(&proto::PeerHello::parse_from_bytes(payload)?)
 }
 
-/// Step 4 as a frame.
+/// Returns the frame of step 4.
 pub fn encode_signed_welcome(signed: &Signed) -> Vec<u8> {
     answer(proto::welcome::Answer::Signed(signed.to_proto()))
 }
 
-/// Decodes step 4, or the refusal instead of it.
+/// Decodes step 4, or the refusal in its place.
 ///
 /// # Errors
-/// When it is neither.
+/// If it is neither.
 pub fn decode_signed_welcome(bytes: &[u8]) -> Result<Result<Signed, Refusal>, WireError> {
-    match answered(bytes)? {
+    match decode_answer(bytes)? {
         proto::welcome::Answer::Signed(signed) => Ok(Ok(Signed::from_proto(signed)?)),
         proto::welcome::Answer::Refusal(refusal) => Ok(Err(refusal_from(&refusal))),
         _ => Err(WireError::Missing("signed")),
     }
 }
 
-/// The payload of step 4.
+/// Returns the payload of step 4.
 pub fn encode_welcome_payload(welcome: &Welcome) -> Bytes {
     payload(&welcome_to_proto(welcome))
 }
@@ -133,7 +134,7 @@ pub fn encode_welcome_payload(welcome: &Welcome) -> Bytes {
 /// Decodes the payload of step 4.
 ///
 /// # Errors
-/// When they are something else.
+/// If it is something else.
 pub fn decode_welcome_payload(payload: &[u8]) -> Result<Welcome, WireError> {
     welcome_from(proto::Welcome::parse_from_bytes(payload)?)
 }
@@ -148,8 +149,8 @@ fn answer(answer: proto::welcome::Answer) -> Vec<u8> {
     frame(&welcome, MAX_GREETING_FRAME_BYTES)
 }
 
-/// What an answer holds. A refusal is understood whatever version it comes from.
-fn answered(bytes: &[u8]) -> Result<proto::welcome::Answer, WireError> {
+/// Returns the content of an answer. A refusal is understood from every version of the protocol.
+fn decode_answer(bytes: &[u8]) -> Result<proto::welcome::Answer, WireError> {
     let welcome = proto::Welcome::parse_from_bytes(bytes)?;
     match welcome.answer {
         Some(refusal @ proto::welcome::Answer::Refusal(_)) => Ok(refusal),

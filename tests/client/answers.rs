@@ -1,4 +1,4 @@
-//! What answers become: results, and errors by their consequence.
+//! What each answer of a node becomes for the caller: a result, or an error by its consequence.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -12,7 +12,7 @@ use lattistore::wire::{ClientOutcome, RequestBody};
 
 use crate::fake::{Node, client, execute, position, read, result, returned};
 
-/// How a node is that knows these members.
+/// Returns the status of a node that knows these members.
 pub(crate) fn status<const N: usize>(nodes: [&Node; N]) -> NodeStatus {
     let member = |node: &Node| MemberStatus {
         node: NodeId(u64::from(node.address.port())),
@@ -39,7 +39,7 @@ pub(crate) fn status<const N: usize>(nodes: [&Node; N]) -> NodeStatus {
 }
 
 #[test]
-fn errors_of_the_program_are_told_apart_and_are_certain() {
+fn errors_of_a_program_are_distinguished_and_mean_that_it_did_not_run() {
     let at = ProgramError { line: 2, column: 3, message: "found 'x'".to_owned() };
     for (outcome, error) in [
         (ClientOutcome::CompileError(at.clone()), Error::Compile(at.clone())),
@@ -51,17 +51,17 @@ fn errors_of_the_program_are_told_apart_and_are_certain() {
     ] {
         let node = Node::start();
         let call = execute(&client([&node]));
-        let mut seat = node.accept();
-        seat.open_session(7, 8);
-        let (id, _) = seat.transaction();
-        seat.answer(id, outcome);
+        let mut server = node.accept();
+        server.open_session(7, 8);
+        let (id, _) = server.transaction();
+        server.answer(id, outcome);
         assert_eq!(error.certainty(), Certainty::DidNotRun);
         assert_eq!(result(call), Err(error));
     }
 }
 
 #[test]
-fn without_follow_every_outcome_is_reported_as_it_is() {
+fn without_follow_every_outcome_is_returned_unchanged() {
     let there = Node::start().redirect_here();
     let node = Node::start();
     let at = node.address;
@@ -94,29 +94,29 @@ fn without_follow_every_outcome_is_reported_as_it_is() {
     ] {
         let client = lattistore::Client::builder().address(at).follow(false).build();
         let call = execute(&client);
-        let mut seat = node.accept();
-        let request = seat.any_request();
+        let mut server = node.accept();
+        let request = server.any_request();
         assert!(matches!(request.body, RequestBody::Execute { session: None, .. }), "{request:?}");
-        seat.answer(request.id, outcome);
+        server.answer(request.id, outcome);
         assert_eq!(result(call), Err(error));
     }
 }
 
 #[test]
-fn get_needs_no_session_and_tells_absent_from_empty() {
+fn get_needs_no_session_and_distinguishes_absent_from_empty() {
     for (outcome, expected) in
         [(read("k", "v"), Some("v")), (read("k", ""), Some("")), (read("other", "v"), None)]
     {
         let node = Node::start();
         let client = client([&node]);
         let call = thread::spawn(move || client.get("k"));
-        let mut seat = node.accept();
-        let request = seat.request();
+        let mut server = node.accept();
+        let request = server.request();
         let RequestBody::Execute { params, session: None, .. } = request.body else {
             panic!("a transaction without a number was expected");
         };
         assert_eq!(params, [("key", "k")].into_iter().collect());
-        seat.answer(request.id, outcome);
+        server.answer(request.id, outcome);
         let value = call.join().expect("the client does not panic").expect("it ran");
         assert_eq!(value.as_deref(), expected);
     }
@@ -128,9 +128,9 @@ fn compare_and_set_says_whether_it_matched() {
         let node = Node::start();
         let client = client([&node]);
         let call = thread::spawn(move || client.cas("k", Some("old"), "new"));
-        let mut seat = node.accept();
-        seat.open_session(7, 8);
-        let request = seat.request();
+        let mut server = node.accept();
+        server.open_session(7, 8);
+        let request = server.request();
         let RequestBody::Execute { params, .. } = request.body else {
             panic!("a transaction was expected");
         };
@@ -140,33 +140,33 @@ fn compare_and_set_says_whether_it_matched() {
         );
         let returned = Some(Value::Truth(matched));
         let values = BTreeMap::new();
-        seat.answer(request.id, ClientOutcome::Read { values, returned, position: position(2) });
+        server.answer(request.id, ClientOutcome::Read { values, returned, position: position(2) });
         assert_eq!(call.join().expect("the client does not panic"), Ok(matched));
     }
 }
 
 #[test]
-fn nodes_are_all_that_any_member_names() {
+fn nodes_returns_all_nodes_that_any_member_names() {
     let (one, other) = (Node::start(), Node::start());
     let addresses = [one.address, other.address];
-    let told = status([&one, &other]);
+    let answer = status([&one, &other]);
     let client = client([&one]);
     let call = thread::spawn(move || client.nodes());
-    // The other one is asked once the first has named it.
+    // The client asks the other node after the first one has named it.
     for node in [&one, &other] {
-        let mut seat = node.accept();
-        let id = seat.any_request().id;
-        seat.answer(id, ClientOutcome::Status(told.clone()));
+        let mut server = node.accept();
+        let id = server.any_request().id;
+        server.answer(id, ClientOutcome::Status(answer.clone()));
     }
     let nodes = call.join().expect("the client does not panic");
     let mut expected = addresses;
     expected.sort_unstable();
     assert_eq!(nodes.iter().map(|(address, _)| *address).collect::<Vec<_>>(), expected);
-    assert!(nodes.iter().all(|(_, status)| status.as_ref() == Ok(&told)));
+    assert!(nodes.iter().all(|(_, status)| status.as_ref() == Ok(&answer)));
 }
 
 #[test]
-fn a_request_that_no_node_would_take_is_not_sent() {
+fn a_request_that_every_node_would_reject_is_not_sent() {
     let node = Node::start();
     let client = client([&node]);
     let call = thread::spawn(move || {
@@ -174,13 +174,17 @@ fn a_request_that_no_node_would_take_is_not_sent() {
         let small = client.put("k", "x");
         (large, small)
     });
-    let mut seat = node.accept();
-    seat.open_session(7, 8);
-    let (id, number) = seat.transaction();
-    assert_eq!((number.number, number.answered_below), (2, 2), "the number of the first is free");
-    seat.answer(id, returned(0));
+    let mut server = node.accept();
+    server.open_session(7, 8);
+    let (id, number) = server.transaction();
+    assert_eq!(
+        (number.number, number.answered_below),
+        (2, 2),
+        "the number of the first one is released"
+    );
+    server.answer(id, returned(0));
     let (large, small) = call.join().expect("the client does not panic");
-    let error = large.expect_err("it is too large");
+    let error = large.expect_err("the value is too large");
     assert!(matches!(&error, Error::DidNotRun { cause: Cause::TooLarge(_) }), "{error:?}");
     assert_eq!(small, Ok(()));
 }

@@ -1,4 +1,4 @@
-//! One connection: many requests at once, answered in any order.
+//! One connection with many requests in flight, which are answered in any order.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,18 +9,18 @@ use lattistore::wire::{ClientOutcome, RequestBody};
 
 use crate::fake::{LONG, Node, client, execute, result, returned};
 
-fn connected(node: &Node) -> (Connection, crate::fake::ConnectionSlot) {
+fn connected(node: &Node) -> (Connection, crate::fake::ServerEnd) {
     let address = node.address;
     let connecting = thread::spawn(move || Connection::connect(address, LONG));
-    let seat = node.accept();
+    let server = node.accept();
     let connection = connecting.join().expect("the client does not panic").expect("it connects");
-    (connection, seat)
+    (connection, server)
 }
 
 #[test]
 fn threads_get_their_own_answers_in_any_order() {
     let node = Node::start();
-    let (connection, mut seat) = connected(&node);
+    let (connection, mut server) = connected(&node);
     let rounds = 50;
     let calls: Vec<_> = (0..8_u32)
         .map(|window| {
@@ -38,60 +38,60 @@ fn threads_get_their_own_answers_in_any_order() {
         })
         .collect();
     for _ in 0..rounds {
-        // One request of each thread, answered last first.
-        let mut requests: Vec<_> = (0..8).map(|_| seat.any_request()).collect();
+        // One request of each thread, answered in reverse order.
+        let mut requests: Vec<_> = (0..8).map(|_| server.any_request()).collect();
         while let Some(request) = requests.pop() {
             let RequestBody::OpenSession { window } = request.body else {
-                panic!("the request changed on its way");
+                panic!("the request is not the one that was sent");
             };
             let position = crate::fake::position(1);
             let outcome = ClientOutcome::SessionOpened { session: 1, window, position };
-            seat.answer(request.id, outcome);
+            server.answer(request.id, outcome);
         }
     }
     for call in calls {
-        call.join().expect("the thread got its answers");
+        call.join().expect("the thread got its own answers");
     }
 }
 
 #[test]
-fn one_thread_may_have_many_requests_on_their_way() {
+fn one_thread_may_have_many_requests_in_flight() {
     let node = Node::start();
-    let (connection, mut seat) = connected(&node);
+    let (connection, mut server) = connected(&node);
     let tickets: Vec<_> =
         (0..20).map(|_| connection.send(RequestBody::Status, LONG).expect("it is sent")).collect();
     for number in 0..20 {
-        let id = seat.any_request().id;
-        seat.answer(id, returned(number));
+        let id = server.any_request().id;
+        server.answer(id, returned(number));
     }
     let until = Instant::now() + LONG;
     for (number, ticket) in tickets.iter().enumerate().rev() {
-        let number = i64::try_from(number).expect("it is small");
+        let number = i64::try_from(number).expect("below 20");
         assert_eq!(ticket.wait(until), Ok(Some(returned(number))));
     }
 }
 
 #[test]
-fn a_wait_that_ended_early_may_be_taken_up_again() {
+fn a_wait_that_timed_out_may_be_repeated() {
     let node = Node::start();
-    let (connection, mut seat) = connected(&node);
+    let (connection, mut server) = connected(&node);
     let ticket = connection.send(RequestBody::Status, LONG).expect("it is sent");
     assert_eq!(ticket.wait(Instant::now() + Duration::from_millis(5)), Ok(None));
-    let id = seat.any_request().id;
-    // Half of the answer, a wait, the other half.
+    let id = server.any_request().id;
+    // Half of the answer, a wait that times out, the other half.
     let mut frame = Vec::new();
     lattistore::wire::encode_response(id, returned(3), &mut frame);
     let (head, tail) = frame.split_at(frame.len() / 2);
-    seat.write(head);
+    server.write(head);
     assert_eq!(ticket.wait(Instant::now() + Duration::from_millis(50)), Ok(None));
-    seat.write(tail);
+    server.write(tail);
     assert_eq!(ticket.wait(Instant::now() + LONG), Ok(Some(returned(3))));
 }
 
 #[test]
-fn all_that_wait_learn_that_the_connection_is_lost() {
+fn all_waiting_calls_fail_when_the_connection_is_lost() {
     let node = Node::start();
-    let (connection, mut seat) = connected(&node);
+    let (connection, mut server) = connected(&node);
     let waiting: Vec<_> = (0..4)
         .map(|_| {
             let connection = connection.clone();
@@ -99,9 +99,9 @@ fn all_that_wait_learn_that_the_connection_is_lost() {
         })
         .collect();
     for _ in 0..4 {
-        seat.any_request();
+        server.any_request();
     }
-    drop(seat);
+    drop(server);
     for call in waiting {
         let answer = call.join().expect("the client does not panic");
         assert!(matches!(answer, Err(Cause::ConnectionLost { .. })), "{answer:?}");
@@ -115,13 +115,13 @@ fn the_last_clone_closes_the_connection() {
     let node = Node::start();
     let client = client([&node]);
     let call = execute(&client);
-    let mut seat = node.accept();
-    seat.open_session(7, 8);
-    let (id, _) = seat.transaction();
-    seat.answer(id, returned(1));
+    let mut server = node.accept();
+    server.open_session(7, 8);
+    let (id, _) = server.transaction();
+    server.answer(id, returned(1));
     assert_eq!(result(call), Ok(Some(1)));
     let clone = client.clone();
     drop(client);
     drop(clone);
-    seat.expect_end();
+    server.expect_end();
 }

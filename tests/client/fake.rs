@@ -1,8 +1,8 @@
-//! A node played by the test: it accepts connections, reads requests and answers them, in the order
-//! that the test says. The client runs on other threads, so a test reads as a script.
+//! A fake node: the test accepts its connections, reads the requests and answers them. The client
+//! runs on other threads, so a test reads as a script.
 //!
-//! Nothing here sleeps: each step waits for what it needs, and a test that waits in vain fails by
-//! the timeout of the socket.
+//! No step sleeps: each waits for what it needs, and fails by the timeout of the socket if that
+//! does not arrive.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -20,17 +20,17 @@ use lattistore::wire::{
     encode_response, encode_welcome,
 };
 
-/// No step of a test takes so long unless it fails.
+/// The timeout of each step of a test, and of clients that should not time out.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// A node.
+/// A fake node.
 pub(crate) struct Node {
     listener: TcpListener,
     pub(crate) address: SocketAddr,
 }
 
-/// A connection of a client to a node.
-pub(crate) struct ConnectionSlot(TcpStream);
+/// The end of a connection at the fake node.
+pub(crate) struct ServerEnd(TcpStream);
 
 impl Node {
     pub(crate) fn start() -> Node {
@@ -43,30 +43,30 @@ impl Node {
         Node { listener, address }
     }
 
-    /// Takes the next connection and greets.
-    pub(crate) fn accept(&self) -> ConnectionSlot {
-        let mut seat = self.accept_silently();
-        let accepted = Admitted { node: NodeId(1), cluster: Some(1), build: Build::own() };
-        seat.write(&encode_welcome(&Ok(accepted)));
-        seat
+    /// Accepts the next connection and answers its greeting.
+    pub(crate) fn accept(&self) -> ServerEnd {
+        let mut server = self.accept_silently();
+        let admitted = Admitted { node: NodeId(1), cluster: Some(1), build: Build::own() };
+        server.write(&encode_welcome(&Ok(admitted)));
+        server
     }
 
-    /// Takes the next connection and refuses it.
+    /// Accepts the next connection and refuses its greeting.
     pub(crate) fn refuse(&self, refusal: Refusal) {
         self.accept_silently().write(&encode_welcome(&Err(refusal)));
     }
 
-    /// Takes the next connection and its greeting, and does not answer.
-    pub(crate) fn accept_silently(&self) -> ConnectionSlot {
+    /// Accepts the next connection, reads its greeting and does not answer.
+    pub(crate) fn accept_silently(&self) -> ServerEnd {
         let (stream, _) = self.listener.accept().expect("the listener works");
         stream.set_read_timeout(Some(LONG)).expect("a socket takes a timeout");
-        let mut seat = ConnectionSlot(stream);
-        let hello = seat.frame().expect("a greeting comes");
+        let mut server = ServerEnd(stream);
+        let hello = server.frame().expect("a greeting arrives");
         assert_eq!(decode_hello(&hello), Ok(Role::Client { token: None }));
-        seat
+        server
     }
 
-    /// Serves every client in turn by `answer`, for as long as the test runs.
+    /// Serves one client after another by `answer` until the test ends.
     pub(crate) fn serve(
         self,
         mut answer: impl FnMut(&ClientRequest) -> Option<ClientOutcome> + Send + 'static,
@@ -83,8 +83,8 @@ impl Node {
     }
 }
 
-impl ConnectionSlot {
-    /// The next request that is no question for the node's status.
+impl ServerEnd {
+    /// Reads the next request that is not a status request.
     pub(crate) fn request(&mut self) -> ClientRequest {
         loop {
             let request = self.any_request();
@@ -94,13 +94,14 @@ impl ConnectionSlot {
         }
     }
 
-    /// The next request.
+    /// Reads the next request.
     pub(crate) fn any_request(&mut self) -> ClientRequest {
-        let frame = self.frame().expect("a request comes");
+        let frame = self.frame().expect("a request arrives");
         decode_request(&frame).expect("the client's requests are valid")
     }
 
-    /// The next request, which must be a transaction with a number.
+    /// Reads the next request, which must be a transaction with a session number; returns its id
+    /// and that number.
     pub(crate) fn transaction(&mut self) -> (u64, SessionNumber) {
         let request = self.request();
         match request.body {
@@ -109,7 +110,7 @@ impl ConnectionSlot {
         }
     }
 
-    /// Opens the session that the client asks for next.
+    /// Answers the next request, which must open a session.
     pub(crate) fn open_session(&mut self, session: u64, window: u32) {
         let request = self.request();
         assert!(matches!(request.body, RequestBody::OpenSession { .. }), "{request:?}");
@@ -123,7 +124,8 @@ impl ConnectionSlot {
         self.write(&frame);
     }
 
-    /// Answers requests by `answer`, except questions for the status, until the client closes.
+    /// Answers requests by `answer`, except status requests, until the client closes the
+    /// connection.
     pub(crate) fn serve(mut self, mut answer: impl FnMut(&ClientRequest) -> Option<ClientOutcome>) {
         while let Some(frame) = self.frame() {
             let request = decode_request(&frame).expect("the client's requests are valid");
@@ -141,15 +143,15 @@ impl ConnectionSlot {
         }
     }
 
-    /// Whether the client says nothing and stays for so long.
+    /// Whether the client sends nothing and keeps the connection for `time`.
     pub(crate) fn is_quiet(&mut self, time: Duration) -> bool {
         self.0.set_read_timeout(Some(time)).expect("a socket takes a timeout");
-        let came = self.0.read(&mut [0; 1]);
+        let read = self.0.read(&mut [0; 1]);
         self.0.set_read_timeout(Some(LONG)).expect("a socket takes a timeout");
-        came.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
-    /// Reads until the client closes.
+    /// Reads until the client closes the connection.
     pub(crate) fn expect_end(mut self) {
         while self.frame().is_some() {}
     }
@@ -163,7 +165,7 @@ impl ConnectionSlot {
         match self.0.read_exact(&mut length) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                panic!("nothing came from the client")
+                panic!("the client sent nothing")
             }
             Err(_) => return None,
         }
@@ -178,7 +180,7 @@ pub(crate) fn position(slot: u64) -> Position {
     Position { slot: Slot(slot), place: 1 }
 }
 
-/// The answer of a transaction that returned `number`.
+/// Returns the answer to a transaction that returned `number`.
 pub(crate) fn returned(number: i64) -> ClientOutcome {
     ClientOutcome::Read {
         values: BTreeMap::new(),
@@ -187,7 +189,7 @@ pub(crate) fn returned(number: i64) -> ClientOutcome {
     }
 }
 
-/// The answer of a transaction that read `key`.
+/// Returns the answer to a transaction that read `key`.
 pub(crate) fn read(key: &str, value: &str) -> ClientOutcome {
     let bytes = |text: &str| Blob::from(text);
     ClientOutcome::Read {
@@ -197,7 +199,7 @@ pub(crate) fn read(key: &str, value: &str) -> ClientOutcome {
     }
 }
 
-/// A client of nodes, which waits long.
+/// Returns a client of these nodes with a long timeout.
 pub(crate) fn client<const N: usize>(nodes: [&Node; N]) -> Client {
     client_with_time(nodes, LONG)
 }
@@ -208,7 +210,7 @@ pub(crate) fn client_with_time<const N: usize>(nodes: [&Node; N], time: Duration
     builder.timeout(time).silence(LONG).build()
 }
 
-/// A transaction on a thread of its own.
+/// Runs a transaction on another thread.
 pub(crate) fn execute(client: &Client) -> JoinHandle<Result<Answer, Error>> {
     let client = client.clone();
     thread::spawn(move || client.execute("put \"a\" \"b\";", NO_PARAMS))
@@ -216,7 +218,7 @@ pub(crate) fn execute(client: &Client) -> JoinHandle<Result<Answer, Error>> {
 
 pub(crate) const NO_PARAMS: [(&str, Value); 0] = [];
 
-/// What a transaction on another thread came to; `None` stands for an answer that returned nothing.
+/// Waits for a transaction on another thread; `None` stands for an answer that returned nothing.
 pub(crate) fn result(call: JoinHandle<Result<Answer, Error>>) -> Result<Option<i64>, Error> {
     call.join().expect("the client does not panic").map(|answer| match answer.returned {
         Some(Value::Number(number)) => Some(number),

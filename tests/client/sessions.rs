@@ -1,4 +1,4 @@
-//! Numbers of transactions: nothing runs twice, and no node keeps an answer for longer than needed.
+//! Session numbers: no transaction runs twice, and no node keeps an answer longer than needed.
 
 use lattistore::client::{Cause, Error};
 use lattistore::wire::ClientOutcome;
@@ -6,39 +6,39 @@ use lattistore::wire::ClientOutcome;
 use crate::fake::{NO_PARAMS, Node, client, execute, result, returned};
 
 #[test]
-fn a_session_that_expired_before_the_first_sending_is_replaced() {
+fn a_session_that_expired_before_the_first_attempt_is_replaced() {
     let node = Node::start();
     let call = execute(&client([&node]));
-    let mut seat = node.accept();
-    seat.open_session(7, 8);
-    let (id, number) = seat.transaction();
+    let mut server = node.accept();
+    server.open_session(7, 8);
+    let (id, number) = server.transaction();
     assert_eq!((number.session, number.number), (7, 1));
-    seat.answer(id, ClientOutcome::SessionExpired);
-    seat.open_session(8, 8);
-    let (id, number) = seat.transaction();
+    server.answer(id, ClientOutcome::SessionExpired);
+    server.open_session(8, 8);
+    let (id, number) = server.transaction();
     assert_eq!((number.session, number.number, number.answered_below), (8, 1, 1));
-    seat.answer(id, returned(5));
+    server.answer(id, returned(5));
     assert_eq!(result(call), Ok(Some(5)));
 }
 
 #[test]
-fn a_session_that_expired_after_a_sending_that_did_not_run_is_replaced() {
+fn a_session_that_expired_after_an_attempt_that_did_not_run_is_replaced() {
     let node = Node::start();
     let call = execute(&client([&node]));
-    let mut seat = node.accept();
-    seat.open_session(7, 8);
-    let (id, _) = seat.transaction();
-    seat.answer(id, ClientOutcome::TooManyRequests);
-    let (id, _) = seat.transaction();
-    seat.answer(id, ClientOutcome::NumberOutsideWindow("it is long ago".to_owned()));
-    seat.open_session(8, 8);
-    let (id, _) = seat.transaction();
-    seat.answer(id, returned(5));
+    let mut server = node.accept();
+    server.open_session(7, 8);
+    let (id, _) = server.transaction();
+    server.answer(id, ClientOutcome::TooManyRequests);
+    let (id, _) = server.transaction();
+    server.answer(id, ClientOutcome::NumberOutsideWindow("it is long ago".to_owned()));
+    server.open_session(8, 8);
+    let (id, _) = server.transaction();
+    server.answer(id, returned(5));
     assert_eq!(result(call), Ok(Some(5)));
 }
 
 #[test]
-fn a_session_that_expired_after_an_undecided_sending_means_may_have_run() {
+fn a_session_that_expired_after_an_undecided_attempt_means_may_have_run() {
     for (expiry, cause) in [
         (ClientOutcome::SessionExpired, Cause::SessionExpired),
         (
@@ -48,14 +48,14 @@ fn a_session_that_expired_after_an_undecided_sending_means_may_have_run() {
     ] {
         let node = Node::start();
         let call = execute(&client([&node]));
-        let mut seat = node.accept();
-        seat.open_session(7, 8);
-        seat.transaction();
-        drop(seat);
-        let mut seat = node.accept();
-        let (id, number) = seat.transaction();
+        let mut server = node.accept();
+        server.open_session(7, 8);
+        server.transaction();
+        drop(server);
+        let mut server = node.accept();
+        let (id, number) = server.transaction();
         assert_eq!((number.session, number.number), (7, 1));
-        seat.answer(id, expiry);
+        server.answer(id, expiry);
         assert_eq!(result(call), Err(Error::MayHaveRun { cause }));
     }
 }
@@ -64,11 +64,11 @@ fn a_session_that_expired_after_an_undecided_sending_means_may_have_run() {
 fn an_answer_that_was_not_kept_means_that_it_ran() {
     let node = Node::start();
     let call = execute(&client([&node]));
-    let mut seat = node.accept();
-    seat.open_session(7, 8);
-    let (id, _) = seat.transaction();
+    let mut server = node.accept();
+    server.open_session(7, 8);
+    let (id, _) = server.transaction();
     let position = crate::fake::position(9);
-    seat.answer(id, ClientOutcome::AnswerNotKept { position });
+    server.answer(id, ClientOutcome::AnswerNotKept { position });
     let error = Error::Ran { position: Some(position), cause: Cause::AnswerNotKept };
     assert_eq!(result(call), Err(error));
 }
@@ -78,41 +78,45 @@ fn answered_below_is_the_lowest_number_without_a_result() {
     let node = Node::start();
     let client = client([&node]);
     let first = execute(&client);
-    let mut seat = node.accept();
-    seat.open_session(7, 8);
-    let (first_id, number) = seat.transaction();
+    let mut server = node.accept();
+    server.open_session(7, 8);
+    let (first_id, number) = server.transaction();
     assert_eq!((number.number, number.answered_below), (1, 1));
 
     let second = execute(&client);
-    let (id, number) = seat.transaction();
+    let (id, number) = server.transaction();
     assert_eq!((number.number, number.answered_below), (2, 1));
-    seat.answer(id, returned(2));
+    server.answer(id, returned(2));
     assert_eq!(result(second), Ok(Some(2)));
 
     let third = execute(&client);
-    let (third_id, number) = seat.transaction();
+    let (third_id, number) = server.transaction();
     assert_eq!((number.number, number.answered_below), (3, 1), "1 has no answer");
-    seat.answer(first_id, returned(1));
+    server.answer(first_id, returned(1));
     assert_eq!(result(first), Ok(Some(1)));
-    seat.answer(third_id, ClientOutcome::TooManyRequests);
-    let (third_id, number) = seat.transaction();
-    assert_eq!((number.number, number.answered_below), (3, 3), "a retry says what is new");
-    seat.answer(third_id, returned(3));
+    server.answer(third_id, ClientOutcome::TooManyRequests);
+    let (third_id, number) = server.transaction();
+    assert_eq!(
+        (number.number, number.answered_below),
+        (3, 3),
+        "a retry reports what was answered meanwhile"
+    );
+    server.answer(third_id, returned(3));
     assert_eq!(result(third), Ok(Some(3)));
 }
 
 #[test]
-fn a_transaction_that_nobody_waits_for_does_not_hold_the_window() {
+fn an_abandoned_transaction_does_not_block_the_window() {
     let node = Node::start();
     let client = client([&node]);
     let script = std::thread::spawn(move || {
-        let mut seat = node.accept();
-        seat.open_session(7, 1);
-        let (_, number) = seat.transaction();
+        let mut server = node.accept();
+        server.open_session(7, 1);
+        let (_, number) = server.transaction();
         assert_eq!((number.number, number.answered_below), (1, 1));
-        let (id, number) = seat.transaction();
+        let (id, number) = server.transaction();
         assert_eq!((number.number, number.answered_below), (2, 2));
-        seat.answer(id, returned(2));
+        server.answer(id, returned(2));
         node
     });
     drop(client.submit("put \"a\" \"b\";", NO_PARAMS));
@@ -125,18 +129,18 @@ fn one_thread_may_submit_more_than_the_window_holds() {
     let node = Node::start();
     let client = client([&node]);
     let script = std::thread::spawn(move || {
-        let mut seat = node.accept();
-        seat.open_session(7, 4);
+        let mut server = node.accept();
+        server.open_session(7, 4);
         let mut open = Vec::new();
         for expected in 1..=20 {
-            let (id, number) = seat.transaction();
+            let (id, number) = server.transaction();
             assert_eq!(number.number, expected);
             assert!(number.number - number.answered_below < 4, "{number:?}");
             open.push((id, number.number));
-            // Full: answer all, the newest first.
+            // The window is full: answer all, the newest first.
             if open.len() == 4 {
                 while let Some((id, number)) = open.pop() {
-                    seat.answer(id, returned(i64::try_from(number).expect("it is small")));
+                    server.answer(id, returned(i64::try_from(number).expect("at most 20")));
                 }
             }
         }
@@ -151,18 +155,18 @@ fn one_thread_may_submit_more_than_the_window_holds() {
 }
 
 #[test]
-fn more_threads_than_the_window_holds_all_get_through() {
+fn more_threads_than_the_window_holds_are_all_served() {
     let node = Node::start();
     let client = client([&node]);
     let calls: Vec<_> = (0..12).map(|_| execute(&client)).collect();
-    let mut seat = node.accept();
-    seat.open_session(7, 3);
+    let mut server = node.accept();
+    server.open_session(7, 3);
     let mut seen = Vec::new();
     for _ in 0..12 {
-        let (id, number) = seat.transaction();
+        let (id, number) = server.transaction();
         assert!(number.number - number.answered_below < 3, "{number:?}");
         seen.push(number.number);
-        seat.answer(id, returned(i64::try_from(number.number).expect("it is small")));
+        server.answer(id, returned(i64::try_from(number.number).expect("at most 20")));
     }
     seen.sort_unstable();
     assert_eq!(seen, (1..=12).collect::<Vec<u64>>());
@@ -172,19 +176,19 @@ fn more_threads_than_the_window_holds_all_get_through() {
 }
 
 #[test]
-fn a_session_that_cannot_be_opened_is_opened_by_the_next() {
+fn a_session_that_could_not_be_opened_is_opened_by_the_next_call() {
     let node = Node::start();
     let client = client([&node]);
     let first = execute(&client);
-    let mut seat = node.accept();
-    let opening = seat.request();
+    let mut server = node.accept();
+    let opening = server.request();
     let second = execute(&client);
-    // The second call waits for the first one's session, or comes after its end.
-    seat.answer(opening.id, ClientOutcome::BadRequest("not now".to_owned()));
+    // The second call waits for the session of the first one, or begins after that has failed.
+    server.answer(opening.id, ClientOutcome::BadRequest("not now".to_owned()));
     let cause = Cause::BadRequest("not now".to_owned());
     assert_eq!(result(first), Err(Error::DidNotRun { cause }));
-    seat.open_session(7, 8);
-    let (id, _) = seat.transaction();
-    seat.answer(id, returned(2));
+    server.open_session(7, 8);
+    let (id, _) = server.transaction();
+    server.answer(id, returned(2));
     assert_eq!(result(second), Ok(Some(2)));
 }

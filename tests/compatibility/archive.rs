@@ -1,8 +1,9 @@
-//! A directory of files as one file, without the zeros that most of a journal segment consists of.
+//! Archives: a directory of files as one file, without zeros, of which most of a journal segment
+//! consists.
 //!
-//! For each file: the length of its name (1 byte), the name, the length of the file (8 bytes), the
-//! number of runs (4), and each run: where it starts (8), its length (4) and its bytes. What is in
-//! no run is zero.
+//! An archive has for each file: the length of its name (1 byte), the name, the length of the file
+//! (8 bytes), the number of runs (4), and for each run its offset (8), its length (4) and its
+//! bytes. A byte that is in no run is zero.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -17,7 +18,7 @@ const PIECE: usize = 64;
 /// Files by their names.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
-/// Reads all files of a directory, except the lock and what is unfinished.
+/// Reads all files of a directory, except the lock and unfinished files.
 pub(crate) fn read_directory(directory: &Path) -> Files {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
     let named = entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.path()));
@@ -25,7 +26,7 @@ pub(crate) fn read_directory(directory: &Path) -> Files {
     kept.map(|(name, path)| (name, fs::read(path).unwrap())).collect()
 }
 
-/// The runs of a file: where each starts, and its bytes.
+/// Returns the runs of a file: the offset of each, and its bytes.
 fn runs(content: &[u8]) -> Vec<(usize, Vec<u8>)> {
     let mut runs: Vec<(usize, Vec<u8>)> = Vec::new();
     for (number, piece) in content.chunks(PIECE).enumerate() {
@@ -41,7 +42,7 @@ fn runs(content: &[u8]) -> Vec<(usize, Vec<u8>)> {
     runs
 }
 
-/// Packs files.
+/// Makes an archive of files.
 pub(crate) fn pack(files: &Files) -> Vec<u8> {
     let mut packed = Vec::new();
     for (name, content) in files {
@@ -59,7 +60,7 @@ pub(crate) fn pack(files: &Files) -> Vec<u8> {
     packed
 }
 
-/// One packed file.
+/// A file of an archive.
 struct Packed<'a> {
     name: String,
     length: u64,
@@ -88,7 +89,7 @@ fn packed_files(mut packed: &[u8]) -> Vec<Packed<'_>> {
     files
 }
 
-/// The files of an archive, at their full length.
+/// Returns the files of an archive at their full length.
 pub(crate) fn unpack(packed: &[u8]) -> Files {
     let whole = |file: Packed<'_>| {
         let mut content = vec![0; usize::try_from(file.length).unwrap()];
@@ -112,7 +113,7 @@ pub(crate) fn unpack_to(packed: &[u8], directory: &Path) {
 }
 
 #[test]
-fn what_is_packed_is_unpacked_as_it_was() {
+fn unpacking_an_archive_restores_the_files() {
     let mut long = vec![0; 5_000];
     long[..3].copy_from_slice(b"abc");
     long[4_000] = 1;

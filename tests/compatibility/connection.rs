@@ -1,4 +1,4 @@
-//! A client's connection without the client library, which numbers transactions by itself.
+//! A connection of a client without the client library, so that a test chooses the session numbers.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,7 +11,7 @@ use lattistore::wire::{
 
 use crate::support::{PATIENCE, eventually};
 
-/// The id of every request: there is one at a time.
+/// The id of every request: only one is in flight.
 const ID: u64 = 7;
 
 pub(crate) struct Connection(TcpStream);
@@ -26,7 +26,7 @@ impl Connection {
         Some(connection)
     }
 
-    /// The next frame that is not empty, unless the connection ends.
+    /// Reads the next frame that is not empty; `None` if the connection ends.
     fn frame(&mut self) -> Option<Vec<u8>> {
         loop {
             let mut length = [0; 4];
@@ -39,7 +39,7 @@ impl Connection {
         }
     }
 
-    /// Asks, and returns the message of the answer.
+    /// Sends a request; returns the encoded answer.
     fn ask(&mut self, body: &RequestBody) -> Option<Vec<u8>> {
         let request = ClientRequest { id: ID, timeout_ms: 0, body: body.clone() };
         self.0.write_all(&encode_request(&request).unwrap()).ok()?;
@@ -47,7 +47,7 @@ impl Connection {
     }
 }
 
-/// Asks one node after the other until the leader answers; returns the message of its answer.
+/// Sends a request to one node after another until the leader answers; returns its encoded answer.
 pub(crate) fn ask_leader(nodes: &[SocketAddr], body: &RequestBody) -> Vec<u8> {
     eventually("the leader to answer", || {
         nodes.iter().find_map(|node| {
@@ -64,7 +64,7 @@ pub(crate) fn ask_leader(nodes: &[SocketAddr], body: &RequestBody) -> Vec<u8> {
     })
 }
 
-/// A request for a transaction of a session.
+/// Returns the request of a transaction with a session number.
 pub(crate) fn numbered(
     session: u64,
     number: u64,

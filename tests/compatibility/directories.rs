@@ -1,4 +1,5 @@
-//! Data directories of release 0.1.0: killed and stopped nodes, with sessions and tombstones.
+//! Data directories of release 0.1.0, of killed and of stopped nodes, with sessions and tombstones:
+//! they open, hold what they held, and a cluster on them serves.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,7 +25,7 @@ fn archive(cluster: &str, node: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_directory_holds_what_it_held() {
+fn a_directory_of_the_release_holds_what_it_held() {
     for cluster in ["stopped", "killed"] {
         for node in 1..=3 {
             let directory = tempfile::tempdir().unwrap();
@@ -39,7 +40,7 @@ fn a_directory_holds_what_it_held() {
     }
 }
 
-/// A disk with the files of an archive of small segments.
+/// Returns a disk with the files of an archive of small segments.
 pub(crate) fn small_disk(name: &str) -> SimDisk {
     let disk = SimDisk::new(7);
     let packed = fs::read(fixtures().join(name).join("node.archive")).unwrap();
@@ -50,7 +51,7 @@ pub(crate) fn small_disk(name: &str) -> SimDisk {
 }
 
 #[test]
-fn a_directory_of_small_segments_holds_what_it_held() {
+fn a_directory_of_the_release_with_small_segments_holds_what_it_held() {
     for name in ["small-closed", "small-killed"] {
         let disk = small_disk(name);
         let recorded = fs::read_to_string(fixtures().join(name).join("node.txt")).unwrap();
@@ -65,7 +66,7 @@ fn a_directory_of_small_segments_holds_what_it_held() {
     }
 }
 
-/// The names on a disk, except those of what is unfinished.
+/// Returns the names of the files on a disk, except unfinished ones.
 fn names(disk: &SimDisk) -> Vec<String> {
     let names = disk.process().list().unwrap();
     names.into_iter().filter(|name| !name.ends_with(".tmp")).collect()
@@ -77,7 +78,7 @@ fn any_operation_of_the_first_start_may_fail() {
         let plain = small_disk(name);
         let right = workload::open(plain.process()).unwrap().durable;
         let operations = plain.operations();
-        assert!(operations > 20, "{operations} operations are no sweep");
+        assert!(operations > 20, "{operations} operations are too few for a sweep");
         for operation in 1..=operations {
             let other = || FaultKind::Error(ErrorKind::Other);
             let kinds = [other(), FaultKind::TornSectors, FaultKind::ErrorAfter(ErrorKind::Other)];
@@ -102,7 +103,7 @@ fn any_operation_of_the_first_start_may_fail() {
 }
 
 #[test]
-fn after_the_first_start_whatever_is_missing_is_noticed() {
+fn after_the_first_start_every_missing_file_is_noticed() {
     for name in ["small-closed", "small-killed"] {
         let disk = small_disk(name);
         drop(workload::open(disk.process()).unwrap());
@@ -120,28 +121,28 @@ fn after_the_first_start_whatever_is_missing_is_noticed() {
     }
 }
 
-/// A port that is free at all these addresses now.
+/// Returns a port that is free at all these addresses.
 fn free_port(addresses: &[IpAddr]) -> u16 {
     let free = |port| TcpListener::bind((addresses[0], port)).unwrap().local_addr().unwrap().port();
     let all = |port: u16| addresses.iter().all(|ip| TcpListener::bind((*ip, port)).is_ok());
     std::iter::repeat_with(|| free(0)).find(|port| all(*port)).unwrap()
 }
 
-/// A cluster on directories in which its nodes are numbered from 1.
+/// A cluster on unpacked directories, which have the numbers of the nodes as names.
 struct Revived {
     servers: Vec<Server>,
     nodes: Vec<SocketAddr>,
 }
 
 impl Revived {
-    /// Starts all nodes, on another port where somebody else was faster.
+    /// Starts all nodes; tries another port if another program has taken one meanwhile.
     fn start(addresses: &[IpAddr], directory: &Path) -> Revived {
         for _ in 0..10 {
             let port = free_port(addresses);
             let listed: BTreeSet<IpAddr> = addresses.iter().copied().collect();
             let started = addresses.iter().enumerate().map(|(node, ip)| {
-                let place = StateLocation::Directory(directory.join((node + 1).to_string()));
-                Server::start(ServerOptions::new(*ip, listed.clone(), port, place))
+                let location = StateLocation::Directory(directory.join((node + 1).to_string()));
+                Server::start(ServerOptions::new(*ip, listed.clone(), port, location))
             });
             match started.collect::<Result<Vec<Server>, _>>() {
                 Ok(servers) => {
@@ -164,6 +165,7 @@ impl Revived {
     }
 }
 
+/// Checks a fact on the cluster.
 fn check(cluster: &Revived, fact: &Fact) {
     let get = |key: &str| cluster.client().get(key).unwrap();
     match fact {
@@ -173,9 +175,9 @@ fn check(cluster: &Revived, fact: &Fact) {
             assert!(value.len() == *count && value.bytes().all(|byte| byte == 0), "{key}");
         }
         Fact::Deleted { key } => assert_eq!(get(key), None, "{key}"),
-        Fact::Between { key, least, most } => {
+        Fact::Between { key, min, max } => {
             let number: u64 = get(key).unwrap().parse().unwrap();
-            assert!((*least..=*most).contains(&number), "{number}: {least} to {most}");
+            assert!((*min..=*max).contains(&number), "{number}: {min} to {max}");
         }
         Fact::Kept { session, number, answered_below, program, answer } => {
             let retry = numbered(*session, *number, *answered_below, program);
@@ -186,6 +188,7 @@ fn check(cluster: &Revived, fact: &Fact) {
     }
 }
 
+/// Starts a cluster on the directories of a fixture, twice, and checks all facts.
 fn revive(name: &str, third: u8) {
     let directory = tempfile::tempdir().unwrap();
     for node in 1..=3 {
@@ -209,11 +212,11 @@ fn revive(name: &str, third: u8) {
 }
 
 #[test]
-fn a_cluster_that_was_killed_starts_and_answers_as_before() {
+fn a_killed_cluster_of_the_release_starts_and_answers_as_before() {
     revive("killed", 1);
 }
 
 #[test]
-fn a_cluster_that_was_stopped_starts_and_answers_as_before() {
+fn a_stopped_cluster_of_the_release_starts_and_answers_as_before() {
     revive("stopped", 2);
 }

@@ -1,5 +1,5 @@
-//! What a cluster or a directory held when its fixture was made: one fact a line, bytes in
-//! hexadecimal digits.
+//! What a cluster or a directory held when its fixture was made: one fact in each line, with bytes
+//! as hexadecimal digits.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use lattistore::storage::{Identity, Key, StorageOptions, Value, open_directory};
 
 use crate::workload::State;
 
-/// Something that must still be so.
+/// A property that must still hold.
 #[derive(Debug)]
 pub(crate) enum Fact {
     /// The key has this value.
@@ -17,9 +17,9 @@ pub(crate) enum Fact {
     Nuls { key: String, count: usize },
     /// The key was deleted.
     Deleted { key: String },
-    /// The key has a number from `least` to `most` as its value: it was counted up when the nodes
+    /// The value of the key is a number from `min` to `max`: a client was counting when the nodes
     /// were killed.
-    Between { key: String, least: u64, most: u64 },
+    Between { key: String, min: u64, max: u64 },
     /// This transaction of a session ran, and its answer was kept.
     Kept { session: u64, number: u64, answered_below: u64, program: String, answer: Vec<u8> },
 }
@@ -45,7 +45,7 @@ impl Fact {
             Fact::Value { key, value } => format!("value {key} {}", hex(value.as_bytes())),
             Fact::Nuls { key, count } => format!("nuls {key} {count}"),
             Fact::Deleted { key } => format!("deleted {key}"),
-            Fact::Between { key, least, most } => format!("between {key} {least} {most}"),
+            Fact::Between { key, min, max } => format!("between {key} {min} {max}"),
             Fact::Kept { session, number, answered_below, program, answer } => format!(
                 "kept {session} {number} {answered_below} {} {}",
                 hex(program.as_bytes()),
@@ -63,8 +63,8 @@ impl Fact {
                 Fact::Nuls { key: key.to_owned(), count: count.parse().unwrap() }
             }
             ["deleted", key] => Fact::Deleted { key: key.to_owned() },
-            ["between", key, least, most] => {
-                Fact::Between { key: key.to_owned(), least: number(least), most: number(most) }
+            ["between", key, min, max] => {
+                Fact::Between { key: key.to_owned(), min: number(min), max: number(max) }
             }
             ["kept", session, transaction, answered_below, program, answer] => Fact::Kept {
                 session: number(session),
@@ -73,7 +73,7 @@ impl Fact {
                 program: text(program),
                 answer: unhex(answer),
             },
-            _ => panic!("no fact: {line}"),
+            _ => panic!("not a fact: {line}"),
         }
     }
 
@@ -83,14 +83,14 @@ impl Fact {
     }
 }
 
-/// The state and the identity in a data directory, each on a line. Opening it changes it: it must
-/// be a copy.
+/// Describes the identity and the state in a data directory, each in a line. Opening changes the
+/// directory, so it must be a copy.
 pub(crate) fn describe_directory(directory: &Path) -> String {
     let opened = open_directory(directory, StorageOptions::default(), &mut |_| ()).unwrap();
     describe(opened.identity.as_ref(), &opened.durable)
 }
 
-/// The state and the identity, each on a line.
+/// Describes the identity and the state, each in a line.
 pub(crate) fn describe(identity: Option<&Identity>, state: &State) -> String {
     let mut hasher = crc32fast::Hasher::new();
     for (key, entry) in state.replica.entries() {
@@ -133,7 +133,7 @@ fn checksum(patch: &Patch<Key, Value>) -> u32 {
     hasher.finalize()
 }
 
-/// Takes in a key and its value, each with its length.
+/// Hashes a key and its value, each with its length.
 fn hash(hasher: &mut crc32fast::Hasher, key: &Key, value: Option<&Value>) {
     hasher.update(&(key.len() as u64).to_be_bytes());
     hasher.update(key);

@@ -1,8 +1,10 @@
-//! What release 0.1.0 left on disk and says on the network is still read.
+//! Compatibility: data directories of release 0.1.0 are still read, and a cluster on them serves.
 //!
-//! `tests/fixtures/0.1.0` was made by the programs of that release and is never made again: these
-//! tests read it, and work on copies. How it was made is in `make.rs` and in the ignored test of
-//! `src/wire/tests/fixtures.rs`.
+//! The fixtures in `tests/fixtures/0.1.0` were made by the programs of that release and are never
+//! made again; tests work on copies. `make.rs` made the directories, which are packed as archives
+//! (`archive.rs`) with a list of what they held (`facts.rs`); `directories.rs` has the tests.
+//! Frames of the network are in the same folder: an ignored test of `src/wire/tests/fixtures.rs`
+//! made them, and the tests of that file read them.
 
 #![allow(clippy::unwrap_used)]
 
@@ -23,7 +25,7 @@ mod workload;
 
 use std::path::PathBuf;
 
-/// Where the fixtures of the release are.
+/// Returns the folder of the fixtures.
 fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/0.1.0")
 }

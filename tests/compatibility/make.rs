@@ -1,11 +1,11 @@
-//! Makes the fixtures of a release, with its own programs. It was run once, on the release:
+//! Makes the fixtures of a release with the programs of that release. It is run once for a release:
 //!
 //! ```text
 //! LATTISTORE_FIXTURES=DIRECTORY cargo test --test compatibility -- --ignored make_
 //! LATTISTORE_FIXTURES=DIRECTORY cargo test --lib -- --ignored make_
 //! ```
 //!
-//! Nothing that is there is written over.
+//! It overwrites no file.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -24,20 +24,23 @@ use crate::fleet::Fleet;
 use crate::support::eventually;
 use crate::workload;
 
-/// Values of this many NUL characters fill the journal, and take no room in an archive.
+/// Values of this many NUL characters fill the journal, but take no space in an archive.
 const LARGE: usize = 1 << 20;
 
 fn target() -> PathBuf {
-    PathBuf::from(std::env::var("LATTISTORE_FIXTURES").expect("where the fixtures go"))
+    PathBuf::from(
+        std::env::var("LATTISTORE_FIXTURES")
+            .expect("LATTISTORE_FIXTURES is the folder for the fixtures"),
+    )
 }
 
-/// Writes a file that is not there yet.
+/// Writes a file that does not exist yet.
 fn write_new(path: &Path, content: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     File::create_new(path).unwrap().write_all(content).unwrap();
 }
 
-/// Sessions, values of all lengths, and deletions.
+/// Fills a cluster with values of many lengths, deletions and a session.
 fn fill(fleet: &Fleet, facts: &mut Vec<Fact>) {
     let client = fleet.client();
     let value = |number: usize| match number % 4 {
@@ -64,7 +67,7 @@ fn fill(fleet: &Fleet, facts: &mut Vec<Fact>) {
     session(fleet, facts);
 }
 
-/// A session with a window of 8 whose last answers are kept, of every kind.
+/// Runs transactions of every kind in a session with a window of 8: the last 8 answers are kept.
 fn session(fleet: &Fleet, facts: &mut Vec<Fact>) {
     let nodes: Vec<SocketAddr> = (0..fleet.len()).map(|node| fleet.socket(node)).collect();
     let opened = ask_leader(&nodes, &RequestBody::OpenSession { window: 8 });
@@ -84,13 +87,13 @@ fn session(fleet: &Fleet, facts: &mut Vec<Fact>) {
         "get \"key/031\"; get \"key/035\"; get \"key/039\"; put \"read\" 2;",
         "delete \"once\";",
     ];
-    let least = programs.len() - 8;
+    let first_kept = programs.len() - 8;
     for (number, program) in programs.into_iter().enumerate() {
         let number = number as u64 + 1;
         let answer = ask_leader(&nodes, &numbered(session, number, number, program));
         let again = ask_leader(&nodes, &numbered(session, number, number, program));
         println!("{program} -> {:?}", decode_response(&again).unwrap().outcome);
-        if number > least as u64 {
+        if number > first_kept as u64 {
             let (program, answer) = (program.to_owned(), again);
             facts.push(Fact::Kept { session, number, answered_below: number, program, answer });
         } else {
@@ -105,7 +108,7 @@ fn session(fleet: &Fleet, facts: &mut Vec<Fact>) {
     facts.push(Fact::Deleted { key: "never".to_owned() });
 }
 
-/// Packs the directories of a cluster that runs no more, and writes what they hold.
+/// Packs the directories of a cluster that has stopped, and writes what they hold.
 fn keep(fleet: &Fleet, name: &str, facts: &[Fact]) {
     let lines: String = facts.iter().map(|fact| fact.line() + "\n").collect();
     write_new(&target().join(name).join("facts.txt"), lines.as_bytes());
@@ -147,7 +150,7 @@ fn make_a_cluster_that_was_killed() {
     let (mut fleet, mut facts) = (cluster(1), Vec::new());
     let client = fleet.client();
     fill(&fleet, &mut facts);
-    // Far enough for a checkpoint, and for segments that are used again.
+    // This is enough for a checkpoint, and for segments that are used again.
     let large = "\0".repeat(LARGE);
     for number in 0..150 {
         client.put(&format!("large/{}", number % 3), &large).unwrap();
@@ -175,15 +178,17 @@ fn make_a_cluster_that_was_killed() {
                 answered.store(number, Ordering::SeqCst);
             }
         });
-        eventually("some counting", || (answered.load(Ordering::SeqCst) > 100).then_some(()));
+        eventually("the client to count to 100", || {
+            (answered.load(Ordering::SeqCst) > 100).then_some(())
+        });
         (0..3).for_each(|node| fleet.kill(node));
     });
-    let (least, most) = (answered.into_inner(), sent.into_inner());
-    facts.push(Fact::Between { key: "count".to_owned(), least, most });
+    let (min, max) = (answered.into_inner(), sent.into_inner());
+    facts.push(Fact::Between { key: "count".to_owned(), min, max });
     keep(&fleet, "killed", &facts);
 }
 
-/// A node with segments of 16 KiB, whose checkpoints and segments come and go all the time.
+/// A node with segments of 16 KiB, which makes checkpoints and reuses segments all the time.
 #[test]
 #[ignore = "makes fixtures"]
 fn make_directories_of_small_segments() {

@@ -1,4 +1,8 @@
-//! Clients that ask a disturbed cluster without pause, and write down what they saw.
+//! Clients that send transactions to a cluster under faults, and record what they saw.
+//!
+//! Each client is a thread with its own connection and session. Every second client has a short
+//! timeout, so that the history contains transactions with an unknown outcome. At the end of a
+//! run, when the faults are over, `read_all` reads everything: an acknowledged write must be there.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -8,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use lattistore::Client;
 use lattistore::client::{Answer, Builder, Error};
-use lattistore::lang::Value as Given;
+use lattistore::lang::Value as StoreValue;
 use lattistore_sim::history::{Operation, Outcome, registers::Action};
 use lattistore_sim::simulator::Random;
 
@@ -19,58 +23,62 @@ use super::task::{Chain, PAGE_TOKENS, Task, Tasks, register_key};
 use crate::reference::Value;
 use crate::support::{PATIENCE, PORT};
 
-/// A history of the cluster.
+/// What all clients saw: one operation for each transaction.
 pub(crate) type History = Vec<Operation<Task, Reply>>;
 
-/// How many values of registers a client remembers, to guess with in its compare-and-sets.
+/// How many values of registers a client remembers, for the expected values of compare-and-sets.
 const REMEMBERED: usize = 4;
 
-/// How often a read at the end is asked whose answer does not come through.
+/// How often a read at the end is sent if its answer is lost.
 const LAST_READ_ATTEMPTS: usize = 10;
 
-/// What the clients are like.
+/// How many clients there are, and how they behave.
 #[derive(Clone, Copy)]
 pub(crate) struct Load {
-    /// How many clients, each a thread with its own connection and session.
+    /// The number of clients.
     pub(crate) clients: u64,
-    /// The deadline of every second client; the others wait as long as it takes. A deadline shorter
+    /// The timeout of every second client; the others have [`PATIENCE`]. A timeout that is shorter
     /// than the faults makes unknown outcomes.
     pub(crate) impatient: Duration,
-    /// What a client waits from an answer to its next request, at most. It leaves a machine with few
-    /// processors time for the faults.
-    pub(crate) thinks: Duration,
+    /// The longest pause of a client between an answer and its next request. It leaves time for the
+    /// faults on a machine with few processors.
+    pub(crate) longest_pause: Duration,
 }
 
 impl Default for Load {
     fn default() -> Load {
-        Load { clients: 6, impatient: Duration::from_millis(700), thinks: Duration::from_millis(8) }
+        Load {
+            clients: 6,
+            impatient: Duration::from_millis(700),
+            longest_pause: Duration::from_millis(8),
+        }
     }
 }
 
-/// All clients of one run, and what they saw so far.
+/// All clients of one run, and the history so far.
 pub(crate) struct Clients {
     builder: Builder,
     load: Load,
     seed: u64,
     tasks: Tasks,
     start: Instant,
-    /// Where the history is written while it grows, if it is.
+    /// The file to which the history is written while it grows; `None` if it is not written.
     recorder: Option<Recorder>,
     pub(crate) history: History,
 }
 
 impl Clients {
-    /// Clients of the nodes at these addresses; makes what every workload needs to begin.
+    /// Clients of the nodes at these addresses. Gives all accounts their first balances.
     pub(crate) fn new(addresses: &[IpAddr], load: Load, seed: u64) -> Clients {
         Clients::with(Client::builder(), addresses, load, seed)
     }
 
-    /// The same, made in this way.
+    /// The same, with clients of this builder.
     pub(crate) fn with(builder: Builder, addresses: &[IpAddr], load: Load, seed: u64) -> Clients {
         Clients::recorded(builder, addresses, load, seed, None)
     }
 
-    /// The same; what they see is written down at once.
+    /// The same; the history is written to `recorder` while it grows.
     pub(crate) fn recorded(
         builder: Builder,
         addresses: &[IpAddr],
@@ -89,26 +97,26 @@ impl Clients {
             history: Vec::new(),
         };
         let client = clients.client(PATIENCE);
-        clients.ask_at_rest(&client, Task::OpenBank);
+        clients.run_without_faults(&client, Task::OpenBank);
         clients
     }
 
-    /// Whether the file that the history is written to is as large as it may be.
+    /// Returns a flag that is set when the file of the history has reached its maximum size.
     pub(crate) fn fullness(&self) -> Arc<AtomicBool> {
         self.recorder.as_ref().map(Recorder::fullness).unwrap_or_default()
     }
 
-    /// Judges what they saw; fails the test if anything is wrong with it, and keeps it then.
+    /// Judges the history; if it has an anomaly, keeps it in a file and fails the test.
     pub(crate) fn expect_clean(&self) {
         judge::expect_clean(&self.history);
     }
 
-    /// Takes the file that the history is written to.
+    /// Takes the recorder out, so that the caller can discard its file.
     pub(crate) fn take_recorder(&mut self) -> Option<Recorder> {
         self.recorder.take()
     }
 
-    /// When the times of the history begin.
+    /// Returns the instant at which the times of the history begin.
     pub(crate) fn clock(&self) -> Instant {
         self.start
     }
@@ -117,12 +125,12 @@ impl Clients {
         self.builder.clone().timeout(timeout).build()
     }
 
-    /// Asks without pause until `over`.
+    /// Runs all clients until `over` is set.
     pub(crate) fn run(&mut self, over: &AtomicBool) {
         let from = self.history.len() as u64;
         let this: &Clients = self;
         let mut seen = thread::scope(|scope| {
-            let one = |number| move || this.one(number, from, over);
+            let one = |number| move || this.run_one(number, from, over);
             let threads: Vec<_> =
                 (0..this.load.clients).map(|number| scope.spawn(one(number))).collect();
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
@@ -130,7 +138,8 @@ impl Clients {
         self.history.append(&mut seen);
     }
 
-    fn one(&self, number: u64, stream: u64, over: &AtomicBool) -> History {
+    /// Runs one client until `over` is set; returns its history.
+    fn run_one(&self, number: u64, stream: u64, over: &AtomicBool) -> History {
         let mut random = Random::new(self.seed, stream + number + 1);
         let impatient = number % 2 == 1;
         let client = self.client(if impatient { self.load.impatient } else { PATIENCE });
@@ -139,25 +148,25 @@ impl Clients {
         let is_full = self.fullness();
         while !over.load(Ordering::Acquire) && !is_full.load(Ordering::Acquire) {
             let task = self.tasks.draw(&mut random, &found);
-            let operation = self.ask(&client, number, task, random.flip());
+            let operation = self.execute(&client, number, task, random.flip());
             remember(&mut found, &operation);
             history.push(operation);
-            let most = u64::try_from(self.load.thinks.as_micros()).unwrap();
-            thread::sleep(Duration::from_micros(random.between(0, most)));
+            let longest_us = u64::try_from(self.load.longest_pause.as_micros()).unwrap();
+            thread::sleep(Duration::from_micros(random.between(0, longest_us)));
         }
         history
     }
 
-    /// Reads everything, now that all is well: nothing that was answered may be missing.
+    /// Reads everything after the faults are over: no acknowledged write may be missing.
     pub(crate) fn read_all(&mut self) {
         let client = self.client(PATIENCE);
         for task in self.tasks.last_reads() {
-            self.ask_at_rest(&client, task);
+            self.run_without_faults(&client, task);
         }
         for chain in Chain::ALL {
             let mut page = 0;
             loop {
-                let reply = self.ask_at_rest(&client, Task::ReadChain { chain, page });
+                let reply = self.run_without_faults(&client, Task::ReadChain { chain, page });
                 let length =
                     reply.and_then(|reply| chain.seen(&reply)).map_or(0, |seen| seen.length);
                 if page >= length / PAGE_TOKENS {
@@ -171,26 +180,28 @@ impl Clients {
         }
     }
 
-    /// Asks a cluster where all is well. What only reads is asked again until the answer is there.
-    fn ask_at_rest(&mut self, client: &Client, task: Task) -> Option<Reply> {
+    /// Runs a transaction on a cluster without faults. A read is sent again until its answer
+    /// arrives.
+    fn run_without_faults(&mut self, client: &Client, task: Task) -> Option<Reply> {
         for _ in 0..LAST_READ_ATTEMPTS {
-            let operation = self.ask(client, self.load.clients, task.clone(), true);
+            let operation = self.execute(client, self.load.clients, task.clone(), true);
             let reply = operation.response().cloned();
             let did_run = operation.ran();
             self.history.push(operation);
-            assert!(did_run, "a healthy cluster does not answer: {:?}", self.history.last());
+            assert!(did_run, "a healthy cluster did not run it: {:?}", self.history.last());
             if reply.is_some() || !task.only_reads() {
                 return reply;
             }
         }
-        panic!("the answer of a healthy cluster is lost, again and again: {task:?}");
+        panic!("no answer of a healthy cluster in {LAST_READ_ATTEMPTS} attempts: {task:?}");
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap()
     }
 
-    fn ask(
+    /// Runs a transaction, records it, and returns it with its outcome.
+    fn execute(
         &self,
         client: &Client,
         process: u64,
@@ -198,7 +209,7 @@ impl Clients {
         in_session: bool,
     ) -> Operation<Task, Reply> {
         let (program, params) = task.program();
-        let params = params.into_iter().map(|(name, value)| (name, given(value)));
+        let params = params.into_iter().map(|(name, value)| (name, to_store(value)));
         let invoked = self.now();
         let recorded = self.recorder.as_ref();
         let recorded =
@@ -210,7 +221,7 @@ impl Clients {
         let completed = self.now();
         let (outcome, position) = match result {
             Ok(Answer { values, returned, position }) => {
-                let returned = returned.map(taken);
+                let returned = returned.map(to_reference);
                 let read = values.into_iter().collect();
                 (Outcome::Ran(Reply { read, returned }), Some(position))
             }
@@ -219,7 +230,7 @@ impl Clients {
             }
             Err(Error::DidNotRun { .. }) => (Outcome::DidNotRun, None),
             Err(Error::MayHaveRun { .. } | Error::Ran { .. }) => (Outcome::MayHaveRun, None),
-            Err(wrong) => panic!("{task:?} is refused: {wrong}"),
+            Err(wrong) => panic!("{task:?} was rejected: {wrong}"),
         };
         let operation = Operation { process, invoked, completed, request: task, outcome, position };
         if let Some((recorder, number)) = recorded {
@@ -229,7 +240,7 @@ impl Clients {
     }
 }
 
-/// Keeps what was found in a register, the latest few.
+/// Adds the value that a read of a register found to the latest [`REMEMBERED`] ones.
 pub(crate) fn remember(found: &mut Vec<Option<u64>>, operation: &Operation<Task, Reply>) {
     if let (Task::Register(request), Some(reply)) = (&operation.request, operation.response())
         && request.action == Action::Read
@@ -242,19 +253,19 @@ pub(crate) fn remember(found: &mut Vec<Option<u64>>, operation: &Operation<Task,
     }
 }
 
-fn given(value: Value) -> Given {
+fn to_store(value: Value) -> StoreValue {
     match value {
         Value::Text(text) => text.as_str().into(),
-        Value::Number(number) => Given::Number(i64::try_from(number).unwrap()),
-        Value::Truth(truth) => Given::Truth(truth),
+        Value::Number(number) => StoreValue::Number(i64::try_from(number).unwrap()),
+        Value::Truth(truth) => StoreValue::Truth(truth),
     }
 }
 
-fn taken(value: Given) -> Value {
+fn to_reference(value: StoreValue) -> Value {
     match value {
-        Given::Text(text) => Value::Text(text.as_str().to_owned()),
-        Given::Number(number) => Value::Number(number.into()),
-        Given::Truth(truth) => Value::Truth(truth),
+        StoreValue::Text(text) => Value::Text(text.as_str().to_owned()),
+        StoreValue::Number(number) => Value::Number(number.into()),
+        StoreValue::Truth(truth) => Value::Truth(truth),
         other => panic!("a value that the test does not know: {other}"),
     }
 }

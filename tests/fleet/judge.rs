@@ -1,4 +1,10 @@
-//! All judges on one history, and what the run was like in numbers.
+//! Judges a history with all checkers, and counts its outcomes.
+//!
+//! The checkers are those of `lattistore_sim::history`. `part` translates the operations of one
+//! kind of transaction into the terms of its checker. The replay by position at the end takes all
+//! of them at once: it runs every transaction on a model, in the order of the positions in the
+//! answers, and compares the answers. Transactions with an unknown outcome have no position; the
+//! checkers of lists and chains tell the replay before which operation such a transaction ran.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,41 +20,43 @@ use super::record;
 use super::task::{ACCOUNTS, BALANCE, Chain, Task, account_key, list_key, register_key};
 use crate::reference::Value;
 
-/// How many anomalies are printed: a history that is wrong in one place is so in many.
+/// How many anomalies are printed: one fault of the store often causes many.
 const PRINTED: usize = 50;
 
-/// What a run came to.
+/// The result of judging a run.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
-    /// Transactions by outcome.
+    /// Transactions that ran for certain.
     pub(crate) acknowledged: usize,
+    /// Transactions with an unknown outcome.
     pub(crate) unknown: usize,
+    /// Transactions that did not run for certain.
     pub(crate) refused: usize,
-    /// Unknown ones that were found to have run.
+    /// Transactions with an unknown outcome that were found to have run.
     pub(crate) unknown_ran: usize,
     /// The longest time in which no write was acknowledged.
     pub(crate) longest_pause: Duration,
-    /// All that is wrong, in words; empty for a store that keeps its promise.
+    /// A description of each anomaly; empty if the history is strictly serializable.
     pub(crate) anomalies: Vec<String>,
 }
 
 impl Verdict {
-    /// Fails the test that the history is of, if anything is wrong with it.
+    /// Fails the test if there is an anomaly.
     pub(crate) fn expect_clean(&self) {
         println!("{self}");
         assert!(self.anomalies.is_empty(), "{self}");
-        assert!(self.acknowledged > 0, "nothing ran at all");
+        assert!(self.acknowledged > 0, "no transaction ran");
     }
 }
 
-/// Judges a history that ends with reads of everything. If anything is wrong with it, keeps it in a
-/// file and fails the test.
+/// Judges a history that ends with reads of everything. If it has an anomaly, keeps it in a file
+/// and fails the test.
 pub(crate) fn expect_clean(history: &History) {
     let verdict = judge(history);
     if !verdict.anomalies.is_empty() {
         match record::keep(history) {
             Ok(path) => println!("{}", record::how_to_judge(&path)),
-            Err(error) => println!("the history could not be kept: {error}"),
+            Err(error) => println!("the history could not be written to a file: {error}"),
         }
     }
     verdict.expect_clean();
@@ -73,12 +81,12 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Whether a history ends with reads of everything, when all is well.
+/// How a history ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// It does.
+    /// With reads of everything, after the faults.
     Reads,
-    /// The run was cut off. What the reads at the end would show is not asked for.
+    /// The run was interrupted before these reads, so nothing that needs them is checked.
     CutOff,
 }
 
@@ -87,7 +95,7 @@ pub(crate) fn judge(history: &History) -> Verdict {
     judge_to(history, End::Reads)
 }
 
-/// Judges a history that ends in some way.
+/// Judges a history that ends as `end` says.
 pub(crate) fn judge_to(history: &History, end: End) -> Verdict {
     let count = |is: fn(&Outcome<Reply>) -> bool| {
         history.iter().filter(|operation| is(&operation.outcome)).count()
@@ -99,8 +107,8 @@ pub(crate) fn judge_to(history: &History, end: End) -> Verdict {
         longest_pause: longest_pause(history),
         ..Verdict::default()
     };
-    let mut tell = |judge: &str, told: Vec<String>| {
-        verdict.anomalies.extend(told.into_iter().map(|told| format!("{judge}: {told}")));
+    let mut add = |judge: &str, found: Vec<String>| {
+        verdict.anomalies.extend(found.into_iter().map(|found| format!("{judge}: {found}")));
     };
     let mut placements = Vec::new();
     let mut place = |at: &[usize], found: Vec<Placement>| {
@@ -113,31 +121,31 @@ pub(crate) fn judge_to(history: &History, end: End) -> Verdict {
     for chain in Chain::ALL {
         let (at, operations) = part(history, |task, reply| as_chain(chain, task, reply));
         let found = chains::check_chain(&operations);
-        tell(&format!("chain of {}", chain.name()), describe(history, &at, &found.anomalies));
+        add(&format!("chain of {}", chain.name()), describe(history, &at, &found.anomalies));
         place(&at, found.placements);
     }
     let (at, lists) = part(history, as_list);
     place(&at, lists::place_unknown(&lists));
-    tell("lists", describe(history, &at, &lists::check_lists(&lists)));
+    add("lists", describe(history, &at, &lists::check_lists(&lists)));
     drop(lists);
     let (at, registers) = part(history, as_register);
-    tell("registers", describe(history, &at, &registers::check_registers(&registers)));
+    add("registers", describe(history, &at, &registers::check_registers(&registers)));
     let balances = (0..ACCOUNTS).map(|account| (account, BALANCE)).collect();
     let (at, bank) = part(history, as_bank);
-    tell("bank", describe(history, &at, &bank::check_bank(&bank, &balances)));
-    tell("counter", check_counter(history, end));
+    add("bank", describe(history, &at, &bank::check_bank(&bank, &balances)));
+    add("counter", check_counter(history, end));
     if end == End::Reads {
-        tell("tokens", check_tokens(history));
+        add("tokens", check_tokens(history));
     }
     let replay = check_positions_with(history, StoreModel::default(), &placements);
     let all: Vec<usize> = (0..history.len()).collect();
-    tell("by position", describe(history, &all, &replay.anomalies));
+    add("by position", describe(history, &all, &replay.anomalies));
     verdict.unknown_ran = replay.placed.len();
     verdict
 }
 
-/// A second opinion of the registers, by search, which takes longer: what it finds, and the number
-/// of registers of which it found nothing out, as too much overlaps.
+/// Judges the registers by another method, a search, which takes longer. Returns the anomalies, and
+/// the number of registers that stay undecided because too many operations overlap.
 pub(crate) fn search_registers(history: &History) -> (Vec<String>, usize) {
     let (at, registers) = part(history, as_register);
     let found = registers::check_registers_by(&registers, registers::Method::Search);
@@ -150,8 +158,8 @@ fn strings(anomalies: &[impl fmt::Display]) -> Vec<String> {
     anomalies.iter().map(ToString::to_string).collect()
 }
 
-/// Anomalies in words, and the operations that they name. `at` has the places in the whole history
-/// of the operations that the judge was given.
+/// Describes anomalies, and adds the operations that they name. `at` has the index in the whole
+/// history of each operation that the checker was given.
 fn describe(
     history: &History,
     at: &[usize],
@@ -176,17 +184,17 @@ fn describe(
         places.truncate(4);
         places
             .into_iter()
-            .fold(text, |told, place| format!("{told}\n    {place}: {:?}", history[place]))
+            .fold(text, |text, place| format!("{text}\n    {place}: {:?}", history[place]))
     };
     anomalies.iter().map(|anomaly| named(anomaly)).collect()
 }
 
-/// The longest time between two acknowledged writes.
+/// Returns the longest time between two acknowledged writes.
 fn longest_pause(history: &History) -> Duration {
     longest(&writes(history))
 }
 
-/// The longest time without an acknowledged write from one time to another.
+/// Returns the longest time without an acknowledged write between two times.
 pub(crate) fn longest_pause_within(history: &History, from: u64, to: u64) -> Duration {
     let mut ends = writes(history);
     ends.retain(|end| (from..to).contains(end));
@@ -195,7 +203,7 @@ pub(crate) fn longest_pause_within(history: &History, from: u64, to: u64) -> Dur
     longest(&ends)
 }
 
-/// When writes were acknowledged, in order.
+/// Returns the times at which writes were acknowledged, in order.
 fn writes(history: &History) -> Vec<u64> {
     let wrote = |operation: &&Operation<Task, Reply>| {
         operation.position.is_some_and(|position| position.place != 0)
@@ -210,9 +218,9 @@ fn longest(ends: &[u64]) -> Duration {
     Duration::from_nanos(longest.unwrap_or_default())
 }
 
-/// The operations of one workload in its own words, and their indices in the whole history. An
-/// answer that is none to the request is left to the judge by position: nothing could have given
-/// it.
+/// Returns the operations of one kind in the terms of its checker, and their indices in the whole
+/// history. An answer that does not fit its request is left to the replay by position, which finds
+/// that no execution returns it.
 fn part<Q, R>(
     history: &History,
     convert: impl Fn(&Task, Option<&Reply>) -> Option<(Q, Option<R>)>,
@@ -231,11 +239,11 @@ fn part<Q, R>(
     converted.unzip()
 }
 
-/// The steps of a transaction, and the lists that it read, if it was answered.
+/// The steps of a transaction, and the lists that it read; `None` if it has no answer.
 type StepsAndLists = (Vec<lists::Step>, Option<Vec<Vec<u64>>>);
 
-/// An append finds the list as a read does, so the first of a transaction's steps on each list is a
-/// read of it.
+/// An append reads the list that it appends to. So the steps of a transaction begin with a read of
+/// each list that it uses.
 fn as_list(task: &Task, reply: Option<&Reply>) -> Option<StepsAndLists> {
     let Task::Lists(steps) = task else { return None };
     let mut keys = Vec::new();
@@ -290,7 +298,7 @@ fn as_bank(task: &Task, reply: Option<&Reply>) -> Option<(bank::Request, Option<
     Some((request, balances))
 }
 
-/// What a transaction on a chain appends and saw.
+/// Returns what a transaction on a chain appended, and what it saw.
 fn as_chain(
     chain: Chain,
     task: &Task,
@@ -300,9 +308,10 @@ fn as_chain(
     (task.chain() == Some(chain)).then(|| (task.token(), reply.and_then(seen)))
 }
 
-/// The counter's last value is the number of transactions that counted, and each saw another one.
+/// Checks that the last value of the counter is the number of transactions that counted, and that
+/// no two of them saw the same value.
 fn check_counter(history: &History, end: End) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut found = Vec::new();
     let mut seen: BTreeMap<i128, usize> = BTreeMap::new();
     let (mut acknowledged, mut unknown) = (0, 0);
     for (index, operation) in history.iter().enumerate() {
@@ -311,23 +320,24 @@ fn check_counter(history: &History, end: End) -> Vec<String> {
         unknown += i128::from(operation.outcome == Outcome::MayHaveRun);
         let Some(reply) = operation.response() else { continue };
         let Some(Value::Number(number)) = reply.returned else {
-            told.push(format!("operation {index} did not count: {reply:?}"));
+            found.push(format!("operation {index} did not count: {reply:?}"));
             continue;
         };
         if let Some(other) = seen.insert(number, index) {
-            told.push(format!("operations {other} and {index} both counted to {number}"));
+            found.push(format!("operations {other} and {index} both counted to {number}"));
         }
     }
     let last = seen.last_key_value().map_or(0, |(number, _)| *number);
-    // Cut off, a run may end with a transaction that counted and whose answer is lost.
-    let least = if end == End::Reads { acknowledged } else { 0 };
-    if last < least || last > acknowledged + unknown {
-        told.push(format!("{last} instead of {least} to {}", acknowledged + unknown));
+    // An interrupted run may end with a transaction that counted and has no answer.
+    let min = if end == End::Reads { acknowledged } else { 0 };
+    if last < min || last > acknowledged + unknown {
+        found.push(format!("{last} instead of {min} to {}", acknowledged + unknown));
     }
-    told
+    found
 }
 
-/// Every append to a list is there as often as it may be, by the reads at the end.
+/// Checks by the reads at the end that every acknowledged append is in its list once, that no
+/// refused one is, and that an unknown one is at most once.
 fn check_tokens(history: &History) -> Vec<String> {
     let mut last: BTreeMap<u64, (u64, Vec<u64>)> = BTreeMap::new();
     let (_, lists) = part(history, as_list);

@@ -1,5 +1,15 @@
-//! Clusters of server processes: started from the built binary, stopped by their process ids, also
-//! when a test fails.
+//! Clusters of server processes, clients of them, and judges of what the clients saw.
+//!
+//! A [`Fleet`] starts the built binary, one process for each node, and ends the processes by their
+//! process ids, also when a test fails. The rest is for tests under faults, and works in this
+//! order:
+//!
+//! 1. [`task`] draws transactions of five kinds, each with invariants of its own.
+//! 2. [`clients`] runs them from several threads, and records for each when it began and ended, and
+//!    what it answered: the history.
+//! 3. [`record`] writes that history to a file, so that a run that fails can be judged again.
+//! 4. [`judge`] checks the history: each kind by a checker of its own, and all of it by a replay on
+//!    [`model`], in the order of the positions that the answers carry.
 
 #![allow(dead_code, clippy::unwrap_used)]
 
@@ -23,25 +33,30 @@ use lattistore::security::generate_key;
 
 use crate::support::{PATIENCE, PORT, eventually};
 
-/// A node that is asked how it is has so long to answer; it may be stopped, or cut off.
+/// The timeout of a status request: the node may be stopped, or cut off.
 const STATUS_TIME: Duration = Duration::from_secs(1);
 
 /// How a process ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// Its exit code; none if a signal ended it.
+    /// Its exit code; `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     /// All that it wrote to standard error.
     pub(crate) log: String,
 }
 
 impl Ended {
-    /// The one line that says why it ended.
+    /// Returns the error line; fails unless it is the only one, and the last line of the log.
     pub(crate) fn error(&self) -> &str {
         let mut lines = self.log.lines().filter(|line| line.starts_with("error: "));
-        let error = lines.next().unwrap_or_else(|| panic!("no error was told:\n{}", self.log));
-        assert_eq!(lines.next(), None, "one line is enough");
-        assert_eq!(self.log.lines().last(), Some(error), "the error comes last:\n{}", self.log);
+        let error = lines.next().unwrap_or_else(|| panic!("there is no error line:\n{}", self.log));
+        assert_eq!(lines.next(), None, "there is more than one error line");
+        assert_eq!(
+            self.log.lines().last(),
+            Some(error),
+            "the error is not the last line:\n{}",
+            self.log
+        );
         error
     }
 }
@@ -49,12 +64,12 @@ impl Ended {
 /// A server process. It is killed when this is dropped.
 pub(crate) struct Process {
     child: Child,
-    /// Where its standard error goes, if that is read at all.
+    /// The file of its standard error; `None` if the test does not read it.
     log: Option<PathBuf>,
 }
 
 impl Process {
-    /// Starts a command whose standard error goes to the file `log`.
+    /// Starts a command. Its standard error goes to the file `log`.
     pub(crate) fn start(command: &mut Command, log: PathBuf) -> Process {
         let file = File::create(&log).unwrap();
         let mut process = Process::unread(command, file);
@@ -62,11 +77,11 @@ impl Process {
         process
     }
 
-    /// Starts a command whose standard error goes where it is not looked at.
+    /// Starts a command. The test does not read its standard error.
     pub(crate) fn unread(command: &mut Command, stderr: impl Into<Stdio>) -> Process {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        // It would keep the other end open.
+        // The command would keep the other end of a pipe open.
         command.stderr(Stdio::null());
         Process { child, log: None }
     }
@@ -80,7 +95,7 @@ impl Process {
         signal(self.id(), name);
     }
 
-    /// Ends the process at once, whatever it does, as `kill -9` does.
+    /// Kills the process with SIGKILL.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -88,7 +103,7 @@ impl Process {
 
     /// Waits for the process to end.
     pub(crate) fn wait(mut self) -> Ended {
-        // What it wrote until nobody waits any longer.
+        // The message of a timeout shows what it wrote until then.
         let (id, path) = (self.id(), self.log.clone());
         let what = fmt::from_fn(|f| write!(f, "the process {id} to end:\n{}", read(&path)));
         let status = eventually(what, || self.child.try_wait().unwrap());
@@ -99,7 +114,7 @@ impl Process {
         self.child.try_wait().unwrap().is_some()
     }
 
-    /// What it wrote to standard error so far.
+    /// Returns what it has written to standard error so far.
     pub(crate) fn log(&self) -> String {
         read(&self.log)
     }
@@ -117,14 +132,14 @@ impl Drop for Process {
     }
 }
 
-/// Sends a signal to a process that the caller started and that was not waited for yet.
+/// Sends a signal to a process that the caller started and has not waited for.
 pub(crate) fn signal(process: u32, name: &str) {
     let status = Command::new("sh").args(["-c", &format!("kill -{name} {process}")]).status();
     assert!(status.unwrap().success(), "cannot send {name} to {process}");
 }
 
-/// The server binary. Where SIGHUP is ignored here, as under `nohup`, the server would ignore it too:
-/// `env` makes it as usual again, and becomes the server.
+/// Returns a command for the server binary. If this process ignores SIGHUP, as under `nohup`, the
+/// server would inherit that: `env` restores the default and then becomes the server.
 fn binary() -> Command {
     let binary = env!("CARGO_BIN_EXE_server");
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -139,7 +154,7 @@ fn binary() -> Command {
     Command::new(binary)
 }
 
-/// The server binary with the options of one node.
+/// Returns a command for the server binary with the options of one node.
 pub(crate) fn server(my_ip: IpAddr, node_ips: &[IpAddr]) -> Command {
     let mut command = binary();
     options(&mut command, my_ip, node_ips);
@@ -147,7 +162,7 @@ pub(crate) fn server(my_ip: IpAddr, node_ips: &[IpAddr]) -> Command {
 }
 
 fn options(command: &mut Command, my_ip: IpAddr, node_ips: &[IpAddr]) {
-    // What is in the environment of whoever runs the tests is not for these servers.
+    // Variables in the environment of the test run are not meant for these servers.
     let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("LATTISTORE_");
     for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
@@ -159,18 +174,18 @@ fn options(command: &mut Command, my_ip: IpAddr, node_ips: &[IpAddr]) {
 /// The processes of one cluster, their data directories and their logs.
 pub(crate) struct Fleet {
     pub(crate) addresses: Vec<IpAddr>,
-    /// By node: the network namespace that it runs in, if it has one of its own.
+    /// By node: the network namespace that it runs in; `None` for that of the test.
     namespaces: Vec<Option<String>>,
     nodes: Vec<Option<Process>>,
-    /// By node: the options that it is started with, besides where it and the others are.
+    /// By node: the options that it is started with, in addition to the addresses.
     options: Vec<Vec<String>>,
     /// By node: the environment variables that it is started with.
     variables: Vec<Vec<(&'static str, String)>>,
-    /// How many open files each node may have, where that is not left to the system.
+    /// The limit of open files for each node; `None` leaves the limit of the system.
     pub(crate) open_files: Option<u32>,
-    /// How its clients are made.
+    /// The builder of its clients.
     pub(crate) clients: Builder,
-    /// The processes of all nodes, those that ended too.
+    /// The ids of all processes that were started, including those that ended.
     pub(crate) started: Vec<u32>,
     directory: tempfile::TempDir,
 }
@@ -203,7 +218,7 @@ impl Fleet {
         }
     }
 
-    /// Gives all nodes that are started from now on one new cluster key, in a file of this name.
+    /// Makes a cluster key in a file of this name, and starts all nodes with it from now on.
     pub(crate) fn share_key(&mut self, name: &str) {
         let path = self.directory.path().join(name);
         fs::write(&path, generate_key().unwrap()).unwrap();
@@ -222,7 +237,7 @@ impl Fleet {
         self.variables[node].push((name, value));
     }
 
-    /// A directory that goes with the fleet.
+    /// Returns a directory that is removed with the fleet.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -231,7 +246,7 @@ impl Fleet {
         self.addresses.len()
     }
 
-    /// Where a node keeps its state.
+    /// Returns the data directory of a node.
     pub(crate) fn data(&self, node: usize) -> PathBuf {
         self.directory.path().join(node.to_string())
     }
@@ -246,7 +261,7 @@ impl Fleet {
         self.start_with(node, &[]);
     }
 
-    /// Starts a node with more options.
+    /// Starts a node with additional options.
     pub(crate) fn start_with(&mut self, node: usize, more: &[&str]) {
         assert!(self.nodes[node].is_none(), "node {node} runs");
         let binary = env!("CARGO_BIN_EXE_server");
@@ -285,17 +300,17 @@ impl Fleet {
         self.nodes[node].is_some()
     }
 
-    /// Takes a node out, for the caller to wait for its end.
+    /// Takes the process of a node out of the fleet, so that the caller can wait for its end.
     pub(crate) fn take(&mut self, node: usize) -> Process {
         self.nodes[node].take().unwrap()
     }
 
-    /// As `kill -9`.
+    /// Kills a node with SIGKILL.
     pub(crate) fn kill(&mut self, node: usize) {
         self.take(node).kill();
     }
 
-    /// Asks a node to stop and waits until it did, without an error.
+    /// Stops a node with SIGTERM; fails unless it ends with exit code 0.
     pub(crate) fn stop(&mut self, node: usize) {
         let process = self.take(node);
         process.signal("TERM");
@@ -303,12 +318,12 @@ impl Fleet {
         assert_eq!(ended.code, Some(0), "{}", ended.log);
     }
 
-    /// Whether a node that nobody stopped ended.
+    /// Whether a node ended by itself.
     pub(crate) fn has_ended(&mut self, node: usize) -> bool {
         self.nodes[node].as_mut().unwrap().has_ended()
     }
 
-    /// Fails when a node ended that nobody stopped, and shows why.
+    /// Fails if a node ended by itself, and shows its log.
     pub(crate) fn check_alive(&mut self) {
         for (node, process) in self.nodes.iter_mut().enumerate() {
             if let Some(process) = process {
@@ -326,15 +341,14 @@ impl Fleet {
         self.clients.clone().addresses(nodes).timeout(PATIENCE).build()
     }
 
-    /// How a node says it is, if it does.
+    /// Returns the status of a node; `None` if it does not answer within [`STATUS_TIME`].
     pub(crate) fn status(&self, node: usize) -> Option<NodeStatus> {
         self.nodes[node].as_ref()?;
         let client = self.clients.clone().timeout(STATUS_TIME).build();
         client.status_of(self.socket(node)).ok()
     }
 
-    /// The node that says itself that it leads, if one does; the one with the highest ballot if
-    /// several do.
+    /// Returns the node that reports itself as leader; of several, the one with the highest ballot.
     pub(crate) fn leader_now(&self) -> Option<usize> {
         let statuses = (0..self.len()).filter_map(|node| Some((node, self.status(node)?)));
         let leaders = statuses
@@ -342,7 +356,7 @@ impl Fleet {
         leaders.max_by_key(|(_, status)| status.promised).map(|(node, _)| node)
     }
 
-    /// The node that leads.
+    /// Waits for a leader and returns it.
     pub(crate) fn leader(&self) -> usize {
         eventually("a leader", || self.leader_now())
     }
@@ -359,18 +373,18 @@ impl Fleet {
     }
 }
 
-/// Waits for as long as a fault lasts. Not for a condition: time itself is the fault.
+/// Waits while a fault lasts. To wait for a condition use `eventually`.
 pub(crate) fn hold(time: Duration) {
     thread::sleep(time);
 }
 
-/// Runs `work` while `disturb` does, for as long as `disturb` takes; gives what both gave.
+/// Runs `work` concurrently with `disturb` until `disturb` returns; returns both results.
 pub(crate) fn while_disturbed<A: Send, B>(
     work: impl FnOnce(&std::sync::atomic::AtomicBool) -> A + Send,
     disturb: impl FnOnce() -> B,
 ) -> (A, B) {
     let over = std::sync::atomic::AtomicBool::new(false);
-    /// Ends the work also when the disturbance panics, or the scope would wait for ever.
+    /// Ends the work also when the disturbance panics: otherwise the scope would wait forever.
     struct Over<'a>(&'a std::sync::atomic::AtomicBool);
     impl Drop for Over<'_> {
         fn drop(&mut self) {
@@ -386,14 +400,15 @@ pub(crate) fn while_disturbed<A: Send, B>(
     })
 }
 
-/// How long a test's disturbances go on: `LATTISTORE_TEST_SECONDS`, or what suits `cargo test`.
+/// Returns how long a test injects faults: `LATTISTORE_TEST_SECONDS`, or a short default.
 pub(crate) fn test_time(default_seconds: u64) -> Duration {
     let name = "LATTISTORE_TEST_SECONDS";
     let seconds = std::env::var(name).map_or(default_seconds, |text| text.parse().expect(name));
     Duration::from_secs(seconds)
 }
 
-/// The seed of a test's random choices: `LATTISTORE_TEST_SEED`, or a new one each time, printed.
+/// Returns the seed of a test's random choices, and prints it: `LATTISTORE_TEST_SEED`, or a random
+/// one.
 pub(crate) fn test_seed() -> u64 {
     let name = "LATTISTORE_TEST_SEED";
     let seed = std::env::var(name)
@@ -402,7 +417,7 @@ pub(crate) fn test_seed() -> u64 {
     seed
 }
 
-/// Whether `since` is longer ago than tests have patience.
+/// Whether more time than [`PATIENCE`] has passed since `since`.
 pub(crate) fn too_long(since: Instant) -> bool {
     since.elapsed() > PATIENCE
 }

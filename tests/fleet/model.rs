@@ -1,4 +1,7 @@
-//! The store as the judge by position replays it: the tests' own interpreter of the language on a map.
+//! The model of the store for the replay by position: a map, and the interpreter of `reference`.
+//!
+//! The interpreter is written from the documentation of the language and shares no code with the
+//! store, so a fault of the store's interpreter is an anomaly too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,17 +35,17 @@ impl FromIterator<(String, String)> for Entries {
     }
 }
 
-/// What a transaction answered.
+/// The answer to a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reply {
-    /// What was read, as it was before the transaction.
+    /// The entries that it read, with their values before the transaction.
     pub(crate) read: Entries,
     /// What the program returned.
     pub(crate) returned: Option<Value>,
 }
 
 impl Reply {
-    /// What the program returned, as text.
+    /// Returns the text that the program returned; an empty one for any other value.
     pub(crate) fn text(&self) -> &str {
         match &self.returned {
             Some(Value::Text(text)) => text,
@@ -51,19 +54,19 @@ impl Reply {
     }
 }
 
-/// Keys and values; shared between clones of the model, which differ little.
+/// Keys and values. Clones of the model differ little and share them.
 type Keys = Arc<BTreeMap<String, String>>;
 
-/// The store: by area, so that a transaction copies no more than its own.
+/// The store, divided into areas, so that a transaction copies only the area that it uses.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreModel {
     areas: BTreeMap<String, Keys>,
-    /// What the areas keep and do not read again but at the end: by page.
+    /// The archives of the chains, by page. They are read only at the end.
     archives: BTreeMap<String, Keys>,
 }
 
 impl StoreModel {
-    /// What the transaction may read.
+    /// Returns the entries that the transaction may read.
     fn before(&self, task: &Task) -> Keys {
         let area = self.areas.get(&task.area()).cloned().unwrap_or_default();
         match *task {
@@ -77,7 +80,7 @@ impl StoreModel {
         }
     }
 
-    /// Puts what a transaction left.
+    /// Stores the entries that a transaction left in its area.
     fn put(&mut self, task: &Task, mut after: BTreeMap<String, String>) {
         for (key, value) in
             after.extract_if(ARCHIVE.to_owned().., |key, _| key.starts_with(ARCHIVE))
@@ -99,7 +102,7 @@ impl Model for StoreModel {
         let params: BTreeMap<String, Value> = params.into_iter().collect();
         let before = self.before(task);
         let outcome = reference::execute(&program, &params, &before)
-            .unwrap_or_else(|wrong| panic!("{program} is no program: {wrong:?}"));
+            .unwrap_or_else(|wrong| panic!("{program} is not a program: {wrong:?}"));
         let wrote = outcome.after != *before;
         if wrote {
             self.put(task, outcome.after);
@@ -108,9 +111,9 @@ impl Model for StoreModel {
         Ran { response: Reply { read, returned: outcome.returned }, wrote }
     }
 
-    /// Those that are in lists and chains are placed before the replay, and are of use only where
-    /// the answer shows them. A register that was found to have a value was given it by the one
-    /// transaction that writes this value.
+    /// Unknown transactions on lists and chains are placed before the replay; they explain an
+    /// answer only if it shows their element or token. A value of a register is explained by the
+    /// only transaction that writes this value.
     fn may_explain(&self, unknown: &Task, observer: &Task, reply: &Reply) -> bool {
         match (unknown, observer) {
             (Task::Register(unknown), Task::Register(observer)) => {

@@ -1,7 +1,7 @@
-//! Histories in files, for a run that fails: written while it goes on, and read to be judged again.
+//! Histories in files: written during a run, and read to be judged again if the run failed.
 //!
 //! docs/checking.md describes the format. A request is in the file before it is sent, so that a run
-//! may be cut off anywhere: a request without an answer may have run.
+//! may be interrupted anywhere: a request without an answer may have run.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -26,9 +26,9 @@ use crate::reference::Value;
 const HEAD: &str = "lattistore history 1";
 /// The last line of a history that ends with reads of everything.
 const END: &str = "end";
-/// A run ends early when its history is so large. Thirty minutes make about 600 MiB. Judging takes
-/// up to five times as many bytes of memory.
-const MOST_BYTES: u64 = 2 << 30;
+/// The size at which a run ends before its time. Thirty minutes make about 600 MiB. Judging takes
+/// up to five times this size in memory.
+const MAX_BYTES: u64 = 2 << 30;
 
 /// A file that a history is written to.
 pub(crate) struct Recorder {
@@ -64,29 +64,29 @@ impl Recorder {
         &self.path
     }
 
-    /// Whether nothing more should be asked.
+    /// Returns a flag that is set when the file has reached [`MAX_BYTES`].
     pub(crate) fn fullness(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.is_full)
     }
 
-    /// Writes down a request that is about to be sent; the result is its number.
+    /// Writes a request that is about to be sent; returns its number.
     pub(crate) fn request(&self, process: u64, invoked: u64, task: &Task) -> u64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.write(&request_line(number, process, invoked, task), true);
         number
     }
 
-    /// Writes down what a request came to. It is in the file when the next request is.
+    /// Writes the outcome of a request. It is flushed to the file with the next request.
     pub(crate) fn answer(&self, number: u64, operation: &Operation<Task, Reply>) {
         self.write(&answer_line(number, operation), false);
     }
 
-    /// Writes down that everything was read, and that no more comes.
+    /// Writes that everything was read and that the history is complete.
     pub(crate) fn end(&self) {
         self.write(END, true);
     }
 
-    /// Takes the file away: the run found nothing.
+    /// Removes the file, because the run found no anomaly.
     pub(crate) fn discard(self) {
         fs::remove_file(&self.path).unwrap_or_else(|error| self.fail(&error));
     }
@@ -94,7 +94,7 @@ impl Recorder {
     fn write(&self, line: &str, flush: bool) {
         let mut writing = self.lock();
         writing.bytes += line.len() as u64 + 1;
-        if writing.bytes >= MOST_BYTES {
+        if writing.bytes >= MAX_BYTES {
             self.is_full.store(true, Ordering::Release);
         }
         let written = writeln!(writing.file, "{line}");
@@ -102,17 +102,21 @@ impl Recorder {
         written.unwrap_or_else(|error| self.fail(&error));
     }
 
-    /// A client that panics while it writes leaves a line that is no worse than one cut off.
+    /// Ignores poisoning: a client that panics while it writes leaves a partial line, as an
+    /// interrupted run does.
     fn lock(&self) -> MutexGuard<'_, Writing> {
         self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn fail(&self, error: &io::Error) -> ! {
-        panic!("cannot keep the history in {}: {error}; make room there", self.path.display())
+        panic!(
+            "cannot write the history to {}: {error}; free space there, or choose another file",
+            self.path.display()
+        )
     }
 }
 
-/// Keeps a whole history in a new file.
+/// Writes a whole history to a new file in target/tmp; returns its path.
 pub(crate) fn keep(history: &History) -> io::Result<PathBuf> {
     static KEPT: AtomicU64 = AtomicU64::new(0);
     let number = KEPT.fetch_add(1, Ordering::Relaxed);
@@ -132,23 +136,23 @@ pub(crate) fn write_to(path: &Path, history: &History) -> io::Result<()> {
     Ok(())
 }
 
-/// Where the history of this name is kept.
+/// Returns the path of the history of this name.
 pub(crate) fn new_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.history"))
 }
 
-/// Says where a history is, and how to judge it.
+/// Returns a line that says where a history is, and how to judge it.
 pub(crate) fn how_to_judge(path: &Path) -> String {
     format!("the history is in {0}; judge it again: scripts/torture --judge {0}", path.display())
 }
 
-/// Reads a history, and how it ends. The error says in which line what is wrong.
+/// Reads a history, and how it ends. The error names the line that is wrong.
 pub(crate) fn read_from(path: &Path) -> Result<(History, End), String> {
     let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
     read(BufReader::new(file)).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// The same, of lines from anywhere.
+/// The same from any reader.
 pub(crate) fn read(mut from: impl BufRead) -> Result<(History, End), String> {
     let mut history = History::new();
     let mut end = End::CutOff;
@@ -156,7 +160,7 @@ pub(crate) fn read(mut from: impl BufRead) -> Result<(History, End), String> {
     for number in 1_u64.. {
         line.clear();
         from.read_line(&mut line).map_err(|error| format!("line {number}: {error}"))?;
-        // A last line without its end was cut off while it was written.
+        // A last line without a line break is a partial write.
         let Some(whole) = line.strip_suffix('\n') else { break };
         let read = match (number, whole, end) {
             (1, HEAD, _) => Some(()),
@@ -167,10 +171,10 @@ pub(crate) fn read(mut from: impl BufRead) -> Result<(History, End), String> {
             }
             _ => read_line(whole, &mut history),
         };
-        read.ok_or_else(|| format!("line {number} is not of a history: {whole:.80}"))?;
+        read.ok_or_else(|| format!("line {number} is not a line of a history: {whole:.80}"))?;
     }
     if history.is_empty() {
-        return Err("there is no request in it".into());
+        return Err("the history has no request".into());
     }
     Ok((history, end))
 }
@@ -192,8 +196,8 @@ fn read_line(line: &str, history: &mut History) -> Option<()> {
                 outcome: Outcome::MayHaveRun,
                 position: None,
             };
-            let most = usize::try_from(MOST_NUMBERED_AHEAD).ok()?;
-            if number > history.len().checked_add(most)? {
+            let max = usize::try_from(MAX_NUMBERED_AHEAD).ok()?;
+            if number > history.len().checked_add(max)? {
                 return None;
             }
             while history.len() <= number {
@@ -211,11 +215,12 @@ fn read_line(line: &str, history: &mut History) -> Option<()> {
     fields.next().is_none().then_some(())
 }
 
-/// More requests than this are never between the numbering of one and its writing.
-const MOST_NUMBERED_AHEAD: u64 = 1_000;
+/// An upper bound on the requests that are numbered, but not yet written. It keeps a wrong number
+/// in a file from taking all memory.
+const MAX_NUMBERED_AHEAD: u64 = 1_000;
 
-/// What stands for a request that another client's stood before in the file. If the run was cut off
-/// in between, it was never sent.
+/// Stands for a request that comes later in the file than one with a higher number. If the run was
+/// interrupted before it was written, it was never sent.
 fn placeholder() -> Operation<Task, Reply> {
     Operation {
         process: 0,
@@ -381,7 +386,7 @@ fn read_outcome<'a>(fields: &mut impl Iterator<Item = &'a str>) -> Option<Outcom
     Some((outcome, position))
 }
 
-/// A text without tabs and ends of lines.
+/// Escapes tabs and line breaks.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n")
 }

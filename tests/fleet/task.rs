@@ -1,14 +1,14 @@
-//! What the clients of a disturbed cluster ask: five kinds of transactions, as programs.
+//! The transactions of the clients, as programs: five kinds.
 //!
-//! Each kind keeps to keys of its own, so that each is judged by itself as well, and each leaves
-//! what tells a judge which of the transactions with an unknown outcome ran, and when:
+//! Each kind uses keys of its own, so that it can also be judged by itself. Each leaves a trace by
+//! which a judge can tell which of the transactions with an unknown outcome ran, and when:
 //!
-//! * A list shows all that was ever appended to it.
+//! * A list shows every element that was ever appended to it.
 //! * All values that are written to registers differ, and a compare-and-set expects a value that
 //!   was read before it was sent. So the last unknown write before an answer explains the answer
 //!   alone, and those before it explain nothing, as nothing else depended on them.
-//! * The effects of the others cannot be told apart. Each of their writes appends a token of its
-//!   own to the [`Chain`] of its kind.
+//! * The effects of the others (bank, counter, keys that come and go) look alike. So each of their
+//!   writes appends a unique token to the [`Chain`] of its kind.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,35 +20,35 @@ use lattistore_sim::simulator::Random;
 use super::model::Reply;
 use crate::reference::Value;
 
-/// Accounts of the bank.
+/// The number of accounts.
 pub(crate) const ACCOUNTS: u64 = 6;
-/// What each account has at first.
+/// The first balance of each account.
 pub(crate) const BALANCE: i64 = 100;
-/// Registers.
+/// The number of registers.
 const REGISTERS: u64 = 5;
-/// Lists that are in use at a time; after some transactions new ones take their place, or every read
-/// would carry ever longer ones.
+/// How many lists are in use at a time. After [`TOKENS_PER_LISTS`] tokens other lists are used, as
+/// reads of ever longer lists would become slow.
 const LISTS: u64 = 6;
 const TOKENS_PER_LISTS: u64 = 600;
-/// Keys that come and go.
+/// How many keys are put and deleted by [`Task::Churn`].
 const CHURNED: u64 = 12;
 
-/// How many of the latest tokens of a chain one key has, at most. The answer of every transaction
-/// of the chain shows them.
+/// The most tokens of a chain in the value of its key `latest`, which the answer of every
+/// transaction of the chain shows.
 const LATEST_TOKENS: u64 = 16;
 /// How many tokens of a chain a page of its archive holds. The answer of [`Task::ReadChain`] shows
-/// a page; it must be small enough to be kept for a retry.
+/// a page, and must be small enough to be kept in the session for a retry.
 pub(crate) const PAGE_TOKENS: u64 = 1_024;
-/// Pages are numbered from here, and tokens too, so that their numbers sort as texts.
+/// The first numbers of pages and tokens, so large that numbers of one length sort as texts.
 const FIRST_PAGE: u64 = 1_000_000;
 const FIRST_INDEX: u64 = 1_000_000_000;
 
 /// The kinds of transactions that keep a chain of their writes: see
 /// [`lattistore_sim::history::chains`].
 ///
-/// The key `chain/KIND/length` has the number of tokens, and `chain/KIND/latest` the latest of
-/// them, each with a comma after it. When these are as many as they may be, the next write moves
-/// them to `archive/KIND/PAGE/INDEX`, where INDEX is that of the token after them.
+/// The key `chain/KIND/length` holds the number of tokens, and `chain/KIND/latest` the latest ones,
+/// each followed by a comma. When there are [`LATEST_TOKENS`] of them, the next write moves them to
+/// `archive/KIND/PAGE/INDEX`, where INDEX is the index of the token that follows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Chain {
     /// Transfers.
@@ -60,10 +60,10 @@ pub(crate) enum Chain {
 }
 
 impl Chain {
-    /// All of them.
+    /// All kinds.
     pub(crate) const ALL: [Chain; 3] = [Chain::Bank, Chain::Count, Chain::Churn];
 
-    /// Its name in keys.
+    /// Returns its name in keys.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Chain::Bank => "bank",
@@ -72,13 +72,13 @@ impl Chain {
         }
     }
 
-    /// Reads how much there is, and the latest of it.
+    /// Returns a program that reads the length and the latest tokens.
     fn read(self) -> String {
         let name = self.name();
         format!("get \"chain/{name}/length\"; get \"chain/{name}/latest\"; ")
     }
 
-    /// Appends the parameter `token`.
+    /// Returns a program that appends the parameter `token`.
     fn append(self) -> String {
         let name = self.name();
         format!(
@@ -93,17 +93,17 @@ impl Chain {
         )
     }
 
-    /// How the keys of its archive begin.
+    /// Returns the prefix of the keys of its archive.
     pub(crate) fn archive(self) -> String {
         format!("{ARCHIVE}{}/", self.name())
     }
 
-    /// How the keys of a page of its archive begin.
+    /// Returns the prefix of the keys of a page of its archive.
     pub(crate) fn page(self, page: u64) -> String {
         format!("{}{}/", self.archive(), FIRST_PAGE.saturating_add(page))
     }
 
-    /// What an answer shows of the chain; none if the store holds something else there.
+    /// Returns what an answer shows of the chain; `None` if these keys hold something else.
     pub(crate) fn seen(self, reply: &Reply) -> Option<Seen> {
         let key = |end: &str| format!("chain/{}/{end}", self.name());
         let length = reply.read.get(&key("length")).map_or(Some(0), |text| text.parse().ok())?;
@@ -118,10 +118,10 @@ impl Chain {
     }
 }
 
-/// How the keys of archives begin.
+/// The prefix of the keys of all archives.
 pub(crate) const ARCHIVE: &str = "archive/";
 
-/// Adds the tokens of a text; the last of them is before the index `end`.
+/// Adds the tokens of a text with their indices; `end` is the index after the last one.
 fn push_tokens(to: &mut Vec<(u64, u64)>, end: u64, text: &str) -> Option<()> {
     let tokens: Option<Vec<u64>> =
         text.split_terminator(',').map(|token| token.parse().ok()).collect();
@@ -134,7 +134,7 @@ fn push_tokens(to: &mut Vec<(u64, u64)>, end: u64, text: &str) -> Option<()> {
 /// One transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Appends to lists, and reads of whole lists.
+    /// Appends to lists and reads of whole lists, in one transaction.
     Lists(Vec<Step>),
     /// Read, write, or compare and set.
     Register(registers::Request),
@@ -155,7 +155,7 @@ pub(crate) enum Task {
 }
 
 impl Task {
-    /// What it shares keys with has the same area.
+    /// Returns its area. Two tasks of different areas have no key in common.
     pub(crate) fn area(&self) -> String {
         match self {
             Task::Lists(steps) => {
@@ -170,7 +170,7 @@ impl Task {
         }
     }
 
-    /// The chain that it appends to or reads.
+    /// Returns the chain that it appends to or reads.
     pub(crate) fn chain(&self) -> Option<Chain> {
         match *self {
             Task::Transfer { .. } | Task::ReadBank => Some(Chain::Bank),
@@ -181,7 +181,7 @@ impl Task {
         }
     }
 
-    /// What it appends to its chain.
+    /// Returns the token that it appends to its chain.
     pub(crate) fn token(&self) -> Option<u64> {
         match self {
             Task::Transfer { token, .. } | Task::Count { token } | Task::Churn { token, .. } => {
@@ -201,7 +201,7 @@ impl Task {
         }
     }
 
-    /// The program, and the values of its parameters.
+    /// Returns the program and the values of its parameters.
     pub(crate) fn program(&self) -> (String, Vec<(String, Value)>) {
         let number = |number: u64| Value::Number(number.into());
         let text = |text: String| Value::Text(text);
@@ -283,7 +283,7 @@ pub(crate) fn register_key(key: u64) -> String {
 }
 
 fn lists(steps: &[Step]) -> (String, Vec<(String, Value)>) {
-    // Without a step that reads, nothing else sets it.
+    // The variable must be set also if no step reads.
     let mut program = "seen = \"\"; ".to_owned();
     let mut params = Vec::new();
     for (nth, step) in steps.iter().enumerate() {
@@ -306,27 +306,27 @@ fn lists(steps: &[Step]) -> (String, Vec<(String, Value)>) {
 fn register(request: registers::Request) -> (String, Vec<(String, Value)>) {
     let text = |name: &str, value: String| (name.to_owned(), Value::Text(value));
     let mut params = vec![text("key", register_key(request.key))];
-    let mut give = |name: &str, value: Option<u64>| {
+    let mut add = |name: &str, value: Option<u64>| {
         params.extend(value.map(|value| text(name, value.to_string())));
         value.is_some()
     };
     let program = match request.action {
         Action::Read => "return get $key;".to_owned(),
         Action::Write(new) => {
-            let then = if give("new", new) { "put $key $new" } else { "delete $key" };
+            let then = if add("new", new) { "put $key $new" } else { "delete $key" };
             format!("get $key; {then};")
         }
         Action::CompareAndSet { expected, new } => {
             let when =
-                if give("expected", expected) { "(get $key) == $expected" } else { "!exists $key" };
-            let then = if give("new", new) { "put $key $new" } else { "delete $key" };
+                if add("expected", expected) { "(get $key) == $expected" } else { "!exists $key" };
+            let then = if add("new", new) { "put $key $new" } else { "delete $key" };
             format!("get $key; if {when} {{ {then}; }}")
         }
     };
     (program, params)
 }
 
-/// Draws transactions; all clients share it.
+/// Draws random transactions. All clients share it, so that tokens are unique.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     tokens: AtomicU64,
@@ -337,7 +337,7 @@ impl Tasks {
         self.tokens.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Any transaction. `seen` are values that the client found in registers lately.
+    /// Draws a transaction. `seen` are values that the client found in registers.
     pub(crate) fn draw(&self, random: &mut Random, seen: &[Option<u64>]) -> Task {
         match random.between(0, 99) {
             0..40 => self.lists(random),
@@ -385,8 +385,8 @@ impl Tasks {
         Task::Register(registers::Request { key, action })
     }
 
-    /// Reads of everything but the chains, to be asked when all is well again. The chains come
-    /// after them, so that they show whatever these see.
+    /// Returns reads of everything except the chains, for the end of a run. The chains are read
+    /// after them, so that they show every transaction that these saw.
     pub(crate) fn last_reads(&self) -> Vec<Task> {
         let generations = self.tokens.load(Ordering::Relaxed) / TOKENS_PER_LISTS + 1;
         let lists = (0..generations).map(|generation| {

@@ -1,6 +1,6 @@
-//! Choices made by bytes: a fuzzer that changes the bytes changes the choices, one at a time.
+//! Choices that are made by bytes. A fuzzer that changes one byte changes one choice.
 
-/// Gives choices until the bytes are used up; from then on the first of all choices.
+/// A sequence of choices. When the bytes are used up, each choice is the first alternative.
 #[derive(Debug)]
 pub(crate) struct Chance<'a>(&'a [u8]);
 
@@ -24,7 +24,7 @@ impl<'a> Chance<'a> {
         }
     }
 
-    /// A number below `bound`, which is at most 256.
+    /// Returns a number below `bound`, which is at most 256.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::from(self.byte()) % bound
     }

@@ -1,4 +1,4 @@
-//! Connections that take and do not give.
+//! Attacks by connections: too many, silent, slow, or closed at a bad moment.
 
 use std::thread;
 
@@ -10,19 +10,20 @@ use crate::support::eventually;
 use crate::table::{Case, settings};
 
 pub(crate) const CASES: &[Case] = &[
-    ("more connections than may wait", |t| {
-        let most = settings().max_ungreeted_per_address;
+    ("more connections than may wait for a greeting", |t| {
+        let max = settings().max_ungreeted_per_address;
         let mut refused = 0;
-        let held: Vec<Raw> = (0..most + 8).map(|_| t.silent()).collect();
+        let held: Vec<Raw> = (0..max + 8).map(|_| t.silent()).collect();
         for mut raw in held {
-            // Those that got no seat are told at once, the others once their time is over.
+            // Connections above the limit are rejected at once, the others after the greeting
+            // timeout.
             let reason = raw.welcome().unwrap_err().reason;
             refused += usize::from(reason == Reason::TooManyConnections);
             raw.wait_for_end();
         }
         assert!(refused > 0);
     }),
-    ("more clients than may be", |t| {
+    ("more clients than the limit", |t| {
         let mut held = Vec::new();
         let refusal = (0..2 * settings().max_clients).find_map(|_| {
             let mut raw = t.silent();
@@ -32,7 +33,7 @@ pub(crate) const CASES: &[Case] = &[
             answer.err()
         });
         assert_eq!(refusal.unwrap().reason, Reason::TooManyConnections);
-        // Who is in is served.
+        // Clients that were admitted are served.
         assert!(matches!(held[0].ask(RequestBody::Status), ClientOutcome::Status(_)));
     }),
     ("connections that come and go", |t| {
@@ -48,7 +49,8 @@ pub(crate) const CASES: &[Case] = &[
         for id in 1..=100 {
             raw.send(&request(id, 0, execute("get \"large\";", &[])));
         }
-        // It is cut off while it does not read; what is in the system's buffers is still there.
+        // The node closes the connection, but the answers in the buffers of the system are still
+        // there.
         eventually("the end of the connection", || {
             let sent = std::io::Write::write_all(&mut raw.0, &request(1, 0, RequestBody::Status));
             sent.is_err().then_some(())
@@ -61,7 +63,7 @@ pub(crate) const CASES: &[Case] = &[
             for id in 1..=100 {
                 raw.send(&request(id, 0, execute("put \"reset\" \"1\";", &[])));
             }
-            // Closing with answers unread is a reset.
+            // Closing a connection with unread answers resets it.
             assert!(raw.0.peek(&mut [0]).unwrap() > 0);
         }
     }),
@@ -80,7 +82,7 @@ pub(crate) const CASES: &[Case] = &[
         let mut raw = t.client();
         let bytes = request(7, 0, RequestBody::Status);
         raw.send(&bytes[..bytes.len() - 1]);
-        raw.cut_off();
+        raw.expect_error_and_end();
     }),
     ("large requests that stall", |t| {
         let value = "x".repeat(1 << 20);
@@ -90,17 +92,17 @@ pub(crate) const CASES: &[Case] = &[
                 scope.spawn(|| {
                     let mut raw = t.client();
                     raw.send(&bytes[..bytes.len() - 1]);
-                    raw.cut_off();
+                    raw.expect_error_and_end();
                 });
             }
         });
     }),
-    ("large requests that are whole", |t| {
+    ("large requests that are complete", |t| {
         let value = "x".repeat(1 << 20);
         let bytes = request(7, 0, execute("return len($v);", &[("v", &value)]));
         let mut raw = t.client();
         let mut served = 0;
-        // Answers are read meanwhile, or both sides would wait for each other.
+        // Answers are read concurrently: otherwise both sides would wait for each other.
         thread::scope(|scope| {
             let mut sender = Raw(raw.0.try_clone().unwrap());
             scope.spawn(move || (0..60).for_each(|_| sender.send(&bytes)));

@@ -1,6 +1,6 @@
-//! A real node that hears the other members lie: every message is one that decodes, from a member,
-//! about slots, ballots, pages and copies that never were. It may stop serving; it must not panic,
-//! must encode all that it says, and its disk must hold what it believes.
+//! Fuzz target: a node with lying peers. Every message can be decoded and is from a member, but its
+//! slots, ballots, pages and copies are invented. The node may stop serving. It must not panic,
+//! every message that it sends must be encodable, and its disk must hold its durable state.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ const PROGRAMS: [&str; 8] = [
     "abort \"no\";",
 ];
 
-/// Drives a node as the bytes say.
+/// Drives a node by the choices of `bytes`.
 pub(crate) fn core(bytes: &[u8]) {
     let mut chance = Chance::new(bytes);
     let mut host = Host::new(&mut chance);
@@ -43,8 +43,8 @@ struct Host {
     config: Config,
     now_ms: u64,
     tickets: u64,
-    /// What was said to the node, to be said again.
-    said: Vec<(NodeId, Msg)>,
+    /// The messages that the node got, so that they can be repeated.
+    heard: Vec<(NodeId, Msg)>,
 }
 
 impl Host {
@@ -62,7 +62,7 @@ impl Host {
         };
         let disk = Durable::default();
         let node = start(&members, config, &disk, 0);
-        Host { node, disk, members, config, now_ms: 0, tickets: 0, said: Vec::new() }
+        Host { node, disk, members, config, now_ms: 0, tickets: 0, heard: Vec::new() }
     }
 
     fn step(&mut self, chance: &mut Chance<'_>) {
@@ -73,12 +73,12 @@ impl Host {
             }
             1 | 2 => self.request(chance),
             3 => {
-                // What was not written is lost; what was is all there is.
+                // A crash: the node restarts from its disk.
                 self.node = start(&self.members, self.config, &self.disk, self.now_ms);
             }
             4 | 5 => self.output(),
-            6 if !self.said.is_empty() => {
-                let (from, message) = self.said[chance.below(self.said.len().min(256))].clone();
+            6 if !self.heard.is_empty() => {
+                let (from, message) = self.heard[chance.below(self.heard.len().min(256))].clone();
                 self.node.message(self.now_ms, from, message);
             }
             7 => self.quorum(),
@@ -107,7 +107,7 @@ impl Host {
             .request(self.now_ms, Request { ticket: Ticket(self.tickets), command, deadline_ms });
     }
 
-    /// All members hear each other: what it takes to stand.
+    /// Lets the members hear each other, so that the node can stand for election.
     fn quorum(&mut self) {
         let hears = self.members.clone();
         for from in self.others() {
@@ -122,7 +122,7 @@ impl Host {
         self.node.tick(self.now_ms);
     }
 
-    /// The others promise, whatever they say they hold; maybe before the node asked.
+    /// Lets the others promise, with invented state, perhaps before the node has sent its prepare.
     fn elect(&mut self, chance: &mut Chance<'_>) {
         self.quorum();
         if chance.below(4) > 0 {
@@ -151,16 +151,16 @@ impl Host {
         self.hear(from, message);
     }
 
-    /// Only what decodes gets to a node.
+    /// Delivers a message if its frame can be decoded, as a node gets no other.
     fn hear(&mut self, from: NodeId, message: Msg) {
         let frame = encode_peer(&message);
         if let Ok(PeerFrame::Core(message)) = decode_peer(&frame[4..]) {
-            self.said.push((from, message.clone()));
+            self.heard.push((from, message.clone()));
             self.node.message(self.now_ms, from, message);
         }
     }
 
-    /// Does what the node wants, in its order.
+    /// Carries out the outputs of the node, in their order.
     fn output(&mut self) {
         loop {
             let output = self.node.output();
@@ -177,10 +177,10 @@ impl Host {
             }
         }
         if self.node.is_written() {
-            assert_eq!(&self.disk, self.node.durable(), "the disk holds what the node believes");
+            assert_eq!(&self.disk, self.node.durable(), "the disk holds the durable state");
         }
         let members = self.node.durable().replica.members();
-        assert!(members.is_none(), "no message sets the members yet: {members:?}");
+        assert!(members.is_none(), "a message set the members: {members:?}");
     }
 }
 
@@ -194,7 +194,7 @@ fn start(
     Node::new(ME, members, config, Store::default(), disk.clone(), 7, now_ms)
 }
 
-/// Valid messages of every kind, without the lengths of their frames.
+/// Returns `count` valid messages of random kinds, without the length prefix of their frames.
 pub(crate) fn sample(count: u64) -> Vec<Vec<u8>> {
     let node = start(&[NodeId(1), ME, NodeId(3)], Config::default(), &Durable::default(), 0);
     let message = |seed| {

@@ -1,5 +1,5 @@
-//! A data directory with whatever bytes in whatever places: it opens with a state that the node once
-//! had, or it does not open.
+//! Fuzz target: a damaged data directory. It opens with a state that the node once had, or it does
+//! not open.
 
 use std::sync::LazyLock;
 
@@ -8,15 +8,15 @@ use lattistore_sim::disk::SimDisk;
 use crate::chance::Chance;
 use crate::workload::{State, open, run};
 
-/// A directory with a checkpoint and segments before, in and after use.
-struct Whole {
+/// A directory with a checkpoint and with segments that are prepared, in use and no longer needed.
+struct Undamaged {
     disk: SimDisk,
     names: Vec<String>,
-    /// All states that the node ever had.
+    /// Every state that the node had.
     states: Vec<State>,
 }
 
-static WHOLE: LazyLock<Whole> = LazyLock::new(|| {
+static UNDAMAGED: LazyLock<Undamaged> = LazyLock::new(|| {
     let disk = SimDisk::new(9);
     let run = run(disk.process(), 20, 60);
     assert!(run.error.is_none(), "{:?}", run.error);
@@ -24,13 +24,14 @@ static WHOLE: LazyLock<Whole> = LazyLock::new(|| {
     disk.kill();
     let mut names = disk.process().list().unwrap();
     names.sort();
-    Whole { disk, names, states: run.states }
+    Undamaged { disk, names, states: run.states }
 });
 
-/// Each four bytes and what they ask for are one damage: a byte changed, a file cut, lost, or filled
-/// with a piece of another one.
+/// Damages a copy of the directory by the choices of `bytes`, and opens it. One damage changes a
+/// byte, truncates or loses a file, or overwrites a part of it with a part of another file or with
+/// zeros.
 pub(crate) fn disk(bytes: &[u8]) {
-    let Whole { disk, names, states } = &*WHOLE;
+    let Undamaged { disk, names, states } = &*UNDAMAGED;
     let copy = disk.copy(1);
     let mut chance = Chance::new(bytes);
     while chance.is_left() {
@@ -61,8 +62,8 @@ pub(crate) fn disk(bytes: &[u8]) {
         copy.set_content(name, content);
     }
     if let Ok(opened) = open(copy.process()) {
-        assert!(states.contains(&opened.durable), "a state that never was");
-        // Nothing is written to a disk that is thrown away.
+        assert!(states.contains(&opened.durable), "a state that the node never had");
+        // Dropping the storage must not write to this disk, which is not used again.
         copy.kill();
     }
 }

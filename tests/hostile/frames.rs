@@ -1,5 +1,5 @@
-//! Any stream of bytes, in pieces of any size: the reader gives the frames that are in it, or says
-//! what is wrong with it, and takes no more memory than came and one frame may have.
+//! Fuzz target: any stream of bytes, which arrives in pieces of any size. The reader returns the
+//! frames in it, or the error of the stream.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use lattistore::transport::{FrameError, FrameReader, Patience, Source};
 
 use crate::chance::Chance;
 
-/// A stream that gives its bytes in pieces.
+/// A stream that returns its bytes in pieces.
 struct Pieces<'a> {
     sizes: Chance<'a>,
     left: &'a [u8],
@@ -20,7 +20,7 @@ impl Read for Pieces<'_> {
             1..8 => return Err(io::ErrorKind::Interrupted.into()),
             8..16 => return Err(io::ErrorKind::WouldBlock.into()),
             16..128 => 1 + self.sizes.below(8),
-            // Also when all choices are made.
+            // This is also the result when the choices are used up (0).
             _ => buffer.len(),
         };
         let count = wanted.min(buffer.len()).min(self.left.len());
@@ -37,7 +37,7 @@ impl Source for Pieces<'_> {
     }
 }
 
-/// What a stream is when it comes at once: its frames, and why there are no more.
+/// Returns the frames of a stream, and why no more follow.
 fn expected(mut bytes: &[u8], limit: usize) -> (Vec<&[u8]>, &'static str) {
     let mut frames = Vec::new();
     loop {
@@ -57,7 +57,7 @@ fn expected(mut bytes: &[u8], limit: usize) -> (Vec<&[u8]>, &'static str) {
     }
 }
 
-/// The first byte is the limit, the next sixty-four say in what pieces the rest comes.
+/// The first byte is the limit of a frame, the next 64 choose the pieces in which the rest arrives.
 pub(crate) fn frames(bytes: &[u8]) {
     let Some((limit, bytes)) = bytes.split_first() else { return };
     let (sizes, stream) = bytes.split_at(bytes.len().min(64));
@@ -69,12 +69,12 @@ pub(crate) fn frames(bytes: &[u8]) {
     let ended = loop {
         match reader.read(limit, patience) {
             Ok(frame) => assert_eq!(Some(frame), expected.next()),
-            // Reading goes on where it stopped.
+            // The next call continues where this one stopped.
             Err(FrameError::Idle | FrameError::TooSlow) => {}
             Err(FrameError::Closed) => break "closed",
             Err(FrameError::Truncated) => break "truncated",
             Err(FrameError::TooLarge { .. }) => break "too large",
-            Err(error) => panic!("nothing fails here: {error}"),
+            Err(error) => panic!("this stream has no other error: {error}"),
         }
     };
     assert_eq!(expected.next(), None, "a frame is missing");

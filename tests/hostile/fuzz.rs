@@ -1,6 +1,6 @@
-//! A short run of each target: what fuzzers found worth keeping (`corpus`), and inputs from seeds, the
-//! same every time. `HOSTILE_SECONDS` makes it long, and `HOSTILE_SEED` begins elsewhere; a failure
-//! prints its seed. `scripts/fuzz` searches with the compiler's help, by what code an input reaches.
+//! A short run of each fuzz target: the inputs of `corpus`, and random inputs from seeds, the same
+//! in every run. `HOSTILE_SECONDS` sets the time of a run, and `HOSTILE_SEED` its first seed; a
+//! failure prints its seed. `scripts/fuzz` runs the same targets with coverage feedback.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +23,7 @@ use crate::disk::disk;
 use crate::frames::frames;
 use crate::targets::{language, messages};
 
-/// Runs seeds one after another: `cases` of them, or as many as there is time for.
+/// Runs `case` with one seed after another: `cases` of them, or until `HOSTILE_SECONDS` are over.
 fn each_seed(cases: u64, mut case: impl FnMut(&mut Random)) {
     let number = |name| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
     let first = number("HOSTILE_SEED").unwrap_or(0);
@@ -39,7 +39,7 @@ fn each_seed(cases: u64, mut case: impl FnMut(&mut Random)) {
     println!("{} seeds from {first}", seed - first);
 }
 
-/// Tells the seed when a case panics.
+/// Prints the seed when it is dropped, which happens only if a case panics.
 struct Failing(u64);
 
 impl Drop for Failing {
@@ -48,12 +48,12 @@ impl Drop for Failing {
     }
 }
 
-fn random_bytes(random: &mut Random, most: usize) -> Vec<u8> {
-    let count = random.count(0, most);
+fn random_bytes(random: &mut Random, max: usize) -> Vec<u8> {
+    let count = random.count(0, max);
     (0..count).map(|_| random.next().to_le_bytes()[3]).collect()
 }
 
-/// Changes some bytes: flips, cuts, doubles, moves, and what number formats hold dear.
+/// Damages bytes: flips bits, removes, doubles and exchanges parts, and inserts extreme numbers.
 fn damage(random: &mut Random, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
     for _ in 0..random.count(1, 4) {
         let at = random.count(0, bytes.len());
@@ -89,7 +89,7 @@ fn replay(name: &str, target: fn(&[u8])) {
 }
 
 #[test]
-fn the_corpus_does_no_harm() {
+fn no_input_of_the_corpus_does_harm() {
     replay("core", core);
     replay("disk", disk);
     replay("frames", frames);
@@ -170,20 +170,20 @@ fn valid_messages() -> Vec<Vec<u8>> {
         listed: vec![ip; 3],
         build: Build::own(),
     };
-    let told = Introduction {
+    let introduction = Introduction {
         address: ip,
         node: NodeId(7),
         listed: vec![ip; 3],
         known: vec![(ip, NodeId(7)); 2],
         cluster: None,
     };
-    let accepted = Admitted { node: NodeId(7), cluster: Some(9), build: Build::own() };
+    let admitted = Admitted { node: NodeId(7), cluster: Some(9), build: Build::own() };
     let mut frames = vec![
         encode_hello(&Role::Client { token: None }),
         encode_hello(&Role::Peer(hello)),
-        encode_welcome(&Ok(accepted)),
+        encode_welcome(&Ok(admitted)),
         encode_welcome(&Err(Refusal::new(Reason::Closing, "stopping"))),
-        encode_introduction(&told).to_vec(),
+        encode_introduction(&introduction).to_vec(),
     ];
     let bodies = [
         RequestBody::Status,

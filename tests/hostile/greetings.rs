@@ -1,4 +1,4 @@
-//! Hostile greetings: what a stranger can say before he is let in.
+//! Attacks by greetings: what a connection can send before it is admitted.
 
 use lattistore::limits::{
     MAX_GREETING_FRAME_BYTES, MAX_NODES, MAX_RELEASE_BYTES, MAX_SECRET_BYTES,
@@ -18,11 +18,11 @@ use crate::table::Case;
 const TLS: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x5a\xa5\x13\x01\x13\x02\x13\x03";
 
 pub(crate) const CASES: &[Case] = &[
-    ("a frame of no bytes", |t| not_understood(t, &frame(b""), Reason::UnknownVersion)),
-    ("the longest length", |t| not_understood(t, &[0xff; 4], Reason::Malformed)),
+    ("a frame of no bytes", |t| rejected(t, &frame(b""), Reason::UnknownVersion)),
+    ("the longest length", |t| rejected(t, &[0xff; 4], Reason::Malformed)),
     ("one byte too many", |t| {
         let length = u32::try_from(MAX_GREETING_FRAME_BYTES + 1).unwrap();
-        not_understood(t, &length.to_be_bytes(), Reason::Malformed);
+        rejected(t, &length.to_be_bytes(), Reason::Malformed);
     }),
     ("a truncated greeting", |t| {
         let hello = encode_hello(&Role::Client { token: None });
@@ -67,7 +67,7 @@ pub(crate) const CASES: &[Case] = &[
             raw.wait_for_end();
         }
     }),
-    ("TLS to the plain port", |t| not_understood(t, TLS, Reason::Malformed)),
+    ("TLS to the plain port", |t| rejected(t, TLS, Reason::Malformed)),
     ("HTTP", |t| {
         let mut raw = t.silent();
         raw.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -77,70 +77,70 @@ pub(crate) const CASES: &[Case] = &[
         raw.half_close();
         raw.wait_for_end();
     }),
-    ("what is no HTTP after a letter of it", |t| {
+    ("bytes that begin like HTTP and are not", |t| {
         let mut raw = t.silent();
         raw.send(&[&b"GET"[..], &[0; 100_000]].concat());
         raw.half_close();
         raw.wait_for_end();
     }),
-    ("a version that nobody speaks", |t| {
+    ("an unknown version", |t| {
         for version in [0, 2, u64::from(u32::MAX)] {
             let hello = [number(1, version), part(2, b"")].concat();
-            not_understood(t, &frame(&hello), Reason::UnknownVersion);
+            rejected(t, &frame(&hello), Reason::UnknownVersion);
         }
     }),
-    ("no role", |t| not_understood(t, &frame(&number(1, 1)), Reason::Malformed)),
+    ("no role", |t| rejected(t, &frame(&number(1, 1)), Reason::Malformed)),
     ("an unknown role", |t| {
         let hello = [number(1, 1), part(9, b"x")].concat();
-        not_understood(t, &frame(&hello), Reason::Malformed);
+        rejected(t, &frame(&hello), Reason::Malformed);
     }),
-    ("an address that is no text", |t| {
+    ("an address that is not text", |t| {
         let peer = [fixed(1, 5), part(2, b"\xff\xfe")].concat();
-        not_understood(t, &hello_of(&peer), Reason::Malformed);
+        rejected(t, &hello_of(&peer), Reason::Malformed);
     }),
-    ("an address that is no address", |t| {
+    ("a text that is not an address", |t| {
         let peer = [fixed(1, 5), part(2, b"localhost; rm -rf /")].concat();
-        not_understood(t, &hello_of(&peer), Reason::Malformed);
+        rejected(t, &hello_of(&peer), Reason::Malformed);
     }),
-    ("more nodes than may be", |t| {
+    ("more nodes than MAX_NODES", |t| {
         let list = part(4, b"10.0.0.1").repeat(MAX_NODES + 1);
         let peer = [fixed(1, 5), part(2, b"10.0.0.1"), list].concat();
-        not_understood(t, &hello_of(&peer), Reason::Malformed);
+        rejected(t, &hello_of(&peer), Reason::Malformed);
     }),
-    ("a token to a node that asks for none", |t| {
+    ("a token to a node that requires none", |t| {
         let mut raw = t.silent();
         raw.send(&encode_hello(&Role::Client { token: Some(Token::new("whatever")) }));
         assert!(raw.welcome().is_ok());
     }),
     ("a token above its bound", |t| {
         let client = part(1, &vec![b't'; MAX_SECRET_BYTES + 1]);
-        not_understood(t, &frame(&[number(1, 1), part(2, &client)].concat()), Reason::Malformed);
+        rejected(t, &frame(&[number(1, 1), part(2, &client)].concat()), Reason::Malformed);
     }),
     ("an `AuthHello` to a node without a key", |t| {
         let nonce = Nonce([1; 32]);
         let auth_hello = AuthHello { address: t.leader.ip(), nonce };
-        not_understood(t, &encode_hello(&Role::AuthHello(auth_hello)), Reason::NotAuthorized);
+        rejected(t, &encode_hello(&Role::AuthHello(auth_hello)), Reason::NotAuthorized);
     }),
-    ("an `AuthHello` with a number that is none", |t| {
+    ("an `AuthHello` with a nonce of a wrong length", |t| {
         for nonce in [&b""[..], &[1; 31], &[1; 33]] {
             let auth_hello = [part(1, nonce), part(2, b"127.0.0.1")].concat();
             let hello = frame(&[number(1, 1), part(4, &auth_hello)].concat());
-            not_understood(t, &hello, Reason::Malformed);
+            rejected(t, &hello, Reason::Malformed);
         }
     }),
     ("a proof before a challenge", |t| {
         let signed = Signed { payload: encode_peer_payload(&t.hello()), proof: Proof([0; 32]) };
-        not_understood(t, &encode_signed_hello(&signed), Reason::Malformed);
+        rejected(t, &encode_signed_hello(&signed), Reason::Malformed);
     }),
-    ("a release that is no version", |t| {
+    ("a release that is not a version", |t| {
         for release in [&b"1 2"[..], b"\x1b[0m", &[b'1'; MAX_RELEASE_BYTES + 1]] {
             let peer = [fixed(1, 5), part(2, b"10.0.0.1"), part(31, release)].concat();
-            not_understood(t, &hello_of(&peer), Reason::Malformed);
+            rejected(t, &hello_of(&peer), Reason::Malformed);
         }
     }),
     ("node 0", |t| {
         let peer = [fixed(1, 0), part(2, b"10.0.0.1")].concat();
-        not_understood(t, &hello_of(&peer), Reason::Malformed);
+        rejected(t, &hello_of(&peer), Reason::Malformed);
     }),
     ("a node of another cluster", |t| {
         let hello = PeerHello { cluster: Some(t.cluster ^ 1), ..t.hello() };
@@ -150,7 +150,7 @@ pub(crate) const CASES: &[Case] = &[
         let hello = PeerHello { node: NodeId(t.leader_id.0 ^ 1), ..t.hello() };
         assert_eq!(t.refused(hello).reason, Reason::UnknownNode);
     }),
-    ("a member at an address of no member", |t| {
+    ("a member at an address that is not a member's", |t| {
         let hello = PeerHello { address: [10, 0, 0, 1].into(), ..t.hello() };
         assert_eq!(t.refused(hello).reason, Reason::ListsDiffer);
     }),
@@ -162,23 +162,23 @@ pub(crate) const CASES: &[Case] = &[
         let hello = PeerHello { node: NodeId(5), cluster: None, listed: vec![], ..t.hello() };
         assert_eq!(t.refused(hello).reason, Reason::UnknownNode);
     }),
-    ("an answer for a greeting", |t| {
-        let refusal = lattistore::wire::Refusal::new(Reason::Closing, "go away");
-        not_understood(t, &encode_welcome(&Err(refusal)), Reason::Malformed);
+    ("an answer instead of a greeting", |t| {
+        let refusal = lattistore::wire::Refusal::new(Reason::Closing, "stopping");
+        rejected(t, &encode_welcome(&Err(refusal)), Reason::Malformed);
     }),
-    ("a request for a greeting", |t| {
-        not_understood(t, &request(1, 0, execute("get \"a\";", &[])), Reason::Malformed);
+    ("a request instead of a greeting", |t| {
+        rejected(t, &request(1, 0, execute("get \"a\";", &[])), Reason::Malformed);
     }),
     ("a greeting twice", |t| {
         let mut raw = t.client();
         raw.send(&encode_hello(&Role::Client { token: None }));
-        // Its version is read as the id of a request that asks for nothing.
+        // The version of the second greeting is read as the id of a request without a body.
         assert!(matches!(raw.answer(), (1, ClientOutcome::BadRequest(_))));
     }),
 ];
 
-/// Greets like this, and is told why not and cut off.
-fn not_understood(target: &Target, bytes: &[u8], reason: Reason) {
+/// Sends bytes as a greeting; the node must answer with the reason and close the connection.
+fn rejected(target: &Target, bytes: &[u8], reason: Reason) {
     let mut raw = Raw::connect(target.leader);
     raw.send(bytes);
     assert_eq!(raw.welcome().unwrap_err().reason, reason);

@@ -1,4 +1,4 @@
-//! Messages that a member could send and an honest one would not.
+//! Messages of a lying member: they can be decoded, but an honest node would not send them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::chance::Chance;
 
 pub(crate) type Msg = Message<Key, Value>;
 
-/// The node that is lied to.
+/// The node that gets the messages.
 pub(crate) const ME: NodeId = NodeId(2);
-/// The last slot and round that decode.
+/// The highest slot and round that can be decoded.
 pub(crate) const LAST: u64 = (1 << 62) - 1;
 
-/// Keys of the store's own kinds, of users, and of no kind, some of them no text.
+/// Keys of users, keys of the store's own kinds, and keys of no kind; some are not UTF-8.
 const KEYS: [&[u8]; 12] = [
     b"",
     b"\0",
@@ -44,7 +44,8 @@ const VALUES: [&[u8]; 7] = [
     b"\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff",
     b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
 ];
-/// Makes up messages around what the node believes.
+
+/// Invents messages with slots and ballots near those of the node.
 pub(crate) struct Liar<'a, 'b> {
     pub(crate) chance: &'a mut Chance<'b>,
     pub(crate) node: &'a Node<Store>,
@@ -71,13 +72,13 @@ impl Liar<'_, '_> {
         }
     }
 
-    /// A ballot of the sender: what only it may speak for.
+    /// Returns a ballot of the sender: only these may it use in its own messages.
     fn own(&mut self) -> Ballot {
         let round = self.round();
         Ballot { round, node: self.from }
     }
 
-    /// The ballot that the node leads or stands with, or will: what it is answered in.
+    /// Returns a ballot that the node uses, or could use later: answers to it carry such a ballot.
     fn answered(&mut self) -> Ballot {
         let round = self.round();
         let node = if self.chance.below(8) == 0 { self.from } else { ME };
@@ -104,7 +105,7 @@ impl Liar<'_, '_> {
         Decree { patch: Arc::new(Patch::new(writes)), members }
     }
 
-    /// Any nodes, the one that is told or not.
+    /// Returns a set of random nodes, with or without the node itself.
     fn member_set(&mut self) -> MemberSet {
         let count = 1 + self.chance.below(4);
         MemberSet::of_voters((0..count).map(|_| NodeId(1 + self.chance.below(6) as u64)))
@@ -133,7 +134,7 @@ impl Liar<'_, '_> {
         self.chance.flip().then_some(Proposal { ballot, slot, decree })
     }
 
-    /// Two slots, the lower first.
+    /// Returns two slots, the lower first.
     fn slots(&mut self) -> (Slot, Slot) {
         let (one, two) = (self.slot(), self.slot());
         (one.min(two), one.max(two))
@@ -154,6 +155,7 @@ impl Liar<'_, '_> {
         }))
     }
 
+    /// Invents a message of any kind.
     pub(crate) fn message(&mut self) -> Msg {
         match self.chance.below(16) {
             0 => Message::Heartbeat(self.heartbeat()),

@@ -1,4 +1,4 @@
-//! Single lies of a member that once ended a node, or gave it what it could not say.
+//! Messages of a lying member that once crashed a node, or made it send what it could not encode.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ type Msg = Message<Key, Value>;
 const ME: NodeId = NodeId(1);
 const OTHERS: [NodeId; 2] = [NodeId(2), NodeId(3)];
 
-/// A node that stands: it has promised its own ballot, which is not yet written.
+/// Returns a candidate: it has promised its own ballot, but has not written the promise.
 fn candidate(durable: Durable<Key, Value>) -> Node<Store> {
     let members = MemberSet::of_voters(vec![ME, OTHERS[0], OTHERS[1]]);
     let mut node = Node::new(ME, members, Config::default(), Store::default(), durable, 1, 0);
@@ -65,7 +65,7 @@ fn promise(
     }))
 }
 
-/// Does what the node wants; gives what it sent.
+/// Carries out the outputs of the node; returns what it sent and answered.
 fn run(node: &mut Node<Store>) -> (Vec<Msg>, Vec<RequestOutcome<Outcome>>) {
     let (mut sent, mut answers) = (Vec::new(), Vec::new());
     loop {
@@ -83,7 +83,7 @@ fn run(node: &mut Node<Store>) -> (Vec<Msg>, Vec<RequestOutcome<Outcome>>) {
 }
 
 #[test]
-fn promises_that_come_before_the_own_one_is_written_make_no_leader() {
+fn promises_before_the_own_promise_is_written_make_no_leader() {
     let accepted = Some(Proposal {
         ballot: Ballot { round: 1, node: OTHERS[0] },
         slot: Slot(9),
@@ -97,12 +97,12 @@ fn promises_that_come_before_the_own_one_is_written_make_no_leader() {
     }
     assert_eq!(node.leads(), None);
     run(&mut node);
-    // Its own acceptance counts: that is the proposal it leads with.
+    // Its own accepted proposal has the highest slot, so it re-proposes that one.
     assert_eq!(node.durable().accepted_slot(), Slot(9));
 }
 
 #[test]
-fn values_that_are_no_text_are_read_as_text() {
+fn values_that_are_not_utf8_are_read_as_text() {
     let mut node = candidate(Durable::default());
     run(&mut node);
     let value = Some(Blob::new(b"\xff\xfe"));
@@ -118,7 +118,7 @@ fn values_that_are_no_text_are_read_as_text() {
 }
 
 #[test]
-fn counts_of_sessions_that_cannot_be_do_not_overflow() {
+fn an_impossible_count_of_sessions_does_not_overflow() {
     let mut node = candidate(Durable::default());
     run(&mut node);
     let counts = Blob::new(b"\0\0\0\0\0\0\0\x01\xff\xff\xff\xff\xff\xff\xff\xff");
@@ -140,9 +140,9 @@ fn counts_of_sessions_that_cannot_be_do_not_overflow() {
     assert!(matches!(answers[..], [RequestOutcome::Done(Outcome::TooManySessions)]), "{answers:?}");
 }
 
-/// No lie, but what a full copy leaves: all keys that were deleted meanwhile have one version.
+/// This is not a lie: after a full copy all keys that it deleted have one version.
 #[test]
-fn the_patch_of_a_slot_with_very_many_deletions_is_not_sent_whole() {
+fn a_patch_with_too_many_deletions_for_a_frame_is_not_sent() {
     let key = |n: u32| Key::from(&*format!("u{n:06}{}", "k".repeat(4_000)));
     let count = u32::try_from(MAX_PEER_FRAME_BYTES / 4_000).unwrap() + 100;
     let entry = |n| (key(n), Entry { value: Some(Blob::EMPTY), version: Slot(1) });
@@ -157,11 +157,11 @@ fn the_patch_of_a_slot_with_very_many_deletions_is_not_sent_whole() {
         .iter()
         .filter(|message| matches!(message, Message::Acceptor(ToAcceptor::Accept(_))))
         .count();
-    assert!(accepts > 0, "it leads: {sent:?}");
+    assert!(accepts > 0, "it does not lead: {sent:?}");
     for message in &sent {
         encode_peer(message);
     }
-    // Who needs it is brought up by a copy.
+    // A node that lacks this patch is repaired by a copy.
     let need = lattistore::lpaxos::NeedPrevious {
         ballot: node.durable().promised,
         slot: Slot(6),
@@ -182,27 +182,27 @@ fn the_patch_of_a_slot_with_very_many_deletions_is_not_sent_whole() {
             return;
         }
     }
-    panic!("no copy was begun");
+    panic!("no copy began");
 }
 
 #[test]
 fn a_batch_of_heavy_programs_is_short() {
     for (copies, end) in [(20, "put \"a\" \"1\";"), (20, "get \"a\";"), (40, "put \"a\" \"1\";")] {
-        // Each copy of a long text takes thousands of steps; 40 are more than a run may take.
+        // A copy of a long text takes thousands of steps; 40 exceed the limit of a program.
         let long = format!("x = \"b\"; {}", "x = x + x; ".repeat(19));
-        takes_few_at_once(&format!("{long}{}{end}", "y = x + \"b\"; ".repeat(copies)));
+        batches_are_short(&format!("{long}{}{end}", "y = x + \"b\"; ".repeat(copies)));
     }
 }
 
 #[test]
 fn a_batch_of_programs_with_many_keys_is_short() {
     let lines = |line: fn(u32) -> String| (0..512).map(line).collect::<String>();
-    takes_few_at_once(&lines(|n| format!("put \"{n}\" \"1\";")));
-    takes_few_at_once(&lines(|n| format!("put \"{n}\" get \"{}\";", n + 1)));
+    batches_are_short(&lines(|n| format!("put \"{n}\" \"1\";")));
+    batches_are_short(&lines(|n| format!("put \"{n}\" get \"{}\";", n + 1)));
 }
 
-/// Of 100 such requests at once, a node that leads runs a few at a time.
-fn takes_few_at_once(program: &str) {
+/// Checks that a leader with 100 such requests runs at most 8 of them in a batch.
+fn batches_are_short(program: &str) {
     let mut node = alone();
     let program = Arc::new(compile(program).unwrap());
     for ticket in 1..=100 {
@@ -213,7 +213,7 @@ fn takes_few_at_once(program: &str) {
     let (mut answered, mut steps) = (0, 0);
     while answered < 100 {
         let output = node.output();
-        assert!(output.answers.len() <= 8, "{} at once", output.answers.len());
+        assert!(output.answers.len() <= 8, "{} in one batch", output.answers.len());
         answered += output.answers.len();
         if let Some(write) = output.write {
             node.written(write.token, 0);
@@ -223,7 +223,7 @@ fn takes_few_at_once(program: &str) {
     }
 }
 
-/// A cluster of one that leads.
+/// Returns the leader of a cluster of one.
 fn alone() -> Node<Store> {
     let (members, store) = (MemberSet::of_voters(vec![ME]), Store::default());
     let mut node = Node::new(ME, members, Config::default(), store, Durable::default(), 1, 0);
@@ -244,7 +244,7 @@ fn ask(node: &mut Node<Store>, program: &str) -> Vec<RequestOutcome<Outcome>> {
     vote(node)
 }
 
-/// The other members vote for what is proposed.
+/// Lets another member vote for the proposal; returns the answers.
 fn vote(node: &mut Node<Store>) -> Vec<RequestOutcome<Outcome>> {
     let ProposalId { ballot, slot } = node.durable().accepted_id();
     let complete = slot.previous();
@@ -254,7 +254,7 @@ fn vote(node: &mut Node<Store>) -> Vec<RequestOutcome<Outcome>> {
 }
 
 #[test]
-fn a_vote_before_the_proposal_makes_no_difference() {
+fn a_vote_before_its_proposal_is_ignored() {
     let mut node = candidate(Durable::default());
     run(&mut node);
     let (ballot, slot) = (node.durable().promised, Slot(1));
@@ -275,7 +275,7 @@ fn a_vote_before_the_proposal_makes_no_difference() {
 }
 
 #[test]
-fn a_member_set_that_a_peer_sends_is_not_believed() {
+fn a_member_set_from_a_peer_is_ignored() {
     let members = MemberSet::of_voters([OTHERS[0]]);
     let ballot = Ballot { round: 9, node: OTHERS[0] };
     let decree = Decree { patch: Arc::new(Patch::default()), members: Some(members.clone()) };

@@ -1,6 +1,6 @@
-//! A stranger who says that he is a member: in a cluster without a key the node believes him (with
-//! one, see `tests/security`). What he can say by accident, or can record and repeat, does no harm
-//! all the same.
+//! Attacks by connections that pretend to be a member. In a cluster without a key a node believes
+//! that (for one with a key see `tests/security`). Messages that such a connection sends by
+//! accident, or records and replays, do no harm.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ const REPAIR_PATCHES: u64 = 14;
 const REPAIR_PAGE: u64 = 15;
 
 pub(crate) const CASES: &[Case] = &[
-    ("lengths that cannot be", |t| {
+    ("impossible lengths", |t| {
         let above = u32::try_from(MAX_PEER_FRAME_BYTES + 1).unwrap();
         for length in [above, u32::MAX] {
-            cut_off(t, &length.to_be_bytes());
+            closes(t, &length.to_be_bytes());
         }
     }),
     ("a truncated message", |t| {
@@ -39,63 +39,63 @@ pub(crate) const CASES: &[Case] = &[
         raw.send(&[0; 1 << 20]);
         raw.wait_for_end();
     }),
-    ("ballots that cannot be", |t| {
+    ("impossible ballots", |t| {
         for round in [u64::MAX, 1 << 63, 1 << 62] {
-            cut_off(t, &frame(&prepare(round, t.leader_id)));
+            closes(t, &frame(&prepare(round, t.leader_id)));
         }
     }),
-    ("slots that cannot be", |t| {
+    ("impossible slots", |t| {
         for slot in [u64::MAX, 1 << 62, 0] {
-            cut_off(t, &frame(&accept_of(t.ballot, slot, b"")));
+            closes(t, &frame(&accept_of(t.ballot, slot, b"")));
         }
     }),
-    ("no message", |t| cut_off(t, &frame(&number(77, 1)))),
-    ("an unknown message", |t| cut_off(t, &frame(&part(77, b"x")))),
-    ("an accept without its parts", |t| cut_off(t, &frame(&part(ACCEPT, &number(2, 1))))),
+    ("a frame without a message", |t| closes(t, &frame(&number(77, 1)))),
+    ("an unknown message", |t| closes(t, &frame(&part(77, b"x")))),
+    ("an accept without its parts", |t| closes(t, &frame(&part(ACCEPT, &number(2, 1))))),
     ("random bytes", |t| {
         let mut random = lattistore_sim::simulator::Random::new(1, 0);
         for _ in 0..20 {
             let bytes: Vec<u8> = (0..200).flat_map(|_| random.next().to_le_bytes()).collect();
-            cut_off(t, &frame(&bytes));
+            closes(t, &frame(&bytes));
         }
     }),
-    ("groups", |t| cut_off(t, &frame(&[0x0b; 1000]))),
+    ("groups", |t| closes(t, &frame(&[0x0b; 1000]))),
     ("requests of a client from a peer", |t| {
-        cut_off(t, &request(7, 0, RequestBody::Status));
-        cut_off(t, &request(7, 0, execute("delete \"before\";", &[])));
+        closes(t, &request(7, 0, RequestBody::Status));
+        closes(t, &request(7, 0, execute("delete \"before\";", &[])));
     }),
     ("a key twice in a patch", |t| {
         let write = part(1, &part(1, b"a"));
-        cut_off(t, &frame(&accept_of(t.ballot, 9, &write.repeat(2))));
+        closes(t, &frame(&accept_of(t.ballot, 9, &write.repeat(2))));
     }),
     ("keys out of order", |t| {
         let writes = [part(1, &part(1, b"b")), part(1, &part(1, b"a"))].concat();
-        cut_off(t, &frame(&accept_of(t.ballot, 9, &writes)));
+        closes(t, &frame(&accept_of(t.ballot, 9, &writes)));
     }),
     ("a key above its bound", |t| {
         let write = part(1, &part(1, &vec![b'k'; MAX_ENTRY_KEY_BYTES + 1]));
-        cut_off(t, &frame(&accept_of(t.ballot, 9, &write)));
+        closes(t, &frame(&accept_of(t.ballot, 9, &write)));
     }),
     ("a patch above its bound", |t| {
         let value = vec![b'v'; 1 << 20];
         let write = |n: u8| part(1, &[part(1, &[n]), part(2, &value)].concat());
         let count = u8::try_from(MAX_PATCH_BYTES >> 20).unwrap() + 1;
         let writes: Vec<u8> = (0..count).flat_map(write).collect();
-        cut_off(t, &frame(&accept_of(t.ballot, 9, &writes)));
+        closes(t, &frame(&accept_of(t.ballot, 9, &writes)));
     }),
     ("a million empty patches", |t| {
         let ballot = part(1, &ballot_of(t.ballot));
         let body = [ballot, number(2, 1), part(3, b"").repeat(1_000_000)].concat();
-        cut_off(t, &frame(&part(REPAIR_PATCHES, &body)));
+        closes(t, &frame(&part(REPAIR_PATCHES, &body)));
     }),
     ("millions of empty entries", |t| {
         let page = part(1, b"").repeat(3_000_000);
-        cut_off(t, &frame(&part(REPAIR_PAGE, &part(4, &page))));
+        closes(t, &frame(&part(REPAIR_PAGE, &part(4, &page))));
     }),
     ("patches past the last slot", |t| {
         let ballot = part(1, &ballot_of(t.ballot));
         let body = [ballot, number(2, (1 << 62) - 2), part(3, b"").repeat(9)].concat();
-        cut_off(t, &frame(&part(REPAIR_PATCHES, &body)));
+        closes(t, &frame(&part(REPAIR_PATCHES, &body)));
     }),
     ("stale ballots", |t| {
         let mut raw = t.spoofed();
@@ -106,7 +106,7 @@ pub(crate) const CASES: &[Case] = &[
             ballot: stale,
             complete: Slot(0),
         }))));
-        understood(raw);
+        all_is_read(raw);
     }),
     ("another node's ballot", |t| {
         let mut raw = t.spoofed();
@@ -116,11 +116,11 @@ pub(crate) const CASES: &[Case] = &[
             complete: Slot(0),
         }))));
         raw.send(&encode_peer(&accept_message(ballot, Slot(1 << 40))));
-        understood(raw);
+        all_is_read(raw);
     }),
     ("messages of the leader, replayed", |t| {
         let mut raw = t.spoofed();
-        // As they were when the first slot was chosen.
+        // These are the messages of the time when the first slot was chosen.
         let prepare =
             Message::Acceptor(ToAcceptor::Prepare(Prepare { ballot: t.ballot, complete: Slot(0) }));
         let confirm =
@@ -130,7 +130,7 @@ pub(crate) const CASES: &[Case] = &[
             raw.send(&encode_peer(&prepare));
             raw.send(&encode_peer(&confirm));
         }
-        understood(raw);
+        all_is_read(raw);
     }),
     ("heartbeats, replayed", |t| {
         let mut raw = t.spoofed();
@@ -139,9 +139,9 @@ pub(crate) const CASES: &[Case] = &[
         let heartbeat = Heartbeat { hears, follows, round, ..Heartbeat::default() };
         let bytes = encode_peer(&Message::Heartbeat(heartbeat));
         (0..1_000).for_each(|_| raw.send(&bytes));
-        understood(raw);
+        all_is_read(raw);
     }),
-    ("introductions after the fact", |t| {
+    ("introductions after the cluster has formed", |t| {
         let mut raw = t.spoofed();
         for cluster in [None, Some(t.cluster), Some(1)] {
             for address in [t.leader.ip(), t.follower.ip(), [10, 0, 0, 1].into()] {
@@ -154,10 +154,10 @@ pub(crate) const CASES: &[Case] = &[
                 }));
             }
         }
-        understood(raw);
+        all_is_read(raw);
     }),
-    ("a greeting again and again", |t| (0..50).for_each(|_| drop(t.spoofed()))),
-    ("a flood of questions whether it is there", |t| {
+    ("repeated greetings", |t| (0..50).for_each(|_| drop(t.spoofed()))),
+    ("a flood of empty frames", |t| {
         let mut raw = t.spoofed();
         raw.send(&[0; 4].repeat(10_000));
         raw.half_close();
@@ -165,15 +165,16 @@ pub(crate) const CASES: &[Case] = &[
     }),
 ];
 
-/// Says this as a member: the connection is closed.
-fn cut_off(target: &Target, bytes: &[u8]) {
+/// Sends bytes as a member; the node must close the connection.
+fn closes(target: &Target, bytes: &[u8]) {
     let mut raw = target.spoofed();
     raw.send(bytes);
     raw.wait_for_end();
 }
 
-/// All that was said was read. The member itself may have come back and taken its place.
-fn understood(mut raw: Raw) {
+/// Checks that the node has read everything and goes on. The real member may have reconnected and
+/// taken the place of this connection.
+fn all_is_read(mut raw: Raw) {
     raw.half_close();
     raw.wait_for_end();
 }

@@ -1,4 +1,4 @@
-//! Connections without manners, and bytes as nobody's encoder makes them.
+//! Connections that send any bytes, and an encoder for fields that no valid message has.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -12,11 +12,11 @@ use lattistore::wire::{
 
 use crate::support::{Cluster, PATIENCE, eventually};
 
-/// A cluster as its enemies see it: what a status tells anybody.
+/// A cluster as an attacker knows it, from a status.
 pub(crate) struct Target {
-    /// Where the leader listens.
+    /// The address of the leader.
     pub(crate) leader: SocketAddr,
-    /// Where another node listens.
+    /// The address of another node.
     pub(crate) follower: SocketAddr,
     pub(crate) leader_id: NodeId,
     pub(crate) cluster: u64,
@@ -38,12 +38,12 @@ impl Target {
         }
     }
 
-    /// A connection on which nothing was sent.
+    /// Opens a connection to the leader and sends nothing.
     pub(crate) fn silent(&self) -> Raw {
         Raw::connect(self.leader)
     }
 
-    /// A client that the leader let in.
+    /// Opens a connection to the leader as a client that is admitted.
     pub(crate) fn client(&self) -> Raw {
         let mut raw = self.silent();
         raw.send(&encode_hello(&Role::Client { token: None }));
@@ -51,7 +51,7 @@ impl Target {
         raw
     }
 
-    /// What the leader says of itself.
+    /// Returns the greeting of the leader to other nodes.
     pub(crate) fn hello(&self) -> PeerHello {
         PeerHello {
             node: self.leader_id,
@@ -62,13 +62,13 @@ impl Target {
         }
     }
 
-    /// A connection to a follower that says it is the leader, and is believed.
+    /// Opens a connection to a follower that pretends to be the leader and is admitted.
     pub(crate) fn spoofed(&self) -> Raw {
-        eventually("a greeting into which the leader itself does not come", || {
+        eventually("a greeting that the leader itself does not displace", || {
             let mut raw = Raw::connect(self.follower);
             raw.send(&encode_hello(&Role::Peer(self.hello())));
-            // The leader's own connection takes the place of this one, perhaps before the answer, or has
-            // it already where that connected later and its thread ran first.
+            // The connection of the real leader replaces this one, perhaps before the answer, or
+            // has replaced it already, if it connected later and its thread ran first.
             let answer = raw.frame()?;
             match decode_welcome(&answer).unwrap() {
                 Ok(_) => Some(raw),
@@ -80,7 +80,7 @@ impl Target {
         })
     }
 
-    /// Greets the leader as this peer and is refused.
+    /// Greets the leader as this peer; returns why it was refused.
     pub(crate) fn refused(&self, hello: PeerHello) -> Refusal {
         let mut raw = self.silent();
         raw.send(&encode_hello(&Role::Peer(hello)));
@@ -90,7 +90,7 @@ impl Target {
     }
 }
 
-/// A connection.
+/// A connection without a protocol.
 pub(crate) struct Raw(pub(crate) TcpStream);
 
 impl Raw {
@@ -102,7 +102,7 @@ impl Raw {
         Raw(stream)
     }
 
-    /// Sends bytes; that the other side closed already is fine.
+    /// Sends bytes; ignores errors, as the node may have closed the connection.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes);
     }
@@ -115,7 +115,7 @@ impl Raw {
         let _ = self.0.shutdown(Shutdown::Write);
     }
 
-    /// The next frame, unless the connection ends.
+    /// Reads the next frame; `None` if the connection ends.
     pub(crate) fn frame(&mut self) -> Option<Vec<u8>> {
         let mut length = [0; 4];
         self.0.read_exact(&mut length).ok()?;
@@ -128,7 +128,7 @@ impl Raw {
         decode_welcome(&self.frame().expect("an answer to the greeting")).unwrap().map(drop)
     }
 
-    /// Waits until the other side ends the connection, in whatever way.
+    /// Waits until the node closes or resets the connection.
     pub(crate) fn wait_for_end(&mut self) {
         let mut scratch = [0; 4096];
         loop {
@@ -143,7 +143,7 @@ impl Raw {
         }
     }
 
-    /// The answer to a request, or to the connection as a whole (0).
+    /// Reads an answer: the id of its request (0 for the connection as a whole) and the outcome.
     pub(crate) fn answer(&mut self) -> (u64, ClientOutcome) {
         let response = decode_response(&self.frame().expect("an answer")).unwrap();
         (response.id, response.outcome)
@@ -161,17 +161,16 @@ impl Raw {
         self.ask(execute(program, &[]))
     }
 
-    /// The error of a request of which the other side understood at least the id.
+    /// Sends request 7; the node must answer that it is wrong, and keep the connection.
     pub(crate) fn bad_request(&mut self, message: &[u8]) {
         self.send_frame(message);
         let (id, outcome) = self.answer();
         assert!(id == 7 && matches!(outcome, ClientOutcome::BadRequest(_)), "{id}: {outcome:?}");
-        // The connection goes on.
         assert!(matches!(self.ask(RequestBody::Status), ClientOutcome::Status(_)));
     }
 
-    /// Is told what was wrong, and is cut off.
-    pub(crate) fn cut_off(&mut self) {
+    /// Checks that the node says what was wrong and closes the connection.
+    pub(crate) fn expect_error_and_end(&mut self) {
         let (id, outcome) = self.answer();
         assert!(id == 0 && matches!(outcome, ClientOutcome::BadRequest(_)), "{id}: {outcome:?}");
         self.wait_for_end();
@@ -188,7 +187,7 @@ pub(crate) fn execute(program: &str, params: &[(&str, &str)]) -> RequestBody {
     RequestBody::Execute { program: program.to_owned(), params, session: None }
 }
 
-/// Bytes with their length before them.
+/// Returns a frame: the length of a message, and the message.
 pub(crate) fn frame(message: &[u8]) -> Vec<u8> {
     let mut bytes = u32::try_from(message.len()).unwrap().to_be_bytes().to_vec();
     bytes.extend_from_slice(message);
@@ -205,17 +204,17 @@ pub(crate) fn varint(mut number: u64) -> Vec<u8> {
     bytes
 }
 
-/// A field with a number.
+/// Encodes a field with a number.
 pub(crate) fn number(field: u64, value: u64) -> Vec<u8> {
     [varint(field << 3), varint(value)].concat()
 }
 
-/// A field of eight bytes.
+/// Encodes a field of eight bytes.
 pub(crate) fn fixed(field: u64, value: u64) -> Vec<u8> {
     [varint(field << 3 | 1), value.to_le_bytes().to_vec()].concat()
 }
 
-/// A field with bytes, a text or a message.
+/// Encodes a field with bytes, a text or a message.
 pub(crate) fn part(field: u64, bytes: &[u8]) -> Vec<u8> {
     let length = u64::try_from(bytes.len()).unwrap();
     [varint(field << 3 | 2), varint(length), bytes.to_vec()].concat()

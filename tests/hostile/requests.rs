@@ -1,4 +1,4 @@
-//! Hostile requests of a client that was let in.
+//! Attacks by requests of a client that was admitted.
 
 use lattistore::kv::SessionNumber;
 use lattistore::lang::Params;
@@ -10,12 +10,12 @@ use crate::raw::{Raw, Target, execute, number, part, request, varint};
 use crate::table::Case;
 
 pub(crate) const CASES: &[Case] = &[
-    ("the longest length", |t| told(t, &[0xff; 4])),
+    ("the longest length", |t| rejected(t, &[0xff; 4])),
     ("one byte too many", |t| {
         let length = u32::try_from(MAX_REQUEST_FRAME_BYTES + 1).unwrap();
-        told(t, &length.to_be_bytes());
+        rejected(t, &length.to_be_bytes());
     }),
-    ("a frame of no bytes", |t| told(t, &[0; 4])),
+    ("a frame of no bytes", |t| rejected(t, &[0; 4])),
     ("a truncated request", |t| {
         let bytes = request(7, 0, execute("get \"a\";", &[]));
         for end in 1..bytes.len() {
@@ -25,29 +25,29 @@ pub(crate) const CASES: &[Case] = &[
             raw.wait_for_end();
         }
     }),
-    ("id 0", |t| told(t, &request(0, 0, RequestBody::Status))),
+    ("id 0", |t| rejected(t, &request(0, 0, RequestBody::Status))),
     ("no body", |t| t.client().bad_request(&number(1, 7))),
     ("an unknown body", |t| {
         t.client().bad_request(&[number(1, 7), part(99, b"x")].concat());
     }),
     ("overlong numbers", |t| {
         let overlong = [number(1, 7), varint(2 << 3), vec![0xff; 10], vec![1]].concat();
-        told(t, &crate::raw::frame(&overlong));
+        rejected(t, &crate::raw::frame(&overlong));
     }),
-    ("a program that is no text", |t| {
+    ("a program that is not text", |t| {
         let body = part(3, &part(1, b"get \"\xff\xfe\";"));
         t.client().bad_request(&[number(1, 7), body].concat());
     }),
     ("deep groups", |t| {
         let groups = varint(20 << 3 | 3).repeat(100_000);
-        told(t, &crate::raw::frame(&[number(1, 7), groups].concat()));
+        rejected(t, &crate::raw::frame(&[number(1, 7), groups].concat()));
     }),
     ("messages in messages", |t| {
         let mut deep = Vec::new();
         for _ in 0..2_000 {
             deep = part(3, &deep);
         }
-        // No field of a message holds a message of its own kind: the rest is bytes.
+        // No message contains a field of its own kind, so the inner ones are read as bytes.
         let mut raw = t.client();
         raw.send_frame(&[number(1, 7), deep].concat());
         raw.answer();
@@ -67,7 +67,7 @@ pub(crate) const CASES: &[Case] = &[
         let fields = number(99, 1).repeat(400_000);
         t.client().bad_request(&[number(1, 7), fields, part(5, b"")].concat());
     }),
-    ("many unknown fields beside a program", |t| {
+    ("many unknown fields with a program", |t| {
         let fields = number(99, 1).repeat(400_000);
         let body = part(3, &part(1, b"return 1;"));
         let mut raw = t.client();
@@ -87,7 +87,7 @@ pub(crate) const CASES: &[Case] = &[
         let body = part(3, &[part(1, b"return $v;"), param].concat());
         t.client().bad_request(&[number(1, 7), body].concat());
     }),
-    ("no time and all of it", |t| {
+    ("the shortest and the longest timeout", |t| {
         let mut raw = t.client();
         for timeout_ms in [0, 1, u32::MAX] {
             raw.send(&request(7, timeout_ms, execute("put \"t\" \"1\";", &[])));
@@ -101,13 +101,13 @@ pub(crate) const CASES: &[Case] = &[
         raw.send(&request(7, 0, RequestBody::Status).repeat(2));
         assert_eq!((raw.answer().0, raw.answer().0), (7, 7));
     }),
-    ("a deep program", |t| {
+    ("a deeply nested program", |t| {
         for open in ["(", "!", "get ", "if a {", "-", "len(", "x = ("] {
-            refused(t, &open.repeat(60_000 / open.len()));
+            does_not_compile(t, &open.repeat(60_000 / open.len()));
         }
     }),
     ("a long program", |t| {
-        refused(t, &";".repeat(64 * 1024 + 1));
+        does_not_compile(t, &";".repeat(64 * 1024 + 1));
         ran(t, &";".repeat(64 * 1024));
         ran(t, &format!("x = \"b\"{};", " + \"b\"".repeat(8_000)));
     }),
@@ -139,18 +139,18 @@ pub(crate) const CASES: &[Case] = &[
         let outcome = t.client().ask(execute("put \"p\" $v;", &[("v", "\"; delete \"before\";")]));
         assert!(matches!(outcome, ClientOutcome::Read { .. }), "{outcome:?}");
     }),
-    ("sessions that never were", |t| {
+    ("sessions that never existed", |t| {
         for session in [0, u64::MAX, 1 << 40] {
             let outcome = numbered(&mut t.client(), "put \"s\" \"1\";", session, 1, 0);
             assert_eq!(outcome, ClientOutcome::SessionExpired);
         }
     }),
-    ("windows of 0 and of all numbers", |t| {
+    ("windows of 0 and of the highest number", |t| {
         for window in [0, u32::MAX] {
             assert!(open(&mut t.client(), window).1 >= 1);
         }
     }),
-    ("numbers that cannot be", |t| {
+    ("impossible numbers", |t| {
         let mut raw = t.client();
         let (session, _) = open(&mut raw, 4);
         for (number, answered_below) in [(0, 0), (u64::MAX, 0), (1 << 62, 0), (1, 2), (1, u64::MAX)]
@@ -159,7 +159,7 @@ pub(crate) const CASES: &[Case] = &[
             assert!(matches!(outcome, ClientOutcome::BadRequest(_)), "{number}: {outcome:?}");
         }
     }),
-    ("a number used again with another body", |t| {
+    ("a number that is used again with another program", |t| {
         let mut raw = t.client();
         let (session, _) = open(&mut raw, 4);
         let first = numbered(&mut raw, "put \"s\" \"1\"; return \"one\";", session, 1, 0);
@@ -185,19 +185,19 @@ pub(crate) const CASES: &[Case] = &[
         lattistore::wire::encode_response(7, ClientOutcome::TooManyRequests, &mut frame);
         let mut raw = t.client();
         raw.send(&frame);
-        // Its id is one; nothing of the rest is asked for.
+        // Its id is read as that of a request without a body.
         assert!(matches!(raw.answer(), (7 | 0, ClientOutcome::BadRequest(_))));
     }),
 ];
 
-/// Sends this as a client, and is told why it is cut off.
-fn told(target: &Target, bytes: &[u8]) {
+/// Sends bytes as a client; the node must say what is wrong and close the connection.
+fn rejected(target: &Target, bytes: &[u8]) {
     let mut raw = target.client();
     raw.send(bytes);
-    raw.cut_off();
+    raw.expect_error_and_end();
 }
 
-fn refused(target: &Target, program: &str) {
+fn does_not_compile(target: &Target, program: &str) {
     let outcome = target.client().run(program);
     assert!(matches!(outcome, ClientOutcome::CompileError(_)), "{outcome:?}");
 }

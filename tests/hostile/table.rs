@@ -1,9 +1,9 @@
-//! Hostile inputs over TCP, one after another, to a cluster of three. After each the cluster serves,
-//! every node is there, and nobody lost the ballot for it; after all, memory is back.
+//! Attacks over TCP, one after another, on a cluster of three. After each the cluster serves, every
+//! node runs, and no election happened; at the end the memory is released.
 //!
-//! Keys that collide in a hash table are not among them: what clients name is kept in trees that
-//! compare keys, and the one hash table that holds their text (compiled programs) has the standard
-//! library's keyed hash, and a bound.
+//! Keys that collide in a hash table are not among the attacks: names from clients are kept in
+//! trees that compare keys. The only hash table with text of clients (compiled programs) is bounded
+//! and uses the keyed hash of the standard library.
 
 use std::time::Duration;
 
@@ -14,12 +14,13 @@ use crate::raw::Target;
 use crate::support::{Cluster, eventually};
 use crate::{connections, greetings, peers, requests};
 
-/// What it is called, and what is done to the cluster.
+/// The name of an attack, and the attack.
 pub(crate) type Case = (&'static str, fn(&Target));
 
-/// Memory that all inputs together may leave taken, mostly by what the allocator keeps.
+/// How much more memory may be in use after all attacks; most of it is kept by the allocator.
 const LEFT_BYTES: u64 = 256 << 20;
 
+/// Returns settings with short timeouts and low bounds, so that attacks reach them.
 pub(crate) fn settings() -> Settings {
     let short = Duration::from_millis(700);
     Settings {
@@ -35,7 +36,7 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-/// Nobody is given up because the machine that runs the tests is slow.
+/// Returns a configuration in which a slow machine causes no election.
 pub(crate) fn patient() -> Config {
     Config { unreachable_ms: 20_000, ..Config::default() }
 }
@@ -61,12 +62,13 @@ fn hostile_peers() {
 }
 
 #[test]
-fn the_table_is_long() {
+fn the_table_has_at_least_40_attacks() {
     let count =
         [greetings::CASES, requests::CASES, connections::CASES, peers::CASES].concat().len();
-    assert!(count >= 40, "{count} inputs");
+    assert!(count >= 40, "{count} attacks");
 }
 
+/// Runs attacks; checks after each that the cluster serves and that no election happened.
 fn survives(cases: &[Case]) {
     let cluster = Cluster::with_settings(3, patient(), settings());
     cluster.client().put("before", "1").unwrap();
@@ -82,14 +84,12 @@ fn survives(cases: &[Case]) {
         assert_eq!(promised(&cluster), ballots, "after {name}");
     }
     assert_eq!(cluster.client().get("before").unwrap().as_deref(), Some("1"));
-    eventually("memory to be given back", || {
-        (resident_bytes() < before + LEFT_BYTES).then_some(())
-    });
+    eventually("memory to be released", || (resident_bytes() < before + LEFT_BYTES).then_some(()));
 }
 
-/// The ballot of every node once elections are over: all have promised the same one, name its owner as
-/// the leader, and hear each other. A leader that does not hear one yet steps down when a connection
-/// with the other is lost.
+/// Waits until elections are over, and returns the ballot of every node: all have promised the same
+/// one, name its owner as the leader, and hear each other. A leader that does not hear all nodes
+/// yet would resign when it loses the connection to another one.
 pub(crate) fn settled(cluster: &Cluster) -> Vec<Ballot> {
     eventually("an end of elections", || {
         let statuses: Vec<_> =
@@ -104,13 +104,13 @@ pub(crate) fn settled(cluster: &Cluster) -> Vec<Ballot> {
     })
 }
 
-/// The ballot of every node, each of which has to be there.
+/// Returns the ballot of every node; each must answer.
 pub(crate) fn promised(cluster: &Cluster) -> Vec<Ballot> {
     let status = |node| eventually("the node", || cluster.status(node)).promised;
     (0..cluster.addresses.len()).map(status).collect()
 }
 
-/// The memory of this process, and of all nodes in it.
+/// Returns the memory of this process, which includes all nodes.
 pub(crate) fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();

@@ -1,4 +1,5 @@
-//! What must hold for any bytes whatever: functions of one argument that panic if it does not.
+//! Fuzz targets for decoders and the language: functions that panic if a property does not hold for
+//! some bytes.
 
 use lattistore::lang::{Params, compile, limits};
 use lattistore::wire::{
@@ -10,10 +11,10 @@ use lattistore::wire::{
 
 use crate::store::Store;
 
-/// Bytes of the length before each frame.
+/// The size of the length prefix of a frame.
 const PREFIX: usize = 4;
 
-/// No message panics; what one decodes to is encoded, and decodes to the same again.
+/// Decoding does not panic, and what was decoded can be encoded and decoded to the same value.
 pub(crate) fn messages(bytes: &[u8]) {
     if let Ok(role) = decode_hello(bytes) {
         assert_eq!(decode_hello(&encode_hello(&role)[PREFIX..]), Ok(role));
@@ -25,8 +26,8 @@ pub(crate) fn messages(bytes: &[u8]) {
         let frame = encode_challenge(&challenge);
         assert_eq!(decode_challenge(&frame[PREFIX..]), Ok(Ok(challenge)));
     }
-    if let Ok(proven) = decode_signed_hello(bytes) {
-        assert_eq!(decode_signed_hello(&encode_signed_hello(&proven)[PREFIX..]), Ok(proven));
+    if let Ok(signed) = decode_signed_hello(bytes) {
+        assert_eq!(decode_signed_hello(&encode_signed_hello(&signed)[PREFIX..]), Ok(signed));
     }
     if let Ok(hello) = decode_peer_payload(bytes) {
         assert_eq!(decode_peer_payload(&encode_peer_payload(&hello)), Ok(hello));
@@ -46,15 +47,16 @@ pub(crate) fn messages(bytes: &[u8]) {
             let frame = encode_peer(&message);
             assert_eq!(decode_peer(&frame[PREFIX..]), Ok(PeerFrame::Core(message)));
         }
-        Ok(PeerFrame::Introduction(told)) => {
-            let frame = encode_introduction(&told);
-            assert_eq!(decode_peer(&frame[PREFIX..]), Ok(PeerFrame::Introduction(told)));
+        Ok(PeerFrame::Introduction(introduction)) => {
+            let frame = encode_introduction(&introduction);
+            assert_eq!(decode_peer(&frame[PREFIX..]), Ok(PeerFrame::Introduction(introduction)));
         }
         Err(_) => {}
     }
 }
 
-/// Any text compiles or is refused; a program that is printed is the same program; it runs to an end.
+/// Any text compiles or is rejected; a printed program does the same as the original; a program
+/// ends.
 pub(crate) fn language(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let Ok(program) = compile(&text) else { return };
@@ -62,10 +64,10 @@ pub(crate) fn language(bytes: &[u8]) {
     let store = Store::of(&[("", "e"), ("a", "1"), ("b", ""), ("u/1", "u/2"), ("u/2", "x")]);
     let ran = program.execute(&Params::new(), &store);
     if printed.len() <= limits::PROGRAM_BYTES {
-        let again = compile(&printed).expect("what is printed is a program");
+        let again = compile(&printed).expect("the printed program compiles");
         assert_eq!(again.to_string(), printed);
         let ran_again = again.execute(&Params::new(), &store);
-        // Places in the text differ.
+        // Errors differ, as they name positions in the text.
         assert_eq!(ran.ok(), ran_again.ok());
     }
 }

@@ -1,4 +1,4 @@
-//! A history in a file is judged as it was when it was written, wherever it was cut off.
+//! Histories in files: they are judged as when they were written, also if they are truncated.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ fn clients(seed: u64, steps: usize) -> Clients {
 }
 
 #[test]
-fn a_kept_history_is_the_same_and_judged_the_same() {
+fn a_history_read_from_its_file_is_equal_and_judged_equally() {
     let directory = tempfile::tempdir().unwrap();
     for seed in 0..20 {
         let mut clients = clients(seed, 150);
@@ -35,17 +35,17 @@ fn a_kept_history_is_the_same_and_judged_the_same() {
 }
 
 #[test]
-fn a_kept_history_may_be_cut_off_anywhere() {
+fn a_history_file_may_be_truncated_anywhere() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("history");
     let history = clients(7, 40).end();
     write_to(&path, &history).unwrap();
-    let whole = fs::read(&path).unwrap();
-    let first_request = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let complete = fs::read(&path).unwrap();
+    let first_request = complete.iter().position(|byte| *byte == b'\n').unwrap() + 1;
     let first_request =
-        first_request + whole[first_request..].iter().position(|byte| *byte == b'\n').unwrap();
-    for length in (first_request + 1..whole.len()).step_by(97) {
-        let (again, end) = read(&whole[..length]).unwrap();
+        first_request + complete[first_request..].iter().position(|byte| *byte == b'\n').unwrap();
+    for length in (first_request + 1..complete.len()).step_by(97) {
+        let (again, end) = read(&complete[..length]).unwrap();
         assert_eq!(end, End::CutOff);
         let known = |outcome: &Outcome<_>| *outcome != Outcome::MayHaveRun;
         for (again, operation) in again.iter().zip(&history) {
@@ -53,16 +53,16 @@ fn a_kept_history_may_be_cut_off_anywhere() {
             assert!(!known(&again.outcome) || again.outcome == operation.outcome);
         }
         let verdict = judge_to(&again, end);
-        let is_undecided = verdict.anomalies.iter().any(|told| told.contains("not decided"));
+        let is_undecided = verdict.anomalies.iter().any(|anomaly| anomaly.contains("not decided"));
         assert!(verdict.anomalies.is_empty() || is_undecided, "{length}: {verdict}");
     }
 }
 
 #[test]
-fn what_is_no_history_is_refused_with_its_line() {
+fn a_file_that_is_not_a_history_is_rejected_with_its_line() {
     let refused = |text: &str| read(text.as_bytes()).unwrap_err();
-    assert_eq!(refused(""), "there is no request in it");
-    assert_eq!(refused("something else\n"), "line 1 is not of a history: something else");
+    assert_eq!(refused(""), "the history has no request");
+    assert_eq!(refused("something else\n"), "line 1 is not a line of a history: something else");
     let lines = [
         "request\t5000000000\t0\t0\tscan",
         "request\t0\t0\t0\tdance",

@@ -1,5 +1,6 @@
-//! A store that runs one transaction after the other, and clients that do not always learn what
-//! came of theirs; so the history is legal, unless the store is told to break its promise.
+//! Correct histories: a store that runs one transaction after another, and clients that do not
+//! always learn the outcome. The history is strictly serializable unless a test plants a
+//! [`Breach`].
 
 use lattistore::lpaxos::{Position, Slot};
 use lattistore_sim::history::lists::Step;
@@ -10,44 +11,45 @@ use crate::fleet::clients::{History, remember};
 use crate::fleet::model::{Reply, StoreModel};
 use crate::fleet::task::{Chain, PAGE_TOKENS, Task, Tasks};
 
-/// What the client learns of a transaction that ran.
+/// What a client learns about a transaction that ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Learns {
     /// The answer.
     Answer,
-    /// That it ran, and where.
+    /// That it ran, and its position.
     ThatItRan,
     /// Nothing.
     Nothing,
 }
 
-/// What the store does wrong.
+/// A violation of strict serializability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Breach {
     /// A write is acknowledged and has no effect.
     Lost,
     /// A write takes effect twice.
     Twice,
-    /// A write takes effect and is refused.
+    /// A write takes effect, but its answer says that it did not run.
     Refused,
-    /// The answer is of the state of some time ago.
+    /// The answer is that of an earlier state.
     Stale,
-    /// One value of the answer is another.
+    /// A value of the answer is wrong.
     Changed,
 }
 
 impl Breach {
-    /// All of them.
+    /// All kinds.
     pub(crate) const ALL: [Breach; 5] =
         [Breach::Lost, Breach::Twice, Breach::Refused, Breach::Stale, Breach::Changed];
 }
 
-/// A store whose transactions have one order, and the history of its clients.
+/// A store that runs transactions in one order, and the history of its clients.
 #[derive(Default)]
 pub(crate) struct Store {
     model: StoreModel,
-    /// The state of some time ago, and the acknowledged writes since.
+    /// An earlier state, for stale answers.
     earlier: StoreModel,
+    /// The acknowledged writes since that state.
     since: Vec<Task>,
     slot: u64,
     pub(crate) now: u64,
@@ -55,7 +57,8 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// A transaction of a client that was sent at `invoked` and runs now.
+    /// Runs a transaction that a client sent at `invoked`; returns the answer that the client
+    /// learns.
     pub(crate) fn run_since(
         &mut self,
         process: u64,
@@ -79,25 +82,25 @@ impl Store {
         (learns == Learns::Answer).then_some(ran.response)
     }
 
-    /// A transaction that is sent and runs now.
+    /// Sends and runs a transaction.
     pub(crate) fn run(&mut self, task: Task, learns: Learns) -> Option<Reply> {
         self.run_since(0, self.now + 1, task, learns)
     }
 
-    /// A transaction that never runs, or not yet; its client may know that.
+    /// Adds a transaction that does not run (yet), with the outcome that its client sees.
     pub(crate) fn lose(&mut self, process: u64, task: Task, outcome: Outcome<Reply>) {
         self.now += 10;
         self.push(process, self.now - 5, task, outcome, None);
     }
 
-    /// Remembers the state, for a stale answer later.
+    /// Remembers the state for a stale answer later.
     pub(crate) fn remember(&mut self) {
         self.earlier = self.model.clone();
         self.since.clear();
     }
 
-    /// Whether a read of the state of some time ago misses an acknowledged write: an unknown one
-    /// may run later than it did.
+    /// Whether a read of the earlier state would miss an acknowledged write. An unknown write does
+    /// not count, as it could run later in another legal order.
     fn is_stale(&self, read: &Task) -> bool {
         self.since.iter().any(|write| match (write, read) {
             (Task::Lists(write), Task::Lists(read)) => write.iter().any(|write| {
@@ -108,11 +111,11 @@ impl Store {
         })
     }
 
-    /// Runs a transaction wrongly; whether that makes a difference.
+    /// Runs a transaction with a breach; returns whether the history shows it.
     pub(crate) fn breach(&mut self, breach: Breach, task: Task) -> bool {
         let before = self.model.clone();
         let ran = self.model.clone().run(&task);
-        // A register may be written twice, or written and overwritten, and nobody can tell.
+        // A register that is written twice, or overwritten, leaves no trace of that.
         let leaves_a_trace = match &task {
             Task::Register(_) => false,
             Task::Lists(_) => ran.wrote,
@@ -160,7 +163,7 @@ impl Store {
         }
     }
 
-    /// Reads everything, as clients do at the end.
+    /// Reads everything, as clients do at the end of a run.
     pub(crate) fn read_all(&mut self, tasks: &Tasks) {
         for task in tasks.last_reads() {
             self.run(task, Learns::Answer);
@@ -189,29 +192,30 @@ impl Store {
     }
 }
 
-/// How much goes wrong in a history, in percent.
+/// How often a client does not learn the outcome, in percent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trouble {
-    /// How often a fault begins, in which no client learns anything.
+    /// How often a fault begins, during which no client learns any outcome.
     pub(crate) fault: u64,
-    /// How often a client does not learn what ran.
+    /// How often a client does not learn the outcome of a transaction that ran.
     pub(crate) unknown: u64,
-    /// How often a request is lost, or late.
+    /// How often a request is lost or delayed.
     pub(crate) lost: u64,
 }
 
-/// Clients of a store, up to the reads at the end.
+/// Clients of a store, before the reads at the end.
 pub(crate) struct Clients {
     pub(crate) store: Store,
     pub(crate) tasks: Tasks,
     random: Random,
     trouble: Trouble,
-    /// By client: since when it has nothing to do, and what it found in registers.
+    /// By client: the time since which it is idle, and the values that it found in registers.
     clients: Vec<(u64, Vec<Option<u64>>)>,
-    /// Requests that will arrive later, if the store is still there: since when, and whose.
-    late: Vec<(u64, u64, Task)>,
+    /// Delayed requests, which may still run: the client, the time at which it sent the request,
+    /// and the transaction.
+    delayed: Vec<(u64, u64, Task)>,
     fault_left: u64,
-    /// How many transactions on chains ran without the client's knowledge in a row, at most.
+    /// The longest sequence of transactions on chains of which no client learned the outcome.
     pub(crate) longest_run: usize,
     run: usize,
 }
@@ -228,7 +232,7 @@ impl Clients {
             random: Random::new(seed, 0),
             trouble,
             clients: (0..CLIENTS).map(|_| (0, Vec::new())).collect(),
-            late: Vec::new(),
+            delayed: Vec::new(),
             fault_left: 0,
             longest_run: 0,
             run: 0,
@@ -239,14 +243,14 @@ impl Clients {
         self.random.between(0, 99) < chance
     }
 
-    /// Draws what some client asks, and which.
+    /// Draws a client and its next transaction.
     pub(crate) fn draw(&mut self) -> (u64, Task) {
         let client = self.random.between(0, CLIENTS - 1);
         let found = &self.clients[usize::try_from(client).unwrap()].1;
         (client, self.tasks.draw(&mut self.random, found))
     }
 
-    /// One more transaction.
+    /// Runs, loses or delays one more transaction.
     pub(crate) fn step(&mut self) {
         if self.percent(self.trouble.fault) {
             self.fault_left = self.random.between(2, 60);
@@ -256,9 +260,9 @@ impl Clients {
         if self.percent(2) {
             self.store.remember();
         }
-        if !self.late.is_empty() && self.percent(30) {
-            let which = self.random.count(0, self.late.len() - 1);
-            let (client, invoked, task) = self.late.swap_remove(which);
+        if !self.delayed.is_empty() && self.percent(30) {
+            let which = self.random.count(0, self.delayed.len() - 1);
+            let (client, invoked, task) = self.delayed.swap_remove(which);
             self.run(client, invoked, task, Learns::Nothing);
             return;
         }
@@ -267,7 +271,7 @@ impl Clients {
             match self.random.between(0, 2) {
                 0 => self.store.lose(client, task, Outcome::DidNotRun),
                 1 => self.store.lose(client, task, Outcome::MayHaveRun),
-                _ => self.late.push((client, self.store.now + 1, task)),
+                _ => self.delayed.push((client, self.store.now + 1, task)),
             }
             self.free(client);
             return;
@@ -302,7 +306,7 @@ impl Clients {
         *free = (*free).max(self.store.now + 2);
     }
 
-    /// The history, with the reads at its end.
+    /// Returns the history with the reads at its end.
     pub(crate) fn end(mut self) -> History {
         self.store.read_all(&self.tasks);
         self.store.history

@@ -1,7 +1,15 @@
-//! The judge of fleets: no legal history is called wrong, and what is planted is found.
+//! Tests of the judge of histories (`tests/fleet/judge.rs`): it reports no anomaly in a correct
+//! history, and finds every planted one.
 //!
-//! The histories come from the model of the store, which runs one transaction after the other; no
-//! server takes part.
+//! The histories come from the model of the store, which runs one transaction after another, so it
+//! is known which ones are strictly serializable. No server runs.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `legal.rs` | makes correct histories, and plants anomalies |
+//! | `random.rs` | many random histories |
+//! | `shapes.rs` | correct histories that the judge once rejected |
+//! | `kept.rs` | histories in files |
 
 #![allow(clippy::unwrap_used)]
 

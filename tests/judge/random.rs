@@ -1,4 +1,4 @@
-//! Many random histories: legal ones are called so, and what is planted into one is found.
+//! Many random histories: the judge finds no anomaly in a correct one, and every planted anomaly.
 
 use crate::fleet::judge::{End, judge, judge_to, search_registers};
 use crate::legal::{Breach, Clients, Trouble};
@@ -8,7 +8,7 @@ fn trouble(seed: u64) -> Trouble {
 }
 
 #[test]
-fn no_legal_history_is_called_wrong() {
+fn a_correct_history_has_no_anomaly() {
     let (mut unknown, mut longest_run) = (0, 0);
     for seed in 0..150 {
         let mut clients = Clients::new(seed, trouble(seed));
@@ -20,13 +20,13 @@ fn no_legal_history_is_called_wrong() {
         assert_eq!(search_registers(&history).0, [""; 0], "seed {seed}");
         unknown += verdict.unknown_ran;
     }
-    println!("{unknown} unknown transactions were placed, up to {longest_run} links in a row");
+    println!("{unknown} unknown transactions were placed, up to {longest_run} of a chain in a row");
     assert!(unknown > 5_000 && longest_run > 10);
 }
 
 #[test]
-fn a_long_run_of_unknown_transactions_is_placed_whole() {
-    // Over many pages of the archives, and with no answer in between.
+fn a_long_sequence_of_unknown_transactions_is_placed_completely() {
+    // They fill many pages of the archives, with almost no answer between them.
     let mut clients = Clients::new(1, Trouble { fault: 0, unknown: 97, lost: 0 });
     (0..12_000).for_each(|_| clients.step());
     let history = clients.end();
@@ -36,21 +36,21 @@ fn a_long_run_of_unknown_transactions_is_placed_whole() {
 }
 
 #[test]
-fn a_history_that_is_cut_off_is_wrong_in_nothing_that_it_shows() {
-    // The answers alone show all of the chains where no fault hides more than they hold.
+fn an_interrupted_correct_history_has_no_anomaly() {
+    // Without faults the answers alone show the whole chains: each shows the latest tokens.
     for seed in 0..60 {
         let mut clients = Clients::new(seed, Trouble { fault: 0, unknown: 10, lost: 10 });
         (0..300).for_each(|_| clients.step());
         let history = clients.store.history;
         let verdict = judge_to(&history, End::CutOff);
-        let wrong = verdict.anomalies.iter().filter(|told| !told.contains("not decided"));
-        let undecided = verdict.anomalies.iter().any(|told| told.contains("not decided"));
+        let wrong = verdict.anomalies.iter().filter(|anomaly| !anomaly.contains("not decided"));
+        let undecided = verdict.anomalies.iter().any(|anomaly| anomaly.contains("not decided"));
         assert!(undecided || wrong.count() == 0, "seed {seed}: {verdict}");
     }
 }
 
 #[test]
-fn whatever_is_planted_is_found() {
+fn every_planted_anomaly_is_found() {
     let mut planted = 0;
     for seed in 0..200 {
         let mut clients = Clients::new(seed, trouble(seed));

@@ -1,4 +1,4 @@
-//! Legal histories that were called wrong once, by their shapes.
+//! Small correct histories in which the judge once reported an anomaly.
 
 use lattistore_sim::history::{Operation, Outcome};
 
@@ -16,7 +16,7 @@ fn read_chain(store: &mut Store, chain: Chain) {
 }
 
 #[test]
-fn two_unknown_transfers_ran_of_which_answers_show_one_alone() {
+fn two_unknown_transfers_ran_of_which_the_answers_show_only_one() {
     let mut store = Store::default();
     store.run(Task::OpenBank, Learns::Answer);
     store.run(transfer(0, 4, 15, 1), Learns::Nothing);
@@ -38,7 +38,7 @@ fn more_unknown_transfers_ran_than_an_answer_shows() {
     store.run(transfer(1, 2, 3, 60), Learns::Answer);
     store.run(Task::ReadBank, Learns::Answer);
     let cut_off = judge(&store.history).anomalies;
-    assert!(cut_off.iter().any(|told| told.contains("not decided")), "{cut_off:?}");
+    assert!(cut_off.iter().any(|anomaly| anomaly.contains("not decided")), "{cut_off:?}");
     read_chain(&mut store, Chain::Bank);
     let verdict = judge(&store.history);
     assert_eq!(verdict.anomalies, [""; 0]);
@@ -56,13 +56,13 @@ fn an_unknown_transfer_ran_before_one_whose_answer_is_lost() {
 }
 
 #[test]
-fn of_unknown_counts_it_is_known_which_ran_first() {
+fn the_order_of_unknown_counts_is_found() {
     let mut store = Store::default();
     store.lose(0, Task::Count { token: 1 }, Outcome::MayHaveRun);
     store.run(Task::Count { token: 2 }, Learns::Nothing);
     store.run(Task::Count { token: 3 }, Learns::Nothing);
     store.run(Task::Count { token: 4 }, Learns::Answer);
-    // The first one runs only now.
+    // The first one runs after the others.
     store.history.remove(0);
     store.run_since(0, 1, Task::Count { token: 1 }, Learns::Nothing);
     store.run(Task::Count { token: 5 }, Learns::Answer);
@@ -72,7 +72,7 @@ fn of_unknown_counts_it_is_known_which_ran_first() {
 }
 
 #[test]
-fn of_unknown_changes_of_a_range_it_is_known_which_deleted_what() {
+fn the_order_of_unknown_changes_of_a_range_is_found() {
     let churn = |put, delete, token| Task::Churn { put, delete, token };
     let mut store = Store::default();
     store.run(churn(1, 2, 1), Learns::Answer);
@@ -89,7 +89,7 @@ fn of_unknown_changes_of_a_range_it_is_known_which_deleted_what() {
 }
 
 #[test]
-fn an_answer_that_is_none_is_an_anomaly_and_no_panic() {
+fn a_nonsensical_answer_is_an_anomaly_and_not_a_panic() {
     let mut store = Store::default();
     store.run(Task::OpenBank, Learns::Answer);
     let steps = vec![lattistore_sim::history::lists::Step::Read { key: 0 }];

@@ -1,8 +1,8 @@
-//! `docs/language.md` tells the truth: its examples are run, its limits are compared.
+//! Checks `docs/language.md`: its examples are run, and its limits are compared with the code.
 //!
-//! An example is a run of lines indented by four blanks that begins with a prompt. `> ` begins a
-//! program, `. ` continues it, what follows is its answer as the client says it; `> .param name text` binds a parameter.
-//! A section (`## `) starts with an empty store.
+//! An example is a sequence of lines that are indented by four spaces and begin with a prompt. `> `
+//! begins a program and `. ` continues it; the following lines are the answer as the client prints
+//! it. `> .param name text` binds a parameter. A section (`## `) begins with an empty store.
 
 use crate::store::Store;
 use lattistore::lang::{Failure, Value, compile, limits};
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 const DOCUMENT: &str = include_str!("../../docs/language.md");
 
 #[test]
-fn examples_answer_what_the_page_says() {
+fn examples_of_the_page_have_the_answers_that_it_shows() {
     let mut session = Session::default();
     let mut examples = 0;
     let mut lines = DOCUMENT.lines().enumerate().peekable();
@@ -66,13 +66,13 @@ impl Session {
 }
 
 #[test]
-fn limits_are_those_of_the_code() {
-    let (_, section) = DOCUMENT.split_once("## Limits").expect("there is a section");
+fn limits_of_the_page_are_those_of_the_code() {
+    let (_, section) = DOCUMENT.split_once("## Limits").expect("the page has a section of limits");
     let rows = section.lines().filter(|line| line.starts_with("| ")).skip(2);
     let documented: Vec<usize> = rows
         .map(|row| {
-            let most = row.split(" | ").nth(1).expect("a row has three columns");
-            most.split(' ').next().expect("a number").parse().expect("a number")
+            let limit = row.split(" | ").nth(1).expect("a row has three columns");
+            limit.split(' ').next().expect("a number").parse().expect("a number")
         })
         .collect();
     let in_code = [

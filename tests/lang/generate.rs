@@ -1,10 +1,11 @@
-//! Makes random programs that mostly make sense.
+//! Makes random programs, most of which run without an error.
 
 use crate::reference::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// A small generator of random numbers (xorshift64*): equal seeds give equal programs for ever.
+/// A random number generator (xorshift64*) that never changes, so that a seed always has the same
+/// program.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -12,7 +13,7 @@ impl Random {
         Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -26,7 +27,7 @@ impl Random {
 
     fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
         let number = self.below(choices.len() as u64);
-        choices[usize::try_from(number).expect("the number of a choice")]
+        choices[usize::try_from(number).expect("the index of a choice")]
     }
 }
 
@@ -35,7 +36,7 @@ const TEXTS: [&str; 9] =
     ["", "a", "b", "ab", "1", "-12", "u/", "ś\\n\\u{1f600}", "9223372036854775807"];
 const NUMBERS: [&str; 7] = ["0", "1", "2", "3", "10", "9223372036854775807", "4611686018427387904"];
 
-/// What a program may find in the store.
+/// Makes the entries of the store.
 pub(crate) fn store(random: &mut Random) -> BTreeMap<String, String> {
     let keys = KEYS.into_iter().filter(|_| random.one_in(2)).collect::<Vec<_>>();
     let value =
@@ -43,7 +44,7 @@ pub(crate) fn store(random: &mut Random) -> BTreeMap<String, String> {
     keys.into_iter().map(value).collect()
 }
 
-/// Values of the parameters `$p` (a text) and `$n` (a number), mostly.
+/// Makes values of the parameters `$p` (a text) and `$n` (a number).
 pub(crate) fn params(random: &mut Random) -> BTreeMap<String, Value> {
     let text = Value::Text(random.of(&["a", "1", "\"; delete \"a"]).to_owned());
     let number = Value::Number(i128::from(random.below(5)) - 1);
@@ -52,15 +53,16 @@ pub(crate) fn params(random: &mut Random) -> BTreeMap<String, Value> {
 
 pub(crate) fn program(random: &mut Random) -> String {
     let mut writer = Writer { random, text: String::new(), loops: 0 };
-    let is_begun = !writer.random.one_in(20);
-    if is_begun {
+    let sets_all = !writer.random.one_in(20);
+    if sets_all {
         writer.write("i = 1; j = $n; ");
     }
     for _ in 0..1 + writer.random.below(6) {
         writer.statement(3);
     }
-    if is_begun {
-        // Set on a path that is never taken: the variables are empty texts, and no compile error.
+    if sets_all {
+        // Variables that are set only on a path that is never taken are empty texts, and not an
+        // error of the compiler.
         writer.write("if \"\" { s = \"\"; t = s; k = t; v = k; b = true; } ");
     }
     writer.text
@@ -77,7 +79,7 @@ impl Writer<'_> {
         self.text.push_str(text);
     }
 
-    /// Writes `items` times what `item` writes, with a sign between.
+    /// Calls `item` `items` times, and writes a sign between the results.
     fn chain(&mut self, items: u64, signs: &[&str], mut item: impl FnMut(&mut Self)) {
         for number in 0..items {
             if number > 0 {
@@ -255,7 +257,7 @@ impl Writer<'_> {
         }
     }
 
-    /// The key of a `get` or `exists`: now and then one that a `+` after it makes ambiguous.
+    /// Writes the key of a `get` or `exists`; some keys are ambiguous if a `+` follows.
     fn reach_key(&mut self, depth: u64) {
         match self.random.below(20) {
             0..=11 => self.key_literal(),

@@ -1,4 +1,5 @@
-//! Runs the scripts in `tests/lang/scripts`: programs and what they answer, one topic a file.
+//! Runs the scripts in `tests/lang/scripts`: programs with their expected answers, one topic in
+//! each file.
 //!
 //! A line `> text` runs a program. Other commands:
 //! - `param name=value ...` binds parameters to texts, for the programs that follow;
@@ -6,7 +7,7 @@
 //! - `store` shows all keys and values;
 //! - `print "text"` shows a program as the printer writes it.
 //!
-//! `UPDATE_GOLDENFILES=1 cargo test` writes the answers anew; read the difference.
+//! `UPDATE_GOLDENFILES=1 cargo test` replaces the answers; review the difference.
 
 use crate::store::{Store, quoted};
 use lattistore::blob::Blob;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
 
-/// Sets the variables that programs to be printed name; the printer's tests are not about that.
+/// Sets the variables of programs that are printed, as a variable that is never set is an error.
 const SET: &str = "if \"\" { for a, b in scan \"\" {} for c, d in scan \"\" {} \
     for k, v in scan \"\" {} for x, y in scan \"\" {} for z, id in scan \"\" {} }";
 
@@ -71,10 +72,13 @@ impl goldenscript::Runner for Session {
                 Ok(self.program(&lines.join("\n")))
             }
             "print" => {
-                let text = args.next_pos().ok_or("print what?")?;
+                let text = args.next_pos().ok_or("`print` needs the text of a program")?;
                 let printed = compile(&format!("{text}{SET}"))?.to_string();
                 let set = compile(SET)?.to_string();
-                Ok(printed.strip_suffix(&set).ok_or("the end is printed anew")?.to_owned())
+                Ok(printed
+                    .strip_suffix(&set)
+                    .ok_or("the end of the printed program differs")?
+                    .to_owned())
             }
             program => Ok(self.program(program)),
         }
@@ -82,10 +86,10 @@ impl goldenscript::Runner for Session {
 }
 
 #[test]
-fn scripts() {
+fn scripts_have_their_expected_answers() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lang/scripts");
     let mut ran = 0;
-    for entry in std::fs::read_dir(folder).expect("the scripts are there") {
+    for entry in std::fs::read_dir(folder).expect("the folder of scripts exists") {
         let path = entry.expect("the folder can be read").path();
         goldenscript::run(&mut Session::default(), &path)
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -1,19 +1,19 @@
-//! Programs made to hurt: each compiles and runs within its bounds, or gets an error that says why
-//! not. Threads get a small stack, so that unbounded recursion fails here long before it fails in
-//! the server, whose threads have the default of 2 MiB.
+//! Programs that attack the limits: each compiles and runs within its limits, or fails with an
+//! error that names the limit. Threads have a small stack here, so that unbounded recursion fails
+//! long before it would fail in the server. Its threads have the default of 2 MiB.
 
 use crate::store::Store;
 use lattistore::lang::{Cost, Failure, FailureKind, Limit, Params, compile, limits};
 
 const STACK_BYTES: usize = 512 * 1024;
 
-/// Compiles, runs, prints and drops a program in a thread with a small stack; gives its error.
+/// Compiles, runs, prints and drops a program in a thread with a small stack; returns its error.
 fn run(text: String) -> Result<(), String> {
     let run = move || {
         let program = compile(&text).map_err(|error| error.to_string())?;
         let printed = program.to_string();
         if printed.len() <= limits::PROGRAM_BYTES {
-            let again = compile(&printed).expect("what is printed nests no deeper");
+            let again = compile(&printed).expect("the printed program does not nest deeper");
             assert_eq!(again.to_string(), printed);
         }
         let mut store = Store::of(&[("a", "1")]);
@@ -24,10 +24,10 @@ fn run(text: String) -> Result<(), String> {
     thread.expect("a thread starts").join().expect("no program crashes")
 }
 
-fn refused(text: String, why: &str) {
+fn fails(text: String, why: &str) {
     let start: String = text.chars().take(40).collect();
     match run(text) {
-        Ok(()) => panic!("{start}... should be refused: {why}"),
+        Ok(()) => panic!("{start}... should fail: {why}"),
         Err(message) => assert!(message.contains(why), "{start}...: {message}"),
     }
 }
@@ -37,14 +37,14 @@ fn runs(text: String) {
     assert_eq!(run(text), Ok(()), "{start}...");
 }
 
-/// Sets what the programs below use to the empty text: a variable that is never set is an error.
+/// Sets the variables of the programs below, as a variable that is never set is an error.
 const SET: &str = "a = \"\"; b = a; c = a; d = a; e = a; f = a; ";
 
 fn wrap(open: &str, inside: &str, close: &str, times: usize) -> String {
     format!("{}{inside}{}", open.repeat(times), close.repeat(times))
 }
 
-/// A program that leaves a text of 2^`doublings` bytes in `x`.
+/// Returns a program that sets `x` to a text of 2^`doublings` bytes.
 fn long_text(doublings: usize) -> String {
     format!("x = \"b\"; {}", "x = x + x; ".repeat(doublings))
 }
@@ -63,14 +63,14 @@ fn long_chains_run() {
 }
 
 #[test]
-fn long_chains_that_do_not_fit_are_refused() {
-    refused("+ \"b\" ".repeat(8_000), "expected a statement, found '+'");
-    refused(format!("x = \"b\"{};", "+ \"b\"".repeat(20_000)), "may have at most 65536");
-    refused("(".repeat(100_000), "may have at most 65536");
+fn chains_above_the_limit_of_a_program_are_rejected() {
+    fails("+ \"b\" ".repeat(8_000), "expected a statement, found '+'");
+    fails(format!("x = \"b\"{};", "+ \"b\"".repeat(20_000)), "may have at most 65536");
+    fails("(".repeat(100_000), "may have at most 65536");
 }
 
 #[test]
-fn deep_nesting_is_refused() {
+fn nesting_above_the_limit_is_rejected() {
     let deep = "nests more than 64 levels deep";
     for (open, inside, close) in [
         ("(", "a", ")"),
@@ -85,15 +85,15 @@ fn deep_nesting_is_refused() {
         ("get a else (", "b", ") + 1"),
         ("- get a else (", "b", ")"),
     ] {
-        refused(format!("{SET}x = {};", wrap(open, inside, close, 1_500)), deep);
-        refused(format!("{SET}put \"k\" {};", wrap(open, inside, close, 65)), deep);
+        fails(format!("{SET}x = {};", wrap(open, inside, close, 1_500)), deep);
+        fails(format!("{SET}put \"k\" {};", wrap(open, inside, close, 65)), deep);
     }
-    refused(wrap("if a { ", "", "} ", 65), deep);
-    refused(wrap("if a { ", "", "} ", 5_000), deep);
-    refused(wrap("if a {} else { ", "", "} ", 65), deep);
-    refused(wrap("for k, v in scan \"\" { ", "", "} ", 65), deep);
-    refused(format!("x = {}", "(".repeat(60_000)), "expected an expression, found the end");
-    refused("if a {".repeat(10_000), "found the end of the program");
+    fails(wrap("if a { ", "", "} ", 65), deep);
+    fails(wrap("if a { ", "", "} ", 5_000), deep);
+    fails(wrap("if a {} else { ", "", "} ", 65), deep);
+    fails(wrap("for k, v in scan \"\" { ", "", "} ", 65), deep);
+    fails(format!("x = {}", "(".repeat(60_000)), "expected an expression, found the end");
+    fails("if a {".repeat(10_000), "found the end of the program");
     runs(format!("{SET}x = {};", wrap("(", "a", ")", 64)));
     runs(format!("{SET}x = {};", wrap("!", "a", "", 64)));
     runs(format!("{SET}x = {};", wrap("-", "1", "", 64)));
@@ -111,21 +111,21 @@ fn the_deepest_programs_fit_the_stack() {
 }
 
 #[test]
-fn growth_is_refused() {
+fn texts_and_keys_above_their_limits_fail() {
     let doubling = format!("x = \"{}\"; {}", "b".repeat(50), "x = x + x; ".repeat(40));
-    refused(doubling, "a text may have at most 1048576 bytes");
-    refused(long_text(20) + "y = x + \"b\";", "a text may have at most 1048576 bytes");
-    refused(long_text(20) + &"y = x < x; ".repeat(1_000), "at most 250000 steps");
-    refused(long_text(20) + &"y = len(x); ".repeat(1_000), "at most 250000 steps");
-    refused(long_text(19) + &"y = x + \"\"; ".repeat(1_000), "at most 250000 steps");
-    refused(long_text(13) + "get x;", "a key may have at most 4096 bytes");
-    refused(long_text(13) + "put x \"\";", "a key may have at most 4096 bytes");
+    fails(doubling, "a text may have at most 1048576 bytes");
+    fails(long_text(20) + "y = x + \"b\";", "a text may have at most 1048576 bytes");
+    fails(long_text(20) + &"y = x < x; ".repeat(1_000), "at most 250000 steps");
+    fails(long_text(20) + &"y = len(x); ".repeat(1_000), "at most 250000 steps");
+    fails(long_text(19) + &"y = x + \"\"; ".repeat(1_000), "at most 250000 steps");
+    fails(long_text(13) + "get x;", "a key may have at most 4096 bytes");
+    fails(long_text(13) + "put x \"\";", "a key may have at most 4096 bytes");
     let puts = "put \"a\" x; put \"b\" x; put \"c\" x; put \"d\" x;";
-    refused(long_text(20) + puts, "may write at most 4194304 bytes");
+    fails(long_text(20) + puts, "may write at most 4194304 bytes");
 }
 
 #[test]
-fn loops_in_loops_run_out_of_steps() {
+fn nested_loops_exceed_the_limit_of_steps() {
     let mut store = Store::default();
     for number in 0..1_000 {
         store.0.insert(format!("{number}").as_str().into(), "v".into());
@@ -144,7 +144,7 @@ fn loops_in_loops_run_out_of_steps() {
 }
 
 #[test]
-fn reading_too_much_is_refused() {
+fn reads_above_their_limits_fail() {
     let mut store = Store::default();
     for number in 0..60_000 {
         store.0.insert(format!("few/{number}").as_str().into(), "".into());
@@ -164,13 +164,13 @@ fn reading_too_much_is_refused() {
     let scanned = message("for k, v in scan \"big/\" {}");
     assert!(scanned.contains(bytes), "{scanned}");
     let deleted = "for k, v in scan \"big/0\" { delete k; }".repeat(20);
-    assert!(message(&deleted).contains("at most 250000 steps"), "what it deleted is looked at");
+    assert!(message(&deleted).contains("at most 250000 steps"), "deleted entries cost steps too");
     let gets = (0..5).map(|number| format!("get \"big/{number}\";")).collect::<String>();
     assert!(message(&gets).contains(bytes));
 }
 
 #[test]
-fn every_search_is_paid_for() {
+fn every_search_costs_steps() {
     let mut store = Store::default();
     for number in 0..1_000 {
         store.0.insert(format!("{number}").as_str().into(), "v".into());
@@ -194,11 +194,11 @@ fn every_search_is_paid_for() {
         assert_eq!((ran, cost.searches), (Ok(()), searches), "{text}");
         assert!(cost.steps > 9 * cost.searches.min(2), "{text}: {cost:?}");
     }
-    // A run that fails has cost what it has cost.
+    // The cost of a run that failed counts.
     let (failed, spent) = cost("get \"1\"; x = \"none\"; exists x; x = 1 / 0;");
     assert!(failed.is_err());
     assert_eq!(spent.searches, 2);
-    // Keys that are read before the first statement too.
+    // Constant keys, which are read before the first statement, cost searches too.
     let unread: String = (0..5_000).map(|number| format!("get\"n{number}\";")).collect();
     let (_, spent) = cost(&format!("abort \"\"; {unread}"));
     assert_eq!((spent.searches, spent.steps > 50_000), (5_000, true));
@@ -209,10 +209,10 @@ fn every_search_is_paid_for() {
 }
 
 #[test]
-fn a_bound_of_a_scan_is_as_long_as_a_key_at_most() {
+fn a_bound_of_a_scan_is_at_most_as_long_as_a_key() {
     for scan in ["x", "from x", "to x", "\"a\" from x"] {
         let scan = format!("for k, v in scan {scan} {{}}");
         runs(long_text(12) + &scan);
-        refused(long_text(12) + "x = x + \"b\";" + &scan, "a key may have at most 4096 bytes");
+        fails(long_text(12) + "x = x + \"b\";" + &scan, "a key may have at most 4096 bytes");
     }
 }

@@ -1,7 +1,8 @@
-//! Random programs do the same in both implementations, also after they were printed.
+//! Random programs have the same effect in both implementations, also after they were printed and
+//! compiled again.
 //!
-//! `LANG_CASES=1000000 cargo test --test lang random` tries more; a failure prints its seed and
-//! program.
+//! `LANG_CASES=1000000 cargo test --test lang random` runs more programs; a failure prints its seed
+//! and program.
 
 use crate::generate::{self, Random};
 use crate::reference::{self, Outcome, Wrong};
@@ -15,7 +16,7 @@ const CASES: u64 = 100_000;
 type Entries = BTreeMap<String, String>;
 
 #[test]
-fn random_programs_do_what_the_reference_does() {
+fn random_programs_have_the_effect_that_the_reference_has() {
     let cases = std::env::var("LANG_CASES")
         .map_or(CASES, |cases| cases.parse().expect("LANG_CASES is a number"));
     const WORKERS: usize = 4;
@@ -27,9 +28,9 @@ fn random_programs_do_what_the_reference_does() {
     });
     let share =
         |ending| endings.iter().filter(|found| **found == ending).count() * 100 / endings.len();
-    // A generator whose programs mostly fail would test little, one that makes no mistakes as well.
+    // If most programs failed, or none, the test would cover little.
     assert!(share("succeeded") > 50, "{}% succeeded", share("succeeded"));
-    for ending in ["failed", "aborted", "no program"] {
+    for ending in ["failed", "aborted", "does not compile"] {
         assert!(share(ending) > 0, "less than 1% {ending}");
     }
 }
@@ -46,7 +47,7 @@ fn seeds_that_failed_once_pass() {
     }
 }
 
-/// Compares one program and tells how it ended.
+/// Compares the two implementations on one program; returns how the program ended.
 fn case(seed: u64) -> &'static str {
     let mut random = Random::new(seed);
     let before = generate::store(&mut random);
@@ -57,9 +58,10 @@ fn case(seed: u64) -> &'static str {
         Ok(_) => "succeeded",
         Err(Wrong::Runtime { .. }) => "failed",
         Err(Wrong::Aborted(_)) => "aborted",
-        Err(Wrong::Syntax) => "no program",
+        Err(Wrong::Syntax) => "does not compile",
     };
-    let params: Params = params.iter().map(|(name, value)| (name.clone(), ours(value))).collect();
+    let params: Params =
+        params.iter().map(|(name, value)| (name.clone(), to_value(value))).collect();
     let program = compile(&text);
     let found = match &program {
         Ok(program) => run(program, &params, &before),
@@ -72,11 +74,15 @@ fn case(seed: u64) -> &'static str {
         compile(&printed).unwrap_or_else(|error| panic!("seed {seed}: {text}\n{printed}{error}"));
     assert_eq!(again.to_string(), printed, "seed {seed}: {text}");
     let after_printing = run(&again, &params, &before);
-    assert_eq!(placeless(after_printing), placeless(expected), "seed {seed}: {text}\n{printed}");
+    assert_eq!(
+        without_place(after_printing),
+        without_place(expected),
+        "seed {seed}: {text}\n{printed}"
+    );
     ending
 }
 
-/// Runs `program` and tells its outcome in the reference's words.
+/// Runs `program`; returns its outcome in the types of the reference.
 fn run(program: &Program, params: &Params, before: &Entries) -> Result<Outcome, Wrong> {
     let entries: Vec<(&str, &str)> = before.iter().map(|(key, value)| (&**key, &**value)).collect();
     let mut store = Store::of(&entries);
@@ -90,7 +96,7 @@ fn run(program: &Program, params: &Params, before: &Entries) -> Result<Outcome, 
     Ok(Outcome {
         read: strings(&execution.read),
         after: strings(&store.0),
-        returned: execution.returned.map(theirs),
+        returned: execution.returned.map(to_reference),
     })
 }
 
@@ -106,7 +112,7 @@ fn name(kind: FailureKind) -> &'static str {
     }
 }
 
-fn placeless(result: Result<Outcome, Wrong>) -> Result<Outcome, Wrong> {
+fn without_place(result: Result<Outcome, Wrong>) -> Result<Outcome, Wrong> {
     result.map_err(|wrong| match wrong {
         Wrong::Runtime { kind, .. } => Wrong::Runtime { kind, line: 0, column: 0 },
         other => other,
@@ -118,7 +124,7 @@ fn strings(entries: &BTreeMap<Blob, Blob>) -> Entries {
     entries.iter().map(|(key, value)| (string(key), string(value))).collect()
 }
 
-fn ours(value: &reference::Value) -> Value {
+fn to_value(value: &reference::Value) -> Value {
     match value {
         reference::Value::Text(text) => Value::Text(Text::from(&**text)),
         reference::Value::Number(number) => {
@@ -128,7 +134,7 @@ fn ours(value: &reference::Value) -> Value {
     }
 }
 
-fn theirs(value: Value) -> reference::Value {
+fn to_reference(value: Value) -> reference::Value {
     match value {
         Value::Text(text) => reference::Value::Text(text.as_str().to_owned()),
         Value::Number(number) => reference::Value::Number(number.into()),

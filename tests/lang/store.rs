@@ -16,7 +16,7 @@ impl Store {
         Store(entries.collect())
     }
 
-    /// Runs `program` as a transaction: its writes take effect if it succeeds.
+    /// Runs `program` as a transaction: its writes take effect only if it succeeds.
     pub(crate) fn run(&mut self, program: &Program, params: &Params) -> Result<Execution, Failure> {
         let execution = program.execute(params, self)?;
         for (key, value) in &execution.writes {
@@ -38,7 +38,7 @@ impl fmt::Display for Store {
     }
 }
 
-/// Text as a literal of the language.
+/// Returns a text as a literal of the language.
 pub(crate) fn quoted(bytes: &Blob) -> String {
     Value::from(std::str::from_utf8(bytes).expect("the store holds text")).to_string()
 }

@@ -1,5 +1,5 @@
-//! Nodes that were away for longer than the leader remembers: they catch up by a copy, and killing
-//! either side of it costs only a repetition.
+//! Nodes that were down for longer than the leader's window of patches: they catch up by a copy. If
+//! the sender or the receiver is killed during the copy, the copy begins again.
 
 use lattistore::Client;
 use lattistore::client::Pending;
@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 use crate::fleet::Fleet;
 use crate::support::{PATIENCE, eventually};
 
-/// Values of this size: many pages, few enough requests.
+/// The size of a value: the keys fill many pages with few requests.
 const VALUE_BYTES: usize = 8 * 1024;
-/// How many requests are on their way at a time.
+/// How many requests are in flight at a time.
 const PIPELINED: usize = 64;
 
 fn key(number: usize) -> String {
@@ -24,7 +24,7 @@ fn value(number: usize, round: usize) -> String {
     value
 }
 
-/// Runs one request for each number, several at a time.
+/// Runs one request for each number, [`PIPELINED`] at a time.
 fn pipelined(numbers: impl Iterator<Item = usize>, submit: impl Fn(usize) -> Pending) {
     let mut pending = VecDeque::new();
     for number in numbers {
@@ -50,7 +50,7 @@ fn delete(client: &Client, numbers: impl Iterator<Item = usize>) {
     });
 }
 
-/// Restarts whoever leads instead, until this node does.
+/// Restarts the leader until this node leads.
 fn make_lead(fleet: &mut Fleet, node: usize) {
     eventually("the node to lead", || {
         let leader = fleet.leader();
@@ -58,11 +58,11 @@ fn make_lead(fleet: &mut Fleet, node: usize) {
             return Some(());
         }
         fleet.stop(leader);
-        // The node and the other one elect a leader, or the same again.
+        // The two others elect a leader.
         fleet.leader();
         fleet.start(leader);
         fleet.wait_until_caught_up(leader);
-        // Who is not yet heard by all is not waited for when the next leader goes.
+        // The next election waits for the foremost node only if all nodes hear it.
         eventually("all to hear each other", || {
             let hears_all =
                 |node| fleet.status(node)?.members.iter().all(|m| m.reachable).then_some(());
@@ -72,8 +72,8 @@ fn make_lead(fleet: &mut Fleet, node: usize) {
     });
 }
 
-/// The node holds just what it should: it leads, so its own replica answers. Where it lost the lead
-/// meanwhile, another may have answered, and it is asked again.
+/// Checks the keys that a node holds. It must lead meanwhile, so that its own replica answers; if
+/// it lost the lead, another node may have answered, and all is asked again.
 fn check(fleet: &mut Fleet, node: usize, expected: impl Fn(usize) -> Option<String>, keys: usize) {
     eventually("the node to lead while it is asked", || {
         make_lead(fleet, node);
@@ -86,18 +86,19 @@ fn check(fleet: &mut Fleet, node: usize, expected: impl Fn(usize) -> Option<Stri
 }
 
 #[test]
-fn a_node_that_was_away_for_long_catches_up_by_a_copy_whoever_is_killed_meanwhile() {
+fn a_node_below_the_window_catches_up_by_a_copy_although_either_side_of_it_is_killed() {
     const KEYS: usize = 6_000;
     let mut fleet = Fleet::loopback(3);
     let client = fleet.client();
     write(&client, 0..KEYS, 1);
     fleet.wait_until_caught_up(0);
-    // Of nodes that are level the one with the highest id comes first: this one can be made to lead.
+    // Of nodes that are equally far the one with the highest id is elected, so this one can lead
+    // later.
     let id = |node: &usize| fleet.status(*node).map(|status| status.node);
     let away = fleet.followers().into_iter().max_by_key(id).unwrap();
-    let was = fleet.status(away).unwrap().complete;
+    let before = fleet.status(away).unwrap().complete;
     fleet.kill(away);
-    // More than the leader's window keeps, with keys changed, deleted, and left alone.
+    // More than the leader's window holds; keys are changed, deleted, or left as they are.
     write(&client, (0..KEYS).filter(|number| number % 3 == 0), 2);
     delete(&client, (0..KEYS).filter(|number| number % 3 == 1));
     write(&client, (0..KEYS).filter(|number| number % 3 == 0), 3);
@@ -109,10 +110,10 @@ fn a_node_that_was_away_for_long_catches_up_by_a_copy_whoever_is_killed_meanwhil
 
     // The receiver is killed, and then the sender, each in the middle of the copy.
     fleet.start(away);
-    let killed_receiver = wait_for_copy(&fleet, away, was);
+    let killed_receiver = wait_for_copy(&fleet, away, before);
     fleet.kill(away);
     fleet.start(away);
-    let killed_sender = wait_for_copy(&fleet, away, was);
+    let killed_sender = wait_for_copy(&fleet, away, before);
     let sender = fleet.leader();
     fleet.kill(sender);
     client.put("during", "the copy").unwrap();
@@ -124,15 +125,15 @@ fn a_node_that_was_away_for_long_catches_up_by_a_copy_whoever_is_killed_meanwhil
     assert_eq!(fleet.client().get("during").unwrap().as_deref(), Some("the copy"));
 }
 
-/// Waits until a copy to the node is under way; whether it was still unfinished when it was seen.
-fn wait_for_copy(fleet: &Fleet, node: usize, was: Slot) -> bool {
+/// Waits until a copy to the node is under way; returns whether it was still unfinished then.
+fn wait_for_copy(fleet: &Fleet, node: usize, before: Slot) -> bool {
     eventually("the copy to begin", || {
         let status = fleet.status(node)?;
         let goal = fleet.status(fleet.leader_now()?)?.complete;
-        if status.complete > was {
+        if status.complete > before {
             return Some(status.complete < goal);
         }
-        // The node takes part again, and what it lacks is on its way.
+        // The node follows a leader, so the copy has begun.
         status.leader.is_some().then_some(true)
     })
 }

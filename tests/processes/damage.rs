@@ -1,4 +1,5 @@
-//! Starts on a data directory that is wrong, foreign, damaged, read-only, in use, or gone.
+//! Starts on a data directory that belongs to another node, cluster or program, or is damaged,
+//! read-only, full, in use, or missing.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, PermissionsExt};
@@ -11,8 +12,8 @@ use lattistore::client::Certainty;
 
 use crate::fleet::{Ended, Fleet, Process, server};
 
-/// Starts a node that is to end by itself at once.
-fn start_in_vain(fleet: &mut Fleet, node: usize) -> Ended {
+/// Starts a node that must fail; returns how it ended.
+fn start_and_fail(fleet: &mut Fleet, node: usize) -> Ended {
     fleet.start(node);
     fleet.take(node).wait()
 }
@@ -22,8 +23,8 @@ fn expect_storage_error(ended: &Ended, words: &str) {
     assert!(ended.error().contains(words), "{words:?} is not in {}", ended.error());
 }
 
-/// A cluster that wrote something, with one of its nodes stopped. The node wrote a round for each
-/// value at least, as it was waited for: one that lags may take them all in as one.
+/// Returns a cluster with five values and node 0 stopped. Each value waited for node 0, so that its
+/// journal has at least one round for each: a node that lags may write several in one round.
 fn with_one_stopped() -> Fleet {
     let mut fleet = Fleet::loopback(3);
     for number in 0..5 {
@@ -35,12 +36,12 @@ fn with_one_stopped() -> Fleet {
 }
 
 #[test]
-fn a_directory_of_something_else_is_refused_and_left_alone() {
+fn a_directory_of_another_program_is_refused_and_left_unchanged() {
     let mut fleet = Fleet::new(crate::support::addresses(1), vec![None]);
     let file = fleet.data(0).join("thesis.txt");
     fs::create_dir(fleet.data(0)).unwrap();
     fs::write(&file, "years of work").unwrap();
-    expect_storage_error(&start_in_vain(&mut fleet, 0), "not a lattistore data directory");
+    expect_storage_error(&start_and_fail(&mut fleet, 0), "not a lattistore data directory");
     assert_eq!(fs::read_to_string(&file).unwrap(), "years of work");
     assert_eq!(fs::read_dir(fleet.data(0)).unwrap().count(), 1);
 }
@@ -51,7 +52,7 @@ fn a_directory_of_another_node_is_refused() {
     fleet.stop(1);
     fs::rename(fleet.data(0), fleet.data(9)).unwrap();
     fs::rename(fleet.data(1), fleet.data(0)).unwrap();
-    let ended = start_in_vain(&mut fleet, 0);
+    let ended = start_and_fail(&mut fleet, 0);
     assert_eq!(ended.code, Some(5), "{}", ended.log);
     let was = format!("--my-ip {}", fleet.addresses[1]);
     assert!(ended.error().contains(&was), "{}", ended.log);
@@ -70,7 +71,7 @@ fn a_directory_in_use_is_refused_and_its_server_goes_on() {
     fleet.client().put("a", "2").unwrap();
 }
 
-/// The segments of a directory's journal, the oldest first.
+/// Returns the journal segments of a directory, oldest first.
 fn journals(data: &Path) -> Vec<PathBuf> {
     let names = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
     let mut journals: Vec<PathBuf> =
@@ -80,17 +81,17 @@ fn journals(data: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_missing_file_is_an_error_that_names_it_whichever_it_is() {
+fn every_missing_file_is_an_error_that_names_it() {
     let mut fleet = Fleet::loopback(3);
     let large = "x".repeat(1 << 20);
-    // Two segments and a bit of the next one: the newest holds what was accepted last.
+    // These fill two segments and begin the next one, which holds the latest accepted proposal.
     (0..36).for_each(|number| fleet.client().put(&format!("{}", number % 4), &large).unwrap());
     fleet.wait_until_caught_up(0);
     fleet.kill(0);
     let journals = journals(&fleet.data(0));
     assert!(journals.len() >= 3, "{journals:?}");
     let mut lost: Vec<Vec<PathBuf>> = journals.iter().map(|path| vec![path.clone()]).collect();
-    // The newest two, as an interrupted copy leaves a directory.
+    // Without the newest two: an interrupted copy of the directory is like this.
     lost.push(journals[journals.len() - 2..].to_vec());
     lost.push(vec![fleet.data(0).join("identity")]);
     lost.push(vec![fleet.data(0).join("FORMAT")]);
@@ -98,7 +99,7 @@ fn a_missing_file_is_an_error_that_names_it_whichever_it_is() {
     for lost in lost {
         let aside = |path: &Path| away.path().join(path.file_name().unwrap());
         lost.iter().for_each(|path| fs::rename(path, aside(path)).unwrap());
-        let ended = start_in_vain(&mut fleet, 0);
+        let ended = start_and_fail(&mut fleet, 0);
         expect_storage_error(&ended, "missing");
         expect_storage_error(&ended, &lost[0].display().to_string());
         lost.iter().for_each(|path| fs::rename(aside(path), path).unwrap());
@@ -107,7 +108,7 @@ fn a_missing_file_is_an_error_that_names_it_whichever_it_is() {
     fleet.wait_until_caught_up(0);
 }
 
-/// The first journal segment of a directory.
+/// Returns the first journal segment of a directory.
 fn journal(data: &Path) -> PathBuf {
     journals(data).remove(0)
 }
@@ -126,13 +127,14 @@ fn a_flipped_bit_is_an_error_that_names_the_file() {
     let journal = journal(&fleet.data(0));
     let identity = fleet.data(0).join("identity");
     let format = fleet.data(0).join("FORMAT");
-    // In the journal: its header, and the head and the records of its first round. A later one may
-    // hold no records, only seal the one before it: what follows its head then carries nothing.
+    // In the journal: its header, and the head and the records of its first round. A later round
+    // may hold no records and only seal the previous one, so a flipped bit after its head changes
+    // nothing.
     for (file, at) in
         [(&identity, 40), (&format, 26), (&journal, 30), (&journal, 4_104), (&journal, 4_134)]
     {
         flip(file, at);
-        let ended = start_in_vain(&mut fleet, 0);
+        let ended = start_and_fail(&mut fleet, 0);
         expect_storage_error(&ended, "corrupted");
         let name = file.file_name().unwrap().to_string_lossy();
         assert!(ended.error().contains(&*name), "{}", ended.error());
@@ -150,7 +152,7 @@ fn a_read_only_directory_is_an_error_that_says_so() {
     let log = tempfile::tempdir().unwrap();
     let mut plain = server(fleet.addresses[0], &fleet.addresses);
     plain.arg("--data-dir").arg(&data);
-    // Nothing is forbidden to root but what the file system itself forbids.
+    // Root ignores permissions, so for root the file system itself must be read-only.
     let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
     let ended = if is_root {
         let mount = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
@@ -165,7 +167,7 @@ fn a_read_only_directory_is_an_error_that_says_so() {
         ended
     };
     if is_root && !ended.log.contains("error: ") {
-        println!("skipped: this root may not mount, and nothing else stops it:\n{}", ended.log);
+        println!("skipped: root cannot mount here, and permissions do not stop it:\n{}", ended.log);
         return;
     }
     let words = if is_root { "Read-only file system" } else { "Permission denied" };
@@ -174,11 +176,11 @@ fn a_read_only_directory_is_an_error_that_says_so() {
     fleet.wait_until_caught_up(0);
 }
 
-/// A small file system of its own, which is gone when this is dropped.
+/// A small file system, which is unmounted when this is dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts it at `at`; none where this is not allowed.
+    /// Mounts it at `at`; `None` if that is not allowed.
     fn mount(at: PathBuf, options: &str) -> Option<SmallDisk> {
         fs::create_dir(&at).unwrap();
         let mut command = Command::new("mount");
@@ -202,9 +204,9 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_ends_a_node_that_comes_back_when_there_is_room() {
+fn a_full_disk_stops_a_node_that_returns_when_there_is_space() {
     let mut fleet = Fleet::new(crate::support::addresses(3), vec![None; 3]);
-    // Two segments of the journal, and not a third.
+    // It holds two segments of the journal, and not a third.
     let Some(disk) = SmallDisk::mount(fleet.data(0), "size=40m") else {
         return println!("skipped: a small disk cannot be mounted without being root");
     };
@@ -219,12 +221,12 @@ fn a_full_disk_ends_a_node_that_comes_back_when_there_is_room() {
     }
     expect_storage_error(&fleet.take(0).wait(), "no space left");
     client.put("others", "go on").unwrap();
-    // As long as there is no room it says so again.
-    expect_storage_error(&start_in_vain(&mut fleet, 0), "no space left");
+    // While there is no space, each start fails in the same way.
+    expect_storage_error(&start_and_fail(&mut fleet, 0), "no space left");
     disk.resize("size=400m");
     fleet.start(0);
     fleet.wait_until_caught_up(0);
-    // With one other node only, all it lacked must come from what it has.
+    // With only one other node, a read needs this one: everything that it lacked must be there.
     fleet.stop(1);
     for key in 0..acknowledged {
         assert_eq!(client.get(&format!("key/{key}")).unwrap().as_deref(), Some(&*value));
@@ -233,32 +235,32 @@ fn a_full_disk_ends_a_node_that_comes_back_when_there_is_room() {
 }
 
 #[test]
-fn a_node_whose_directory_is_gone_does_not_vote() {
+fn a_node_whose_directory_is_missing_does_not_vote() {
     let mut fleet = with_one_stopped();
     fs::remove_dir_all(fleet.data(0)).unwrap();
-    let ended = start_in_vain(&mut fleet, 0);
+    let ended = start_and_fail(&mut fleet, 0);
     assert_eq!(ended.code, Some(5), "{}", ended.log);
     assert!(ended.error().contains("cannot come back"), "{}", ended.log);
     let client = fleet.client();
     client.put("a", "the others go on").unwrap();
-    // With one of the two others, it must make no majority.
+    // It must not form a majority with one of the two others.
     fleet.stop(1);
     fs::remove_dir_all(fleet.data(0)).unwrap();
-    let ended = start_in_vain(&mut fleet, 0);
+    let ended = start_and_fail(&mut fleet, 0);
     assert_eq!(ended.code, Some(5), "{}", ended.log);
     let impatient =
         Client::builder().address(fleet.socket(2)).timeout(Duration::from_secs(1)).build();
-    let error = impatient.put("a", "two of three are no majority").unwrap_err();
+    let error = impatient.put("a", "a node without its directory does not vote").unwrap_err();
     assert!(error.certainty() != Certainty::Ran, "{error}");
     fleet.start(1);
-    client.put("a", "two of three, and both of them members").unwrap();
+    client.put("a", "two members are a majority").unwrap();
 }
 
 #[test]
 fn a_directory_of_another_cluster_is_refused_and_does_not_vote() {
     let mut fleet = with_one_stopped();
     fs::rename(fleet.data(0), fleet.data(9)).unwrap();
-    // Another cluster at the same addresses makes another directory for the same node.
+    // A second cluster at the same addresses makes another directory for the same node.
     let mut other = Fleet::new(fleet.addresses.clone(), vec![None; 3]);
     fleet.stop(1);
     fleet.stop(2);
@@ -269,9 +271,13 @@ fn a_directory_of_another_cluster_is_refused_and_does_not_vote() {
     fleet.start(1);
     fleet.start(2);
     fleet.client().put("a", "of the first cluster").unwrap();
-    let ended = start_in_vain(&mut fleet, 0);
+    let ended = start_and_fail(&mut fleet, 0);
     assert_eq!(ended.code, Some(5), "{}", ended.log);
-    assert!(ended.error().contains("data director"), "it says what to do: {}", ended.log);
+    assert!(
+        ended.error().contains("data director"),
+        "the error does not say what to do: {}",
+        ended.log
+    );
     let read = fleet.client().get("a").unwrap();
     assert_eq!(read.as_deref(), Some("of the first cluster"));
 }

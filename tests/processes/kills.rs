@@ -1,4 +1,5 @@
-//! Nodes are killed, or stopped in order, while clients go on; then every history is judged.
+//! Nodes are killed at random, or restarted one after another, while clients send requests. Then
+//! the history of the clients is judged.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use crate::fleet::task::Task;
 use crate::fleet::{Fleet, hold, test_seed, test_time, while_disturbed};
 
 #[test]
-fn no_answer_is_lost_however_nodes_are_killed() {
+fn no_acknowledged_write_is_lost_when_nodes_are_killed_at_random() {
     let seed = test_seed();
     let mut fleet = Fleet::loopback(3);
     let mut clients = Clients::new(&fleet.addresses, Load::default(), seed);
@@ -21,28 +22,29 @@ fn no_answer_is_lost_however_nodes_are_killed() {
     (0..fleet.len()).for_each(|node| fleet.wait_until_caught_up(node));
     println!("killed: {kills:?}");
     clients.expect_clean();
-    expect_teeth(&clients.history);
+    expect_judges_find_planted_anomalies(&clients.history);
 }
 
-/// The judges find what is planted into a history that they found nothing in.
-fn expect_teeth(clean: &History) {
+/// Plants anomalies in a history that was judged to be correct, and checks that the judges find
+/// them.
+fn expect_judges_find_planted_anomalies(clean: &History) {
     let is_read_at_end = |task: &Task| matches!(task, Task::Lists(_) | Task::Count { .. });
     let last = clean.iter().rposition(|operation| is_read_at_end(&operation.request)).unwrap();
-    // An answer that another transaction's had been, one that came too early, and one that is lost.
+    // The answer of another transaction; a position that is too low; writes that are lost.
     let mut planted: Vec<History> = vec![clean.clone(); 3];
-    let late = clean[last].clone();
+    let last_operation = clean[last].clone();
     planted[0][last].outcome = clean[0].outcome.clone();
-    planted[1][0].position = late.position;
+    planted[1][0].position = last_operation.position;
     planted[1][last].position = clean[0].position;
     planted[2].retain(|operation| {
         !(operation.ran() && matches!(operation.request, Task::Count { token } if token % 2 == 0))
     });
     for history in planted {
-        assert!(!judge(&history).anomalies.is_empty(), "the judges are blind");
+        assert!(!judge(&history).anomalies.is_empty(), "the judges find no anomaly");
     }
 }
 
-/// What was killed, how often.
+/// How often nodes were killed, by kind.
 #[derive(Debug, Default)]
 struct Kills {
     one: usize,
@@ -55,7 +57,7 @@ fn kill_at_random(fleet: &mut Fleet, random: &mut Random, time: Duration) -> Kil
     let mut kills = Kills::default();
     let start = Instant::now();
     while start.elapsed() < time {
-        // From just now elected to long in office.
+        // Some leaders are killed just after their election, others later.
         hold(Duration::from_millis(random.between(0, 1_500)));
         fleet.check_alive();
         let all: Vec<usize> = (0..fleet.len()).collect();

@@ -1,5 +1,5 @@
-//! What the log tells of a node's life: why it started, led, followed, caught up and stopped; each
-//! once.
+//! What the log says about a node: its start, its role, when it caught up and why it stopped; one
+//! line for each event.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,18 +11,18 @@ use lattistore::wire::{Build, PeerHello, Role, encode_hello};
 use crate::fleet::{Fleet, Process, server};
 use crate::support::{PORT, addresses, client_of, eventually};
 
-/// The texts of a log, without time and level.
+/// Returns the texts of a log without time and level.
 fn texts(log: &str) -> Vec<&str> {
     log.lines().filter_map(|line| line.get(31..)).collect()
 }
 
-/// How many lines begin like this.
+/// Returns how many lines begin with a text.
 fn count(log: &str, begin: &str) -> usize {
     texts(log).iter().filter(|text| text.starts_with(begin)).count()
 }
 
 #[test]
-fn the_log_tells_the_life_of_a_node() {
+fn the_log_has_one_line_for_each_change_in_the_life_of_a_node() {
     let mut fleet = Fleet::loopback(3);
     fleet.client().put("a", "1").unwrap();
     let (leader, followers) = (fleet.leader(), fleet.followers());
@@ -41,7 +41,7 @@ fn the_log_tells_the_life_of_a_node() {
     eventually("the follower to say that it caught up", || {
         (caught_up(&fleet.process(follower).log()) >= 1).then_some(())
     });
-    // One line for each of the others, not one for each direction.
+    // One line for each other node, not one for each direction.
     for other in fleet.addresses.iter().filter(|ip| **ip != fleet.addresses[follower]) {
         eventually("the other to be connected", || {
             let log = fleet.process(follower).log();
@@ -51,12 +51,12 @@ fn the_log_tells_the_life_of_a_node() {
     let log = fleet.process(follower).log();
     assert!(!log.contains("connected to node"), "{log}");
 
-    // It stops, and says why; another node says why it stands.
+    // The leader says why it stops; another node says why it stands for election.
     let process = fleet.take(leader);
     process.signal("TERM");
     let ended = process.wait();
     let stop: Vec<&str> = texts(&ended.log).into_iter().rev().take(8).collect();
-    for line in ["SIGTERM: the node is to stop", "the node has stopped"] {
+    for line in ["SIGTERM: the node stops", "the node has stopped"] {
         assert_eq!(count(&ended.log, line), 1, "{stop:?}");
     }
     assert!(ended.log.contains("this node no longer leads with the ballot"), "{}", ended.log);
@@ -71,7 +71,7 @@ fn the_log_tells_the_life_of_a_node() {
         })
     });
 
-    // Back again, it says what it is a member of, and when it is level.
+    // After a restart it says which cluster it is a member of, and when it caught up.
     fleet.client().put("a", "2").unwrap();
     fleet.start(leader);
     let what = std::fmt::from_fn(|f| write!(f, "caught up:\n{}", fleet.process(leader).log()));
@@ -83,9 +83,9 @@ fn the_log_tells_the_life_of_a_node() {
     assert!(log.contains("its state is as of slot "), "{log}");
 }
 
-/// A node whose peer refuses it is let in here, connects again and again, and brings nothing.
+/// The other node is admitted each time, and closes the connection without a message.
 #[test]
-fn a_node_that_is_refused_again_and_again_is_no_flood_of_lines() {
+fn a_node_that_is_refused_repeatedly_does_not_flood_the_log() {
     let ips = addresses(2);
     let directory = tempfile::tempdir().unwrap();
     let mut command = server(ips[0], &ips);
@@ -98,7 +98,7 @@ fn a_node_that_is_refused_again_and_again_is_no_flood_of_lines() {
     for _ in 0..50 {
         let mut stream = TcpStream::connect((ips[0], PORT)).unwrap();
         stream.write_all(&hello).unwrap();
-        // It is let in once it is answered.
+        // An answer means that it is admitted.
         stream.read_exact(&mut [0; 4]).unwrap();
     }
     process.signal("TERM");
@@ -109,7 +109,7 @@ fn a_node_that_is_refused_again_and_again_is_no_flood_of_lines() {
 }
 
 #[test]
-fn the_log_is_json_where_that_is_asked_for() {
+fn the_log_is_json_if_the_option_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let ips = addresses(2);
     let run = |command: &mut Command, name: &str| {

@@ -1,4 +1,4 @@
-//! Nodes that may have few files and connections open.
+//! Nodes with a low limit of open files (`ulimit -n`).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use lattistore::wire::Role;
 use crate::fleet::Fleet;
 use crate::support::{addresses, eventually};
 
-/// So many files: room for some clients, and fewer than ask.
+/// The limit: enough for some clients, but fewer than [`CLIENTS`].
 const FEW: u32 = 64;
-/// So many clients connect.
+/// How many clients try to connect.
 const CLIENTS: usize = 80;
 
-/// A client that asks nothing; none if it is not let in.
+/// Connects a client that sends no request; `None` if it is rejected.
 fn idle(address: SocketAddr) -> Option<(Stream, FrameReader<Stream>)> {
     let time = Duration::from_secs(5);
     let stream = Stream::connect(address, time).ok()?;
@@ -23,7 +23,7 @@ fn idle(address: SocketAddr) -> Option<(Stream, FrameReader<Stream>)> {
 }
 
 #[test]
-fn idle_clients_do_not_keep_a_member_away_that_comes_back() {
+fn idle_clients_do_not_keep_out_a_member_that_returns() {
     let mut fleet = Fleet::new(addresses(3), vec![None; 3]);
     fleet.open_files = Some(FEW);
     fleet.start_all();
@@ -36,9 +36,9 @@ fn idle_clients_do_not_keep_a_member_away_that_comes_back() {
     assert!(status.notices.iter().any(|notice| notice.kind == "few_open_files"));
     let goal = status.complete;
     let clients: Vec<_> = (0..CLIENTS).map_while(|_| idle(fleet.socket(leader))).collect();
-    assert!(!clients.is_empty() && clients.len() < CLIENTS, "{} are let in", clients.len());
+    assert!(!clients.is_empty() && clients.len() < CLIENTS, "{} are admitted", clients.len());
     fleet.start(follower);
-    eventually("the follower to be brought up", || {
+    eventually("the follower to catch up", || {
         let status = fleet.status(follower)?;
         (status.leader.is_some() && status.complete >= goal).then_some(())
     });
@@ -56,5 +56,5 @@ fn a_limit_that_leaves_no_room_for_a_client_is_an_error_at_the_start() {
     assert_eq!(ended.code, Some(3), "{}", ended.log);
     let error = ended.error();
     assert!(error.contains("may have 30 open files") && error.contains("ulimit -n"), "{error}");
-    assert!(!fleet.data(0).exists(), "nothing is left behind");
+    assert!(!fleet.data(0).exists(), "the data directory is left behind");
 }

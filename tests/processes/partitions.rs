@@ -1,7 +1,8 @@
-//! Nodes in network namespaces of their own whose links are cut and mended in turn, under load: as soon
-//! as two of three can exchange packets again, they serve. How soon, `scripts/heals` measures.
+//! Partitions under load: three nodes, each in its own network namespace. Their links are cut and
+//! healed in turn. When two of the three can exchange packets again, they serve. `scripts/heals`
+//! measures after what time.
 //!
-//! Only root can make the namespaces; for others the test says that it is skipped.
+//! Only root can make the namespaces; otherwise the test prints that it is skipped.
 
 use std::collections::VecDeque;
 use std::process::Command;
@@ -12,13 +13,14 @@ use crate::fleet::{Fleet, hold, while_disturbed};
 use crate::network::{Cuts, Network};
 use crate::support::eventually;
 
-/// The name of the network, for the process that runs inside of it.
+/// The environment variable with the name of the network, for the process that runs inside it.
 const INSIDE: &str = "LATTISTORE_TEST_NETWORK";
-/// Longer than a node waits for a sign of another, and for TCP to have waited longer already.
+/// Longer than the timeout after which a node counts as unreachable, and long enough for TCP to
+/// double its retransmission timeout several times.
 const CUT: Duration = Duration::from_millis(1_200);
 
 #[test]
-fn two_nodes_whose_link_is_whole_again_serve_while_the_third_is_cut_off() {
+fn two_nodes_whose_link_has_healed_serve_while_the_third_is_cut_off() {
     if let Ok(name) = std::env::var(INSIDE) {
         return serve_after_every_heal(&Network::named(name, 3));
     }
@@ -26,7 +28,7 @@ fn two_nodes_whose_link_is_whole_again_serve_while_the_third_is_cut_off() {
         Ok(network) => network,
         Err(error) => return println!("skipped: no network namespaces can be made here: {error}"),
     };
-    // This test once more, where clients reach all nodes.
+    // This program runs this test again inside the hub, from where clients reach all nodes.
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &network.hub()]).arg(std::env::current_exe().unwrap());
     command.args(["--exact", "--nocapture"]);
@@ -63,7 +65,7 @@ fn load(fleet: &Fleet, over: &AtomicBool) {
         if pending.len() >= 64
             && let Some(first) = pending.pop_front()
         {
-            // A cut may take it.
+            // The request may fail because of a cut.
             let _ = first.wait();
         }
     }
@@ -77,7 +79,8 @@ fn cut_and_heal(fleet: &Fleet, network: &Network) {
         let leader = fleet.leader();
         let followers: Vec<usize> = (0..3).filter(|node| *node != leader).collect();
         let (one, other) = (followers[turn % 2], followers[1 - turn % 2]);
-        // The link between one node and another is cut, and mended as the third is isolated.
+        // First these links are cut, then those: two nodes are connected again, and the third is
+        // cut off.
         for (first, then) in [
             (vec![(one, other)], vec![(leader, one), (leader, other)]),
             (vec![(leader, one)], vec![(leader, other), (one, other)]),
@@ -86,7 +89,7 @@ fn cut_and_heal(fleet: &Fleet, network: &Network) {
             network.cut(&both(&first)).unwrap();
             hold(CUT);
             network.cut(&both(&then)).unwrap();
-            // Asked node by node: whichever leads among the two that reach each other answers.
+            // Each node is asked by itself, as the new leader may be either of the connected two.
             eventually("a write to be served", || {
                 (0..3).find(|node| {
                     let client = fleet.clients.clone().address(fleet.socket(*node)).follow(false);

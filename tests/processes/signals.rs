@@ -1,17 +1,17 @@
-//! What signals mean to a server: SIGINT and SIGTERM end it, SIGHUP never does.
+//! Signals: SIGINT and SIGTERM stop a server, SIGHUP makes it read its files again.
 
 use std::process::Command;
 
 use crate::fleet::{Process, server};
 use crate::support::{addresses, client_of, eventually};
 
-/// The server with the arguments of the command, run by a shell that ignores a signal: what is ignored
-/// stays so for what it runs.
+/// Returns a command that runs the server, with the arguments of `command`, from a shell that
+/// ignores a signal: the server inherits that.
 fn ignoring(signal: &str, command: &Command) -> Command {
     let server = env!("CARGO_BIN_EXE_server");
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("trap '' {signal}; exec \"$0\" \"$@\"")]).arg(server);
-    // What stands before the server is only there to hear the signal.
+    // `command` may begin with `env`, which would restore the default; leave that out.
     let before = command.get_args().position(|argument| argument == server);
     shell.args(command.get_args().skip(before.map_or(0, |at| at + 1)));
     for (name, value) in command.get_envs() {
@@ -24,7 +24,7 @@ fn ignoring(signal: &str, command: &Command) -> Command {
 }
 
 #[test]
-fn a_hangup_means_to_read_the_files_again_and_does_not_end_a_node() {
+fn sighup_makes_a_node_read_its_files_again_and_does_not_stop_it() {
     let directory = tempfile::tempdir().unwrap();
     let ip = addresses(1)[0];
     let command = &mut server(ip, &[ip]);
@@ -45,7 +45,7 @@ fn a_hangup_means_to_read_the_files_again_and_does_not_end_a_node() {
 }
 
 #[test]
-fn a_hangup_that_was_ignored_at_the_start_stays_ignored() {
+fn a_sighup_that_was_ignored_at_the_start_stays_ignored() {
     let directory = tempfile::tempdir().unwrap();
     let ip = addresses(1)[0];
     let command = &mut server(ip, &[ip]);
@@ -54,7 +54,7 @@ fn a_hangup_that_was_ignored_at_the_start_stays_ignored() {
     client_of(&[ip]).put("a", "1").unwrap();
     process.signal("HUP");
     client_of(&[ip]).put("a", "2").unwrap();
-    // The lower number would be taken first.
+    // SIGHUP has the lower number, so it would be handled first.
     process.signal("TERM");
     let ended = process.wait();
     assert_eq!(ended.code, Some(0), "{}", ended.log);

@@ -1,4 +1,4 @@
-//! Nodes whose processes are stopped: their connections stay open, and nothing comes.
+//! A node that is stopped by SIGSTOP: its connections stay open, but it sends nothing.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use lattistore::Client;
 
 use crate::fleet::Fleet;
 
-/// Less than the time for which a node may be silent.
+/// A timeout shorter than the time after which a client considers a node silent.
 const SHORT: Duration = Duration::from_millis(400);
 
-/// More calls than any client needs on the slowest machine.
+/// An upper bound on the calls until one is served, on the slowest machine.
 const CALLS: usize = 100;
 
 fn until_served(client: &Client, value: &str) -> bool {
@@ -17,19 +17,19 @@ fn until_served(client: &Client, value: &str) -> bool {
 }
 
 #[test]
-fn a_client_with_little_time_leaves_a_leader_that_is_stopped_and_comes_back_to_it() {
+fn a_client_with_a_short_timeout_leaves_a_stopped_leader_and_returns_to_it() {
     let fleet = Fleet::loopback(3);
     let leader = fleet.leader();
     let others = (0..fleet.len()).filter(|node| *node != leader);
-    // The leader is the one that the client is given first.
+    // The leader is the first node of the client's list.
     let nodes: Vec<_> = [leader].into_iter().chain(others).map(|node| fleet.socket(node)).collect();
-    let hasty = || Client::builder().addresses(nodes.clone()).timeout(SHORT).build();
-    let client = hasty();
+    let impatient = || Client::builder().addresses(nodes.clone()).timeout(SHORT).build();
+    let client = impatient();
     assert!(until_served(&client, "1"));
     fleet.process(leader).signal("STOP");
     let old = until_served(&client, "2");
-    // One that never knew the leader meets it first.
-    let new = until_served(&hasty(), "3");
+    // A client that starts meanwhile connects to the stopped leader first.
+    let new = until_served(&impatient(), "3");
     fleet.process(leader).signal("CONT");
     assert!(old && new, "served: {old}, {new}");
     assert!(until_served(&client, "4"));

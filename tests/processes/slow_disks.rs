@@ -1,5 +1,6 @@
-//! Nodes whose syncs take long, or do not end. How often something is chosen then, and who stands when, is held in
-//! simulated time (`slow_disks` of the simulator); here it is real processes and a real clock.
+//! Nodes with fsyncs that take long, or do not end. `slow_disks` of the simulator checks the rate
+//! of chosen slots and the elections in simulated time; these tests have real processes and a real
+//! clock. `slow_sync.c` makes the fsyncs of a process slow.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use lattistore::client::NodeStatus;
 use crate::fleet::Fleet;
 use crate::support::eventually;
 
-/// Builds what makes syncs slow, or says why it is not there: the README asks for a C compiler.
+/// Compiles `slow_sync.c`; `None`, with a printed reason, without a C compiler.
 fn slow_sync(directory: &Path) -> Option<PathBuf> {
     let library = directory.join("slow_sync.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes/slow_sync.c");
@@ -28,7 +29,8 @@ fn slow_sync(directory: &Path) -> Option<PathBuf> {
     }
 }
 
-/// A cluster of three whose syncs take as long as [`set`] says; none without a C compiler.
+/// Returns a cluster of three with fsyncs that take `ms` until [`set`] changes that; `None` without
+/// a C compiler.
 fn fleet_of_slow_disks(ms: u64) -> Option<Fleet> {
     let mut fleet = Fleet::new(crate::support::addresses(3), vec![None; 3]);
     let library = slow_sync(fleet.directory())?;
@@ -46,9 +48,9 @@ fn file(fleet: &Fleet, node: usize) -> PathBuf {
     fleet.directory().join(format!("sync-{node}"))
 }
 
-/// Lets the syncs of a node take so long from now on, those under way too.
+/// Makes the fsyncs of a node take `ms`, also one that is under way.
 fn set(fleet: &Fleet, node: usize, ms: u64) {
-    // As a whole, or the node could find it empty.
+    // The file is replaced by a rename, as the node could find it empty otherwise.
     let new = file(fleet, node).with_extension("new");
     fs::write(&new, ms.to_string()).unwrap();
     fs::rename(&new, file(fleet, node)).unwrap();
@@ -68,7 +70,7 @@ fn a_cluster_with_slow_disks_serves_and_keeps_its_leader() {
     put(&fleet, 0);
     for slow in [[300, 300, 300], [700, 700, 1], [1, 1, 700]] {
         (0..3).for_each(|node| set(&fleet, node, slow[node]));
-        // A machine that stands still for a while may need an election; without end they must not be.
+        // A pause of the machine may cause an election; but elections must not go on.
         eventually(format_args!("writes under one leader with disks of {slow:?} ms"), || {
             let before = leaders_status(&fleet);
             (0..4).for_each(|value| put(&fleet, value));
@@ -84,12 +86,12 @@ fn a_cluster_with_slow_disks_serves_and_keeps_its_leader() {
 }
 
 #[test]
-fn a_leader_whose_sync_does_not_end_is_replaced() {
+fn a_leader_whose_fsync_does_not_end_is_replaced() {
     let Some(fleet) = fleet_of_slow_disks(0) else { return };
     put(&fleet, 0);
     let leader = fleet.leader();
     set(&fleet, leader, 3_600_000);
-    // With many requests in flight, or with one, which may be chosen by the others alone.
+    // The others alone may choose some writes before the leader must wait for its disk.
     eventually("another leader", || {
         put(&fleet, 1);
         fleet.leader_now().filter(|now| *now != leader)

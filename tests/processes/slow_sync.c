@@ -1,6 +1,6 @@
-/* Makes the syncs of a process slow: preload it (LD_PRELOAD), and name a file in SLOW_SYNC_FILE. A
- * sync takes at least as many milliseconds as the file says. The file is read again while a sync
- * waits, so that one that seems to hang can be ended. */
+/* Makes the fsyncs of a process slow: preload it (LD_PRELOAD), and name a file in SLOW_SYNC_FILE.
+ * An fsync takes at least the number of milliseconds in this file. The file is read again while an
+ * fsync waits, so that a test can end one that seems to hang. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static long now_ms(void) {
   return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void wait_as_told(void) {
+static void delay(void) {
   long begun = now_ms();
   for (;;) {
     long left = wanted_ms() - (now_ms() - begun);
@@ -37,11 +37,11 @@ static void wait_as_told(void) {
 }
 
 int fdatasync(int file) {
-  wait_as_told();
+  delay();
   return (int)syscall(SYS_fdatasync, file);
 }
 
 int fsync(int file) {
-  wait_as_told();
+  delay();
   return (int)syscall(SYS_fsync, file);
 }

@@ -1,5 +1,5 @@
-//! Nodes that run out of memory or disk space: what makes the state larger is refused before anything
-//! breaks, and taken again once there is room.
+//! Nodes that run low on memory or disk space: requests that make the state larger are rejected
+//! before a node fails, and accepted again when there is space.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::support::{addresses, client_of, eventually};
 
 const KEYS: usize = 1_000;
 
-/// Writes large values until the cluster has no room; returns how many were written.
+/// Writes large values until the cluster rejects one; returns how many were written.
 fn fill(client: &Client) -> usize {
     let value = "v".repeat(512 << 10);
     for number in 0..KEYS {
@@ -25,27 +25,27 @@ fn fill(client: &Client) -> usize {
             Err(error) => panic!("{error}"),
         }
     }
-    panic!("{KEYS} large values were taken");
+    panic!("{KEYS} large values were accepted");
 }
 
-/// What still works where there is no room, and what makes room again.
+/// Checks that reads and deletions still work, and that deletions make space for writes.
 fn read_and_make_room(client: &Client, written: usize) {
-    assert!(client.get("k0000").unwrap().is_some(), "reads go on");
+    assert!(client.get("k0000").unwrap().is_some(), "reads still work");
     for number in 0..written {
         client.delete(&format!("k{number:04}")).unwrap();
     }
-    eventually("the cluster to take more", || client.put("more", "value").ok());
+    eventually("the cluster to accept a write", || client.put("more", "value").ok());
 }
 
 #[test]
-fn beyond_the_bound_on_memory_only_what_grows_is_refused() {
+fn above_the_bound_on_memory_only_requests_that_grow_the_state_are_rejected() {
     let mut fleet = Fleet::new(addresses(3), vec![None; 3]);
     for node in 0..fleet.len() {
         fleet.start_with(node, &["--max-memory", "96MiB"]);
     }
     let client = fleet.client();
     let written = fill(&client);
-    // A leader that is low may hand over just now, to one that refuses as well.
+    // A leader that is low on memory may hand the lead to another node, which rejects as well.
     eventually("the leader to say so in its status", || {
         let notices = fleet.status(fleet.leader_now()?)?.notices;
         notices.iter().any(|notice| notice.kind == "out_of_space").then_some(())
@@ -55,7 +55,7 @@ fn beyond_the_bound_on_memory_only_what_grows_is_refused() {
     fleet.check_alive();
 }
 
-/// A server whose data directory is on a file system of its own, which only it sees.
+/// Returns a command that mounts a small file system, which only it sees, at the data directory.
 fn on_small_disk(command: &Command, data: &Path, mib: u32) -> Command {
     let mut small = Command::new("unshare");
     small.args(["--mount", "sh", "-c"]);
@@ -65,7 +65,7 @@ fn on_small_disk(command: &Command, data: &Path, mib: u32) -> Command {
 }
 
 #[test]
-fn before_the_disk_is_full_only_what_grows_is_refused() {
+fn before_the_disk_is_full_only_requests_that_grow_the_state_are_rejected() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     std::fs::create_dir(&data).unwrap();
@@ -76,7 +76,7 @@ fn before_the_disk_is_full_only_what_grows_is_refused() {
     let ips = addresses(1);
     let mut command = server(ips[0], &ips);
     command.arg("--data-dir").arg(&data).args(["--min-free-disk", "128MiB"]);
-    // A journal segment is made before it is needed, and two checkpoints may be there at a time.
+    // A journal segment is made before it is needed, and two checkpoints may exist at a time.
     let mut small = on_small_disk(&command, &data, 512);
     let mut process = Process::start(&mut small, directory.path().join("log"));
     let client = client_of(&ips);

@@ -1,5 +1,5 @@
-//! How a server process ends: by a signal, or at once because something is wrong, each with its exit
-//! code and one line that says what to do.
+//! How a server process ends: by a signal, or because it cannot start. Each end has its exit code,
+//! and each error is one line that says what to do.
 
 use std::fs;
 use std::net::IpAddr;
@@ -9,13 +9,13 @@ use std::process::Command;
 use crate::fleet::{Ended, Fleet, Process, server};
 use crate::support::{PORT, addresses, eventually};
 
-/// Runs a server that is to end by itself.
+/// Runs a server that must end by itself.
 fn run(command: &mut Command) -> Ended {
     let directory = tempfile::tempdir().unwrap();
     Process::start(command, directory.path().join("log")).wait()
 }
 
-/// A server with a data directory, alone in its cluster.
+/// Returns a command for a cluster of one with a data directory.
 fn alone(ip: IpAddr, data: &Path) -> Command {
     let mut command = server(ip, &[ip]);
     command.arg("--data-dir").arg(data);
@@ -23,7 +23,7 @@ fn alone(ip: IpAddr, data: &Path) -> Command {
 }
 
 #[test]
-fn signals_end_a_node_with_exit_code_0() {
+fn sigterm_and_sigint_stop_a_node_with_exit_code_0() {
     for signal in ["TERM", "INT"] {
         let mut fleet = Fleet::loopback(3);
         fleet.client().put("a", "1").unwrap();
@@ -42,7 +42,7 @@ fn signals_end_a_node_with_exit_code_0() {
 }
 
 #[test]
-fn a_node_that_waits_for_the_others_ends_by_a_signal_too() {
+fn a_node_that_waits_for_the_others_is_stopped_by_a_signal_too() {
     let directory = tempfile::tempdir().unwrap();
     let ips = addresses(3);
     let mut command = server(ips[0], &ips);
@@ -82,11 +82,11 @@ fn wrong_options_are_exit_code_2() {
 }
 
 #[test]
-fn flags_outweigh_the_environment() {
+fn flags_take_precedence_over_the_environment() {
     let ip = addresses(1)[0].to_string();
     let server = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_server"));
-        // Blanks around an address do not matter.
+        // Spaces around an address are ignored.
         command.env("LATTISTORE_MY_IP", &ip).env("LATTISTORE_NODE_IPS", format!("  {ip} "));
         command.env("LATTISTORE_DATA_DIR", "/nonexistent/data").args(arguments);
         command
@@ -128,8 +128,8 @@ fn an_address_in_use_is_exit_code_3() {
     fleet.client().put("a", "2").unwrap();
 }
 
-/// Starts that fail before the node can be heard: each with its exit code, on a data directory that
-/// is not there.
+/// Each start fails, with its exit code, before the node listens; the data directory does not
+/// exist.
 #[test]
 fn a_start_that_fails_leaves_no_directory_behind() {
     let fleet = Fleet::loopback(1);
@@ -190,7 +190,7 @@ fn an_address_that_is_listed_twice_is_exit_code_2_in_the_environment_too() {
 
 #[test]
 fn an_address_of_another_machine_is_exit_code_3() {
-    // For documentation (RFC 5737): no machine has it.
+    // This address is reserved for documentation (RFC 5737): no machine has it.
     let ip: IpAddr = "192.0.2.1".parse().unwrap();
     let ended = run(server(ip, &[ip]).args(["--in-memory", "--insecure"]));
     assert_eq!(ended.code, Some(3), "{}", ended.log);
@@ -198,18 +198,18 @@ fn an_address_of_another_machine_is_exit_code_3() {
 }
 
 #[test]
-fn an_address_that_others_reach_is_exit_code_2() {
+fn an_address_that_other_machines_reach_without_insecure_is_exit_code_2() {
     let ip: IpAddr = "192.0.2.1".parse().unwrap();
     let ended = run(server(ip, &[ip]).arg("--in-memory"));
     assert_eq!(ended.code, Some(2), "{}", ended.log);
     assert!(ended.error().contains("--insecure"), "{}", ended.log);
-    // The environment says the same as the flag: it goes on to find that it cannot listen there.
+    // With the environment variable instead of the flag the start goes on, and the listen fails.
     let ended = run(server(ip, &[ip]).arg("--in-memory").env("LATTISTORE_INSECURE", "1"));
     assert_eq!(ended.code, Some(3), "{}", ended.log);
 }
 
 #[test]
-fn lists_that_differ_end_both_nodes_with_exit_code_5() {
+fn different_lists_of_nodes_stop_both_nodes_with_exit_code_5() {
     let directory = tempfile::tempdir().unwrap();
     let ips = addresses(3);
     let start = |node: usize, listed: &[IpAddr]| {
@@ -225,7 +225,7 @@ fn lists_that_differ_end_both_nodes_with_exit_code_5() {
 }
 
 #[test]
-fn a_node_in_memory_that_comes_back_is_refused_and_the_cluster_goes_on() {
+fn an_in_memory_node_that_returns_is_refused_and_the_cluster_goes_on() {
     let mut fleet = Fleet::new(addresses(3), vec![None; 3]);
     (0..3).for_each(|node| fleet.start_with(node, &["--in-memory"]));
     fleet.client().put("a", "1").unwrap();

@@ -1,5 +1,5 @@
-//! Standard error that takes no more: nothing of a node waits for it, neither its service nor its
-//! end.
+//! A standard error that blocks, is full or closed: a node neither stops serving nor hangs when it
+//! stops.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -12,16 +12,16 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use crate::fleet::{Process, server};
 use crate::support::{PORT, addresses, client_of};
 
-/// A byte that no log has.
+/// A byte that no log contains.
 const FILLING: u8 = 0;
 
-/// Makes a descriptor blocking, or not.
+/// Makes a descriptor blocking or non-blocking.
 fn set_blocking(of: impl AsFd, blocking: bool) {
     let flags = if blocking { OFlag::empty() } else { OFlag::O_NONBLOCK };
     fcntl(of, FcntlArg::F_SETFL(flags)).unwrap();
 }
 
-/// A pipe that has room for nothing.
+/// Returns a pipe with a full buffer.
 fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     set_blocking(&writer, false);
@@ -36,21 +36,21 @@ fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
     (reader, writer)
 }
 
-/// A server in memory that logs all that it can.
-fn talkative(ip: IpAddr, ips: &[IpAddr]) -> Command {
+/// Returns a command for an in-memory server with the most verbose log.
+fn verbose(ip: IpAddr, ips: &[IpAddr]) -> Command {
     let mut command = server(ip, ips);
     command.args(["--in-memory", "--log", "trace"]);
     command
 }
 
 #[test]
-fn a_cluster_whose_logs_are_not_read_leads_serves_and_stops() {
+fn a_cluster_whose_logs_are_not_read_elects_serves_and_stops() {
     let ips = addresses(3);
     let (readers, nodes): (Vec<_>, Vec<_>) = ips
         .iter()
         .map(|ip| {
             let (reader, writer) = full_pipe();
-            (reader, Process::unread(&mut talkative(*ip, &ips), writer))
+            (reader, Process::unread(&mut verbose(*ip, &ips), writer))
         })
         .unzip();
     let client = client_of(&ips);
@@ -66,10 +66,10 @@ fn a_cluster_whose_logs_are_not_read_leads_serves_and_stops() {
 }
 
 #[test]
-fn an_error_that_is_not_read_ends_the_process_all_the_same() {
+fn a_process_with_an_error_that_is_not_read_ends() {
     let (_reader, writer) = full_pipe();
     let ips = addresses(2);
-    // The address that it is to have is not in the list.
+    // Its own address is not in the list of nodes.
     let mut command = server(ips[0], &ips[1..]);
     let ended = Process::unread(command.arg("--in-memory"), writer).wait();
     assert_eq!(ended.code, Some(2));
@@ -79,10 +79,10 @@ fn an_error_that_is_not_read_ends_the_process_all_the_same() {
 fn lines_that_were_dropped_are_counted_once_the_log_is_read_again() {
     let ips = addresses(1);
     let (mut reader, writer) = full_pipe();
-    let node = Process::unread(&mut talkative(ips[0], &ips), writer);
+    let node = Process::unread(&mut verbose(ips[0], &ips), writer);
     let client = client_of(&ips);
     client.put("a", "1").unwrap();
-    // Each is worth a line: more than may wait.
+    // Each connection is a line of the log. These are more lines than the queue of the log holds.
     for _ in 0..3_000 {
         TcpStream::connect((ips[0], PORT)).unwrap();
     }
@@ -96,7 +96,7 @@ fn lines_that_were_dropped_are_counted_once_the_log_is_read_again() {
     node.signal("TERM");
     assert_eq!(node.wait().code, Some(0));
     let log = reading.join().unwrap();
-    assert!(log.contains("listens on"), "the first lines had room:\n{log}");
+    assert!(log.contains("listens on"), "the first lines are missing:\n{log}");
     assert!(log.contains("lines of the log were dropped"), "{log}");
 }
 
@@ -104,7 +104,7 @@ fn lines_that_were_dropped_are_counted_once_the_log_is_read_again() {
 fn a_log_on_a_full_disk_stops_nothing() {
     let ips = addresses(1);
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let node = Process::unread(&mut talkative(ips[0], &ips), full);
+    let node = Process::unread(&mut verbose(ips[0], &ips), full);
     client_of(&ips).put("a", "1").unwrap();
     node.signal("TERM");
     assert_eq!(node.wait().code, Some(0));
@@ -115,13 +115,13 @@ fn a_log_that_its_reader_closed_stops_nothing() {
     let ips = addresses(1);
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let node = Process::unread(&mut talkative(ips[0], &ips), writer);
+    let node = Process::unread(&mut verbose(ips[0], &ips), writer);
     client_of(&ips).put("a", "1").unwrap();
     node.signal("TERM");
     assert_eq!(node.wait().code, Some(0));
 }
 
-/// Other programs that have the descriptor, such as the shell, must find it as it was.
+/// Other programs share the descriptor, such as the shell, and expect it to block.
 #[test]
 fn standard_error_is_not_made_non_blocking() {
     let ips = addresses(1);
@@ -129,7 +129,7 @@ fn standard_error_is_not_made_non_blocking() {
     let flags = |of: &std::io::PipeWriter| fcntl(of, FcntlArg::F_GETFL).unwrap();
     let before = flags(&writer);
     let ours = writer.try_clone().unwrap();
-    let node = Process::unread(&mut talkative(ips[0], &ips), writer);
+    let node = Process::unread(&mut verbose(ips[0], &ips), writer);
     client_of(&ips).put("a", "1").unwrap();
     assert_eq!(flags(&ours), before);
     node.signal("TERM");

@@ -1,20 +1,26 @@
-//! A cluster whose network, disks and clocks are in the hands of a test.
+//! A cluster of pure cores. A test controls their network, disks and clocks.
+//!
+//! `step` is the driver: it takes the output of a node and does what the contract of the core asks
+//! for, in its order: send, answer, write, then send what depends on the write. Messages stay in
+//! `wire` until the test delivers or loses them. A disk is the durable state to which the records
+//! of each finished write were applied; a restarted node begins from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lattistore::lpaxos::{
     Ballot, Config, Durable, Election, MemberSet, Message, Node, NodeId, Output, PageLimits,
-    Record, Request, RequestOutcome, Slot, Ticket, ToAcceptor, ToCandidate, ToLeader, Write,
+    Record, Request, RequestOutcome, Slot, Ticket, ToAcceptor, Write,
 };
-use lattistore_sim::simulator::{Command, Outcome, Register, Registers};
+use lattistore_sim::simulator::{Command, Outcome, Register, Registers, describe};
 
 pub(crate) type Msg = Message<Register, u64>;
 pub(crate) type Records = Vec<Record<Register, u64>>;
 
-/// With rotating leaders and terms this long, a test names the leader by setting a node's clock.
+/// The term of rotating leaders. It is so long that only `turn`, which sets the clock of a node,
+/// changes the leader.
 const TERM_MS: u64 = 1 << 40;
 
-/// A message under way.
+/// A message in flight.
 #[derive(Clone, Debug)]
 pub(crate) struct Envelope {
     pub(crate) from: u64,
@@ -24,32 +30,11 @@ pub(crate) struct Envelope {
 
 impl Envelope {
     pub(crate) fn kind(&self) -> &'static str {
-        kind(&self.message)
+        describe::kind(&self.message)
     }
 
     pub(crate) fn is(&self, kind: &str) -> bool {
         self.kind() == kind
-    }
-}
-
-pub(crate) fn kind(message: &Msg) -> &'static str {
-    match message {
-        Message::Heartbeat(_) => "heartbeat",
-        Message::Acceptor(ToAcceptor::Prepare(_)) => "prepare",
-        Message::Candidate(ToCandidate::Promise(_)) => "promise",
-        Message::Acceptor(ToAcceptor::FetchPage(_)) => "fetch-page",
-        Message::Candidate(ToCandidate::PromisePage(_)) => "promise-page",
-        Message::Refused(_) => "refused",
-        Message::Acceptor(ToAcceptor::Accept(_)) => "accept",
-        Message::Leader(ToLeader::Accepted(_)) => "accepted",
-        Message::Leader(ToLeader::NeedPrevious(_)) => "need-previous",
-        Message::Acceptor(ToAcceptor::Confirm(_)) => "confirm",
-        Message::Leader(ToLeader::Confirmed(_)) => "confirmed",
-        Message::Acceptor(ToAcceptor::Commit(_)) => "commit",
-        Message::Acceptor(ToAcceptor::RepairPatches(_)) => "repair-patches",
-        Message::Acceptor(ToAcceptor::RepairPage(_)) => "repair-page",
-        Message::Leader(ToLeader::PageMerged(_)) => "page-merged",
-        Message::Leader(ToLeader::Progress(_)) => "progress",
     }
 }
 
@@ -63,13 +48,13 @@ pub(crate) struct Cluster {
     pub(crate) disks: BTreeMap<u64, Durable<Register, u64>>,
     pub(crate) wire: Vec<Envelope>,
     pub(crate) answers: BTreeMap<Ticket, RequestOutcome<Outcome>>,
-    /// Whose answers left together, oldest first.
+    /// The requests that were answered by one output together, oldest output first.
     pub(crate) together: Vec<BTreeSet<Ticket>>,
     /// Pairs (from, to) between which every message is lost.
     pub(crate) cut: BTreeSet<(u64, u64)>,
-    /// Who has a slow disk, with the write that it goes on beside.
+    /// The nodes with a slow disk, each with the overlapping write that is under way.
     pub(crate) slow: BTreeMap<u64, Option<Write<Registers>>>,
-    /// Every ballot that asked for promises.
+    /// Every ballot for which a `Prepare` was sent.
     pub(crate) ballots: BTreeSet<Ballot>,
     clocks: BTreeMap<u64, u64>,
     config: Config,
@@ -83,7 +68,7 @@ impl Cluster {
         Cluster::with(count, |_| ())
     }
 
-    /// The same, with other bounds.
+    /// The same, with a changed configuration.
     pub(crate) fn with(count: u64, change: impl FnOnce(&mut Config)) -> Cluster {
         let mut config = Config {
             election: Election::Rotating { term_ms: TERM_MS },
@@ -115,12 +100,12 @@ impl Cluster {
         Cluster::start(count, Config { election, ..Config::default() })
     }
 
-    /// Nodes that elect their leader by heartbeats, and leaders that go on beside each write.
+    /// Nodes that elect their leader by heartbeats, and continue during each write of a leader.
     pub(crate) fn elected_and_overlapping(count: u64) -> Cluster {
         Cluster::start(count, Config { overlapping_batch: 1, ..Config::default() })
     }
 
-    /// Whether the node takes in nothing before its write is over.
+    /// Whether the node takes no input before its write is finished.
     fn is_stuck(&self, node: u64) -> bool {
         self.nodes.get(&node).is_some_and(Node::must_wait)
     }
@@ -141,9 +126,10 @@ impl Cluster {
             tickets: 0,
         };
         for node in cluster.all() {
-            let is_told = config.election == Election::Rotating { term_ms: TERM_MS };
-            let idle = if is_told && node == 1 { TERM_MS } else { 0 };
-            cluster.clocks.insert(node, idle);
+            // Node 1 begins in the second term, so that no node leads before a test says so.
+            let is_manual = config.election == Election::Rotating { term_ms: TERM_MS };
+            let now_ms = if is_manual && node == 1 { TERM_MS } else { 0 };
+            cluster.clocks.insert(node, now_ms);
             cluster.restart(node);
         }
         cluster
@@ -179,7 +165,7 @@ impl Cluster {
         self.nodes.insert(node, fresh);
     }
 
-    /// Stops a node: what is not on its disk is gone.
+    /// Stops a node: what is not on its disk is lost.
     pub(crate) fn crash(&mut self, node: u64) {
         self.nodes.remove(&node);
         if let Some(writing) = self.slow.get_mut(&node) {
@@ -187,7 +173,7 @@ impl Cluster {
         }
     }
 
-    /// What a node wants done, without doing it.
+    /// Returns the next output of a node without carrying it out.
     pub(crate) fn output(&mut self, node: u64) -> Output<Registers> {
         self.nodes.get_mut(&node).unwrap().output()
     }
@@ -203,7 +189,7 @@ impl Cluster {
         }
     }
 
-    /// Makes a write durable, and sends what waits for it.
+    /// Makes a write durable, then sends what depended on it.
     pub(crate) fn write(&mut self, node: u64, write: Write<Registers>) {
         let disk = self.disks.get_mut(&node).unwrap();
         write.records.iter().for_each(|record| disk.change(record));
@@ -211,7 +197,7 @@ impl Cluster {
         self.send(node, after_write);
     }
 
-    /// Does what a node wants done until it wants no more, in the order of the contract.
+    /// Carries out the outputs of a node, in the order of the contract, until it has no more.
     pub(crate) fn step(&mut self, node: u64) {
         loop {
             let out = self.output(node);
@@ -235,14 +221,15 @@ impl Cluster {
         }
     }
 
-    /// Lets a write come to its end that a node with a slow disk goes on beside.
+    /// Finishes the overlapping write of a node with a slow disk.
     pub(crate) fn finish_write(&mut self, node: u64) {
         let write = self.slow.get_mut(&node).and_then(Option::take).expect("a write under way");
         self.write(node, write);
         self.step(node);
     }
 
-    /// Lets a node send what needs no write, and stops it before the write.
+    /// Lets a node send what needs no write, and crashes it before the write; returns the records
+    /// that were lost with it.
     pub(crate) fn crash_before_write(&mut self, node: u64) -> Records {
         loop {
             let out = self.output(node);
@@ -255,6 +242,7 @@ impl Cluster {
         }
     }
 
+    /// Lets `after_ms` pass at a node, and ticks it.
     pub(crate) fn tick(&mut self, node: u64, after_ms: u64) {
         let now = self.clocks.get_mut(&node).unwrap();
         *now += after_ms;
@@ -270,7 +258,6 @@ impl Cluster {
         }
     }
 
-    /// Lets every node tick after so long a time.
     /// Makes a node reluctant to lead, or willing again.
     pub(crate) fn set_reluctant(&mut self, node: u64, is_reluctant: bool) {
         let now_ms = self.clocks[&node];
@@ -278,31 +265,32 @@ impl Cluster {
         self.step(node);
     }
 
+    /// Lets `after_ms` pass at every node, and ticks it.
     pub(crate) fn tick_all(&mut self, after_ms: u64) {
         for node in self.all() {
             self.tick(node, after_ms);
         }
     }
 
-    /// Makes `node` believe that it is the turn of `whose`.
-    pub(crate) fn turn(&mut self, node: u64, whose: u64) {
+    /// Makes `node` believe that it is the turn of `leader`.
+    pub(crate) fn turn(&mut self, node: u64, leader: u64) {
         let term = self.clocks[&node] / TERM_MS + 1;
-        let wanted = (term..).find(|term| term % self.count == whose - 1).unwrap();
+        let wanted = (term..).find(|term| term % self.count == leader - 1).unwrap();
         self.clocks.insert(node, wanted * TERM_MS);
         self.tick(node, 0);
     }
 
-    /// Makes a node stand; its messages wait on the wire.
+    /// Makes a node stand for election; its messages stay on the wire.
     pub(crate) fn stand(&mut self, node: u64) {
         self.turn(node, node);
     }
 
-    /// Makes a node stop leading.
+    /// Makes a node stop leading, or standing.
     pub(crate) fn rest(&mut self, node: u64) {
         self.turn(node, node % self.count + 1);
     }
 
-    /// Makes a node lead, all messages delivered. Who leads and is cut off does not hear of it.
+    /// Makes a node lead, and delivers all messages. A leader that is cut off from it goes on.
     pub(crate) fn elect(&mut self, node: u64) {
         for other in self.leaders() {
             if other != node && !self.cut.contains(&(node, other)) {
@@ -333,7 +321,7 @@ impl Cluster {
         ticket
     }
 
-    /// Runs a command at a leader that nothing disturbs; its outcome.
+    /// Runs a command at a leader, delivers all messages, and returns the outcome.
     pub(crate) fn run(&mut self, node: u64, command: Command) -> Outcome {
         let ticket = self.request(node, command);
         self.settle();
@@ -371,7 +359,7 @@ impl Cluster {
         taken
     }
 
-    /// Delivers the matching messages that are on the wire now; how many they were.
+    /// Delivers the matching messages that are on the wire; returns how many there were.
     pub(crate) fn deliver(&mut self, matching: impl Fn(&Envelope) -> bool) -> usize {
         let taken = self.take(matching);
         let count = taken.len();
@@ -379,17 +367,17 @@ impl Cluster {
         count
     }
 
-    /// Loses the matching messages that are on the wire now; how many they were.
+    /// Loses the matching messages that are on the wire; returns how many there were.
     pub(crate) fn lose(&mut self, matching: impl Fn(&Envelope) -> bool) -> usize {
         self.take(matching).len()
     }
 
-    /// Delivers everything, and what it gives rise to.
+    /// Delivers all messages, and those that are sent in consequence, until none is left.
     pub(crate) fn settle(&mut self) {
         self.settle_if(|_| true);
     }
 
-    /// Delivers what matches, and what it gives rise to; the rest stays on the wire.
+    /// The same for matching messages only; the others stay on the wire.
     pub(crate) fn settle_if(&mut self, matching: impl Fn(&Envelope) -> bool) {
         let mut delivered = 0;
         loop {
@@ -397,11 +385,11 @@ impl Cluster {
                 0 => return,
                 count => delivered += count,
             }
-            assert!(delivered < 10_000, "messages give rise to messages without end");
+            assert!(delivered < 10_000, "messages cause messages without end");
         }
     }
 
-    /// Lets all nodes live for so long, every message delivered at once where no link is cut.
+    /// Lets `for_ms` pass at all nodes; every message over a link that is not cut arrives at once.
     pub(crate) fn live(&mut self, for_ms: u64) {
         for _ in 0..for_ms / 10 {
             self.tick_all(10);

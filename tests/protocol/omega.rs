@@ -1,4 +1,8 @@
-//! Ω: who leads when links are cut. Every message that is not lost arrives at once.
+//! Ω, the failure detector that elects the leader: which node leads when nodes stop and links are
+//! cut.
+//!
+//! Every message that is not lost arrives at once. The partitions "quorum loss", "constrained
+//! election" and "chained" are those of the omnipaxos paper.
 
 use lattistore::lpaxos::{
     Cause, Election, FeatureLevel, Heartbeat, Loss, Message, NodeId, RequestOutcome,
@@ -9,7 +13,7 @@ use crate::cluster::Cluster;
 
 const LONG_MS: u64 = 3_000;
 
-/// A leader serves: it answers a write and a read.
+/// Checks that a leader answers a write and a read.
 fn serves(cluster: &mut Cluster, node: u64) {
     let write = cluster.request(node, Command::put(9, 1));
     let read = cluster.request(node, Command::get([9]));
@@ -18,12 +22,14 @@ fn serves(cluster: &mut Cluster, node: u64) {
     cluster.outcome(read);
 }
 
+/// Returns the leader; fails if there is not exactly one.
 fn only_leader(cluster: &Cluster) -> u64 {
     let leaders = cluster.leaders();
     assert_eq!(leaders.len(), 1, "leaders {leaders:?}");
     leaders[0]
 }
 
+/// Returns a cluster after its first election, and the leader.
 fn elected(count: u64) -> (Cluster, u64) {
     let mut cluster = Cluster::elected(count);
     cluster.live(LONG_MS);
@@ -32,7 +38,7 @@ fn elected(count: u64) -> (Cluster, u64) {
 }
 
 #[test]
-fn a_leader_is_elected_all_know_it_and_nobody_contests_it() {
+fn a_leader_is_elected_is_known_to_all_and_is_not_contested() {
     for count in 1..=5 {
         let (mut cluster, leader) = elected(count);
         for node in cluster.all() {
@@ -46,7 +52,7 @@ fn a_leader_is_elected_all_know_it_and_nobody_contests_it() {
 }
 
 #[test]
-fn a_stopped_leader_is_replaced_and_takes_its_place_when_it_is_back() {
+fn a_crashed_leader_is_replaced_and_follows_when_it_returns() {
     let (mut cluster, leader) = elected(5);
     serves(&mut cluster, leader);
     cluster.crash(leader);
@@ -56,12 +62,12 @@ fn a_stopped_leader_is_replaced_and_takes_its_place_when_it_is_back() {
     serves(&mut cluster, next);
     cluster.restart(leader);
     cluster.live(LONG_MS);
-    assert_eq!(only_leader(&cluster), next, "who comes back follows");
+    assert_eq!(only_leader(&cluster), next, "a node that returns follows");
     assert_eq!(cluster.value(leader, 9), Some(1));
 }
 
 #[test]
-fn a_minority_has_no_leader_and_says_so() {
+fn a_minority_has_no_leader_and_answers_that_a_quorum_is_unreachable() {
     let (mut cluster, leader) = elected(5);
     for node in cluster.all().into_iter().filter(|node| *node != leader).take(3) {
         cluster.crash(node);
@@ -79,17 +85,17 @@ fn a_feature_counts_as_known_only_while_all_members_say_that_they_know_it() {
     let lowest = |cluster: &Cluster| cluster.node(leader).lowest_feature_level();
     assert_eq!(lowest(&cluster), FeatureLevel::OWN);
     let other = cluster.all().into_iter().find(|node| *node != leader).expect("there are three");
-    let (told, _) = cluster.node(other).heartbeat().expect("it was sent");
+    let (sent, _) = cluster.node(other).heartbeat().expect("it was sent");
     // Release 0.1.0 does not say its level.
-    let older = Heartbeat { feature_level: FeatureLevel::default(), ..told.clone() };
+    let older = Heartbeat { feature_level: FeatureLevel::default(), ..sent.clone() };
     cluster.send(other, vec![(NodeId(leader), Message::Heartbeat(older))]);
     cluster.settle();
     assert_eq!(lowest(&cluster), FeatureLevel::FIRST);
     cluster.live(LONG_MS);
-    assert_eq!(lowest(&cluster), FeatureLevel::OWN, "it was replaced by a newer one");
+    assert_eq!(lowest(&cluster), FeatureLevel::OWN, "the next heartbeat replaced the older one");
     cluster.crash(other);
     cluster.live(LONG_MS);
-    assert_eq!(lowest(&cluster), FeatureLevel::FIRST, "it may come back as another release");
+    assert_eq!(lowest(&cluster), FeatureLevel::FIRST, "the node may return as another release");
 }
 
 #[test]
@@ -101,7 +107,7 @@ fn a_follower_names_the_leader() {
 }
 
 #[test]
-fn an_isolated_leader_gives_way_and_nobody_is_answered_by_it() {
+fn an_isolated_leader_resigns_and_answers_no_request_with_success() {
     let (mut cluster, leader) = elected(5);
     cluster.isolate(leader);
     let write = cluster.request(leader, Command::put(0, 1));
@@ -116,7 +122,7 @@ fn an_isolated_leader_gives_way_and_nobody_is_answered_by_it() {
 }
 
 #[test]
-fn that_a_node_is_not_heard_by_another_that_it_hears_is_known() {
+fn a_node_knows_whether_the_nodes_that_it_hears_hear_it() {
     let (mut cluster, leader) = elected(3);
     let (one, other) = (leader % 3 + 1, (leader + 1) % 3 + 1);
     let known = |cluster: &Cluster| {
@@ -135,7 +141,7 @@ fn that_a_node_is_not_heard_by_another_that_it_hears_is_known() {
 
 #[test]
 fn quorum_loss_the_only_node_with_a_quorum_takes_over() {
-    // All nodes hear the hub, nobody hears anybody else; the leader is not the hub, and alive.
+    // Only the links to and from the hub work. The leader is not the hub, and it is alive.
     let (mut cluster, leader) = elected(5);
     let hub = leader % 5 + 1;
     for one in cluster.all() {
@@ -162,7 +168,7 @@ fn constrained_election_the_only_node_with_a_quorum_leads_although_it_is_behind(
     for value in 0..5 {
         cluster.run(leader, Command::put(0, value));
     }
-    // Then the leader is gone, and the others hear the hub alone.
+    // Then the leader is cut off, and the others hear the hub alone.
     cluster.cut.clear();
     cluster.isolate(leader);
     for one in cluster.all() {
@@ -194,9 +200,9 @@ fn chained_partition_does_not_make_two_nodes_depose_each_other() {
 }
 
 #[test]
-fn links_that_carry_one_way_only_do_not_count() {
+fn one_way_links_do_not_count_towards_a_quorum() {
     let (mut cluster, leader) = elected(3);
-    // Everybody hears the leader, and it hears nobody.
+    // All nodes hear the leader, and it hears none of them.
     for node in cluster.all().into_iter().filter(|node| *node != leader) {
         cluster.cut.insert((node, leader));
     }
@@ -215,7 +221,7 @@ fn the_node_that_is_furthest_stands_first() {
         cluster.run(leader, Command::put(0, value));
     }
     cluster.live(200);
-    // They come back the moment the leader goes.
+    // They return at the moment in which the leader crashes.
     cluster.cut.clear();
     cluster.crash(leader);
     cluster.live(LONG_MS);
@@ -236,10 +242,10 @@ fn a_leader_that_closes_is_replaced_at_once() {
 }
 
 #[test]
-fn two_candidates_of_one_ballot_round_come_to_one_leader() {
+fn two_candidates_of_one_ballot_round_end_with_one_leader() {
     for seed in 0..20 {
         let mut cluster = Cluster::elected(4);
-        // Halves elect nobody; together again, all are equally impatient.
+        // A half has no quorum. When the links work again, all nodes stand at the same time.
         for one in [1, 2] {
             for other in [3, 4] {
                 cluster.cut_both(one, other);
@@ -254,7 +260,7 @@ fn two_candidates_of_one_ballot_round_come_to_one_leader() {
     }
 }
 
-/// The longest time without a leader in some terms, in milliseconds.
+/// Lets `for_ms` pass; returns the longest time without a leader, in milliseconds.
 fn longest_gap_ms(cluster: &mut Cluster, for_ms: u64) -> u64 {
     let (mut gap_ms, mut longest_ms) = (0, 0);
     for _ in 0..for_ms / 10 {
@@ -266,14 +272,14 @@ fn longest_gap_ms(cluster: &mut Cluster, for_ms: u64) -> u64 {
 }
 
 #[test]
-fn whose_turn_it_is_and_is_not_heard_is_passed_over() {
+fn the_turn_of_a_crashed_node_is_skipped() {
     let mut cluster = Cluster::rotating(3, 2_000);
     cluster.live(13_000);
     cluster.crash(2);
     let gap_ms = longest_gap_ms(&mut cluster, 2_000);
-    assert!(gap_ms < 800, "it is missed once: {gap_ms} ms");
+    assert!(gap_ms < 800, "the first turn of the crashed node: {gap_ms} ms");
     let gap_ms = longest_gap_ms(&mut cluster, 12_000);
-    assert!(gap_ms < 100, "nobody waits for it any more: {gap_ms} ms");
+    assert!(gap_ms < 100, "no node waits for it later: {gap_ms} ms");
     let leader = only_leader(&cluster);
     serves(&mut cluster, leader);
     cluster.restart(2);
@@ -282,11 +288,11 @@ fn whose_turn_it_is_and_is_not_heard_is_passed_over() {
         cluster.live(10);
         led |= cluster.leaders() == [2];
     }
-    assert!(led, "it is back, and its turn comes");
+    assert!(led, "a node that returns gets its turn");
 }
 
 #[test]
-fn whose_turn_it_is_and_a_majority_hears_is_not_passed_over_by_who_does_not() {
+fn the_turn_of_a_node_that_a_majority_hears_is_not_skipped() {
     let mut cluster = Cluster::rotating(3, 2_000);
     cluster.live(3_000);
     cluster.cut_both(1, 3);
@@ -294,15 +300,15 @@ fn whose_turn_it_is_and_a_majority_hears_is_not_passed_over_by_who_does_not() {
     let ballots = cluster.ballots.len();
     cluster.live(12_000);
     let terms = 6;
-    assert!(cluster.ballots.len() <= ballots + terms + 1, "one ballot a term, no duel");
+    assert!(cluster.ballots.len() <= ballots + terms + 1, "one ballot for each term, no duel");
 }
 
 #[test]
-fn a_node_that_waited_for_its_disk_takes_nobody_for_gone() {
+fn a_node_that_waited_for_its_disk_suspects_no_other_node() {
     let (mut cluster, leader) = elected(5);
     let ballots = cluster.ballots.len();
     for waits in cluster.all() {
-        // Two seconds pass at one node alone; then it hears what was sent meanwhile, bit by bit.
+        // One node is stuck for two seconds; then it hears what was sent meanwhile, bit by bit.
         for _ in 0..200 {
             cluster
                 .all()
@@ -310,11 +316,11 @@ fn a_node_that_waited_for_its_disk_takes_nobody_for_gone() {
                 .filter(|node| *node != waits)
                 .for_each(|n| cluster.tick(n, 10));
             cluster.settle_if(|e| e.to != waits && e.from != waits);
-            // Its heartbeats are repeated.
-            let told: Vec<_> =
+            // Its transport repeats its last heartbeat.
+            let repeated: Vec<_> =
                 cluster.node(waits).heartbeat().into_iter().map(|h| h.0.clone()).collect();
             let others: Vec<_> = cluster.all().into_iter().filter(|node| *node != waits).collect();
-            for heartbeat in told {
+            for heartbeat in repeated {
                 let to_all =
                     others.iter().map(|to| (NodeId(*to), Message::Heartbeat(heartbeat.clone())));
                 cluster.send(waits, to_all.collect());
@@ -327,11 +333,11 @@ fn a_node_that_waited_for_its_disk_takes_nobody_for_gone() {
     }
 }
 
-/// A follower that waits for its disk repeats what it said before the leader took leave.
+/// A follower that waits for its disk repeats a heartbeat from before the leader's farewell.
 #[test]
-fn a_leader_that_took_leave_is_replaced_although_another_node_still_names_it() {
+fn a_leader_that_sent_a_farewell_is_replaced_although_another_node_still_names_it() {
     let mut cluster = Cluster::with(3, |config| {
-        // Less than the foremost node is waited for.
+        // Shorter than the time for which the node that is furthest is waited for.
         (config.election, config.unreachable_ms) = (Election::Heartbeats, 60);
     });
     cluster.live(LONG_MS);
@@ -355,7 +361,7 @@ fn a_leader_that_took_leave_is_replaced_although_another_node_still_names_it() {
 }
 
 #[test]
-fn of_nodes_that_are_as_far_the_one_with_the_fastest_disk_stands_first() {
+fn of_equally_advanced_nodes_the_one_with_the_fastest_disk_stands_first() {
     for place in 0..4 {
         let (mut cluster, leader) = elected(5);
         let others = cluster.all().into_iter().filter(|node| *node != leader);
@@ -371,7 +377,7 @@ fn of_nodes_that_are_as_far_the_one_with_the_fastest_disk_stands_first() {
     }
 }
 
-/// Why each node that stands does so, as it says for its log.
+/// The causes are what a node writes to its log.
 #[test]
 fn a_node_says_why_it_stands_and_why_it_gives_up() {
     let why = |cluster: &Cluster, node| cluster.node(node).stood().map(|(_, why)| why);
@@ -379,7 +385,7 @@ fn a_node_says_why_it_stands_and_why_it_gives_up() {
     assert_eq!(why(&cluster, first), Some(Cause::NoLeader));
     assert_eq!(cluster.node(first).lost(), None);
 
-    // It falls silent: its last word was that it leads.
+    // It falls silent: its last heartbeat said that it leads.
     cluster.isolate(first);
     cluster.live(LONG_MS);
     let lost = cluster.node(first).lost().map(|(_, why)| why);
@@ -390,7 +396,7 @@ fn a_node_says_why_it_stands_and_why_it_gives_up() {
     cluster.live(LONG_MS);
     assert_eq!(only_leader(&cluster), second);
 
-    // It says that it goes.
+    // It sends a farewell.
     cluster.nodes.get_mut(&second).unwrap().close(0);
     cluster.step(second);
     let closed = cluster.node(second).lost().map(|(_, why)| why);
@@ -418,13 +424,13 @@ fn a_node_that_sees_the_connection_of_its_leader_end_says_so_when_it_stands() {
 fn a_reluctant_leader_hands_over_and_does_not_come_back_while_another_can_lead() {
     let (mut cluster, leader) = elected(3);
     cluster.set_reluctant(leader, true);
-    assert!(cluster.leaders().is_empty(), "it gives way at once");
+    assert!(cluster.leaders().is_empty(), "it resigns at once");
     assert_eq!(cluster.node(leader).lost().map(|(_, why)| why), Some(Loss::Reluctant));
     cluster.live(LONG_MS);
     let next = only_leader(&cluster);
     assert_ne!(next, leader);
     serves(&mut cluster, next);
-    // The other follower stands when this one goes, although the reluctant one is as far.
+    // When this one crashes the other follower stands, although the reluctant node is as far.
     cluster.crash(next);
     cluster.live(LONG_MS);
     let last = only_leader(&cluster);
@@ -433,7 +439,7 @@ fn a_reluctant_leader_hands_over_and_does_not_come_back_while_another_can_lead()
 }
 
 #[test]
-fn reluctant_nodes_lead_where_no_other_can_and_nothing_changes_between_them() {
+fn a_reluctant_node_leads_if_no_willing_one_can_and_keeps_the_lead_among_reluctant_ones() {
     let (mut cluster, leader) = elected(3);
     let (next, last) = (leader % 3 + 1, (leader + 1) % 3 + 1);
     // All of them, the leader last: it stays.
@@ -445,20 +451,20 @@ fn reluctant_nodes_lead_where_no_other_can_and_nothing_changes_between_them() {
     cluster.live(20 * LONG_MS);
     assert_eq!((cluster.ballots.len(), only_leader(&cluster)), (ballots, leader));
     serves(&mut cluster, leader);
-    // They elect one of them, too.
+    // Reluctant nodes elect one of themselves, too.
     cluster.crash(leader);
     cluster.live(LONG_MS);
     let second = only_leader(&cluster);
     serves(&mut cluster, second);
-    // One that is willing takes over as soon as it can.
+    // A willing node takes over as soon as it can.
     cluster.restart(leader);
     cluster.live(LONG_MS);
-    assert_eq!(only_leader(&cluster), leader, "a new node is willing");
+    assert_eq!(only_leader(&cluster), leader, "a restarted node is willing");
     serves(&mut cluster, leader);
 }
 
 #[test]
-fn a_reluctant_leader_stays_where_those_who_are_willing_have_no_quorum() {
+fn a_reluctant_leader_stays_while_the_willing_nodes_have_no_quorum() {
     let (mut cluster, leader) = elected(5);
     let far = leader % 5 + 1;
     // Only `far` is willing, and it hears the leader alone.
@@ -475,7 +481,7 @@ fn a_reluctant_leader_stays_where_those_who_are_willing_have_no_quorum() {
     let leads = only_leader(&cluster);
     assert_ne!(leads, far);
     serves(&mut cluster, leads);
-    // Once it has one, it leads.
+    // As soon as it has a quorum, it leads.
     cluster.cut.clear();
     cluster.live(LONG_MS);
     assert_eq!(only_leader(&cluster), far);
@@ -498,7 +504,11 @@ fn the_turn_of_a_reluctant_node_passes_to_the_next() {
         for (turn, leads) in turns {
             all.iter().for_each(|node| cluster.turn(*node, turn));
             cluster.settle();
-            assert_eq!(only_leader(&cluster), leads, "{reluctant:?} in the turn of {turn}");
+            assert_eq!(
+                only_leader(&cluster),
+                leads,
+                "{reluctant:?} are reluctant, and it is the turn of {turn}"
+            );
         }
     }
 }

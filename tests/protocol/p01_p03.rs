@@ -1,4 +1,4 @@
-//! P1 prepare, P2 promise, P3 recover.
+//! Rules P1 (prepare), P2 (promise) and P3 (recover).
 
 use lattistore::lpaxos::{
     Ballot, FetchPage, Message, NodeId, Prepare, Record, Slot, ToAcceptor, ToCandidate,
@@ -12,7 +12,7 @@ fn ballot(round: u64, node: u64) -> Ballot {
 }
 
 #[test]
-fn p1_a_candidate_promises_its_ballot_durably_before_it_asks() {
+fn p1_a_candidate_promises_its_ballot_durably_before_it_sends_prepare() {
     let mut cluster = Cluster::new(3);
     cluster.stand(1);
     let asked = cluster.wire.iter().find_map(|e| match &e.message {
@@ -24,7 +24,7 @@ fn p1_a_candidate_promises_its_ballot_durably_before_it_asks() {
 }
 
 #[test]
-fn p1_a_candidate_that_stops_before_its_write_has_asked_nobody() {
+fn p1_a_candidate_that_crashes_before_its_write_has_sent_no_prepare() {
     let mut cluster = Cluster::new(3);
     let now_ms = 3 << 40;
     cluster.nodes.get_mut(&1).unwrap().tick(now_ms);
@@ -51,7 +51,7 @@ fn p1_a_candidate_stands_above_every_ballot_it_has_seen_also_after_a_restart() {
 }
 
 #[test]
-fn p2_a_promise_is_durable_before_it_is_told() {
+fn p2_a_promise_is_durable_before_it_is_sent() {
     let mut cluster = Cluster::new(3);
     cluster.stand(1);
     let prepare = cluster.take(|e| e.is("prepare") && e.to == 2).remove(0);
@@ -106,7 +106,7 @@ fn p2_only_the_owner_of_a_ballot_may_speak_for_it() {
     assert_eq!(node.durable().promised, Ballot::ZERO);
 }
 
-/// A cluster of three where all registers are set on nodes 1 and 2, and node 3 heard nothing.
+/// Three nodes. Registers 0 to `registers` are set on nodes 1 and 2; node 3 has heard of none.
 fn node_3_fell_behind(registers: u8, page_entries: usize) -> Cluster {
     let mut cluster = Cluster::with(3, |config| config.page = page_of(page_entries));
     cluster.isolate(3);
@@ -186,17 +186,17 @@ fn p3_the_greatest_slot_wins_and_then_the_greatest_ballot() {
     let mut cluster = Cluster::new(5);
     cluster.elect(1);
     cluster.run(1, Command::put(0, 10));
-    // Ballot of node 1: slot 2 reaches itself only.
+    // In the ballot of node 1, slot 2 reaches node 1 alone.
     cluster.request(1, Command::put(0, 11));
     cluster.lose(|_| true);
     cluster.rest(1);
-    // Ballot of node 2, without node 1: another decree for slot 2, accepted by node 2 alone.
+    // In the ballot of node 2, without node 1, node 2 alone accepts another decree for slot 2.
     cluster.isolate(1);
     cluster.elect(2);
     cluster.request(2, Command::put(0, 12));
     cluster.lose(|_| true);
     cluster.rest(2);
-    // Node 3 hears both: slot 2 is the greatest, and node 2's ballot the greater.
+    // Node 3 hears both: slot 2 is the greatest, and the ballot of node 2 is the greater one.
     cluster.cut.clear();
     cluster.isolate(5);
     cluster.isolate(4);
@@ -206,7 +206,7 @@ fn p3_the_greatest_slot_wins_and_then_the_greatest_ballot() {
 }
 
 #[test]
-fn p3_a_chosen_decree_that_nobody_was_told_of_survives() {
+fn p3_a_chosen_decree_that_was_never_announced_survives() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     let ticket = cluster.request(1, Command::put(0, 10));
@@ -233,14 +233,14 @@ fn p3_a_new_leader_answers_nothing_before_its_reproposal_is_chosen() {
     cluster.settle_if(|e| e.is("prepare") || e.is("promise"));
     assert!(cluster.node(3).leads().is_some());
     assert!(!cluster.is_answered(read) && !cluster.is_answered(write));
-    assert_eq!(cluster.lose(|e| e.is("confirm")), 0, "no read begins before");
+    assert_eq!(cluster.lose(|e| e.is("confirm")), 0, "no round of reads begins before");
     cluster.settle();
     assert_eq!(cluster.outcome(write).read, [Some(10)]);
     assert!(matches!(cluster.outcome(read).read[..], [Some(10 | 20)]));
 }
 
 #[test]
-fn p3_a_new_leader_sends_the_patch_before_to_whom_it_misses() {
+fn p3_a_new_leader_sends_the_previous_patch_to_a_node_that_lacks_it() {
     // Slot 1 is on nodes 1 and 2 only; slot 2 is accepted by node 1 alone.
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
@@ -253,9 +253,9 @@ fn p3_a_new_leader_sends_the_patch_before_to_whom_it_misses() {
     cluster.isolate(2);
     cluster.rest(1);
     cluster.elect(1);
-    assert_eq!(cluster.value(3, 0), Some(10), "slot 1 is applied where slot 2 is accepted");
+    assert_eq!(cluster.value(3, 0), Some(10), "slot 1 is applied when slot 2 is accepted");
     assert_eq!(accepted_slot(cluster.durable(3)), 2);
-    // So nodes 2 and 3 alone know all that is chosen.
+    // So nodes 2 and 3 together know all that is chosen.
     cluster.cut.clear();
     cluster.isolate(1);
     cluster.elect(2);
@@ -263,7 +263,7 @@ fn p3_a_new_leader_sends_the_patch_before_to_whom_it_misses() {
 }
 
 #[test]
-fn p3_what_was_deleted_and_forgotten_is_deleted_at_a_candidate_that_was_away() {
+fn p3_a_deletion_whose_tombstone_was_dropped_reaches_a_candidate_that_was_away() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     cluster.run(1, Command::put(0, 10));
@@ -284,7 +284,7 @@ fn p3_what_was_deleted_and_forgotten_is_deleted_at_a_candidate_that_was_away() {
 }
 
 #[test]
-fn p3_older_entries_of_others_are_not_merged() {
+fn p3_entries_below_the_best_complete_are_not_merged_from_other_nodes() {
     let mut cluster = Cluster::new(5);
     cluster.isolate(5);
     cluster.elect(1);
@@ -295,8 +295,11 @@ fn p3_older_entries_of_others_are_not_merged() {
     for value in 0..9 {
         cluster.run(1, Command::put(1, value));
     }
-    assert_eq!(cluster.value(4, 0), Some(10), "node 4 holds what was deleted since");
-    assert!(cluster.durable(2).replica.entry(&Register(0)).is_none(), "node 2 knows no more of it");
+    assert_eq!(cluster.value(4, 0), Some(10), "node 4 still holds a value that was deleted later");
+    assert!(
+        cluster.durable(2).replica.entry(&Register(0)).is_none(),
+        "node 2 dropped the tombstone"
+    );
     cluster.cut.clear();
     cluster.isolate(1);
     cluster.isolate(3);
@@ -310,7 +313,7 @@ fn p3_a_recovery_left_unfinished_does_no_harm() {
     cluster.rest(1);
     cluster.stand(3);
     cluster.settle_if(|e| e.from != 1 && e.to != 1 && !e.is("promise-page"));
-    assert_eq!(cluster.complete(3), 0, "a first page does not make a copy");
+    assert_eq!(cluster.complete(3), 0, "a first page does not complete a copy");
     cluster.crash(3);
     cluster.restart(3);
     cluster.rest(3);
@@ -324,7 +327,7 @@ fn p3_a_recovery_left_unfinished_does_no_harm() {
 #[test]
 fn p3_one_refusal_does_not_stop_a_candidate_that_a_majority_accepts() {
     let mut cluster = Cluster::new(5);
-    // Node 5 promised a higher ballot to node 4, which nobody else heard of.
+    // Node 5 promised a higher ballot to node 4. No other node heard of it.
     let higher = Prepare { ballot: ballot(50, 4), complete: Slot::ZERO };
     cluster.nodes.get_mut(&5).unwrap().message(
         0,
@@ -350,10 +353,10 @@ fn p3_hostile_pages_are_ignored() {
         cluster.deliver(|e| e.is("prepare") && e.to == 2);
         cluster.take(|e| e.is("promise")).remove(0)
     };
-    let Message::Candidate(ToCandidate::Promise(told)) = &mut promise.message else {
+    let Message::Candidate(ToCandidate::Promise(sent)) = &mut promise.message else {
         panic!("a promise")
     };
-    told.page.entries.reverse();
+    sent.page.entries.reverse();
     cluster.deliver_one(promise);
     assert!(cluster.node(3).leads().is_none());
     let fetch = FetchPage { ballot: ballot(1, 1), complete: Slot(9), after: Register(3) };

@@ -1,4 +1,4 @@
-//! P4 accept, P5 apply, P6 propose.
+//! Rules P4 (accept, fused with apply), P5 (apply) and P6 (propose).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ fn fact(register: u8, value: Option<u64>, version: u64) -> (Register, Entry<u64>
 }
 
 #[test]
-fn p4_accept_applies_the_slot_before_in_the_same_write() {
+fn p4_accept_applies_the_previous_slot_in_the_same_write() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     cluster.run(1, Command::put(0, 10));
     cluster.request(1, Command::put(0, 11));
     let accept = cluster.take(|e| e.is("accept") && e.to == 2).remove(0);
-    assert_eq!(cluster.value(2, 0), None, "slot 1 is accepted, not known to be chosen");
+    assert_eq!(cluster.value(2, 0), None, "slot 1 is accepted, but not known to be chosen");
     cluster.nodes.get_mut(&2).unwrap().message(0, NodeId(1), accept.message);
     let out = cluster.output(2);
     assert!(out.before_write.is_empty(), "a vote leaves after the write");
@@ -42,7 +42,7 @@ fn p4_accept_applies_the_slot_before_in_the_same_write() {
 }
 
 #[test]
-fn p4_an_acceptor_that_stops_before_its_write_has_not_voted() {
+fn p4_an_acceptor_that_crashes_before_its_write_has_not_voted() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     let ticket = cluster.request(1, Command::put(0, 10));
@@ -57,7 +57,7 @@ fn p4_an_acceptor_that_stops_before_its_write_has_not_voted() {
 
 #[test]
 #[should_panic(expected = "nothing leaves a node before its last write is durable")]
-fn p4_an_acceptor_whose_write_failed_says_nothing_more() {
+fn p4_an_acceptor_whose_write_failed_sends_nothing_more() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     cluster.request(1, Command::put(0, 10));
@@ -65,13 +65,14 @@ fn p4_an_acceptor_whose_write_failed_says_nothing_more() {
     let node = cluster.nodes.get_mut(&2).unwrap();
     node.message(0, NodeId(1), accept.message);
     assert!(node.output().write.is_some());
-    // As a server does that stops in good order; its farewell would tell what it holds in memory.
+    // A server that stops cleanly does this. Its farewell would report state that is only in
+    // memory.
     node.close(0);
     let _ = node.output();
 }
 
 #[test]
-fn p4_who_cannot_tell_the_patch_before_asks_and_is_told() {
+fn p4_an_acceptor_without_the_previous_patch_asks_for_it_before_it_votes() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     cluster.isolate(3);
@@ -89,7 +90,7 @@ fn p4_who_cannot_tell_the_patch_before_asks_and_is_told() {
 }
 
 #[test]
-fn p4_a_proposal_held_in_another_ballot_is_not_taken_for_the_patch_before() {
+fn p4_a_proposal_held_in_another_ballot_is_not_applied_as_the_previous_patch() {
     let mut cluster = Cluster::new(5);
     cluster.elect(1);
     // Slot 1 of node 1 reaches node 5 only; the others then choose another decree for slot 1.
@@ -104,7 +105,7 @@ fn p4_a_proposal_held_in_another_ballot_is_not_taken_for_the_patch_before() {
     cluster.request(2, Command::put(1, 11));
     cluster.deliver(|e| e.is("accept") && e.to == 5);
     assert_eq!(cluster.deliver(|e| e.is("need-previous")), 1);
-    assert_eq!(cluster.value(5, 0), None, "what node 5 holds was not chosen");
+    assert_eq!(cluster.value(5, 0), None, "the proposal that node 5 holds was not chosen");
     cluster.settle();
     assert_eq!(cluster.value(5, 0), Some(10));
 }
@@ -154,7 +155,7 @@ fn p4_an_accept_of_a_higher_ballot_ends_a_leadership() {
     cluster.request(2, Command::put(0, 20));
     cluster.deliver(|e| e.is("accept") && e.to == 1);
     assert!(cluster.node(1).leads().is_none());
-    assert!(cluster.is_answered(stale), "whoever waited is told");
+    assert!(cluster.is_answered(stale), "the request that waited is answered");
 }
 
 #[test]
@@ -168,11 +169,11 @@ fn p5_applying_or_merging_at_or_below_complete_changes_nothing() {
     let before = state.clone();
     state.change(&Record::Apply(Slot(1), decree(&[(0, Some(10))])));
     state.change(&Record::Merge(vec![fact(0, Some(10), 1)]));
-    assert_eq!(state, before, "the dropped tombstone still counts");
+    assert_eq!(state, before, "the deletion counts although its tombstone was dropped");
 }
 
 #[test]
-fn p5_patches_and_facts_commute_and_repeat() {
+fn p5_patches_commute_and_may_be_repeated() {
     let decrees = [
         (Slot(1), decree(&[(0, Some(1)), (1, Some(1))])),
         (Slot(2), decree(&[(0, None)])),
@@ -225,7 +226,7 @@ fn p6_the_next_slot_is_proposed_only_when_this_one_is_chosen() {
 }
 
 #[test]
-fn p6_what_waits_becomes_one_batch_in_order() {
+fn p6_waiting_requests_become_one_batch_in_order() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     let first = cluster.request(1, Command::put(0, 10));
@@ -240,7 +241,8 @@ fn p6_what_waits_becomes_one_batch_in_order() {
     assert_eq!(cluster.value(1, 0), Some(12));
 }
 
-/// Node 1 has proposed slot 1, all others voted, and one vote has come; a request waits for slot 2.
+/// Node 1 has proposed slot 1, all others voted, and one vote has arrived; a request waits for slot
+/// 2.
 fn one_chosen_and_one_waiting() -> (Cluster, [Ticket; 2]) {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
@@ -260,32 +262,39 @@ fn p6_the_next_proposal_goes_out_before_the_chosen_one_is_applied() {
     assert_eq!(out.before_write.len(), 2, "the next proposal: {out:?}");
     assert!(matches!(out.answers[..], [(ticket, _)] if ticket == first), "{out:?}");
     assert!(out.write.is_none(), "{out:?}");
-    let records = cluster.output(1).write.expect("what is owed is written").records;
+    let records = cluster.output(1).write.expect("the deferred records are written").records;
     assert!(
-        matches!(&records[..], [Record::ApplyAccepted(Slot(1)), Record::Accept(p)] if p.slot == Slot(2)),
+        matches!(
+            &records[..],
+            [Record::ApplyAccepted(Slot(1)), Record::Accept(p)] if p.slot == Slot(2)
+        ),
         "{records:?}"
     );
 }
 
 #[test]
-fn p6_a_proposal_that_is_held_takes_what_comes_meanwhile() {
+fn p6_a_held_proposal_takes_the_requests_that_arrive_meanwhile() {
     let (mut cluster, [first, second]) = one_chosen_and_one_waiting();
     let hold = |cluster: &mut Cluster, held| cluster.nodes.get_mut(&1).unwrap().hold(held);
     hold(&mut cluster, true);
     cluster.step(1);
     assert!(cluster.is_answered(first));
-    assert_eq!(cluster.complete(1), 1, "what is chosen is applied");
+    assert_eq!(cluster.complete(1), 1, "slot 1 is chosen and applied");
     let third = cluster.request(1, Command::cas(0, Some(11), 12));
     let load = cluster.node(1).load();
     assert_eq!((load.in_flight, load.waiting), (0, 2));
-    assert!(!load.admissible.writes, "what comes can only run ahead");
+    assert!(!load.admissible.writes, "a write could only be run ahead");
     assert!(!cluster.wire.iter().any(|e| e.is("accept")), "nothing is proposed");
     hold(&mut cluster, false);
     cluster.step(1);
     let load = cluster.node(1).load();
     assert_eq!((load.in_flight, load.waiting), (2, 0));
     cluster.settle();
-    assert_eq!((cluster.value(1, 0), cluster.complete(1)), (Some(12), 2), "one slot has both");
+    assert_eq!(
+        (cluster.value(1, 0), cluster.complete(1)),
+        (Some(12), 2),
+        "slot 2 holds both writes"
+    );
     assert!(cluster.is_answered(second) && cluster.is_answered(third));
 }
 
@@ -305,13 +314,13 @@ fn p6_a_leader_has_room_for_requests_until_its_next_batch_is_full() {
     for value in 1..=3 {
         cluster.request(1, Command::put(0, value));
     }
-    assert_eq!(load(&cluster), (0, false, 1, 3), "two ran ahead, which is all that a batch takes");
+    assert_eq!(load(&cluster), (0, false, 1, 3), "two were run ahead, which fills a batch");
     cluster.settle();
     assert_eq!(load(&cluster), (8, true, 0, 0));
 }
 
 #[test]
-fn p6_what_is_owed_is_done_before_a_higher_ballot_is_promised() {
+fn p6_deferred_records_are_applied_before_a_higher_ballot_is_promised() {
     let (mut cluster, _) = one_chosen_and_one_waiting();
     let leader = cluster.nodes.get_mut(&1).unwrap();
     assert_eq!(leader.output().before_write.len(), 2, "slot 2 is proposed");
@@ -327,14 +336,14 @@ fn p6_what_is_owed_is_done_before_a_higher_ballot_is_promised() {
 }
 
 #[test]
-fn p6_others_may_choose_what_its_proposer_has_not_written() {
+fn p6_others_may_choose_a_proposal_that_the_leader_has_not_written() {
     let (mut cluster, [_, second]) = one_chosen_and_one_waiting();
     let leader = cluster.nodes.get_mut(&1).unwrap();
     let out = leader.output();
     cluster.send(1, out.before_write);
     cluster.deliver(|e| e.is("accept"));
     let leader = cluster.nodes.get_mut(&1).unwrap();
-    assert_eq!(leader.durable().accepted_slot(), Slot(1), "it has not taken its next output");
+    assert_eq!(leader.durable().accepted_slot(), Slot(1), "it has not written slot 2");
     for accepted in cluster.wire.drain(..).filter(|e| e.is("accepted")) {
         leader.message(0, NodeId(accepted.from), accepted.message);
     }
@@ -348,8 +357,8 @@ fn p6_others_may_choose_what_its_proposer_has_not_written() {
     assert_eq!(leader.durable().replica.get(&Register(0)), Some(&11));
 }
 
-/// Node 1 leads, its disk is slow, and the others chose slot 1 beside its write; slot 2 is proposed.
-fn one_chosen_beside_the_write() -> (Cluster, [Ticket; 2]) {
+/// Node 1 leads and has a slow disk. The others chose slot 1 during its write; slot 2 is proposed.
+fn one_chosen_during_the_write() -> (Cluster, [Ticket; 2]) {
     let mut cluster = Cluster::with(3, |config| config.overlapping_batch = 1);
     cluster.elect(1);
     cluster.slow.insert(1, None);
@@ -365,39 +374,39 @@ fn one_chosen_beside_the_write() -> (Cluster, [Ticket; 2]) {
 }
 
 #[test]
-fn p4_an_own_vote_counts_only_for_what_was_in_the_write() {
-    let (mut cluster, [_, second]) = one_chosen_beside_the_write();
+fn p4_the_vote_of_the_leader_counts_only_for_the_slot_that_it_has_written() {
+    let (mut cluster, [_, second]) = one_chosen_during_the_write();
     assert_eq!(cluster.lose(|e| e.is("accept") && e.to == 3), 1);
     cluster.deliver(|e| e.is("accept"));
     let from_second = cluster.take(|e| e.is("accepted"));
     cluster.finish_write(1);
     assert_eq!(accepted_slot(&cluster.disks[&1]), 1);
     from_second.into_iter().for_each(|accepted| cluster.deliver_one(accepted));
-    assert!(!cluster.is_answered(second), "slot 2 is on one disk");
+    assert!(!cluster.is_answered(second), "slot 2 is on one disk only");
     cluster.finish_write(1);
     assert_eq!(cluster.outcome(second).read, [Some(10)]);
 }
 
 #[test]
-fn p6_a_leader_goes_one_slot_ahead_of_its_own_disk() {
-    let (mut cluster, [_, second]) = one_chosen_beside_the_write();
+fn p6_a_leader_is_at_most_one_slot_ahead_of_its_own_disk() {
+    let (mut cluster, [_, second]) = one_chosen_during_the_write();
     let third = cluster.request(1, Command::cas(0, Some(11), 12));
     cluster.deliver(|e| e.is("accept"));
     cluster.deliver(|e| e.is("accepted"));
     assert_eq!(cluster.outcome(second).read, [Some(10)], "others chose slot 2 too");
     assert_eq!(cluster.wire.iter().filter(|e| e.is("accept")).count(), 0, "slot 3 waits");
-    assert!(!cluster.node(1).load().admissible.writes, "no request needs to wake it");
+    assert!(!cluster.node(1).load().admissible.writes, "no request needs to wake the leader");
     cluster.finish_write(1);
     assert_eq!(cluster.wire.iter().filter(|e| e.is("accept")).count(), 2, "slot 3 is proposed");
     cluster.settle();
     assert_eq!(cluster.outcome(third).read, [Some(11)]);
     cluster.finish_write(1);
-    assert_eq!(accepted_slot(&cluster.disks[&1]), 3, "one write has all that gathered");
+    assert_eq!(accepted_slot(&cluster.disks[&1]), 3, "one write holds all that was deferred");
 }
 
 #[test]
-fn p6_a_leader_with_a_slow_disk_goes_further_ahead_of_it() {
-    let (mut cluster, _) = one_chosen_beside_the_write();
+fn p6_a_leader_with_a_slow_disk_may_be_further_ahead_of_it() {
+    let (mut cluster, _) = one_chosen_during_the_write();
     cluster.nodes.get_mut(&1).unwrap().note_sync(500);
     let more: Vec<_> = (20..25).map(|n| cluster.request(1, Command::put(0, n))).collect();
     cluster.settle();
@@ -413,7 +422,7 @@ fn p6_a_leader_with_a_slow_disk_goes_further_ahead_of_it() {
 }
 
 #[test]
-fn p6_what_waits_for_a_slow_disk_is_bounded() {
+fn p6_the_slots_ahead_of_a_slow_disk_are_bounded_by_ahead_bytes() {
     let change = |config: &mut Config| {
         (config.overlapping_batch, config.ahead_bytes) = (1, 300);
     };
@@ -427,12 +436,12 @@ fn p6_what_waits_for_a_slow_disk_is_bounded() {
     }
     let ahead = accepted_slot(cluster.durable(1)) - accepted_slot(&cluster.disks[&1]);
     assert!((3..10).contains(&ahead), "{ahead} slots");
-    assert!(!cluster.node(1).load().admissible.writes, "no request needs to wake it");
+    assert!(!cluster.node(1).load().admissible.writes, "no request needs to wake the leader");
 }
 
 #[test]
-fn p4_a_heartbeat_waits_for_no_write_and_tells_what_is_durable() {
-    let (mut cluster, _) = one_chosen_beside_the_write();
+fn p4_a_heartbeat_waits_for_no_write_and_reports_what_is_durable() {
+    let (mut cluster, _) = one_chosen_during_the_write();
     cluster.deliver(|e| e.is("accept"));
     cluster.deliver(|e| e.is("accepted"));
     assert_eq!((cluster.complete(1), cluster.disks[&1].replica.complete().0), (2, 0));
@@ -440,14 +449,14 @@ fn p4_a_heartbeat_waits_for_no_write_and_tells_what_is_durable() {
     let heartbeats = cluster.take(|e| e.is("heartbeat"));
     assert_eq!(heartbeats.len(), 2, "{:?}", cluster.wire);
     for heartbeat in heartbeats {
-        let Message::Heartbeat(told) = heartbeat.message else { panic!("a heartbeat") };
-        assert_eq!((told.complete, told.sync_ms), (Slot(0), 100));
-        assert_eq!(told.follows, Some(cluster.ballot(1)));
+        let Message::Heartbeat(sent) = heartbeat.message else { panic!("a heartbeat") };
+        assert_eq!((sent.complete, sent.sync_ms), (Slot(0), 100));
+        assert_eq!(sent.follows, Some(cluster.ballot(1)));
     }
     assert!(!cluster.node(1).must_wait());
     cluster.tick(1, 3_000);
     assert!(cluster.node(1).must_wait(), "its disk may hang");
-    assert_eq!(cluster.take(|e| e.is("heartbeat")).len(), 0, "it falls silent");
+    assert_eq!(cluster.take(|e| e.is("heartbeat")).len(), 0, "it sends no heartbeat");
 }
 
 #[test]
@@ -470,8 +479,8 @@ fn p1_a_candidate_waits_for_promises_as_long_as_disks_take() {
 }
 
 #[test]
-fn p4_what_depends_on_a_later_write_waits_for_it() {
-    let (mut cluster, [_, second]) = one_chosen_beside_the_write();
+fn p4_a_promise_during_an_overlapping_write_waits_for_the_next_write() {
+    let (mut cluster, [_, second]) = one_chosen_during_the_write();
     cluster.lose(|_| true);
     let ballot = Ballot { round: 99, node: NodeId(3) };
     let leader = cluster.nodes.get_mut(&1).unwrap();
@@ -484,7 +493,7 @@ fn p4_what_depends_on_a_later_write_waits_for_it() {
     let lost = RequestOutcome::LostLeadership { leader: None, may_have_run: true };
     assert_eq!(cluster.answers[&second], lost);
     assert_eq!(cluster.wire.len(), 0, "the promise is not durable: {:?}", cluster.wire);
-    assert!(cluster.node(1).must_wait(), "its promise waits");
+    assert!(cluster.node(1).must_wait(), "its promise waits for the write");
     cluster.finish_write(1);
     assert_eq!(cluster.disks[&1].promised, ballot);
     assert_eq!(cluster.wire.iter().map(|e| e.kind()).collect::<Vec<_>>(), ["promise"]);
@@ -500,12 +509,12 @@ fn p6_a_leader_whose_disk_hangs_is_replaced() {
     (0..40).for_each(|_| settled(&mut cluster));
     let [leader] = cluster.leaders()[..] else { panic!("one leads: {:?}", cluster.leaders()) };
     cluster.slow.insert(leader, None);
-    // The second is chosen beside the write, the third would go too far ahead.
+    // The second is chosen during the write; the third would be too far ahead of it.
     for value in 0..3 {
         cluster.request(leader, Command::put(0, value));
         cluster.settle();
     }
-    // Neither reads nor anything else may keep it where it is. It is replaced within 3 s.
+    // Neither reads nor other requests may keep it in the lead. It is replaced within 3 s.
     for _ in 0..120 {
         if !cluster.node(leader).must_wait() {
             cluster.request(leader, Command::get([0]));
@@ -517,7 +526,7 @@ fn p6_a_leader_whose_disk_hangs_is_replaced() {
 }
 
 #[test]
-fn p6_a_leader_whose_disk_may_hang_asks_for_no_write_that_lasts_longer_than_its_word() {
+fn p6_a_leader_whose_disk_may_hang_proposes_nothing_that_could_outlast_its_own_leadership() {
     for (sync_ms, age_ms, asks) in
         [(1, 2_200, true), (1_000, 1_250, true), (1_000, 1_251, false), (2_000, 2_200, false)]
     {
@@ -539,8 +548,8 @@ fn p6_a_leader_whose_disk_may_hang_asks_for_no_write_that_lasts_longer_than_its_
 }
 
 #[test]
-fn p4_a_crash_beside_the_write_loses_nothing_that_was_answered() {
-    let (mut cluster, [first, _]) = one_chosen_beside_the_write();
+fn p4_a_crash_during_an_overlapping_write_loses_nothing_that_was_answered() {
+    let (mut cluster, [first, _]) = one_chosen_during_the_write();
     cluster.lose(|_| true);
     cluster.crash(1);
     cluster.restart(1);
@@ -598,7 +607,7 @@ fn p6_a_batch_that_loses_its_ballot_leaves_no_trace_unless_it_is_recovered() {
 }
 
 #[test]
-fn p6_one_node_alone_needs_nobody() {
+fn p6_a_cluster_of_one_chooses_alone() {
     let mut cluster = Cluster::new(1);
     assert!(cluster.node(1).leads().is_some());
     assert_eq!(cluster.run(1, Command::put(0, 10)).read, [None]);
@@ -610,9 +619,9 @@ fn p6_one_node_alone_needs_nobody() {
 }
 
 #[test]
-fn p4_a_cluster_of_one_does_not_keep_what_it_applied_from_its_disk() {
-    // Without others nothing is sent that waits for a write, and no checkpoint is taken until all is
-    // written.
+fn p4_a_cluster_of_one_writes_what_it_applied() {
+    // A cluster of one sends nothing that waits for a write, so a write must be made without that
+    // reason: no checkpoint is taken before everything is written.
     let mut cluster = Cluster::new(1);
     cluster.run(1, Command::put(0, 10));
     cluster.tick(1, 200);
@@ -621,7 +630,7 @@ fn p4_a_cluster_of_one_does_not_keep_what_it_applied_from_its_disk() {
 }
 
 #[test]
-fn an_invariant_of_the_nodes_own_stops_it_in_release_builds_too() {
+fn a_broken_invariant_stops_a_node_in_release_builds_too() {
     let ballot = |round| Ballot { round, node: NodeId(1) };
     let breaks: [Record<Register, u64>; 3] = [
         Record::Promise(ballot(1)),

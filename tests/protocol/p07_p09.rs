@@ -1,4 +1,4 @@
-//! P7 reply, P8 read, P9 commit.
+//! Rules P7 (reply), P8 (read) and P9 (commit).
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use lattistore_sim::simulator::Command;
 use crate::cluster::{Cluster, Envelope};
 
 #[test]
-fn p7_no_answer_before_chosen() {
+fn p7_a_write_is_not_answered_before_it_is_chosen() {
     let mut cluster = Cluster::new(5);
     cluster.elect(1);
     let ticket = cluster.request(1, Command::put(0, 10));
     cluster.deliver(|e| e.is("accept") && e.to == 2);
     cluster.deliver(|e| e.is("accepted"));
-    assert!(!cluster.is_answered(ticket), "two of five are no majority");
+    assert!(!cluster.is_answered(ticket), "two of five are not a majority");
     cluster.deliver(|e| e.is("accept") && e.to == 3);
     assert!(!cluster.is_answered(ticket));
     cluster.deliver(|e| e.is("accepted"));
@@ -35,7 +35,7 @@ fn p7_repeated_votes_of_one_node_are_one_vote() {
 }
 
 #[test]
-fn p7_the_leaders_own_vote_counts_only_once_it_is_durable() {
+fn p7_the_vote_of_the_leader_counts_only_when_it_is_durable() {
     let mut cluster = Cluster::new(1);
     let now_ms = 1 << 45;
     cluster.tick(1, 1);
@@ -47,7 +47,7 @@ fn p7_the_leaders_own_vote_counts_only_once_it_is_durable() {
     cluster.nodes.get_mut(&1).unwrap().request(now_ms, request);
     let out = cluster.output(1);
     assert!(out.answers.is_empty());
-    cluster.write(1, out.write.expect("the own vote is written"));
+    cluster.write(1, out.write.expect("the vote of the leader itself is written"));
     assert!(matches!(cluster.output(1).answers[..], [(_, RequestOutcome::Done(_))]));
 }
 
@@ -89,7 +89,7 @@ fn p7_a_leader_that_a_minority_refuses_stands_again_so_that_all_follow() {
     assert_eq!(cluster.run(1, Command::get([0])).read, [Some(10)]);
 }
 
-/// Three nodes; node 2 promised a ballot of node 3, which is gone: node 1 led before and still stands.
+/// Three nodes. Node 1 leads; node 2 promised a higher ballot to node 3, which crashed then.
 fn half_refused() -> Cluster {
     let mut cluster = Cluster::with(3, |config| config.unreachable_ms = 300);
     cluster.elect(1);
@@ -103,7 +103,7 @@ fn half_refused() -> Cluster {
 }
 
 #[test]
-fn p7_a_proposal_that_can_get_no_majority_makes_its_leader_stand_again() {
+fn p7_a_leader_whose_proposal_can_get_no_majority_stands_again() {
     let mut cluster = half_refused();
     cluster.request(1, Command::put(0, 10));
     cluster.live(1_000);
@@ -137,11 +137,14 @@ fn p8_a_deposed_leader_answers_no_read() {
     cluster.cut.clear();
     let read = cluster.request(1, Command::get([0]));
     cluster.settle_if(|e| !e.is("heartbeat"));
-    assert!(!matches!(cluster.answers.get(&read), Some(RequestOutcome::Done(_))), "a stale read");
+    assert!(
+        !matches!(cluster.answers.get(&read), Some(RequestOutcome::Done(_))),
+        "the read would be stale"
+    );
 }
 
 #[test]
-fn p8_answers_to_an_earlier_round_do_not_count() {
+fn p8_confirmations_of_an_earlier_round_do_not_count() {
     let mut cluster = Cluster::new(3);
     cluster.elect(1);
     cluster.request(1, Command::get([0]));
@@ -167,7 +170,7 @@ fn p8_a_read_sees_what_is_chosen_and_not_what_is_in_flight() {
     assert_eq!(cluster.outcome(read).read, [Some(10)]);
 }
 
-/// Three nodes; node 1 leads, and its reads wait while anything is in flight.
+/// Three nodes; node 1 leads, and its reads wait while a proposal is in flight.
 fn busy() -> Cluster {
     let mut cluster = Cluster::with(3, |config| config.busy_batch = 1);
     cluster.elect(1);
@@ -180,10 +183,13 @@ fn p8_votes_for_the_next_proposal_confirm_the_reads_that_waited_for_it() {
     cluster.request(1, Command::put(0, 10));
     let read = cluster.request(1, Command::get([0]));
     cluster.request(1, Command::put(0, 11));
-    assert!(!cluster.wire.iter().any(|e| e.is("confirm")), "it waits");
+    assert!(!cluster.wire.iter().any(|e| e.is("confirm")), "the read waits for the next proposal");
     cluster.deliver(|e| e.is("accept") && e.to == 2);
     cluster.deliver(|e| e.is("accepted"));
-    assert!(!cluster.is_answered(read), "these votes are for what was sent before it came");
+    assert!(
+        !cluster.is_answered(read),
+        "these votes are for a proposal that was sent before the read"
+    );
     cluster.deliver(|e| e.is("accept") && e.to == 3);
     cluster.deliver(|e| e.is("accepted"));
     let outcome = cluster.outcome(read);
@@ -199,13 +205,16 @@ fn p8_a_read_is_answered_together_with_the_writes_of_its_proposal() {
     let waiting = waiting.map(|command| cluster.request(1, command));
     cluster.deliver(|e| e.is("accept") && e.to == 2);
     cluster.deliver(|e| e.is("accepted"));
-    // The proposal after theirs is ready by then, and is not kept back.
+    // The next proposal is ready by then, and is not held back.
     let last = cluster.request(1, Command::put(0, 12));
     cluster.deliver(|e| e.is("accept") && e.to == 3);
     cluster.deliver(|e| e.is("accepted"));
     assert_eq!(cluster.together, [BTreeSet::from([before]), BTreeSet::from(waiting)]);
-    let is_third = |e: &Envelope| matches!(&e.message, Message::Acceptor(ToAcceptor::Accept(a)) if a.slot == Slot(3));
-    assert!(cluster.wire.iter().any(is_third), "the next one is under way");
+    let slot = |e: &Envelope| match &e.message {
+        Message::Acceptor(ToAcceptor::Accept(accept)) => Some(accept.slot),
+        _ => None,
+    };
+    assert!(cluster.wire.iter().any(|e| slot(e) == Some(Slot(3))), "it is in flight");
     assert!(!cluster.is_answered(last));
 }
 
@@ -229,7 +238,7 @@ fn p8_a_read_waits_for_the_vote_that_chooses_its_proposal() {
 }
 
 #[test]
-fn p8_a_read_that_waited_for_a_proposal_asks_when_there_is_none() {
+fn p8_a_read_that_waited_for_a_proposal_begins_a_round_if_none_comes() {
     let mut cluster = busy();
     cluster.request(1, Command::put(0, 10));
     let read = cluster.request(1, Command::get([0]));
@@ -252,7 +261,7 @@ fn p8_a_vote_from_before_the_read_does_not_count() {
         cluster.elect(2);
         cluster.run(2, Command::put(0, 20));
         votes.into_iter().for_each(|vote| cluster.deliver_one(vote));
-        assert!(!cluster.is_answered(read), "it would have missed a write");
+        assert!(!cluster.is_answered(read), "the read would have missed a write");
     }
 }
 
@@ -268,7 +277,7 @@ fn p8_a_read_needs_no_slot_and_no_write() {
 
 #[test]
 fn p8_a_node_that_promised_less_confirms_too() {
-    // Node 3 was away when node 1 was elected, and node 2 is gone now.
+    // Node 3 was cut off when node 1 was elected. Then node 2 crashed.
     let mut cluster = Cluster::new(3);
     cluster.isolate(3);
     cluster.elect(1);
@@ -277,11 +286,11 @@ fn p8_a_node_that_promised_less_confirms_too() {
     cluster.crash(2);
     assert!(cluster.durable(3).promised < cluster.ballot(1));
     assert_eq!(cluster.run(1, Command::get([0])).read, [Some(10)]);
-    assert_eq!(cluster.disks[&3].promised, cluster.ballot(1), "and it is durable");
+    assert_eq!(cluster.disks[&3].promised, cluster.ballot(1), "the promise is durable");
 }
 
 #[test]
-fn p8_reads_that_can_get_no_majority_make_their_leader_stand_again() {
+fn p8_a_leader_whose_reads_can_get_no_majority_stands_again() {
     let mut cluster = half_refused();
     let read = cluster.request(1, Command::get([0]));
     cluster.live(1_000);
@@ -311,7 +320,7 @@ fn p9_the_last_slot_is_committed_when_there_is_nothing_to_propose() {
     cluster.settle();
     assert_eq!((cluster.value(2, 0), cluster.value(3, 0)), (Some(10), Some(10)));
     cluster.tick(1, 200);
-    assert_eq!(cluster.lose(|e| e.is("commit")), 0, "once they know, no more");
+    assert_eq!(cluster.lose(|e| e.is("commit")), 0, "no commit is sent once they know");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Many small transactions on their way at once, and what server processes use.
+//! The load, many small transactions in flight, and the resources that server processes use.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -10,15 +10,15 @@ use std::thread;
 
 use crate::support::client_of;
 
-/// Clients, each with its own connection and session.
+/// How many clients there are, each with its own connection and session.
 const CLIENTS: u64 = 4;
-/// Transactions of one client that are on their way at a time.
+/// How many transactions of one client are in flight.
 const PIPELINED: usize = 120;
 
-/// What is written: the number of the key to each number of a transaction.
+/// Maps the number of a transaction to the number of the key that it writes.
 pub(crate) type KeyOf = fn(u64) -> u64;
 
-/// How many transactions were acknowledged, and when to stop.
+/// The number of acknowledged transactions, and a flag to stop.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     pub(crate) acknowledged: AtomicU64,
@@ -31,7 +31,7 @@ impl Progress {
     }
 }
 
-/// Puts 100 bytes under a key for each number below `count`, until it is over.
+/// Writes 100 bytes to a key for each number below `count`, until `progress.over` is set.
 pub(crate) fn write(addresses: &[IpAddr], count: u64, key_of: KeyOf, progress: &Progress) {
     thread::scope(|scope| {
         for client in 0..CLIENTS {
@@ -49,8 +49,8 @@ fn write_in_session(
 ) {
     let client = client_of(addresses);
     let mut pending = VecDeque::with_capacity(PIPELINED);
-    let finish = |pending: &mut VecDeque<lattistore::client::Pending>, most: usize| {
-        while pending.len() > most {
+    let finish = |pending: &mut VecDeque<lattistore::client::Pending>, max: usize| {
+        while pending.len() > max {
             pending.pop_front().unwrap().wait().unwrap();
             progress.acknowledged.fetch_add(1, Ordering::Relaxed);
         }
@@ -67,7 +67,7 @@ fn write_in_session(
     finish(&mut pending, 0);
 }
 
-/// Bytes that arrived on the open connections of an address, as the system counts them.
+/// Returns how many bytes arrived on the open connections of an address, by `ss`.
 pub(crate) fn bytes_received(ip: IpAddr) -> Option<u64> {
     let output = Command::new("ss").args(["-tinH", "src", &ip.to_string()]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
@@ -75,18 +75,18 @@ pub(crate) fn bytes_received(ip: IpAddr) -> Option<u64> {
     Some(counts.filter_map(|count| count.parse::<u64>().ok()).sum())
 }
 
-/// The resident memory of a process, in MiB.
+/// Returns the resident memory of a process in MiB.
 pub(crate) fn resident_mib(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
 }
 
-/// What a directory takes on the disk, in MiB.
+/// Returns the size of a directory on the disk in MiB.
 pub(crate) fn disk_mib(directory: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let files = fs::read_dir(directory).unwrap().map(|file| file.unwrap());
-    // A file may go while they are listed.
+    // A file may be removed while they are listed.
     let blocks = files.filter_map(|file| Some(file.metadata().ok()?.blocks()));
     blocks.sum::<u64>() * 512 / (1 << 20)
 }

@@ -1,4 +1,6 @@
-//! What failures and recovery cost, measured on server processes: `scripts/recovery`.
+//! Measurements of failures and recovery on server processes: `scripts/recovery`.
+//!
+//! A measurement prints what it finds and checks no time, so `cargo test` does not run it.
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation)]
 
@@ -13,7 +15,7 @@ mod support;
 
 use clap::{Parser, Subcommand};
 
-/// Measures what failures and recovery cost. The figures depend on the machine; compare ratios.
+/// Measures what failures and recovery cost. Figures depend on the machine, so compare ratios
 #[derive(Debug, Parser)]
 #[command(name = "recovery")]
 struct Args {
@@ -23,25 +25,25 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Time and bytes for a node that was away: few keys overwritten, against as many new keys; and
-    /// the start-up of a node that holds all of these
+    /// Time and bytes until a node that was down has caught up, for few keys that are overwritten
+    /// and for new keys; and the start-up time of a node with all these keys
     CatchUp {
-        /// How many transactions it missed
+        /// The number of transactions that the node missed
         #[arg(long, default_value_t = 1_000_000)]
         transactions: u64,
     },
-    /// Throughput with all nodes, without one, while it catches up, and afterwards
+    /// Throughput with all nodes, without one, while it catches up, and after that
     Throughput {
-        /// How often a node goes and comes back
+        /// How often a node is killed and restarted
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
         cycles: u64,
-        /// How long each is measured
+        /// How many seconds each phase is measured for
         #[arg(long, default_value_t = 8)]
         seconds: u64,
     },
     /// Memory and disk of all nodes at each million of small transactions
     Soak {
-        /// How many millions
+        /// The number of millions
         #[arg(long, default_value_t = 10)]
         millions: u64,
     },

@@ -1,4 +1,4 @@
-//! The measurements: each prints what it finds and asserts nothing of time.
+//! The measurements. Each prints what it finds; none checks a time.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -8,14 +8,15 @@ use crate::fleet::Fleet;
 use crate::load::{KeyOf, Progress, bytes_received, disk_mib, resident_mib, write};
 use crate::support::eventually;
 
-/// How often a node is asked whether it has caught up.
+/// The interval at which progress is checked.
 const POLL: Duration = Duration::from_millis(10);
 
-/// What a node that was away costs, by what happened meanwhile; then how long it takes to start.
+/// Measures how long a node that was down takes to catch up, and how many bytes it receives; then
+/// how long a node takes to start.
 pub(crate) fn catch_up(transactions: u64) {
     let cases: [(&str, KeyOf); 2] =
-        [("1,000 keys, again and again", |number| number % 1_000), ("each its own key", |n| n)];
-    println!("{transactions} transactions while one of three nodes is away");
+        [("1,000 keys, overwritten", |number| number % 1_000), ("a new key each", |n| n)];
+    println!("{transactions} transactions while one of three nodes is down");
     println!(
         "{:<30} {:>12} {:>12} {:>12} {:>12}",
         "", "writing, s", "catch up, s", "MiB received", "entries"
@@ -47,7 +48,7 @@ pub(crate) fn catch_up(transactions: u64) {
     start_up(fleet, *node);
 }
 
-/// Kills a node and starts it again, alone with its state.
+/// Kills a node and measures how long it takes until it listens again.
 fn start_up(fleet: &mut Fleet, node: usize) {
     let entries = fleet.status(node).unwrap().entries;
     fleet.kill(node);
@@ -63,13 +64,13 @@ fn start_up(fleet: &mut Fleet, node: usize) {
     );
 }
 
-/// Throughput of the cluster while one node is away, and while it comes back, as ratios to that with
-/// all nodes just before and just after.
+/// Measures the throughput while one node is down and while it catches up, as ratios to the
+/// throughput with all nodes just before and after.
 pub(crate) fn throughput(cycles: u64, seconds: u64) {
     let mut fleet = Fleet::loopback(3);
     let (addresses, progress) = (fleet.addresses.clone(), Progress::default());
     let window = Duration::from_secs(seconds);
-    // Transactions per second, and the seconds.
+    // Returns the transactions per second, and the seconds.
     let measure = |until: &mut dyn FnMut() -> bool| {
         let (start, before) = (Instant::now(), progress.acknowledged());
         while !until() {
@@ -86,12 +87,14 @@ pub(crate) fn throughput(cycles: u64, seconds: u64) {
         let goal = fleet.status(fleet.leader_now()?)?.complete.0;
         Some(goal.saturating_sub(fleet.status(node)?.complete.0))
     };
-    println!("transactions per second, and the ratio to all up just before and after");
-    println!("{:>12} {:>20} {:>32} {:>12}", "all up", "one away", "it comes back", "all up");
+    println!(
+        "transactions per second, and the ratio to those with all nodes, just before and after"
+    );
+    println!("{:>12} {:>20} {:>32} {:>12}", "all nodes", "one down", "catching up", "all nodes");
     let mut ratios = [Vec::new(), Vec::new()];
     thread::scope(|scope| {
         scope.spawn(|| write(&addresses, 1 << 26, |number| number % 200_000, &progress));
-        // The state is there, and caches are warm.
+        // A first window fills the state and warms the caches.
         for_a_window();
         let mut before = for_a_window();
         for _ in 0..cycles {
@@ -103,7 +106,8 @@ pub(crate) fn throughput(cycles: u64, seconds: u64) {
             let after = for_a_window();
             let of = |rate: f64| rate / ((before + after) / 2.0);
             println!(
-                "{before:>12.0} {away:>12.0} ({:>4.2}x) {back:>12.0} ({:>4.2}x, {took:>4.1} s) {after:>12.0}",
+                "{before:>12.0} {away:>12.0} ({:>4.2}x) {back:>12.0} ({:>4.2}x, {took:>4.1} s) \
+                 {after:>12.0}",
                 of(away),
                 of(back),
             );
@@ -113,14 +117,14 @@ pub(crate) fn throughput(cycles: u64, seconds: u64) {
         }
         progress.over.store(true, Ordering::Relaxed);
     });
-    for (name, mut ratios) in ["one away", "it comes back"].into_iter().zip(ratios) {
+    for (name, mut ratios) in ["one down", "catching up"].into_iter().zip(ratios) {
         ratios.sort_by(f64::total_cmp);
-        let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
-        println!("{name}: median {:.2}, from {least:.2} to {most:.2}", ratios[ratios.len() / 2]);
+        let (min, max) = (ratios[0], ratios[ratios.len() - 1]);
+        println!("{name}: median {:.2}, from {min:.2} to {max:.2}", ratios[ratios.len() / 2]);
     }
 }
 
-/// Memory and disk of each node at each million of many small transactions.
+/// Measures memory and disk of each node after each million of small transactions.
 pub(crate) fn soak(millions: u64) {
     let fleet = Fleet::loopback(3);
     let (addresses, progress) = (&fleet.addresses, &Progress::default());

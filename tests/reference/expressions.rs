@@ -1,4 +1,4 @@
-//! Expressions: walked and evaluated at once.
+//! Expressions: parsed and evaluated in one walk.
 
 use super::tokens::Token;
 use super::{Item, Value, Walker, Wrong, empty, shown};
@@ -38,7 +38,7 @@ impl Walker<'_> {
         })
     }
 
-    /// Operands joined by `sign`, decided by the first one that is `decisive`.
+    /// Evaluates operands joined by `sign`; the first one with the value `decisive` decides.
     fn conditions(
         &mut self,
         sign: &str,
@@ -49,17 +49,17 @@ impl Walker<'_> {
         if !self.is_sign(sign) {
             return Ok(first);
         }
-        let was_awake = self.awake;
+        let was_active = self.is_active;
         let mut result = self.truth(&first)?;
         while self.take_sign(sign) {
-            self.awake = was_awake && result != decisive;
+            self.is_active = was_active && result != decisive;
             let next = operand(self)?;
-            if self.awake {
+            if self.is_active {
                 result = self.truth(&next)?;
             }
         }
-        self.awake = was_awake;
-        let value = if self.awake { Value::Truth(result) } else { empty() };
+        self.is_active = was_active;
+        let value = if self.is_active { Value::Truth(result) } else { empty() };
         Ok(Item::new(value, first.at))
     }
 
@@ -72,11 +72,11 @@ impl Walker<'_> {
         let at = self.at;
         self.at += 1;
         let right = self.sum()?;
-        if !self.awake {
+        if !self.is_active {
             return Ok(Item::new(empty(), at));
         }
         let order = match (&left.value, &right.value) {
-            // By code point, spelled out.
+            // The order is by code point.
             (Value::Text(left), Value::Text(right)) => left.chars().cmp(right.chars()),
             (Value::Number(left), Value::Number(right)) => left.cmp(right),
             (Value::Truth(left), Value::Truth(right)) if ["==", "!="].contains(&sign) => {
@@ -121,7 +121,7 @@ impl Walker<'_> {
         let value = match (&left.value, &right.value) {
             (Value::Text(left), Value::Text(right)) => Value::Text(format!("{left}{right}")),
             (Value::Number(left), Value::Number(right)) => self.number(sign, Some(left + right))?,
-            _ if self.awake => return self.fail("WrongType", sign),
+            _ if self.is_active => return self.fail("WrongType", sign),
             _ => empty(),
         };
         Ok(Item { value, at: left.at, constant })
@@ -148,10 +148,10 @@ impl Walker<'_> {
         }
     }
 
-    /// Two numbers, or none asleep.
+    /// Returns two numbers; `None` in a walk without effects.
     fn numbers(&self, a: &Item, at: usize, b: &Item) -> Result<Option<(i128, i128)>, Wrong> {
         match (&a.value, &b.value) {
-            _ if !self.awake => Ok(None),
+            _ if !self.is_active => Ok(None),
             (Value::Number(a), Value::Number(b)) => Ok(Some((*a, *b))),
             _ => self.fail("WrongType", at),
         }
@@ -170,14 +170,14 @@ impl Walker<'_> {
         if self.take_sign("!") {
             let operand = self.unary()?;
             let truth = self.truth(&operand)?;
-            let value = if self.awake { Value::Truth(!truth) } else { empty() };
+            let value = if self.is_active { Value::Truth(!truth) } else { empty() };
             return Ok(Item::new(value, at));
         }
         if self.take_sign("-") {
             let operand = self.unary()?;
             let value = match operand.value {
                 Value::Number(number) => self.number(at, Some(-number))?,
-                _ if self.awake => return self.fail("WrongType", at),
+                _ if self.is_active => return self.fail("WrongType", at),
                 _ => empty(),
             };
             return Ok(Item::new(value, at));
@@ -185,7 +185,7 @@ impl Walker<'_> {
         self.reach()
     }
 
-    /// A `get` or `exists` with its key, or a primary expression.
+    /// Evaluates a `get` or `exists` with its key, or a primary expression.
     fn reach(&mut self) -> Result<Item, Wrong> {
         let at = self.at;
         let is_get = self.take_word("get");
@@ -196,32 +196,33 @@ impl Walker<'_> {
         let key = self.reach_key()?;
         let constant = key.constant.clone();
         let key = self.key(key)?;
-        if is_get && !self.awake {
+        if is_get && !self.is_active {
             self.constants.extend(constant.clone());
         }
-        if is_get && self.awake && constant.is_none() {
+        if is_get && self.is_active && constant.is_none() {
             self.note_read(&key);
         }
         let found = self.outcome.after.get(&key).cloned();
         let mut value = match &found {
-            _ if !self.awake => empty(),
+            _ if !self.is_active => empty(),
             _ if !is_get => Value::Truth(found.is_some()),
             Some(text) => Value::Text(text.clone()),
             None => empty(),
         };
         if is_get && !self.in_put_key && self.take_word("else") {
-            let was_awake = self.awake;
-            self.awake = was_awake && found.is_none();
+            let was_active = self.is_active;
+            self.is_active = was_active && found.is_none();
             let default = self.primary()?;
-            if self.awake {
+            if self.is_active {
                 value = default.value;
             }
-            self.awake = was_awake;
+            self.is_active = was_active;
         }
         Ok(Item::new(value, at))
     }
 
-    /// The key is one thing, or goes on after a literal that ends in punctuation.
+    /// Evaluates the key of a `get` or `exists`: one primary expression, or a sum if it begins with
+    /// a literal that ends in punctuation.
     fn reach_key(&mut self) -> Result<Item, Wrong> {
         let literal = match self.token(0) {
             Some(Token::Text(text)) => Some(text.clone()),
@@ -240,7 +241,7 @@ impl Walker<'_> {
             key = self.add(key, sign, more)?;
         }
         let ambiguous = self.is_sign("+") && literal.is_none() && !parenthesised;
-        // A default ends the key before the `+` is reached.
+        // With `else` the key ends before the `+`.
         if ambiguous { Err(Wrong::Syntax) } else { Ok(key) }
     }
 
@@ -287,7 +288,7 @@ impl Walker<'_> {
                 })
             }
         };
-        Ok(Item::new(if self.awake { value } else { empty() }, at))
+        Ok(Item::new(if self.is_active { value } else { empty() }, at))
     }
 
     fn call(&mut self, function: &str, at: usize) -> Result<Item, Wrong> {
@@ -304,7 +305,7 @@ impl Walker<'_> {
             _ => &[1],
         };
         self.expect(closed && counts.contains(&values.len()))?;
-        if !self.awake {
+        if !self.is_active {
             return Ok(Item::new(empty(), at));
         }
         let value = match (function, values.as_slice()) {

@@ -1,8 +1,13 @@
-//! A second implementation of the language, for tests to compare with.
+//! A second implementation of the language, with which tests compare the first one.
 //!
-//! It is written from `docs/language.md`, shares no code with `lattistore::lang`, and is as naive
-//! as possible: it has no tree, but walks the tokens and evaluates on the way; what is not taken is
-//! walked in its sleep; a loop walks its body again. It knows no limits, so give it small programs.
+//! It is written from `docs/language.md`, shares no code with `lattistore::lang`, and is as simple
+//! as possible. It has no syntax tree: it walks over the tokens and evaluates them on the way. A
+//! part that is not executed (the other branch of an `if`, the rest after a `return`) is walked
+//! over without effects; a loop walks over its body again. It has no limits, so tests give it small
+//! programs.
+//!
+//! The first walk over a program is without effects. It finds syntax errors, variables that are
+//! never set, and the constant keys of `get`s, which count as read even if they are not executed.
 
 mod expressions;
 mod tokens;
@@ -14,7 +19,7 @@ use tokens::{Token, tokens};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Text(String),
-    /// Wider than the language's numbers, so that overflow can be seen after it happened.
+    /// Wider than the numbers of the language, so that an overflow can be detected afterwards.
     Number(i128),
     Truth(bool),
 }
@@ -22,14 +27,14 @@ pub(crate) enum Value {
 /// What a program did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// Keys read, with their values before the transaction.
+    /// The keys that were read, with their values before the transaction.
     pub(crate) read: BTreeMap<String, String>,
     /// The whole store after the transaction.
     pub(crate) after: BTreeMap<String, String>,
     pub(crate) returned: Option<Value>,
 }
 
-/// Why a program did nothing.
+/// Why a program had no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Syntax,
@@ -51,7 +56,7 @@ pub(crate) fn execute(
     let mut walker = Walker {
         tokens: tokens(program)?,
         at: 0,
-        awake: false,
+        is_active: false,
         in_put_key: false,
         variables: BTreeMap::new(),
         read: BTreeSet::new(),
@@ -61,7 +66,7 @@ pub(crate) fn execute(
         constants: BTreeSet::new(),
         outcome: Outcome { after: before.clone(), ..Outcome::default() },
     };
-    // Once asleep, to find the constant keys and the parameters, and once awake.
+    // Once without effects, to find the constant keys and unset variables, and once with effects.
     walker.program()?;
     if !walker.read.is_subset(&walker.set) {
         return Err(Wrong::Syntax);
@@ -70,7 +75,7 @@ pub(crate) fn execute(
         walker.note_read(&key);
     }
     walker.at = 0;
-    walker.awake = true;
+    walker.is_active = true;
     walker.program()?;
     Ok(walker.outcome)
 }
@@ -78,13 +83,14 @@ pub(crate) fn execute(
 struct Walker<'a> {
     tokens: Vec<(Token, u32, u32)>,
     at: usize,
-    /// Asleep, nothing has an effect and every value is an empty text.
-    awake: bool,
-    /// In the key of a `put`, outside of parentheses.
+    /// Whether statements have effects. If not, every value is an empty text.
+    is_active: bool,
+    /// Whether the walk is in the key of a `put`, outside of parentheses.
     in_put_key: bool,
     variables: BTreeMap<String, Value>,
-    /// Names of variables that stand somewhere as a value, and somewhere as what is set.
+    /// The names of variables that are read anywhere.
     read: BTreeSet<String>,
+    /// The names of variables that are set anywhere.
     set: BTreeSet<String>,
     params: &'a BTreeMap<String, Value>,
     before: &'a BTreeMap<String, String>,
@@ -95,7 +101,7 @@ struct Walker<'a> {
 /// An evaluated expression.
 struct Item {
     value: Value,
-    /// The token where a complaint about it points to.
+    /// The token at which an error of it is reported.
     at: usize,
     /// Its text, if it is made of literals only.
     constant: Option<String>,
@@ -111,7 +117,7 @@ fn empty() -> Value {
     Value::Text(String::new())
 }
 
-/// How a number, text or truth reads as text.
+/// Returns the text of a number, text or truth value.
 fn shown(value: &Value) -> String {
     match value {
         Value::Text(text) => text.clone(),
@@ -186,17 +192,17 @@ impl Walker<'_> {
         Ok(())
     }
 
-    /// Walks a block, awake only if `taken`.
+    /// Walks over a block, with effects only if it is `taken`.
     fn block(&mut self, taken: bool) -> Result<(), Wrong> {
         let open = self.take_sign("{");
         self.expect(open)?;
-        let was_awake = self.awake;
-        self.awake = was_awake && taken;
+        let was_active = self.is_active;
+        self.is_active = was_active && taken;
         while !self.take_sign("}") {
             self.statement()?;
         }
-        // A block that was taken may have returned, and then the rest sleeps.
-        self.awake = was_awake && (!taken || self.awake);
+        // If a taken block has returned, the rest has no effects.
+        self.is_active = was_active && (!taken || self.is_active);
         Ok(())
     }
 
@@ -217,35 +223,35 @@ impl Walker<'_> {
             if matches!(value.value, Value::Truth(_)) {
                 return self.fail("WrongType", value.at);
             }
-            if self.awake {
+            if self.is_active {
                 self.outcome.after.insert(key, shown(&value.value));
             }
         } else if self.is_keyword("delete") {
             self.at += 1;
             let key = self.expr()?;
             let key = self.key(key)?;
-            if self.awake {
+            if self.is_active {
                 self.outcome.after.remove(&key);
             }
         } else if self.is_keyword("abort") {
             self.at += 1;
             let message = self.expr()?;
-            if self.awake {
+            if self.is_active {
                 return Err(Wrong::Aborted(shown(&message.value)));
             }
         } else if self.is_keyword("return") {
             self.at += 1;
             let value = self.expr()?;
-            if self.awake {
+            if self.is_active {
                 self.outcome.returned = Some(value.value);
-                self.awake = false;
+                self.is_active = false;
             }
         } else if assigns {
             let name = self.name()?;
             self.at += 1;
             self.set.insert(name.clone());
             let value = self.expr()?;
-            if self.awake {
+            if self.is_active {
                 self.variables.insert(name, value.value);
             }
         } else {
@@ -258,11 +264,11 @@ impl Walker<'_> {
     fn if_(&mut self) -> Result<(), Wrong> {
         let mut decided = false;
         loop {
-            let was_awake = self.awake;
-            self.awake = was_awake && !decided;
+            let was_active = self.is_active;
+            self.is_active = was_active && !decided;
             let condition = self.expr()?;
             let holds = self.truth(&condition)?;
-            self.awake = was_awake;
+            self.is_active = was_active;
             self.block(holds && !decided)?;
             decided |= holds;
             if !self.take_word("else") {
@@ -295,7 +301,7 @@ impl Walker<'_> {
             limit = match item.value {
                 Value::Number(number) if number < 0 => return self.fail("OutOfRange", item.at),
                 Value::Number(number) => usize::try_from(number).unwrap_or(usize::MAX),
-                _ if self.awake => return self.fail("WrongType", item.at),
+                _ if self.is_active => return self.fail("WrongType", item.at),
                 _ => 0,
             };
         }
@@ -311,7 +317,7 @@ impl Walker<'_> {
             rows.reverse();
         }
         rows.truncate(limit);
-        if !self.awake {
+        if !self.is_active {
             rows.clear();
         }
         rows.iter().for_each(|(key, _)| self.note_read(key));
@@ -324,7 +330,7 @@ impl Walker<'_> {
             self.variables.insert(value_name.clone(), Value::Text(value));
             self.at = body;
             self.block(true)?;
-            if !self.awake {
+            if !self.is_active {
                 break;
             }
         }

@@ -11,13 +11,13 @@ pub(super) enum Token {
     Sign(&'static str),
 }
 
-/// Longer signs first.
+/// All signs. One that is the beginning of another comes after it.
 const SIGNS: [&str; 24] = [
     "||", "&&", "==", "!=", "<=", ">=", "(", ")", "{", "}", ";", ",", "=", "!", "<", ">", "+", "-",
     "*", "//", "/", "%", " ", "\n",
 ];
 
-/// The tokens with their lines and columns, counted from 1.
+/// Returns the tokens with their lines and columns, which begin at 1.
 pub(super) fn tokens(program: &str) -> Result<Vec<(Token, u32, u32)>, Wrong> {
     let characters: Vec<char> = program.chars().collect();
     let mut found = Vec::new();
@@ -77,7 +77,7 @@ pub(super) fn tokens(program: &str) -> Result<Vec<(Token, u32, u32)>, Wrong> {
     Ok(found)
 }
 
-/// The text whose opening quote is before `at`, and the position after its closing quote.
+/// Returns the text after the opening quote before `at`, and the position after its closing quote.
 fn text(characters: &[char], mut at: usize) -> Result<(String, usize), Wrong> {
     let mut text = String::new();
     loop {

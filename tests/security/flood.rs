@@ -1,4 +1,4 @@
-//! Handshakes that come to nothing, by the hundred: memory and seats are given back.
+//! Hundreds of handshakes that fail: their memory, threads and connection slots are released.
 
 use std::fs;
 use std::io::Write;
@@ -7,32 +7,32 @@ use std::net::TcpStream;
 use lattistore::client::ClientTls;
 
 use crate::authority::Authority;
-use crate::fort::Fort;
+use crate::secure_cluster::SecureCluster;
 use crate::support::eventually;
 
 const CONNECTIONS: usize = 400;
-/// What the allocator may keep.
+/// How much more memory the process may have afterwards: the allocator keeps some.
 const LEFT_BYTES: u64 = 64 << 20;
 
 #[test]
-fn a_flood_of_handshakes_that_fail_leaves_nothing_behind() {
-    let fort = Fort::started(1);
-    fort.fleet.client().put("a", "1").unwrap();
-    let process = fort.fleet.process(0).id();
+fn a_flood_of_failed_handshakes_leaves_no_memory_threads_or_slots_taken() {
+    let cluster = SecureCluster::started(1);
+    cluster.fleet.client().put("a", "1").unwrap();
+    let process = cluster.fleet.process(0).id();
     let (memory, threads) = (resident_bytes(process), status(process, "Threads:"));
-    let stranger = ClientTls::read(&Authority::new().ca()).unwrap();
-    let node = fort.fleet.socket(0);
+    let distrustful = ClientTls::read(&Authority::new().ca()).unwrap();
+    let node = cluster.fleet.socket(0);
     for number in 0..CONNECTIONS {
         let mut socket = TcpStream::connect(node).unwrap();
         match number % 4 {
-            // One that does not trust the node, and says so.
+            // A client that does not trust the certificate of the node, and says so.
             0 => {
-                let mut session = stranger.connect(node.ip()).unwrap();
+                let mut session = distrustful.connect(node.ip()).unwrap();
                 let _ = session.complete_io(&mut socket);
             }
-            // One that begins, and leaves.
+            // The beginning of a handshake, and no more.
             1 => socket.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252]).unwrap(),
-            // Noise that looks like a beginning.
+            // Bytes that look like the beginning of a handshake.
             2 => {
                 let _ = socket.write_all(&[22; 20_000]);
             }
@@ -41,24 +41,24 @@ fn a_flood_of_handshakes_that_fail_leaves_nothing_behind() {
             }
         }
     }
-    // ConnectionLimit for who did not greet are fewer than that.
-    eventually("a seat", || fort.fleet.status(0).map(drop));
-    fort.fleet.client().put("a", "2").unwrap();
-    eventually("threads and memory to be given back", || {
+    // There are fewer connection slots before the greeting than that.
+    eventually("a connection slot", || cluster.fleet.status(0).map(drop));
+    cluster.fleet.client().put("a", "2").unwrap();
+    eventually("threads and memory to be released", || {
         let rest = resident_bytes(process).saturating_sub(memory);
         (rest < LEFT_BYTES && status(process, "Threads:") <= threads + 4).then_some(())
     });
-    // That it happened is told, and not each time.
-    let log = fort.fleet.process(0).log();
-    let told = log.lines().filter(|line| line.contains("refused")).count();
-    assert!((1..CONNECTIONS / 8).contains(&told), "{told} lines:\n{log}");
+    // The log says that it happened, but not each time.
+    let log = cluster.fleet.process(0).log();
+    let lines = log.lines().filter(|line| line.contains("refused")).count();
+    assert!((1..CONNECTIONS / 8).contains(&lines), "{lines} lines:\n{log}");
 }
 
 fn resident_bytes(process: u32) -> u64 {
     status(process, "VmRSS:") << 10
 }
 
-/// A number in what the system says of a process.
+/// Returns a number from `/proc/PROCESS/status`.
 fn status(process: u32, field: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(field)).unwrap();

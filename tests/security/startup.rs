@@ -1,4 +1,4 @@
-//! Options and files that are wrong: exit code 2, and one line that says what to do.
+//! Wrong options and files for security: exit code 2, and one line that says what to do.
 
 use std::fs;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use crate::authority::Authority;
 use crate::fleet::{Ended, Process, server};
 use crate::support::addresses;
 
-/// Runs a server that is to end by itself.
+/// Runs a server that must end by itself.
 fn run(ip: IpAddr, options: &[(&str, &Path)]) -> Ended {
     let directory = tempfile::tempdir().unwrap();
     let mut command = server(ip, &[ip]);
@@ -28,7 +28,7 @@ fn refused(ip: IpAddr, options: &[(&str, &Path)], says: &str) {
 }
 
 #[test]
-fn a_key_that_is_none_is_refused() {
+fn a_wrong_cluster_key_is_refused() {
     let ip = addresses(1)[0];
     let directory = tempfile::tempdir().unwrap();
     let key = directory.path().join("key");
@@ -42,8 +42,9 @@ fn a_key_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_key_opens_an_address_that_others_reach_and_warns_of_what_is_open() {
-    // For documentation (RFC 5737): it is not this machine's, which is found out after the rest.
+fn a_cluster_key_allows_a_public_address_and_warns_of_missing_tokens_and_tls() {
+    // This address is reserved for documentation (RFC 5737). That it cannot listen there is found
+    // after the checks of the files.
     let ip: IpAddr = "192.0.2.1".parse().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let key = directory.path().join("key");
@@ -56,7 +57,7 @@ fn a_key_opens_an_address_that_others_reach_and_warns_of_what_is_open() {
 }
 
 #[test]
-fn certificates_that_nobody_would_take_are_refused() {
+fn certificates_that_peers_would_reject_are_refused() {
     let ip = addresses(1)[0];
     let (authority, other) = (Authority::new(), Authority::new());
     let run = |files: &TlsFiles, says: &str| {
@@ -74,7 +75,7 @@ fn certificates_that_nobody_would_take_are_refused() {
 }
 
 #[test]
-fn a_file_of_tokens_that_is_wrong_is_refused() {
+fn a_wrong_file_of_tokens_is_refused() {
     let ip = addresses(1)[0];
     let directory = tempfile::tempdir().unwrap();
     let tokens = directory.path().join("clients.toml");
@@ -82,12 +83,12 @@ fn a_file_of_tokens_that_is_wrong_is_refused() {
     let ended = run(ip, &[("--client-tokens", &tokens)]);
     assert_eq!(ended.code, Some(2), "{}", ended.log);
     assert!(ended.log.contains("admin") && ended.log.contains("clients.toml"), "{}", ended.log);
-    fs::write(&tokens, "# nobody yet\n").unwrap();
+    fs::write(&tokens, "# no client\n").unwrap();
     refused(ip, &[("--client-tokens", &tokens)], "names no client");
 }
 
 #[test]
-fn new_keys_are_printed() {
+fn generate_key_prints_another_key_each_time() {
     let print = || {
         let output = Command::new(env!("CARGO_BIN_EXE_server")).arg("--generate-key").output();
         String::from_utf8(output.unwrap().stdout).unwrap()

@@ -1,4 +1,5 @@
-//! A checkpoint is taken page by page while the node goes on, and is exact all the same.
+//! A checkpoint is taken page by page while the node writes. Checkpoint and journal together must
+//! hold exactly the state of the last round.
 
 use lattistore::blob::Blob;
 use lattistore::kv::Key;
@@ -8,13 +9,14 @@ use lattistore_sim::disk::SimDisk;
 
 use crate::workload::{Random, Round, State, identity, round, tiny_options};
 
-/// A checkpoint is always being made, one key at a time.
-fn restless() -> StorageOptions {
+/// Returns options by which a checkpoint is always under way, one key at a time.
+fn continuous_checkpoints() -> StorageOptions {
     StorageOptions { checkpoint_after_bytes: 0, page_entries: 1, ..tiny_options() }
 }
 
 fn open(disk: &SimDisk) -> Opened {
-    let mut opened = open_disk(disk.process(), restless(), &mut |_| ()).expect("it opens");
+    let mut opened =
+        open_disk(disk.process(), continuous_checkpoints(), &mut |_| ()).expect("it opens");
     opened.storage.save_identity(&identity()).expect("it saves");
     opened
 }
@@ -37,21 +39,21 @@ fn fact(key: &'static str, version: u64, value: Option<&'static str>) -> Round {
 }
 
 #[test]
-fn a_deleted_key_stays_deleted_when_its_tombstone_is_dropped_before_its_page_is_taken() {
+fn a_deleted_key_stays_deleted_when_its_tombstone_is_dropped_before_its_page_is_written() {
     let disk = SimDisk::new(1);
     let mut opened = open(&disk);
     write(&mut opened, fact("z", 10, None));
     for key in ["b", "c", "d", "e", "f", "g"] {
-        write(&mut opened, fact(key, 10, Some("before z in the walk")));
+        write(&mut opened, fact(key, 10, Some("before z in the order of keys")));
     }
-    // Until now a checkpoint of the empty state may be running: end it.
+    // A checkpoint of the empty state may still be under way.
     end_checkpoint(&mut opened);
-    // The tombstone is in the state from which the next one starts ...
+    // The next checkpoint begins with the tombstone in the state. The tombstone ...
     write(&mut opened, fact("a", 11, Some("first")));
     assert!(opened.storage.status().checkpointing);
-    // ... which hides an older write that comes late ...
+    // ... hides an older write that arrives after it ...
     write(&mut opened, fact("z", 7, Some("deleted")));
-    // ... and it is dropped before the walk, which is not far yet, gets there.
+    // ... and is dropped before the checkpoint reaches its key.
     write(&mut opened, vec![Record::RaiseComplete(Slot(20)), Record::DropTombstones(Slot(15))]);
     let before = opened.storage.status().checkpoint_bytes;
     end_checkpoint(&mut opened);
@@ -63,7 +65,7 @@ fn a_deleted_key_stays_deleted_when_its_tombstone_is_dropped_before_its_page_is_
 }
 
 #[test]
-fn the_state_is_exact_wherever_the_walk_and_the_crash_are() {
+fn the_state_is_exact_for_any_position_of_checkpoint_and_crash() {
     for seed in 0..60 {
         let disk = SimDisk::new(seed + 1);
         let mut random = Random(seed);
@@ -82,8 +84,8 @@ fn the_state_is_exact_wherever_the_walk_and_the_crash_are() {
 }
 
 #[test]
-fn a_round_that_the_checkpoint_reflects_is_not_taken_for_a_torn_one() {
-    let options = || StorageOptions { seal_after_idle_calls: u32::MAX, ..restless() };
+fn a_damaged_round_that_the_checkpoint_holds_is_not_dropped_as_torn() {
+    let options = || StorageOptions { seal_after_idle_calls: u32::MAX, ..continuous_checkpoints() };
     let disk = SimDisk::new(1);
     let mut opened = open_disk(disk.process(), options(), &mut |_| ()).expect("it opens");
     opened.storage.save_identity(&identity()).expect("it saves");
@@ -92,17 +94,17 @@ fn a_round_that_the_checkpoint_reflects_is_not_taken_for_a_torn_one() {
     }
     end_checkpoint(&mut opened);
     write(&mut opened, fact("g", 11, Some("this begins a checkpoint")));
-    write(&mut opened, fact("z", 12, Some("last words")));
+    write(&mut opened, fact("z", 12, Some("last round")));
     end_checkpoint(&mut opened);
     disk.kill();
     let mut names = disk.process().list().expect("it lists");
     names.retain(|name| name.starts_with("journal-"));
-    let last = |content: &[u8]| content.windows(10).rposition(|bytes| bytes == b"last words");
+    let last = |content: &[u8]| content.windows(10).rposition(|bytes| bytes == b"last round");
     let found = names.iter().find_map(|name| {
         let content = disk.content(name)?;
         last(&content).map(|at| (name, content, at))
     });
-    let (name, mut content, at) = found.expect("the round is somewhere");
+    let (name, mut content, at) = found.expect("the round is in a segment");
     content[at] ^= 1;
     disk.set_content(name, content);
     let refused = open_disk(disk.process(), options(), &mut |_| ());
@@ -111,11 +113,11 @@ fn a_round_that_the_checkpoint_reflects_is_not_taken_for_a_torn_one() {
 }
 
 #[test]
-fn rounds_larger_than_a_page_do_not_outrun_the_checkpoint() {
+fn a_checkpoint_keeps_up_with_rounds_larger_than_a_page() {
     let disk = SimDisk::new(1);
     let mut opened = open_disk(disk.process(), tiny_options(), &mut |_| ()).expect("it opens");
     opened.storage.save_identity(&identity()).expect("it saves");
-    let mut most = 0;
+    let mut max_used = 0;
     for version in 1..2000_u64 {
         let value = Some(Blob::from(vec![1; 300]));
         let entries = (0..20)
@@ -126,8 +128,9 @@ fn rounds_larger_than_a_page_do_not_outrun_the_checkpoint() {
             })
             .collect();
         write(&mut opened, vec![Record::Merge(entries)]);
-        most = most.max(disk.used());
+        max_used = max_used.max(disk.used());
     }
-    // The state has 31,000 bytes; two checkpoints, the journal of one, and what is kept in reserve.
-    assert!(most < 300_000, "{most} bytes");
+    // The state has 31,000 bytes. The disk holds two checkpoints, the journal since the older one,
+    // and prepared segments.
+    assert!(max_used < 300_000, "{max_used} bytes");
 }

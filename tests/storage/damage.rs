@@ -1,4 +1,5 @@
-//! Flipped bits, lost, cut and foreign files: an error that names the file, or no difference.
+//! Flipped bits; lost, truncated and foreign files: opening fails with an error that names the
+//! file, or the damage makes no difference.
 
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use lattistore_sim::disk::{FaultKind, SimDisk};
 
 use crate::workload::{Run, State, identity, open, run, tiny_options};
 
-/// A disk with a checkpoint and segments before, in and after use, its storage closed in order.
+/// Returns a disk with a checkpoint and with segments that are prepared, in use and no longer
+/// needed; its storage was closed cleanly. Also returns the state.
 fn closed_disk() -> (SimDisk, State) {
     let disk = SimDisk::new(9);
     let Run { states, acknowledged, storage, error, .. } = run(disk.process(), 20, 150);
@@ -30,8 +32,8 @@ fn names(disk: &SimDisk) -> Vec<String> {
     names
 }
 
-/// Whether the damage is noticed; if not, it must make no difference.
-fn noticed(disk: &SimDisk, file: &str, right: &State, what: &str) -> bool {
+/// Whether opening fails because of the damage; otherwise the damage must make no difference.
+fn is_noticed(disk: &SimDisk, file: &str, right: &State, what: &str) -> bool {
     match open(disk.process()) {
         Err(error) => {
             let error = error.to_string();
@@ -41,7 +43,7 @@ fn noticed(disk: &SimDisk, file: &str, right: &State, what: &str) -> bool {
         Ok(opened) => {
             assert!(opened.durable == *right, "{what}: a wrong state");
             assert_eq!(opened.identity, Some(identity()), "{what}: a wrong identity");
-            // Seals and prepares nothing on a disk that is thrown away.
+            // Dropping the storage must not write to this disk, which is not used again.
             disk.kill();
             false
         }
@@ -61,15 +63,15 @@ fn a_flipped_bit_is_noticed_or_makes_no_difference() {
             let copy = disk.copy(1);
             copy.set_content(&file, changed);
             let what = format!("{file}: bit flipped at {at}");
-            unnoticed += usize::from(!noticed(&copy, &file, &right, &what));
+            unnoticed += usize::from(!is_noticed(&copy, &file, &right, &what));
         }
         if !file.starts_with("journal-") {
-            assert_eq!(unnoticed, 0, "{file}: every byte counts");
+            assert_eq!(unnoticed, 0, "{file}: every flipped bit is noticed");
         }
     }
 }
 
-/// A disk whose process was killed after so many rounds, and the state that it acknowledged.
+/// Returns a disk after its process was killed, which wrote `rounds`, and the acknowledged state.
 fn killed_disk(rounds: usize) -> (SimDisk, State) {
     let disk = SimDisk::new(11);
     let Run { states, acknowledged, storage, error, .. } = run(disk.process(), 21, rounds);
@@ -79,7 +81,8 @@ fn killed_disk(rounds: usize) -> (SimDisk, State) {
     (disk, states[acknowledged].clone())
 }
 
-/// Directories in order and after a kill, with a checkpoint, with a few rounds, and with none.
+/// Returns directories that were closed cleanly or left by a killed process: with a checkpoint,
+/// with a few rounds, and with none.
 fn directories() -> Vec<(&'static str, SimDisk, State)> {
     let named = |name, (disk, state): (SimDisk, State)| (name, disk, state);
     let mut directories = vec![
@@ -91,13 +94,13 @@ fn directories() -> Vec<(&'static str, SimDisk, State)> {
     for (_, disk, right) in &mut directories {
         names(disk).iter().filter(|name| name.ends_with(".tmp")).for_each(|name| disk.lose(name));
         let found = open(disk.copy(1).process()).expect("it opens").durable;
-        assert!(found == *right, "nothing is missing, and the state is another");
+        assert!(found == *right, "the state differs although no file is missing");
     }
     directories
 }
 
 #[test]
-fn a_file_that_ends_early_is_noticed() {
+fn a_truncated_file_is_noticed() {
     for (directory, disk, right) in directories() {
         for file in names(&disk) {
             let content = disk.content(&file).expect("it is there");
@@ -105,19 +108,19 @@ fn a_file_that_ends_early_is_noticed() {
                 let copy = disk.copy(1);
                 copy.set_content(&file, content[..length].to_vec());
                 let what = format!("{directory}, {file}: cut at {length}");
-                assert!(noticed(&copy, &file, &right, &what), "{what}: not noticed");
+                assert!(is_noticed(&copy, &file, &right, &what), "{what}: not noticed");
             }
         }
     }
 }
 
 #[test]
-fn whatever_files_are_missing_is_noticed() {
+fn every_set_of_missing_files_is_noticed() {
     for (directory, disk, _) in directories() {
         let names = names(&disk);
         assert!((3..14).contains(&names.len()), "{directory}: {names:?}");
         let all = (1_u32 << names.len()) - 1;
-        // Where all are gone it is a new directory.
+        // Without any file it is a new directory.
         for subset in 1..all {
             let is_lost = |at: &usize| subset >> at & 1 == 1;
             let lost: Vec<&String> =
@@ -148,14 +151,14 @@ fn a_list_of_files_that_is_older_than_the_journal_is_noticed() {
     }
     disk.kill();
     drop(storage);
-    assert!(before.iter().all(|name| disk.content(name).is_some()), "none was removed");
+    assert!(before.iter().all(|name| disk.content(name).is_some()), "a file was removed");
     disk.set_content("FORMAT", older.expect("it is there"));
     let error = open(disk.process()).err().expect("it is refused").to_string();
     assert!(error.contains("FORMAT") && error.contains("older than the journal"), "{error}");
 }
 
 #[test]
-fn files_of_another_directory_are_refused() {
+fn files_of_another_data_directory_are_refused() {
     let (disk, _) = closed_disk();
     let other = SimDisk::new(2);
     let options = lattistore::storage::StorageOptions { seed: 77, ..tiny_options() };
@@ -178,7 +181,7 @@ fn files_of_another_directory_are_refused() {
     assert!(error.contains("another data directory") && error.contains(&journal), "{error}");
 }
 
-/// The header of a round, as far as a client could know it.
+/// Returns the header of a round, with what a client could know of it.
 fn forged_round(sequence: u64, block: u32) -> Vec<u8> {
     let mut header = 7_u64.to_be_bytes().to_vec();
     header.extend(sequence.to_be_bytes());
@@ -189,12 +192,12 @@ fn forged_round(sequence: u64, block: u32) -> Vec<u8> {
 }
 
 #[test]
-fn what_a_client_wrote_is_not_taken_for_a_round() {
+fn a_value_that_looks_like_a_round_is_not_read_as_one() {
     const BLOCK: usize = 4096;
     let disk = SimDisk::new(1);
     let mut opened = open(disk.process()).expect("it opens");
     opened.storage.save_identity(&identity()).expect("it saves");
-    // The second block of this first round of the journal looks like a round that came later.
+    // The second block of this first round looks like the header of a later round.
     let forged = forged_round(9, 2);
     let before = 36 + 1 + 4 + 4 + 3 + 8 + 4;
     let mut value = vec![0; BLOCK - before];
@@ -207,14 +210,14 @@ fn what_a_client_wrote_is_not_taken_for_a_round() {
     let file = file.expect("there is a journal");
     let mut content = disk.content(&file).expect("it is there");
     assert_eq!(content[2 * BLOCK..][..forged.len()], forged);
-    // Its header is torn: it is the last round, and is dropped.
+    // The header of the round is torn. It is the last round, so it is dropped.
     content[BLOCK] ^= 1;
     disk.set_content(&file, content);
     let opened = open(disk.process()).expect("it opens");
     assert!(opened.durable == State::default());
 }
 
-/// Gives the file the next version of its format, and a checksum that is right for it.
+/// Raises the format version of a file by one and corrects its checksum; returns the version.
 fn make_later(content: &mut [u8]) -> u32 {
     let field = |at: usize, bytes: usize| content[at..at + bytes].iter();
     let number = |at, bytes| field(at, bytes).fold(0, |sum, byte| sum << 8 | u64::from(*byte));
@@ -230,9 +233,9 @@ fn make_later(content: &mut [u8]) -> u32 {
 }
 
 #[test]
-fn each_file_of_a_later_format_is_refused_as_such_and_left_as_it_is() {
+fn a_file_of_a_later_format_is_refused_and_left_unchanged() {
     let (disk, _) = closed_disk();
-    // A later release may need what looks unfinished.
+    // A later release may need a file that looks unfinished to this one.
     disk.set_content("checkpoint.tmp", vec![1]);
     let all = names(&disk);
     let versioned = ["FORMAT", "identity", "checkpoint-", "journal-"];
@@ -253,7 +256,7 @@ fn each_file_of_a_later_format_is_refused_as_such_and_left_as_it_is() {
         assert!(error.to_string().contains(&says), "{error}");
         assert_eq!(disk.content(file), Some(content), "{kind}");
         if kind == "FORMAT" {
-            assert_eq!(names(&disk), all, "nothing is removed, and nothing made");
+            assert_eq!(names(&disk), all, "a file was removed or made");
         }
         disk.set_content(file, before);
         open(disk.process()).expect("it opens again");

@@ -1,4 +1,4 @@
-//! Real directories: the lock, what is refused, and the work on threads.
+//! Real directories: the lock, foreign files, failed starts, and background threads.
 
 use std::fs;
 use std::path::Path;
@@ -80,7 +80,7 @@ fn a_round_larger_than_a_segment_reads_back() {
 }
 
 #[test]
-fn two_servers_cannot_have_one_directory() {
+fn two_servers_cannot_use_one_directory() {
     let directory = tempfile::tempdir().expect("a directory");
     let first = open(directory.path(), on_threads()).expect("it opens");
     let error = open(directory.path(), on_threads()).err().expect("it is locked");
@@ -90,7 +90,7 @@ fn two_servers_cannot_have_one_directory() {
 }
 
 #[test]
-fn a_directory_of_something_else_is_refused_and_left_alone() {
+fn a_directory_of_another_program_is_refused_and_left_unchanged() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::write(directory.path().join("photo.jpg"), "a cat").expect("it writes");
     let error = open(directory.path(), on_threads()).err().expect("it is refused");
@@ -130,8 +130,8 @@ fn listed(directory: &Path) -> Vec<String> {
     names
 }
 
-/// A start that comes as far as the identity, and then fails.
-fn start_in_vain(directory: &Path) {
+/// Runs a start that writes the identity and then fails.
+fn start_and_fail(directory: &Path) {
     let (mut opened, made) =
         open_for_a_start(directory, on_threads(), &mut |_| ()).expect("it opens");
     opened.storage.save_identity(&identity()).expect("it saves");
@@ -143,18 +143,18 @@ fn start_in_vain(directory: &Path) {
 #[test]
 fn a_start_that_fails_leaves_nothing_in_a_new_directory() {
     let above = tempfile::tempdir().expect("a directory");
-    start_in_vain(&above.path().join("made/on/the/way"));
+    start_and_fail(&above.path().join("made/on/the/way"));
     assert!(listed(above.path()).is_empty(), "{:?}", listed(above.path()));
-    // Where something else has come into a directory that was made, that stays.
+    // A directory that the start made stays if another program has put a file there.
     let directory = above.path().join("made/again");
     let (opened, made) = open_for_a_start(&directory, on_threads(), &mut |_| ()).expect("it opens");
     fs::write(above.path().join("made/other"), "").expect("it writes");
     drop((opened, made));
     assert_eq!(listed(&above.path().join("made")), ["other"]);
-    // An empty directory that was there stays, and what a file system has put there.
+    // An empty directory that existed before stays, with the files of the file system.
     fs::create_dir(above.path().join("made/lost+found")).expect("a directory");
     fs::remove_file(above.path().join("made/other")).expect("it removes");
-    start_in_vain(&above.path().join("made"));
+    start_and_fail(&above.path().join("made"));
     assert_eq!(listed(&above.path().join("made")), ["lost+found"]);
 }
 
@@ -167,14 +167,14 @@ fn a_start_that_fails_on_a_directory_in_use_changes_nothing() {
     assert!(matches!(error, Err(StorageError::Locked { .. })), "it is locked");
     drop(first);
     let before = listed(directory.path());
-    start_in_vain(directory.path());
+    start_and_fail(directory.path());
     assert_eq!(listed(directory.path()), before);
     let opened = open(directory.path(), on_threads()).expect("it opens");
     assert_eq!(opened.identity, Some(identity()));
 }
 
 #[test]
-fn what_a_file_system_puts_into_a_directory_is_no_stranger() {
+fn files_of_the_file_system_in_a_directory_are_accepted() {
     let directory = tempfile::tempdir().expect("a directory");
     for name in ["lost+found", ".snapshot", ".Trash-1000"] {
         fs::create_dir(directory.path().join(name)).expect("a directory");
@@ -188,7 +188,7 @@ fn what_a_file_system_puts_into_a_directory_is_no_stranger() {
     let opened = open(directory.path(), on_threads()).expect("it opens again");
     assert_eq!(opened.identity, Some(identity()));
     drop(opened);
-    // A file that has another purpose is one too many, among those as well.
+    // Any other file is foreign, also among those.
     let other = tempfile::tempdir().expect("a directory");
     fs::create_dir(other.path().join("lost+found")).expect("a directory");
     fs::write(other.path().join(".profile"), "").expect("it writes");

@@ -1,4 +1,7 @@
-//! Every operation fails once, in every way, with and without a loss of power.
+//! Every operation of the disk fails once, in every way, with and without a loss of power.
+//!
+//! A sweep counts the operations of a run without faults, and repeats the run with a fault at each
+//! of them.
 
 use std::io::ErrorKind;
 
@@ -20,12 +23,12 @@ const FAULTS: [FaultKind; 5] = [
     FaultKind::ErrorAfter(ErrorKind::Other),
 ];
 
-/// Opens the disk, checks that what is found is allowed after the run, and gives it.
+/// Opens the disk, checks that the state is allowed after the run, and returns it.
 fn check(disk: &SimDisk, before: &Run, what: &str) -> State {
     let opened = open(disk.process()).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert!(before.allows(&opened.durable), "{what}: a state that was never acknowledged");
     if before.identified {
-        assert_eq!(opened.identity, Some(identity()), "{what}: the identity");
+        assert_eq!(opened.identity, Some(identity()), "{what}: another identity");
     }
     opened.durable
 }
@@ -45,7 +48,7 @@ fn without_faults_every_round_is_there() {
 }
 
 #[test]
-fn the_disk_stays_level() {
+fn the_used_space_of_the_disk_is_bounded() {
     let disk = SimDisk::new(1);
     let mut used = Vec::new();
     for seed in 0..20 {
@@ -53,16 +56,17 @@ fn the_disk_stays_level() {
         assert!(run.error.is_none(), "{:?}", run.error);
         used.push(disk.used());
     }
-    let most = used[5..].iter().max().copied().unwrap_or(0);
-    assert!(most < 400_000, "the disk grows: {used:?}");
+    let max = used[5..].iter().max().copied().unwrap_or(0);
+    assert!(max < 400_000, "the disk grows: {used:?}");
 }
 
-/// Runs into the fault, ends the process, and sees what is there; then goes on from there.
+/// For every operation: runs until the fault, ends the process, checks the state, and continues
+/// from it.
 fn sweep(crash: bool, kind: FaultKind) {
     let plain = SimDisk::new(1);
     drop(run(plain.process(), 1, ROUNDS));
     let operations = plain.operations();
-    assert!(operations > 400, "{operations} operations are no sweep");
+    assert!(operations > 400, "{operations} operations are too few for a sweep");
     for operation in 1..=operations {
         let what = format!("{kind:?} at operation {operation}, crash {crash}");
         let disk = SimDisk::new(operation);
@@ -74,14 +78,14 @@ fn sweep(crash: bool, kind: FaultKind) {
             disk.kill()
         }
         let opened = open(disk.process());
-        // What was found is from now on as good as acknowledged: the node acts on it at once.
+        // A state that was opened once counts as acknowledged, as the node acts on it at once.
         disk.crash();
         let found = check(&disk, &first, &what);
-        let told = opened.is_ok_and(|opened| opened.durable == found);
-        assert!(told, "{what}: found otherwise the second time");
-        let few = usize::try_from(operation % 5 * 4).expect("it is small");
+        let is_same = opened.is_ok_and(|opened| opened.durable == found);
+        assert!(is_same, "{what}: another state when opened a second time");
+        let few = usize::try_from(operation % 5 * 4).expect("it fits");
         let second = run(disk.process(), operation, few);
-        assert!(second.states[0] == found, "{what}: found otherwise the third time");
+        assert!(second.states[0] == found, "{what}: another state when opened a third time");
         assert!(second.error.is_none(), "{what}: {:?} after the restart", second.error);
         disk.crash();
         check(&disk, &second, &format!("{what}, crash after the restart"));
@@ -98,14 +102,13 @@ fn any_operation_may_fail_before_the_process_is_killed() {
     FAULTS.iter().for_each(|kind| sweep(false, *kind));
 }
 
-/// Without one of its files the disk does not open, or this makes no difference: the file held
-/// nothing yet, or nothing any more. Says whether it was missed.
-fn misses_a_file(disk: &SimDisk, before: &Run, file: u64, what: &str) -> bool {
+/// Opens a copy of the disk without one of its files. Returns whether that fails with an error that
+/// names the file. Otherwise it must make no difference: the file is not used yet, or no longer.
+fn notices_a_lost_file(disk: &SimDisk, before: &Run, file: u64, what: &str) -> bool {
     let opened = open(disk.copy(1).process()).unwrap_or_else(|error| panic!("{what}: {error}"));
     let without = disk.copy(1);
     let names = without.process().list().expect("it lists");
-    let Some(lost) = names.get(usize::try_from(file).expect("it is small") % names.len().max(1))
-    else {
+    let Some(lost) = names.get(usize::try_from(file).expect("it fits") % names.len().max(1)) else {
         return false;
     };
     without.lose(lost);
@@ -126,7 +129,7 @@ fn misses_a_file(disk: &SimDisk, before: &Run, file: u64, what: &str) -> bool {
 
 #[test]
 fn power_may_fail_after_any_operation() {
-    let mut missed = 0;
+    let mut noticed = 0;
     let plain = SimDisk::new(1);
     drop(run(plain.process(), 2, ROUNDS));
     for operation in 1..=plain.operations() {
@@ -137,12 +140,12 @@ fn power_may_fail_after_any_operation() {
             disk.crash();
             let what = format!("crash after operation {operation}, seed {seed}");
             if seed < 2 {
-                missed += u64::from(misses_a_file(&disk, &run, operation + seed, &what));
+                noticed += u64::from(notices_a_lost_file(&disk, &run, operation + seed, &what));
             }
             check(&disk, &run, &what);
         }
     }
-    assert!(missed > plain.operations(), "{missed} lost files were missed");
+    assert!(noticed > plain.operations(), "{noticed} lost files were noticed");
 }
 
 #[test]
@@ -154,7 +157,7 @@ fn any_operation_of_a_start_may_fail() {
     let found = open(plain.process()).expect("it opens").durable;
     assert!(before.allows(&found));
     let operations = plain.operations();
-    assert!(operations > 10, "{operations} operations are no sweep");
+    assert!(operations > 10, "{operations} operations are too few for a sweep");
     for operation in 1..=operations {
         for kind in FAULTS {
             let disk = disk.copy(operation);
@@ -168,7 +171,8 @@ fn any_operation_of_a_start_may_fail() {
     }
 }
 
-/// A disk, the state on it, and how many operations the round takes there that was given.
+/// Returns a disk after some rounds, the state on it, and how many operations writing `round`
+/// takes.
 fn disk_after(rounds: usize, round: &[Record<Key, Value>]) -> (SimDisk, State, u64) {
     let disk = SimDisk::new(1);
     let mut before = run(disk.process(), 4, rounds);
@@ -184,7 +188,7 @@ fn disk_after(rounds: usize, round: &[Record<Key, Value>]) -> (SimDisk, State, u
 fn the_last_round_may_be_torn_at_every_byte() {
     let entry = Entry { value: Some(Blob::from(vec![1; 5000])), version: Slot(u64::MAX / 2) };
     let round = vec![Record::Merge(vec![(Key::from("key 3"), entry)])];
-    // Where no new segment is begun: the first operation writes the round, the second syncs it.
+    // Take a disk on which the round begins no segment: one operation writes it, the next syncs it.
     let mut disks = (30..).map(|rounds| disk_after(rounds, &round));
     let (disk, state, _) = disks.find(|(_, _, operations)| *operations == 2).expect("there is one");
     let mut after = state.clone();
@@ -205,8 +209,8 @@ fn the_last_round_may_be_torn_at_every_byte() {
         assert!(found == state || found == after, "torn at byte {byte}");
         found_after += usize::from(found == after);
     }
-    // The end of the last block is padding: what is torn there is whole.
-    assert!((1000..4096).contains(&found_after), "{found_after} times the torn round was whole");
+    // The end of the last block is padding: a round that is torn there is complete.
+    assert!((1000..4096).contains(&found_after), "the torn round was complete {found_after} times");
 }
 
 #[test]
@@ -221,17 +225,17 @@ fn after_an_error_nothing_is_written() {
     assert!(error.contains("sync"), "{error}");
     let operations = disk.operations();
     for _ in 0..3 {
-        let again = storage.write(&round).expect_err("it has stopped").to_string();
+        let again = storage.write(&round).expect_err("the storage has stopped").to_string();
         assert!(again.contains(&error), "{again}");
-        storage.maintain(&State::default()).expect_err("it has stopped");
-        storage.save_identity(&identity()).expect_err("it has stopped");
+        storage.maintain(&State::default()).expect_err("the storage has stopped");
+        storage.save_identity(&identity()).expect_err("the storage has stopped");
     }
     drop(storage);
     assert_eq!(disk.operations(), operations);
 }
 
 #[test]
-fn after_a_sync_failed_on_another_thread_nothing_is_written() {
+fn after_a_failed_sync_on_another_thread_nothing_is_written() {
     let disk = SimDisk::new(5);
     let mut run = run(disk.process(), 5, 0);
     let mut storage = run.storage.take().expect("it runs");
@@ -244,14 +248,14 @@ fn after_a_sync_failed_on_another_thread_nothing_is_written() {
     let synced = std::thread::spawn(|| unsynced.sync()).join().expect("the thread ends");
     let error = synced.expect_err("the sync fails").to_string();
     let operations = disk.operations();
-    let again = storage.begin(&round).err().expect("it has stopped").to_string();
+    let again = storage.begin(&round).err().expect("the storage has stopped").to_string();
     assert!(again.contains(&error), "{again}");
     drop(storage);
-    assert_eq!(disk.operations(), operations, "not even sealed");
+    assert_eq!(disk.operations(), operations, "the storage wrote again");
 }
 
 #[test]
-fn a_full_disk_is_an_error_and_room_is_enough_to_come_back() {
+fn a_full_disk_is_an_error_and_the_node_restarts_when_there_is_space() {
     let plain = SimDisk::new(1);
     drop(run(plain.process(), 6, ROUNDS));
     for capacity in (0..plain.used() + 20_000).step_by(1_500) {
@@ -286,5 +290,5 @@ fn a_round_is_one_write_and_one_sync() {
             return;
         }
     }
-    panic!("no round without the turn-over of a segment");
+    panic!("every round began a segment");
 }

@@ -1,4 +1,4 @@
-//! Random but always valid rounds of records, the states they lead to, and a node that writes them.
+//! Random valid rounds of records, the states that they lead to, and a node that writes them.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use lattistore::storage::{
 pub(crate) type State = Durable<Key, Value>;
 pub(crate) type Round = Vec<Record<Key, Value>>;
 
-/// Sizes so small that a few dozen rounds turn segments over and make checkpoints of many pages.
+/// Returns sizes so small that a few dozen rounds use several segments and make checkpoints of many
+/// pages.
 pub(crate) fn tiny_options() -> StorageOptions {
     StorageOptions {
         segment_bytes: 16 << 10,
@@ -61,21 +62,22 @@ fn key(number: u64) -> Key {
     Key::from(&*format!("key {number}"))
 }
 
-/// What slot `version` wrote to the key: one fact, however often it is told.
+/// Returns what slot `version` wrote to a key. It is a function of both, so that records which
+/// repeat a write agree.
 fn value(number: u64, version: u64) -> Option<Value> {
     let mut random = Random(number << 32 | version);
-    // Most rounds fill a block, some several, and a few are larger than a segment.
+    // Most rounds fit a block, some need several, and a few are larger than a segment.
     let length = match random.below(400) {
         0 => 20_000,
         1..20 => 3_000,
         _ => random.below(40),
     };
-    let length = usize::try_from(length).expect("it is small");
+    let length = usize::try_from(length).expect("it fits");
     let deleted = random.below(3) == 0;
     (!deleted).then(|| Blob::from(random.next().to_be_bytes().repeat(length / 8 + 1)))
 }
 
-/// Some decrees set the members, too.
+/// Returns the decree of a slot. Some decrees set the members, too.
 fn decree(slot: u64) -> Decree<Key, Value> {
     let mut random = Random(slot);
     let keys = (0..random.below(5)).map(|_| random.below(KEYS)).collect::<Vec<_>>();
@@ -91,7 +93,7 @@ fn member_set(slot: u64) -> MemberSet {
         address: format!("10.0.{slot}.{node}:50051"),
         role: if node.is_multiple_of(3) { MemberRole::Learner } else { MemberRole::Voter },
     };
-    MemberSet::new((1..=slot % 5 + 1).map(member).collect()).expect("the first is a voter")
+    MemberSet::new((1..=slot % 5 + 1).map(member).collect()).expect("node 1 is a voter")
 }
 
 fn facts(random: &mut Random, complete: u64) -> Vec<(Key, Entry<Value>)> {
@@ -104,7 +106,7 @@ fn facts(random: &mut Random, complete: u64) -> Vec<(Key, Entry<Value>)> {
         .collect()
 }
 
-/// A round that a right node could write in this state.
+/// Returns a round that a correct node could write in this state.
 pub(crate) fn round(random: &mut Random, state: &State) -> Round {
     let mut after = state.clone();
     let mut round = Round::new();
@@ -141,27 +143,28 @@ pub(crate) fn round(random: &mut Random, state: &State) -> Round {
     round
 }
 
-/// A node that was running until something failed.
+/// A node that wrote rounds until there were enough, or until an operation failed.
 pub(crate) struct Run {
-    /// The states after 0, 1, ... rounds, the last attempted one included.
+    /// The states after 0, 1, ... rounds, including the last attempted one.
     pub(crate) states: Vec<State>,
     /// How many rounds were acknowledged.
     pub(crate) acknowledged: usize,
     /// Whether the identity was acknowledged.
     pub(crate) identified: bool,
     pub(crate) error: Option<StorageError>,
-    /// Kept, so that the process can be ended before its storage is dropped.
+    /// The storage, so that the process can be ended before it is dropped.
     pub(crate) storage: Option<Box<dyn Storage>>,
 }
 
 impl Run {
-    /// Whether this may be what is found after the run.
+    /// Whether a state may be found after the run: that of the last acknowledged round, or a later
+    /// one.
     pub(crate) fn allows(&self, found: &State) -> bool {
         self.states[self.acknowledged..].contains(found)
     }
 }
 
-/// Opens the disk and writes rounds until there are enough or something fails.
+/// Opens the disk and writes rounds until there are enough or an operation fails.
 pub(crate) fn run(disk: Arc<dyn Disk>, seed: u64, rounds: usize) -> Run {
     let mut run = Run {
         states: vec![State::default()],

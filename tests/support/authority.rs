@@ -1,6 +1,6 @@
-//! A certificate authority for tests, and what it signs.
+//! A certificate authority for tests, and the certificates that it signs.
 
-// Not all tests need all of it.
+// Not every test uses every function.
 #![allow(dead_code)]
 
 use std::fs;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::TlsFiles;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 
-/// Its files go with it.
+/// A certificate authority. Its files are removed when it is dropped.
 pub(crate) struct Authority {
     directory: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
@@ -33,17 +33,17 @@ impl Authority {
         Authority { directory, issuer: Issuer::new(params, key), signed: AtomicUsize::new(0) }
     }
 
-    /// Its own certificate.
+    /// Returns the file of its own certificate.
     pub(crate) fn ca(&self) -> PathBuf {
         self.directory.path().join("ca.pem")
     }
 
-    /// What the node at this address speaks TLS with.
+    /// Signs a certificate for the node at `address`; returns the files for its TLS options.
     pub(crate) fn node(&self, address: IpAddr) -> TlsFiles {
         self.sign(CertificateParams::new([address.to_string()]).expect("an address"))
     }
 
-    /// The same, with a certificate that was in force once.
+    /// The same, with a certificate that has expired.
     pub(crate) fn expired(&self, address: IpAddr) -> TlsFiles {
         let mut params = CertificateParams::new([address.to_string()]).expect("an address");
         params.not_before = date_time_ymd(2001, 1, 1);
@@ -51,27 +51,29 @@ impl Authority {
         self.sign(params)
     }
 
-    /// The same, with a certificate that is in force from and until then, in seconds since 1970.
+    /// The same, with a certificate that is valid between two times, in seconds since 1970.
     pub(crate) fn between(&self, address: IpAddr, from: u64, until: u64) -> TlsFiles {
-        self.sign(in_force(&[address.to_string()], from, until))
+        self.sign(valid(&[address.to_string()], from, until))
     }
 
-    /// The same, where a CA between the two signs it, which is in force until `ca_until`.
+    /// The same, but signed by an intermediate CA with a certificate that is valid until
+    /// `ca_until`.
     pub(crate) fn chained(&self, address: IpAddr, until: u64, ca_until: u64) -> TlsFiles {
-        let mut params = in_force(&[], 0, ca_until);
-        params.distinguished_name.push(DnType::CommonName, "between");
+        let mut params = valid(&[], 0, ca_until);
+        params.distinguished_name.push(DnType::CommonName, "intermediate");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
-        let between = params.signed_by(&key, &self.issuer).expect("a certificate");
+        let intermediate = params.signed_by(&key, &self.issuer).expect("a certificate");
         let issuer = Issuer::new(params, key);
-        self.signed_by(in_force(&[address.to_string()], 0, until), &issuer, &between.pem())
+        self.signed_by(valid(&[address.to_string()], 0, until), &issuer, &intermediate.pem())
     }
 
     fn sign(&self, params: CertificateParams) -> TlsFiles {
         self.signed_by(params, &self.issuer, "")
     }
 
-    /// What leads from the issuer to the authority's own certificate follows the new one.
+    /// Signs with `issuer`. The file holds the certificate and then `chain`, the certificates
+    /// between it and that of the authority.
     fn signed_by(
         &self,
         params: CertificateParams,
@@ -91,8 +93,9 @@ impl Authority {
     }
 }
 
-/// A certificate for these names that is in force from and until then, in seconds since 1970.
-fn in_force(names: &[String], from: u64, until: u64) -> CertificateParams {
+/// Returns the parameters of a certificate for `names` that is valid between two times, in seconds
+/// since 1970.
+fn valid(names: &[String], from: u64, until: u64) -> CertificateParams {
     let mut params = CertificateParams::new(names).expect("names");
     let time = |seconds| date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds);
     (params.not_before, params.not_after) = (time(from), time(until));

@@ -1,4 +1,9 @@
-//! Clusters for tests: real servers on loopback addresses that nobody else uses.
+//! Clusters for tests: real servers, as threads of the test's process, on loopback addresses.
+//!
+//! Every cluster has its own block 127.X.Y.0/24, so that tests can run concurrently, also those of
+//! another checkout. A test claims a block by listening on its address number [`CLAIM`], and keeps
+//! it for the rest of its process. Tests wait by polling a condition with [`eventually`], which has
+//! one generous timeout: no test depends on how fast the machine is.
 
 #![allow(dead_code, clippy::unwrap_used)]
 
@@ -16,22 +21,21 @@ use lattistore::lpaxos::Config;
 use lattistore::server::{Server, ServerError, ServerOptions, StateLocation};
 use lattistore::transport::Settings;
 
-/// Nothing that a test waits for takes so long on the slowest machine.
+/// The timeout of everything that a test waits for: longer than it takes on the slowest machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The port that test clusters use.
 pub(crate) const PORT: u16 = 50051;
 
-/// The second numbers of addresses that test clusters use; lower ones are left to clusters that are
-/// started by hand.
+/// The second numbers (X in 127.X.Y.Z) that test clusters use. Lower ones are left to clusters that
+/// are started by hand.
 pub(crate) const BLOCKS: RangeInclusive<u8> = 21..=219;
-/// The last number of the address that says that a block is taken.
+/// The last number (Z) of the address on which the owner of a block listens.
 const CLAIM: u8 = 254;
-/// How many blocks are tried.
+/// How many blocks are tried before the test fails.
 const BLOCK_ATTEMPTS: usize = 1_000;
 
-/// Addresses for a cluster of `count` nodes: a /24 of the loopback network in which nothing
-/// listens, and which no other test takes as long as this process lives, also of another checkout.
+/// Returns addresses for a cluster of `count` nodes, in a block that this process owns from now on.
 pub(crate) fn addresses(count: u8) -> Vec<IpAddr> {
     assert!(count < CLAIM, "a block has no {count} addresses for nodes");
     for _ in 0..BLOCK_ATTEMPTS {
@@ -44,13 +48,14 @@ pub(crate) fn addresses(count: u8) -> Vec<IpAddr> {
     panic!("no block of loopback addresses is free at port {PORT}: do tests run that never end?");
 }
 
-/// Takes a block, unless another test has it, or something that no test started listens there.
+/// Claims a block; `None` if another test has it, or if another program listens on an address of
+/// it.
 pub(crate) fn take_block([first, second]: [u8; 2], count: u8) -> Option<Vec<IpAddr>> {
     static CLAIMS: Mutex<Vec<TcpListener>> = Mutex::new(Vec::new());
     let address = |last| IpAddr::from([127, first, second, last]);
     let claim = TcpListener::bind((address(CLAIM), PORT)).ok()?;
     let addresses: Vec<IpAddr> = (1..=count).map(address).collect();
-    // Servers of a test that was killed may be left.
+    // The servers of a killed test may still run.
     let is_free = |ip: &IpAddr| TcpListener::bind((*ip, PORT)).is_ok();
     if !addresses.iter().all(is_free) {
         return None;
@@ -59,7 +64,7 @@ pub(crate) fn take_block([first, second]: [u8; 2], count: u8) -> Option<Vec<IpAd
     Some(addresses)
 }
 
-/// Waits until `condition` gives something; fails the test if it never does.
+/// Waits until `condition` returns something; fails the test after [`PATIENCE`].
 pub(crate) fn eventually<T>(what: impl Display, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -71,13 +76,13 @@ pub(crate) fn eventually<T>(what: impl Display, mut condition: impl FnMut() -> O
     }
 }
 
-/// A client of the nodes at these addresses.
+/// Returns a client of the nodes at these addresses.
 pub(crate) fn client_of(addresses: &[IpAddr]) -> Client {
     let addresses = addresses.iter().map(|ip| SocketAddr::new(*ip, PORT));
     Client::builder().addresses(addresses).timeout(PATIENCE).build()
 }
 
-/// Servers as threads of this process, with their state in a directory that goes with the cluster.
+/// Servers as threads of this process. Their directory is removed when the cluster is dropped.
 pub(crate) struct Cluster {
     pub(crate) addresses: Vec<IpAddr>,
     servers: Vec<Option<Server>>,
@@ -92,16 +97,17 @@ impl Cluster {
         Cluster::with(count, Config::default(), Some(tempfile::tempdir().unwrap()))
     }
 
-    /// A cluster without.
+    /// A cluster without durable state.
     pub(crate) fn in_memory(count: u8) -> Cluster {
         Cluster::with(count, Config::default(), None)
     }
 
+    /// A cluster with another configuration; it has durable state if it has a directory.
     pub(crate) fn with(count: u8, config: Config, directory: Option<tempfile::TempDir>) -> Cluster {
         Cluster::new(count, config, Settings::default(), directory)
     }
 
-    /// A cluster without durable state whose transport has other times and bounds.
+    /// A cluster without durable state, and with other timeouts and bounds of the transport.
     pub(crate) fn with_settings(count: u8, config: Config, settings: Settings) -> Cluster {
         Cluster::new(count, config, settings, None)
     }
@@ -121,15 +127,15 @@ impl Cluster {
         cluster
     }
 
-    /// What node `node` is started with.
+    /// Returns the options that a node is started with.
     pub(crate) fn options(&self, node: usize) -> ServerOptions {
         let ip = self.addresses[node];
-        let place = match &self.directory {
+        let location = match &self.directory {
             Some(directory) => StateLocation::Directory(directory.path().join(ip.to_string())),
             None => StateLocation::Memory,
         };
         let listed: BTreeSet<IpAddr> = self.addresses.iter().copied().collect();
-        let mut options = ServerOptions::new(ip, listed, PORT, place);
+        let mut options = ServerOptions::new(ip, listed, PORT, location);
         options.config = self.config;
         options.settings = self.settings;
         options
@@ -144,7 +150,7 @@ impl Cluster {
         self.servers[node] = Some(Server::start(options).unwrap());
     }
 
-    /// Stops a node, its threads joined and its port free.
+    /// Stops a node. Then its threads have ended and its port is free.
     pub(crate) fn stop(&mut self, node: usize) {
         self.servers[node].take().unwrap().stop().unwrap();
     }
@@ -167,7 +173,7 @@ impl Cluster {
         self.client().status_of(self.socket(node)).ok()
     }
 
-    /// The node that leads: itself says so, and a majority of the others agree.
+    /// Returns the leader: the node that reports itself as leader while a majority reports it too.
     pub(crate) fn leader(&self) -> usize {
         eventually("a leader", || {
             let statuses: Vec<_> = (0..self.addresses.len()).map(|n| self.status(n)).collect();

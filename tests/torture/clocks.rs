@@ -1,8 +1,8 @@
-//! Wall clocks that jump: each node sees the time of the machine and an offset of its own, by
-//! `libfaketime`, which stands between a process and the C library.
+//! Wall clocks that jump: each node sees the time of the machine plus an offset of its own, by
+//! `libfaketime`, which is preloaded and replaces the clock functions of the C library.
 //!
-//! The clock that only counts on is left alone, as operating systems never let it jump; and threads
-//! would not wake up, as they tell the kernel itself until when they sleep.
+//! The monotonic clock is left unchanged: operating systems never let it jump, and timeouts would
+//! not end, as the kernel measures them by its own clock.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,12 @@ use lattistore_sim::simulator::Random;
 
 use crate::fleet::Fleet;
 
-/// Processes look for a new offset after so many seconds.
+/// How many seconds a process uses an offset before it reads the file again.
 const CACHE_SECONDS: &str = "1";
-/// Jumps have up to so many seconds, 12 days, either way; small ones are as likely as large ones.
+/// Jumps have up to 2^20 seconds (12 days) in either direction. Every order of magnitude is equally
+/// likely.
 const LONGEST_DOUBLINGS: u64 = 20;
-/// Where systems keep the library for programs with threads.
+/// The path of the library for programs with threads, below a library folder.
 const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
 
 /// The wall clocks of a fleet.
@@ -27,12 +28,12 @@ pub(crate) struct Clocks {
 }
 
 impl Clocks {
-    /// Gives the nodes that are started from now on clocks of their own.
+    /// Starts the nodes with clocks of their own from now on.
     ///
     /// # Errors
-    /// Why that cannot be done here.
+    /// The reason why this machine does not allow that.
     pub(crate) fn new(fleet: &mut Fleet) -> Result<Clocks, String> {
-        let library = library().ok_or("libfaketime is not there")?;
+        let library = library().ok_or("libfaketime is not installed")?;
         let offsets: Vec<PathBuf> =
             (0..fleet.len()).map(|node| fleet.directory().join(format!("{node}.clock"))).collect();
         for (node, offset) in offsets.iter().enumerate() {
@@ -45,31 +46,32 @@ impl Clocks {
         Ok(Clocks { offsets })
     }
 
-    /// Lets the clock of a node jump, ahead or back, to a time that has nothing to do with the last.
+    /// Makes the clock of a node jump, forward or backward, to a time that does not depend on the
+    /// last.
     pub(crate) fn jump(&self, node: usize, random: &mut Random) {
         let doublings = random.between(0, LONGEST_DOUBLINGS);
-        let seconds = i64::try_from(random.between(1, 1 << doublings)).expect("it is small");
+        let seconds = i64::try_from(random.between(1, 1 << doublings)).expect("at most 2^20");
         set(&self.offsets[node], if random.flip() { seconds } else { -seconds });
     }
 
-    /// Takes away what the library leaves in shared memory of processes that are killed.
+    /// Removes the shared memory that the library leaves behind for killed processes.
     pub(crate) fn sweep(killed: &[u32]) {
         for process in killed {
             for name in ["faketime_shm", "sem.faketime_sem"] {
-                // It is not there where the process ended by itself.
+                // A process that ended by itself has removed it.
                 let _ = fs::remove_file(format!("/dev/shm/{name}_{process}"));
             }
         }
     }
 
-    /// Whether a process sees such a clock at all.
+    /// Whether a process has loaded the library.
     pub(crate) fn is_seen_by(process: u32) -> bool {
         let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap_or_default();
         maps.contains(LIBRARY)
     }
 }
 
-/// The file of the library; systems have it in a folder for their kind of processor.
+/// Returns the file of the library. Some systems keep it in a folder for the kind of processor.
 fn library() -> Option<PathBuf> {
     let folders =
         fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
@@ -88,13 +90,13 @@ fn variables(library: &Path, offset: &Path) -> [(&'static str, String); 5] {
 }
 
 fn set(offset: &Path, seconds: i64) {
-    // A reader finds the old offset or the new one, nothing in between.
+    // A rename, so that a reader finds the old offset or the new one.
     let new = offset.with_extension("new");
-    fs::write(&new, format!("{seconds:+}\n")).expect("the directory takes it");
-    fs::rename(&new, offset).expect("the directory takes it");
+    fs::write(&new, format!("{seconds:+}\n")).expect("the directory is writable");
+    fs::rename(&new, offset).expect("the directory is writable");
 }
 
-/// Asks a small program, on a clock that is years ahead, what year it is.
+/// Checks with `date` that a clock that is three years ahead shows another year.
 fn probe(library: &Path, offset: &Path) -> Result<(), String> {
     let year = |command: &mut Command| {
         let output = command.arg("+%Y").output().map_err(|error| format!("date: {error}"))?;
@@ -105,6 +107,6 @@ fn probe(library: &Path, offset: &Path) -> Result<(), String> {
     let now = year(&mut Command::new("date"))?;
     match year(Command::new("date").envs(variables(library, offset)))? {
         shown if shown > now => Ok(()),
-        _ => Err("libfaketime is there and does nothing".into()),
+        _ => Err("libfaketime is installed, but has no effect".into()),
     }
 }

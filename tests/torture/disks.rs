@@ -1,4 +1,4 @@
-//! Slow disks: the syncs of a process stall, by delays that `strace` injects into its system calls.
+//! Slow disks: `strace` delays the fsyncs of a process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use crate::fleet;
 /// The system calls by which a server makes its writes durable.
 const SYNCS: &str = "fdatasync,fsync";
 
-/// Whether syncs can be delayed here.
+/// Checks that fsyncs can be delayed here.
 ///
 /// # Errors
-/// Why they cannot.
+/// The reason why they cannot.
 pub(crate) fn check() -> Result<(), String> {
     let tried = strace(Duration::from_micros(1), Path::new("/dev/null")).arg("true").output();
     match tried {
@@ -23,7 +23,8 @@ pub(crate) fn check() -> Result<(), String> {
     }
 }
 
-/// Delays every sync by so much, and writes a line for each to the file `trace`.
+/// Returns a command that delays every fsync by `by`, and writes a line for each to the file
+/// `trace`.
 fn strace(by: Duration, trace: &Path) -> Command {
     let mut command = Command::new("strace");
     command.args(["-f", "-e", &format!("trace={SYNCS}")]);
@@ -32,28 +33,28 @@ fn strace(by: Duration, trace: &Path) -> Command {
     command
 }
 
-/// A process whose syncs stall as long as this lives.
+/// Delays the fsyncs of a process until it is dropped.
 pub(crate) struct SlowDisk {
     strace: Child,
     trace: PathBuf,
 }
 
 impl SlowDisk {
-    /// Lets the syncs of a process take longer from now on. `trace` is a file for this disk alone.
+    /// Delays the fsyncs of a process from now on. `trace` is a file for this delay alone.
     pub(crate) fn new(process: u32, by: Duration, trace: PathBuf) -> SlowDisk {
         let mut command = strace(by, &trace);
         command.args(["-p", &process.to_string()]).stderr(Stdio::null());
-        let strace = command.spawn().expect("strace was there before");
+        let strace = command.spawn().expect("strace ran before");
         SlowDisk { strace, trace }
     }
 
-    /// Ends it; how many syncs were delayed.
+    /// Ends the delay; returns how many fsyncs were delayed.
     pub(crate) fn end(mut self) -> usize {
-        // Told so, it leaves the process as it found it.
-        if self.strace.try_wait().expect("it is a child").is_none() {
+        // At SIGINT strace detaches and leaves the process running.
+        if self.strace.try_wait().expect("strace is a child").is_none() {
             fleet::signal(self.strace.id(), "INT");
         }
-        self.strace.wait().expect("it is a child");
+        self.strace.wait().expect("strace is a child");
         let lines = fs::read_to_string(&self.trace).unwrap_or_default();
         lines.lines().filter(|line| line.contains("(DELAYED)")).count()
     }

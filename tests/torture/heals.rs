@@ -1,10 +1,11 @@
-//! How long a cluster of three takes to serve again once two of its nodes can exchange packets:
-//! `scripts/heals`. It measures, and judges no answer.
+//! Measures how long a cluster of three takes to serve again when two of its nodes can exchange
+//! packets again: `scripts/heals`. It judges no answer.
 //!
-//! Three links make eight networks. For every ordered pair of them, of which the second leaves two
-//! nodes connected, the first network holds for a time, then the second begins, and the time from
-//! there to the first write served is taken, under full load. How long the first network holds, and
-//! whether it flaps before, changes from pair to pair, as TCP waits longer after longer cuts.
+//! Three links make eight networks. A case is an ordered pair of them, of which the second leaves
+//! two nodes connected: the first network lasts for some time, then the second begins, and the time
+//! from there to the first write served is measured under full load. How long the first network
+//! lasts, and whether it flaps before, changes from case to case, as TCP waits longer after a
+//! longer cut.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -20,34 +21,34 @@ use crate::fleet::{Fleet, hold, while_disturbed};
 use crate::network::{Cuts, Network};
 use crate::support::PATIENCE;
 
-/// Clients that keep the cluster busy.
+/// How many clients keep the cluster busy.
 const LOADS: usize = 4;
-/// Requests that each of them has on their way.
+/// How many requests each of them has in flight.
 const WINDOW: usize = 64;
-/// The size of a value.
+/// The size of a value that they write.
 const VALUE_BYTES: usize = 1024;
-/// Clients of one node that see when it serves.
+/// How many clients probe each node, to see when it serves.
 const PROBES: usize = 2;
-/// The deadline of a probe: the next one comes after it.
+/// The timeout of a probe.
 const PROBE_TIME: Duration = Duration::from_millis(300);
-/// Between two probes of one client.
+/// The pause between two probes of one client.
 const PROBE_PAUSE: Duration = Duration::from_millis(5);
-/// All is well for this long before a case.
+/// How long no link is cut before a case.
 const CALM: Duration = Duration::from_millis(1_500);
 
-/// The links by the roles of their ends: 0 leads, 1 and 2 follow.
+/// The links by the roles of their ends: 0 is the leader, 1 and 2 are followers.
 const LINKS: [(usize, usize); 3] = [(0, 1), (0, 2), (1, 2)];
 
 /// A set of links that are cut, a bit for each of [`LINKS`].
 type Cut = u8;
 
-/// How the first network holds.
+/// How long the first network of a case lasts.
 #[derive(Clone, Copy, Debug)]
 enum Before {
     Short,
     Middle,
     Long,
-    /// It comes and goes first.
+    /// It alternates with the second one before.
     Flapping,
 }
 
@@ -61,11 +62,11 @@ struct Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<14} {:?}, then {}", named(self.first), self.before, named(self.second))
+        write!(f, "{:<14} {:?}, then {}", name(self.first), self.before, name(self.second))
     }
 }
 
-fn named(cut: Cut) -> String {
+fn name(cut: Cut) -> String {
     let names = ["LA", "LB", "AB"];
     let cut_links = (0..3).filter(|link| cut >> link & 1 == 1).map(|link| names[link]);
     match cut {
@@ -74,7 +75,7 @@ fn named(cut: Cut) -> String {
     }
 }
 
-/// Runs all cases `rounds` times and says the figures.
+/// Runs all cases `rounds` times and prints the figures.
 pub(crate) fn run(mut fleet: Fleet, network: &Network, rounds: u64, seed: u64) -> ExitCode {
     fleet.start_all();
     fleet.leader();
@@ -87,11 +88,11 @@ pub(crate) fn run(mut fleet: Fleet, network: &Network, rounds: u64, seed: u64) -
     report(times)
 }
 
-/// When writes were served.
+/// The times at which writes were served.
 struct Served {
     start: Instant,
     nodes: usize,
-    /// When each began and was answered, the last ones.
+    /// The begin and the answer of the latest writes.
     writes: Mutex<VecDeque<(Instant, Instant)>>,
     loaded: std::sync::atomic::AtomicU64,
 }
@@ -135,7 +136,7 @@ impl Served {
         }
     }
 
-    /// Asks one node only: it answers where it leads.
+    /// Probes one node only: it answers while it leads.
     fn probe(&self, fleet: &Fleet, node: usize, number: usize, over: &AtomicBool) {
         let builder = fleet.clients.clone().address(fleet.socket(node)).follow(false);
         let client = builder.timeout(PROBE_TIME).build();
@@ -152,7 +153,7 @@ impl Served {
         }
     }
 
-    /// How long after `since` the first write was served that began after it.
+    /// Returns the time from `since` to the first answer of a write that began after it.
     fn first_after(&self, since: Instant) -> Option<Duration> {
         let writes = self.writes.lock().unwrap();
         let after = writes.iter().filter(|(begun, _)| *begun >= since);
@@ -174,7 +175,7 @@ fn measure(
         for first in 0..8 {
             for second in (0..8_u8).filter(|second| second.count_ones() < 3 && *second != first) {
                 let case = Case { first, second, before: BEFORE[kind % 4] };
-                // One of them has the same turn in each round else.
+                // As `kind` begins with the round, a case has another `before` in each round.
                 kind += 1;
                 let time = heal(fleet, network, served, &case, &mut random);
                 println!("{:7.0} ms  {case}", time.as_secs_f64() * 1e3);
@@ -187,7 +188,7 @@ fn measure(
     times
 }
 
-/// One case, from the second network to the first write served.
+/// Runs one case; returns the time from its second network to the first write served.
 fn heal(
     fleet: &Fleet,
     network: &Network,
@@ -195,7 +196,7 @@ fn heal(
     case: &Case,
     random: &mut Random,
 ) -> Duration {
-    network.cut(&Cuts::new()).expect("links can be mended");
+    network.cut(&Cuts::new()).expect("links can be healed");
     hold(CALM);
     let leader = fleet.leader();
     let others: Vec<usize> = (0..fleet.len()).filter(|node| *node != leader).collect();

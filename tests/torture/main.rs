@@ -1,11 +1,17 @@
-//! Tortures a cluster of server processes and judges what its clients saw: `scripts/torture`.
+//! Injects random faults into a cluster of server processes under load, and judges every answer
+//! that its clients saw: `scripts/torture`.
 //!
-//! As root, where network namespaces can be made, each node has one of its own, and the network
-//! between them breaks in every way too. Elsewhere the nodes are on loopback addresses, and only
-//! processes are hurt.
+//! [`run`] draws the faults: broken networks and faults of processes ([`faults`]), slow disks
+//! ([`disks`]) and jumping wall clocks ([`clocks`]). The clients and the judges are those of
+//! [`fleet`]. The history is written to a file while the run goes on, and stays there if it fails.
+//! [`heals`] is a measurement instead: the time from a heal to the first write served.
 //!
-//! The process that is started makes the namespaces, runs itself again in the one that clients are
-//! in, and removes them whatever happened there.
+//! Broken networks need root: each node then has its own network namespace ([`network`]). Without
+//! root the nodes are on loopback addresses, and only processes have faults. The program that is
+//! started makes the namespaces, runs itself again inside the one of the clients, and removes the
+//! namespaces when that ends, however it ends.
+//!
+//! `cargo test` does not run this: it has no natural end.
 
 #![allow(clippy::unwrap_used)]
 
@@ -38,40 +44,45 @@ use fleet::record::{self, Recorder};
 use network::Network;
 use run::Torture;
 
-/// The name of the network, for the process that runs inside of it.
+/// The environment variable with the name of the network, for the process that runs inside it.
 const INSIDE: &str = "LATTISTORE_TORTURE_NETWORK";
 
-/// Tortures a cluster of server processes under load, and judges every answer.
+/// Injects faults into a cluster of server processes under load, and judges every answer
 #[derive(Debug, Parser)]
 #[command(name = "torture")]
 struct Args {
-    /// How long faults are injected
+    /// How many seconds faults are injected for
     #[arg(long, default_value_t = 60)]
     seconds: u64,
 
-    /// Repeats the choices of a run, though not its timing [default: a new one each time]
+    /// Repeats the random choices of a run, though not its timing [default: random]
     #[arg(long)]
     seed: Option<u64>,
 
-    /// How many nodes
+    /// The number of nodes
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: u8,
 
-    /// Loopback addresses even where network namespaces can be made: no broken networks
+    /// Uses loopback addresses even as root: the network is never broken
     #[arg(long)]
     loopback: bool,
 
-    /// The file that the history is written to; it stays if the run fails [default: a new one in
-    /// target/tmp]
+    /// The file to which the history is written; it is removed unless the run fails [default: a new
+    /// file in target/tmp]
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
 
-    /// Runs nothing, but judges the history that a failed run left in this file
+    /// Judges the history that a failed run left in this file, and runs nothing
     #[arg(long, value_name = "FILE", exclusive = true)]
     judge: Option<PathBuf>,
 
-    /// Only measure, this many times for each order of cuts, how soon three nodes serve after heals
-    #[arg(long, value_name = "ROUNDS", conflicts_with_all = ["seconds", "nodes", "loopback", "history"])]
+    /// Only measures how long three nodes take to serve after a heal, this many times for each
+    /// pair of partitions
+    #[arg(
+        long,
+        value_name = "ROUNDS",
+        conflicts_with_all = ["seconds", "nodes", "loopback", "history"]
+    )]
     heals: Option<u64>,
 }
 
@@ -87,29 +98,31 @@ fn main() -> ExitCode {
         return torture(&args, Some(Network::named(name, args.nodes.into())));
     }
     if args.loopback {
-        println!("nodes: {} on loopback addresses; the network stays whole", args.nodes);
+        println!("nodes: {} on loopback addresses; the network is not broken", args.nodes);
         return torture(&args, None);
     }
     match Network::setup(args.nodes.into()) {
         Ok(network) => {
-            println!("nodes: {}, each in a network namespace of its own", args.nodes);
+            println!("nodes: {}, each in its own network namespace", args.nodes);
             let code = run_inside(&network);
             network.remove();
             code
         }
         Err(error) => {
-            println!("no network namespaces: {error}");
+            println!("no network namespaces can be made: {error}");
             if args.heals.is_some() {
-                println!("skipped: links are cut between network namespaces, which root makes");
+                println!(
+                    "skipped: to cut links needs network namespaces, which only root can make"
+                );
                 return ExitCode::SUCCESS;
             }
-            println!("nodes: {} on loopback addresses; the network stays whole", args.nodes);
+            println!("nodes: {} on loopback addresses; the network is not broken", args.nodes);
             torture(&args, None)
         }
     }
 }
 
-/// Runs this program again, with the same arguments, where the clients are.
+/// Runs this program again, with the same arguments, in the namespace of the clients.
 fn run_inside(network: &Network) -> ExitCode {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &network.hub()]);
@@ -117,15 +130,15 @@ fn run_inside(network: &Network) -> ExitCode {
     let child = command.env(INSIDE, network.name()).spawn().unwrap();
     let id = child.id();
     let child = Arc::new(Mutex::new(Some(child)));
-    let told = Arc::clone(&child);
-    // Told to end, it ends what is inside, and then removes the network as ever.
+    let to_kill = Arc::clone(&child);
+    // A signal kills the program inside. Then the caller removes the network as usual.
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
     signals.add(Signal::SIGTERM);
     signals.thread_block().unwrap();
     thread::spawn(move || {
         while signals.wait().is_ok() {
-            if told.lock().unwrap().is_some() {
+            if to_kill.lock().unwrap().is_some() {
                 fleet::signal(id, "KILL");
             }
         }
@@ -137,7 +150,7 @@ fn run_inside(network: &Network) -> ExitCode {
     }
 }
 
-/// Waits for the child without keeping the lock, so that it can be told to end.
+/// Waits for the child without keeping the lock, so that a signal can kill it.
 fn wait(child: &Mutex<Option<Child>>) -> Option<i32> {
     loop {
         let mut guard = child.lock().unwrap();
@@ -151,7 +164,7 @@ fn wait(child: &Mutex<Option<Child>>) -> Option<i32> {
     }
 }
 
-/// Judges a kept history as at the end of its run, and the registers by another method too.
+/// Judges a history in a file as the run itself does, and the registers by another method too.
 fn judge_again(path: &Path) -> ExitCode {
     let (history, end) = match record::read_from(path) {
         Ok(kept) => kept,
@@ -162,7 +175,9 @@ fn judge_again(path: &Path) -> ExitCode {
     };
     println!("judging {} transactions ...", history.len());
     if end == End::CutOff {
-        println!("the run was cut off before its last reads: what these would show is not judged");
+        println!(
+            "the run was interrupted before its last reads: nothing that needs them is judged"
+        );
     }
     let verdict = judge_to(&history, end);
     println!("{verdict}");
@@ -178,9 +193,9 @@ fn judge_again(path: &Path) -> ExitCode {
 fn torture(args: &Args, network: Option<Network>) -> ExitCode {
     let seed = args.seed.unwrap_or_else(|| getrandom::u64().unwrap());
     match args.heals {
-        Some(rounds) => println!("again: scripts/heals {rounds} --seed {seed}"),
+        Some(rounds) => println!("to repeat: scripts/heals {rounds} --seed {seed}"),
         None => println!(
-            "again: scripts/torture --seconds {} --nodes {} --seed {seed}",
+            "to repeat: scripts/torture --seconds {} --nodes {} --seed {seed}",
             args.seconds, args.nodes
         ),
     }
@@ -193,7 +208,8 @@ fn torture(args: &Args, network: Option<Network>) -> ExitCode {
     };
     let mut fleet = Fleet::new(addresses, namespaces);
     if network.is_some() {
-        // Clients are not asked who they are: nobody else is in the namespaces.
+        // These addresses are not loopback, so the nodes need a cluster key. Clients need no token:
+        // only the clients of this run reach the namespaces.
         fleet.share_key("cluster.key");
     }
     if let (Some(rounds), Some(network)) = (args.heals, &network) {
@@ -208,7 +224,7 @@ fn torture(args: &Args, network: Option<Network>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    println!("history: {}, which stays if the run fails", path.display());
+    println!("history: {} (kept if the run fails)", path.display());
     let (disks, clocks) = (disks::check(), Clocks::new(&mut fleet));
     let (random, seconds) = (Random::new(seed, 0), args.seconds);
     Torture { fleet, network, disks, clocks, random, seconds }.run(seed, recorder)

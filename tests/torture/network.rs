@@ -1,8 +1,8 @@
-//! The network between the nodes: one namespace each, joined by a bridge in another, all private to
-//! this run; and the ways to cut and slow it.
+//! The network between the nodes: a network namespace for each, connected by a bridge in another
+//! one, the hub; and the ways to cut it and to slow it down. All of it is private to this run.
 //!
-//! A direction between two nodes is cut by giving the sender a wrong hardware address of the receiver:
-//! packets vanish without an error, as they do in a broken network, and no packet filter is needed.
+//! A direction between two nodes is cut by a wrong hardware address of the receiver at the sender:
+//! packets vanish without an error, as in a broken network, and no packet filter is needed.
 
 #![allow(dead_code)]
 
@@ -11,31 +11,31 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
 
-/// The network that is set up, by the name of the run; the names of its namespaces derive from it.
+/// A network. The names of its namespaces begin with its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     name: String,
     nodes: usize,
 }
 
-/// What slows the network, if anything does.
+/// How the network is slowed down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Slowness {
-    /// 200 ± 100 ms and 20 % loss, by the kernel's emulator.
+    /// A delay of 200 ± 100 ms and 20 % loss, by the kernel's network emulator (netem).
     Netem,
-    /// 20 % loss by a filter and narrow links with long queues, on kernels without the emulator.
+    /// 20 % loss by a filter, and narrow links with long queues, on kernels without netem.
     LossyAndNarrow,
 }
 
-/// How many names are tried.
+/// How many names are tried for a network.
 const NAME_ATTEMPTS: usize = 10;
 
-/// Directions that are cut: from, to.
+/// The directions (from, to) that are cut.
 pub(crate) type Cuts = BTreeSet<(usize, usize)>;
 
 impl Network {
-    /// A network that `setup` makes, or made. Its addresses are the same in every run: they are
-    /// known in its namespaces only.
+    /// The network of this name, which [`setup`](Network::setup) made. Its addresses are the same
+    /// in every run, as they are visible in its namespaces only.
     pub(crate) fn named(name: String, nodes: usize) -> Network {
         Network { name, nodes }
     }
@@ -44,7 +44,7 @@ impl Network {
         &self.name
     }
 
-    /// The namespace of the bridge, where clients run: they reach all nodes, always.
+    /// Returns the namespace of the bridge, in which the clients run: they always reach all nodes.
     pub(crate) fn hub(&self) -> String {
         format!("{}-hub", self.name)
     }
@@ -61,17 +61,16 @@ impl Network {
         (0..self.nodes).map(|node| self.namespace(node)).chain([self.hub()]).collect()
     }
 
-    /// Makes the namespaces and what joins them, under a name that no other run has.
+    /// Makes the namespaces and their links, under a name that no other run has.
     ///
     /// # Errors
-    /// What the system says. Nothing that was made stays.
+    /// The error of the system. Everything that was made is removed again.
     pub(crate) fn setup(nodes: usize) -> Result<Network, String> {
         // Runs in containers may have the same process id, and share the names of namespaces.
         for _ in 0..NAME_ATTEMPTS {
             let random = getrandom::u32().map_err(|error| error.to_string())?;
             let network = Network::named(format!("lattistore-{random:08x}"), nodes);
-            // The first namespace is the claim to the name: of two runs one gets it. What another
-            // run made is left alone.
+            // Making the first namespace claims the name: only one of two runs succeeds.
             let hub = network.hub();
             match run("ip", &format!("netns add {hub}")) {
                 Ok(()) => {}
@@ -86,10 +85,10 @@ impl Network {
                 }
             };
         }
-        Err("other runs have all the names for network namespaces that were tried".into())
+        Err("every name that was tried for the network namespaces is in use".into())
     }
 
-    /// Makes the other namespaces and what joins them.
+    /// Makes the namespaces of the nodes and the links of all.
     fn join(&self) -> Result<(), String> {
         let hub = self.hub();
         run("ip", &format!("-n {hub} link set lo up"))?;
@@ -109,7 +108,7 @@ impl Network {
         self.cut(&Cuts::new())
     }
 
-    /// Ends what still runs in the namespaces, all of it started by this run, and removes them.
+    /// Kills the processes in the namespaces, all of which this run started, and removes these.
     pub(crate) fn remove(&self) {
         for namespace in self.namespaces() {
             let pids = Command::new("ip").args(["netns", "pids", &namespace]).output();
@@ -117,12 +116,12 @@ impl Network {
             for pid in String::from_utf8_lossy(&pids).split_whitespace() {
                 let _ = Command::new("sh").args(["-c", &format!("kill -KILL {pid}")]).status();
             }
-            // One that was never made cannot be removed.
+            // This fails for a namespace that was never made.
             let _ = run("ip", &format!("netns del {namespace}"));
         }
     }
 
-    /// Cuts just these directions.
+    /// Cuts these directions, and heals all others.
     pub(crate) fn cut(&self, cuts: &Cuts) -> Result<(), String> {
         for from in 0..self.nodes {
             let lines = (0..self.nodes).filter(|to| *to != from).map(|to| {
@@ -137,7 +136,7 @@ impl Network {
         Ok(())
     }
 
-    /// Slows all links, as far as the kernel can.
+    /// Slows down all links, in the best way that the kernel has.
     pub(crate) fn slow(&self) -> Result<Slowness, String> {
         let all = |arguments: &str| {
             (0..self.nodes)
@@ -146,10 +145,11 @@ impl Network {
         if all("qdisc add dev eth0 root netem delay 200ms 100ms loss 20%").is_ok() {
             return Ok(Slowness::Netem);
         }
-        self.hasten();
+        self.end_slow();
         all("qdisc add dev eth0 root tbf rate 2mbit burst 4kb latency 300ms")?;
         all("qdisc add dev eth0 clsact")?;
-        // A classic filter: load a random word; above four fifths of its range, drop, else go on.
+        // A classic BPF filter: load a random word; drop the packet if it is in the highest fifth
+        // of its range.
         let filter = "4,32 0 0 4294963256,37 1 0 3435973836,6 0 0 4294967295,6 0 0 2";
         for node in 0..self.nodes {
             let namespace = self.namespace(node);
@@ -162,11 +162,11 @@ impl Network {
     }
 
     /// Undoes [`slow`](Network::slow).
-    pub(crate) fn hasten(&self) {
+    pub(crate) fn end_slow(&self) {
         for node in 0..self.nodes {
             for kind in ["root", "clsact"] {
                 let namespace = self.namespace(node);
-                // It may not be there.
+                // This fails if there is no such qdisc.
                 let _ = run("tc", &format!("-n {namespace} qdisc del dev eth0 {kind}"));
             }
         }
@@ -181,7 +181,7 @@ fn mac(node: usize) -> String {
     format!("02:00:00:00:00:{:02x}", node + 1)
 }
 
-/// Runs a program with arguments that blanks divide.
+/// Runs a program with arguments that are separated by spaces.
 fn run(program: &str, arguments: &str) -> Result<(), String> {
     checked(Command::new(program).args(arguments.split(' ')))
 }

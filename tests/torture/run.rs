@@ -1,4 +1,7 @@
-//! One run: faults in turn while clients go on, then the judges, then the numbers.
+//! One run: faults one after another under load, then the judges, then the figures.
+//!
+//! A round injects a broken network, a fault of processes, or both, for some time, and ends both.
+//! Each kind of fault is drawn from a shuffled deck, so that every kind comes up in a long run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +13,7 @@ use lattistore_sim::simulator::Random;
 
 use crate::clocks::Clocks;
 use crate::disks::SlowDisk;
-use crate::faults::{Broken, Hurt, shuffled};
+use crate::faults::{NetworkFault, ProcessFault, shuffled};
 use crate::fleet::clients::{Clients, Load};
 use crate::fleet::judge::{judge, longest_pause_within};
 use crate::fleet::record::{self, Recorder};
@@ -22,35 +25,35 @@ const LONGEST_PAUSE_MS: u64 = 30_000;
 /// The shortest.
 const SHORTEST_PAUSE_MS: u64 = 100;
 
-/// The longest delay of a sync.
+/// The longest delay of an fsync.
 const LONGEST_SYNC_MS: u64 = 2_000;
 /// The shortest.
 const SHORTEST_SYNC_MS: u64 = 50;
 
-/// What is tortured, and by what.
+/// The cluster of a run and the means of its faults.
 pub(crate) struct Torture {
     pub(crate) fleet: Fleet,
-    /// None when all nodes are on loopback addresses, which cannot be cut.
+    /// `None` if all nodes are on loopback addresses, between which no link can be cut.
     pub(crate) network: Option<Network>,
-    /// Whether syncs can be delayed, or why not.
+    /// The reason if fsyncs cannot be delayed.
     pub(crate) disks: Result<(), String>,
-    /// The nodes' wall clocks, or why they have none of their own.
+    /// The wall clocks of the nodes, or the reason why they cannot jump.
     pub(crate) clocks: Result<Clocks, String>,
     pub(crate) random: Random,
     pub(crate) seconds: u64,
 }
 
-/// A fault that was injected, by the clients' clock.
+/// A fault that was injected; its times are those of the history, in nanoseconds.
 struct Injected {
     name: String,
     from: u64,
     to: u64,
 }
 
-/// Says where the history is when a run ends that failed, however it ends.
-struct Kept(Option<PathBuf>);
+/// Prints where the history is when it is dropped, so also after a panic.
+struct PrintHistoryPath(Option<PathBuf>);
 
-impl Drop for Kept {
+impl Drop for PrintHistoryPath {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
             println!("{}", record::how_to_judge(path));
@@ -58,19 +61,20 @@ impl Drop for Kept {
     }
 }
 
-/// What was done, besides when.
+/// How faults were injected, for the report.
 #[derive(Default)]
 struct Means {
     slowness: Option<Slowness>,
-    /// By slow disk: how many syncs were delayed.
+    /// For each slow disk, how many fsyncs were delayed.
     delayed_syncs: Vec<usize>,
     clock_jumps: usize,
 }
 
 impl Torture {
-    /// Runs it all; whether no anomaly was found. The history stays in its file if the run fails.
+    /// Runs everything; succeeds if there is no anomaly. The file of the history is kept if it
+    /// fails.
     pub(crate) fn run(mut self, seed: u64, recorder: Recorder) -> ExitCode {
-        let mut kept = Kept(Some(recorder.path().to_owned()));
+        let mut kept = PrintHistoryPath(Some(recorder.path().to_owned()));
         self.fleet.start_all();
         let (builder, load) = (self.fleet.clients.clone(), Load::default());
         let addresses = &self.fleet.addresses;
@@ -80,7 +84,7 @@ impl Torture {
         let ((), (injected, means)) =
             while_disturbed(|over| clients.run(over), || self.disturb(clock, &is_full));
         if is_full.load(Ordering::Acquire) {
-            println!("the history is as large as it may be, so the run ends before its time");
+            println!("the history has reached its maximum size, so the run ends before its time");
         }
         self.fleet.check_alive();
         clients.read_all();
@@ -104,8 +108,8 @@ impl Torture {
         }
     }
 
-    /// Says by what means faults were injected, and which could not be; whether those that were begun
-    /// came about.
+    /// Prints by what means faults were injected, and which could not be. Returns whether the
+    /// faults that were injected had an effect.
     fn report_means(&self, means: &Means) -> bool {
         match means.slowness {
             Some(Slowness::Netem) => println!("Slow: 200 ± 100 ms and 20 % loss by netem"),
@@ -121,114 +125,115 @@ impl Torture {
         }
         let (disks, syncs) = (means.delayed_syncs.len(), means.delayed_syncs.iter().sum::<usize>());
         match &self.disks {
-            Ok(()) => println!("slow disks: {disks}, with {syncs} delayed syncs, by strace"),
+            Ok(()) => println!("slow disks: {disks}, with {syncs} delayed fsyncs, by strace"),
             Err(why) => println!("no disk was slow: {why}"),
         }
-        // One disk may have nothing to write, where its node is cut off.
+        // A single disk may have nothing to write, if its node is cut off.
         let are_done = disks == 0 || syncs > 0;
         if !are_done {
-            println!("FAILED: disks were to be slow, and no sync was delayed");
+            println!("FAILED: disks were meant to be slow, but no fsync was delayed");
         }
         are_done
     }
 
-    /// Injects faults until the time is over; all is well again at the end.
+    /// Injects faults until the time is over, and ends the last one.
     fn disturb(&mut self, clock: Instant, is_full: &AtomicBool) -> (Vec<Injected>, Means) {
         let end = Instant::now() + Duration::from_secs(self.seconds);
-        let (mut broken, mut hurts) = (Vec::new(), Vec::new());
+        let (mut network_faults, mut process_faults) = (Vec::new(), Vec::new());
         let (mut injected, mut means) = (Vec::new(), Means::default());
         while Instant::now() < end && !is_full.load(Ordering::Acquire) {
             let dice = self.random.between(0, 9);
-            let breaks = self.network.is_some() && dice < 7;
-            let hurt = (!breaks || dice < 3).then(|| {
-                if hurts.is_empty() {
+            let network_fault = self.network.is_some() && dice < 7;
+            let process_fault = (!network_fault || dice < 3).then(|| {
+                if process_faults.is_empty() {
                     let (disks, clocks) = (self.disks.is_ok(), self.clocks.is_ok());
-                    hurts = Hurt::deck(&mut self.random, disks, clocks);
+                    process_faults = ProcessFault::deck(&mut self.random, disks, clocks);
                 }
-                hurts.pop()
+                process_faults.pop()
             });
-            let breaks = breaks.then(|| {
-                if broken.is_empty() {
-                    broken = Broken::deck(&mut self.random);
+            let network_fault = network_fault.then(|| {
+                if network_faults.is_empty() {
+                    network_faults = NetworkFault::deck(&mut self.random);
                 }
-                broken.pop()
+                network_faults.pop()
             });
-            let (breaks, hurt) = (breaks.flatten(), hurt.flatten());
+            let (network_fault, process_fault) = (network_fault.flatten(), process_fault.flatten());
             let name = |fault: &dyn std::fmt::Debug| format!("{fault:?}");
-            let names = breaks.iter().map(|b| name(b)).chain(hurt.iter().map(|h| name(h)));
+            let names =
+                network_fault.iter().map(|b| name(b)).chain(process_fault.iter().map(|h| name(h)));
             let names: Vec<String> = names.collect();
             let from = nanos(clock);
-            self.inject(breaks, hurt, end, &mut means);
+            self.inject(network_fault, process_fault, end, &mut means);
             let to = nanos(clock);
             println!("{:7.1} s  {}", from as f64 / 1e9, names.join(" + "));
             injected.push(Injected { name: names.join(" + "), from, to });
-            // The clients find their way in a healthy cluster, or do not yet.
+            // The next fault comes when the clients have found the leader again, or before.
             hold(Duration::from_millis(self.random.between(0, 2_000)));
             self.fleet.check_alive();
         }
         (injected, means)
     }
 
-    /// One round: breaks the network, hurts processes, holds, and mends both.
+    /// Runs one round: breaks the network, injects a fault of processes, waits, and ends both.
     fn inject(
         &mut self,
-        breaks: Option<Broken>,
-        hurt: Option<Hurt>,
+        network_fault: Option<NetworkFault>,
+        process_fault: Option<ProcessFault>,
         end: Instant,
         means: &mut Means,
     ) {
         let leader = self.fleet.leader_now().unwrap_or(0);
         let others = (0..self.fleet.len()).filter(|node| *node != leader).collect();
         let others = shuffled(others, &mut self.random);
-        if let (Some(network), Some(breaks)) = (&self.network, breaks) {
-            if breaks == Broken::Slow {
+        if let (Some(network), Some(network_fault)) = (&self.network, network_fault) {
+            if network_fault == NetworkFault::Slow {
                 means.slowness = Some(network.slow().expect("the network can be slowed"));
-            } else if breaks == Broken::ConstrainedElection {
-                // The node that will have to lead misses something first.
+            } else if network_fault == NetworkFault::ConstrainedElection {
+                // First the node that will have to lead is cut off, so that it misses some slots.
                 let hub = others[0];
                 let away = others.iter().chain([&leader]).flat_map(|n| [(*n, hub), (hub, *n)]);
                 network.cut(&away.collect()).expect("links can be cut");
                 hold(Duration::from_millis(self.random.between(200, 800)));
             }
-            network.cut(&breaks.cuts(leader, &others)).expect("links can be cut");
+            network.cut(&network_fault.cuts(leader, &others)).expect("links can be cut");
         }
         let left = end.saturating_duration_since(Instant::now());
-        // In a short run shorter, so that there are many.
+        // Rounds are shorter in a short run, so that there are many.
         let longest_ms = (self.seconds * 1_000 / 24).clamp(1_000, 8_000);
         let time = Duration::from_millis(self.random.between(500, longest_ms)).min(left);
         let one = *self.random.pick(&(0..self.fleet.len()).collect::<Vec<_>>());
-        match hurt {
+        match process_fault {
             None => hold(time),
-            Some(Hurt::KillOne) => self.killed(&[one], time),
-            Some(Hurt::KillLeader) => self.killed(&[leader], time),
-            Some(Hurt::KillAll) => {
+            Some(ProcessFault::KillOne) => self.killed(&[one], time),
+            Some(ProcessFault::KillLeader) => self.killed(&[leader], time),
+            Some(ProcessFault::KillAll) => {
                 hold(time / 2);
                 let all: Vec<usize> = (0..self.fleet.len()).collect();
                 self.killed(&all, time / 4);
                 hold(time / 2);
             }
-            Some(Hurt::PauseOne) => self.paused(one, left),
-            Some(Hurt::PauseLeader) => self.paused(leader, left),
-            Some(Hurt::RollingRestart) => {
+            Some(ProcessFault::PauseOne) => self.paused(one, left),
+            Some(ProcessFault::PauseLeader) => self.paused(leader, left),
+            Some(ProcessFault::RollingRestart) => {
                 for node in 0..self.fleet.len() {
                     self.fleet.stop(node);
                     self.fleet.start(node);
                     hold(time / 8);
                 }
             }
-            Some(Hurt::SlowDiskOfOne) => self.slow_disks(&[one], time, means),
-            Some(Hurt::SlowDiskOfLeader) => self.slow_disks(&[leader], time, means),
-            Some(Hurt::SlowDisksOfTwo) => {
+            Some(ProcessFault::SlowDiskOfOne) => self.slow_disks(&[one], time, means),
+            Some(ProcessFault::SlowDiskOfLeader) => self.slow_disks(&[leader], time, means),
+            Some(ProcessFault::SlowDisksOfTwo) => {
                 let two: Vec<usize> = others.iter().take(1).chain([&leader]).copied().collect();
                 self.slow_disks(&two, time, means);
             }
-            Some(Hurt::ClockJumps) => {
+            Some(ProcessFault::ClockJumps) => {
                 for _ in 0..2 {
                     (0..self.fleet.len()).for_each(|node| self.clock_jumps(node, means));
                     hold(time / 2);
                 }
             }
-            Some(Hurt::KillAndClockJump) => {
+            Some(ProcessFault::KillAndClockJump) => {
                 self.fleet.kill(one);
                 self.clock_jumps(one, means);
                 hold(time / 4);
@@ -237,8 +242,8 @@ impl Torture {
             }
         }
         if let Some(network) = &self.network {
-            network.hasten();
-            network.cut(&Cuts::new()).expect("links can be mended");
+            network.end_slow();
+            network.cut(&Cuts::new()).expect("links can be healed");
         }
     }
 
@@ -248,7 +253,7 @@ impl Torture {
         nodes.iter().for_each(|node| self.fleet.start(*node));
     }
 
-    /// Short delays are as likely as long ones, by their order of magnitude.
+    /// Makes the disks of some nodes slow. Every order of magnitude of the delay is equally likely.
     fn slow_disks(&mut self, nodes: &[usize], time: Duration, means: &mut Means) {
         let doublings = (LONGEST_SYNC_MS / SHORTEST_SYNC_MS).ilog2();
         let slow = |node: &usize| {
@@ -259,27 +264,27 @@ impl Torture {
             SlowDisk::new(self.fleet.process(*node).id(), Duration::from_millis(delay), trace)
         };
         let disks: Vec<SlowDisk> = nodes.iter().map(slow).collect();
-        // Long enough for a sync or two.
+        // Long enough for at least one fsync.
         hold(time.max(Duration::from_millis(2 * LONGEST_SYNC_MS)));
         means.delayed_syncs.extend(disks.into_iter().map(SlowDisk::end));
     }
 
     fn clock_jumps(&mut self, node: usize, means: &mut Means) {
-        let clocks = self.clocks.as_ref().expect("it is in the deck only then");
+        let clocks = self.clocks.as_ref().expect("the deck has this fault only if clocks can jump");
         if self.fleet.runs(node) {
             let process = self.fleet.process(node).id();
-            assert!(Clocks::is_seen_by(process), "node {node} does not see its clock");
+            assert!(Clocks::is_seen_by(process), "node {node} has not loaded libfaketime");
         }
         clocks.jump(node, &mut self.random);
         means.clock_jumps += 1;
     }
 
-    /// Short pauses are as likely as long ones, by their order of magnitude.
+    /// Stops a node for some time. Every order of magnitude of the pause is equally likely.
     fn paused(&mut self, node: usize, left: Duration) {
         let doublings = (LONGEST_PAUSE_MS / SHORTEST_PAUSE_MS).ilog2();
         let time = SHORTEST_PAUSE_MS << self.random.between(0, doublings.into());
         let time = (time + self.random.between(0, time)).min(LONGEST_PAUSE_MS);
-        // No one pause takes most of a short run.
+        // A pause takes at most an eighth of the run.
         let time = Duration::from_millis(time).min(Duration::from_secs(self.seconds) / 8);
         self.fleet.process(node).signal("STOP");
         hold(time.min(left));

@@ -1,10 +1,11 @@
-//! The command line before clap reads it: where a list of addresses ends.
+//! Rewrites the command line before clap parses it, to find the end of a list of addresses.
 //!
-//! `--server-ip` takes several values, and a verb may stand behind them, as in
-//! `--server-ip 10.0.0.1 10.0.0.2 health`. For clap the verb would be one more value; and its setting
-//! that prefers verbs would take the value of any other option for one, as in `--file health`. So each
-//! address is attached to an option of its own here, and these options go before the verb, where those
-//! that stand on both sides of it are one list.
+//! `--server-ip` takes several values, and a verb may follow them, for example:
+//! `--server-ip 10.0.0.1 10.0.0.2 health`. Clap would take the verb for one more value; with its
+//! setting that prefers verbs, it would take the value of any other option for a verb, for example
+//! in `--file health`. So the code here attaches each address to an option of its own
+//! (`--server-ip=10.0.0.1`), and moves these options before the verb. There, clap merges addresses
+//! from both sides of the verb into one list.
 
 use std::ffi::{OsStr, OsString};
 
@@ -13,10 +14,10 @@ use clap::{Arg, Command};
 /// The option that takes a list.
 const LIST: &str = "--server-ip";
 
-/// The arguments, of which the first names the program, with one option for each address.
+/// Returns the arguments with one option for each address. The first argument names the program.
 ///
-/// Before the verb, the list ends at the next option or at the verb; its first value is never a verb.
-/// Behind a verb that has arguments of its own, each option takes one address.
+/// Before the verb, a list ends at the next option or at the verb; its first value is never a verb.
+/// After a verb that has arguments of its own, each option takes one address.
 pub(crate) fn spread(
     command: &Command,
     arguments: impl IntoIterator<Item = OsString>,
@@ -60,6 +61,7 @@ pub(crate) fn spread(
     spread.into_iter().chain(rest).chain(arguments).collect()
 }
 
+/// Returns the option with its value attached.
 fn attached(value: &OsStr) -> OsString {
     let mut argument = OsString::from(LIST);
     argument.push("=");
@@ -72,7 +74,7 @@ fn is_option(argument: &OsStr) -> bool {
     argument.len() > 1 && argument.as_encoded_bytes().starts_with(b"-")
 }
 
-/// The verb of this name.
+/// Returns the verb with this name or alias.
 fn named<'c>(command: &'c Command, name: &OsStr) -> Option<&'c Command> {
     let name = name.to_str()?;
     command
@@ -80,7 +82,7 @@ fn named<'c>(command: &'c Command, name: &OsStr) -> Option<&'c Command> {
         .find(|verb| verb.get_name() == name || verb.get_all_aliases().any(|alias| alias == name))
 }
 
-/// Whether a verb takes more than options.
+/// Whether a verb takes arguments other than options.
 fn has_arguments(verb: &Command) -> bool {
     verb.has_subcommands() || verb.get_positionals().next().is_some()
 }
@@ -94,11 +96,12 @@ fn takes_next(command: &Command, option: &OsStr) -> bool {
             command.get_arguments().any(|arg| arg.get_long() == Some(long) && takes_values(arg))
         }
         None => {
-            // Of several letters in one, the first that takes a value takes what follows it.
+            // In a group of letters, the first one that takes a value takes the rest of the group;
+            // if it is the last letter, it takes the next argument.
             let letters = || option.chars().skip(1);
             let of = |letter| command.get_arguments().find(|arg| arg.get_short() == Some(letter));
             let first = letters().position(|letter| of(letter).is_some_and(takes_values));
-            first.is_some_and(|place| place + 1 == letters().count())
+            first.is_some_and(|index| index + 1 == letters().count())
         }
     }
 }
@@ -143,7 +146,7 @@ mod tests {
     #[test]
     fn what_only_looks_like_a_verb_stays_what_it_is() {
         for (line, expected) in [
-            // The first address may have any name.
+            // The first value is an address, even if a verb has its name.
             ("client --server-ip health B", "client --server-ip=health --server-ip=B"),
             ("client --file get --server-ip A B", "client --server-ip=A --server-ip=B --file get"),
             ("client -e get --server-ip A B", "client --server-ip=A --server-ip=B -e get"),

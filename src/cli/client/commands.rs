@@ -1,4 +1,4 @@
-//! Commands of a session: lines that begin with a dot, which no program does.
+//! Commands of a session: lines that begin with a dot. No program begins with a dot.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -12,49 +12,49 @@ use super::report::complain;
 use super::shell::Shell;
 use super::{health, json, parameter, table};
 
-/// What `.help` says.
+/// The text of `.help`.
 const HELP: &str = "\
 Write a program; an empty line sends it.
-  put \"a\" \"AAA\";                   gives the key a a value
+  put \"a\" \"AAA\";                   sets the value of the key a
   x = get \"a\"; put \"b\" x + \"!\";    reads and writes in one transaction
-The result holds what the keys that were read had before.
+The result holds the keys that were read, with their values before the transaction.
 
 Commands:
-  .help                     this
-  .status [NODE[:PORT]]     how the node is, and what it knows of the others
-  .nodes                    asks all nodes how they are
+  .help                     shows this text
+  .status [NODE[:PORT]]     shows the status of the node, and what it knows of the others
+  .nodes                    shows the status of all nodes
   .health                   says whether the cluster serves
-  .param NAME VALUE         binds $NAME to the text VALUE; NAME:int and NAME:bool bind others
-  .params                   shows what is bound
+  .param NAME VALUE         binds $NAME to the text VALUE; NAME:int and NAME:bool set its type
+  .params                   shows the bound parameters
   .unset NAME               unbinds $NAME
-  .timing [on|off]          says how long each transaction took, and its slot
-  .set single-line on|off   sends a first line that is a whole program at once
+  .timing [on|off]          shows the duration of each transaction, and its slot
+  .set single-line on|off   sends a first line at once if it is a complete program
   .exit                     ends the session, as Ctrl-D does
 
-Commands work while a program is being written, too. Ctrl-C cancels it, and so does the end of the
-session: what no empty line has sent does not run, but stays in the history. While a request is on
-its way, Ctrl-C ends the wait for it: the transaction may have run then. Within a text, parentheses
-or braces an empty line sends nothing.
+Commands also work while you write a program. Ctrl-C cancels the program, and so does the end of the
+session: a program runs only after an empty line has sent it; a cancelled one stays in the history.
+While a request is in flight, Ctrl-C ends the wait for its answer; the transaction may have run.
+Inside of a text, parentheses or braces, an empty line does not send the program.
 ";
 
-/// Whether the session goes on.
+/// Whether the session continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// It does.
+    /// The session continues.
     GoOn,
-    /// It ends.
+    /// The session ends.
     End,
 }
 
-/// What a command has to say.
+/// The text that a command prints.
 enum Said {
-    /// What was asked for, in the form of the session's output.
+    /// The answer, in the form of the session's output.
     Answer(String),
-    /// For people only: among JSON there is no place for it.
+    /// A note for people, which is not printed between JSON.
     Note(String),
 }
 
-/// Carries out a command.
+/// Runs a command.
 pub(crate) fn run(shell: &mut Shell, line: &str, to: &mut impl Write) -> io::Result<Next> {
     let (command, rest) = line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
     let rest = rest.trim_start();
@@ -76,9 +76,9 @@ pub(crate) fn run(shell: &mut Shell, line: &str, to: &mut impl Write) -> io::Res
         (".timing", _) => switch("timing", &mut shell.timing, rest),
         (".set", _) => match rest.strip_prefix("single-line") {
             Some(value) => switch("single-line", &mut shell.single_line, value.trim()),
-            None => Err("there is only `.set single-line on` or `off`".to_owned()),
+            None => Err("write .set single-line on, or .set single-line off".to_owned()),
         },
-        _ => Err(format!("`{}` is no command; .help shows them all", one_line(line.trim()))),
+        _ => Err(format!("`{}` is not a command; .help shows all commands", one_line(line.trim()))),
     };
     match done {
         Ok(Said::Note(note)) if !shell.shows_all() => complain(&note),
@@ -104,7 +104,8 @@ fn status(shell: &Shell, node: &str) -> Result<Said, (Exit, String)> {
     }
 }
 
-/// The status of a node by the first of its addresses that answers: a name may have several.
+/// Returns the status of a node, from the first of its addresses that answers: a name may have
+/// several.
 fn status_of_first(shell: &Shell, addresses: &[SocketAddr]) -> Result<NodeStatus, Error> {
     let mut failed = Error::DidNotRun { cause: Cause::NoAddress };
     for address in addresses {
@@ -153,7 +154,7 @@ fn unbind(shell: &mut Shell, name: &str) -> Result<Said, String> {
     }
 }
 
-/// Sets a switch, or turns it over.
+/// Sets a switch, or toggles it.
 fn switch(name: &str, switch: &mut bool, value: &str) -> Result<Said, String> {
     *switch = match value {
         "on" => true,

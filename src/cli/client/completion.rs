@@ -1,4 +1,5 @@
-//! Completion at the prompt: words of the language, keys that were seen, parameters and commands.
+//! Completion at the prompt: words of the language, keys that the session has seen, parameters and
+//! commands.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -31,13 +32,13 @@ const COMMANDS: [&str; 10] = [
     ".unset",
 ];
 
-/// What the user may mean at most.
+/// The highest number of keys that are offered.
 const MAX_SHOWN: usize = 200;
 
-/// Keys that the session has seen.
+/// The keys that the session has seen.
 pub(crate) type Keys = Rc<RefCell<BTreeSet<String>>>;
 
-/// Completes lines.
+/// The completion of a line.
 #[derive(Debug)]
 pub(crate) struct Completion {
     pub(crate) keys: Keys,
@@ -45,7 +46,7 @@ pub(crate) struct Completion {
 }
 
 impl Completion {
-    /// What can stand at the end of `before`, and where it begins there.
+    /// Returns the candidates for the end of `before`, and the offset at which they begin.
     fn candidates(&self, before: &str) -> (usize, Vec<Pair>) {
         if before.starts_with('.') {
             let commands = COMMANDS.iter().filter(|name| name.starts_with(before));
@@ -82,7 +83,7 @@ fn pair(shown: &str, replacement: &str) -> Pair {
     Pair { display: shown.to_owned(), replacement: replacement.to_owned() }
 }
 
-/// Where the text literal begins that `before` ends in.
+/// Returns where a text literal begins that is still open at the end of `before`.
 pub(crate) fn open_quote(before: &str) -> Option<usize> {
     let mut open = None;
     let mut characters = before.char_indices();
@@ -100,12 +101,12 @@ pub(crate) fn open_quote(before: &str) -> Option<usize> {
     open
 }
 
-/// The keys that a program names as they are: the literal after `put`, `get`, `delete`, `exists`.
+/// Returns the keys that a program names as literals, after `put`, `get`, `delete` or `exists`.
 pub(crate) fn keys_named(program: &str) -> impl Iterator<Item = String> {
     let parts: Vec<&str> = program.split('"').collect();
     let named = parts.windows(2).filter_map(|pair| {
         let word = pair[0].trim_end().rsplit(|c: char| !c.is_ascii_alphabetic()).next()?;
-        // What has escapes in it would have to be read by the language's rules.
+        // A literal with escapes is skipped: it would have to be parsed by the language's rules.
         let is_key = ["put", "get", "delete", "exists"].contains(&word) && !pair[1].contains('\\');
         is_key.then(|| pair[1].to_owned())
     });
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_open_until_its_quote_and_a_comment_opens_none() {
+    fn a_text_is_open_until_its_closing_quote_and_a_comment_opens_none() {
         assert_eq!(open_quote("put \"a\" \"one\ntwo"), Some(8));
         assert_eq!(open_quote("put \"a\" \"one\ntwo\";"), None);
         assert_eq!(open_quote("put \"a\" \"\\\""), Some(8));
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_names_keys_after_the_words_that_take_them() {
+    fn keys_are_the_literals_after_the_words_that_take_a_key() {
         let named: Vec<_> =
             keys_named(r#"a = get "k1"; put "k2" "v"; if exists "k3" {}"#).collect();
         assert_eq!(named, ["k1", "k2", "k3"]);

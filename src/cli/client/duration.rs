@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Reads a duration.
+/// Parses a duration.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -11,17 +11,17 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         "s" => 1.0,
         "m" => 60.0,
         "" => return Err("the unit is missing: write 5s, 250ms or 2m".to_owned()),
-        _ => return Err(format!("`{unit}` is no unit of time: write 5s, 250ms or 2m")),
+        _ => return Err(format!("`{unit}` is not a unit of time: write 5s, 250ms or 2m")),
     };
     let number: f64 = number.parse().map_err(|_| "write 5s, 250ms or 2m".to_owned())?;
     match Duration::try_from_secs_f64(number * seconds_per_unit) {
         Ok(time) if !time.is_zero() => Ok(time),
-        Ok(_) => Err("it must be more than nothing".to_owned()),
-        Err(_) => Err("it is too long".to_owned()),
+        Ok(_) => Err("the time must be more than 0".to_owned()),
+        Err(_) => Err("the time is too long".to_owned()),
     }
 }
 
-/// A duration for people, to three digits or so.
+/// Returns a duration for people, with about three digits.
 pub(crate) fn show(time: Duration) -> String {
     match time.as_secs_f64() {
         s if s < 0.001 => format!("{:.0} µs", s * 1e6),
@@ -31,7 +31,7 @@ pub(crate) fn show(time: Duration) -> String {
     }
 }
 
-/// How long something runs, in its two largest units.
+/// Returns a time of running for people, in its two largest units.
 pub(crate) fn show_uptime(time: Duration) -> String {
     let seconds = time.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);

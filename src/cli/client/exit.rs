@@ -1,4 +1,4 @@
-//! Exit codes that scripts can tell apart.
+//! The exit codes of the program, for scripts.
 
 use std::process::ExitCode;
 
@@ -7,19 +7,19 @@ use crate::client::Error;
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// All went well.
+    /// Everything succeeded.
     Fine,
-    /// A transaction did not run, or a node gave no answer.
+    /// A transaction did not run, or no node answered.
     DidNotRun,
-    /// The arguments make no sense; clap uses the same code.
+    /// The arguments are not valid; clap uses the same code.
     Usage,
     /// A transaction may have run.
     MayHaveRun,
-    /// A program was not valid, failed or aborted: no effect.
+    /// A program was not valid, failed or aborted; it had no effect.
     Program,
-    /// A transaction ran, but its answer is not to be had.
+    /// A transaction ran, but its answer is not available.
     NoAnswer,
-    /// The cluster does not serve, as far as can be told.
+    /// The cluster does not serve, as far as is known.
     NotHealthy,
     /// The cluster serves, but a node is down.
     NodeDown,
@@ -52,22 +52,22 @@ impl From<&Error> for Exit {
 }
 
 impl Exit {
-    /// Of a session of several transactions the first failure counts.
+    /// Returns the exit code of a session that continued after `self`: the first failure counts.
     pub(crate) fn and(self, later: Exit) -> Exit {
         if self == Exit::Fine { later } else { self }
     }
 }
 
-/// The codes for `--help`.
+/// The list of the codes in `--help`.
 pub(crate) const HELP: &str = "\
 Exit codes:
-  0  all went well
-  1  a transaction did not run, or no node answered: asking again is safe
-  2  the arguments make no sense
-  3  a transaction may have run: no answer came, or not in time
+  0  everything succeeded
+  1  a transaction did not run, or no node answered: a new attempt is safe
+  2  the arguments are not valid
+  3  a transaction may have run: no answer came in time
   4  a program is not valid, failed or aborted; it had no effect
-  5  a transaction ran, but its answer is too large to be had, or could not be written
+  5  a transaction ran, but its answer is too large, or could not be written
   6  health: the cluster does not serve a strict read; --status, --nodes: no leader or no majority
   7  --status, --nodes: there is a leader and a majority, but a node is not heard,
      does not hear, or does not answer
-In a session of several transactions the first that failed counts.";
+In a session of several transactions, the first failure counts.";

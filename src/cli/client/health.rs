@@ -13,21 +13,22 @@ use super::options::ClientOptions;
 use super::phrases::{no_answer, one_line};
 use super::shell::Shell;
 
-/// A program that reads, so that it is answered only by a leader that a majority confirms. It changes
-/// nothing, and any client that may read may run it.
+/// A program that only reads, so every client that may read can run it. Only a leader that a
+/// majority confirms answers it.
 const PROBE: &str = "return exists \"\";";
 
-/// What was found.
+/// The result of the check.
 #[derive(Debug)]
 pub(crate) struct Health {
     pub(crate) serves: bool,
-    /// The one line for people.
+    /// The result in one line, for people.
     pub(crate) message: String,
     pub(crate) leader: Option<Redirect>,
+    /// The duration of the read.
     pub(crate) taken: Duration,
 }
 
-/// Prints whether the cluster serves; the line is the answer, so it goes to standard output.
+/// Prints whether the cluster serves, to standard output, as this is the answer.
 pub(crate) fn run(shell: &mut Shell, options: &ClientOptions) -> io::Result<Exit> {
     let health = check(shell);
     let mut output = io::stdout();
@@ -39,7 +40,7 @@ pub(crate) fn run(shell: &mut Shell, options: &ClientOptions) -> io::Result<Exit
     Ok(if health.serves { Exit::Fine } else { Exit::NotHealthy })
 }
 
-/// The answer in the form of the session's output.
+/// Returns the result in the form of the session's output.
 pub(crate) fn show(health: &Health, shell: &Shell) -> String {
     match shell.output.form() {
         Some(form) => json(health, form) + "\n",
@@ -57,7 +58,7 @@ fn json(health: &Health, form: Form) -> String {
         .end()
 }
 
-/// Asks for a strict read, and where it fails, all nodes for the reason.
+/// Runs a strict read. If it fails, asks all nodes for their status, to find the reason.
 pub(crate) fn check(shell: &Shell) -> Health {
     let begun = Instant::now();
     let no_params: [(&str, crate::client::Value); 0] = [];
@@ -65,7 +66,8 @@ pub(crate) fn check(shell: &Shell) -> Health {
     let taken = begun.elapsed();
     match read {
         Ok(_) => {
-            // Of the node that just answered; the answer itself does not name it.
+            // This asks the node that has just answered; the answer itself does not name the
+            // leader.
             let status = shell.client.status().ok();
             let leader = status.as_ref().and_then(|status| status.leader);
             Health { serves: true, message: serves(status.as_ref(), taken), leader, taken }
@@ -98,8 +100,8 @@ fn serves(status: Option<&NodeStatus>, taken: Duration) -> String {
     message
 }
 
-/// Why a read is not served: what it met, which nodes give no answer, and what the others say of
-/// themselves.
+/// Returns why the cluster does not serve: the error of the read, which nodes do not answer, and
+/// the problems that the others report.
 fn serves_not(error: &Error, nodes: &[(SocketAddr, Result<NodeStatus, Error>)]) -> String {
     let mut message = format!("not healthy: {}", no_answer(error));
     let silent = nodes.iter().filter(|(_, status)| status.is_err());
@@ -110,12 +112,12 @@ fn serves_not(error: &Error, nodes: &[(SocketAddr, Result<NodeStatus, Error>)]) 
         let count = format!("{} of {count} {noun}", silent.len());
         message.push_str(&format!("; no status from {count}: {}", silent.join(", ")));
     }
-    let mut said: Vec<String> = Vec::new();
+    let mut problems: Vec<String> = Vec::new();
     for (address, status) in nodes {
         let notices = status.iter().flat_map(|status| &status.notices);
         for notice in notices.filter(|notice| notice.severity != Severity::Info) {
-            said.push(format!("; {address}: {}", one_line(&notice.message)));
+            problems.push(format!("; {address}: {}", one_line(&notice.message)));
         }
     }
-    message + &said.concat()
+    message + &problems.concat()
 }

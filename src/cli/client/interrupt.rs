@@ -1,8 +1,8 @@
-//! Ctrl-C while a request is on its way.
+//! Ctrl-C while a request is in flight.
 //!
-//! Without a request, Ctrl-C ends the program as it ends any other. With one, the program stops to
-//! wait, and says what is known of the transaction: that it may have run. A program that was started
-//! with the signal ignored, as a shell starts those in the background, goes on to ignore it.
+//! Without a request, Ctrl-C ends the program as it ends any other. With a request, the program
+//! stops waiting and says that the transaction may have run. If the program was started with the
+//! signal ignored, as a shell starts programs in the background, it continues to ignore the signal.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
-/// Who is told of a Ctrl-C: the wait for a request, while there is one.
+/// The receiver of a Ctrl-C: the wait for a request, while there is one.
 type Waiting = Arc<Mutex<Option<Sender<()>>>>;
 
 /// Watches for Ctrl-C.
@@ -26,23 +26,23 @@ pub(crate) struct Interrupts {
 }
 
 impl Interrupts {
-    /// Begins to watch.
+    /// Starts watching.
     ///
     /// # Errors
-    /// When the system has no descriptor or no thread for it.
+    /// If the system has no file descriptor or no thread left.
     pub(crate) fn watch() -> io::Result<Interrupts> {
         let waiting = Waiting::default();
         if is_ignored() {
             return Ok(Interrupts { waiting });
         }
         let mut signals = Signals::new([SIGINT])?;
-        let told = Arc::clone(&waiting);
+        let watched = Arc::clone(&waiting);
         thread::Builder::new().name("interrupts".to_owned()).spawn(move || {
             for signal in signals.forever() {
-                match &*told.lock() {
-                    // Once is enough: the wait ends, whatever comes after.
+                match &*watched.lock() {
+                    // If the channel is full, the wait is about to end already.
                     Some(waiting) => drop(waiting.try_send(())),
-                    // It ends the program, by the signal, so that a shell that called it knows.
+                    // Ends the program by the signal, so that a calling shell sees the reason.
                     None => drop(emulate_default_handler(signal)),
                 }
             }
@@ -50,8 +50,8 @@ impl Interrupts {
         Ok(Interrupts { waiting })
     }
 
-    /// From now on Ctrl-C is for a request, until what this returns is dropped. A session arms it
-    /// before it says that it sends a request.
+    /// Makes Ctrl-C interrupt a request, until the returned value is dropped. A session calls this
+    /// before it prints that it sends the request.
     pub(crate) fn arm(&self) -> Armed {
         let (interrupt, interrupted) = bounded(1);
         *self.waiting.lock() = Some(interrupt);
@@ -59,7 +59,7 @@ impl Interrupts {
     }
 }
 
-/// A request that Ctrl-C is for.
+/// A request that Ctrl-C interrupts.
 #[derive(Debug)]
 pub(crate) struct Armed {
     waiting: Waiting,
@@ -67,15 +67,15 @@ pub(crate) struct Armed {
 }
 
 impl Armed {
-    /// Does some work on a thread of its own, and returns its result; `None` if Ctrl-C came first.
-    /// The work goes on then, and its result is dropped.
+    /// Runs `work` on a thread of its own, and returns its result; `None` if Ctrl-C came first. In
+    /// that case the thread continues, and its result is dropped.
     pub(crate) fn unless_interrupted<T: Send + 'static>(
         self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let (done, result) = bounded(1);
         let worker = thread::spawn(move || {
-            // If the wait was interrupted, there is no receiver any more.
+            // After an interrupt there is no receiver.
             let _ = done.send(work());
         });
         let found = select! {
@@ -84,7 +84,7 @@ impl Armed {
         };
         match found {
             Some(Ok(result)) => Some(result),
-            // It ended without a result, so it panicked.
+            // The thread ended without a result, so it panicked.
             Some(Err(_)) => match worker.join() {
                 Ok(()) => None,
                 Err(panic) => panic::resume_unwind(panic),
@@ -100,8 +100,8 @@ impl Drop for Armed {
     }
 }
 
-/// Whether the program was started with the signal ignored. Where the system does not tell, it was
-/// not.
+/// Whether the program was started with the signal ignored. If the system does not report it,
+/// returns `false`.
 fn is_ignored() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,8 +1,8 @@
 //! JSON output: one object on one line for each transaction.
 //!
-//! Many readers take every number for a 64-bit float, which holds integers up to 2^53 exactly. A number
-//! beyond that is written as a text, so that no digit is lost; ids are texts whatever their size. The
-//! members `returned_type` and `types` tell such a text from one that the program gave as a text.
+//! Many JSON parsers read every number as a 64-bit float, which is exact only for integers up to
+//! 2^53. A larger number is written as a text, so that no digit is lost; ids are always texts. The
+//! members `returned_type` and `types` distinguish such a number from a text of the program.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
@@ -13,19 +13,19 @@ use crate::lang::is_invisible;
 
 use super::phrases::{complete_of, no_answer, severity};
 
-/// The largest number that every reader takes exactly: 2^53 is what 2^53 + 1 is rounded to.
+/// The largest number that every parser reads exactly. 2^53 is not: 2^53 + 1 is rounded to it.
 const MAX_EXACT: u64 = (1 << 53) - 1;
 
 /// How numbers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Beyond [`MAX_EXACT`] as texts.
+    /// Numbers above [`MAX_EXACT`] are texts.
     Exact,
-    /// Always as numbers.
+    /// All numbers are JSON numbers.
     V1,
 }
 
-/// A JSON value, made piece by piece.
+/// A JSON object under construction.
 #[derive(Debug)]
 pub(crate) struct Object {
     text: String,
@@ -33,12 +33,12 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    /// An empty object.
+    /// Returns an empty object.
     pub(crate) fn new(form: Form) -> Object {
         Object { text: "{".to_owned(), form }
     }
 
-    /// Adds a member whose value is JSON already.
+    /// Adds a member with a value that is JSON already.
     pub(crate) fn raw(mut self, name: &str, json: &str) -> Object {
         if self.text.len() > 1 {
             self.text.push_str(", ");
@@ -49,18 +49,18 @@ impl Object {
         self
     }
 
-    /// Adds a text.
+    /// Adds a member with a text.
     pub(crate) fn text(self, name: &str, value: &str) -> Object {
         self.raw(name, &text(value))
     }
 
-    /// Adds a number.
+    /// Adds a member with a number.
     pub(crate) fn number(self, name: &str, value: impl Into<u64>) -> Object {
         let (value, form) = (value.into(), self.form);
         self.raw(name, &number(value, value, form))
     }
 
-    /// Adds what only the present form has.
+    /// Adds members that only [`Form::Exact`] has.
     fn since_exact(self, add: impl FnOnce(Object) -> Object) -> Object {
         match self.form {
             Form::Exact => add(self),
@@ -68,14 +68,14 @@ impl Object {
         }
     }
 
-    /// The whole.
+    /// Returns the object as text.
     pub(crate) fn end(mut self) -> String {
         self.text.push('}');
         self.text
     }
 }
 
-/// A number; `magnitude` is how far it is from 0.
+/// Returns a number as JSON; `magnitude` is its absolute value.
 fn number(value: impl Display, magnitude: u64, form: Form) -> String {
     match form {
         Form::Exact if magnitude > MAX_EXACT => text(&value.to_string()),
@@ -83,8 +83,8 @@ fn number(value: impl Display, magnitude: u64, form: Form) -> String {
     }
 }
 
-/// A text in quotes. Control characters are escaped, so that it is one line, and others that cannot be
-/// seen, so that two texts that differ look different.
+/// Returns a text as JSON. Control characters are escaped, so that it is one line; so are other
+/// invisible characters, so that texts that differ look different.
 pub(crate) fn text(value: &str) -> String {
     let mut quoted = String::with_capacity(value.len() + 2);
     quoted.push('"');
@@ -108,13 +108,14 @@ pub(crate) fn text(value: &str) -> String {
     quoted
 }
 
-/// A map of texts, in order of its keys.
+/// Returns a map of texts as JSON, in the order of the pairs.
 pub(crate) fn map<'a>(pairs: impl IntoIterator<Item = (&'a String, &'a String)>) -> String {
     let pairs = pairs.into_iter();
-    // There are no numbers in it.
+    // The form does not matter, as there are no numbers.
     pairs.fold(Object::new(Form::Exact), |object, (key, value)| object.text(key, value)).end()
 }
 
+/// Returns a value of the language as JSON.
 fn value(value: Option<&Value>, form: Form) -> String {
     match value {
         None => "null".to_owned(),
@@ -124,7 +125,7 @@ fn value(value: Option<&Value>, form: Form) -> String {
     }
 }
 
-/// The name of a value's type, as parameters are typed.
+/// Returns the name of a value's type, as in the types of parameters.
 fn type_of(value: &Value) -> &'static str {
     match value {
         Value::Text(_) => "text",
@@ -133,7 +134,7 @@ fn type_of(value: &Value) -> &'static str {
     }
 }
 
-/// What a transaction came to.
+/// Returns the result of a transaction as JSON.
 pub(crate) fn result(result: &Result<Answer, Error>, form: Form) -> Object {
     match result {
         Ok(answer) => Object::new(form)
@@ -150,8 +151,9 @@ pub(crate) fn result(result: &Result<Answer, Error>, form: Form) -> Object {
     }
 }
 
+/// Returns the error of a transaction as JSON.
 fn failure(error: &Error, form: Form) -> Object {
-    let (outcome, place) = match error {
+    let (outcome, at) = match error {
         Error::DidNotRun { .. } => ("did_not_run", None),
         Error::MayHaveRun { .. } => ("may_have_run", None),
         Error::Ran { .. } => ("ran_without_answer", None),
@@ -160,7 +162,7 @@ fn failure(error: &Error, form: Form) -> Object {
         Error::Aborted { .. } => ("aborted", None),
     };
     let object = Object::new(form).text("outcome", outcome);
-    match (error, place) {
+    match (error, at) {
         (Error::Aborted { message, .. }, _) => object.text("message", message),
         (_, Some(at)) => {
             object.text("message", &at.message).number("line", at.line).number("column", at.column)
@@ -180,7 +182,7 @@ fn with_cause(object: Object, error: &Error) -> Object {
     }
 }
 
-/// What was wrong, and what lies behind that.
+/// Returns a cause as JSON, with the causes of that cause.
 fn cause(of: &Cause, form: Form) -> String {
     let mut object = Object::new(form).text("kind", of.kind());
     if let Some(node) = of.node() {
@@ -207,17 +209,17 @@ fn cause(of: &Cause, form: Form) -> String {
     }
 }
 
-/// What is wrong besides a transaction.
+/// Returns an error outside of a transaction as JSON.
 pub(crate) fn error(message: &str, form: Form) -> String {
     Object::new(form).text("error", message).end()
 }
 
-/// Why a node gave no answer.
+/// Returns why a node did not answer as JSON.
 pub(crate) fn unanswered(error: &Error, form: Form) -> String {
     with_cause(Object::new(form).text("error", &no_answer(error)), error).end()
 }
 
-/// What is bound to the parameters of programs.
+/// Returns the values of the bound parameters as JSON.
 pub(crate) fn params(params: &BTreeMap<String, Value>, form: Form) -> String {
     let all = |add: &dyn Fn(Object, &str, &Value) -> Object| {
         let add = |object, (name, bound): (&String, &Value)| add(object, name, bound);
@@ -229,7 +231,7 @@ pub(crate) fn params(params: &BTreeMap<String, Value>, form: Form) -> String {
     object.since_exact(|object| object.raw("types", &types())).end()
 }
 
-/// A node by its id and address.
+/// Returns the id and the address of a node as JSON.
 pub(crate) fn node_at(node: Redirect, form: Form) -> String {
     Object::new(form)
         .text("node", &node.leader.to_string())
@@ -237,7 +239,7 @@ pub(crate) fn node_at(node: Redirect, form: Form) -> String {
         .end()
 }
 
-/// How a node is that was asked with others.
+/// Returns the status of one of several nodes as JSON, or why it did not answer.
 pub(crate) fn node(address: SocketAddr, answer: &Result<NodeStatus, Error>, form: Form) -> String {
     let object = Object::new(form).text("address", &address.to_string());
     match answer {
@@ -246,7 +248,7 @@ pub(crate) fn node(address: SocketAddr, answer: &Result<NodeStatus, Error>, form
     }
 }
 
-/// How a node is. What was told by a member that is not heard any more is not known.
+/// Returns the status of a node as JSON. The `complete` of a member that is not heard is `null`.
 pub(crate) fn status(status: &NodeStatus, form: Form) -> String {
     let members = status.members.iter().map(|member| {
         Object::new(form)
@@ -311,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_a_float_does_not_hold_are_texts() {
+    fn numbers_that_a_float_cannot_represent_are_texts() {
         let answer = |returned: Value| Answer {
             values: BTreeMap::new(),
             returned: Some(returned),
@@ -320,9 +322,9 @@ mod tests {
         let json = |returned, form| result(&Ok(answer(returned)), form).end();
         let max = i64::MAX;
         let exact = json(Value::Number(max), Form::Exact);
-        let said =
+        let expected =
             format!(r#""returned": "{max}", "returned_type": "int", "slot": "9007199254740992", "#);
-        assert!(exact.contains(&said), "{exact}");
+        assert!(exact.contains(&expected), "{exact}");
         let v1 = json(Value::Number(max), Form::V1);
         assert!(v1.contains(&format!(r#""returned": {max}, "slot": 9007199254740992, "#)), "{v1}");
         for (number, written) in [
@@ -343,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_read_as_the_result_line_does() {
+    fn maps_have_a_blank_after_each_colon_and_comma() {
         let pairs = [("a".to_owned(), "AAA".to_owned()), ("b".to_owned(), "BBB".to_owned())];
         assert_eq!(map(pairs.iter().map(|(k, v)| (k, v))), r#"{"a": "AAA", "b": "BBB"}"#);
         assert_eq!(map([]), "{}");

@@ -1,4 +1,4 @@
-//! From lines to programs and commands; the same for a terminal and a pipe.
+//! Turns lines into programs and commands, from a terminal and from a pipe.
 
 use std::io::{self, Write};
 
@@ -13,19 +13,19 @@ use super::shell::Shell;
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     program: String,
-    /// Whether it was said of this program why an empty line does not send it.
-    told: bool,
+    /// Whether the user was told why an empty line does not send this program.
+    is_explained: bool,
 }
 
 impl Lines {
-    /// What to show before the next line.
+    /// Returns the prompt for the next line.
     pub(crate) fn prompt(&self) -> &'static str {
         if self.program.is_empty() { "> " } else { ". " }
     }
 
-    /// Takes a line: an empty one sends the program, unless it stands in a text, parentheses or a
-    /// block that more lines can close. One that begins with a dot is a command, which leaves the
-    /// program that is being written as it is.
+    /// Takes a line. An empty line sends the program, unless a text, parentheses or a block are
+    /// still open that further lines can close. A line that begins with a dot is a command, which
+    /// does not change the program that is being written.
     pub(crate) fn take(
         &mut self,
         shell: &mut Shell,
@@ -36,14 +36,14 @@ impl Lines {
             let Some(place) = unclosed(&self.program) else {
                 return self.end(shell, to).map(|()| Next::GoOn);
             };
-            if shell.is_interactive && !self.told {
+            if shell.is_interactive && !self.is_explained {
                 let (line, column) = (place.line, place.column);
                 let open = format!("what begins at line {line}, column {column} is not closed");
                 writeln!(to, "{}", shell.style.faint(open + "; Ctrl-C drops the program"))?;
-                self.told = true;
+                self.is_explained = true;
             }
         }
-        // A text may go on over several lines, and a line of it begin with anything.
+        // A line inside of a text that spans several lines may begin with a dot.
         if line.starts_with('.') && open_quote(&self.program).is_none() {
             return commands::run(shell, line, to);
         }
@@ -62,7 +62,7 @@ impl Lines {
         Ok(Next::GoOn)
     }
 
-    /// Sends what there is.
+    /// Sends the program, unless it is empty.
     pub(crate) fn end(&mut self, shell: &mut Shell, to: &mut impl Write) -> io::Result<()> {
         match self.program.is_empty() {
             true => Ok(()),
@@ -70,29 +70,28 @@ impl Lines {
         }
     }
 
-    /// Forgets the program, and gives it.
+    /// Removes the program, and returns it.
     pub(crate) fn cancel(&mut self) -> String {
-        self.told = false;
+        self.is_explained = false;
         std::mem::take(&mut self.program)
     }
 
-    /// The program so far.
+    /// Returns the program so far.
     pub(crate) fn program(&self) -> &str {
         &self.program
     }
 }
 
-/// What to write instead of a first line that other prompts take for a command, and that is no
-/// statement.
+/// Returns a hint for a first line that is a command at other prompts, and is not a statement.
 fn meant_as_command(line: &str) -> Option<String> {
     let word = line.trim().trim_end_matches(';').trim_end();
-    let (command, does) = match word.to_ascii_lowercase().as_str() {
+    let (command, effect) = match word.to_ascii_lowercase().as_str() {
         "help" | "?" | "\\h" | "\\?" => (".help", "shows the commands"),
         "exit" | "quit" | "\\q" | "bye" | "logout" => (".exit", "ends the session"),
-        "status" => (".status", "shows how the node is"),
-        "nodes" => (".nodes", "shows how all nodes are"),
+        "status" => (".status", "shows the status of the node"),
+        "nodes" => (".nodes", "shows the status of all nodes"),
         "health" => (".health", "says whether the cluster serves"),
         _ => return None,
     };
-    Some(format!("`{word}` is no statement and was not taken; {command} {does}"))
+    Some(format!("`{word}` is not a statement and was ignored; {command} {effect}"))
 }

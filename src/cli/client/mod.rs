@@ -1,4 +1,17 @@
-//! The client program: a prompt for transactions, and a command for scripts.
+//! The client program: an interactive prompt for transactions, and a command for scripts.
+//!
+//! `options` describes the arguments. They select one of four ways to run:
+//!
+//! | arguments | file | what it does |
+//! | --- | --- | --- |
+//! | a verb, such as `health` | `verb`, `health` | one task |
+//! | `--execute`, `--file`, `--status`, `--nodes` | `once` | one request |
+//! | none, at a terminal | `terminal` | a session with line editing, history and completion |
+//! | none, otherwise | `piped` | a session from a file or a pipe |
+//!
+//! A session turns lines into programs and commands (`lines`, `commands`), on the state in `shell`.
+//! Results are printed as text (`report`, `table`) or as JSON (`json`). The exit code (`exit`) says
+//! what became of the transactions.
 
 mod arguments;
 mod commands;
@@ -64,13 +77,13 @@ fn run(options: &ClientOptions) -> Exit {
     ended.unwrap_or_else(|error| cut_short(&error, Some(&shell)))
 }
 
-/// How it ends when the output cannot be written. Whether a transaction ran does not depend on
-/// whether that could be said, so this must not look as if none had.
+/// Reports that the output could not be written, and returns the exit code. The code must not say
+/// that no transaction ran if one did.
 fn cut_short(error: &io::Error, shell: Option<&Shell>) -> Exit {
     if shell.is_some_and(Shell::has_run) {
         complain(&format!("error: the output failed after a transaction had run: {error}\n"));
     } else if error.kind() != io::ErrorKind::BrokenPipe {
-        // Who reads the output may have had enough of it.
+        // A broken pipe is not an error: the reader of the output does not want the rest.
         complain(&format!("error: {error}\n"));
     }
     shell.map_or(Exit::DidNotRun, Shell::exit_without_output)

@@ -1,4 +1,5 @@
-//! One request for a script: results go to standard output, errors in text to standard error.
+//! One request for a script. Results go to standard output; errors go to standard error, except
+//! with JSON output.
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read as _, Write};
@@ -15,7 +16,7 @@ use super::shell::{Shell, exit_of_status, too_large};
 use super::style::Style;
 use super::{json, report, table};
 
-/// Does what the options ask for.
+/// Runs the request of the options.
 pub(crate) fn run(shell: &mut Shell, options: &ClientOptions) -> io::Result<Exit> {
     let errors = Style::of(&io::stderr(), options.color);
     if options.status {
@@ -50,7 +51,7 @@ pub(crate) fn run(shell: &mut Shell, options: &ClientOptions) -> io::Result<Exit
     finish(shell, result, &program, errors)
 }
 
-/// Says what came of the program.
+/// Prints the result of the program, and returns the exit code.
 fn finish(
     shell: &Shell,
     result: Result<Answer, Error>,
@@ -65,29 +66,29 @@ fn finish(
     Ok(shell.exit())
 }
 
-/// What is in a file.
+/// The content of a file.
 enum Read {
     Program(String),
-    /// More than a program may have; how much, if it is a file that tells.
+    /// The file is larger than a program may be. `bytes` is its size, if it is a regular file.
     TooLarge {
         bytes: Option<usize>,
     },
 }
 
-/// A program from a file, of which no more is read than a program may have.
+/// Reads a program from a file, but not more than one byte beyond the limit.
 fn read(path: &Path) -> io::Result<Read> {
-    let most = u64::try_from(PROGRAM_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    let limit = u64::try_from(PROGRAM_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     let mut size = None;
     if path == Path::new("-") {
         if io::stdin().is_terminal() {
-            complain("reading the program from the terminal; end it by Ctrl-D\n");
+            complain("reading the program from the terminal; Ctrl-D ends it\n");
         }
-        io::stdin().take(most).read_to_end(&mut bytes)?;
+        io::stdin().take(limit).read_to_end(&mut bytes)?;
     } else {
         let file = File::open(path)?;
         size = file.metadata().ok().filter(fs::Metadata::is_file).map(|data| data.len());
-        file.take(most).read_to_end(&mut bytes)?;
+        file.take(limit).read_to_end(&mut bytes)?;
     }
     if bytes.len() > PROGRAM_BYTES {
         let bytes = size.and_then(|size| usize::try_from(size).ok());

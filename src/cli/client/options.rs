@@ -1,4 +1,4 @@
-//! The arguments.
+//! The arguments of the client program.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -18,52 +18,54 @@ use super::style::Colour;
 use super::verb::Verb;
 use super::{arguments, duration, exit, parameter};
 
-/// The node that is asked if none is named.
+/// The node that the client asks if the arguments name none.
 const DEFAULT_NODE: &str = "127.0.0.1";
 
 const EXAMPLES: &str = "\
 Examples:
   {name} --server-ip 127.0.0.1
-      A prompt. Write a program; an empty line sends it.
+      Starts a prompt. Write a program; an empty line sends it.
   {name} --execute 'put \"greeting\" \"hello\";'
-      One transaction.
+      Runs one transaction.
   {name} --execute 'put $key $value;' --param key=greeting --param value='\"hi\" they said'
-      Values as parameters can hold anything.
+      Passes values as parameters, which need no quotes or escapes of the language.
   {name} --server-ip 10.0.0.1 10.0.0.2 --file transfer.txt --param amount:int=100 --output json
-      A program from a file, the result for another program to read.
+      Runs a program from a file, and prints the result as JSON.
   {name} --server-ip 10.0.0.1 10.0.0.2 health
-      Whether the cluster serves: exit code 0 only if it does.
+      Says whether the cluster serves; the exit code is 0 only if it does.
   {name} --nodes
-      How all nodes are.
+      Shows the status of all nodes.
   {name} --quiet --stop-on-error < session.txt
-      Several programs, each ended by an empty line or the end of the input.
+      Runs several programs, each ended by an empty line or by the end of the input.
 ";
 
-/// Talks to a lattistore cluster: a prompt for transactions, or one transaction for a script.
+/// The client of a lattistore cluster: a prompt for transactions, or one transaction for a script.
 ///
-/// A transaction is a small program, such as `put "b" get "a";`, that runs on its own and whole. With
-/// neither --execute nor --file, programs are read from standard input; an empty line, or the end
-/// of a file or pipe, sends one. From a terminal there is a prompt; `.help` there says more.
+/// A transaction is a small program, such as `put "b" get "a";`, that runs atomically and isolated
+/// from all others. Without --execute and --file, the client reads programs from standard input; an
+/// empty line sends a program, and so does the end of a file or pipe. At a terminal it shows a
+/// prompt; `.help` there lists the commands.
 ///
-/// A verb, such as `health`, does one thing and exits; `{name} VERB --help` says more of it.
+/// A verb, such as `health`, does one task and exits; `{name} VERB --help` describes it.
 #[derive(Debug, Parser)]
-#[command(name = "client", version, after_help = EXAMPLES, after_long_help = [EXAMPLES, "\n", exit::HELP].concat())]
+#[command(name = "client", version, after_help = EXAMPLES)]
+#[command(after_long_help = [EXAMPLES, "\n", exit::HELP].concat())]
 #[command(group = ArgGroup::new("what").multiple(false))]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(crate) struct ClientOptions {
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
 
-    /// Nodes to ask: IP addresses or names, each with a port of its own if need be.
+    /// Nodes to ask: IP addresses or names, optionally with a port.
     ///
-    /// One is enough to find the others; more help while that one is down. Without any it is
-    /// 127.0.0.1. They are separated by spaces or commas. An IPv6 address with a port is written
+    /// One is enough to find the others; several help while that one is down. The default is
+    /// 127.0.0.1. Separate them by spaces or commas. Write an IPv6 address with a port as
     /// `[::1]:50051`. The list ends at the next option or verb.
     #[arg(long, value_name = "IP", num_args = 1.., global = true)]
     #[arg(env = "LATTISTORE_SERVER_IP")]
     server_ip: Vec<String>,
 
-    /// The port of nodes that are named without one.
+    /// The port of the nodes that are named without one.
     #[arg(long, default_value_t = DEFAULT_PORT, env = "LATTISTORE_PORT", global = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: u16,
@@ -72,37 +74,41 @@ pub(crate) struct ClientOptions {
     #[arg(long, short, value_name = "PROGRAM", group = "what")]
     pub(crate) execute: Option<String>,
 
-    /// Run the program in this file and exit; - for standard input.
+    /// Run the program in this file and exit; `-` stands for standard input.
     #[arg(long, short, value_name = "FILE", group = "what")]
     pub(crate) file: Option<PathBuf>,
 
-    /// Show how the node is, and what it knows of the others.
+    /// Show the status of the node, and what it knows of the other nodes.
     ///
-    /// The exit code is 6 if it knows no leader or hears no majority, 7 if it does not hear a member.
+    /// The exit code is 6 if it knows no leader or hears no majority, 7 if it does not hear a
+    /// member.
     #[arg(long, group = "what")]
     pub(crate) status: bool,
 
-    /// Ask all nodes how they are: those that are named, and the members that any of them names.
+    /// Show the status of all nodes: those that are named, and the members that any of them knows.
     ///
-    /// The exit code is 6 if no leader is known or no majority answers, 7 if a node does not answer.
+    /// The exit code is 6 if no leader is known or no majority answers, 7 if a node does not
+    /// answer.
     #[arg(long, group = "what")]
     pub(crate) nodes: bool,
 
     /// Bind a value to a parameter of the program: name=text, name:int=5, name:bool=true.
     ///
-    /// May be given several times. The program names it as $name.
+    /// The program refers to it as $name. The option may be repeated.
     #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parameter::parse)]
     params: Vec<Parameter>,
 
-    /// How long a transaction may take, retries included: 5s, 250ms, 2m. The first one opens a session
-    /// too, which takes as long again: where a disk needs 2 s for a write, some 6 s in all.
+    /// The time for each transaction, retries included: 5s, 250ms, 2m. The first transaction also
+    /// opens a session, which takes time, too: with disks that need 2 s for a write, allow about 6
+    /// s.
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     #[arg(default_value = "10s", env = "LATTISTORE_TIMEOUT", global = true)]
     timeout: Duration,
 
-    /// Wait for the nodes to be started: keep trying until the timeout although none listens.
+    /// Retry until the timeout while no node listens, as the nodes may be about to start.
     ///
-    /// Without it the client tries three times in half a second before its first connection.
+    /// Without it, a client that has not connected yet gives up after three attempts in half a
+    /// second.
     #[arg(long, global = true)]
     wait: bool,
 
@@ -110,24 +116,25 @@ pub(crate) struct ClientOptions {
     #[arg(long, global = true)]
     no_follow: bool,
 
-    /// Speak TLS, and trust nodes whose certificates one of those in this file signed (PEM).
+    /// Use TLS, and trust nodes with a certificate that is signed by an authority in this file
+    /// (PEM).
     #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CA", global = true)]
     tls_ca: Option<PathBuf>,
 
-    /// The file with the token that says who the client is.
+    /// The file with the token that identifies the client.
     #[arg(long, value_name = "FILE", env = "LATTISTORE_TOKEN_FILE", global = true)]
     token_file: Option<PathBuf>,
 
-    /// Send the token over a network without TLS, too: who listens in learns it.
+    /// Allow sending the token over a network without TLS, where an eavesdropper can read it.
     #[arg(long, global = true)]
     insecure: bool,
 
-    /// End a session from a file or pipe at the first error; what follows in the input does not run.
+    /// End a session from a file or pipe at the first error; the rest of the input does not run.
     #[arg(long, conflicts_with = "what")]
     pub(crate) stop_on_error: bool,
 
-    /// In a session print results only: no prompts, no lines of the input; errors go to standard
-    /// error.
+    /// In a session, print only results, without prompts and lines of the input; errors go to
+    /// standard error.
     #[arg(long, short, conflicts_with = "what")]
     pub(crate) quiet: bool,
 
@@ -148,14 +155,15 @@ pub(crate) struct ClientOptions {
 pub(crate) enum Output {
     /// As at the prompt: `result: {"a": "AAA"}`.
     Text,
-    /// One JSON object on a line for each transaction, failures too; a number beyond 2^53 is a text.
+    /// One JSON object on a line for each transaction, also for failures; numbers above 2^53 are
+    /// texts.
     Json,
-    /// The same with every number as a number, as version 0.1.0 printed it.
+    /// Like json, but every number is a number, as in version 0.1.0.
     JsonV1,
 }
 
 impl Output {
-    /// The form of JSON, unless it is text.
+    /// Returns the form of JSON, or `None` for text.
     pub(crate) fn form(self) -> Option<Form> {
         match self {
             Output::Text => None,
@@ -166,14 +174,15 @@ impl Output {
 }
 
 impl ClientOptions {
-    /// Reads the command line and the environment; ends the program when they make no sense.
+    /// Parses the command line and the environment. If they are not valid, prints an error and ends
+    /// the program.
     pub(crate) fn parse_line() -> ClientOptions {
         let arguments = arguments::spread(&ClientOptions::command(), std::env::args_os());
         let options = cli::parse_from(arguments).and_then(ClientOptions::checked);
         options.unwrap_or_else(|error| error.exit())
     }
 
-    /// The options, if they go together: a verb is all that there is to do.
+    /// Checks that no option for another task is given with a verb.
     fn checked(self) -> Result<ClientOptions, clap::Error> {
         let others = [
             (self.execute.is_some(), "--execute"),
@@ -186,19 +195,19 @@ impl ClientOptions {
         ];
         match others.into_iter().find(|(given, _)| *given && self.verb.is_some()) {
             Some((_, option)) => {
-                let message = format!("{option} does not go together with a verb");
+                let message = format!("{option} cannot be used together with a verb");
                 Err(cli::command::<ClientOptions>().error(ErrorKind::ArgumentConflict, message))
             }
             None => Ok(self),
         }
     }
 
-    /// The client that the arguments ask for.
+    /// Returns a client with these options.
     pub(crate) fn client(&self) -> Result<Client, String> {
         self.client_within(self.timeout)
     }
 
-    /// The same, with at most this time for each call.
+    /// Returns a client with these options, but with at most this time for each call.
     pub(crate) fn client_within(&self, time: Duration) -> Result<Client, String> {
         let timeout = self.timeout.min(time);
         let builder = Client::builder().timeout(timeout).follow(!self.no_follow);
@@ -212,17 +221,20 @@ impl ClientOptions {
         builder = builder.token_in_clear(self.insecure);
         let (found, unknown) = self.nodes_named();
         if found.is_empty() {
-            return Err(unknown.into_iter().next().unwrap_or("no node is named".to_owned()));
+            return Err(unknown
+                .into_iter()
+                .next()
+                .unwrap_or("no node is named: name one with --server-ip".to_owned()));
         }
         for message in unknown {
-            // The other nodes are asked.
+            // The client asks the other nodes.
             complain(&format!("warning: {message}\n"));
         }
         Ok(builder.addresses(found).build())
     }
 
-    /// The addresses of the nodes that are named, and what is wrong with the names that have none. One
-    /// text may name several: the environment variable does.
+    /// Returns the addresses of the named nodes, and an error for each name without an address. One
+    /// text may name several nodes, as the environment variable does.
     fn nodes_named(&self) -> (Vec<SocketAddr>, Vec<String>) {
         let (mut found, mut unknown) = (Vec::new(), Vec::new());
         let separates = |c: char| c.is_whitespace() || c == ',';
@@ -237,28 +249,28 @@ impl ClientOptions {
         (found, unknown)
     }
 
-    /// Where no node was named, says that one can be: at the default address there may be none.
+    /// If no node is named, prints a hint that the client asked only the default address.
     pub(crate) fn advise_on_default(&self) {
         if self.server_ip.is_empty() {
             complain(&format!(
-                "hint: only {DEFAULT_NODE} was asked, as no node was named: --server-ip or \
-                 LATTISTORE_SERVER_IP names others\n"
+                "hint: the client asked only {DEFAULT_NODE}, as no node was named; name others \
+                 with --server-ip or LATTISTORE_SERVER_IP\n"
             ));
         }
     }
 
-    /// The parameters of programs.
+    /// Returns the parameters of programs.
     pub(crate) fn params(&self) -> BTreeMap<String, Value> {
         self.params.iter().map(|p| (p.name.clone(), p.value.clone())).collect()
     }
 
-    /// Whether to do one thing and exit, rather than read programs.
+    /// Whether to run one request and exit, instead of reading programs.
     pub(crate) fn is_one_request(&self) -> bool {
         self.execute.is_some() || self.file.is_some() || self.status || self.nodes
     }
 }
 
-/// The addresses of a node.
+/// Returns the addresses of a node: an IP address or a name, with or without a port.
 pub(crate) fn addresses(node: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     if let Ok(ip) = node.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
@@ -273,9 +285,7 @@ pub(crate) fn addresses(node: &str, port: u16) -> Result<Vec<SocketAddr>, String
     match found.map(Iterator::collect::<Vec<_>>) {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(format!("`{node}` has no address")),
-        Err(error) => {
-            Err(format!("`{node}` is neither an IP address nor a name that is known here: {error}"))
-        }
+        Err(error) => Err(format!("`{node}` is neither an IP address nor a known name: {error}")),
     }
 }
 
@@ -284,7 +294,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_arguments_are_consistent() {
+    fn the_description_of_the_arguments_is_consistent() {
         ClientOptions::command().debug_assert();
     }
 
@@ -299,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn commas_separate_nodes_and_an_unknown_name_ends_nothing() {
+    fn commas_separate_nodes_and_an_unknown_name_is_reported() {
         let args =
             ["client", "--port", "7", "--server-ip", "127.0.0.1,127.0.0.2:9 ,", "no:such:node,::1"];
         let (found, unknown) = ClientOptions::parse_from(args).nodes_named();
@@ -315,7 +325,7 @@ mod tests {
             let spread = arguments::spread(&ClientOptions::command(), args.iter().map(Into::into));
             ClientOptions::try_parse_from(spread).and_then(ClientOptions::checked)
         };
-        let given = |args: &[&str]| parse(args).expect("they make sense").server_ip;
+        let given = |args: &[&str]| parse(args).expect("valid arguments").server_ip;
         let both = ["127.0.0.1", "127.0.0.2"];
         assert_eq!(given(&["client", "--server-ip", "127.0.0.1", "127.0.0.2"]), both);
         let repeated = ["client", "--server-ip", "127.0.0.1", "--server-ip", "127.0.0.2"];

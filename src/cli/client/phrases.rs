@@ -1,20 +1,21 @@
-//! Parts of what is said, the same in text, tables and JSON.
+//! Phrases that text, tables and JSON share.
 
 use crate::client::{Error, MemberStatus, Severity, Slot};
 use crate::lang::is_invisible;
 
-/// Why there is no status: that it "did not run" would puzzle.
+/// Returns why a node did not answer: the cause alone, as "did not run" would be misleading for a
+/// status.
 pub(crate) fn no_answer(error: &Error) -> String {
     one_line(&error.cause().map_or_else(|| error.to_string(), ToString::to_string))
 }
 
-/// The `complete` of a member, as far as it is known: what one told that is not heard any more is
-/// old, and of one that was never heard nothing was told.
+/// Returns the `complete` of a member, if it is known. The value of a member that is not heard is
+/// old, or was never reported.
 pub(crate) fn complete_of(member: &MemberStatus) -> Option<Slot> {
     member.reachable.then_some(member.complete)
 }
 
-/// The name of a severity.
+/// Returns the name of a severity.
 pub(crate) fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "info",
@@ -23,7 +24,7 @@ pub(crate) fn severity(severity: Severity) -> &'static str {
     }
 }
 
-/// What is said in one line: a message may quote what has line breaks.
+/// Returns a text in one line. Invisible characters are escaped: a message may quote line breaks.
 pub(crate) fn one_line(text: &str) -> String {
     let escape = |c: char| if is_invisible(c) { c.escape_default().to_string() } else { c.into() };
     text.chars().map(escape).collect()

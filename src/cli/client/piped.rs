@@ -1,7 +1,7 @@
 //! A session from a file or a pipe.
 //!
-//! The output is the transcript that a terminal would show: the prompts, the lines that were read,
-//! and the results. With `--output json` or `--quiet` it is the results only.
+//! The output is the transcript that a terminal would show: the prompts, the lines of the input,
+//! and the results. With `--output json` or `--quiet` it has only the results.
 
 use std::io::{self, BufRead, Write};
 
@@ -11,7 +11,7 @@ use super::lines::Lines;
 use super::report::complain;
 use super::shell::Shell;
 
-/// Runs all programs that `input` has, each ended by an empty line or by the end of the input.
+/// Runs all programs in `input`, each ended by an empty line or by the end of the input.
 pub(crate) fn run(
     shell: &mut Shell,
     mut input: impl BufRead,
@@ -43,29 +43,29 @@ pub(crate) fn run(
             return Ok(shell.exit());
         }
         if shell.stops() {
-            complain("stopped: the rest of the input was not read, and does not run\n");
+            complain("stopped: the rest of the input was not read and does not run\n");
             return Ok(shell.exit());
         }
     }
 }
 
-/// The next line, unless the input ends here.
+/// Returns the next line; `None` at the end of the input.
 fn next_line<'a>(
     input: &mut impl BufRead,
     bytes: &'a mut Vec<u8>,
 ) -> Result<Option<&'a str>, String> {
     match input.read_until(b'\n', bytes) {
         Ok(0) => Ok(None),
-        // What is not text must not run as something else.
+        // A line that is not UTF-8 must not run as another text.
         Ok(_) => match std::str::from_utf8(bytes) {
             Ok(line) => Ok(Some(line)),
-            Err(_) => Err("it has a line that is not UTF-8".to_owned()),
+            Err(_) => Err("a line is not UTF-8".to_owned()),
         },
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// A line after its prompt, as a terminal shows it.
+/// Returns a line after its prompt, as a terminal shows it.
 fn echo(prompt: &str, line: &str) -> String {
     match line.is_empty() {
         true => prompt.trim_end().to_owned(),

@@ -10,10 +10,10 @@ use super::json;
 use super::phrases::one_line;
 use super::style::Style;
 
-/// A line of a program that is longer is shown in part, around the column of the error.
+/// Of a longer line of a program, only this many columns around the error are shown.
 const SHOWN_COLUMNS: usize = 100;
 
-/// What a transaction gave.
+/// Returns the text for the answer of a transaction.
 pub(crate) fn answer(answer: &Answer) -> String {
     let mut text = format!("result: {}\n", json::map(&answer.values));
     if let Some(returned) = &answer.returned {
@@ -23,7 +23,8 @@ pub(crate) fn answer(answer: &Answer) -> String {
     text
 }
 
-/// An error; for an error of the program the line with a caret under the column, too.
+/// Returns the text for an error; for an error of the program, with its line and a caret under the
+/// column.
 pub(crate) fn error(error: &Error, program: &str, style: Style) -> String {
     let mut text = format!("{} {}\n", style.error("error:"), one_line(&error.to_string()));
     if let Error::Compile(at) | Error::Runtime(at) = error
@@ -34,17 +35,17 @@ pub(crate) fn error(error: &Error, program: &str, style: Style) -> String {
     text
 }
 
-/// Says what is wrong on standard error. Who cannot be told there still gets the exit code.
+/// Prints a text to standard error. Errors of writing are ignored: the exit code remains.
 pub(crate) fn complain(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// The line of the error, and a caret under its column.
+/// Returns the line of the error, and a line with a caret under its column.
 fn excerpt(at: &ProgramError, program: &str, style: Style) -> Option<String> {
     let line = usize::try_from(at.line).ok()?.checked_sub(1)?;
     let column = usize::try_from(at.column).ok()?.checked_sub(1)?;
     let line: Vec<char> = program.split('\n').nth(line)?.trim_end_matches('\r').chars().collect();
-    // The place after the last character is one, too.
+    // An error may also be after the last character.
     let column = column.min(line.len());
     let begin = if line.len() <= SHOWN_COLUMNS {
         0
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn places_outside_of_the_program_show_nothing_or_its_end() {
+    fn positions_outside_of_the_program_show_nothing_or_its_end() {
         assert_eq!(shown(3, 1, "a\nb").lines().count(), 1);
         assert_eq!(shown(0, 0, "a\nb").lines().count(), 1);
         assert!(shown(1, 9, "ab").ends_with("1 | ab\n  |   ^\n"));

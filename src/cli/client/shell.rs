@@ -1,4 +1,4 @@
-//! What a session of programs has: the client, the parameters, the settings, and how it has gone.
+//! The state of a session: the client, the parameters, the settings, and the exit code so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -18,45 +18,48 @@ use super::report::complain;
 use super::style::Style;
 use super::{duration, json, report, table};
 
-/// Keys that are remembered for completion.
+/// The highest number of keys that are remembered for completion.
 const MAX_SEEN_KEYS: usize = 10_000;
 
-/// How long nodes are asked for the reason why something failed.
+/// The time for asking nodes why a request failed.
 const REASON_TIME: Duration = Duration::from_secs(1);
 
 /// A session.
 #[derive(Debug)]
 pub(crate) struct Shell {
     pub(crate) client: Client,
-    /// The same client with little time, for what is asked beside the matter itself.
+    /// The same client with the timeout [`REASON_TIME`], for questions about a failure.
     pub(crate) brief: Client,
     interrupts: Interrupts,
     pub(crate) params: BTreeMap<String, Value>,
     pub(crate) output: Output,
-    /// Of nodes that are named without one.
+    /// The port of nodes that are named without one.
     pub(crate) port: u16,
     pub(crate) style: Style,
-    /// Whether to say how long each transaction took.
+    /// Whether to print the duration of each transaction.
     pub(crate) timing: bool,
-    /// Whether a first line that is a whole program is sent at once.
+    /// Whether to send a first line at once if it is a complete program.
     pub(crate) single_line: bool,
-    /// Whether a person sits at a terminal.
+    /// Whether the session runs at a terminal.
     pub(crate) is_interactive: bool,
     /// Whether to print results only.
     pub(crate) quiet: bool,
     stop_on_error: bool,
     /// Whether a Ctrl-C ended the wait for a request.
     is_interrupted: bool,
-    /// Keys that programs named and results had.
+    /// The keys in programs and results.
     pub(crate) seen: Keys,
     exit: Exit,
-    /// Whether a transaction ran and gave its answer.
+    /// Whether a transaction ran and its answer came.
     has_run: bool,
 }
 
 impl Shell {
+    /// Returns a session with these options.
+    ///
     /// # Errors
-    /// When the options name no nodes that can be asked, or the system has no room for the program.
+    /// If the options name no node with an address, or the system lacks a thread or file
+    /// descriptor.
     pub(crate) fn new(options: &ClientOptions) -> Result<Shell, (Exit, String)> {
         let usage = |message| (Exit::Usage, message);
         let interrupts = Interrupts::watch()
@@ -81,28 +84,28 @@ impl Shell {
         })
     }
 
-    /// Whether a session that nobody sits at ends here: Ctrl-C, or the first error, if that is
-    /// wished.
+    /// Whether a session from a file or pipe ends here: after Ctrl-C, or with `--stop-on-error`
+    /// after an error.
     pub(crate) fn stops(&self) -> bool {
         self.is_interrupted || (self.stop_on_error && self.exit != Exit::Fine)
     }
 
-    /// Whether prompts and the like are printed.
+    /// Whether to print prompts and notes.
     pub(crate) fn shows_all(&self) -> bool {
         self.output == Output::Text && !self.quiet
     }
 
-    /// How a session of a script ends: by the first failure.
+    /// Returns the exit code of the session so far: that of the first failure.
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }
 
-    /// Whether a transaction ran and gave its answer.
+    /// Whether a transaction ran and its answer came.
     pub(crate) fn has_run(&self) -> bool {
         self.has_run
     }
 
-    /// How a session ends that cannot say any more how it has gone.
+    /// Returns the exit code of a session that can no longer print its results.
     pub(crate) fn exit_without_output(&self) -> Exit {
         self.exit.and(if self.has_run { Exit::NoAnswer } else { Exit::DidNotRun })
     }
@@ -112,8 +115,8 @@ impl Shell {
         self.exit = self.exit.and(exit);
     }
 
-    /// Asks all nodes how they are, and gives what they say, and how that is for a script; it is an
-    /// error of a session only if none answers.
+    /// Asks all nodes for their status. Returns the text to print, and the exit code for a script.
+    /// For a session it is a failure only if no node answers.
     pub(crate) fn nodes(&mut self) -> (String, Exit) {
         let nodes = self.client.nodes();
         let exit = exit_of_nodes(&nodes);
@@ -131,7 +134,7 @@ impl Shell {
         (text, exit)
     }
 
-    /// Says what is wrong besides the transactions.
+    /// Prints an error outside of a transaction.
     pub(crate) fn fail(
         &mut self,
         exit: Exit,
@@ -142,15 +145,15 @@ impl Shell {
         match self.output.form() {
             None => {
                 let line = format!("{} {message}\n", self.style.error("error:"));
-                self.say_error(&line, to)?;
+                self.print_error(&line, to)?;
             }
             Some(form) => writeln!(to, "{}", json::error(message, form))?,
         }
         to.flush()
     }
 
-    /// Prints an error as text: where the output is results only, it goes to standard error.
-    fn say_error(&self, text: &str, to: &mut impl Write) -> io::Result<()> {
+    /// Prints an error as text; with `--quiet`, to standard error.
+    fn print_error(&self, text: &str, to: &mut impl Write) -> io::Result<()> {
         match self.quiet {
             true => {
                 complain(text);
@@ -160,12 +163,13 @@ impl Shell {
         }
     }
 
-    /// Runs a program, and remembers the keys that it read and how it ended.
+    /// Runs a program, and remembers its keys and whether it failed.
     pub(crate) fn execute(&mut self, program: &str) -> Result<Answer, Error> {
         let armed = self.interrupts.arm();
         self.execute_armed(program, armed)
     }
 
+    /// Like [`execute`](Shell::execute), with Ctrl-C armed already.
     fn execute_armed(&mut self, program: &str, armed: Armed) -> Result<Answer, Error> {
         let result = self.ask(program, armed);
         match &result {
@@ -184,12 +188,14 @@ impl Shell {
     /// Waits for the result of a program, or for Ctrl-C.
     fn ask(&mut self, program: &str, armed: Armed) -> Result<Answer, Error> {
         if program.len() > PROGRAM_BYTES {
-            // No node would take it, and of what is larger than a request it could not even say that.
+            // No node would accept it, and the error for a request that is too large would not say
+            // why.
             return Err(too_large(Some(program.len())));
         }
         let (client, params) = (self.client.clone(), self.params.clone());
         let text = program.to_owned();
-        // What cannot write needs no session, and so a command that only reads leaves no trace.
+        // A program that cannot write needs no session. So a command that only reads writes
+        // nothing.
         let reads = compile(program).is_ok_and(|program| program.is_read_only());
         let result = armed.unless_interrupted(move || match reads {
             true => client.read(text, params),
@@ -202,7 +208,7 @@ impl Shell {
         })
     }
 
-    /// Runs a program of a session and prints what came of it.
+    /// Runs a program of a session, and prints its result.
     pub(crate) fn send(&mut self, program: &str, to: &mut impl Write) -> io::Result<()> {
         let armed = self.interrupts.arm();
         if self.shows_all() {
@@ -222,12 +228,12 @@ impl Shell {
             return to.flush();
         }
         if self.is_interrupted && self.is_interactive {
-            // The terminal shows the key where the cursor stands.
+            // The terminal has printed ^C at the cursor.
             writeln!(to)?;
         }
         match &result {
             Ok(answer) => write!(to, "{}", report::answer(answer))?,
-            Err(error) => self.say_error(&report::error(error, program, self.style), to)?,
+            Err(error) => self.print_error(&report::error(error, program, self.style), to)?,
         }
         if self.timing {
             let place = match &result {
@@ -241,7 +247,7 @@ impl Shell {
     }
 }
 
-/// What the answers of all nodes mean for a script.
+/// Returns the exit code for the answers of all nodes.
 fn exit_of_nodes(nodes: &[(SocketAddr, Result<NodeStatus, Error>)]) -> Exit {
     let answers: Vec<&NodeStatus> =
         nodes.iter().filter_map(|(_, status)| status.as_ref().ok()).collect();
@@ -260,12 +266,12 @@ fn exit_of_nodes(nodes: &[(SocketAddr, Result<NodeStatus, Error>)]) -> Exit {
     }
 }
 
-/// Whether a member says that it does not hear the node that was asked.
+/// Whether a member reports that it does not hear the node that was asked.
 fn is_deaf(member: &MemberStatus) -> bool {
     member.hears_this_node == Some(false)
 }
 
-/// What the answer of one node means for a script.
+/// Returns the exit code for the status of one node.
 pub(crate) fn exit_of_status(status: &NodeStatus) -> Exit {
     let heard = status.members.iter().filter(|member| member.reachable).count();
     if status.leader.is_none() || 2 * heard <= status.members.len() {
@@ -277,7 +283,7 @@ pub(crate) fn exit_of_status(status: &NodeStatus) -> Exit {
     }
 }
 
-/// The error of a program of so many bytes, if it is known how many, which is more than it may have.
+/// Returns the error for a program that is too large; `bytes` is its size, if that is known.
 pub(crate) fn too_large(bytes: Option<usize>) -> Error {
     let bytes = bytes.map_or(format!("more than {PROGRAM_BYTES}"), |bytes| bytes.to_string());
     let message =

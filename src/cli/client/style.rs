@@ -1,4 +1,4 @@
-//! Colours, where they are wanted.
+//! Colours of the output.
 
 use std::env;
 use std::fmt::Display;
@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 
 use clap::ValueEnum;
 
-/// When there are colours.
+/// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Colour {
     /// On a terminal, unless NO_COLOR is set.
@@ -24,9 +24,9 @@ pub(crate) struct Style {
 }
 
 impl Style {
-    /// The style for what goes to `output`.
+    /// Returns the style for `output`.
     pub(crate) fn of(output: &impl IsTerminal, colour: Colour) -> Style {
-        // https://no-color.org: set and not empty.
+        // By https://no-color.org, NO_COLOR counts if it is set and not empty.
         let wanted = || env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let coloured = match colour {
             Colour::Auto => output.is_terminal() && wanted(),
@@ -36,7 +36,7 @@ impl Style {
         Style { coloured }
     }
 
-    /// No colours.
+    /// The style without colours.
     #[cfg(test)]
     pub(crate) const PLAIN: Style = Style { coloured: false };
 

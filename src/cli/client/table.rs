@@ -1,4 +1,4 @@
-//! Tables of nodes.
+//! The status of nodes as tables.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use super::duration::show_uptime;
 use super::phrases::{complete_of, one_line, severity};
 use super::style::Style;
 
-/// How a node is, and what it knows of the members.
+/// Returns the status of a node, with a table of the members.
 pub(crate) fn status(status: &NodeStatus, style: Style) -> String {
     let leader = match status.leader {
         Some(leader) => format!("{} at {}", leader.leader, leader.address),
@@ -67,8 +67,8 @@ pub(crate) fn status(status: &NodeStatus, style: Style) -> String {
     text + &table(["member", "node", "role", "complete", "lag", "state"], rows.collect(), style)
 }
 
-/// How several nodes are, and below that why some give no answer. It fits 80 columns with IPv4
-/// addresses and up to a thousand million slots; JSON has all the rest.
+/// Returns a table of several nodes, and below it why some did not answer. The table fits into 80
+/// columns with IPv4 addresses and up to 1,000,000,000 slots; JSON output has all details.
 pub(crate) fn nodes(nodes: &[(SocketAddr, Result<NodeStatus, Error>)], style: Style) -> String {
     let answered = || nodes.iter().filter_map(|(_, status)| status.as_ref().ok());
     let newest = answered().map(|status| status.complete.0).max().unwrap_or(0);
@@ -99,7 +99,7 @@ pub(crate) fn nodes(nodes: &[(SocketAddr, Result<NodeStatus, Error>)], style: St
         if let Err(error) = status {
             let cause = error.cause().map_or_else(|| error.to_string(), ToString::to_string);
             let cause = one_line(&cause);
-            // Most causes name the node themselves.
+            // Most causes name the node already.
             let line = match cause.contains(&address.to_string()) {
                 true => cause,
                 false => format!("{address}: {cause}"),
@@ -125,7 +125,7 @@ fn disk(sizes: &Sizes) -> String {
     }
 }
 
-/// Bytes as people read them; a dash for what is not known, or not there.
+/// Returns a size for people; a dash if it is 0, which means unknown or absent.
 fn show_bytes(bytes: u64) -> String {
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
@@ -141,7 +141,7 @@ fn show_bytes(bytes: u64) -> String {
     }
 }
 
-/// The same in at most five characters, up to a thousand tebibytes.
+/// Returns a size for people in at most five characters, up to 1,000 TiB.
 fn show_bytes_short(bytes: u64) -> String {
     const UNITS: [(u32, char); 4] = [(40, 'T'), (30, 'G'), (20, 'M'), (10, 'K')];
     if bytes == 0 {
@@ -157,7 +157,7 @@ fn show_bytes_short(bytes: u64) -> String {
     }
 }
 
-/// A table whose last column may have colours and any width.
+/// Returns a table. Only the last column may have colours.
 fn table<const COLUMNS: usize>(
     heads: [&str; COLUMNS],
     rows: Vec<[String; COLUMNS]>,
@@ -191,7 +191,7 @@ mod tests {
     use super::super::json::{self, Form};
 
     #[test]
-    fn of_members_that_are_not_heard_nothing_is_claimed() {
+    fn members_that_are_not_heard_have_no_complete_and_no_lag() {
         let member = |node: u64, hears_this_node: Option<bool>, complete: u64| MemberStatus {
             node: NodeId(node),
             address: SocketAddr::from(([127, 0, 0, 1], 50051)),

@@ -17,7 +17,7 @@ use super::exit::Exit;
 use super::lines::Lines;
 use super::shell::Shell;
 
-/// Programs that the history keeps.
+/// The number of programs that the history keeps.
 const HISTORY: usize = 1000;
 
 type Input = Editor<Completion, FileHistory>;
@@ -28,7 +28,7 @@ pub(crate) fn run(shell: &mut Shell) -> io::Result<Exit> {
     let mut input = input(shell).map_err(io_error)?;
     let history = history_file();
     if let Some(file) = &history {
-        // There is none at the first time.
+        // At the first start there is no history.
         let _ = input.load_history(file);
     }
     let mut lines = Lines::default();
@@ -43,11 +43,11 @@ pub(crate) fn run(shell: &mut Shell) -> io::Result<Exit> {
                 remember(&mut input, &lines.cancel());
                 continue;
             }
-            // Whether what was begun was meant to run is not known, so it does not.
+            // The program may be incomplete, so it does not run.
             Err(ReadlineError::Eof) => break,
             Err(error) => return Err(io_error(error)),
         };
-        // What was pasted, or comes from the history, may be several lines.
+        // Pasted text and entries of the history may have several lines.
         let mut next = Next::GoOn;
         for line in text.split('\n') {
             let before = lines.program().to_owned();
@@ -74,10 +74,11 @@ pub(crate) fn run(shell: &mut Shell) -> io::Result<Exit> {
             save(&mut input, file);
         }
     }
-    // The user saw what failed.
+    // The user has seen every error.
     Ok(Exit::Fine)
 }
 
+/// Returns the line editor.
 fn input(shell: &Shell) -> rustyline::Result<Input> {
     let config = Config::builder().completion_type(CompletionType::List).build();
     let mut input = Input::with_config(config)?;
@@ -90,12 +91,13 @@ fn input(shell: &Shell) -> rustyline::Result<Input> {
 /// Adds a program or a command to the history.
 fn remember(input: &mut Input, entry: &str) {
     if !entry.trim().is_empty() {
-        // It is in memory; only a history on disk can fail here.
+        // The history is in memory, where this cannot fail.
         let _ = input.add_history_entry(entry);
     }
 }
 
-/// Saves what is new. A session is worth more than its history, so a failure is not told.
+/// Saves the entries that are not saved yet. Errors are ignored: the session can continue without a
+/// history.
 fn save(input: &mut Input, file: &PathBuf) {
     if let Some(directory) = file.parent() {
         let _ = fs::create_dir_all(directory);
@@ -103,7 +105,8 @@ fn save(input: &mut Input, file: &PathBuf) {
     let _ = input.append_history(file);
 }
 
-/// By the XDG base directories: in `$XDG_STATE_HOME`, which is `~/.local/state` if it is not set.
+/// Returns the file of the history, by the XDG base directories: in `$XDG_STATE_HOME`, or in
+/// `~/.local/state` if that is not set.
 fn history_file() -> Option<PathBuf> {
     let absolute = |path: &PathBuf| path.is_absolute();
     let state = env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(absolute);

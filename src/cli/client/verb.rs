@@ -1,18 +1,19 @@
-//! The verbs: what the program can be asked to do once, by a word instead of an option.
+//! The verbs: tasks that a word on the command line selects, instead of an option.
 //!
-//! A new verb is a variant of [`Verb`] with its own arguments, and an arm in [`run`](super::run).
-//! The options of the connection and of the output are global: they stand before the verb or behind
-//! it.
+//! Each verb is a variant of [`Verb`] with its own arguments, and an arm in [`run`](super::run).
+//! The options of the connection and of the output are global: they may come before or after the
+//! verb.
 
 use clap::Subcommand;
 
-/// What to do, and exit.
+/// The task to do before the program exits.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Say in one line whether the cluster serves: exit code 0 only if it answers a strict read now.
+    /// Say in one line whether the cluster serves; the exit code is 0 only if it answers a strict
+    /// read.
     ///
-    /// The read goes through the leader, which asks a majority whether it still leads. If it is not
-    /// answered within --timeout, the line says why not, and the exit code is 6. A member that is
-    /// down while the others serve is named; the exit code is 0 then.
+    /// The leader answers the read after a majority has confirmed that it still leads. If no answer
+    /// comes within --timeout, the line says why, and the exit code is 6. If the cluster serves
+    /// while a member is down, the line names the member, and the exit code is 0.
     Health,
 }

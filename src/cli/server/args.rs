@@ -1,4 +1,5 @@
-//! What the server is told: by flags, else by environment variables, else by a file, else by default.
+//! The options of the server. A flag overrides an environment variable, which overrides the file of
+//! `--config`, which overrides the default.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,16 +16,16 @@ use super::config::File;
 use super::logging::Format;
 use super::option_values::{Leader, level, size};
 
-/// The port that nodes listen on unless told otherwise.
+/// The default of `--port`.
 const DEFAULT_PORT: u16 = 50051;
 
-/// How long each node leads with `--leader rotating`, in milliseconds.
+/// The term of each leader with `--leader rotating`, in milliseconds.
 const ROTATING_TERM_MS: u64 = 5_000;
 
 /// Runs one node of a lattistore cluster.
 ///
-/// Start every node with the same list. When all of them have heard each other the cluster is formed;
-/// from then on it serves as long as a majority of the nodes can talk to each other.
+/// Start every node with the same list. The cluster is formed when all nodes have heard each other.
+/// From then on it serves while a majority of the nodes can reach each other.
 #[derive(Debug, Parser)]
 #[command(name = "server", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -40,66 +41,71 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PORT", env = "LATTISTORE_PORT")]
     port: Option<u16>,
 
-    /// Where the node keeps its state [default: a folder named after the address, in
+    /// The directory of the node's state [default: a folder named after the address, in
     /// ./lattistore-data]
     #[arg(long, value_name = "DIR", env = "LATTISTORE_DATA_DIR", conflicts_with = "in_memory")]
     data_dir: Option<PathBuf>,
 
-    /// Keep the state in memory only: a node that stops is lost for its cluster for good
+    /// Keep the state in memory only: a node that stops cannot return to its cluster
     #[arg(long)]
     in_memory: bool,
 
-    /// The file with the secret that all nodes share: who does not know it is no node. While it is
-    /// being changed it has two lines: the first is shown, and both are believed
+    /// The file with the secret that all nodes share: only nodes that know it are admitted. While
+    /// the secret is being replaced, the file has two: the node uses the first, and accepts both
     #[arg(long, value_name = "FILE", env = "LATTISTORE_CLUSTER_KEY")]
     cluster_key: Option<PathBuf>,
 
-    /// The node's certificate (PEM), and those that lead from it to the CA's: with it, all speak TLS
+    /// The node's certificate, and the chain to the authority (PEM); with it, all connections use
+    /// TLS
     #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CERT")]
     tls_cert: Option<PathBuf>,
 
-    /// The key of --tls-cert (PEM)
+    /// The private key of --tls-cert (PEM)
     #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_KEY")]
     tls_key: Option<PathBuf>,
 
-    /// The certificates of those who sign for nodes (PEM)
+    /// The certificates of the authorities that sign the certificates of nodes (PEM)
     #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CA")]
     tls_ca: Option<PathBuf>,
 
-    /// The clients that are let in, and what each may do (TOML); without it all are
+    /// The clients that are admitted, and what each may do (TOML); without it, all clients are
+    /// admitted
     #[arg(long, value_name = "FILE", env = "LATTISTORE_CLIENT_TOKENS")]
     client_tokens: Option<PathBuf>,
 
-    /// Refuse what makes the state larger while the process takes as much memory: 500MiB, 4GiB; 0 for
-    /// no bound [default: 80 % of the memory of the machine or the cgroup]
+    /// Refuse programs that can make the state larger while the process uses this much memory:
+    /// 500MiB, 4GiB; 0 for no limit [default: 80 % of the memory of the machine or the cgroup]
     #[arg(long, value_name = "SIZE", env = "LATTISTORE_MAX_MEMORY", value_parser = size)]
     max_memory: Option<u64>,
 
-    /// Refuse it too while the disk of --data-dir has less free space [default: 256MiB]
+    /// Refuse them also while the disk of --data-dir has less free space than this [default:
+    /// 256MiB]
     #[arg(long, value_name = "SIZE", env = "LATTISTORE_MIN_FREE_DISK", value_parser = size)]
     min_free_disk: Option<u64>,
 
-    /// Listen on an address that is no loopback address although nothing says who may speak
+    /// Listen on an address that other machines can reach, although there is neither a cluster key
+    /// nor TLS
     #[arg(long, env = "LATTISTORE_INSECURE", value_parser = BoolishValueParser::new())]
     insecure: bool,
 
-    /// How the leader is found [default: elected]
+    /// How the leader is chosen [default: elected]
     #[arg(long, value_enum, env = "LATTISTORE_LEADER")]
     leader: Option<Leader>,
 
-    /// What is logged to standard error: off, error, warn, info, debug or trace [default: info]
+    /// The level of the log on standard error: off, error, warn, info, debug or trace [default:
+    /// info]
     #[arg(long, value_name = "LEVEL", env = "LATTISTORE_LOG", value_parser = level)]
     log: Option<log::LevelFilter>,
 
-    /// What the lines of the log are [default: text]
+    /// The format of the lines of the log [default: text]
     #[arg(long, value_enum, value_name = "FORMAT", env = "LATTISTORE_LOG_FORMAT")]
     log_format: Option<Format>,
 
-    /// Read what is not said by flags or environment variables from this TOML file
+    /// A TOML file with the options that neither flags nor environment variables set
     #[arg(long, value_name = "FILE", env = "LATTISTORE_CONFIG")]
     config: Option<PathBuf>,
 
-    /// Print a new secret, for --cluster-key or for the token of a client, and exit
+    /// Print a random secret, for --cluster-key or for the token of a client, and exit
     #[arg(long, exclusive = true, help_heading = "Installation")]
     pub(crate) generate_key: bool,
 
@@ -128,13 +134,13 @@ Examples:
 Exit codes:
   0  stopped by SIGINT or SIGTERM
   2  the options are wrong
-  3  the address cannot be listened on, or the system lacks threads or open files
-  4  the state cannot be read or written: what failed is said on standard error
+  3  the node cannot listen on its address, or the system lacks threads or open files
+  4  the state cannot be read or written; standard error says what failed
   5  the nodes do not agree on the cluster
   6  a part of the server failed; please report it
   130  ended at once by a second SIGINT or SIGTERM";
 
-/// What the server is to do.
+/// The options of the server, complete and checked.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) options: ServerOptions,
@@ -143,9 +149,10 @@ pub(crate) struct Settings {
 }
 
 impl Args {
-    /// Puts flags, environment, file and defaults together.
+    /// Combines flags, environment, file and defaults.
     ///
-    /// The error is one line that says what to do.
+    /// # Errors
+    /// One line that says what is wrong and what to do.
     pub(crate) fn settings(self) -> Result<Settings, String> {
         let file = match &self.config {
             Some(path) => File::read(path)?,
@@ -159,12 +166,12 @@ impl Args {
         let node_ips = node_ips.ok_or_else(|| missing("--node-ips", "node-ips"))?;
         let my_ip = my_ip.to_canonical();
         let node_ips = distinct(&node_ips)?;
-        // A flag that says where the state is outweighs a file that says it is nowhere.
+        // The flag --data-dir overrides `in-memory` in the file.
         let in_memory = self.in_memory || self.data_dir.is_none() && file.in_memory;
-        let place = match (in_memory, self.data_dir.or(file.data_dir)) {
+        let location = match (in_memory, self.data_dir.or(file.data_dir)) {
             (true, _) => StateLocation::Memory,
             (false, Some(directory)) => StateLocation::Directory(directory),
-            // A colon is no part of a file name everywhere.
+            // Some systems do not allow a colon in a file name.
             (false, None) => StateLocation::Directory(
                 PathBuf::from("lattistore-data").join(my_ip.to_string().replace(':', "_")),
             ),
@@ -175,9 +182,9 @@ impl Args {
         };
         let port = self.port.or(file.port).unwrap_or(DEFAULT_PORT);
         if port == 0 {
-            return Err("--port 0 is any port: name the one where all nodes listen".to_owned());
+            return Err("--port 0 is not valid: name the port that all nodes listen on".to_owned());
         }
-        let mut options = ServerOptions::new(my_ip, node_ips, port, place);
+        let mut options = ServerOptions::new(my_ip, node_ips, port, location);
         let cluster_key = self.cluster_key.or(file.cluster_key);
         let tls = tls_files(
             self.tls_cert.or(file.tls_cert),
@@ -188,13 +195,13 @@ impl Args {
         options.security = Files { cluster_key, tls, client_tokens };
         options.insecure = self.insecure || file.insecure;
         options.config = Config { election, ..Config::default() };
-        let standard = Bounds::default();
+        let default = Bounds::default();
         options.bounds = Bounds {
-            max_memory: self.max_memory.or(file.max_memory).unwrap_or(standard.max_memory),
+            max_memory: self.max_memory.or(file.max_memory).unwrap_or(default.max_memory),
             min_free_disk: self
                 .min_free_disk
                 .or(file.min_free_disk)
-                .unwrap_or(standard.min_free_disk),
+                .unwrap_or(default.min_free_disk),
         };
         let log = self.log.or(file.log.map(|level| level.0)).unwrap_or(log::LevelFilter::Info);
         let log_format = self.log_format.or(file.log_format).unwrap_or_default();
@@ -202,7 +209,10 @@ impl Args {
     }
 }
 
-/// The addresses in their canonical form, none of them twice.
+/// Returns the addresses in canonical form.
+///
+/// # Errors
+/// If the list has an address twice.
 fn distinct(listed: &[IpAddr]) -> Result<BTreeSet<IpAddr>, String> {
     let mut written = BTreeMap::new();
     for ip in listed {
@@ -213,8 +223,8 @@ fn distinct(listed: &[IpAddr]) -> Result<BTreeSet<IpAddr>, String> {
             }
             Some(before) => {
                 return Err(format!(
-                    "--node-ips names {before} and {ip}, which are the same address: list each node \
-                     once"
+                    "--node-ips names {before} and {ip}, which are the same address: list each \
+                     node once"
                 ));
             }
         }
@@ -222,7 +232,10 @@ fn distinct(listed: &[IpAddr]) -> Result<BTreeSet<IpAddr>, String> {
     Ok(written.into_keys().collect())
 }
 
-/// The three files of TLS, or none of them.
+/// Returns the files of TLS, or `None` if no option names one.
+///
+/// # Errors
+/// If only some of the three are named.
 fn tls_files(
     cert: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -246,25 +259,25 @@ mod tests {
     }
 
     #[test]
-    fn the_arguments_are_consistent() {
+    fn the_description_of_the_arguments_is_consistent() {
         use clap::CommandFactory;
         Args::command().debug_assert();
     }
 
     #[test]
-    fn a_node_needs_its_address_and_the_list_and_no_more() {
-        let said = settings("server --my-ip 127.0.0.1 --node-ips 127.0.0.1 127.0.0.2");
-        let said = said.expect("settings").options;
-        assert_eq!((said.node_ips.len(), said.port), (2, DEFAULT_PORT));
+    fn a_node_needs_only_its_address_and_the_list() {
+        let set = settings("server --my-ip 127.0.0.1 --node-ips 127.0.0.1 127.0.0.2");
+        let options = set.expect("settings").options;
+        assert_eq!((options.node_ips.len(), options.port), (2, DEFAULT_PORT));
         let folder = PathBuf::from("lattistore-data/127.0.0.1");
-        assert_eq!(said.place, StateLocation::Directory(folder));
+        assert_eq!(options.place, StateLocation::Directory(folder));
         assert!(settings("server").expect_err("no address").contains("--my-ip is missing"));
         let error = settings("server --my-ip 127.0.0.1").expect_err("no list");
         assert!(error.contains("--node-ips is missing"), "{error}");
     }
 
     #[test]
-    fn what_no_node_can_have_is_refused() {
+    fn an_invalid_port_or_level_is_refused() {
         let one = "server --my-ip 127.0.0.1 --node-ips 127.0.0.1";
         let error = settings(&format!("{one} --port 0")).expect_err("no port");
         assert!(error.contains("--port 0"), "{error}");
@@ -288,43 +301,43 @@ mod tests {
             let error = settings(&line).expect_err(&line);
             assert!(named.iter().all(|part| error.contains(part)), "{line}: {error}");
         }
-        let said = settings(&format!("{one} 127.0.0.1 ::1 ::ffff:127.0.0.2")).expect("settings");
-        assert_eq!(said.options.node_ips.len(), 3);
+        let set = settings(&format!("{one} 127.0.0.1 ::1 ::ffff:127.0.0.2")).expect("settings");
+        assert_eq!(set.options.node_ips.len(), 3);
     }
 
     #[test]
-    fn the_file_says_who_may_speak_as_well() {
+    fn the_file_can_name_the_files_of_security() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("node.toml");
         let text = "my-ip = \"::1\"\nnode-ips = [\"::1\"]\ncluster-key = \"k\"\ninsecure = true\n\
                     tls-cert = \"c\"\ntls-key = \"p\"\ntls-ca = \"a\"\nclient-tokens = \"t\"";
         std::fs::write(&path, text).expect("a file");
         let line = format!("server --config {} --cluster-key flag", path.display());
-        let said = settings(&line).expect("settings").options;
+        let options = settings(&line).expect("settings").options;
         let files = TlsFiles { cert: "c".into(), key: "p".into(), ca: "a".into() };
         let expected = Files {
             cluster_key: Some("flag".into()),
             tls: Some(files),
             client_tokens: Some("t".into()),
         };
-        assert_eq!((said.security, said.insecure), (expected, true));
+        assert_eq!((options.security, options.insecure), (expected, true));
     }
 
     #[test]
-    fn flags_outweigh_the_file() {
+    fn flags_override_the_file() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("node.toml");
-        let text = "my-ip = \"::1\"\nnode-ips = [\"::1\"]\nport = 7\nin-memory = true\nlog = \"warn\"\n\
-             log-format = \"json\"";
+        let text = "my-ip = \"::1\"\nnode-ips = [\"::1\"]\nport = 7\nin-memory = true\n\
+                    log = \"warn\"\nlog-format = \"json\"";
         std::fs::write(&path, text).expect("a file");
         let line = format!("server --config {}", path.display());
-        let said = settings(&line).expect("settings");
-        assert_eq!((said.options.port, said.log), (7, log::LevelFilter::Warn));
-        assert_eq!(said.log_format, Format::Json);
+        let set = settings(&line).expect("settings");
+        assert_eq!((set.options.port, set.log), (7, log::LevelFilter::Warn));
+        assert_eq!(set.log_format, Format::Json);
         let text = settings(&format!("{line} --log-format text")).expect("settings");
         assert_eq!(text.log_format, Format::Text);
-        assert_eq!(said.options.place, StateLocation::Memory);
-        let said = settings(&format!("{line} --port 8 --data-dir d")).expect("settings").options;
-        assert_eq!((said.port, said.place), (8, StateLocation::Directory("d".into())));
+        assert_eq!(set.options.place, StateLocation::Memory);
+        let set = settings(&format!("{line} --port 8 --data-dir d")).expect("settings").options;
+        assert_eq!((set.port, set.place), (8, StateLocation::Directory("d".into())));
     }
 }

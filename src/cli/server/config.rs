@@ -1,4 +1,4 @@
-//! The file that `--config` names.
+//! The file of options that `--config` names.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::logging::Format;
 use super::option_values::{Leader, level, size};
 
-/// The options in a file. The names are those of the flags.
+/// The options in a file; they have the names of the flags.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(crate) struct File {
@@ -32,7 +32,7 @@ pub(crate) struct File {
     pub(crate) min_free_disk: Option<u64>,
 }
 
-/// A size, as a text with a unit or a number of bytes.
+/// Reads a size: a number of bytes, or a text with a unit.
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -58,7 +58,11 @@ impl<'de> Deserialize<'de> for Level {
 }
 
 impl File {
-    /// Reads a file. The error names it, and the place in it.
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not valid. The error names the file, and the line and column in
+    /// it.
     pub(crate) fn read(path: &Path) -> Result<File, String> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
@@ -71,18 +75,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_in_a_file_is_named() {
+    fn errors_name_the_file_and_what_is_wrong_in_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("node.toml");
-        for (text, said) in [
+        for (text, named) in [
             ("prot = 7", "prot"),
             ("port = 70000", "port"),
-            ("log = \"loud\"", "no level"),
+            ("log = \"loud\"", "not a level"),
             ("my-ip = ", "line 1"),
         ] {
             std::fs::write(&path, text).expect("a file");
             let error = File::read(&path).expect_err(text);
-            assert!(error.contains("node.toml") && error.contains(said), "{error}");
+            assert!(error.contains("node.toml") && error.contains(named), "{error}");
         }
         assert!(File::read(&directory.path().join("none")).is_err());
     }

@@ -1,11 +1,12 @@
-//! The log on standard error, which no thread of the node ever waits for.
+//! The log on standard error. No thread of the node ever waits for it.
 //!
-//! A thread that has a line puts it into a bounded queue, and one thread writes. Where standard
-//! error takes no more (a full pipe that is not read, a stopped terminal, a full disk), the queue
-//! fills, and further lines are dropped and counted; the count is a line of its own as soon as
-//! there is room again. Panics and the last error go the same way. The descriptor is inherited, and
-//! often shared with other programs, so it stays as it is: only the log's own thread may block in
-//! it, and the end of the process does not wait for that thread longer than [`REST_TIME`].
+//! A thread that logs a line puts it into a bounded queue, and one thread writes the queue. If
+//! standard error accepts no bytes (a full pipe that is not read, a stopped terminal, a full disk),
+//! the queue fills up, and further lines are dropped and counted; as soon as there is room again, a
+//! line reports the count. Panics and the last error take the same way. The descriptor is
+//! inherited, and often shared with other programs, so its mode is not changed: only the thread of
+//! the log may block in it, and the end of the process waits for that thread for at most
+//! [`REST_TIME`].
 
 mod line;
 mod queue;
@@ -23,10 +24,10 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 pub(crate) use line::Format;
 use queue::{Queue, Taken};
 
-/// How long the end of the process waits for what is not written yet.
+/// How long the end of the process waits for lines that are not written yet.
 const REST_TIME: Duration = Duration::from_millis(200);
 
-/// Between two tries to write to a descriptor that another program made non-blocking.
+/// The pause between two attempts to write to a descriptor that another program made non-blocking.
 const RETRY_TIME: Duration = Duration::from_millis(10);
 
 /// The log of this process. Clones write to the same queue.
@@ -37,21 +38,21 @@ pub(crate) struct Logger {
 }
 
 impl Logger {
-    /// Starts the thread that writes to standard error, and sends it what panics say and what is
-    /// logged at `level` and above.
+    /// Starts the thread that writes to standard error. From then on, panics and what is logged at
+    /// `level` and above go to the log.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// If the system has no thread left.
     pub(crate) fn start(level: LevelFilter, format: Format) -> io::Result<Logger> {
         let logger = Logger { queue: Arc::default(), format };
         let queue = Arc::clone(&logger.queue);
         let run = move || write_all(&queue, &mut io::stderr(), format);
         thread::Builder::new().name("log".into()).spawn(run)?;
         log::set_max_level(level);
-        // It is set once in the life of a process.
+        // This fails only if a logger is set already, which happens once in a process.
         let _ = log::set_boxed_logger(Box::new(logger.clone()));
         let of_panics = logger.clone();
-        panic::set_hook(Box::new(move |panic| of_panics.tell_panic(panic)));
+        panic::set_hook(Box::new(move |panic| of_panics.log_panic(panic)));
         Ok(logger)
     }
 
@@ -62,19 +63,19 @@ impl Logger {
         ExitCode::from(code)
     }
 
-    /// Waits until what was logged is written, but not longer than [`REST_TIME`].
+    /// Waits until all lines are written, but for at most [`REST_TIME`].
     pub(crate) fn finish(&self) {
         self.queue.wait_until_written(REST_TIME);
     }
 
-    /// Says what panicked and where. The level of the log does not matter: it is a bug.
-    fn tell_panic(&self, panic: &PanicHookInfo<'_>) {
+    /// Logs a panic, whatever the level of the log is: a panic is a bug.
+    fn log_panic(&self, panic: &PanicHookInfo<'_>) {
         let now = SystemTime::now();
         let thread = thread::current();
         let name = thread.name().unwrap_or("without a name");
-        let said = panic.payload_as_str().unwrap_or("no text");
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        let message = format!("the thread {name} panicked at {place}: {said}");
+        let text = panic.payload_as_str().unwrap_or("no text");
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let message = format!("the thread {name} panicked at {location}: {text}");
         let line = |message: &str| {
             self.queue.push_important(self.format.line(now, Level::Error, "panic", message, &[]));
         };
@@ -83,7 +84,7 @@ impl Logger {
         if backtrace.status() == BacktraceStatus::Captured {
             backtrace.to_string().lines().for_each(line);
         }
-        // A second panic of this thread would end the process without another word.
+        // A second panic of this thread would end the process without writing the lines.
         self.finish();
     }
 }
@@ -110,18 +111,19 @@ impl Log for Logger {
     }
 }
 
-/// Writes what is in the queue, for ever.
+/// Writes the lines of the queue; never returns.
 fn write_all(queue: &Queue, to: &mut impl Write, format: Format) {
     let mut is_amid_line = false;
     loop {
         let Taken { dropped, line } = queue.take();
         let mut text = String::new();
-        // What was cut off must not spoil the next line.
+        // The rest of a line that was cut off must not be joined with the next line.
         if is_amid_line {
             text.push('\n');
         }
         let lost = if dropped > 0 {
-            let message = format!("{dropped} lines of the log were dropped: it was not read");
+            let message =
+                format!("{dropped} lines of the log were dropped: standard error was not read");
             text.push_str(&format.line(SystemTime::now(), Level::Warn, "log", &message, &[]));
             text.push('\n');
             dropped + 1
@@ -144,11 +146,10 @@ fn write_all(queue: &Queue, to: &mut impl Write, format: Format) {
     }
 }
 
-/// Writes bytes, and waits for as long as that takes.
+/// Writes all bytes, and blocks until that is done.
 ///
 /// # Errors
-/// How many were written when there was an error. Which one does not matter: nothing can be done
-/// about it.
+/// The number of bytes that were written before an error. The error itself cannot be reported.
 fn write(to: &mut impl Write, bytes: &[u8]) -> Result<(), usize> {
     let mut written = 0;
     while written < bytes.len() {
@@ -167,7 +168,7 @@ fn write(to: &mut impl Write, bytes: &[u8]) -> Result<(), usize> {
 mod tests {
     use super::*;
 
-    /// Takes so many bytes, and then none for one write.
+    /// Accepts `room` bytes, then fails once, then accepts 1,000 bytes.
     struct Full {
         room: usize,
         taken: Vec<u8>,
@@ -192,14 +193,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_spoils_no_other_line_and_is_counted() {
+    fn a_line_that_is_cut_off_is_counted_and_not_joined_with_the_next() {
         let queue = Arc::new(Queue::default());
-        let (to, from) = std::sync::mpsc::channel();
-        struct Tell(Full, std::sync::mpsc::Sender<String>);
-        impl Write for Tell {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        /// Sends all that was accepted so far after each write.
+        struct Report(Full, std::sync::mpsc::Sender<String>);
+        impl Write for Report {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
                 let written = self.0.write(bytes);
-                // The test ends first.
+                // It fails if the test has ended.
                 let _ = self.1.send(String::from_utf8_lossy(&self.0.taken).into_owned());
                 written
             }
@@ -209,14 +211,14 @@ mod tests {
         }
         let writing = Arc::clone(&queue);
         thread::spawn(move || {
-            let mut full = Tell(Full { room: 3, taken: Vec::new() }, to);
+            let mut full = Report(Full { room: 3, taken: Vec::new() }, sender);
             write_all(&writing, &mut full, Format::Text);
         });
         queue.push("first line".to_owned());
         queue.wait_until_written(Duration::from_secs(60));
         queue.push("second line".to_owned());
         queue.wait_until_written(Duration::from_secs(60));
-        let text = from.try_iter().last().expect("it wrote");
+        let text = receiver.try_iter().last().expect("written");
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3, "{text}");
         assert_eq!((lines[0], lines[2]), ("fir", "second line"));

@@ -1,4 +1,8 @@
 //! The server program: one node of a cluster.
+//!
+//! It parses the options (`args`, `config`, `option_values`), starts the log (`logging`) and the
+//! thread for signals (`signals`), and runs the node (`crate::server`) until a signal or an error
+//! ends it. The exit code says why it ended.
 
 mod args;
 mod config;
@@ -19,7 +23,7 @@ use logging::{Format, Logger};
 use nix::sys::signal::SigSet;
 use signals::Running;
 
-/// The exit code of wrong options, as of clap's own errors.
+/// The exit code for invalid options; clap uses the same code.
 const USAGE: u8 = 2;
 
 /// Runs the program, and returns its exit code.
@@ -36,14 +40,14 @@ pub fn main() -> ExitCode {
     run(args)
 }
 
-/// Runs the node. From here on nothing is written to standard error but by the thread of the log.
+/// Runs the node. From here on, only the thread of the log writes to standard error.
 fn run(args: Args) -> ExitCode {
     let settings = args.settings();
     let (level, format) = match &settings {
         Ok(settings) => (settings.log, settings.log_format),
         Err(_) => (LevelFilter::Off, Format::Text),
     };
-    // Before the first thread is started.
+    // The signals are blocked before the first thread starts, as threads inherit the mask.
     let started = signals::block().and_then(|signals| {
         let logger = Logger::start(level, format)?;
         Ok((signals, logger))
@@ -66,7 +70,7 @@ fn run(args: Args) -> ExitCode {
     code
 }
 
-/// Prints a new secret.
+/// Prints a random secret.
 fn print_new_key() -> ExitCode {
     let Some(key) = generate_key() else {
         let error = ServerError::Random("it was asked for a key".to_owned());
@@ -78,6 +82,7 @@ fn print_new_key() -> ExitCode {
     }
 }
 
+/// Prints an error to standard error, and returns its exit code.
 fn fail(message: &str, code: u8) -> ExitCode {
     eprintln!("error: {message}");
     ExitCode::from(code)
@@ -86,9 +91,9 @@ fn fail(message: &str, code: u8) -> ExitCode {
 /// Serves until SIGINT or SIGTERM; a second signal ends the process at once.
 fn serve(options: ServerOptions, signals: SigSet, logger: &Logger) -> Result<(), ServerError> {
     let running = Arc::new(OnceLock::<Running>::new());
-    let rest = logger.clone();
+    let log = logger.clone();
     let end = move |code| {
-        rest.finish();
+        log.finish();
         std::process::exit(code)
     };
     signals::handle(signals, Arc::clone(&running), end).map_err(ServerError::Spawn)?;

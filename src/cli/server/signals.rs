@@ -1,8 +1,8 @@
-//! What signals mean: SIGINT and SIGTERM stop the node, SIGHUP lets it read its files again.
+//! Signals: SIGINT and SIGTERM stop the node; SIGHUP makes it reload its security files.
 //!
-//! The signals are blocked in all threads, and one thread waits for them, so that nothing runs
-//! inside of a signal handler. A SIGHUP that was ignored when the process started, as `nohup` does,
-//! is left ignored.
+//! The signals are blocked in all threads, and one thread waits for them, so no code runs inside of
+//! a signal handler. If SIGHUP was ignored when the process started, as `nohup` does, it stays
+//! ignored.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -13,25 +13,25 @@ use crate::server::{Reloader, Stopper};
 use log::{info, warn};
 use nix::sys::signal::{SigSet, Signal};
 
-/// The exit code of a process that a second SIGINT ends.
+/// The exit code after a second signal to stop.
 const INTERRUPTED: i32 = 130;
 
-/// A signal that comes again within this is the same: some programs tell a process and then its
-/// group.
+/// A signal that comes again within this time is the same one: some programs send it to the process
+/// and then to its group.
 const SAME_TIME: Duration = Duration::from_millis(200);
 
-/// A running server, as far as signals concern it.
+/// The handles of a running server that signals need.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) stopper: Stopper,
     pub(crate) reloader: Reloader,
 }
 
-/// Blocks the signals that the node handles, and returns them. To be called before any other thread
-/// is started: threads inherit what is blocked.
+/// Blocks the signals that the node handles, and returns them. The caller has to do so before it
+/// starts any thread, as threads inherit the mask.
 ///
 /// # Errors
-/// When the system does not allow it.
+/// If the system does not allow it.
 pub(crate) fn block() -> io::Result<SigSet> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
@@ -43,11 +43,11 @@ pub(crate) fn block() -> io::Result<SigSet> {
     Ok(signals)
 }
 
-/// Starts the thread that waits for `signals`. Before the server runs, `end` ends the process: a
-/// start that is cut off loses nothing. A second signal to stop ends it at once.
+/// Starts the thread that waits for `signals`. Before the server runs, a signal to stop ends the
+/// process with `end`: an interrupted start loses nothing. A second signal to stop ends it at once.
 ///
 /// # Errors
-/// When the thread cannot be started.
+/// If the thread cannot be started.
 pub(crate) fn handle(
     signals: SigSet,
     running: Arc<OnceLock<Running>>,
@@ -55,14 +55,14 @@ pub(crate) fn handle(
 ) -> io::Result<()> {
     let run = move || {
         let mut stopping: Option<Instant> = None;
-        // It fails for no other reason than that the set holds no signal.
+        // Waiting fails only if the set has no signal.
         while let Ok(signal) = signals.wait() {
             let name = signal.as_str();
-            let told = stopping.map(|since| since.elapsed());
-            match (meaning(signal, running.get().is_some(), told), running.get()) {
+            let since_stop = stopping.map(|since| since.elapsed());
+            match (meaning(signal, running.get().is_some(), since_stop), running.get()) {
                 (Meaning::Reload, Some(running)) => running.reloader.reload(),
                 (Meaning::Stop, Some(running)) => {
-                    info!(event = "signal", signal = name; "{name}: the node is to stop");
+                    info!(event = "signal", signal = name; "{name}: the node stops");
                     stopping = Some(Instant::now());
                     running.stopper.stop();
                 }
@@ -77,21 +77,22 @@ pub(crate) fn handle(
     thread::Builder::new().name("signals".into()).spawn(run).map(drop)
 }
 
-/// What a signal means.
+/// What to do on a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
     Nothing,
     Reload,
     Stop,
-    /// The process ends with this exit code, whatever it does.
+    /// End the process at once with this exit code.
     End(i32),
 }
 
-/// What a signal means to a server that is started or not, and that was told to stop so long ago.
-fn meaning(signal: Signal, is_started: bool, told: Option<Duration>) -> Meaning {
-    match (signal, is_started, told) {
+/// Returns what to do on a signal. `since_stop` is the time since the first signal to stop, if one
+/// came.
+fn meaning(signal: Signal, is_started: bool, since_stop: Option<Duration>) -> Meaning {
+    match (signal, is_started, since_stop) {
         (Signal::SIGHUP, true, None) => Meaning::Reload,
-        // The files have just been read, or are needed no more.
+        // The start reads the files anyway, and a node that stops no longer needs them.
         (Signal::SIGHUP, _, _) => Meaning::Nothing,
         (_, false, _) => Meaning::End(0),
         (_, true, None) => Meaning::Stop,
@@ -100,14 +101,15 @@ fn meaning(signal: Signal, is_started: bool, told: Option<Duration>) -> Meaning 
     }
 }
 
-/// Whether this process ignores the signal, where the system tells as Linux does. Elsewhere it is
-/// handled, which does not end the process either.
+/// Whether this process ignores the signal, if the system reports that, as Linux does. Otherwise
+/// returns `false`: handling SIGHUP does not end the process either.
 fn is_ignored(signal: Signal) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored(&status).is_some_and(|mask| mask >> (signal as u32 - 1) & 1 == 1)
 }
 
-/// The mask of ignored signals in the text of `/proc/self/status`, signal 1 in the lowest bit.
+/// Returns the mask of ignored signals from the text of `/proc/self/status`; signal 1 is the lowest
+/// bit.
 fn ignored(status: &str) -> Option<u64> {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
     u64::from_str_radix(mask.trim(), 16).ok()
@@ -118,25 +120,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_signal_stops_the_node_and_another_one_ends_it() {
+    fn one_signal_stops_the_node_and_a_second_one_ends_the_process() {
         for signal in [Signal::SIGINT, Signal::SIGTERM] {
             assert_eq!(meaning(signal, false, None), Meaning::End(0));
             assert_eq!(meaning(signal, true, None), Meaning::Stop);
             let twice = meaning(signal, true, Some(Duration::ZERO));
-            assert_eq!(twice, Meaning::Nothing, "the process and its group were told");
+            assert_eq!(twice, Meaning::Nothing, "the same signal, to the process and to its group");
             assert_eq!(meaning(signal, true, Some(SAME_TIME)), Meaning::End(INTERRUPTED));
         }
     }
 
     #[test]
-    fn a_hangup_ends_nothing() {
+    fn a_hangup_never_ends_the_process() {
         assert_eq!(meaning(Signal::SIGHUP, true, None), Meaning::Reload);
         assert_eq!(meaning(Signal::SIGHUP, false, None), Meaning::Nothing);
         assert_eq!(meaning(Signal::SIGHUP, true, Some(SAME_TIME)), Meaning::Nothing);
     }
 
     #[test]
-    fn the_mask_of_ignored_signals_is_found() {
+    fn the_mask_of_ignored_signals_is_parsed() {
         let status = "Name:\tserver\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
         assert_eq!(ignored(status), Some(0x1001));
         assert_eq!(ignored("Name:\tSigIgn:\n"), None);

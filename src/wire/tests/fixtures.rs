@@ -1,8 +1,9 @@
-//! The bytes of release 0.1.0 are still read, and what is written still has all their fields.
+//! This release reads the bytes of release 0.1.0, and what it writes still has all their fields.
 //!
-//! `tests/fixtures/0.1.0/frames` has a file for each kind of message: for each of a few of them the
-//! bytes after the length, in hexadecimal digits, and then what the release read in them. The files
-//! were written once, by the ignored test below on the release, and are never written again.
+//! `tests/fixtures/0.1.0/frames` has a file for each kind of message, with [`OF_EACH_KIND`]
+//! messages: the bytes after the length, in hexadecimal digits, and then the message that release
+//! 0.1.0 decoded from them. The ignored test below wrote the files, run in that release; they never
+//! change.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -22,7 +23,7 @@ use crate::wire::{
     encode_signed_hello, encode_signed_welcome, encode_welcome, encode_welcome_payload,
 };
 
-/// How many messages of each kind a fixture has.
+/// The number of messages of each kind.
 const OF_EACH_KIND: usize = 4;
 
 /// Every kind of message.
@@ -89,7 +90,8 @@ fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/0.1.0/frames")
 }
 
-/// What is read in a message, as a text of many lines, and the message as it is written now.
+/// Decodes a message. Returns it as a text of many lines, and the bytes that this release encodes
+/// it to.
 fn read(kind: &str, bytes: &[u8]) -> (String, Vec<u8>) {
     let text = |value: &dyn Debug| format!("{value:#?}");
     let read = match kind {
@@ -105,7 +107,7 @@ fn read(kind: &str, bytes: &[u8]) -> (String, Vec<u8>) {
             let signed = decode_signed_welcome(bytes).expect("read").expect("no refusal");
             (text(&signed), encode_signed_welcome(&signed))
         }
-        // These two are no frames: they have no length before them.
+        // These two are payloads, not frames: they have no length before them.
         "peer-payload" => {
             let peer = decode_peer_payload(bytes).expect("read");
             return (text(&peer), encode_peer_payload(&peer).to_vec());
@@ -142,7 +144,7 @@ fn read(kind: &str, bytes: &[u8]) -> (String, Vec<u8>) {
     (read.0, payload(&read.1).to_vec())
 }
 
-/// The name of a variant as `{:?}` writes it, in lower case with dashes.
+/// Returns the name of a variant, as `{:?}` writes it, in lower case with dashes.
 fn variant(value: &dyn Debug) -> String {
     let text = format!("{value:?}");
     let name = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
@@ -156,14 +158,14 @@ fn variant(value: &dyn Debug) -> String {
     dashed
 }
 
-/// The fields of a message: number, kind of encoding, content. `None` if these bytes are no message.
+/// Returns the fields of a message: number, type, content. `None` if the bytes are not a message.
 fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, u64, &[u8])>> {
     fn varint(bytes: &mut &[u8]) -> Option<u64> {
         let length = bytes.iter().position(|byte| byte & 0x80 == 0)? + 1;
         let (taken, rest) = bytes.split_at_checked(length).filter(|_| length <= 10)?;
         *bytes = rest;
-        let part = |(place, byte): (usize, &u8)| {
-            u64::from(byte & 0x7f).checked_shl(u32::try_from(7 * place).ok()?)
+        let part = |(index, byte): (usize, &u8)| {
+            u64::from(byte & 0x7f).checked_shl(u32::try_from(7 * index).ok()?)
         };
         taken.iter().enumerate().map(part).try_fold(0, |sum, part| Some(sum | part?))
     }
@@ -192,7 +194,7 @@ fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, u64, &[u8])>> {
 }
 
 /// Whether a message has all the fields of the old one, as often and with the same content. It may
-/// have more, of other numbers: the release passes over them.
+/// have further fields, with other numbers, which release 0.1.0 skips.
 fn keeps(old: &[u8], new: &[u8]) -> bool {
     let (Some(old_fields), Some(new_fields)) = (fields(old), fields(new)) else {
         return old == new;
@@ -211,14 +213,14 @@ fn keeps(old: &[u8], new: &[u8]) -> bool {
         })
 }
 
-/// Whether all lines are there, in their order, perhaps with others between: a field that was added
-/// since has lines of its own, and what stands in a type of its own since is further in,
-/// under a name.
+/// Whether `text` has all `lines` in their order. Further lines may stand between them: those of
+/// fields that a later release added. Indentation and the name of a field may differ: fields may
+/// have moved into a type of their own.
 fn has_lines(text: &str, lines: &[&str]) -> bool {
     let mut rest = text.lines().map(str::trim_start);
     let is_same = |found: &str, line: &str| {
         let line = line.trim_start();
-        // What had no content may have some since.
+        // A variant without fields may have some in a later release.
         let unit = line.strip_suffix(',').and_then(|line| found.strip_prefix(line));
         let is_named = found.strip_suffix(line).is_some_and(|name| name.ends_with(": "));
         found == line || is_named || unit.is_some_and(|content| matches!(content, "(" | " {"))
@@ -227,7 +229,7 @@ fn has_lines(text: &str, lines: &[&str]) -> bool {
 }
 
 #[test]
-fn what_the_release_wrote_is_read_and_written_as_before() {
+fn messages_of_release_0_1_0_are_read_and_keep_their_fields() {
     let mut kinds: Vec<String> = fs::read_dir(directory())
         .expect("the fixtures")
         .map(|entry| entry.expect("a file").file_name().to_string_lossy().replace(".txt", ""))
@@ -244,8 +246,8 @@ fn what_the_release_wrote_is_read_and_written_as_before() {
             let bytes: Vec<u8> =
                 pairs.map(|pair| u8::from_str_radix(pair, 16).expect("digits")).collect();
             let (text, written) = read(kind, &bytes);
-            assert!(has_lines(&text, &lines[1..]), "{kind}: {message}\nis now read as\n{text}");
-            assert!(keeps(&bytes, &written), "{kind}: {digits} is now written as {written:02x?}");
+            assert!(has_lines(&text, &lines[1..]), "{kind}: {message}\nis read as\n{text}");
+            assert!(keeps(&bytes, &written), "{kind}: {digits} is written as {written:02x?}");
             assert_eq!(read(kind, &written).0, text, "{kind}: {digits}");
             count += 1;
         }
@@ -254,26 +256,28 @@ fn what_the_release_wrote_is_read_and_written_as_before() {
 }
 
 #[test]
-fn a_field_that_is_lost_or_changed_is_noticed() {
+fn the_comparison_notices_a_lost_or_changed_field() {
     let bytes = |numbers: &[u8]| numbers.to_vec();
     // Field 1 is 5, field 2 a message with field 1, which is 7.
     let old = bytes(&[0x08, 5, 0x12, 2, 0x08, 7]);
     let more = bytes(&[0x08, 5, 0x12, 4, 0x08, 7, 0x10, 1, 0x18, 9]);
     assert!(keeps(&old, &old) && keeps(&old, &more));
-    assert!(!keeps(&more, &old), "fields are gone");
+    assert!(!keeps(&more, &old), "fields are missing");
     assert!(!keeps(&old, &[0x08, 6, 0x12, 2, 0x08, 7]), "another number");
-    assert!(!keeps(&old, &[0x08, 5, 0x12, 2, 0x08, 8]), "another number within");
-    assert!(!keeps(&old, &[0x08, 5, 0x08, 5, 0x12, 2, 0x08, 7]), "once more");
+    assert!(!keeps(&old, &[0x08, 5, 0x12, 2, 0x08, 8]), "another number in the nested message");
+    assert!(!keeps(&old, &[0x08, 5, 0x08, 5, 0x12, 2, 0x08, 7]), "a field occurs twice");
     assert!(!keeps(&old, &[0x08, 5, 0x1a, 2, 0x08, 7]), "another field");
     assert!(has_lines("a\nb\nc", &["a", "c"]) && !has_lines("a\nb", &["b", "a"]));
     assert!(has_lines("a: B(\n    C,\n),", &["a: B,"]) && !has_lines("a: Bc(\n),", &["a: B,"]));
 }
 
-/// Makes the files, in a directory that the environment names and that has none of them.
+/// Writes the files into the directory that LATTISTORE_FIXTURES names, which must have none of
+/// them.
 #[test]
 #[ignore = "makes fixtures"]
 fn make_frames() {
-    let target = std::env::var("LATTISTORE_FIXTURES").expect("where the fixtures go");
+    let target =
+        std::env::var("LATTISTORE_FIXTURES").expect("LATTISTORE_FIXTURES names the directory");
     let target = PathBuf::from(target).join("frames");
     fs::create_dir_all(&target).expect("a directory");
     let mut runner = TestRunner::deterministic();
@@ -290,11 +294,11 @@ fn make_frames() {
         };
     }
     for _ in 0..2_000 {
-        let sampled = role_and_words(sample!(role()));
+        let sampled = role_and_payload(sample!(role()));
         sampled.into_iter().for_each(|(kind, bytes)| add(kind, bytes));
         let welcome = sample!(welcome());
         let kind = match &welcome {
-            Ok(accepted) => variant(accepted),
+            Ok(admitted) => variant(admitted),
             Err(refusal) => variant(&refusal.reason),
         };
         add("welcome-payload".into(), encode_welcome_payload(&welcome).to_vec());
@@ -330,12 +334,12 @@ fn make_frames() {
             content.push_str(&format!("bytes {digits}\n{}\n\n", read(&kind, &bytes).0));
         }
         let path = target.join(format!("{kind}.txt"));
-        assert!(!path.exists(), "{} is there", path.display());
+        assert!(!path.exists(), "{} exists", path.display());
         fs::write(path, content).expect("written");
     }
 }
 
-fn role_and_words(role: Role) -> Vec<(String, Vec<u8>)> {
+fn role_and_payload(role: Role) -> Vec<(String, Vec<u8>)> {
     let kind = format!("hello-{}", variant(&role));
     let mut made = vec![(kind, payload(&encode_hello(&role)).to_vec())];
     if let Role::Peer(peer) = role {

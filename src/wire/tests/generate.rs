@@ -1,4 +1,4 @@
-//! Random messages that keep all rules.
+//! Random messages that satisfy all rules.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -63,7 +63,7 @@ fn bytes() -> impl Strategy<Value = Blob> {
     vec(any::<u8>(), 0..40).prop_map(Blob::from)
 }
 
-/// Keys that lie in place, and longer ones.
+/// Short keys, which are stored in place, and longer ones, which are allocated.
 fn key() -> impl Strategy<Value = Key> {
     prop_oneof![vec(any::<u8>(), 0..12), vec(any::<u8>(), 30..60)].prop_map(|k| Key::new(&k))
 }
@@ -76,7 +76,7 @@ fn entry() -> impl Strategy<Value = Entry<Blob>> {
     (option::of(bytes()), slot()).prop_map(|(value, version)| Entry { value, version })
 }
 
-/// A page, and the key that it comes after, which is below all its keys.
+/// A page, and the last key of the page before it, which is below all its keys.
 pub(super) fn page() -> impl Strategy<Value = (Key, Page<Key, Blob>)> {
     let more = any::<(bool, bool)>();
     (btree_map(key(), entry(), 0..8), more).prop_map(|(entries, (more, beyond))| {
@@ -102,7 +102,7 @@ fn member_set() -> impl Strategy<Value = MemberSet> {
         let mut members: Vec<Member> = members.into_iter().map(member).collect();
         members.retain(|member| member.node != voter);
         members.push(Member { node: voter, address: String::new(), role: MemberRole::Voter });
-        MemberSet::new(members).expect("ids are there once, and there is a voter")
+        MemberSet::new(members).expect("each id occurs once, and there is a voter")
     })
 }
 
@@ -125,12 +125,12 @@ fn proposal() -> impl Strategy<Value = Proposal<Key, Blob>> {
 }
 
 fn heartbeat() -> impl Strategy<Value = Heartbeat> {
-    let told = (any::<bool>(), option::of(ballot()), any::<bool>(), any::<u64>());
+    let state = (any::<bool>(), option::of(ballot()), any::<bool>(), any::<u64>());
     let low = (any::<bool>(), any::<bool>()).prop_map(|(memory, disk)| Low { memory, disk });
     let more = (low, any::<u32>().prop_map(FeatureLevel));
-    (vec(node(), 0..6), told, number(), slot_or_zero(), more).prop_map(
-        |(hears, told, round, complete, (low, feature_level))| {
-            let (has_quorum, follows, is_reluctant, sync_ms) = told;
+    (vec(node(), 0..6), state, number(), slot_or_zero(), more).prop_map(
+        |(hears, state, round, complete, (low, feature_level))| {
+            let (has_quorum, follows, is_reluctant, sync_ms) = state;
             Heartbeat {
                 hears,
                 has_quorum,
@@ -183,7 +183,7 @@ fn repair_page() -> impl Strategy<Value = RepairPage<Key, Blob>> {
     )
 }
 
-/// A message of the protocol, of each kind.
+/// A message of LPaxos, of every kind.
 pub(super) fn message() -> impl Strategy<Value = Message<Key, Blob>> {
     let small_slot = (1..NUMBERS_BELOW / 2).prop_map(Slot);
     prop_oneof![
@@ -269,13 +269,13 @@ fn any_32() -> impl Strategy<Value = [u8; 32]> {
     any::<[u8; 32]>()
 }
 
-/// What a node with a cluster key answers an `AuthHello`.
+/// The answer to an `AuthHello`.
 pub(super) fn challenge() -> impl Strategy<Value = Challenge> {
     (any_32(), any_32())
         .prop_map(|(nonce, proof)| Challenge { nonce: Nonce(nonce), proof: Proof(proof) })
 }
 
-/// Words with their proof.
+/// A payload with its proof.
 pub(super) fn signed() -> impl Strategy<Value = Signed> {
     (vec(any::<u8>(), 0..100), any_32())
         .prop_map(|(payload, proof)| Signed { payload: payload.into(), proof: Proof(proof) })
@@ -381,8 +381,8 @@ fn status() -> impl Strategy<Value = NodeStatus> {
         any::<[u64; 5]>(),
         vec(notice(), 0..3),
     )
-        .prop_map(|(who, state, sizes, notices)| {
-            let (node, cluster, version, uptime_ms, leader) = who;
+        .prop_map(|(identity, state, sizes, notices)| {
+            let (node, cluster, version, uptime_ms, leader) = identity;
             let (promised, slot, (floor, complete), entries, members) = state;
             NodeStatus {
                 node,
@@ -424,7 +424,7 @@ fn read() -> impl Strategy<Value = ClientOutcome> {
         .prop_map(|(values, returned, position)| ClientOutcome::Read { values, returned, position })
 }
 
-/// An answer to a client, of each kind.
+/// An answer to a client, of every kind.
 pub(super) fn outcome() -> impl Strategy<Value = ClientOutcome> {
     prop_oneof![
         read(),

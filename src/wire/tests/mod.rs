@@ -1,12 +1,12 @@
-//! Tests of the wire: every message survives the way there and back, and what breaks a rule is
-//! rejected with the rule's error.
+//! Tests of the wire format: every message survives a round trip, every message that breaks a rule
+//! is rejected with the rule's error, and the bytes of earlier releases are still read.
 
 mod fixtures;
 mod generate;
 mod rejections;
 mod round_trips;
 
-/// The message of a frame, whose length must be right.
+/// Returns the message of a frame, and checks the frame's length.
 fn payload(frame: &[u8]) -> &[u8] {
     let (length, message) = frame.split_at(4);
     let length: [u8; 4] = length.try_into().expect("split at four");

@@ -1,4 +1,4 @@
-//! One message for each rule that it breaks.
+//! Messages that break one rule each, and the error of each rule.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ fn decree_of(writes: Vec<peer::Write>) -> peer::Decree {
     peer::Decree { writes, ..Default::default() }
 }
 
-/// What a field holds that is declared as bytes.
+/// Returns the content of a field that is declared as `bytes`.
 fn bytes_of(message: &impl protobuf::Message) -> Bytes {
     message.write_to_bytes().expect("it can be written to memory").into()
 }
@@ -88,17 +88,17 @@ fn page_error(after: Option<&'static [u8]>, entries: Vec<peer::Entry>, next: &[u
 }
 
 #[test]
-fn a_message_without_a_known_body() {
+fn a_message_without_a_known_body_is_rejected() {
     assert_eq!(decode_peer(&[]), Err(WireError::Missing("body")));
-    // Field 99, a varint: from a later version, perhaps.
+    // Field 99, a varint: a body that only a later release knows.
     assert_eq!(decode_peer(&[0x98, 0x06, 0x01]), Err(WireError::Missing("body")));
     assert!(matches!(decode_peer(&[0xff; 20]), Err(WireError::Malformed(_))));
 }
 
 #[test]
-fn ballots_and_slots_out_of_range() {
-    let most = peer::Ballot { round: NUMBERS_BELOW, node: 1, ..Default::default() };
-    let prepare = peer::Prepare { ballot: MessageField::some(most), ..Default::default() };
+fn ballots_and_slots_out_of_range_are_rejected() {
+    let too_high = peer::Ballot { round: NUMBERS_BELOW, node: 1, ..Default::default() };
+    let prepare = peer::Prepare { ballot: MessageField::some(too_high), ..Default::default() };
     assert_eq!(peer_error(Body::Prepare(prepare)), out_of_range("ballot", NUMBERS_BELOW));
     let no_ballot = peer::Prepare::default();
     assert_eq!(peer_error(Body::Prepare(no_ballot)), WireError::Missing("ballot"));
@@ -120,7 +120,7 @@ fn ballots_and_slots_out_of_range() {
 }
 
 #[test]
-fn accepts_without_their_parts() {
+fn an_accept_without_a_decree_or_previous_is_rejected() {
     let mut without_decree = accept(1, peer::Decree::default());
     without_decree.decree = None;
     assert_eq!(peer_error(Body::Accept(without_decree)), WireError::Missing("decree"));
@@ -130,7 +130,7 @@ fn accepts_without_their_parts() {
 }
 
 #[test]
-fn patches_that_are_out_of_order_or_too_large() {
+fn patches_that_are_out_of_order_or_too_large_are_rejected() {
     for writes in [vec![write(b"b"), write(b"a")], vec![write(b"a"), write(b"a")]] {
         let error = peer_error(Body::Accept(accept(1, decree_of(writes))));
         assert_eq!(error, WireError::OutOfOrder("patch"));
@@ -144,19 +144,19 @@ fn patches_that_are_out_of_order_or_too_large() {
     assert!(matches!(error, WireError::TooLarge { field: "value", .. }), "{error}");
 }
 
-/// Whoever accepted it would send it on with a page, in a message above the bound of a frame.
+/// An acceptor sends the patch again, together with a page: the message would not fit into a frame.
 #[test]
-fn patches_that_leave_no_room_for_a_page() {
+fn patches_that_leave_no_room_for_a_page_are_rejected() {
     let value = Bytes::from(vec![0; MAX_ENTRY_VALUE_BYTES]);
     let large = |key: u8| peer::Write { value: Some(value.clone()), ..write(&[key]) };
-    let most = u8::try_from(MAX_PATCH_BYTES / MAX_ENTRY_VALUE_BYTES).expect("a few");
-    let writes = (0..=most).map(large).collect();
+    let count = u8::try_from(MAX_PATCH_BYTES / MAX_ENTRY_VALUE_BYTES).expect("a few");
+    let writes = (0..=count).map(large).collect();
     let error = peer_error(Body::Accept(accept(1, decree_of(writes))));
     assert!(matches!(error, WireError::TooLarge { field: "patch", .. }), "{error}");
 }
 
 #[test]
-fn pages_that_are_out_of_order() {
+fn pages_that_are_out_of_order_are_rejected() {
     let out_of_order = WireError::OutOfOrder("page");
     let descending = vec![entry(b"b", 1), entry(b"a", 1)];
     assert_eq!(page_error(None, descending, b""), out_of_order);
@@ -168,7 +168,7 @@ fn pages_that_are_out_of_order() {
 }
 
 #[test]
-fn entries_and_copies_out_of_range() {
+fn entries_copies_and_floors_out_of_range_are_rejected() {
     assert_eq!(page_error(None, vec![entry(b"a", 0)], b""), out_of_range("version", 0));
     let mut page = repair_page(None, peer::Page::default());
     page.copy.mut_or_insert_default().base = 10;
@@ -190,7 +190,7 @@ fn entries_and_copies_out_of_range() {
 }
 
 #[test]
-fn repairs_with_too_many_patches_or_past_the_last_slot() {
+fn repairs_with_too_many_patches_or_past_the_last_slot_are_rejected() {
     let repair = |first, count| peer::RepairPatches {
         ballot: some_ballot(),
         first,
@@ -204,7 +204,7 @@ fn repairs_with_too_many_patches_or_past_the_last_slot() {
 }
 
 #[test]
-fn introductions_with_bad_addresses_or_too_many() {
+fn introductions_with_bad_addresses_or_too_many_are_rejected() {
     let introduction = |address: &str| peer::Introduction {
         address: address.to_owned(),
         node: 1,
@@ -219,13 +219,13 @@ fn introductions_with_bad_addresses_or_too_many() {
     many.listed = vec!["::1".to_owned(); MAX_NODES + 1];
     let error = peer_error(Body::Introduction(many));
     assert!(matches!(error, WireError::TooLarge { field: "listed", .. }), "{error}");
-    let mut nobody = introduction("::1");
-    nobody.node = 0;
-    assert_eq!(peer_error(Body::Introduction(nobody)), out_of_range("node", 0));
+    let mut without_id = introduction("::1");
+    without_id.node = 0;
+    assert_eq!(peer_error(Body::Introduction(without_id)), out_of_range("node", 0));
 }
 
 #[test]
-fn greetings_of_another_version_or_without_a_role() {
+fn greetings_of_another_version_or_without_a_role_are_refused() {
     let version = PROTOCOL_VERSION + 1;
     let role = Some(hello::hello::Role::Client(hello::ClientHello::default()));
     let other = hello::Hello { version, role, ..Default::default() };
@@ -238,7 +238,7 @@ fn greetings_of_another_version_or_without_a_role() {
 }
 
 #[test]
-fn numbers_proofs_and_tokens_of_another_size() {
+fn nonces_proofs_and_tokens_of_a_wrong_size_are_rejected() {
     let hello = |role| {
         let hello =
             hello::Hello { version: PROTOCOL_VERSION, role: Some(role), ..Default::default() };
@@ -319,7 +319,7 @@ fn requests_that_break_a_rule_keep_their_id() {
 }
 
 #[test]
-fn a_request_above_the_frame_is_not_encoded() {
+fn a_request_that_is_too_large_for_a_frame_is_not_encoded() {
     let program = "x".repeat(MAX_REQUEST_FRAME_BYTES);
     let body = RequestBody::Execute { program, params: Default::default(), session: None };
     let error = encode_request(&ClientRequest { id: 1, timeout_ms: 0, body });
@@ -327,7 +327,7 @@ fn a_request_above_the_frame_is_not_encoded() {
 }
 
 #[test]
-fn an_answer_above_the_frame_says_that_it_ran() {
+fn an_answer_that_is_too_large_for_a_frame_says_that_the_transaction_ran() {
     let position = Position { slot: Slot(3), place: 2 };
     let value = Value::from(vec![b'x'; MAX_RESPONSE_FRAME_BYTES]);
     let values = [(Value::from("k"), value)].into();
@@ -352,12 +352,12 @@ fn the_overhead_of_an_entry_is_within_its_bound() {
     let size = key.len() + value.len();
     let entry = Entry { value: Some(value), version: Slot(NUMBERS_BELOW - 1) };
     let overhead = page(vec![(key, entry)]).len() - page(vec![]).len() - size;
-    assert!(overhead <= ENTRY_OVERHEAD_BYTES + 4, "{overhead} with the page's own length");
+    assert!(overhead <= ENTRY_OVERHEAD_BYTES + 4, "{overhead} bytes, with the length of the page");
 }
 
 #[test]
 #[should_panic(expected = "above its bound")]
-fn a_message_above_the_frame_is_an_error_of_this_node() {
+fn encoding_a_message_that_is_too_large_for_a_frame_panics() {
     let value = Value::from(vec![0; MAX_ENTRY_VALUE_BYTES]);
     let patch = Patch::new([(Key::from(""), Some(value))].into());
     let patch = Arc::new(patch);
@@ -371,24 +371,25 @@ fn a_message_above_the_frame_is_an_error_of_this_node() {
 }
 
 #[test]
-fn more_parameters_than_a_program_can_need() {
+fn a_request_with_too_many_parameters_is_rejected() {
     let request = |count: usize| {
         let params = (0..count).map(|number| (format!("p{number}"), ""));
         let params = params.collect();
         let body = RequestBody::Execute { program: String::new(), params, session: None };
         encode_request(&ClientRequest { id: 7, timeout_ms: 0, body }).expect("small enough")
     };
-    let most = request(MAX_REQUEST_PARAMETERS);
-    assert_eq!(decode_request(payload(&most)).expect("as many as there may be").id, 7);
+    let allowed = request(MAX_REQUEST_PARAMETERS);
+    assert_eq!(decode_request(payload(&allowed)).expect("the number is allowed").id, 7);
     let error = decode_request(payload(&request(MAX_REQUEST_PARAMETERS + 1)));
     let RequestError { id, error } = error.expect_err("rejected");
     assert!(matches!(error, WireError::TooLarge { field: "params", .. }), "{error}");
     assert_eq!(id, Some(7));
 }
 
-/// A field that is not known takes much more in memory than on the wire.
+/// The generated code decodes these requests, and an unknown field takes much more in memory than
+/// on the wire.
 #[test]
-fn a_request_other_than_a_program_is_small() {
+fn a_large_request_other_than_a_program_is_rejected() {
     let request = |size: usize| {
         let mut bytes = vec![0x08, 7, 0x2a, 0];
         put_bytes(&mut bytes, 100, &vec![0; size]);
@@ -401,7 +402,7 @@ fn a_request_other_than_a_program_is_small() {
 }
 
 #[test]
-fn text_that_is_none_and_fields_that_are_cut_off_are_answered() {
+fn requests_with_invalid_text_or_cut_off_fields_keep_their_id() {
     let text = |field, bytes: &[u8]| {
         let mut out = Vec::new();
         put_bytes(&mut out, field, bytes);
@@ -417,14 +418,14 @@ fn text_that_is_none_and_fields_that_are_cut_off_are_answered() {
 }
 
 #[test]
-fn more_fields_than_a_message_can_need() {
+fn a_message_with_too_many_fields_is_rejected() {
     let patch = decree_of(vec![peer::Write::default(); MAX_PEER_FIELDS]);
     let error = peer_error(Body::Accept(accept(1, patch)));
     assert!(matches!(error, WireError::TooLarge { field: "fields", .. }), "{error}");
 }
 
 #[test]
-fn groups_and_cut_off_fields() {
+fn groups_and_cut_off_fields_are_rejected() {
     let deep_groups = [0x0b].repeat(100_000);
     let overlong_varint = [&[0x08][..], &[0x80; 10], &[1]].concat();
     for bytes in [&deep_groups[..], &overlong_varint, &[0x08], &[0x1a, 5, 0], &[0x09, 1, 2]] {

@@ -1,4 +1,4 @@
-//! There and back, for every message; and bytes that are no message at all.
+//! Every message survives a round trip, and random or damaged bytes cause no panic.
 
 use proptest::prelude::*;
 
@@ -33,6 +33,7 @@ fn member(member: &Member) -> proto::Member {
     }
 }
 
+/// Returns the message of the generated code for a request.
 fn generated(request: &ClientRequest) -> client::Request {
     let body = match &request.body {
         RequestBody::Execute { program, params, session } => {
@@ -73,7 +74,7 @@ fn generated(request: &ClientRequest) -> client::Request {
     }
 }
 
-/// Whatever comes, decoding gives a value or an error.
+/// Runs all decoders: each must return a value or an error for any bytes.
 fn decode_all(bytes: &[u8]) {
     let _ = decode_hello(bytes);
     let _ = decode_welcome(bytes);
@@ -89,36 +90,36 @@ fn decode_all(bytes: &[u8]) {
 
 proptest! {
     #[test]
-    fn greetings(role in role()) {
+    fn greetings_survive_a_round_trip(role in role()) {
         prop_assert_eq!(decode_hello(payload(&encode_hello(&role))), Ok(role.clone()));
         let first = Greeting { role: role.clone(), minor_version: FIRST_MINOR_VERSION };
         prop_assert_eq!(encode_greeting(&first), encode_hello(&role));
         let next = Greeting { minor_version: KEEPALIVE_MINOR_VERSION, ..first };
         let frame = encode_greeting(&next);
-        // What an older release reads of it is the role.
+        // An older release decodes the role and skips the minor version.
         prop_assert_eq!(decode_hello(payload(&frame)), Ok(role));
         prop_assert_eq!(decode_greeting(payload(&frame)), Ok(next));
     }
 
     #[test]
-    fn welcomes(welcome in welcome()) {
+    fn welcomes_survive_a_round_trip(welcome in welcome()) {
         prop_assert_eq!(decode_welcome(payload(&encode_welcome(&welcome))), Ok(welcome));
     }
 
     #[test]
-    fn greetings_of_nodes_with_a_key(challenge in challenge(), signed in signed()) {
+    fn signed_greetings_survive_a_round_trip(challenge in challenge(), signed in signed()) {
         let frame = encode_challenge(&challenge);
         prop_assert_eq!(decode_challenge(payload(&frame)), Ok(Ok(challenge)));
-        prop_assert!(decode_welcome(payload(&frame)).is_err(), "it is no answer by itself");
+        prop_assert!(decode_welcome(payload(&frame)).is_err(), "it does not answer a plain Hello");
         let frame = encode_signed_hello(&signed);
         prop_assert_eq!(decode_signed_hello(payload(&frame)), Ok(signed.clone()));
-        prop_assert!(decode_hello(payload(&frame)).is_err(), "it is no greeting by itself");
+        prop_assert!(decode_hello(payload(&frame)).is_err(), "it does not begin a greeting");
         let frame = encode_signed_welcome(&signed);
         prop_assert_eq!(decode_signed_welcome(payload(&frame)), Ok(Ok(signed)));
     }
 
     #[test]
-    fn refusals_instead_of_a_step(welcome in welcome()) {
+    fn a_refusal_is_decoded_in_place_of_a_step(welcome in welcome()) {
         let frame = encode_welcome(&welcome);
         if let Err(refusal) = welcome {
             prop_assert_eq!(decode_challenge(payload(&frame)), Ok(Err(refusal.clone())));
@@ -130,7 +131,7 @@ proptest! {
     }
 
     #[test]
-    fn payloads(role in role(), welcome in welcome()) {
+    fn payloads_survive_a_round_trip(role in role(), welcome in welcome()) {
         if let Role::Peer(peer) = role {
             prop_assert_eq!(decode_peer_payload(&encode_peer_payload(&peer)), Ok(peer));
         }
@@ -138,14 +139,14 @@ proptest! {
     }
 
     #[test]
-    fn requests(request in request()) {
+    fn requests_survive_a_round_trip(request in request()) {
         let frame = encode_request(&request).expect("small enough");
         prop_assert_eq!(decode_request(payload(&frame)), Ok(request));
     }
 
-    /// What is encoded and decoded by hand is what the generated messages make of it.
+    /// The code by hand and the generated code decode each other's bytes.
     #[test]
-    fn requests_are_the_messages_of_their_names(request in request()) {
+    fn requests_by_hand_match_the_generated_code(request in request()) {
         let frame = encode_request(&request).expect("small enough");
         let message = generated(&request);
         let decoded = client::Request::parse_from_bytes(payload(&frame));
@@ -154,9 +155,14 @@ proptest! {
         prop_assert_eq!(decode_request(&bytes), Ok(request));
     }
 
-    /// Fields that no version knows, and fields of another kind than they should have, are passed over.
+    /// Fields with unknown numbers, and fields with another type than in the schema, are
+    /// skipped.
     #[test]
-    fn requests_with_unknown_fields(request in request(), number in 6_u64..1_000, value: u64) {
+    fn unknown_fields_of_requests_are_skipped(
+        request in request(),
+        number in 6_u64..1_000,
+        value: u64,
+    ) {
         let mut bytes = Vec::new();
         put_number(&mut bytes, number, value);
         put_bytes(&mut bytes, 1, b"no number");
@@ -167,21 +173,21 @@ proptest! {
     }
 
     #[test]
-    fn responses(id in any::<u64>(), outcome in outcome()) {
+    fn responses_survive_a_round_trip(id in any::<u64>(), outcome in outcome()) {
         let mut frame = Vec::new();
         encode_response(id, outcome.clone(), &mut frame);
         prop_assert_eq!(decode_response(payload(&frame)), Ok(ClientResponse { id, outcome }));
     }
 
     #[test]
-    fn messages_of_the_protocol(message in message()) {
+    fn messages_of_lpaxos_survive_a_round_trip(message in message()) {
         let frame = encode_peer(&message);
         prop_assert_eq!(decode_peer(payload(&frame)), Ok(PeerFrame::Core(message)));
     }
 
-    /// What is encoded by hand is what the generated messages make of it, byte by byte.
+    /// The code by hand and the generated code write the same bytes.
     #[test]
-    fn decrees_and_pages_are_the_messages_of_their_names(
+    fn decrees_and_pages_by_hand_match_the_generated_code(
         decree in decree(),
         (_, page) in page(),
     ) {
@@ -210,19 +216,19 @@ proptest! {
     }
 
     #[test]
-    fn introductions(introduction in introduction()) {
+    fn introductions_survive_a_round_trip(introduction in introduction()) {
         let frame = encode_introduction(&introduction);
         prop_assert_eq!(decode_peer(payload(&frame)), Ok(PeerFrame::Introduction(introduction)));
     }
 
     #[test]
-    fn random_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn random_bytes_cause_no_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         decode_all(&bytes);
     }
 
-    /// Messages with a few bytes changed come further into the decoders than random ones.
+    /// Messages with a few changed bytes reach deeper into the decoders than random bytes.
     #[test]
-    fn damaged_messages_do_no_harm(
+    fn damaged_messages_cause_no_panic(
         message in message(),
         request in request(),
         outcome in outcome(),
@@ -236,17 +242,17 @@ proptest! {
             if bytes.is_empty() {
                 continue;
             }
-            for (place, byte) in &damage {
-                let place = place.index(bytes.len());
-                bytes[place] = *byte;
+            for (index, byte) in &damage {
+                let index = index.index(bytes.len());
+                bytes[index] = *byte;
             }
             decode_all(&bytes);
         }
     }
 
-    /// An answer that says `could_handle` leaves it open whether the transaction ran; no other does.
+    /// Only an answer with `could_handle` leaves open whether the transaction ran.
     #[test]
-    fn certainty_is_what_the_outcome_says(outcome in outcome()) {
+    fn only_could_handle_means_may_have_run(outcome in outcome()) {
         let open = match &outcome {
             ClientOutcome::LostLeadership { could_handle, .. }
             | ClientOutcome::Closing { could_handle }

@@ -17,7 +17,8 @@ pub(crate) fn table(runs: &[Run]) -> String {
     for peer in peers {
         let _ = writeln!(
             text,
-            "Against {peer}; ratios are {OURS} / {peer}, minimum, **median**, maximum of the pairs:\n\n\
+            "Against {peer}; ratios are {OURS} / {peer}, minimum, **median**, maximum of the \
+             pairs:\n\n\
              | work | in flight | {OURS} /s | {peer} /s | throughput | p50 ms, {OURS}, {peer} \
              | p50 | p99 | resident MiB, {OURS}, {peer} | CPU µs/op, {OURS}, {peer} |\n\
              | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"

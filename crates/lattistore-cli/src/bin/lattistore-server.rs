@@ -1,4 +1,4 @@
-//! The server: one node of a cluster.
+//! The server program: one node of a cluster.
 
 use std::process::ExitCode;
 

@@ -11,8 +11,8 @@
 //! naive [`Model`], every answer is compared, and the order must respect real time. An order is a
 //! certificate: it is easy to check, and hard to find.
 //!
-//! **Black box.** The other judges use requests and answers alone, so that a store that reports wrong
-//! positions cannot mislead them; they could judge another store as well.
+//! **Black box.** The other judges use requests and answers alone, so that a store that reports
+//! wrong positions cannot mislead them; they could judge another store as well.
 //!
 //! ```text
 //!      requests, answers, times           positions in the answers

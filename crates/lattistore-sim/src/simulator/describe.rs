@@ -1,4 +1,4 @@
-//! Messages and records as text for traces, such as `prepare 3.n2, complete 7`.
+//! Messages and records as text for traces and transcripts, such as `prepare 3.n2, complete 7`.
 
 use std::fmt::Debug;
 

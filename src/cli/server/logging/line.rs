@@ -1,4 +1,4 @@
-//! How a line of the log looks: as text, or as a JSON object.
+//! The format of a line of the log: text, or a JSON object.
 
 use std::fmt::{self, Write};
 use std::time::SystemTime;
@@ -10,36 +10,36 @@ use serde::Deserialize;
 
 use crate::utc::Utc;
 
-/// A line has at most so many bytes of text; longer ones are cut.
+/// The highest number of bytes of a text in a line; a longer text is cut.
 pub(super) const MAX_LINE_BYTES: usize = 16 << 10;
 
-/// What stands where a text was cut.
+/// The mark at the end of a text that was cut.
 const CUT: &str = "...";
 
-/// What the lines of the log are.
+/// The format of the lines of the log.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Format {
-    /// The time in UTC, the level, and the text
+    /// The time in UTC, the level, and the message
     #[default]
     Text,
-    /// One JSON object a line
+    /// One JSON object on each line
     Json,
 }
 
 impl Format {
-    /// The line of a record of the log, without its end.
+    /// Returns the line of a record, without a line break.
     pub(super) fn record(self, time: SystemTime, record: &Record<'_>) -> String {
         let mut fields = Fields(Vec::new());
         if self == Format::Json {
-            // Collecting texts does not fail.
+            // Collecting fields does not fail.
             let _ = record.key_values().visit(&mut fields);
         }
         let message = short(record.args());
         self.line(time, record.level(), record.target(), &message, &fields.0)
     }
 
-    /// A line. `fields` are in the JSON form only: the text says the same for people.
+    /// Returns a line. Only JSON has the `fields`; for people, the message says the same.
     pub(super) fn line(
         self,
         time: SystemTime,
@@ -70,7 +70,7 @@ impl Format {
         }
     }
 
-    /// The line that says why the process ends.
+    /// Returns the line that says why the process ends.
     pub(super) fn last_error(self, time: SystemTime, message: &str, code: u8) -> String {
         let message = short(&format_args!("{message}"));
         match self {
@@ -86,8 +86,7 @@ impl Format {
     }
 }
 
-/// A field of a line, as JSON has it. Numbers beyond what every reader of JSON holds exactly are
-/// texts.
+/// The value of a field as JSON. A number above [`MAX_EXACT`] is a text.
 #[derive(Debug, PartialEq)]
 pub(super) enum Value {
     Number(i64),
@@ -95,9 +94,10 @@ pub(super) enum Value {
     Text(String),
 }
 
-/// 2^53 - 1: the largest number below which all whole numbers are exact in common readers.
+/// The largest number that every JSON parser reads exactly: many read numbers as 64-bit floats.
 const MAX_EXACT: i64 = (1 << 53) - 1;
 
+/// Collects the fields of a record.
 struct Fields(Vec<(String, Value)>);
 
 impl<'kvs> VisitSource<'kvs> for Fields {
@@ -113,7 +113,7 @@ impl<'kvs> VisitSource<'kvs> for Fields {
     }
 }
 
-/// The text of something, cut to [`MAX_LINE_BYTES`].
+/// Returns the formatted text, cut to [`MAX_LINE_BYTES`].
 fn short(what: &fmt::Arguments<'_>) -> String {
     let mut text = match what.as_str() {
         Some(text) => text.to_owned(),
@@ -126,8 +126,8 @@ fn short(what: &fmt::Arguments<'_>) -> String {
     text
 }
 
-/// A text on one line: what is no visible character, or turns the direction of others, is escaped.
-/// Parts of it come from other machines.
+/// Shows a text on one line. Invisible characters, and those that change the direction of writing,
+/// are escaped: parts of the text come from other machines.
 struct Visible<'a>(&'a str);
 
 impl fmt::Display for Visible<'_> {
@@ -143,7 +143,7 @@ impl fmt::Display for Visible<'_> {
     }
 }
 
-/// Whether a terminal would obey the character, or not show it.
+/// Whether a terminal would interpret the character or not show it.
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -153,7 +153,7 @@ fn is_invisible(character: char) -> bool {
         )
 }
 
-/// A JSON string (RFC 8259).
+/// Shows a text as a JSON string (RFC 8259).
 struct Json<'a>(&'a str);
 
 impl fmt::Display for Json<'_> {
@@ -163,7 +163,7 @@ impl fmt::Display for Json<'_> {
             match character {
                 '"' => f.write_str("\\\"")?,
                 '\\' => f.write_str("\\\\")?,
-                // All of them are in the first plane, so that one escape is enough.
+                // All of them are below U+10000, so one escape is enough.
                 character if is_invisible(character) => {
                     write!(f, "\\u{:04x}", u32::from(character))?;
                 }
@@ -183,11 +183,12 @@ mod tests {
     const EVIL: &str = "a \"b\" \\ \n\r\t\u{0}\u{1b}[31m \u{202e}c\u{200b} ä";
 
     #[test]
-    fn what_comes_from_elsewhere_stays_on_its_line() {
+    fn a_message_stays_on_one_line() {
         let line = Format::Text.line(UNIX_EPOCH, Level::Warn, "here", EVIL, &[]);
         assert_eq!(
             line,
-            "1970-01-01T00:00:00.000Z WARN  a \"b\" \\ \\n\\r\\t\\u{0}\\u{1b}[31m \\u{202e}c\\u{200b} ä"
+            "1970-01-01T00:00:00.000Z WARN  a \"b\" \\ \\n\\r\\t\\u{0}\\u{1b}[31m \
+             \\u{202e}c\\u{200b} ä"
         );
         let fields = [
             ("event".to_owned(), Value::Text("x\"".to_owned())),
@@ -198,7 +199,8 @@ mod tests {
         assert_eq!(
             line,
             "{\"time\":\"1970-01-01T00:00:00.000Z\",\"level\":\"info\",\"target\":\"here\",\
-             \"message\":\"a \\\"b\\\" \\\\ \\u000a\\u000d\\u0009\\u0000\\u001b[31m \\u202ec\\u200b ä\",\
+             \"message\":\"a \\\"b\\\" \\\\ \\u000a\\u000d\\u0009\\u0000\\u001b[31m \
+             \\u202ec\\u200b ä\",\
              \"event\":\"x\\\"\",\"count\":-3,\"is\":true}"
         );
     }
@@ -208,7 +210,7 @@ mod tests {
         let fields: [(&str, kv::Value<'_>); 3] =
             [("slot", 7.into()), ("node", (1_u64 << 53).into()), ("why", "x".into())];
         let record = Record::builder()
-            .args(format_args!("said"))
+            .args(format_args!("text"))
             .level(Level::Info)
             .target("here")
             .key_values(&fields)
@@ -216,12 +218,12 @@ mod tests {
         let line = Format::Json.record(UNIX_EPOCH, &record);
         assert!(
             line.ends_with(
-                "\"message\":\"said\",\"slot\":7,\"node\":\"9007199254740992\",\"why\":\"x\"}"
+                "\"message\":\"text\",\"slot\":7,\"node\":\"9007199254740992\",\"why\":\"x\"}"
             ),
             "{line}"
         );
         let line = Format::Text.record(UNIX_EPOCH, &record);
-        assert!(line.ends_with(" INFO  said"), "{line}");
+        assert!(line.ends_with(" INFO  text"), "{line}");
     }
 
     #[test]
@@ -232,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_of_a_process_says_why_it_ends() {
+    fn the_last_line_says_why_the_process_ends() {
         let line = Format::Text.last_error(UNIX_EPOCH, "no disk", 4);
         assert_eq!(line, "error: no disk");
         let line = Format::Json.last_error(UNIX_EPOCH, "no disk", 4);

@@ -1,19 +1,20 @@
-//! The lines of the log that are not written yet. Putting one in never waits.
+//! The queue of the log: lines that are not written yet. Adding a line never blocks.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// Lines that may wait. With the longest line, [`super::line::MAX_LINE_BYTES`], that is 16 MiB.
+/// The highest number of queued lines. With lines of [`super::line::MAX_LINE_BYTES`], they take 16
+/// MiB.
 const MAX_LINES: usize = 1024;
 
-/// Errors may fill so much more: they say why a node ends.
+/// The highest number of queued lines when an error is added: errors say why a node ends.
 const MAX_IMPORTANT_LINES: usize = MAX_LINES + 64;
 
-/// What the thread that writes takes next.
+/// A line that the writing thread takes.
 pub(super) struct Taken {
-    /// Lines before this one that were dropped since that was last said.
+    /// The number of lines that were dropped since it was last reported.
     pub(super) dropped: u64,
     pub(super) line: String,
 }
@@ -22,9 +23,9 @@ pub(super) struct Taken {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// Told when there is a line.
+    /// Notified when a line is added.
     filled: Condvar,
-    /// Told when all that was there is written.
+    /// Notified when all lines are written.
     emptied: Condvar,
 }
 
@@ -37,19 +38,19 @@ struct State {
 }
 
 impl Queue {
-    /// Puts a line in, or drops it where there are too many.
+    /// Adds a line, or drops it if [`MAX_LINES`] are queued.
     pub(super) fn push(&self, line: String) {
         self.push_below(MAX_LINES, line);
     }
 
-    /// The same for lines that there is some room for where others are dropped.
+    /// Adds an important line, or drops it if [`MAX_IMPORTANT_LINES`] are queued.
     pub(super) fn push_important(&self, line: String) {
         self.push_below(MAX_IMPORTANT_LINES, line);
     }
 
-    fn push_below(&self, most: usize, line: String) {
+    fn push_below(&self, limit: usize, line: String) {
         let mut state = self.state.lock();
-        if state.lines.len() < most {
+        if state.lines.len() < limit {
             state.lines.push_back(line);
             drop(state);
             self.filled.notify_one();
@@ -58,7 +59,7 @@ impl Queue {
         }
     }
 
-    /// Waits for a line and takes it. [`written`](Queue::written) follows.
+    /// Waits for a line and takes it. The caller has to call [`written`](Queue::written) after it.
     pub(super) fn take(&self) -> Taken {
         let mut state = self.state.lock();
         loop {
@@ -70,13 +71,13 @@ impl Queue {
         }
     }
 
-    /// Notes that so many lines could not be written.
+    /// Notes that lines could not be written.
     pub(super) fn count_lost(&self, lines: u64) {
         let mut state = self.state.lock();
         state.dropped = state.dropped.saturating_add(lines);
     }
 
-    /// Notes that what was taken is written, or lost.
+    /// Notes that the line that was taken is written, or lost.
     pub(super) fn written(&self) {
         let mut state = self.state.lock();
         state.is_writing = false;
@@ -85,7 +86,7 @@ impl Queue {
         }
     }
 
-    /// Waits until all lines are written, but not longer than this.
+    /// Waits until all lines are written, but for at most `time`.
     pub(super) fn wait_until_written(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.state.lock();
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_there_is_no_room_for_is_counted_and_errors_have_some_more() {
+    fn dropped_lines_are_counted_and_errors_have_more_room() {
         let queue = Queue::default();
         (0..MAX_LINES + 7).for_each(|line| queue.push(line.to_string()));
         queue.push_important("why".to_owned());
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_the_rest_ends_when_it_is_written_or_the_time_is_over() {
+    fn waiting_ends_when_all_is_written_or_the_time_is_over() {
         let queue = Queue::default();
         queue.wait_until_written(Duration::from_secs(3600));
         queue.push("line".to_owned());

@@ -1,5 +1,5 @@
-//! The sessions that the project's first description shows, fed to the client program on a real
-//! cluster of three nodes: the transcripts must come out character for character.
+//! Sessions of the client program: its input is typed into the program on a real cluster of three
+//! nodes, and its output must equal the transcript in `tests/transcripts`, character for character.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use support::{Cluster, PORT};
 
-/// What a person types in a transcript: the lines after the prompts.
+/// Returns the input of a transcript: the lines after the prompts.
 fn typed(transcript: &str) -> String {
     let line = |line: &str| match line {
         "." => Some("\n".to_owned()),
@@ -30,13 +30,13 @@ fn transcripts() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_session_gives_its_transcript() {
+fn every_session_prints_its_transcript() {
     let paths = transcripts();
-    assert!(paths.len() >= 3, "the seed has three sessions: {paths:?}");
+    assert!(paths.len() >= 3, "a transcript is missing: {paths:?}");
     for path in paths {
         let transcript = std::fs::read_to_string(&path).unwrap();
         let cluster = Cluster::in_memory(3);
-        // Not the leader's address: the client finds it.
+        // The client gets the address of a follower, and finds the leader itself.
         let follower = cluster.addresses[cluster.followers()[0]];
         let mut client = Command::new(env!("CARGO_BIN_EXE_client"))
             .args(["--server-ip", &follower.to_string(), "--port", &PORT.to_string()])

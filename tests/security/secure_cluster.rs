@@ -1,4 +1,4 @@
-//! A cluster with TLS, a cluster key and tokens.
+//! A cluster that requires TLS, a cluster key and tokens.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,30 +12,31 @@ use crate::authority::Authority;
 use crate::fleet::Fleet;
 use crate::support::{PATIENCE, addresses, eventually};
 
-/// Tokens that the cluster knows.
+/// A token that may read and write.
 pub(crate) const WRITER: &str = "a token that may write, 32 characters and more";
+/// A token that may only read.
 pub(crate) const READER: &str = "a token that may only read, of enough characters";
-/// One that it does not know.
-pub(crate) const STRANGER: &str = "a token that nobody knows here, long as it is";
+/// A token that the cluster does not know.
+pub(crate) const UNKNOWN: &str = "a token that this cluster does not know, of enough characters";
 
-/// The cluster, and who signs for its nodes.
-pub(crate) struct Fort {
+/// The cluster, and the authority that signs the certificates of its nodes.
+pub(crate) struct SecureCluster {
     pub(crate) fleet: Fleet,
     pub(crate) authority: Authority,
-    /// By node: what it speaks TLS with.
+    /// By node: the files of its TLS options.
     pub(crate) files: Vec<TlsFiles>,
 }
 
-/// What a file of tokens says of a client.
+/// Returns the entry of a client in a file of tokens.
 pub(crate) fn entry(name: &str, role: &str, token: &str) -> String {
     let hash = digest::digest(&digest::SHA256, token.as_bytes());
     let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("[[client]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{hash}\"\n")
 }
 
-impl Fort {
+impl SecureCluster {
     /// A cluster that is not started yet.
-    pub(crate) fn new(count: u8) -> Fort {
+    pub(crate) fn new(count: u8) -> SecureCluster {
         let authority = Authority::new();
         let mut fleet = Fleet::new(addresses(count), vec![None; usize::from(count)]);
         fleet.share_key("cluster.key");
@@ -49,30 +50,30 @@ impl Fort {
             fleet.add_option(node, "--tls-ca", ca);
             fleet.add_option(node, "--client-tokens", &tokens);
         }
-        let mut fort = Fort { fleet, authority, files };
-        fort.fleet.clients = fort.clients(WRITER);
-        fort
+        let mut cluster = SecureCluster { fleet, authority, files };
+        cluster.fleet.clients = cluster.clients(WRITER);
+        cluster
     }
 
-    pub(crate) fn started(count: u8) -> Fort {
-        let mut fort = Fort::new(count);
-        fort.fleet.start_all();
-        fort
+    pub(crate) fn started(count: u8) -> SecureCluster {
+        let mut cluster = SecureCluster::new(count);
+        cluster.fleet.start_all();
+        cluster
     }
 
-    /// Clients that trust the cluster's nodes and have this token.
+    /// Returns a builder of clients that trust the nodes and have this token.
     pub(crate) fn clients(&self, token: &str) -> Builder {
         let tls = ClientTls::read(&self.authority.ca()).unwrap();
         Client::builder().tls(tls).token(Token::new(token))
     }
 
-    /// One of them, which knows all nodes.
+    /// Builds a client that knows all nodes.
     pub(crate) fn client(&self, clients: Builder) -> Client {
         let nodes = (0..self.fleet.len()).map(|node| self.fleet.socket(node));
         clients.addresses(nodes).timeout(PATIENCE).build()
     }
 
-    /// A file with this token.
+    /// Writes this token to a file; returns its path.
     pub(crate) fn token_file(&self, token: &str) -> PathBuf {
         let path = self.fleet.directory().join(format!("token-{}", token.len()));
         fs::write(&path, format!("{token}\n")).unwrap();
@@ -80,17 +81,17 @@ impl Fort {
     }
 }
 
-/// How often a node has logged that it uses what it read again.
-pub(crate) fn taken(fleet: &Fleet, node: usize, part: &str) -> usize {
+/// Returns how often a node has logged that it uses changed files.
+pub(crate) fn reload_count(fleet: &Fleet, node: usize, part: &str) -> usize {
     let line = format!("the {part} was read again, and is in use");
     fleet.process(node).log().matches(&line).count()
 }
 
-/// Tells a node to read its files again, and waits until it uses what changed.
-pub(crate) fn reread(fleet: &Fleet, node: usize, part: &str) {
-    let before = taken(fleet, node, part);
+/// Makes a node read its files again, and waits until it uses what changed.
+pub(crate) fn reload(fleet: &Fleet, node: usize, part: &str) {
+    let before = reload_count(fleet, node, part);
     fleet.process(node).signal("HUP");
     eventually(format!("node {node} to use its {part}"), || {
-        (taken(fleet, node, part) > before).then_some(())
+        (reload_count(fleet, node, part) > before).then_some(())
     });
 }

@@ -1,14 +1,15 @@
-//! Who has another cluster key, or none, while a cluster forms and after.
+//! Nodes with another cluster key, or none, while a cluster forms and after.
 
 use std::fs;
 
 use crate::fleet::{Fleet, Process, server};
 use crate::support::{addresses, eventually};
 
-/// A stranger at the address of a node that is not there yet says that the lists differ, which ends
-/// nodes that believe it. Nobody does; when the node comes the cluster forms.
+/// A node without the key runs at the address of a member that has not started. It reports another
+/// list of nodes, which would stop nodes that believe it. No node does, and the cluster forms when
+/// the member starts.
 #[test]
-fn a_stranger_does_not_end_a_cluster_that_forms() {
+fn a_node_without_the_key_does_not_stop_a_cluster_that_forms() {
     let mut fleet = Fleet::new(addresses(3), vec![None; 3]);
     fleet.share_key("cluster.key");
     fleet.start(0);
@@ -22,23 +23,22 @@ fn a_stranger_does_not_end_a_cluster_that_forms() {
         if let Some(key) = key {
             command.arg("--cluster-key").arg(key);
         }
-        let stranger = Process::start(&mut command, fleet.directory().join(name));
-        eventually("the nodes and the stranger to refuse each other", || {
-            let refused = stranger.log().contains("--cluster-key")
+        let unauthorized = Process::start(&mut command, fleet.directory().join(name));
+        eventually("the nodes and the unauthorized one to refuse each other", || {
+            let refused = unauthorized.log().contains("--cluster-key")
                 && fleet.process(0).log().contains("--cluster-key");
             refused.then_some(())
         });
-        stranger.kill();
+        unauthorized.kill();
     }
     fleet.start(2);
     fleet.client().put("a", "1").unwrap();
     fleet.check_alive();
 }
 
-/// A node of the formed cluster that is started without the key hears nothing and says nothing; the
-/// others go on.
+/// A member that is restarted without the key is refused by the others, which go on without it.
 #[test]
-fn a_member_without_the_key_is_no_member() {
+fn a_member_without_the_key_is_refused() {
     let mut fleet = Fleet::new(addresses(3), vec![None; 3]);
     fleet.share_key("cluster.key");
     fleet.start_all();
