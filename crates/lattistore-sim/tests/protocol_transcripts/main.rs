@@ -118,5 +118,10 @@ fn every_script_yields_its_transcript() {
     let scripts = scripts();
     assert!(!scripts.is_empty(), "there are scripts");
     let failures: Vec<String> = scripts.iter().filter_map(|path| run(path).err()).collect();
-    assert!(failures.is_empty(), "these scripts fail:\n{}", failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "these transcripts differ or fail; if the change is wanted, run the test with \
+         UPDATE_GOLDENFILES=1 and review the difference:\n{}",
+        failures.join("\n")
+    );
 }
