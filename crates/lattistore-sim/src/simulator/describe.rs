@@ -157,6 +157,7 @@ pub fn kind<K, V>(message: &Message<K, V>) -> &'static str {
         Message::Acceptor(ToAcceptor::FetchPage(_)) => "fetch-page",
         Message::Candidate(ToCandidate::PromisePage(_)) => "promise-page",
         Message::Refused(_) => "refused",
+        Message::MemberNotice(_) => "member-notice",
         Message::Acceptor(ToAcceptor::Accept(_)) => "accept",
         Message::Leader(ToLeader::Accepted(_)) => "accepted",
         Message::Leader(ToLeader::NeedPrevious(_)) => "need-previous",
