@@ -110,9 +110,8 @@ impl Command {
 fn is_answered(numbered: SessionNumber, replica: &Replica<Key, Value>) -> bool {
     let SessionNumber { session, number, .. } = numbered;
     let window = replica.get(&*keys::session(session)).and_then(window_of);
-    let kept = window.and_then(|window| {
-        answers::number(replica.get(&*answer_key(session, number, window))?)
-    });
+    let kept = window
+        .and_then(|window| answers::number(replica.get(&*answer_key(session, number, window))?));
     kept == Some(number)
 }
 

@@ -54,9 +54,9 @@
 //! ```
 //!
 //! A proof is an HMAC over the step, both addresses, both random numbers, the content of the frame,
-//! and, with TLS, a value exported from the session. So a recorded or reflected greeting is refused,
-//! and with TLS a relayed one too. A refusal without a proof is logged and has no other effect,
-//! because any process could have sent it.
+//! and, with TLS, a value exported from the session. So a recorded or reflected greeting is
+//! refused, and with TLS a relayed one too. A refusal without a proof is logged and has no other
+//! effect, because any process could have sent it.
 //!
 //! *TLS.* A node shows a certificate that names its own address, both when it connects and when it
 //! accepts; a client verifies the node and shows no certificate (`links/tls.rs`).
