@@ -15,11 +15,11 @@
 //! Every entry of the state has a *version*: the slot of the decree that wrote it. A deleted key
 //! leaves a *tombstone* with a version. To *merge* two sets of entries is to keep, key by key, the
 //! entry with the higher version. Merging is associative, commutative and idempotent, so a replica
-//! need not apply patches in order, and need not see all of them. Each decree needs only a majority
-//! of acceptors. Of any majority, the merged entries reflect every decree before the last chosen
-//! one, and at least one node has accepted the last one. So any majority is enough to recover the
-//! whole state, and there is no log to keep, to truncate, to snapshot or to ship. A node holds, and
-//! must not lose:
+//! need not apply patches in order, and need not see all of them: each decree needs only a
+//! majority. The merged entries of any majority reflect every decree before the last chosen one,
+//! and at least one of its nodes has accepted the last one. So any majority is enough to recover
+//! the whole state, and there is no log to keep, to truncate, to snapshot or to ship. A node holds,
+//! and must not lose:
 //!
 //! | field | meaning |
 //! | --- | --- |
@@ -84,11 +84,10 @@
 //! other, the leader that it follows, its `complete`, and how long its writes take. Only a node
 //! that hears a majority and is heard by it leads or *stands* (becomes a candidate), so a leader on
 //! the wrong side of a partial partition gives way. A node with a greater `complete` waits less
-//! before it stands. Ω
-//! may be wrong at any time: two nodes that both believe that they lead depose each other by higher
-//! ballots, which costs time and never safety. A leader that waits for its disk longer than
-//! [`Config::stalled_ms`] tells the others that it no longer leads, so a disk that hangs does not
-//! stop the cluster.
+//! before it stands. Ω may be wrong at any time: two nodes that both believe that they lead depose
+//! each other by higher ballots, which costs time and never safety. A leader that waits for its
+//! disk longer than [`Config::stalled_ms`] tells the others that it no longer leads, so a disk that
+//! hangs does not stop the cluster.
 //!
 //! # Recovery: from a ballot to a leader
 //!
@@ -210,13 +209,14 @@
 //!
 //! # Where it comes from
 //!
-//! From a master's thesis called LPaxos; its terms are used here (balnum, slot, decree, replica).
-//! Two things differ, and the last section of `docs/protocol.md` says why they may. The thesis
-//! reads a quorum of replicas for every request, in two round trips; here the leader reads the
-//! quorum once, in its recovery, and from then on knows the state, because it chose every later
-//! patch itself. And the *projection* of the thesis, "send only the keys that are asked for", is
-//! here "send only versions above mine". Both may be applied before merging or after it, with the
-//! same result. Ω is in the manner of the ballot-leader election of OmniPaxos (EuroSys '23).
+//! From a master's thesis called LPaxos; its terms are used here (slot, decree, replica), except
+//! that its balnum is called a ballot. Two things differ, and the last section of
+//! `docs/protocol.md` says why they may. The thesis reads a quorum of replicas for every request,
+//! in two round trips; here the leader reads the quorum once, in its recovery, and from then on
+//! knows the state, because it chose every later patch itself. And the *projection* of the thesis,
+//! "send only the keys that are asked for", is here "send only versions above mine". Both may be
+//! applied before merging or after it, with the same result. Ω is in the manner of the
+//! ballot-leader election of OmniPaxos (EuroSys '23).
 //!
 //! The rules were checked by a model of 3 nodes, 2 ballots and 3 slots, exhaustively, before they
 //! were written in Rust. That is a small model and not a proof. The invariants that it checked are

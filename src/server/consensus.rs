@@ -1,11 +1,11 @@
 //! The consensus thread: it owns the node, the store and the storage, and carries out the output of
 //! the core in the order that the core prescribes.
 //!
-//! It never waits for a socket: what the system does not take at once of the answers to clients is
-//! queued, and of the frames to peers, queued or dropped. In each step it gives the core all events
-//! that wait, up to `EVENTS_PER_STEP`, and then writes what changed, so that many events share a
-//! write. If the core allows a write to *overlap* with further work, the sync thread waits for the
-//! disk, and this thread continues.
+//! It never waits for a socket. Answers to clients that the system does not take at once are
+//! queued; frames to peers are queued or, if the queue is full, dropped. In each step it gives the
+//! core all events that wait, up to `EVENTS_PER_STEP`, and then writes what changed, so that many
+//! events share a write. If the core allows a write to *overlap* with further work, the sync thread
+//! waits for the disk, and this thread continues.
 //!
 //! | file | what it does |
 //! | --- | --- |

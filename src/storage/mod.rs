@@ -53,7 +53,7 @@
 //! pages of entries in its calls of [`Storage::maintain`]; another thread writes the pages to
 //! `checkpoint.tmp`. When the file is complete, it is synced and renamed, and its name is written
 //! to the inventory. Then the previous checkpoint is removed, and the segments that end before the
-//! first round of this one are free to be used again.
+//! round in the checkpoint's name are free to be used again.
 //!
 //! The pages are taken while the state changes, so a checkpoint is not a snapshot. Each page says
 //! which round it reflects, and the header of `replay.rs` explains why the result is exact.
