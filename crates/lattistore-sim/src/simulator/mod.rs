@@ -104,10 +104,10 @@
 //! | `scenario.rs`, `world.rs` | what is drawn for a run; the state of a run |
 //! | `slow_disks.rs` | runs in which only disks are slow or hang: how long is nothing chosen? |
 //! | `explore/` | every order of events in a small scope |
-//! | `workload.rs`, `register.rs` | the interface of a workload; the register machine |
+//! | `workload.rs`, `register.rs` | the interface of a workload; the machine of registers |
 //! | `observed.rs` | a wrapper of a machine that records which commands the machine runs |
 //! | `protocol_coverage.rs` | the rare paths that messages, records and answers show |
-//! | `describe.rs` | messages and records as text, for traces |
+//! | `describe.rs` | messages and records as text, for traces and transcripts |
 //!
 //! TigerBeetle's simulator and FoundationDB's are the models for one seed that decides everything;
 //! Jepsen's nemesis is the model for the faults.
@@ -118,7 +118,7 @@ mod checks;
 mod clients;
 mod coverage;
 mod delayed_patches;
-mod describe;
+pub mod describe;
 mod durability;
 mod events;
 mod explore;
