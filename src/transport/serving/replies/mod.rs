@@ -14,10 +14,9 @@
 //! The messages of one step of the node are sent together ([`ReplyBatch`]). One thread, the
 //! flusher, is woken once for all of them: to wake a thread of each connection would cost more than
 //! to write the messages. If all of them are for one connection, the sending thread writes them
-//! itself.
-//! Neither thread waits for a connection. What a connection does not take at once is left to its
-//! own replies thread ([`ReplyThread`]), which also writes the messages that are sent outside of a
-//! batch.
+//! itself. Neither thread waits for a connection. What a connection does not take at once is left
+//! to its own replies thread ([`ReplyThread`]), which also writes the messages that are sent
+//! outside of a batch.
 //!
 //! Three bounds limit the memory that a client can take by not reading:
 //!
