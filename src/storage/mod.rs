@@ -173,7 +173,8 @@ pub struct Identity {
 /// The cluster that a node belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
-    /// The cluster's id, chosen at random when it was formed; it does not depend on the members.
+    /// The cluster's id. The first members computed it when they formed the cluster; it stays the
+    /// same if the members change.
     pub cluster: u64,
     /// The addresses that the node was started with when the members agreed.
     pub listed: Vec<String>,
