@@ -32,9 +32,10 @@
 //!
 //! # One map holds everything
 //!
-//! The store has no state besides the entries of the replica, which are replicated, merged and made
-//! durable like any others. The first byte of a key says of which kind its entry is. Numbers are
-//! big-endian; their sizes in bytes are in parentheses. `answers.rs` explains the kept answer.
+//! Everything that the store must not forget is an entry of the replica, and is replicated, merged
+//! and made durable like any other entry. The first byte of a key says of which kind its entry is.
+//! Numbers are big-endian; their sizes in bytes are in parentheses. `answers.rs` explains the kept
+//! answer.
 //!
 //! | key | value | meaning |
 //! | --- | --- | --- |
