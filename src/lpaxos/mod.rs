@@ -284,7 +284,7 @@ pub use message::*;
 pub use node::Node;
 pub use output::{Applied, Output, Write, WriteToken};
 pub use pacing::Load;
-pub use patch::{Decree, Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
+pub use patch::{Decree, Entry, MAX_PATCH_BYTES, Page, Patch, Proposal};
 pub use replica::{PageLimits, Replica, may_drop};
 pub use requests::{Admissible, Request, RequestOutcome, Ticket};
 pub use story::{Cause, Loss};

@@ -13,7 +13,7 @@ use super::members::{MemberSet, VoteSet};
 use super::message::{Accept, Commit, Previous};
 use super::open_batch::{OpenBatch, PendingAnswer};
 use super::outbox::Outbox;
-use super::patch::{MOST_PATCH_BYTES, Proposal};
+use super::patch::{MAX_PATCH_BYTES, Proposal};
 use super::peer_progress::{PeerProgress, Peers};
 use super::requests::{Queue, Ticket};
 use super::window::Window;
@@ -105,7 +105,7 @@ impl<M: Machine> Proposals<M> {
     /// so no node ever serves the missing values.
     ///
     /// After a full copy that slot may be the version of every key that was deleted during the
-    /// node's absence, which is too much for one message ([`MOST_PATCH_BYTES`]). In that case the
+    /// node's absence, which is too much for one message ([`MAX_PATCH_BYTES`]). In that case the
     /// decree is not kept, and a copy (P10) brings up a node that lacks it.
     pub(super) fn keep_decree_before_first(&self, acceptor: &Acceptor<M>, window: &mut Window<M>) {
         let before = self.first_slot.previous();
@@ -113,7 +113,7 @@ impl<M: Machine> Proposals<M> {
             let decree = acceptor.decree_of(before);
             let writes = decree.patch.writes().iter();
             let bytes: usize = writes.map(|(k, v)| M::size(k, v.as_ref())).sum();
-            if bytes <= MOST_PATCH_BYTES {
+            if bytes <= MAX_PATCH_BYTES {
                 *window = Window::new(before, self.config.window_bytes);
                 window.push(decree);
             }

@@ -152,7 +152,7 @@ impl SecurityHandle {
     /// Puts `security` into force for all later connections, in both directions. Existing
     /// connections stay, except those of clients whose token is no longer known or has fewer rights
     /// than when they connected: nothing further is read from them, and they are closed after
-    /// [`Settings::put_out_time`], for which this call waits.
+    /// [`Settings::revoked_client_time`], for which this call waits.
     pub fn set(&self, security: Security) {
         let shared = &self.0;
         let revoked = shared.access.set(security);
@@ -161,7 +161,7 @@ impl SecurityHandle {
             info!(
                 "{count} connections of clients end: their token was removed or has fewer rights"
             );
-            shared.stop.wait(shared.settings.put_out_time);
+            shared.stop.wait(shared.settings.revoked_client_time);
             shared.access.close(&revoked);
         }
     }

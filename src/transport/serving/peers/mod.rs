@@ -24,7 +24,7 @@
 //! | per peer | at most |
 //! | --- | --- |
 //! | threads | 2 |
-//! | descriptors | 1, and [`MAX_TRIES`](crate::limits::MAX_TRIES) while it dials |
+//! | descriptors | 1, and [`MAX_CONNECT_ATTEMPTS`](crate::limits::MAX_CONNECT_ATTEMPTS) while it dials |
 //!
 //! | file | content |
 //! | --- | --- |

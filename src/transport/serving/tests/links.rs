@@ -63,8 +63,12 @@ fn a_node_with_a_new_address_keeps_its_connection_and_the_next_one_goes_there() 
 
 #[test]
 fn an_unreachable_node_is_dialed_at_its_new_address_at_once() {
-    let settings =
-        Settings { min_backoff: FOREVER, max_backoff: FOREVER, try_space: FOREVER, ..settings() };
+    let settings = Settings {
+        min_backoff: FOREVER,
+        max_backoff: FOREVER,
+        connect_attempt_delay: FOREVER,
+        ..settings()
+    };
     let (a, b) = (start_at(loopback(), 1, settings), start_at(loopback(), 2, settings));
     let free = listener().1;
     a.transport.peers().connect(NodeId(2), free).expect("a thread");
