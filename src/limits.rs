@@ -50,8 +50,8 @@ pub const MAX_PATCHES_PER_REPAIR: usize = 64 * KIB;
 
 // --- Sizes: frames ---------------------------------------------------------------------------
 
-/// The largest frame before the greeting is complete. A full node list fits, and an unknown sender
-/// can make a node read no more.
+/// The largest frame before the greeting is complete. A full node list fits. It bounds what an
+/// unknown sender can make a node read.
 pub const MAX_GREETING_FRAME_BYTES: usize = 8 * KIB;
 
 /// The longest text of a rejection or of a failed request; longer ones are cut.

@@ -74,9 +74,9 @@ impl Builder {
         self
     }
 
-    /// Sets how long a node that owes an answer may be silent before the client asks another node.
-    /// The default is one second, the minimum 50 milliseconds. A slow node sends a keepalive every
-    /// 250 milliseconds: with a lower value the client may leave a healthy node.
+    /// Sets how long a node with an unanswered request may be silent before the client asks
+    /// another. The default is one second, the minimum 50 milliseconds. A slow node sends a
+    /// keepalive every 250 milliseconds: with a lower value the client may leave a healthy node.
     pub fn silence(mut self, silence: Duration) -> Builder {
         self.silence = silence.clamp(MIN_CLIENT_SILENCE_TIME, MAX_CLIENT_TIMEOUT);
         self

@@ -310,7 +310,7 @@ impl PendingResponse {
         self.state.demux.lock().take(self.id)
     }
 
-    /// Returns since when the node has owed the answer without sending anything.
+    /// Returns since when the node has sent nothing although the answer is due.
     pub(super) fn silent_since(&self) -> Instant {
         self.state.demux.lock().silent_since(self.id).unwrap_or_else(Instant::now)
     }
@@ -393,7 +393,7 @@ impl ConnectionState {
         }
     }
 
-    /// Reads what comes within `left`, but for at most [`CLIENT_READ_STEP`].
+    /// Reads what comes within `left`, or within [`CLIENT_READ_STEP`] if that is less.
     fn read(&self, left: Duration) -> Received {
         let mut reader = self.reader.lock();
         let before = reader.bytes_read();

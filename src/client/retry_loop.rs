@@ -28,7 +28,7 @@ pub(super) struct RetryLoop {
     pub(super) timeout: Duration,
     /// How many transactions may be unanswered at once.
     pub(super) window: u32,
-    /// How long a node that owes an answer may be silent.
+    /// How long a node with an unanswered request may be silent.
     pub(super) silence: Duration,
     /// Whether to retry until the deadline although no process has listened at any address so far.
     pub(super) waits_for_start: bool,

@@ -2,7 +2,8 @@
 //! so that their access can be revoked when the token is removed or its rights are reduced.
 //!
 //! Access is revoked in two steps: first nothing further is read from the client, so that its
-//! earlier requests can still be answered; after `Settings::revoked_client_time` the connection is closed.
+//! earlier requests can still be answered; after `Settings::revoked_client_time` the connection is
+//! closed.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 //!
 //! If the first packet of a connection gets no answer, the system repeats it after a second, then
 //! after two more. A network that works again would stay unused for that time. Therefore further
-//! attempts begin while earlier ones wait, up to [`MAX_CONNECT_ATTEMPTS`], and the first that is answered is
-//! used.
+//! attempts begin while earlier ones wait, up to [`MAX_CONNECT_ATTEMPTS`], and the first that is
+//! answered is used.
 
 use std::collections::VecDeque;
 use std::io;
@@ -131,8 +131,8 @@ pub(super) fn dial(
 }
 
 /// Returns how long to wait until there is something to do. The attempts under way have these
-/// `ends`, and the next attempt is due at `next`. With [`MAX_CONNECT_ATTEMPTS`] attempts under way, the next
-/// one begins after one of them ends.
+/// `ends`, and the next attempt is due at `next`. With [`MAX_CONNECT_ATTEMPTS`] attempts under way,
+/// the next one begins after one of them ends.
 fn time_to_wait(
     now: Instant,
     next: Instant,

@@ -24,7 +24,7 @@
 //! | per peer | at most |
 //! | --- | --- |
 //! | threads | 2 |
-//! | descriptors | 1, and [`MAX_CONNECT_ATTEMPTS`](crate::limits::MAX_CONNECT_ATTEMPTS) while it dials |
+//! | descriptors | 1, and [`MAX_CONNECT_ATTEMPTS`] while it dials |
 //!
 //! | file | content |
 //! | --- | --- |
@@ -34,6 +34,8 @@
 //! | `conversation.rs` | the use of a connection by the peer thread |
 //! | `watch.rs` | the watch thread |
 //! | `waits.rs` | the timeouts of a peer |
+//!
+//! [`MAX_CONNECT_ATTEMPTS`]: crate::limits::MAX_CONNECT_ATTEMPTS
 
 mod conversation;
 mod greet;

@@ -251,6 +251,6 @@ mod tests {
         drop(sender);
         assert!(receiver.wakeup.recv().is_ok(), "there is an answer");
         assert_eq!(taken(&receiver), [(1, "dropped".into(), true)]);
-        assert!(receiver.wakeup.recv().is_err(), "no more can come");
+        assert!(receiver.wakeup.recv().is_err(), "nothing further can come");
     }
 }
