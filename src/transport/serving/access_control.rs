@@ -90,8 +90,9 @@ impl AccessControl {
         }
     }
 
-    /// Puts new security settings into force. Revokes the access of clients whose token is no
-    /// longer known or has fewer rights: nothing further is read from them. Returns their numbers.
+    /// Puts new security settings into force. Revokes the access of clients with a token
+    /// that is no longer known or has fewer rights: nothing further is read from them. Returns
+    /// their numbers.
     pub(super) fn set(&self, security: Security) -> Vec<u64> {
         let security = Arc::new(security);
         *self.security.write() = Arc::clone(&security);

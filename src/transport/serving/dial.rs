@@ -206,7 +206,7 @@ mod tests {
         assert!(dial(address, &times(FOREVER), None, None, NEVER).is_err());
     }
 
-    /// Returns an address whose system does not answer: its queue of unaccepted connections is
+    /// Returns an address that does not answer: its queue of unaccepted connections is
     /// full.
     fn full() -> (TcpListener, SocketAddr, Vec<TcpStream>) {
         let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);

@@ -106,7 +106,7 @@ impl NameChange {
 }
 
 impl SimDisk {
-    /// Returns an empty disk whose random choices depend on the seed.
+    /// Returns an empty disk that draws its random choices from the seed.
     pub fn new(seed: u64) -> SimDisk {
         let disk = SimDisk::default();
         disk.state().random = seed;

@@ -156,7 +156,7 @@ mod tests {
         }
     }
 
-    /// Returns a queue whose parts may take 100 bytes, and which has no writer.
+    /// Returns a queue without a writer. Its parts may take 100 bytes.
     fn queue() -> (ReplySender<String>, ReplyReceiver<String>) {
         let (flusher, _) = ReplyFlusher::new();
         reply_queue(None, flusher, 100)

@@ -223,7 +223,7 @@ fn of_two_nodes_with_one_id_at_two_addresses_the_second_is_refused() {
     let (_own, welcome) = greet_from(&running, 1, [10, 0, 0, 2]);
     assert_eq!(welcome.expect_err("refused").reason, Reason::DuplicateNode);
     assert_eq!(running.event(), duplicate(1, [127, 0, 0, 1]));
-    // A node whose address changed is admitted after its old connection ended.
+    // A node with a changed address is admitted after its old connection ended.
     first.stream.close();
     wait_until(|| greet_from(&running, 2, [10, 0, 0, 2]).1.is_ok());
 }

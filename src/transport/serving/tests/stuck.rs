@@ -1,4 +1,4 @@
-//! Silent connections between nodes whose network works: a new connection replaces them.
+//! Silent connections between nodes with a network that works: a new connection replaces them.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
