@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lattistore::lpaxos::{
     Ballot, Config, Durable, Election, MemberSet, Message, Node, NodeId, Output, PageLimits,
-    Record, Request, RequestOutcome, Slot, Ticket, ToAcceptor, ToCandidate, ToLeader, Write,
+    Record, Request, RequestOutcome, Slot, Ticket, ToAcceptor, Write,
 };
-use lattistore_sim::simulator::{Command, Outcome, Register, Registers};
+use lattistore_sim::simulator::{Command, Outcome, Register, Registers, describe};
 
 pub(crate) type Msg = Message<Register, u64>;
 pub(crate) type Records = Vec<Record<Register, u64>>;
@@ -30,32 +30,11 @@ pub(crate) struct Envelope {
 
 impl Envelope {
     pub(crate) fn kind(&self) -> &'static str {
-        kind(&self.message)
+        describe::kind(&self.message)
     }
 
     pub(crate) fn is(&self, kind: &str) -> bool {
         self.kind() == kind
-    }
-}
-
-pub(crate) fn kind(message: &Msg) -> &'static str {
-    match message {
-        Message::Heartbeat(_) => "heartbeat",
-        Message::Acceptor(ToAcceptor::Prepare(_)) => "prepare",
-        Message::Candidate(ToCandidate::Promise(_)) => "promise",
-        Message::Acceptor(ToAcceptor::FetchPage(_)) => "fetch-page",
-        Message::Candidate(ToCandidate::PromisePage(_)) => "promise-page",
-        Message::Refused(_) => "refused",
-        Message::Acceptor(ToAcceptor::Accept(_)) => "accept",
-        Message::Leader(ToLeader::Accepted(_)) => "accepted",
-        Message::Leader(ToLeader::NeedPrevious(_)) => "need-previous",
-        Message::Acceptor(ToAcceptor::Confirm(_)) => "confirm",
-        Message::Leader(ToLeader::Confirmed(_)) => "confirmed",
-        Message::Acceptor(ToAcceptor::Commit(_)) => "commit",
-        Message::Acceptor(ToAcceptor::RepairPatches(_)) => "repair-patches",
-        Message::Acceptor(ToAcceptor::RepairPage(_)) => "repair-page",
-        Message::Leader(ToLeader::PageMerged(_)) => "page-merged",
-        Message::Leader(ToLeader::Progress(_)) => "progress",
     }
 }
 

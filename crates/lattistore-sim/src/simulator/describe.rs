@@ -1,4 +1,4 @@
-//! Messages and records as text for traces, such as `prepare 3.n2, complete 7`.
+//! Messages and records as text for traces and transcripts, such as `prepare 3.n2, complete 7`.
 
 use std::fmt::Debug;
 
@@ -8,7 +8,7 @@ use lattistore::lpaxos::{
 };
 
 /// Describes a message.
-pub(super) fn message<K: Debug + Ord, V: Debug>(message: &Message<K, V>) -> String {
+pub fn message<K: Debug + Ord, V: Debug>(message: &Message<K, V>) -> String {
     let text = match message {
         Message::Heartbeat(_) => return "heartbeat".into(),
         Message::Acceptor(ToAcceptor::Prepare(prepare)) => {
@@ -56,23 +56,27 @@ pub(super) fn message<K: Debug + Ord, V: Debug>(message: &Message<K, V>) -> Stri
         }
         Message::Acceptor(ToAcceptor::RepairPage(repair)) => {
             let CopyId { number, base, target, floor } = repair.copy;
+            let kind = if repair.copy.is_full() { "full copy" } else { "copy" };
+            let place = match &repair.after {
+                None => "first page".to_owned(),
+                Some(after) => format!("page after {after:?}"),
+            };
             let page = page(&repair.page);
-            format!(
-                "copy {number} from {base} to {target}, floor {floor}, page after {:?}: {page}",
-                repair.after
-            )
+            format!("{kind} {number} from {base} to {target}, floor {floor}, {place}: {page}")
         }
         Message::Leader(ToLeader::PageMerged(merged)) => {
             format!("merged the page of copy {} up to {:?}", merged.number, merged.after)
         }
-        Message::Leader(ToLeader::Progress(progress)) => format!("complete {}", progress.complete),
+        Message::Leader(ToLeader::Progress(progress)) => {
+            format!("progress, complete {}", progress.complete)
+        }
     };
     let named = message.ballot().map_or(String::new(), |named| format!("[{}] ", ballot(named)));
     named + &text
 }
 
 /// Describes a record.
-pub(super) fn record<K: Debug + Ord, V: Debug>(record: &Record<K, V>) -> String {
+pub fn record<K: Debug + Ord, V: Debug>(record: &Record<K, V>) -> String {
     match record {
         Record::Promise(promised) => format!("promised {}", ballot(*promised)),
         Record::Accept(accepted) => format!("accepted {}", proposal(accepted)),
@@ -86,7 +90,7 @@ pub(super) fn record<K: Debug + Ord, V: Debug>(record: &Record<K, V>) -> String 
 }
 
 /// Describes a ballot: its round and its owner.
-pub(super) fn ballot(ballot: Ballot) -> String {
+pub fn ballot(ballot: Ballot) -> String {
     format!("{}.n{}", ballot.round, ballot.node.0)
 }
 
@@ -118,7 +122,8 @@ fn page<K: Debug, V: Debug>(page: &Page<K, V>) -> String {
     format!("{}{more}", facts(&page.entries))
 }
 
-fn facts<K: Debug, V: Debug>(entries: &[(K, Entry<V>)]) -> String {
+/// Describes entries with their versions, as `{a@1 = 5, b@2 deleted}`.
+pub fn facts<K: Debug, V: Debug>(entries: &[(K, Entry<V>)]) -> String {
     let facts = entries.iter();
     let facts: Vec<_> =
         facts.map(|(key, entry)| write(key, entry.value.as_ref(), Some(entry.version))).collect();
@@ -130,5 +135,27 @@ fn write<K: Debug, V: Debug>(key: &K, value: Option<&V>, version: Option<Slot>) 
     match value {
         Some(value) => format!("{key:?}{version} = {value:?}"),
         None => format!("{key:?}{version} deleted"),
+    }
+}
+
+/// Returns the kind of a message, as a script or a filter names it: `need-previous`.
+pub fn kind<K, V>(message: &Message<K, V>) -> &'static str {
+    match message {
+        Message::Heartbeat(_) => "heartbeat",
+        Message::Acceptor(ToAcceptor::Prepare(_)) => "prepare",
+        Message::Candidate(ToCandidate::Promise(_)) => "promise",
+        Message::Acceptor(ToAcceptor::FetchPage(_)) => "fetch-page",
+        Message::Candidate(ToCandidate::PromisePage(_)) => "promise-page",
+        Message::Refused(_) => "refused",
+        Message::Acceptor(ToAcceptor::Accept(_)) => "accept",
+        Message::Leader(ToLeader::Accepted(_)) => "accepted",
+        Message::Leader(ToLeader::NeedPrevious(_)) => "need-previous",
+        Message::Acceptor(ToAcceptor::Confirm(_)) => "confirm",
+        Message::Leader(ToLeader::Confirmed(_)) => "confirmed",
+        Message::Acceptor(ToAcceptor::Commit(_)) => "commit",
+        Message::Acceptor(ToAcceptor::RepairPatches(_)) => "repair-patches",
+        Message::Acceptor(ToAcceptor::RepairPage(_)) => "repair-page",
+        Message::Leader(ToLeader::PageMerged(_)) => "page-merged",
+        Message::Leader(ToLeader::Progress(_)) => "progress",
     }
 }

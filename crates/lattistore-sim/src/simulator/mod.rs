@@ -101,7 +101,7 @@
 //! | `workload.rs`, `register.rs` | the interface of a workload; the register machine |
 //! | `observed.rs` | a machine that records what it runs |
 //! | `protocol_coverage.rs` | which messages, records and answers count as which path |
-//! | `describe.rs` | messages and records as text, for traces |
+//! | `describe.rs` | messages and records as text, for traces and transcripts |
 //!
 //! TigerBeetle's simulator and FoundationDB's are the models for one seed that decides everything;
 //! Jepsen's nemesis is the model for the faults.
@@ -112,7 +112,7 @@ mod checks;
 mod clients;
 mod coverage;
 mod delayed_patches;
-mod describe;
+pub mod describe;
 mod durability;
 mod events;
 mod explore;

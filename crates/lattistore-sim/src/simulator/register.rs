@@ -8,12 +8,19 @@ use std::fmt;
 use lattistore::lpaxos::{Batch, Machine, Position, Replica};
 
 /// The number of a register, displayed as a letter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Register(pub u8);
 
 impl fmt::Display for Register {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", char::from(b'a'.saturating_add(self.0)))
+    }
+}
+
+/// The same letter: traces and transcripts show keys by their `Debug` output.
+impl fmt::Debug for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
     }
 }
 
