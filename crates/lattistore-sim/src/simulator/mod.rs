@@ -139,6 +139,7 @@ mod read_confirmations;
 mod recoveries;
 mod register;
 mod register_load;
+mod requests;
 mod run;
 mod scenario;
 mod sending;
