@@ -219,6 +219,10 @@ impl Handler for Admission {
                 let memory_bytes = memory_bytes().unwrap_or_default();
                 return self.hand_over(Event::Status { reply, memory_bytes });
             }
+            RequestBody::ListMembers | RequestBody::ChangeMembers(_) => {
+                let message = "this node has no list of the members to show or change";
+                return reply.send(ClientOutcome::BadRequest(message.into()));
+            }
             RequestBody::OpenSession { window } if rights == Rights::ReadOnly => {
                 // Clients open a session before they know their rights; this answer takes no room
                 // in the store and no slot.

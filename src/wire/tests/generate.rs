@@ -338,12 +338,62 @@ pub(super) fn request() -> impl Strategy<Value = ClientRequest> {
         execute,
         (1..=u32::MAX).prop_map(|window| RequestBody::OpenSession { window }),
         Just(RequestBody::Status),
+        (ip(), option::of(member_name())).prop_map(|(address, replaces)| {
+            RequestBody::ChangeMembers(MemberRequest::Add { address, replaces })
+        }),
+        member_name().prop_map(|name| RequestBody::ChangeMembers(MemberRequest::Remove(name))),
+        Just(RequestBody::ListMembers),
     ];
     (1..=u64::MAX, any::<u32>(), body).prop_map(|(id, timeout_ms, body)| ClientRequest {
         id,
         timeout_ms,
         body,
     })
+}
+
+fn member_name() -> impl Strategy<Value = MemberName> {
+    prop_oneof![node().prop_map(MemberName::Node), ip().prop_map(MemberName::Address)]
+}
+
+fn member_list() -> impl Strategy<Value = MemberList> {
+    let member = (redirect(), any::<(bool, bool)>(), option::of(node()), slot_or_zero()).prop_map(
+        |(at, (is_learner, reachable), replaces, complete)| ListedMember {
+            node: at.leader,
+            address: at.address,
+            is_learner,
+            replaces,
+            reachable,
+            complete,
+        },
+    );
+    let waiting = redirect().prop_map(|at| WaitingNode { node: at.leader, address: at.address });
+    let nodes = (vec(member, 0..4), vec(waiting, 0..3));
+    (node(), cluster(), slot_or_zero(), option::of(redirect()), nodes).prop_map(
+        |(node, cluster, version, leader, (members, waiting))| MemberList {
+            node,
+            cluster,
+            version,
+            leader,
+            members,
+            waiting,
+        },
+    )
+}
+
+fn reason() -> impl Strategy<Value = MembersUnchangedReason> {
+    prop_oneof![
+        Just(MembersUnchangedReason::Unknown),
+        Just(MembersUnchangedReason::NotAMember),
+        Just(MembersUnchangedReason::AlreadyAMember),
+        Just(MembersUnchangedReason::AlreadyReplaced),
+        Just(MembersUnchangedReason::TooManyMembers),
+        Just(MembersUnchangedReason::LastVoter),
+        Just(MembersUnchangedReason::NoMajority),
+        Just(MembersUnchangedReason::Invalid),
+        Just(MembersUnchangedReason::NoNodeWaits),
+        Just(MembersUnchangedReason::AddressInUse),
+        Just(MembersUnchangedReason::SeveralMembers),
+    ]
 }
 
 fn position() -> impl Strategy<Value = Position> {
@@ -450,5 +500,9 @@ pub(super) fn outcome() -> impl Strategy<Value = ClientOutcome> {
         position().prop_map(|position| ClientOutcome::AnswerNotKept { position }),
         ".{0,40}".prop_map(ClientOutcome::BadRequest),
         ".{0,40}".prop_map(ClientOutcome::PermissionDenied),
+        member_list().prop_map(ClientOutcome::MembersChanged),
+        (reason(), ".{0,40}")
+            .prop_map(|(reason, message)| { ClientOutcome::MembersUnchanged { reason, message } }),
+        member_list().prop_map(ClientOutcome::MemberList),
     ]
 }
