@@ -272,6 +272,7 @@ mod tests {
             node: NodeId(node),
             address: format!("10.0.0.{node}:50051"),
             role,
+            replaces: (role == MemberRole::Learner).then_some(NodeId(1)),
         };
         let members = vec![member(1, MemberRole::Voter), member(2, MemberRole::Learner)];
         let members = MemberSet::new(members).expect("a valid member set");

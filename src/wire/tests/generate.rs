@@ -13,16 +13,18 @@ use crate::kv::{Key, SessionNumber};
 use crate::limits::NUMBERS_BELOW;
 use crate::lpaxos::{
     Accept, Accepted, Ballot, Commit, Confirm, Confirmed, CopyId, Decree, Entry, FeatureLevel,
-    FetchPage, Heartbeat, Low, Member, MemberEntry, MemberRole, MemberSet, Message, NeedPrevious,
-    NodeId, Page, PageMerged, Patch, Position, Prepare, Previous, Progress, Promise, PromisePage,
-    Proposal, Refused, RepairPage, RepairPatches, Slot, ToAcceptor, ToCandidate, ToLeader,
+    FetchPage, Heartbeat, Low, Member, MemberEntry, MemberNotice, MemberRole, MemberSet, Message,
+    NeedPrevious, NewerEntries, NodeId, Page, PageMerged, Patch, Position, Prepare, Previous,
+    Progress, Promise, PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot, ToAcceptor,
+    ToCandidate, ToLeader,
 };
 use crate::security::{Nonce, Proof, Token};
 use crate::values::Value;
 use crate::wire::{
     Admitted, AuthHello, Build, Challenge, ClientOutcome, ClientRequest, Introduction,
-    MemberStatus, NodeStatus, Notice, PeerHello, ProgramError, Reason, Redirect, Refusal, Release,
-    RequestBody, Role, Severity, Shortage, Signed, Sizes, Welcome,
+    ListedMember, MemberList, MemberName, MemberRequest, MemberStatus, MembersUnchangedReason,
+    NodeStatus, Notice, PeerHello, ProgramError, Reason, Redirect, Refusal, Release, RequestBody,
+    Role, Severity, Shortage, Signed, Sizes, WaitingNode, Welcome,
 };
 
 fn number() -> impl Strategy<Value = u64> {
@@ -97,18 +99,21 @@ fn member_set() -> impl Strategy<Value = MemberSet> {
     (btree_map(node(), member, 0..6), node()).prop_map(|(members, voter)| {
         let member = |(node, (is_learner, address))| {
             let role = if is_learner { MemberRole::Learner } else { MemberRole::Voter };
-            Member { node, address, role }
+            Member { node, address, role, replaces: None }
         };
         let mut members: Vec<Member> = members.into_iter().map(member).collect();
         members.retain(|member| member.node != voter);
-        members.push(Member { node: voter, address: String::new(), role: MemberRole::Voter });
+        members.push(Member::voter(voter, String::new()));
         MemberSet::new(members).expect("each id occurs once, and there is a voter")
     })
 }
 
+fn some_member_entry() -> impl Strategy<Value = MemberEntry> {
+    (member_set(), slot()).prop_map(|(members, version)| MemberEntry { members, version })
+}
+
 fn member_entry() -> impl Strategy<Value = Option<MemberEntry>> {
-    let entry = |(members, version)| MemberEntry { members, version };
-    option::of((member_set(), slot()).prop_map(entry))
+    option::of(some_member_entry())
 }
 
 /// A decree.
@@ -127,9 +132,9 @@ fn proposal() -> impl Strategy<Value = Proposal<Key, Blob>> {
 fn heartbeat() -> impl Strategy<Value = Heartbeat> {
     let state = (any::<bool>(), option::of(ballot()), any::<bool>(), any::<u64>());
     let low = (any::<bool>(), any::<bool>()).prop_map(|(memory, disk)| Low { memory, disk });
-    let more = (low, any::<u32>().prop_map(FeatureLevel));
+    let more = (low, any::<u32>().prop_map(FeatureLevel), slot_or_zero());
     (vec(node(), 0..6), state, number(), slot_or_zero(), more).prop_map(
-        |(hears, state, round, complete, (low, feature_level))| {
+        |(hears, state, round, complete, (low, feature_level, members_version))| {
             let (has_quorum, follows, is_reluctant, sync_ms) = state;
             Heartbeat {
                 hears,
@@ -141,6 +146,7 @@ fn heartbeat() -> impl Strategy<Value = Heartbeat> {
                 is_reluctant,
                 low,
                 feature_level,
+                members_version,
             }
         },
     )
@@ -162,7 +168,10 @@ fn promise() -> impl Strategy<Value = Promise<Key, Blob>> {
 }
 
 fn previous() -> impl Strategy<Value = Previous<Key, Blob>> {
-    prop_oneof![ballot().prop_map(Previous::Held), decree().prop_map(Previous::Decree)]
+    let newer = (page(), member_entry()).prop_map(|((_, page), members)| {
+        Previous::Entries(NewerEntries { entries: Arc::new(page.entries), members })
+    });
+    prop_oneof![ballot().prop_map(Previous::Held), decree().prop_map(Previous::Decree), newer]
 }
 
 fn copy_id() -> impl Strategy<Value = CopyId> {
@@ -188,9 +197,17 @@ pub(super) fn message() -> impl Strategy<Value = Message<Key, Blob>> {
     let small_slot = (1..NUMBERS_BELOW / 2).prop_map(Slot);
     prop_oneof![
         heartbeat().prop_map(Message::Heartbeat),
-        (ballot(), slot_or_zero()).prop_map(|(ballot, complete)| Message::Acceptor(
-            ToAcceptor::Prepare(Prepare { ballot, complete })
-        )),
+        (ballot(), slot_or_zero(), slot_or_zero()).prop_map(
+            |(ballot, complete, members_version)| {
+                let prepare = Prepare { ballot, complete, members_version };
+                Message::Acceptor(ToAcceptor::Prepare(prepare))
+            }
+        ),
+        (ballot(), some_member_entry()).prop_map(|(promised, entry)| MemberNotice {
+            promised,
+            entry
+        }
+        .into()),
         promise().prop_map(Message::from),
         (ballot(), slot_or_zero(), key()).prop_map(|(ballot, complete, after)| {
             Message::Acceptor(ToAcceptor::FetchPage(FetchPage { ballot, complete, after }))
@@ -198,8 +215,9 @@ pub(super) fn message() -> impl Strategy<Value = Message<Key, Blob>> {
         (ballot(), page()).prop_map(|(ballot, (after, page))| {
             Message::Candidate(ToCandidate::PromisePage(PromisePage { ballot, after, page }))
         }),
-        (ballot(), ballot())
-            .prop_map(|(ballot, promised)| Message::Refused(Refused { ballot, promised })),
+        (ballot(), ballot(), member_entry()).prop_map(|(ballot, promised, members)| {
+            Message::Refused(Refused { ballot, promised, members })
+        }),
         (ballot(), slot(), decree(), previous()).prop_map(|(ballot, slot, decree, previous)| {
             Message::Acceptor(ToAcceptor::Accept(Accept { ballot, slot, decree, previous }))
         }),
