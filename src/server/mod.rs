@@ -96,6 +96,7 @@ mod formation_error;
 mod links;
 #[cfg(test)]
 mod lone_leader;
+mod member_requests;
 mod notices;
 mod open_files;
 mod options;

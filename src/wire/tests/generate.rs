@@ -271,9 +271,9 @@ fn build() -> impl Strategy<Value = Build> {
 
 /// A greeting.
 pub(super) fn role() -> impl Strategy<Value = Role> {
-    let peer = (node(), ip(), cluster(), vec(ip(), 0..5), build()).prop_map(
-        |(node, address, cluster, listed, build)| {
-            Role::Peer(PeerHello { node, address, cluster, listed, build })
+    let peer = (node(), ip(), cluster(), vec(ip(), 0..5), build(), any::<bool>()).prop_map(
+        |(node, address, cluster, listed, build, is_joining)| {
+            Role::Peer(PeerHello { node, address, cluster, listed, build, is_joining })
         },
     );
     let auth_hello = (ip(), any_32())
@@ -313,6 +313,8 @@ pub(super) fn welcome() -> impl Strategy<Value = Welcome> {
         Reason::NotAuthorized,
         Reason::TlsExpected,
         Reason::DuplicateNode,
+        Reason::NoCluster,
+        Reason::ReleaseTooOld,
     ];
     prop_oneof![
         (node(), cluster(), build()).prop_map(|(node, cluster, build)| Ok(Admitted {
