@@ -1,7 +1,6 @@
 //! The end of the node: it hands over the leadership, and answers all waiting clients.
 
 use super::state::{Consensus, Phase};
-use crate::server::admission::Event;
 use crate::server::error::ServerError;
 use crate::wire::ClientOutcome;
 
