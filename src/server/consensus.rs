@@ -1,10 +1,11 @@
 //! The consensus thread: it owns the node, the store and the storage, and carries out the output of
 //! the core in the order that the core prescribes.
 //!
-//! It never waits for a socket: frames to peers and answers to clients that the system does not
-//! take at once are queued or dropped. In each step it takes the waiting events, up to a bound,
-//! gives each to the core, and writes once. Where the core allows a write to overlap with further
-//! work, the sync thread waits for the disk instead.
+//! It never waits for a socket. Answers to clients that the system does not take at once are
+//! queued; frames to peers are queued or, if the queue is full, dropped. In each step it gives the
+//! core all events that wait, up to `EVENTS_PER_STEP`, and then writes what changed, so that many
+//! events share a write. If the core allows a write to *overlap* with further work, the sync thread
+//! waits for the disk, and this thread continues.
 //!
 //! | file | what it does |
 //! | --- | --- |
@@ -50,8 +51,8 @@ use state::{Consensus, Phase};
 
 pub(super) use state::Start;
 
-/// The state in memory. To free millions of entries takes seconds, so it is freed after the end was
-/// reported.
+/// The state in memory. To free millions of entries takes seconds, so the caller of [`run`] frees
+/// it after it has reported the end.
 pub(super) struct StateToFree {
     _phase: Phase,
 }
@@ -80,7 +81,9 @@ pub(super) fn run(start: Start) -> (Result<(), ServerError>, StateToFree) {
     (result, StateToFree { _phase: consensus.phase })
 }
 
+/// Makes one step after the other until the server is told to stop.
 fn serve(consensus: &mut Consensus) -> Result<(), ServerError> {
+    // A node that lists no other node forms its cluster without any introduction.
     consensus.try_form()?;
     while !consensus.stop.load(Ordering::Acquire) {
         consensus.note_progress();
@@ -92,8 +95,8 @@ fn serve(consensus: &mut Consensus) -> Result<(), ServerError> {
         }
         consensus.do_output()?;
         if consensus.end_write()? {
-            // Votes may have arrived meanwhile; the messages that follow from them leave before the
-            // next write.
+            // An overlapped write has ended. Votes may have arrived during it: the messages that
+            // follow from them must not wait for the next write.
             let first = consensus.events.try_recv().ok();
             consensus.take_events(first)?;
             consensus.do_output()?;

@@ -29,6 +29,7 @@ fn member(member: &Member) -> proto::Member {
         node: member.node.0,
         address: member.address.clone(),
         is_learner: member.role == MemberRole::Learner,
+        replaces: member.replaces.map_or(0, |old| old.0),
         ..Default::default()
     }
 }
