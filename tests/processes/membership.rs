@@ -180,15 +180,6 @@ fn a_removed_node_ends_with_its_exit_code_and_its_directory_is_of_no_use() {
     fleet.start(leader);
     let ended = fleet.take(leader).wait();
     assert_eq!(ended.code, Some(7), "{}", ended.log);
-    // One that was stopped while it was removed learns it from the others.
-    let (stopped, last) = (others[0], others[1]);
-    fleet.kill(stopped);
-    let outcome = change(&[ips[last]], &remove(stopped));
-    let no_majority = MembersUnchangedReason::NoMajority;
-    assert!(
-        !matches!(outcome, ClientOutcome::MembersUnchanged { reason, .. } if reason == no_majority),
-        "{outcome:?}"
-    );
 }
 
 #[test]
@@ -210,7 +201,7 @@ fn a_node_that_was_stopped_while_it_was_removed_learns_it_from_the_others() {
 fn join_with_a_directory_of_another_cluster_changes_nothing() {
     let mut nodes = Nodes::new(3);
     let ips = nodes.ips.clone();
-    let (_one, _two) = (nodes.found(0), nodes.found(1));
+    let (_one, two) = (nodes.found(0), nodes.found(1));
     client_of(&ips[..1]).put("a", "1").unwrap();
     client_of(&ips[1..2]).put("a", "2").unwrap();
     let clusters = [members(ips[0]).unwrap(), members(ips[1]).unwrap()];
@@ -228,11 +219,12 @@ fn join_with_a_directory_of_another_cluster_changes_nothing() {
     );
     for (ip, before) in ips.iter().zip(&clusters) {
         let after = members(*ip).unwrap();
-        assert_eq!((&after.members, after.cluster), (&before.members, before.cluster));
+        let nodes = |list: &MemberList| list.members.iter().map(|m| m.node).collect::<Vec<_>>();
+        assert_eq!((nodes(&after), after.cluster), (nodes(before), before.cluster));
     }
     // A member ignores --join.
     let log = nodes.directory.path().join("ignored.log");
-    drop(_two);
+    two.kill();
     let mut command = joining(ips[1], &[ips[0]]);
     command.arg("--data-dir").arg(nodes.directory.path().join("1"));
     let again = Process::start(&mut command, log);
@@ -246,7 +238,7 @@ fn ask_soon(ip: IpAddr, address: IpAddr) -> ClientOutcome {
     let time = std::time::Duration::from_millis(500);
     let body = RequestBody::ChangeMembers(MemberRequest::Add { address, replaces: None });
     let pending = connection.send(body, time).unwrap();
-    pending.wait(PATIENCE).unwrap()
+    pending.wait(std::time::Instant::now() + PATIENCE).unwrap().unwrap()
 }
 
 #[test]
