@@ -171,7 +171,11 @@ impl Admission {
         match &client.name {
             Some(_) => (client.rights < Rights::Admin).then_some(NO_ADMIN),
             None => {
-                let is_local = client.address.is_some_and(|address| address.is_loopback());
+                // A client on the machine of the node connects from the address that it connects
+                // to, unless that is a loopback address.
+                let is_local = client
+                    .address
+                    .is_some_and(|from| from.is_loopback() || from == self.own.address);
                 (!is_local && !self.own.insecure).then_some(NOT_LOCAL)
             }
         }
