@@ -496,6 +496,7 @@ impl<M: Machine> Node<M> {
         let recovered = match recovery.advance(acceptor, out, now_ms) {
             Step::Waits => return,
             Step::NotAVoter => return self.step_down(Loss::Removed),
+            Step::NoProposal => return self.step_down(Loss::NoProposal),
             Step::Finished(recovered) => recovered,
         };
         let leader = Leader::new(ballot, self.config, recovered, acceptor, out, now_ms);
