@@ -36,7 +36,7 @@ enum Distance {
     #[default]
     Unknown,
     Level,
-    /// Behind, but for less than [`LAG_TIME`].
+    /// Behind, since less than [`LAG_TIME`].
     Lagging(Instant),
     /// Logged as behind. The node has caught up once it reaches the slot that the leader had then.
     Behind(Slot),
