@@ -368,7 +368,8 @@ impl Shared {
         now: Instant,
         period: Duration,
     ) {
-        let is_due = |current: &&mut Current| now.saturating_duration_since(current.asked) >= period;
+        let is_due =
+            |current: &&mut Current| now.saturating_duration_since(current.asked) >= period;
         let Some(current) = state.current_on(connection).filter(is_due) else { return };
         current.asked = now;
         state.learn();
