@@ -355,8 +355,8 @@ impl Client {
     ///   client has not the right to change members.
     /// - [`Error::MayHaveRun`] if the deadline passed, and the change may still be made. It also
     ///   has the cause `MembersUnchanged` if a request remained without an answer and its retry
-    ///   failed: a member that the first request removed is no longer a member. Name members by
-    ///   their ids to avoid that.
+    ///   failed: a member that the first request removed is no longer a member.
+    ///   [`members`](Client::members) tells what holds.
     pub fn change_members(&self, change: MemberRequest) -> Result<MemberList, Error> {
         let list = self.ask(What::ChangeMembers(change), |outcome| match outcome {
             ClientOutcome::MembersChanged(list) => Some(list),

@@ -119,7 +119,8 @@ fn status(shell: &Shell, options: &ClientOptions, errors: Style) -> io::Result<E
     }
 }
 
-fn print(text: &str) -> io::Result<()> {
+/// Prints a text to standard output.
+pub(crate) fn print(text: &str) -> io::Result<()> {
     io::stdout().write_all(text.as_bytes())?;
     io::stdout().flush()
 }

@@ -6,6 +6,8 @@
 
 use clap::Subcommand;
 
+use super::members::MemberTask;
+
 /// The task to do before the program exits.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -16,4 +18,14 @@ pub(crate) enum Verb {
     /// comes within --timeout, the line says why, and the exit code is 6. If the cluster serves
     /// while a member is down, the line names the member, and the exit code is 0.
     Health,
+
+    /// Show the members of the cluster, or change them.
+    ///
+    /// A change waits until it is done, at most --timeout (10 minutes by default). An addition or
+    /// replacement that takes longer goes on by itself, and the exit code is 9. If the cluster
+    /// refuses a change, the exit code is 8.
+    Member {
+        #[command(subcommand)]
+        task: MemberTask,
+    },
 }
