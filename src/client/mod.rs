@@ -22,8 +22,9 @@
 //!    transaction opens the session.
 //! 3. The client uses its connection to the leader. If it has none, it searches: it tries the
 //!    addresses that it knows, several at once, and learns the members from the nodes.
-//! 4. It sends the request, and asks the node to answer shortly before the deadline: the node can
-//!    say whether the transaction ran, and the client's clock cannot.
+//! 4. It sends the request, and asks the node to answer shortly before the deadline, even if the
+//!    transaction is not finished. The node can then say that it did not run, or may have run; a
+//!    client without an answer cannot know.
 //! 5. The answer, or its absence, decides what happens next:
 //!
 //! | what comes | what the call does |
@@ -34,35 +35,35 @@
 //! | no node waits to be added yet | pauses, asks the same node again |
 //! | another node leads | connects to that node, and sends the request to it |
 //! | the node lost the leadership, and knows no leader yet | pauses, asks the same node again |
-//! | the node is busy, or the request's time passed there | pauses, asks the same node again |
+//! | the node is busy, or did not run the request in time | pauses, asks the same node again |
 //! | the node reaches no majority | pauses, asks another node |
 //! | the node is stopping | asks another node |
 //! | the connection is lost, or the node is silent ([`Builder::silence`]) | asks another node |
 //! | the session has expired | opens another session, unless an earlier request may have run |
 //! | the deadline passes | returns an error |
 //!
-//! Pauses double with each attempt ("backoff"), from 5 ms to 500 ms; the first redirects of a call
-//! cost no pause.
+//! Pauses double with each attempt ("backoff"), from 5 ms to 500 ms. After the first two redirects
+//! or lost connections of a call there is no pause.
 //!
 //! A node that is slow is not silent: while a client waits, the node sends a keepalive every 250 ms
 //! as long as it makes progress. So a slow disk does not make clients move to another node.
 //!
 //! # At most once
 //!
-//! A retry carries the same session and number as the first attempt, to any node. The cluster
-//! remembers the answers of a session, and answers a number that it has seen without running the
-//! transaction again. With each request the client states below which number it has all answers
-//! (`answered_below`), so the cluster can forget these.
+//! A retry has the same session and number as the first attempt, whichever node it is sent to. The
+//! cluster keeps the answers of a session, and returns the kept answer for a number that it has
+//! seen, without running the transaction again. With each request the client states below which
+//! number it has all answers (`answered_below`), so the cluster can forget these.
 //!
 //! # What "may have run" means
 //!
-//! An answer says what became of the request that it answers, and nothing of earlier requests for
-//! the same transaction. When a request remains without an answer, or the node answers that it does
-//! not know whether the transaction will be chosen, the call is *undecided* until some answer says
-//! that the transaction ran. Retries within the session usually get that answer. If the deadline
-//! passes first, or the session has expired, the result is [`Error::MayHaveRun`]: the transaction
-//! has run, or will run, or will not run. The caller has to read the store before it tries again.
-//! [`Error::DidNotRun`], in contrast, is certain.
+//! An answer says what happened to the request that it answers, and nothing about earlier requests
+//! for the same transaction. When a request remains without an answer, or the node answers that it
+//! does not know whether the transaction will be chosen, the call becomes *undecided*. It remains
+//! so until an answer says that the transaction ran; retries within the session usually get that
+//! answer. If the deadline passes first, or the session has expired, the result is
+//! [`Error::MayHaveRun`]: the transaction has run, or will still run, or will never run. The caller
+//! has to read the store before it tries again. [`Error::DidNotRun`], in contrast, is certain.
 //!
 //! # Members
 //!
@@ -77,8 +78,8 @@
 //!
 //! # Threads
 //!
-//! A client has no lasting threads. The threads that call it write their requests themselves, and
-//! one of the threads that wait reads the answers for all of them (`demux` says why). All of them
+//! A client has no thread of its own that lasts. The threads that call it write their requests
+//! themselves, and one of those that wait reads the answers for all (`demux` says why). All of them
 //! share one connection, with any number of requests in flight. A client starts threads only to
 //! connect (`route`): at most three at once, and each ends within a second; and for
 //! [`Client::nodes`]: one for each node, until it returns.
@@ -87,8 +88,8 @@
 //!
 //! # What it leaves out
 //!
-//! It has no asynchronous interface, keeps no cache, and sends reads to the leader, too: a strictly
-//! serializable read needs it.
+//! It has no asynchronous interface and no cache. It sends reads to the leader, too, because only
+//! the leader can run a strictly serializable read.
 //!
 //! | file | what it does |
 //! | --- | --- |
@@ -97,8 +98,8 @@
 //! | `connection`, `demux` | requests and answers on one connection |
 //! | `addresses`, `route`, `search` | which nodes there are, which to ask, how to connect to it |
 //! | `session` | numbers for transactions, so that a retry runs nothing twice |
-//! | `call` | what an answer means for a call |
-//! | `retry_loop` | the loop: send, receive, retry |
+//! | `call` | one call: its request, and what an answer means for it |
+//! | `retry_loop` | the loop of a call: send, receive, retry; the state that the clones share |
 //! | `transaction` | a transaction in flight, and its result |
 //! | `pending` | the handle of a transaction that was submitted |
 //! | `error` | the errors of a call, and their causes |
@@ -201,9 +202,9 @@ impl Client {
         self.begin(What::Transaction { program, params })
     }
 
-    /// Runs a program that writes nothing. It needs no session, which makes it cheaper than
-    /// [`execute`](Client::execute) as the first call of a client. A program that writes may run
-    /// twice if it is passed here.
+    /// Runs a program that writes nothing. Such a program can be repeated without harm, so this
+    /// needs no session, and as the first call of a client it is cheaper than
+    /// [`execute`](Client::execute). A program that writes may run twice if it is passed here.
     ///
     /// # Errors
     /// As [`execute`](Client::execute); here, `DidNotRun` only means that there is no answer.
@@ -275,6 +276,7 @@ impl Client {
         let answer = self.execute(program, params)?;
         match answer.returned {
             Some(Value::Truth(matched)) => Ok(matched),
+            // The transaction ran, but the node did not say what it returned.
             _ => Err(Error::Ran { position: Some(answer.position), cause: Cause::AnswerNotKept }),
         }
     }

@@ -1,15 +1,16 @@
-//! The way to the leader: the known addresses, what is known to be wrong with each, and the present
-//! connection.
+//! The way to the leader: the known addresses, the *problems* of nodes (what is known to be wrong
+//! with them), and the present connection.
 //!
-//! All threads of a client use one connection. If there is none, they share one search for another
-//! one (`search`), so that they do not all connect to a cluster in trouble at once. Each attempt to
-//! connect runs on a thread of its own, unless there is only one address to try. An attempt may
-//! outlive the search and even the call, but it ends within [`CONNECT_TIME`].
+//! All threads of a client use one connection. If there is none, they share one *search* for
+//! another one (`search`), so that they do not all connect to a cluster in trouble at once. A
+//! search makes *attempts* to connect, each on a thread of its own, unless there is only one
+//! address to try. An attempt may last longer than its search and even than the call, but it ends
+//! within [`CONNECT_TIME`].
 //!
 //! After a redirect, the client connects to the leader and keeps the present connection until the
 //! leader admits it. So a leader that cannot be used, because it is silent, gone or full, delays a
-//! call only once, by [`CLIENT_HEAD_START`]. What is wrong with a node is remembered until the node
-//! admits the client.
+//! call only once, by [`CLIENT_HEAD_START`]. A problem is remembered until the node admits the
+//! client.
 //!
 //! The client learns addresses from redirects and from lists of the members (`addresses`). It asks
 //! for the list on every connection, and again every [`CLIENT_MEMBERS_PERIOD`] while the connection
@@ -45,7 +46,9 @@ struct Shared {
     state: Mutex<State>,
     /// Notified when an attempt or a search has ended.
     changed: Condvar,
-    /// Whether to ask nodes for the other members, and to try several addresses concurrently.
+    /// Whether the client may use other nodes than its present one
+    /// ([`Builder::follow`](super::Builder::follow)). If so, it asks nodes for the other members,
+    /// and tries several addresses concurrently.
     follows: bool,
     credentials: Credentials,
 }
@@ -55,9 +58,9 @@ struct Shared {
 struct State {
     /// The addresses of nodes that the client knows.
     addresses: Addresses,
-    /// What is wrong with nodes that the client tried and has not connected to since.
+    /// What is wrong with nodes that the client tried, until it connects to them.
     problems: BTreeMap<SocketAddr, Problem>,
-    /// The leader that a node named; `None` once the client is connected to it, or failed to
+    /// The leader that a redirect named; `None` once the client is connected to it, or failed to
     /// connect.
     named_leader: Option<NamedLeader>,
     /// The present connection, if there is one.
@@ -67,11 +70,12 @@ struct State {
     /// The search that is running, if there is one.
     search: Option<Search>,
     /// Counts the searches that have ended, so that a waiting caller notices the end of its search.
-    searches: u64,
+    ended_searches: u64,
     /// Why there is no connection: why the last search failed, or that its connection was given up.
     failure: Cause,
-    /// The number of consecutive searches in which all addresses refused the connection; `None`
-    /// once there was a connection.
+    /// The number of consecutive searches in which all addresses refused the connection, which
+    /// usually means that the addresses are wrong or no node runs; `None` once there was a
+    /// connection.
     refusals: Option<u32>,
     /// Whether the client was dropped.
     is_closed: bool,
@@ -81,16 +85,17 @@ struct State {
 #[derive(Debug)]
 struct Problem {
     cause: Cause,
-    /// Whether it did not answer within the time for it, rather than refusing or failing.
+    /// Whether the node did not answer in time. Otherwise it refused, or the attempt failed for
+    /// another reason.
     is_silent: bool,
     since: Instant,
 }
 
-/// The leader that a node named.
+/// The leader that a redirect named.
 #[derive(Debug)]
 struct NamedLeader {
     address: SocketAddr,
-    /// Until when calls wait for the connection to it.
+    /// Until when calls wait for the connection to it; then they use the present connection.
     until: Instant,
 }
 
@@ -127,7 +132,7 @@ impl Route {
             current: None,
             attempts: Vec::new(),
             search: None,
-            searches: 0,
+            ended_searches: 0,
             failure: Cause::NoAddress,
             refusals: Some(0),
             is_closed: false,
@@ -148,11 +153,12 @@ impl Route {
     pub(super) fn connection(&self, deadline: Instant) -> Result<Connection, Cause> {
         let shared = &self.0;
         let mut state = shared.state.lock();
+        // The search that this caller works on, by the number of searches that ended before it.
         let mut joined = None;
         loop {
             let now = Instant::now();
             if let Some(connection) = state.usable() {
-                match state.waits_for_leader(now, deadline) {
+                match state.leader_wait_end(now, deadline) {
                     Some(until) => {
                         let _ = shared.changed.wait_until(&mut state, until);
                     }
@@ -165,11 +171,12 @@ impl Route {
                 }
                 continue;
             }
-            if joined.is_some_and(|search| state.searches != search) {
+            if joined.is_some_and(|ended_before| state.ended_searches != ended_before) {
+                // Its search has ended without a connection, or with one that is lost by now.
                 return Err(state.failure.clone());
             }
             if now >= deadline {
-                let failure = state.so_far();
+                let failure = state.failure_so_far();
                 if joined.is_some() {
                     state.quit_search();
                 }
@@ -179,14 +186,15 @@ impl Route {
                 let candidates = state.candidates();
                 state.search = Some(Search::new(candidates, shared.follows, now, deadline - now));
             }
-            let State { search: Some(search), attempts, searches, .. } = &mut *state else {
+            let State { search: Some(search), attempts, ended_searches, .. } = &mut *state else {
                 continue;
             };
             joined.get_or_insert_with(|| {
                 search.join();
-                *searches
+                *ended_searches
             });
             match search.step(now, attempts) {
+                // It is the only address to try, so this thread makes the attempt itself.
                 Step::Start(address, time) if search.is_last() => {
                     state.attempts.push(address);
                     MutexGuard::unlocked(&mut state, || Attempt::new(shared, address).run(time));
@@ -206,7 +214,8 @@ impl Route {
         }
     }
 
-    /// Gives up the connection if it is the present one. The next search begins with another node.
+    /// Stops using the connection, if it is the present one, because its node is not useful at
+    /// present. The next search begins with another node.
     pub(super) fn leave(&self, connection: &Connection) {
         let mut state = self.0.state.lock();
         if state.uses(connection) {
@@ -214,7 +223,7 @@ impl Route {
         }
     }
 
-    /// Notes that a connection is lost, and why.
+    /// Notes that a connection is lost, and why. The next search begins with another node.
     pub(super) fn lost(&self, connection: &Connection, cause: &Cause) {
         let mut state = self.0.state.lock();
         if state.uses(connection) {
@@ -235,9 +244,12 @@ impl Route {
         connection.lose(WHY);
     }
 
-    /// Follows a redirect that came on `connection`: connects to the leader, and keeps the present
-    /// connection meanwhile. Returns why the leader cannot be used, if that is known or the time to
-    /// wait for it is over; `None` if the caller should wait for the leader, or use it.
+    /// Follows a redirect that came on `connection`: starts to connect to the leader, and keeps the
+    /// present connection meanwhile.
+    ///
+    /// Returns `None` if the caller should ask for [`connection`](Route::connection) again, which
+    /// waits for the leader. Otherwise returns why the leader cannot be used: its known problem, or
+    /// that the time to wait for it is over.
     pub(super) fn redirect(&self, connection: &Connection, leader: SocketAddr) -> Option<Cause> {
         let shared = &self.0;
         let mut state = shared.state.lock();
@@ -247,14 +259,9 @@ impl Route {
         }
         state.know(leader, connection);
         let now = Instant::now();
-        // A final cause ends the call, so an old one does not count: the node may admit the client
-        // by now.
-        let counts = |problem: &&Problem| {
-            !problem.cause.is_final() || now - problem.since < CLIENT_HEAD_START
-        };
-        let cause = state.problems.get(&leader).filter(counts);
-        let cause = cause.map(|problem| problem.cause.clone());
+        let cause = state.leader_problem(leader, now);
         let is_new = state.named_leader.as_ref().is_none_or(|named| named.address != leader);
+        // No call waits for a leader with a problem, but an attempt shows whether it still has it.
         if is_new || cause.is_some() {
             let until = if cause.is_some() { now } else { now + CLIENT_HEAD_START };
             state.named_leader = Some(NamedLeader { address: leader, until });
@@ -293,7 +300,8 @@ impl Route {
         self.0.state.lock().refusals.filter(|refusals| *refusals > 0)
     }
 
-    /// Returns what is known to be wrong with the node at `address`.
+    /// Returns what is known to be wrong with the node at `address`: its problem, or that it has
+    /// not answered an attempt yet.
     pub(super) fn problem_of(&self, address: SocketAddr) -> Option<Cause> {
         let state = self.0.state.lock();
         let known = state.problems.get(&address).map(|problem| problem.cause.clone());
@@ -321,7 +329,8 @@ impl Route {
     }
 
     /// Asks the node on `connection` for the members, without waiting for the answer, so that an
-    /// error can say which of them the node does not hear.
+    /// error can say which of them the node does not hear. Does nothing if it was asked within
+    /// [`CLIENT_INQUIRY_TIME`].
     pub(super) fn inquire(&self, connection: &Connection) {
         let mut state = self.0.state.lock();
         Shared::ask(&mut state, connection, Instant::now(), CLIENT_INQUIRY_TIME);
@@ -329,7 +338,8 @@ impl Route {
 }
 
 impl Drop for Route {
-    /// Closes the connection, although an attempt that shares this state may still be running.
+    /// Closes the connection. An attempt that is still running shares this state, so the state is
+    /// not dropped with the route.
     fn drop(&mut self) {
         let mut state = self.0.state.lock();
         state.is_closed = true;
@@ -357,11 +367,11 @@ impl Shared {
         });
     }
 
-    /// Asks the node on `connection` for the members, without waiting for the answer, if it was not
+    /// Asks the node on `connection` for the members, without waiting for the answer, unless it was
     /// asked within `period`.
     ///
-    /// Sending may block, as this thread then also writes the requests of other threads. So it
-    /// releases the lock, which every call needs.
+    /// Sending may block, because the thread that sends also writes the waiting requests of other
+    /// threads. So the lock, which every call needs, is released meanwhile.
     fn ask(
         state: &mut MutexGuard<'_, State>,
         connection: &Connection,
@@ -379,7 +389,8 @@ impl Shared {
         }
     }
 
-    /// Starts an attempt to connect to the leader that a node named, unless one is running.
+    /// Starts an attempt to connect to the leader that a redirect named, unless one is running or
+    /// [`MAX_CLIENT_ATTEMPTS`] are.
     fn connect_to_leader(self: &Arc<Shared>, state: &mut MutexGuard<'_, State>) {
         if let Some(NamedLeader { address, .. }) = state.named_leader
             && state.attempts.len() < MAX_CLIENT_ATTEMPTS
@@ -389,7 +400,8 @@ impl Shared {
         }
     }
 
-    /// Takes the outcome of an attempt.
+    /// Takes the outcome of an attempt. The connection is used if it leads to the named leader, or
+    /// if there is no other one; otherwise it is closed.
     fn finish(&self, address: SocketAddr, outcome: Result<Connection, Failure>, is_silent: bool) {
         let mut state = self.state.lock();
         state.attempts.retain(|other| *other != address);
@@ -425,7 +437,8 @@ impl Attempt {
     fn run(mut self, time: Duration) {
         let started = Instant::now();
         self.outcome = Connection::open(self.address, time, &self.shared.credentials);
-        // A healthy node may also need up to CLIENT_HEAD_START to answer.
+        // An attempt that was shorter than CLIENT_HEAD_START proves no silence: a healthy node may
+        // need that time to answer.
         self.is_silent = started.elapsed() >= time.max(CLIENT_HEAD_START);
     }
 }
@@ -458,48 +471,59 @@ impl State {
         None
     }
 
-    /// Returns until when a call should wait for the leader instead of using the present
+    /// Returns what is known to be wrong with a leader that a redirect names.
+    ///
+    /// A problem whose cause is final ends the call, so it counts only within
+    /// [`CLIENT_HEAD_START`]: later the node may admit the client again.
+    fn leader_problem(&self, leader: SocketAddr, now: Instant) -> Option<Cause> {
+        let problem = self.problems.get(&leader)?;
+        let counts = !problem.cause.is_final() || now - problem.since < CLIENT_HEAD_START;
+        counts.then(|| problem.cause.clone())
+    }
+
+    /// Returns until when a call should wait for the named leader instead of using the present
     /// connection; `None` if it should not wait.
-    fn waits_for_leader(&self, now: Instant, deadline: Instant) -> Option<Instant> {
+    fn leader_wait_end(&self, now: Instant, deadline: Instant) -> Option<Instant> {
         let named = self.named_leader.as_ref()?;
         let until = named.until.min(deadline);
         (until > now && self.attempts.contains(&named.address)).then_some(until)
     }
 
-    /// Gives up the present connection. The next search begins after its node.
+    /// Stops using the present connection. The next search begins with the address after its node.
     fn leave(&mut self) {
+        // The status of the node may have come, and nothing takes it later.
         self.learn();
         if let Some(current) = self.current.take() {
             self.addresses.pass(current.connection.address());
         }
     }
 
-    /// Makes this the present connection, and ends the search. If `discovers` is set, asks the node
+    /// Makes this the present connection, and ends the search. With `asks_members`, asks the node
     /// for the members.
-    fn use_connection(&mut self, connection: Connection, discovers: bool) {
+    fn use_connection(&mut self, connection: Connection, asks_members: bool) {
         let node = connection.address();
         match &mut self.named_leader {
             Some(named) if named.address == node => self.named_leader = None,
-            // Calls use this node and do not wait for the leader; this node may lead, or redirect
-            // again.
+            // Calls use this node without waiting for the named leader: it may lead by now, or it
+            // redirects them again.
             Some(named) => named.until = Instant::now(),
             None => {}
         }
         self.know(node, &connection);
         self.refusals = None;
-        // For a caller that waited for the search and runs only after the connection was given up:
-        // the failure of an earlier search must not be its error.
+        // A caller that waited for this search may run only after the connection was given up
+        // again. Its error must not be the failure of an earlier search.
         self.failure = Cause::ConnectionLost { node, why: "it was given up at once".to_owned() };
         self.leave();
         let mut current =
             Current { connection, members: None, asked: Instant::now(), unheard: Vec::new() };
-        if discovers {
-            // The connection is unused, so sending does not block.
+        if asks_members {
+            // No other thread uses the connection yet, so sending does not block.
             current.members = request_members(&current.connection);
         }
         self.current = Some(current);
         self.search = None;
-        self.searches += 1;
+        self.ended_searches += 1;
     }
 
     /// Ends a search that found no connection.
@@ -511,29 +535,30 @@ impl State {
             None => None,
         };
         self.failure = search.failure().cloned().unwrap_or(Cause::NoAddress);
-        self.searches += 1;
+        self.ended_searches += 1;
     }
 
-    /// Notes that a caller has no time left for the search. The search ends if no other caller
-    /// works on it: otherwise its failures would be reported by a later call that did not try these
-    /// nodes.
+    /// Notes that a caller has no time left for the search. If no other caller works on it, the
+    /// search ends: a later call must not continue it, and then report the failures of nodes that
+    /// this later call did not try.
     fn quit_search(&mut self) {
         if self.search.as_mut().is_some_and(Search::quit) {
             self.search = None;
-            self.searches += 1;
+            self.ended_searches += 1;
         }
     }
 
-    /// Returns why there is no connection yet.
-    fn so_far(&self) -> Cause {
+    /// Returns why there is no connection yet: the failure of an attempt of the running search, or
+    /// that an attempt is still running.
+    fn failure_so_far(&self) -> Cause {
         let failure = self.search.as_ref().and_then(Search::failure).cloned();
         failure
             .or_else(|| self.attempts.first().map(|node| not_yet(*node)))
             .unwrap_or(Cause::NoTime)
     }
 
-    /// Returns the addresses to try, the best first: the leader that a node named, then the others
-    /// in their order. Those of silent nodes come last.
+    /// Returns the addresses to try, the best first: the named leader, then the others in their
+    /// order. Those of silent nodes come last.
     fn candidates(&self) -> Vec<SocketAddr> {
         let leader = self.named_leader.as_ref().map(|named| named.address);
         let others = self.addresses.in_order().filter(|address| Some(*address) != leader);

@@ -1,4 +1,4 @@
-//! The key-value store as the patch machine of LPaxos: transactions, sessions and their outcomes.
+//! The key-value store: the *machine* that runs commands for LPaxos and turns them into patches.
 //!
 //! # From a program to a patch
 //!
@@ -28,32 +28,35 @@
 //! transactions are therefore in one total order, and a [`Position`](crate::numbers::Position), a
 //! slot and a place within it, says where each of them is. A program without `put` and `delete`
 //! only reads: it needs no slot and no write (rule P8 in `docs/protocol.md`). A run that fails or
-//! aborts has no writes, but it has a position: it read the state there.
+//! aborts has no writes, but it has a position too: the place of the state that it read.
 //!
 //! # One map holds everything
 //!
-//! The store has no state besides the entries of the replica, which are replicated, merged and made
-//! durable like any others. The first byte of an entry's key says of which kind it is. Numbers are
-//! big-endian; their sizes in bytes are in parentheses.
+//! Everything that the store must not forget is an entry of the replica, and is replicated, merged
+//! and made durable like any other entry. The first byte of a key says of which kind its entry is.
+//! Numbers are big-endian; their sizes in bytes are in parentheses. `answers.rs` explains the kept
+//! answer.
 //!
 //! | key | value | meaning |
 //! | --- | --- | --- |
 //! | `u`, the user's key | the user's value | data of the users |
-//! | `s`, session (8) | window (4) | an open session |
-//! | `a`, session (8), index (4) | number (8), tag (1), slot (8), place (4), body | a kept answer |
-//! | `mcounts` | open sessions (8), id of the next one (8) | |
-//! | `msweeps` | leader's time in ms (8), slots of the last sweeps (8 each) | |
-//! | `msweptbelow` | session (8) | where an unfinished sweep continues |
+//! | `s`, session id (8) | window (4) | an open session |
+//! | `a`, session id (8), index (4) | number (8), tag (1), slot (8), place (4), body | an answer |
+//! | `mcounts` | number of open sessions (8), id of the next one (8) | |
+//! | `msweeps` | leader's time in ms (8), slots of the last sweeps (8 each) | sweeps of sessions |
+//! | `msweptbelow` | session id (8) | the session at which the next sweep begins |
 //!
-//! Whether a transaction ran before is therefore a lookup in the state that it would run on. That
-//! state includes the commands before it in the batch, and a decree that a new leader recovered: no
-//! separate table of answers has to be kept consistent with it.
+//! So the store finds out whether a transaction ran before by a lookup in the state that the
+//! transaction would run on. That state includes the commands before it in the batch, and a decree
+//! that a new leader recovered: no separate table of answers has to be kept consistent with it.
 //!
 //! # At most once
 //!
 //! A client that received no answer does not know whether its transaction ran. So that it can send
 //! the transaction again, it opens a session and numbers its transactions. A session has a window
-//! of w numbers; the answer of number n is kept at index n mod w. With a window of 2:
+//! of w numbers; the answer of number n is kept at index n mod w, in place of an older one. Each
+//! request says in `answered_below` that the client has the answers of all lower numbers, so that
+//! the store replaces no answer that the client may ask for. With a window of 2:
 //!
 //! ```text
 //! number   index   the entry there      the store
@@ -69,9 +72,9 @@
 //! neither. A failure is kept too. A read runs again instead, so it needs no number.
 //!
 //! Sessions that are no longer used expire by a decision of consensus: once in [`SWEEP_PERIOD_MS`]
-//! the leader proposes a sweep, which deletes each session without an entry since the sweep
-//! [`SWEEPS_TO_EXPIRE`] before it. No node compares clocks; the leader's clock only decides how
-//! often sweeps take place.
+//! the leader proposes a sweep, which deletes the sessions that were not used during the last
+//! [`SWEEPS_TO_EXPIRE`] sweeps (`sessions.rs`). No node compares clocks; the leader's clock only
+//! decides how often sweeps take place.
 //!
 //! # What is elsewhere
 //!
@@ -79,8 +82,9 @@
 //! [`storage`](crate::storage). The store checks no permissions and no sizes of requests: the
 //! connection does that before a command gets here.
 //!
-//! Replicating what a transaction wrote, not the transaction, follows the thesis of LPaxos (the
-//! patch machine). For sessions compare section 6.3 of Ongaro's dissertation on Raft.
+//! To replicate what a transaction wrote, not the transaction, is the idea of the LPaxos thesis,
+//! which calls such a store a patch machine. For sessions compare section 6.3 of Ongaro's
+//! dissertation on Raft.
 //!
 //! | file | content |
 //! | --- | --- |

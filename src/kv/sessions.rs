@@ -1,14 +1,15 @@
 //! Sessions: a transaction with a number runs at most once, however often the client sends it.
 //!
 //! A session has a window of w numbers. The answer of transaction n is kept at index n mod w. A
-//! transaction with a higher number and the same index replaces it, and runs only if its request
-//! says that the client has the answer of n. So a session keeps at most w answers, and each
-//! transaction writes one entry more. The header of [`kv`](super) has an example.
+//! transaction with a higher number and the same index runs only if its request says that the
+//! client has the answer of n; its own answer then replaces that one. So a session keeps at most w
+//! answers, at the price of one more entry in the patch of each transaction. The header of
+//! [`kv`](super) has an example.
 //!
 //! Sessions expire by a decision of consensus. Once in [`SWEEP_PERIOD_MS`] the leader proposes a
-//! sweep. The slots of the last [`SWEEPS_TO_EXPIRE`] sweeps are kept, and a sweep deletes each
-//! session without an entry as new as the oldest of them. The leader's clock decides only how often
-//! sweeps take place.
+//! sweep. The slots of the last [`SWEEPS_TO_EXPIRE`] sweeps are kept. A session was *used* in the
+//! slots that wrote its entries: the slot that opened it, and those of its kept answers. A sweep
+//! deletes each session that was not used in or after the oldest kept slot.
 
 use std::ops::Bound;
 
@@ -26,31 +27,32 @@ use crate::numbers::SessionNumber;
 pub const MAX_SESSIONS: u64 = 65_536;
 /// An id that no session has: ids count from 1.
 ///
-/// A client that only reads uses it instead of opening a session. With this id a transaction that
-/// can write is answered [`Outcome::SessionExpired`].
+/// A client that may only read gets this id when it opens a session. With this id a read runs, and
+/// a transaction that can write is answered [`Outcome::SessionExpired`].
 pub const NO_SESSION: u64 = 0;
 /// The largest window of a session, in transactions.
 pub const MAX_WINDOW: u32 = 1_024;
 /// The time between two sweeps, in milliseconds.
 pub const SWEEP_PERIOD_MS: u64 = 60_000;
-/// The number of sweeps without a use of the session after which it expires.
+/// A session expires if it is not used during this number of sweeps.
 pub const SWEEPS_TO_EXPIRE: usize = 10;
-/// The bounds of one sweep; the next one continues where it stopped.
+/// The bounds of each sweep. A sweep that reaches one of them fills a batch
+/// ([`Config::batch_bytes`](crate::lpaxos::Config::batch_bytes)).
 const SWEEP_BOUNDS: SweepBounds = SweepBounds { deleted: 16_384, examined: 131_072 };
 
-/// The bounds of one sweep: it stops before the next session when either is reached.
+/// The bounds of one sweep. When either is reached, the sweep stops before the next session, and
+/// the next sweep continues there.
 #[derive(Clone, Copy, Debug)]
 struct SweepBounds {
-    /// Entries that it deletes; this bounds the size of its decree.
+    /// Entries that it deletes. This bounds the size of its decree.
     deleted: usize,
-    /// Entries that it examines; this bounds the time for which it delays other commands.
+    /// Entries that it examines. This bounds the time for which it delays other commands.
     examined: usize,
 }
 
 /// The most bytes that a session's entry, or the deletion of an answer, takes in a decree.
 const ENTRY_BYTES: usize = ENTRY_OVERHEAD_BYTES + 32;
-/// The bytes of the batch that an examined entry is charged as. A sweep that reaches
-/// [`SWEEP_BOUNDS`] fills a batch.
+/// The bytes that an examined entry counts for in the batch. It writes nothing, but takes time.
 const EXAMINED_BYTES: usize = 8;
 
 type StoreBatch<'a> = Batch<'a, Key, Value>;
@@ -70,12 +72,13 @@ pub(super) fn admit(numbered: SessionNumber, batch: &StoreBatch<'_>) -> Admissio
     let Some(window) = batch.get(&*keys::session(session)).and_then(window_of) else {
         return Admission::Answered(Outcome::SessionExpired);
     };
-    let index = u32::try_from(number % u64::from(window.max(1))).unwrap_or(0);
-    let key = keys::answer(session, index);
+    let key = answer_key(session, number, window);
     let entry = batch.get(&*key);
     let outside = |why: String| Admission::Answered(Outcome::NumberOutsideWindow(why));
+    if number == 0 {
+        return outside("the numbers of a session count from 1".into());
+    }
     match entry.and_then(|entry| answers::number(entry)) {
-        _ if number == 0 => outside("the numbers of a session count from 1".into()),
         Some(kept) if kept == number => match entry.and_then(|entry| answers::outcome(entry)) {
             Some(outcome) => Admission::Answered(outcome),
             None => outside(format!("the answer of number {number} cannot be read")),
@@ -93,8 +96,8 @@ pub(super) fn admit(numbered: SessionNumber, batch: &StoreBatch<'_>) -> Admissio
 }
 
 impl Command {
-    /// Whether the command ran when it was sent before, so that on this state it would only return
-    /// its kept answer.
+    /// Whether the command is a retry of a transaction that ran in this state: it would not run
+    /// again, but return its kept answer.
     pub fn is_answered(&self, replica: &Replica<Key, Value>) -> bool {
         match self {
             Command::Execute { session: Some(number), .. } => is_answered(*number, replica),
@@ -103,15 +106,20 @@ impl Command {
     }
 }
 
-/// Whether the state has the kept answer of a numbered transaction, so that it would not run again.
+/// Whether the state contains the kept answer of a numbered transaction.
 fn is_answered(numbered: SessionNumber, replica: &Replica<Key, Value>) -> bool {
     let SessionNumber { session, number, .. } = numbered;
     let window = replica.get(&*keys::session(session)).and_then(window_of);
-    let kept = window.and_then(|window| {
-        let index = u32::try_from(number % u64::from(window.max(1))).unwrap_or(0);
-        answers::number(replica.get(&*keys::answer(session, index))?)
-    });
+    let kept = window
+        .and_then(|window| answers::number(replica.get(&*answer_key(session, number, window))?));
     kept == Some(number)
+}
+
+/// Returns the key at which the answer of a transaction is kept in a session with this window.
+fn answer_key(session: u64, number: u64, window: u32) -> Key {
+    // The remainder always fits, as it is below the window.
+    let index = u32::try_from(number % u64::from(window.max(1))).unwrap_or(0);
+    keys::answer(session, index)
 }
 
 fn window_of(entry: &Value) -> Option<u32> {
@@ -174,14 +182,15 @@ impl Sweeps {
 /// Whether a sweep should be proposed: there are sessions, and the last sweep was
 /// [`SWEEP_PERIOD_MS`] ago or more.
 ///
-/// A last sweep in the future of this leader's clock also counts: clocks of leaders differ.
+/// A sweep is also due if the last one is in the future by this leader's clock. Otherwise one
+/// leader whose clock is ahead would delay the sweeps of all later leaders.
 pub(super) fn sweep_is_due(now_ms: u64, replica: &Replica<Key, Value>) -> bool {
     let last_ms = Sweeps::read(replica.get(keys::SWEEPS)).map(|sweeps| sweeps.last_ms);
     let due = last_ms.is_none_or(|last| now_ms < last || now_ms - last >= SWEEP_PERIOD_MS);
     due && sessions_from(0, &Batch::new(replica)).next().is_some()
 }
 
-/// Returns each session from `first` on: its id, and the slot that opened it.
+/// Returns each session from the id `first` on: its id, and the slot that opened it.
 fn sessions_from(first: u64, batch: &StoreBatch<'_>) -> impl Iterator<Item = (u64, Slot)> {
     let from = keys::session(first);
     let bounds = (Bound::Included(&from[..]), Bound::Excluded(keys::SESSIONS_END));
@@ -204,7 +213,8 @@ pub(super) fn sweep(now_ms: u64, position: Position, batch: &mut StoreBatch<'_>)
     Outcome::Swept
 }
 
-/// Deletes sessions that were not used since `oldest`, beginning where the last sweep stopped.
+/// Deletes the sessions that were not used in `oldest` or a later slot, beginning where the last
+/// sweep stopped.
 fn expire(oldest: Slot, bounds: SweepBounds, batch: &mut StoreBatch<'_>) {
     let first = batch.get(keys::SWEPT_BELOW).and_then(|entry| (&**entry).try_get_u64().ok());
     let sessions: Vec<_> = sessions_from(first.unwrap_or(0), batch).collect();
@@ -239,11 +249,12 @@ fn expire(oldest: Slot, bounds: SweepBounds, batch: &mut StoreBatch<'_>) {
     put_counts(batch, open, next);
 }
 
-/// The kept answers of a session.
+/// The kept answers of a session, as a sweep sees them.
 struct Answers {
     /// The keys of their entries.
     kept: Vec<Key>,
-    /// Whether one of them is as new as `oldest`. If so, the ones after it were not examined.
+    /// Whether one of them was written in `oldest` or a later slot. If so, the ones after it were
+    /// not examined.
     is_used: bool,
     /// The number of entries that were examined.
     examined: usize,

@@ -1,13 +1,14 @@
-//! The acceptor and replica of a node: promises (P2), votes (P4), and what it learns (P9, P10).
+//! The acceptor and replica of a node: promises (P2), votes (P4), and what the leader tells it of
+//! chosen decrees (P9, P10).
 //!
-//! Every method changes the durable state only by records, which gather here until the node's
-//! caller makes them durable. The replies that the methods return depend on those records and must
-//! not leave the node before the records are durable.
+//! A method changes the durable state in memory at once, and always by a record. The records are
+//! collected here until the node's caller takes them and makes them durable. The replies that the
+//! methods return depend on those records and must not leave the node before.
 //!
 //! The pages of one promise must agree with each other, even if the acceptor restarts between two
 //! of them. They do, because the replica does not change between a promise and the first acceptance
 //! in the same ballot: only messages of the promised ballot can change it, and the owner of that
-//! ballot sends none that do before its recovery is over. For the same reason tombstones are
+//! ballot sends no such message before its recovery is over. For the same reason tombstones are
 //! dropped only when a proposal is accepted or a full copy ends.
 
 use std::sync::Arc;
@@ -37,14 +38,16 @@ fn reply<K, V>(message: impl Into<Message<K, V>>) -> Option<Message<K, V>> {
 #[derive(Debug)]
 pub(super) struct Acceptor<M: Machine> {
     durable: Durable<M::Key, M::Value>,
-    /// The members while no decree has set others.
+    /// The members that the cluster was formed with; they count until a decree sets others.
     founders: MemberSet,
     /// The `complete` that is durable.
     durable_complete: Slot,
     records: Vec<Record<M::Key, M::Value>>,
+    /// The steps by which `complete` rose, for [`Output`](super::Output).
     applied: Vec<Applied<M::Key, M::Value>>,
-    /// The first and the last slot of the most recent run of consecutive slots that were applied
-    /// above a gap. It is not durable: it only saves a repair of slots that were applied already.
+    /// Slots that were applied above a gap, which `complete` does not count yet: the first and the
+    /// last slot of the most recent consecutive ones. It is not durable: after a restart, a repair
+    /// sends these slots again.
     above_gap: Option<(Slot, Slot)>,
     /// The full copy that is being merged (P10).
     incoming_copy: Option<IncomingCopy<M::Key>>,
@@ -111,6 +114,7 @@ impl<M: Machine> Acceptor<M> {
         std::mem::take(&mut self.applied)
     }
 
+    /// Changes the state in memory, and keeps the record for the next write.
     fn change(&mut self, record: Record<M::Key, M::Value>) {
         let before = self.complete();
         self.durable.change(&record);
@@ -120,7 +124,9 @@ impl<M: Machine> Acceptor<M> {
         self.records.push(record);
     }
 
-    /// Notes the effect of a record that raised `complete`, which was the slot before `next`.
+    /// Reports that a record raised `complete` from the slot before `next`: as the decree of `next`
+    /// if that is all that the record applied, otherwise as a copy, whose decrees are not known one
+    /// by one.
     fn note_completed(&mut self, next: Slot, record: &Record<M::Key, M::Value>) {
         let decree = match record {
             Record::Apply(slot, decree) if *slot == next => Some(decree.clone()),
@@ -202,8 +208,11 @@ impl<M: Machine> Acceptor<M> {
     }
 
     /// Handles `Accept`: applies the decree of the slot before, promises and accepts, all in one
-    /// write (P4). Returns `None` if a later slot was accepted already, or if the slot is zero,
-    /// which no decree has.
+    /// write (P4).
+    ///
+    /// Returns `None` if a later slot was accepted already: then this slot is chosen and needs no
+    /// vote, and the accepted proposal must remain the greatest. Returns `None`, too, if the slot
+    /// is zero, which no decree has.
     pub(super) fn on_accept(&mut self, accept: Accept<M::Key, M::Value>) -> Reply<M> {
         let Accept { ballot, slot, decree, previous } = accept;
         if slot == Slot::ZERO {
@@ -216,7 +225,8 @@ impl<M: Machine> Acceptor<M> {
         if held.slot > slot {
             return None;
         }
-        // A node that accepted this slot in a lower ballot applied the decree before it then.
+        // If the node has accepted this slot, in this or a lower ballot, that write applied the
+        // decree of the slot before.
         if self.complete() < slot.previous() && held.slot < slot {
             match previous {
                 Previous::Decree(before) => self.apply(slot.previous(), before),
@@ -273,9 +283,12 @@ impl<M: Machine> Acceptor<M> {
         self.merge_members(entry);
     }
 
-    /// Drops old tombstones (P11), but keeps those of the last [`Config::tombstone_slots`] slots,
-    /// unless there are more than [`Config::max_tombstones`] and more than entries with values. It
-    /// waits until the oldest is twice that old, so that one record drops many.
+    /// Drops old tombstones (P11), for one of two reasons:
+    ///
+    /// - The oldest is at least twice [`Config::tombstone_slots`] old. Then those that are older
+    ///   than that setting are dropped. Because of the factor of two, one record drops many.
+    /// - There are more than [`Config::max_tombstones`], and more than entries with values. Then
+    ///   the oldest are dropped, whatever their age, as far as P11 allows.
     fn drop_old_tombstones(&mut self) {
         if self.keep_tombstones {
             return;
@@ -290,7 +303,7 @@ impl<M: Machine> Acceptor<M> {
         let (wanted, max_dropped) = match too_many {
             _ if oldest <= below(margin.saturating_mul(2)) => (below(margin), per_step),
             0 => return,
-            // More than one decree usually adds, so that their number goes down.
+            // A decree usually adds fewer tombstones than this bound, so their number falls.
             too_many => (below(TOMBSTONE_DISTANCE), too_many.min(per_step.saturating_mul(4))),
         };
         if let Some(floor) = replica.floor_within(wanted, max_dropped) {
@@ -331,6 +344,7 @@ impl<M: Machine> Acceptor<M> {
         }
     }
 
+    /// Applies a decree that is chosen and was sent with its slot.
     fn apply(&mut self, slot: Slot, decree: DecreeOf<M>) {
         if slot > self.complete() {
             self.change(Record::Apply(slot, decree));
@@ -338,8 +352,10 @@ impl<M: Machine> Acceptor<M> {
         }
     }
 
+    /// Updates what is kept in memory only, after the decree of a slot was applied.
     fn note_applied(&mut self, slot: Slot) {
         self.incoming_copy.take_if(|incoming_copy| incoming_copy.is_void_by(slot));
+        // The slot was applied, but `complete` has not reached it: a slot before it is missing.
         if slot > self.complete() {
             self.above_gap = match self.above_gap {
                 Some((first, last)) if first <= slot && slot <= last.next() => {
@@ -351,7 +367,7 @@ impl<M: Machine> Acceptor<M> {
     }
 
     /// Returns the highest slot up to which every decree is reflected, given that all up to `slot`
-    /// are: slots that were applied above the gap count too (P10).
+    /// are. It is above `slot` if the slots that were applied above a gap continue there (P10).
     fn reached_from(&self, slot: Slot) -> Slot {
         match self.above_gap {
             Some((first, last)) if first <= slot.next() => last.max(slot),
@@ -374,6 +390,7 @@ impl<M: Machine> Acceptor<M> {
             self.apply(slot, decree);
             slot = slot.next();
         }
+        // The decrees may have closed the gap below slots that were applied above it.
         self.raise_complete(self.complete());
         self.progress(repair.ballot)
     }
@@ -392,6 +409,8 @@ impl<M: Machine> Acceptor<M> {
             return self.refusal(ballot);
         }
         self.promise(ballot);
+        // A correct leader sends no page that is not sound, and copies only what is above a
+        // `complete` that this node reported.
         let sound = may_have_dropped(copy.floor, copy.target) && page.follows(after.as_ref());
         if !sound || self.complete() < copy.base {
             return self.progress(ballot);
@@ -403,8 +422,9 @@ impl<M: Machine> Acceptor<M> {
             return self.progress(ballot);
         }
         if !copy.is_full() {
-            // This page belongs to another copy, probably a delayed one. As an old patch could, it
-            // may bring back a deleted key after the leader has dropped the tombstone.
+            // A full copy under way becomes void. This page belongs to another copy and may be a
+            // delayed one: it may bring back a key that was deleted since, and whose tombstone the
+            // leader has dropped.
             self.incoming_copy = None;
         }
         if let Some(members) = members.filter(|_| after.is_none()) {
@@ -433,8 +453,10 @@ impl<M: Machine> Acceptor<M> {
 
     /// Merges the entries of a page that are not reflected here yet (P3, P10).
     ///
-    /// With `complete_as_of`, the page belongs to a full copy as of that slot, so a key that it
-    /// lacks was deleted. Returns the key up to which the page was merged, if more pages follow.
+    /// With `complete_as_of`, the page belongs to a full copy of the state at that slot, so a key
+    /// that it lacks was deleted. Returns the key up to which the page was merged, if keys follow.
+    /// For a full copy this can be before the page's end: one step examines only as many of this
+    /// node's own entries as [`Config::page`] allows.
     pub(super) fn merge_page(
         &mut self,
         after: Option<&M::Key>,
@@ -464,9 +486,10 @@ impl<M: Machine> Acceptor<M> {
 
     /// Raises `floor` to that of a full copy's source, and drops the tombstones up to it (P3, P10).
     ///
-    /// Tombstones that the source dropped are missing here too. This node's tombstones that are as
-    /// old must go as well: the source may have dropped a later tombstone of the same key, and a
-    /// full copy made from this node later would contain the old one, and so hide that deletion.
+    /// The copy reports the deletions whose tombstones the source dropped. This node may hold a
+    /// tombstone of an earlier deletion of the same key. It must not stay: a full copy made from
+    /// this node later would contain it instead of the later deletion (see the section about the
+    /// floor in [`lpaxos`](super)).
     pub(super) fn raise_floor(&mut self, floor: Slot) {
         if floor > self.durable.replica.floor() {
             self.change(Record::DropTombstones(floor));

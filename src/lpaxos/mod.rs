@@ -1,7 +1,9 @@
 //! LPaxos: consensus on patches that merge, without a replicated log. The pure core of a node.
 //!
-//! The rules P1 to P12, cited all over this folder, are those of `docs/protocol.md`. What follows
-//! is an introduction for readers of Paxos or Raft; that page is the specification.
+//! The rules P1 to P12, cited all over this folder, are those of `docs/protocol.md`, which is the
+//! specification: P1 prepare, P2 promise, P3 recover, P4 accept and apply, P5 merge, P6 propose, P7
+//! reply, P8 read, P9 commit, P10 repair, P11 tombstones, P12 membership. What follows is an
+//! introduction for readers of Paxos or Raft.
 //!
 //! # The idea
 //!
@@ -14,9 +16,10 @@
 //! leaves a *tombstone* with a version. To *merge* two sets of entries is to keep, key by key, the
 //! entry with the higher version. Merging is associative, commutative and idempotent, so a replica
 //! need not apply patches in order, and need not see all of them: each decree needs only a
-//! majority, and the replicas of any majority, merged, hold the whole state up to the last decree,
-//! which is what they accepted. Hence there is no log to keep, to truncate, to snapshot or to ship.
-//! A node holds, and must not lose:
+//! majority. The merged entries of any majority reflect every decree before the last chosen one,
+//! and at least one of its nodes has accepted the last one. So any majority is enough to recover
+//! the whole state, and there is no log to keep, to truncate, to snapshot or to ship. A node holds,
+//! and must not lose:
 //!
 //! | field | meaning |
 //! | --- | --- |
@@ -39,20 +42,21 @@
 //!    |                 |                           |               |
 //!    |-- request ----->| run it: patch of slot 7   |               |
 //!    |                 |-- Accept(b, 7, patch 7, "6 is chosen") -->|
+//!    |          apply 6, accept 7           apply 6, accept 7     ...
 //!    |               fsync                       fsync           fsync
 //!    |                 |<-------- Accepted(b, 7) --|               |
 //!    |                 | L and A voted: slot 7 is chosen           |
 //!    |                 |-- Accept(b, 8, patch 8, "7 is chosen") -->|
 //!    |<-- answer ------|                           |               |
-//!    |               fsync                       fsync           fsync
 //!    |          apply 7, accept 8           apply 7, accept 8     ...
+//!    |               fsync                       fsync           fsync
 //! ```
 //!
 //! 1. *Run* (P6). The leader runs the commands that wait, in order, on its replica. Only the leader
 //!    runs commands, so a command may read a clock or draw a random number. What they wrote is the
 //!    decree of the next slot. While a proposal is in flight, the leader already runs the next
 //!    batch on the state that the proposal will produce; if it loses its ballot, it discards the
-//!    result, and the requests wait again.
+//!    result, and the requests return to the queue.
 //! 2. *Propose* (P6). One slot is in flight at a time: slot s+1 is proposed only once slot s is
 //!    chosen. [`Accept`] goes to all other nodes, before the leader's own write.
 //! 3. *Accept, fused with apply* (P4). An `Accept` for slot s also says which decree slot s-1 has:
@@ -63,8 +67,8 @@
 //!    it (see *Catching up*). So a slot costs one round trip and one fsync per node, and no
 //!    separate commit message.
 //! 4. *Chosen*. A decree is chosen once a majority of the voters accepted it in one ballot and
-//!    slot. The leader's own vote counts once its own write is durable; it need not be part of the
-//!    majority.
+//!    slot. The leader's own vote counts once its own write is durable; a majority without the
+//!    leader is enough.
 //! 5. *Reply* (P7). The leader sends the next `Accept`, if a batch is ready, and answers the
 //!    clients of slot s. Only then does it apply slot s itself.
 //! 6. *Commit* (P9). If no batch follows, no `Accept` tells the others that s is chosen. Then
@@ -78,14 +82,16 @@
 //! (`omega.rs`) decides which node should lead. Each node sends a [`Heartbeat`] to every other one
 //! each [`Config::heartbeat_ms`]: the nodes that it hears, whether it and a majority hear each
 //! other, the leader that it follows, its `complete`, and how long its writes take. Only a node
-//! that has a majority in this sense leads or stands for election, so a leader on the wrong side of
-//! a partial partition gives way. A node with a greater `complete` waits less before it stands. Ω
-//! may be wrong at any time: two nodes that both believe that they lead depose each other by higher
-//! ballots, which costs time and never safety. A leader that waits for its disk longer than
-//! [`Config::stalled_ms`] tells the others that it no longer leads, so a disk that hangs does not
-//! stop the cluster.
+//! that hears a majority and is heard by it leads or *stands* (becomes a candidate), so a leader on
+//! the wrong side of a partial partition gives way. A node with a greater `complete` waits less
+//! before it stands. Ω may be wrong at any time: two nodes that both believe that they lead depose
+//! each other by higher ballots, which costs time and never safety. A leader that waits for its
+//! disk longer than [`Config::stalled_ms`] tells the others that it no longer leads, so a disk that
+//! hangs does not stop the cluster.
 //!
 //! # Recovery: from a ballot to a leader
+//!
+//! In the diagram, m is the greatest proposal that the promises report as accepted.
 //!
 //! ```text
 //!  candidate C                              A                    B
@@ -98,7 +104,7 @@
 //!    |-- FetchPage(b, after key) ---------->|                    |        P3
 //!    |<-- PromisePage ----------------------|   until the last page
 //!    |                                      |                    |
-//!    |-- Accept(b, m.slot, m.decree, previous) ----------------->|        P3, end
+//!    |-- Accept(b, m.slot, m.decree, previous) ----------------->|        P3
 //!    |<-- Accepted -------------------------|                    |
 //!    | chosen: C is ready, and answers clients from here on      |
 //! ```
@@ -119,20 +125,22 @@
 //!   with its own ballot. It answers no client, not even a read, before this proposal is chosen.
 //!
 //! The candidate first copies what it lacks from the member of Q with the greatest `complete`, then
-//! merges from all members of Q what is newer. Everything that it merges is a fact, so a recovery
-//! that is not finished does no harm. If Q accepted nothing, the candidate begins with slot 1.
+//! merges from all members of Q what is newer. Everything that it merges is a *fact*, the effect of
+//! a chosen decree, so a recovery that is not finished does no harm. If Q accepted nothing, the
+//! candidate begins with slot 1.
 //!
 //! A [`Refused`] tells the highest ballot that an acceptor promised. One refusal does not end a
-//! ballot: it ends when the nodes that did not refuse are not a majority.
+//! ballot: the ballot ends when the nodes that did not refuse are no longer a majority.
 //!
 //! # Reads
 //!
-//! A read needs no slot and no fsync (P8). The leader sends [`Confirm`]; once a majority, itself
-//! included, answers [`Confirmed`] (its ballot is still the highest that they promised), no other
-//! leader can have had anything chosen by then, and the leader runs on its chosen state every read
-//! that was queued before the round began. There are no leases, and no clock is trusted. A vote for
-//! a proposal says the same about its voter, so while at least [`Config::busy_batch`] requests are
-//! in flight, reads send no `Confirm`: the votes for the next proposal confirm them.
+//! A read needs no slot and no fsync (P8). The leader begins a round: it sends [`Confirm`] to all
+//! nodes. [`Confirmed`] says that the leader's ballot is still the highest that a node promised.
+//! Once a majority, the leader included, has said so, no higher ballot had a decree chosen before
+//! the round began. So the leader runs, on its chosen state, every read that was queued before the
+//! round. There are no leases, and no clock is trusted. A vote for a proposal says the same about
+//! its voter, so while at least [`Config::busy_batch`] requests are in flight, reads send no
+//! `Confirm`: the votes for the next proposal confirm them.
 //!
 //! # Catching up
 //!
@@ -152,11 +160,16 @@
 //! # Tombstones and the floor
 //!
 //! A node may drop tombstones up to a version f of at most `complete` - 2, without asking another
-//! node, and sets `floor` to f in the same write (P11). `complete` - 1 is not safe, since a
-//! recovering leader may have to send that patch again. Tombstones are kept for
-//! [`Config::tombstone_slots`], so that a short absence needs no full copy, and none are dropped
-//! while a copy for a lagging node is under way. No tombstone at or below `floor` is kept: it would
-//! hide from a full copy that its key was set and deleted again since.
+//! node, and sets `floor` to f in the same write (P11). The tombstones of `complete` - 1 must stay:
+//! a recovering leader that proposes slot `complete` again also sends the patch of the slot before,
+//! which it may have to gather from its entries. Tombstones are kept for
+//! [`Config::tombstone_slots`], so that a short absence needs no full copy, and a leader drops none
+//! while it copies to a lagging node.
+//!
+//! No tombstone at or below `floor` is kept. Suppose that a key was deleted, set and deleted again,
+//! and that the second tombstone was dropped. A full copy then reports the second deletion by the
+//! absence of the key. If the first tombstone were kept, the copy would contain it, and a node that
+//! holds the value set in between, which is newer, would keep that value.
 //!
 //! # What must be durable before what leaves
 //!
@@ -178,8 +191,8 @@
 //! - The leader's own vote, which counts like any other.
 //!
 //! If a write fails, the node must stop: what it knows could then differ from what is on its disk.
-//! With many requests in flight, or a slow disk, a leader goes on during its own write with what
-//! does not depend on it ([`Node::must_wait`] bounds that).
+//! With many requests in flight, or a slow disk, a leader does not wait for its own write: it goes
+//! on with work that does not depend on the write, within the bounds of [`Node::must_wait`].
 //!
 //! # What it leaves out
 //!
@@ -196,13 +209,14 @@
 //!
 //! # Where it comes from
 //!
-//! From a master's thesis called LPaxos; its terms are used here (balnum, slot, decree, replica).
-//! Two things differ, and the last section of `docs/protocol.md` says why they may. The thesis
-//! reads a quorum of replicas for every request, in two round trips; here the leader reads the
-//! quorum once, in its recovery, and from then on knows the state, because it chose every later
-//! patch itself. And the *projection* of the thesis, "send only the keys that are asked for", is
-//! here "send only versions above mine", which distributes over merging in the same way. Ω is in
-//! the manner of the ballot-leader election of OmniPaxos (EuroSys '23).
+//! From a master's thesis called LPaxos; its terms are used here (slot, decree, replica), except
+//! that its balnum is called a ballot. Two things differ, and the last section of
+//! `docs/protocol.md` says why they may. The thesis reads a quorum of replicas for every request,
+//! in two round trips; here the leader reads the quorum once, in its recovery, and from then on
+//! knows the state, because it chose every later patch itself. And the *projection* of the thesis,
+//! "send only the keys that are asked for", is here "send only versions above mine". Both may be
+//! applied before merging or after it, with the same result. Ω is in the manner of the
+//! ballot-leader election of OmniPaxos (EuroSys '23).
 //!
 //! The rules were checked by a model of 3 nodes, 2 ballots and 3 slots, exhaustively, before they
 //! were written in Rust. That is a small model and not a proof. The invariants that it checked are
@@ -238,8 +252,8 @@
 //!
 //! Invariant: nothing here reads a clock, a socket, a file or a global random number, and nothing
 //! starts a thread. Time and seeds are arguments.
-//! Invariant: a message from a peer never panics here; a broken invariant of the node's own does,
-//! in release builds too.
+//! Invariant: a message from a peer never causes a panic here. A node that finds its own state
+//! broken panics, in release builds too.
 
 mod acceptor;
 mod batch;

@@ -1,10 +1,11 @@
 //! The consensus thread: it owns the node, the store and the storage, and carries out the output of
 //! the core in the order that the core prescribes.
 //!
-//! It never waits for a socket: frames to peers and answers to clients that the system does not
-//! take at once are queued or dropped. In each step it takes the waiting events, up to a bound,
-//! gives each to the core, and writes once. Where the core allows a write to overlap with further
-//! work, the sync thread waits for the disk instead.
+//! It never waits for a socket. Answers to clients that the system does not take at once are
+//! queued; frames to peers are queued or, if the queue is full, dropped. In each step it gives the
+//! core all events that wait, up to `EVENTS_PER_STEP`, and then writes what changed, so that many
+//! events share a write. If the core allows a write to *overlap* with further work, the sync thread
+//! waits for the disk, and this thread continues.
 //!
 //! | file | what it does |
 //! | --- | --- |
@@ -14,9 +15,11 @@
 //! | `shutdown.rs` | hands over the leadership and answers all clients |
 //! | `output.rs` | carries out the output of the core |
 //! | `founding.rs` | agrees with the other nodes on a cluster |
+//! | `membership.rs` | follows changes of the members, and takes requests for them |
 //! | `status.rs` | reports the status |
 //! | `state.rs` | holds what the thread owns |
-//! | `forming.rs`, `member.rs` | hold the node before and after its cluster is formed |
+//! | `forming.rs`, `joining.rs` | hold the node before it belongs to a cluster |
+//! | `member.rs` | holds the node of a cluster |
 //! | `disk_writer.rs`, `pending_replies.rs` | the storage; the unanswered requests |
 //! | `room.rs`, `member_log.rs` | out-of-space protection; the log of elections |
 //!
@@ -26,8 +29,10 @@ mod disk_writer;
 mod forming;
 mod founding;
 mod intake;
+mod joining;
 mod member;
 mod member_log;
+mod membership;
 mod output;
 mod pending_replies;
 mod room;
@@ -46,8 +51,8 @@ use state::{Consensus, Phase};
 
 pub(super) use state::Start;
 
-/// The state in memory. To free millions of entries takes seconds, so it is freed after the end was
-/// reported.
+/// The state in memory. To free millions of entries takes seconds, so the caller of [`run`] frees
+/// it after it has reported the end.
 pub(super) struct StateToFree {
     _phase: Phase,
 }
@@ -55,8 +60,8 @@ pub(super) struct StateToFree {
 /// Runs until the server is told to stop, or until the node cannot go on; returns the reason of its
 /// end. The storage is closed by then.
 pub(super) fn run(start: Start) -> (Result<(), ServerError>, StateToFree) {
-    let (mut consensus, cluster) = Consensus::new(start);
-    let mut result = consensus.begin(cluster).and_then(|()| serve(&mut consensus));
+    let (mut consensus, home) = Consensus::new(start);
+    let mut result = consensus.begin(home).and_then(|()| serve(&mut consensus));
     match &result {
         Ok(()) => {
             let waiting = consensus.replies.len() + consensus.requests.len();
@@ -76,7 +81,9 @@ pub(super) fn run(start: Start) -> (Result<(), ServerError>, StateToFree) {
     (result, StateToFree { _phase: consensus.phase })
 }
 
+/// Makes one step after the other until the server is told to stop.
 fn serve(consensus: &mut Consensus) -> Result<(), ServerError> {
+    // A node that lists no other node forms its cluster without any introduction.
     consensus.try_form()?;
     while !consensus.stop.load(Ordering::Acquire) {
         consensus.note_progress();
@@ -84,12 +91,12 @@ fn serve(consensus: &mut Consensus) -> Result<(), ServerError> {
         consensus.take_events(first)?;
         consensus.take_requests();
         if Instant::now() >= consensus.next_tick {
-            consensus.tick();
+            consensus.tick()?;
         }
         consensus.do_output()?;
         if consensus.end_write()? {
-            // Votes may have arrived meanwhile; the messages that follow from them leave before the
-            // next write.
+            // An overlapped write has ended. Votes may have arrived during it: the messages that
+            // follow from them must not wait for the next write.
             let first = consensus.events.try_recv().ok();
             consensus.take_events(first)?;
             consensus.do_output()?;

@@ -268,13 +268,9 @@ mod tests {
         let writes = [(key("a"), Some(value("1"))), (key("b"), None), (key("c"), Some(value("")))];
         let patch = Arc::new(Patch::new(writes.into_iter().collect()));
         let entry = |value| Entry { value, version: Slot(9) };
-        let member = |node, role| Member {
-            node: NodeId(node),
-            address: format!("10.0.0.{node}:50051"),
-            role,
-            replaces: (role == MemberRole::Learner).then_some(NodeId(1)),
-        };
-        let members = vec![member(1, MemberRole::Voter), member(2, MemberRole::Learner)];
+        let voter = |node: u64| Member::voter(NodeId(node), format!("10.0.0.{node}:50051"));
+        let (role, replaces) = (MemberRole::Learner, Some(NodeId(1)));
+        let members = vec![voter(1), Member { role, replaces, ..voter(2) }];
         let members = MemberSet::new(members).expect("a valid member set");
         let decree = Decree { patch: Arc::clone(&patch), members: Some(members.clone()) };
         vec![

@@ -7,8 +7,9 @@
 //! checkpoint         the next one goes to `offset` of 9
 //! ```
 //!
-//! When a round does not fit into the current segment, the next ready one becomes the current one
-//! and the preparer makes another one ready, from the file of a retired segment if there is one.
+//! When a round does not fit into the current segment, the next ready one becomes the current one.
+//! The preparer, a background thread (`prepare.rs`), makes another one ready, from the file of a
+//! retired segment if there is one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use super::{Key, Value};
 const MAX_KEPT_BUFFER_BYTES: usize = 4 << 20;
 
 /// The most jobs that wait for the preparer: one new segment, and the removals after a checkpoint.
+/// Beyond this, the caller waits until the preparer has done some.
 const QUEUED_JOBS: usize = 1024;
 
 /// The position of a round in the journal.
@@ -44,7 +46,8 @@ pub(super) struct JournalPosition {
 
 /// The journal that start-up found.
 pub(super) struct Found {
-    /// The segments that recovery needed, in order; the next round goes to the last one.
+    /// The segments from the start of the checkpoint on, in order; the next round goes to the last
+    /// one.
     pub(super) live: VecDeque<Segment>,
     /// The prepared segments after it, without rounds.
     pub(super) ready: VecDeque<Segment>,
@@ -52,11 +55,13 @@ pub(super) struct Found {
     pub(super) retired: Vec<Segment>,
     /// The position of the next round.
     pub(super) next: JournalPosition,
-    /// The number of the segment with the last round; `None` without a round.
+    /// The number of the segment with the last round; `None` without a round. Recovery compares it
+    /// with the inventory.
     pub(super) last_used: Option<u64>,
-    /// Whether no seal follows the last round, so that damage to it would look like a torn write.
+    /// Whether the last round has records, and no seal after it. Then a start could not distinguish
+    /// damage to that round from a torn write.
     pub(super) unsealed: bool,
-    /// Bytes of the journal since the checkpoint.
+    /// Bytes of the journal since the checkpoint, including the unused ends of segments.
     pub(super) bytes: u64,
 }
 
@@ -70,7 +75,7 @@ pub(super) struct Journal {
     preparing: bool,
     live: VecDeque<Segment>,
     ready: VecDeque<Segment>,
-    /// The numbers of segments of the usual size that can be used again.
+    /// The numbers of the segments that can be used again; all have the size `segment_bytes`.
     retired: VecDeque<u64>,
     /// The highest number of a segment so far.
     last_number: u64,
@@ -84,7 +89,7 @@ pub(super) struct Journal {
     sequence: u64,
     /// See [`Found::unsealed`].
     unsealed: bool,
-    /// Bytes of the journal that no checkpoint covers.
+    /// Bytes of the journal that no checkpoint covers, including the unused ends of segments.
     bytes: u64,
     /// Bytes of records written since the start.
     written: u64,
@@ -162,7 +167,7 @@ impl Journal {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 
-    /// Whether no seal follows the last round, so that damage to it would look like a torn write.
+    /// Whether the last round needs a seal (see [`Found::unsealed`]).
     pub(super) fn unsealed(&self) -> bool {
         self.unsealed
     }
@@ -197,6 +202,7 @@ impl Journal {
         self.sequence += 1;
         self.bytes += round;
         self.written += payload as u64;
+        // A round without records is a seal.
         self.unsealed = !records.is_empty();
         if self.buffer.capacity() > MAX_KEPT_BUFFER_BYTES {
             self.buffer = Vec::new();
@@ -215,8 +221,8 @@ impl Journal {
 
     /// Makes a segment with room for a round of this many bytes the current one.
     ///
-    /// A ready segment that is too small stays without rounds. Then a segment of the round's size
-    /// is prepared, and this call waits for it.
+    /// If the ready segments are too small for the round, they become part of the journal without
+    /// rounds. Then a segment of the round's size is prepared, and this call waits for it.
     fn change_segment(&mut self, round: u64) -> Result<(), StorageError> {
         let size = self.segment_bytes.max(BLOCK as u64 + round);
         self.bytes += self.current.size - self.offset;
@@ -256,8 +262,8 @@ impl Journal {
         self.preparing = true;
     }
 
-    /// Retires the segments before this one, which are no longer needed, and keeps at most `keep`
-    /// retired segments for later use.
+    /// Retires the segments with a number below `before`, which are no longer needed, and keeps at
+    /// most `keep` retired segments for later use.
     pub(super) fn retire(&mut self, before: u64, keep: usize) {
         while self.live.front().is_some_and(|segment| segment.number < before) {
             if let Some(segment) = self.live.pop_front() {
@@ -271,6 +277,7 @@ impl Journal {
         }
     }
 
+    /// Keeps the segment for later use if it has the usual size; otherwise removes its file.
     fn retire_one(&mut self, segment: &Segment) {
         if segment.size == self.segment_bytes {
             self.retired.push_back(segment.number);
@@ -300,7 +307,8 @@ fn first_segment(
     })
 }
 
-/// The generator of salts: one for each segment, which a client cannot guess.
+/// The generator of salts, one for each segment. A client cannot guess them, so it cannot put bytes
+/// into a value that a start would take for a round.
 #[derive(Clone, Copy)]
 struct Salts(u64);
 

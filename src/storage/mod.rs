@@ -1,8 +1,8 @@
-//! The durable state of a node: a journal of changes, and checkpoints of the whole state.
+//! Keeps the state of a node durable: a journal of changes, and checkpoints of the whole state.
 //!
 //! The state itself is in memory, in the core's [`Durable`]; memory limits its size. The disk holds
-//! what a node needs to have the same state again after any stop: after a crash of the process, of
-//! the operating system, or after a loss of power.
+//! what a node needs to restore that state after any stop: a crash of the process or of the
+//! operating system, or a loss of power.
 //!
 //! # The files of a data directory
 //!
@@ -25,33 +25,35 @@
 //!
 //! # One write
 //!
-//! A step of the core returns the records that it changed. They are written as one *round*, with
-//! one write and one `fdatasync`: after a crash either all of its records are there or none.
+//! A step of the core returns *records*: the changes that it made to the state. They are written as
+//! one *round*, with one write and one `fdatasync`: after a crash either all of its records are
+//! there or none. The *sequence* of a round is its number, counted over all segments.
 //!
 //! ```text
 //! segment:  | header | round 4711 | round 4712        | round 4713 | ...   blocks of 4 KiB
 //!
-//! round:    salt (8)  sequence (8)  block (4)  length (4)  records (4)  CRC-32 of the payload (4)
-//!           CRC-32 of the header (4)  payload: the records  zeros up to the end of the block
+//! round:    salt (8)  sequence (8)  its first block (4)  length of the payload (4)
+//!           number of records (4)  CRC-32 of the payload (4)  CRC-32 of the fields above (4)
+//!           payload: the records   zeros up to the end of the block
 //! ```
 //!
 //! * A round begins at a block of its own, so a write never touches a block of an acknowledged
-//!   round. The price is 4 KiB for a small round, which the disk would write anyway.
+//!   round. The price is that a small round takes 4 KiB.
 //! * A segment has its full size before its first round. A sync then changes no metadata of the
 //!   file system, and takes about half as long as for a file that grows.
 //! * The salt is random for each use of a segment. It distinguishes the segment's rounds from those
 //!   of the file's earlier use, and from bytes that a client put into a value.
-//! * A round without records is a *seal*. It follows the last round when the node is idle or stops,
-//!   and proves that this round was complete (see below).
+//! * A round without records is a *seal*. It is written after the last round when the node is idle
+//!   or stops, and proves that the round before it was synced (see *Recovery after a crash*).
 //!
 //! # Checkpoints
 //!
 //! When the journal since the last checkpoint is longer than that checkpoint (and than
 //! [`StorageOptions::checkpoint_after_bytes`]), the next one begins. The consensus thread encodes
-//! one page of entries in a call of [`Storage::maintain`]; another thread writes the pages to
-//! `checkpoint.tmp`. When the file is complete, it is synced and renamed, and the inventory names
-//! it. Then the previous checkpoint is removed, and the segments before the start of this one are
-//! free to be used again.
+//! pages of entries in its calls of [`Storage::maintain`]; another thread writes the pages to
+//! `checkpoint.tmp`. When the file is complete, it is synced and renamed, and its name is written
+//! to the inventory. Then the previous checkpoint is removed, and the segments that end before the
+//! round in the checkpoint's name are free to be used again.
 //!
 //! The pages are taken while the state changes, so a checkpoint is not a snapshot. Each page says
 //! which round it reflects, and the header of `replay.rs` explains why the result is exact.
@@ -67,13 +69,14 @@
 //! 5. At the first round that is not whole, search the rest of the journal:
 //!
 //!    ```text
-//!    4711 whole, 4712 torn, nothing after it   The crash interrupted the write of 4712. Nothing
-//!                                              that depends on it left the node: it is dropped.
+//!    4711 whole, 4712 torn, nothing after it   The crash interrupted the write of 4712, so no
+//!                                              message that depends on 4712 has left the node:
+//!                                              the round is dropped.
 //!    4711 whole, 4712 torn, 4713 exists        4712 was synced before 4713 was written, so the
 //!                                              disk damaged it: the node refuses to start.
 //!    ```
-//! 6. Write the last whole round again, and sync. It may be only in the cache of the operating
-//!    system, and the node is about to act on it.
+//! 6. Write the last whole round again, and sync. If only the process crashed, this round may be in
+//!    the cache of the operating system and not on the disk, and the node is about to act on it.
 //!
 //! A node never starts with only a part of its state: it could break a promise that it made.
 //!
@@ -120,6 +123,7 @@
 //! | `disk.rs`, `real_disk.rs` | the file system |
 //! | `worker.rs`, `unsynced.rs` | work of other threads, syncs included |
 //! | `memory.rs` | a storage that keeps nothing |
+//! | `options.rs`, `error.rs` | the settings; the errors |
 
 mod checkpoint;
 mod checkpoint_read;
@@ -169,7 +173,8 @@ pub struct Identity {
 /// The cluster that a node belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Membership {
-    /// The cluster's id, chosen at random when it was formed; it does not depend on the members.
+    /// The cluster's id. The first members computed it when they formed the cluster; it stays the
+    /// same if the members change.
     pub cluster: u64,
     /// The addresses that the node was started with when the members agreed.
     pub listed: Vec<String>,
@@ -177,7 +182,7 @@ pub struct Membership {
     pub members: Vec<(NodeId, String)>,
 }
 
-/// The durable state of a node.
+/// What keeps the state of a node durable.
 ///
 /// Contract: the identity is saved before the first write. After an error no further call is
 /// allowed, and nothing that depends on the failed call may leave the node.
@@ -198,14 +203,14 @@ pub trait Storage: Send {
     }
 
     /// Whether [`Storage::maintain`] must be called before the next write: since its last call,
-    /// 512 KiB of records or more were written.
+    /// `MAX_UNMAINTAINED_BYTES` (512 KiB) of records or more were written.
     fn is_behind(&self) -> bool;
 
     /// Does a bounded piece of the background work: checkpoints, and the seal of the journal when
     /// the node is idle.
     ///
-    /// The caller calls it after writes, before the storage is behind, and at each tick without
-    /// writes. `durable` is the state after exactly the records written so far.
+    /// The caller calls it after writes, at the latest when [`Storage::is_behind`] is true, and at
+    /// each tick without writes. `durable` is the state after exactly the records written so far.
     fn maintain(&mut self, durable: &Durable<Key, Value>) -> Result<(), StorageError>;
 
     /// Returns sizes, for operators.
@@ -245,7 +250,8 @@ pub enum Progress {
     Journal {
         /// The number of the segment that was replayed.
         segment: u64,
-        /// The sequence of the last round that was replayed.
+        /// The sequence of the last round that was replayed, which is the number of rounds since
+        /// the data directory was created.
         rounds: u64,
     },
 }

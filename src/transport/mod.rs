@@ -1,8 +1,8 @@
 //! The transport: frames over TCP, with TLS where it is configured. It carries messages between
-//! nodes, and requests and answers between clients and nodes; what they mean it does not know.
+//! nodes, and requests and answers between clients and nodes. It does not know what they mean.
 //!
-//! `links` is what both ends of a connection need, so clients use it too. `serving` is the node's
-//! side: the listener, the threads of each connection, the limits and the checks.
+//! `links` contains what both ends of a connection need, so clients use it too. `serving` is the
+//! node's side: the listener, the threads of each connection, the limits and the checks.
 //!
 //! # Connections
 //!
@@ -16,9 +16,9 @@
 //!
 //! Two nodes have two connections, one in each direction: a node sends its messages on the
 //! connection that it opened itself. So each connection has one reader and one writer of messages,
-//! and the sender renews a connection that was lost. The newest connection of a node id counts; a
-//! connection with the same id from another address is refused, because then two processes run
-//! with copies of one data directory.
+//! and the sender renews a connection that was lost. If a node connects again, only its newest
+//! connection counts. A connection with the same node id from another address is refused, because
+//! then two processes run with copies of one data directory.
 //!
 //! # The life of a connection
 //!
@@ -34,9 +34,9 @@
 //! frames           <────────────────────────> frames
 //! ```
 //!
-//! A refusal is a message for people and a reason for programs. After it the accepting side reads
-//! and discards for `LINGER_TIME` what is still sent: closing at once could discard the refusal.
-//! HTTP is answered `400 Bad Request`.
+//! A refusal has a message for people and a reason for programs. After it the accepting side reads
+//! and discards for `LINGER_TIME` what is still sent: closing a socket with unread bytes resets the
+//! connection, which could lose the refusal. HTTP is answered `400 Bad Request`.
 //!
 //! A frame is a 4-byte length and a protobuf message of that length (`links/frame.rs`). An empty
 //! frame is a keepalive, on all connections.
@@ -53,12 +53,13 @@
 //!                                                        <─────  Signed welcome or refusal
 //! ```
 //!
-//! A proof is an HMAC over the step, both addresses, both random numbers, the bytes that are said,
-//! and a value exported from the TLS session. So a recorded, reflected or relayed greeting is
-//! refused. A refusal without a proof is logged, and has no other effect.
+//! A proof is an HMAC over the step, both addresses, both random numbers, the content of the frame,
+//! and, with TLS, a value exported from the session. So a recorded or reflected greeting is
+//! refused, and with TLS a relayed one too. A refusal without a proof is logged and has no other
+//! effect, because any process could have sent it.
 //!
-//! *TLS.* A node shows a certificate that names its own address, in both directions; a client
-//! verifies the node and shows no certificate (`links/tls.rs`).
+//! *TLS.* A node shows a certificate that names its own address, both when it connects and when it
+//! accepts; a client verifies the node and shows no certificate (`links/tls.rs`).
 //!
 //! *Tokens.* If the node has a file of tokens, a client shows a token in its greeting, and the
 //! token decides the client's rights. If the token is removed while the client is connected, the
@@ -66,17 +67,18 @@
 //!
 //! # Backpressure
 //!
-//! No thread waits for one connection on behalf of another, and no queue is unbounded.
+//! A thread that works for several connections waits for none of them, and every queue is bounded.
 //!
-//! * A request takes one of `MAX_PIPELINED` slots of its connection until its answer is written.
-//!   Without a free slot nothing is read from the client, so TCP slows it down.
+//! * A request takes one of the `MAX_PIPELINED` request slots of its connection until its answer is
+//!   written. Without a free slot nothing is read from the client, so TCP slows it down.
 //! * The bytes of requests and answers in flight are counted per connection and per node. Above
 //!   `MAX_CLIENT_IN_FLIGHT_BYTES` or `MAX_IN_FLIGHT_BYTES`, requests are answered
 //!   `TooManyRequests`; these answers have a rate limit of their own.
 //! * A frame for a peer is written at once, or queued, or dropped if the queue has reached
 //!   `MAX_QUEUED_FRAMES` or `MAX_QUEUED_BYTES`: the protocol sends again what is lost.
 //! * The events for the node go through one bounded channel. A peer's connection waits for room in
-//!   it, so TCP slows the peer down. A client's thread never waits there.
+//!   it, so TCP slows the peer down. A client's thread never waits there: without room, the client
+//!   is answered `TooManyRequests`.
 //!
 //! # Deadlines
 //!
@@ -85,10 +87,10 @@
 //! | wait | bound |
 //! | --- | --- |
 //! | for the answer to one attempt to connect to a peer | `CONNECT_TIME` |
-//! | from the connection to the end of its greeting | `GREETING_TIME` |
+//! | from the acceptance of a connection to the end of its greeting | `GREETING_TIME` |
 //! | from the first byte of a frame to its last | `FRAME_TIME` |
-//! | for a request of a client | `CLIENT_IDLE_TIME` |
-//! | the same, when all client slots are taken | `CLIENT_SEAT_TIME` |
+//! | for the next request of a client | `CLIENT_IDLE_TIME` |
+//! | the same, when `MAX_CLIENTS` are connected and another one comes | `CLIENT_SEAT_TIME` |
 //! | for a frame of a peer | `PEER_IDLE_TIME` |
 //! | for a keepalive of a peer, before a new connection is tried | `PEER_PATIENCE` |
 //! | for a keepalive of a peer, before the connection ends | `PEER_SILENCE_TIME` |
@@ -114,8 +116,8 @@ pub use links::{
 };
 #[cfg(feature = "server")]
 pub use serving::{
-    BoundAddress, Event, Handler, NotSent, PeerSender, Peers, Reply, ReplyBatch, ReplyMessage,
-    SecurityHandle, Settings, Transport,
+    BoundAddress, ClientIdentity, Event, Handler, NotSent, PeerSender, Peers, Reply, ReplyBatch,
+    ReplyMessage, SecurityHandle, Settings, Transport,
 };
 #[cfg(feature = "server")]
 pub(crate) use serving::{LogLimiter, panic_message};

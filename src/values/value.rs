@@ -1,4 +1,4 @@
-//! The values of the language: text, numbers and truths.
+//! The values of the language: text, numbers and booleans.
 
 use crate::blob::Blob;
 use std::fmt;
@@ -24,7 +24,7 @@ impl Value {
         match self {
             Value::Text(_) => "a text",
             Value::Number(_) => "a number",
-            Value::Truth(_) => "a truth",
+            Value::Truth(_) => "a boolean",
         }
     }
 

@@ -10,7 +10,7 @@ use lattistore::client::{
 };
 use lattistore::wire::{Build, ClientOutcome, RequestBody};
 
-use crate::fake::{LONG, Node, client, client_with_time, execute, members, result, returned};
+use crate::fake::{Node, client, client_with_time, execute, members, result, returned};
 
 /// The address of a node that is added.
 const ADDED: [u8; 4] = [127, 0, 0, 9];

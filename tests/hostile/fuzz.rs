@@ -169,6 +169,7 @@ fn valid_messages() -> Vec<Vec<u8>> {
         cluster: Some(9),
         listed: vec![ip; 3],
         build: Build::own(),
+        is_joining: false,
     };
     let introduction = Introduction {
         address: ip,

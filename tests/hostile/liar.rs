@@ -6,9 +6,10 @@ use std::sync::Arc;
 use lattistore::kv::{Key, Store, Value};
 use lattistore::lpaxos::{
     Accept, Accepted, Ballot, Commit, Confirm, Confirmed, CopyId, Decree, Entry, FeatureLevel,
-    FetchPage, Heartbeat, Low, MemberEntry, MemberSet, Message, NeedPrevious, Node, NodeId, Page,
-    PageMerged, Patch, Prepare, Previous, Progress, Promise, PromisePage, Proposal, Refused,
-    RepairPage, RepairPatches, Slot, ToAcceptor, ToCandidate, ToLeader,
+    FetchPage, Heartbeat, Low, MemberEntry, MemberNotice, MemberSet, Message, NeedPrevious,
+    NewerEntries, Node, NodeId, Page, PageMerged, Patch, Prepare, Previous, Progress, Promise,
+    PromisePage, Proposal, Refused, RepairPage, RepairPatches, Slot, ToAcceptor, ToCandidate,
+    ToLeader,
 };
 
 use crate::chance::Chance;
@@ -157,11 +158,12 @@ impl Liar<'_, '_> {
 
     /// Invents a message of any kind.
     pub(crate) fn message(&mut self) -> Msg {
-        match self.chance.below(16) {
+        match self.chance.below(17) {
             0 => Message::Heartbeat(self.heartbeat()),
             1 => Message::Acceptor(ToAcceptor::Prepare(Prepare {
                 ballot: self.own(),
                 complete: self.slot(),
+                members_version: self.slot(),
             })),
             2 | 3 => self.promise(),
             4 => Message::Acceptor(ToAcceptor::FetchPage(FetchPage {
@@ -174,11 +176,23 @@ impl Liar<'_, '_> {
                 let (ballot, page) = (self.answered(), self.page(Some(&after)));
                 Message::Candidate(ToCandidate::PromisePage(PromisePage { ballot, after, page }))
             }
-            6 => Message::Refused(Refused { ballot: self.answered(), promised: self.any() }),
+            6 => Message::Refused(Refused {
+                ballot: self.answered(),
+                promised: self.any(),
+                members: self.members(),
+            }),
+            16 => match self.members() {
+                Some(entry) => Message::MemberNotice(MemberNotice { promised: self.any(), entry }),
+                None => Message::Heartbeat(self.heartbeat()),
+            },
             7 | 8 => {
                 let previous = match self.chance.flip() {
                     true => Previous::Held(self.any()),
-                    false => Previous::Decree(self.decree()),
+                    false if self.chance.flip() => Previous::Decree(self.decree()),
+                    false => Previous::Entries(NewerEntries {
+                        entries: Arc::new(self.page(None).entries),
+                        members: self.members(),
+                    }),
                 };
                 let (ballot, slot, decree) = (self.own(), self.slot(), self.decree());
                 Message::Acceptor(ToAcceptor::Accept(Accept { ballot, slot, decree, previous }))
@@ -269,6 +283,7 @@ impl Liar<'_, '_> {
             is_reluctant,
             low: Low::default(),
             feature_level: FeatureLevel(if self.chance.flip() { 0 } else { u32::MAX }),
+            members_version: Slot(if self.chance.flip() { 0 } else { u64::MAX >> 2 }),
         }
     }
 }

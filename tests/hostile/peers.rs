@@ -105,6 +105,7 @@ pub(crate) const CASES: &[Case] = &[
         raw.send(&encode_peer(&Message::Acceptor(ToAcceptor::Prepare(Prepare {
             ballot: stale,
             complete: Slot(0),
+            members_version: Slot(0),
         }))));
         all_is_read(raw);
     }),
@@ -114,6 +115,7 @@ pub(crate) const CASES: &[Case] = &[
         raw.send(&encode_peer(&Message::Acceptor(ToAcceptor::Prepare(Prepare {
             ballot,
             complete: Slot(0),
+            members_version: Slot(0),
         }))));
         raw.send(&encode_peer(&accept_message(ballot, Slot(1 << 40))));
         all_is_read(raw);
@@ -121,8 +123,11 @@ pub(crate) const CASES: &[Case] = &[
     ("messages of the leader, replayed", |t| {
         let mut raw = t.spoofed();
         // These are the messages of the time when the first slot was chosen.
-        let prepare =
-            Message::Acceptor(ToAcceptor::Prepare(Prepare { ballot: t.ballot, complete: Slot(0) }));
+        let prepare = Message::Acceptor(ToAcceptor::Prepare(Prepare {
+            ballot: t.ballot,
+            complete: Slot(0),
+            members_version: Slot(0),
+        }));
         let confirm =
             Message::Acceptor(ToAcceptor::Confirm(Confirm { ballot: t.ballot, round: 1 }));
         for _ in 0..200 {

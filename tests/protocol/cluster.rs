@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lattistore::lpaxos::{
-    Ballot, Config, Durable, Election, MemberSet, Message, Node, NodeId, Output, PageLimits,
-    Record, Request, RequestOutcome, Slot, Ticket, ToAcceptor, Write,
+    Ballot, Config, Durable, Election, Entries, MemberEntry, MemberSet, Message, Node, NodeId,
+    Output, PageLimits, Record, Replica, Request, RequestOutcome, Slot, Ticket, ToAcceptor, Write,
 };
 use lattistore_sim::simulator::{Command, Outcome, Register, Registers, describe};
 
@@ -60,6 +60,15 @@ pub(crate) struct Cluster {
     config: Config,
     count: u64,
     tickets: u64,
+}
+
+/// Returns the durable state of a node of a cluster that knows its members as an entry, so that the
+/// first slot is that of the first request.
+fn formed(count: u64) -> Durable<Register, u64> {
+    let members = MemberSet::of_voters((1..=count).map(NodeId));
+    let entry = MemberEntry { members, version: Slot(1) };
+    let replica = Replica::restore(Entries::default(), Some(entry), Slot::ZERO, Slot::ZERO);
+    Durable { replica, ..Durable::default() }
 }
 
 impl Cluster {
@@ -113,7 +122,7 @@ impl Cluster {
     fn start(count: u64, config: Config) -> Cluster {
         let mut cluster = Cluster {
             nodes: BTreeMap::new(),
-            disks: (1..=count).map(|node| (node, Durable::default())).collect(),
+            disks: (1..=count).map(|node| (node, formed(count))).collect(),
             wire: Vec::new(),
             answers: BTreeMap::new(),
             together: Vec::new(),

@@ -98,7 +98,8 @@ fn p2_a_repeated_prepare_gets_the_same_promise() {
 #[test]
 fn p2_only_the_owner_of_a_ballot_may_speak_for_it() {
     let mut cluster = Cluster::new(3);
-    let prepare = Prepare { ballot: ballot(9, 1), complete: Slot::ZERO };
+    let prepare =
+        Prepare { ballot: ballot(9, 1), complete: Slot::ZERO, members_version: Slot::ZERO };
     let now_ms = 0;
     let node = cluster.nodes.get_mut(&2).unwrap();
     node.message(now_ms, NodeId(3), Message::Acceptor(ToAcceptor::Prepare(prepare.clone())));
@@ -328,7 +329,8 @@ fn p3_a_recovery_left_unfinished_does_no_harm() {
 fn p3_one_refusal_does_not_stop_a_candidate_that_a_majority_accepts() {
     let mut cluster = Cluster::new(5);
     // Node 5 promised a higher ballot to node 4. No other node heard of it.
-    let higher = Prepare { ballot: ballot(50, 4), complete: Slot::ZERO };
+    let higher =
+        Prepare { ballot: ballot(50, 4), complete: Slot::ZERO, members_version: Slot::ZERO };
     cluster.nodes.get_mut(&5).unwrap().message(
         0,
         NodeId(4),

@@ -328,7 +328,11 @@ fn p6_deferred_records_are_applied_before_a_higher_ballot_is_promised() {
     leader.message(
         0,
         NodeId(3),
-        Message::Acceptor(ToAcceptor::Prepare(Prepare { ballot, complete: Slot(0) })),
+        Message::Acceptor(ToAcceptor::Prepare(Prepare {
+            ballot,
+            complete: Slot(0),
+            members_version: Slot::ZERO,
+        })),
     );
     assert_eq!(leader.durable().accepted_slot(), Slot(2));
     assert_eq!(leader.durable().replica.complete(), Slot(1));
@@ -487,7 +491,11 @@ fn p4_a_promise_during_an_overlapping_write_waits_for_the_next_write() {
     leader.message(
         0,
         NodeId(3),
-        Message::Acceptor(ToAcceptor::Prepare(Prepare { ballot, complete: Slot(0) })),
+        Message::Acceptor(ToAcceptor::Prepare(Prepare {
+            ballot,
+            complete: Slot(0),
+            members_version: Slot::ZERO,
+        })),
     );
     cluster.step(1);
     let lost = RequestOutcome::LostLeadership { leader: None, may_have_run: true };
@@ -665,7 +673,7 @@ fn a_message_never_panics_a_node() {
         );
         cluster.step(2);
     }
-    let prepare = Prepare { ballot, complete: Slot(1 << 60) };
+    let prepare = Prepare { ballot, complete: Slot(1 << 60), members_version: Slot::ZERO };
     cluster.nodes.get_mut(&2).unwrap().message(
         0,
         NodeId(3),

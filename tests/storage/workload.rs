@@ -92,6 +92,7 @@ fn member_set(slot: u64) -> MemberSet {
         node: NodeId(node),
         address: format!("10.0.{slot}.{node}:50051"),
         role: if node.is_multiple_of(3) { MemberRole::Learner } else { MemberRole::Voter },
+        replaces: (node == 3).then_some(NodeId(1)),
     };
     MemberSet::new((1..=slot % 5 + 1).map(member).collect()).expect("node 1 is a voter")
 }

@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::plan::OperationSource;
 use super::protocol::{Connect, Protocol};
 use super::record::Record;
-use super::run::Run;
+use super::run_state::Run;
 
 /// Runs one connection in a closed loop. A lost connection is made again, and its operations in
 /// flight count as errors.

@@ -5,7 +5,7 @@
 //! | `workload` | operations, keys and values |
 //! | `protocol` | the interface of a system that can be measured |
 //! | `plan` | what to run, and the operations that it draws |
-//! | `run` | one measured run |
+//! | `run`, `run_state` | one measured run |
 //! | `closed_loop`, `open_loop` | the two ways to send operations |
 //! | `connection` | a connection with its operations in flight |
 //! | `fill` | writes all keys before a run |
@@ -28,4 +28,5 @@ mod plan;
 mod protocol;
 mod record;
 mod run;
+mod run_state;
 mod workload;

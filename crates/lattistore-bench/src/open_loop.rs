@@ -9,7 +9,7 @@ use super::connection::{InFlight, PATIENCE, read};
 use super::plan::OperationSource;
 use super::protocol::{ByteStream, Protocol};
 use super::record::Record;
-use super::run::Run;
+use super::run_state::Run;
 
 /// A connection that two threads use.
 struct Shared<P> {

@@ -17,15 +17,7 @@ use super::open_loop::open;
 use super::plan::{Loop, Plan};
 use super::protocol::{Connect, Protocol};
 use super::record::{self, Record, Report, Span, quoted};
-
-/// A run in progress.
-pub(super) struct Run<'a> {
-    pub(super) plan: &'a Plan<'a>,
-    /// The time that is measured.
-    pub(super) span: Span,
-    /// The number of operations answered so far, for the progress line.
-    pub(super) answered: AtomicU64,
-}
+use super::run_state::Run;
 
 /// Runs a plan, and measures it after the warm-up. `processes` are the ids of the system's
 /// processes on this machine.

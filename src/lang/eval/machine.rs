@@ -117,7 +117,7 @@ impl<'p> Machine<'p> {
         let key = self.key(&put.key)?;
         let text = match self.expr(&put.value)? {
             Value::Truth(_) => Err(operate::wrong_type(
-                "'put' takes a text or a number, not a truth; str(x) makes \"true\" or \"false\"",
+                "'put' takes a text or a number, not a boolean; str(x) makes \"true\" or \"false\"",
             )),
             value => Ok(value.to_text()),
         };

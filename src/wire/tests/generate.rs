@@ -96,14 +96,16 @@ pub(super) fn page() -> impl Strategy<Value = (Key, Page<Key, Blob>)> {
 
 fn member_set() -> impl Strategy<Value = MemberSet> {
     let member = (any::<bool>(), "[a-z0-9.:]{0,40}");
-    (btree_map(node(), member, 0..6), node()).prop_map(|(members, voter)| {
+    let members = btree_map(node(), member, 0..6);
+    (members, node(), option::of(node())).prop_map(|(members, voter, replaces)| {
         let member = |(node, (is_learner, address))| {
             let role = if is_learner { MemberRole::Learner } else { MemberRole::Voter };
             Member { node, address, role, replaces: None }
         };
         let mut members: Vec<Member> = members.into_iter().map(member).collect();
         members.retain(|member| member.node != voter);
-        members.push(Member::voter(voter, String::new()));
+        let replaces = replaces.filter(|old| *old != voter);
+        members.push(Member { replaces, ..Member::voter(voter, String::new()) });
         MemberSet::new(members).expect("each id occurs once, and there is a voter")
     })
 }
@@ -198,16 +200,12 @@ pub(super) fn message() -> impl Strategy<Value = Message<Key, Blob>> {
     prop_oneof![
         heartbeat().prop_map(Message::Heartbeat),
         (ballot(), slot_or_zero(), slot_or_zero()).prop_map(
-            |(ballot, complete, members_version)| {
-                let prepare = Prepare { ballot, complete, members_version };
-                Message::Acceptor(ToAcceptor::Prepare(prepare))
-            }
+            |(ballot, complete, members_version)| Message::Acceptor(ToAcceptor::Prepare(Prepare {
+                ballot,
+                complete,
+                members_version
+            }))
         ),
-        (ballot(), some_member_entry()).prop_map(|(promised, entry)| MemberNotice {
-            promised,
-            entry
-        }
-        .into()),
         promise().prop_map(Message::from),
         (ballot(), slot_or_zero(), key()).prop_map(|(ballot, complete, after)| {
             Message::Acceptor(ToAcceptor::FetchPage(FetchPage { ballot, complete, after }))
@@ -217,6 +215,10 @@ pub(super) fn message() -> impl Strategy<Value = Message<Key, Blob>> {
         }),
         (ballot(), ballot(), member_entry()).prop_map(|(ballot, promised, members)| {
             Message::Refused(Refused { ballot, promised, members })
+        }),
+        (ballot(), member_set(), slot()).prop_map(|(promised, members, version)| {
+            let entry = MemberEntry { members, version };
+            Message::MemberNotice(MemberNotice { promised, entry })
         }),
         (ballot(), slot(), decree(), previous()).prop_map(|(ballot, slot, decree, previous)| {
             Message::Acceptor(ToAcceptor::Accept(Accept { ballot, slot, decree, previous }))
@@ -271,9 +273,9 @@ fn build() -> impl Strategy<Value = Build> {
 
 /// A greeting.
 pub(super) fn role() -> impl Strategy<Value = Role> {
-    let peer = (node(), ip(), cluster(), vec(ip(), 0..5), build()).prop_map(
-        |(node, address, cluster, listed, build)| {
-            Role::Peer(PeerHello { node, address, cluster, listed, build })
+    let peer = (node(), ip(), cluster(), vec(ip(), 0..5), build(), any::<bool>()).prop_map(
+        |(node, address, cluster, listed, build, is_joining)| {
+            Role::Peer(PeerHello { node, address, cluster, listed, build, is_joining })
         },
     );
     let auth_hello = (ip(), any_32())
@@ -313,6 +315,8 @@ pub(super) fn welcome() -> impl Strategy<Value = Welcome> {
         Reason::NotAuthorized,
         Reason::TlsExpected,
         Reason::DuplicateNode,
+        Reason::NoCluster,
+        Reason::ReleaseTooOld,
     ];
     prop_oneof![
         (node(), cluster(), build()).prop_map(|(node, cluster, build)| Ok(Admitted {

@@ -29,6 +29,7 @@ fn member(member: &Member) -> proto::Member {
         node: member.node.0,
         address: member.address.clone(),
         is_learner: member.role == MemberRole::Learner,
+        replaces: member.replaces.map_or(0, |old| old.0),
         ..Default::default()
     }
 }
@@ -65,6 +66,11 @@ fn generated(request: &ClientRequest) -> client::Request {
             })
         }
         RequestBody::Status => client::request::Body::Status(client::Status::default()),
+        // The generated code encodes these.
+        RequestBody::ChangeMembers(_) | RequestBody::ListMembers => {
+            let frame = encode_request(request).expect("small enough");
+            return client::Request::parse_from_bytes(payload(&frame)).expect("a request");
+        }
     };
     client::Request {
         id: request.id,

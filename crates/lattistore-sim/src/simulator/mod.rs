@@ -9,15 +9,15 @@
 //! | part | simulated as | file |
 //! | --- | --- | --- |
 //! | time | a queue of events ordered by time in microseconds; nothing sleeps | `events.rs` |
-//! | clocks | for each node an offset and a rate; a clock may jump ahead | `host.rs` |
+//! | clocks | each node's clock has an offset and a rate, and may jump ahead | `host.rs` |
 //! | network | links that cut, lose, delay, reorder and repeat messages | `network.rs` |
 //! | disks | writes that take time, fail, tear, or are lost in a power failure | `journal.rs` |
 //! | processes | nodes that start, pause, crash and start again from their disk | `lifecycle.rs` |
 //! | clients | clients that follow redirects, give up and ask another node | `clients.rs` |
 //!
-//! The simulator drives each node as the server does, in the order of the contract of the core's
+//! The simulator drives each node as the server does, in the order that the core prescribes for its
 //! output: messages that need no write, answers, the write, and the messages that had to wait for
-//! it (`steps.rs`).
+//! the write (`steps.rs`).
 //!
 //! # From a seed to a run
 //!
@@ -25,16 +25,18 @@
 //! stream 1 draws the scenario (how many nodes and clients, which faults at which rates, the bounds
 //! in the core's configuration), stream 2 the workload, and stream 3 everything that happens in the
 //! run. (`slow_disks.rs` uses stream 4 for its scenario.) Events with equal times happen in the
-//! order in which they were planned. A run is thus a function of its seed, and its hash
-//! (`trace.rs`) shows it: the same seed with the same program has the same hash.
+//! order in which they were planned. So a run is a function of its seed and of the program. The
+//! hash of everything that happens in a run (`trace.rs`) shows it: the same seed, run by the same
+//! program, has the same hash.
 //!
 //! ```text
-//! seed --> scenario --> faults for chaos_us --> heal --> recovery --> judgement of all answers
-//!                       invariants after every step      within 60 simulated seconds
+//! seed --> scenario --> faults for chaos_us --> end of faults --> recovery --> check of answers
+//!                       invariants after every step               within 60 simulated seconds
 //! ```
 //!
-//! Two seeds in three run the store with sessions and retries (`kv_load.rs`); every third seed runs
-//! a register machine (`register_load.rs`), which is faster and exercises the core alone.
+//! Two seeds in three run the store with sessions and retries (`kv_load.rs`). Every third seed runs
+//! a machine of a few registers in place of the store (`register_load.rs`): it is faster, and tests
+//! the core alone.
 //!
 //! # Faults
 //!
@@ -45,16 +47,17 @@
 //! | --- | --- |
 //! | loss, repetition and delay of messages; loss of answers | `sending.rs` |
 //! | partitions: halves, one way, ring, bridge, hub, chain and others | `network.rs` |
-//! | crashes, pauses, slow disks, failed writes, clock jumps, reluctance | `nemesis.rs` |
+//! | crashes, pauses, slow disks, failed writes, clock jumps | `nemesis.rs` |
+//! | reluctance: a node that clients cannot reach should leave the lead to others | `nemesis.rs` |
 //! | long absences that overlap, after which an absent node must lead | `absence.rs` |
-//! | patches that were lost and arrive during a full copy | `delayed_patches.rs` |
+//! | patches that seem lost and arrive much later, during a full copy | `delayed_patches.rs` |
 //! | torn and unsynced writes of the journal, faults during a start | `journal.rs` |
 //!
 //! # What is checked, and when
 //!
 //! The simulator sees all disks, all messages and all executions, which no node does. Several
-//! checks look at a rule and not at the harm that its breach would do, because the harm needs a
-//! crash at one moment that chance seldom hits.
+//! checks find the breach of a rule itself and not only a wrong answer that follows from it: the
+//! wrong answer may need a crash at one moment, which chance seldom hits.
 //!
 //! | when | check | file |
 //! | --- | --- | --- |
@@ -62,23 +65,25 @@
 //! | a message leaves | it reveals only what is durable (P1, P2, P4, P8) | `durability.rs` |
 //! | | the pages of a promise show one state (P2) | `promise_pages.rs` |
 //! | | a full copy that became void is not continued (P10) | `full_copies.rs` |
-//! | a candidate merges | its quorum vouches for the facts (P3) | `recoveries.rs` |
+//! | a candidate merges | the promises of its quorum prove what it merges (P3) | `recoveries.rs` |
 //! | a read runs | a quorum confirmed it after it arrived (P8) | `read_confirmations.rs` |
 //! | a node starts | the journal yields what was durable | `journal.rs` |
-//! | a decree is applied | its listeners see every slot in order | `checks.rs` |
-//! | after all faults ended | clients are served and all nodes are level within 60 s | `run.rs` |
-//! | at the end | answers equal a replay on a reference; real time | `answers.rs` |
+//! | a decree is applied | the report of it continues the last one without a gap | `checks.rs` |
+//! | all faults ended | within 60 s clients have all answers, nodes all decrees | `run.rs` |
+//! | at the end | the answers equal those of a replay of the decrees | `answers.rs` |
+//! | | the order of the answers' positions agrees with real time | `answers.rs` |
 //!
-//! The assertions in the core are on as well, and a panic is a failure. `coverage.rs` counts every
-//! fault and every rare path: what was never reached was not tested.
+//! The assertions in the core are active as well, and a panic is a failure. `coverage.rs` counts
+//! every fault and every rare path: a path that no run reached was not tested.
 //!
 //! # Reproducing and shrinking a failing seed
 //!
-//! `simulate --seeds N` prints the seed of a failing run. It then runs the seed again without each
-//! fault in turn, and with a shorter time of faults, as long as the run still fails, and prints the
-//! smallest command that fails: `simulate --seed S --faults F --chaos-ms T`, with the end of the
-//! trace. The command prints the whole trace. A seed is valid for one version of the program: any
-//! change of what is drawn makes other runs of all seeds.
+//! `simulate --seeds N` prints the seed of a failing run. Then it shrinks the run: it runs the seed
+//! again without each of the faults in turn, and with a shorter time of faults, and keeps each
+//! change with which the run still fails. It prints the command of the smallest run that fails,
+//! `simulate --seed S --faults F --chaos-ms T`, and the end of its trace; this command prints the
+//! whole trace. A seed is valid for one version of the program: any change in what the program
+//! draws gives all seeds other runs.
 //!
 //! # What it cannot find
 //!
@@ -95,12 +100,13 @@
 //!
 //! | file | content |
 //! | --- | --- |
-//! | `run.rs`, `scenario.rs`, `world.rs` | a run from seed to verdict; its draw; its state |
+//! | `run.rs` | a run, from its seed to the verdict |
+//! | `scenario.rs`, `world.rs` | what is drawn for a run; the state of a run |
 //! | `slow_disks.rs` | runs in which only disks are slow or hang: how long is nothing chosen? |
 //! | `explore/` | every order of events in a small scope |
-//! | `workload.rs`, `register.rs` | the interface of a workload; the register machine |
-//! | `observed.rs` | a machine that records what it runs |
-//! | `protocol_coverage.rs` | which messages, records and answers count as which path |
+//! | `workload.rs`, `register.rs` | the interface of a workload; the machine of registers |
+//! | `observed.rs` | a wrapper of a machine that records which commands the machine runs |
+//! | `protocol_coverage.rs` | the rare paths that messages, records and answers show |
 //! | `describe.rs` | messages and records as text, for traces and transcripts |
 //!
 //! TigerBeetle's simulator and FoundationDB's are the models for one seed that decides everything;
@@ -134,6 +140,7 @@ mod read_confirmations;
 mod recoveries;
 mod register;
 mod register_load;
+mod requests;
 mod run;
 mod scenario;
 mod sending;

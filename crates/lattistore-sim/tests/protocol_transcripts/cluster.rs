@@ -331,6 +331,8 @@ impl<M: Scripted> Cluster<M> {
             RequestOutcome::Timeout { may_have_run: may } => {
                 format!("its time is over; {}", may_have_run(*may))
             }
+            RequestOutcome::MembersChanged => "the members are changed".to_owned(),
+            RequestOutcome::MembersUnchanged(why) => format!("the members are as they were: {why}"),
             RequestOutcome::TooManyRequests => "too many requests; it did not run".to_owned(),
             RequestOutcome::Closing { may_have_run: may } => {
                 format!("the node is stopping; {}", may_have_run(*may))
@@ -583,6 +585,8 @@ fn describe_loss(loss: Loss) -> String {
         Loss::HigherBallot => "a higher ballot was promised".to_owned(),
         Loss::Reluctant => "it is reluctant".to_owned(),
         Loss::NoProgress => "its recovery made no progress".to_owned(),
+        Loss::Removed => "it is no longer a voter".to_owned(),
+        Loss::NewMembers => "another leader has changed the members".to_owned(),
         Loss::Closing => "it is stopping".to_owned(),
     }
 }

@@ -282,6 +282,6 @@ fn count() -> u64 {
     u64::try_from(NODES).unwrap_or(u64::MAX)
 }
 
-fn members() -> MemberSet {
+pub(super) fn members() -> MemberSet {
     MemberSet::of_voters((0..NODES).map(node_id))
 }
