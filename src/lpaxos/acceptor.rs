@@ -24,7 +24,7 @@ use super::message::{
     RepairPatches,
 };
 use super::output::Applied;
-use super::patch::{MOST_PATCH_BYTES, Page, Proposal};
+use super::patch::{MAX_PATCH_BYTES, Page, Proposal};
 use super::replica::{TOMBSTONE_DISTANCE, may_have_dropped};
 use crate::numbers::{Ballot, ProposalId, Slot};
 
@@ -272,7 +272,7 @@ impl<M: Machine> Acceptor<M> {
     /// are more than a message takes.
     pub(super) fn newer_entries(&self, slot: Slot) -> Option<NewerEntries<M::Key, M::Value>> {
         let replica = &self.durable.replica;
-        let entries = replica.entries_since(slot, MOST_PATCH_BYTES, M::size)?;
+        let entries = replica.entries_since(slot, MAX_PATCH_BYTES, M::size)?;
         Some(NewerEntries { entries: Arc::new(entries), members: replica.members().cloned() })
     }
 

@@ -138,14 +138,19 @@ impl Changes {
         while let Some(front) = asked.front() {
             let Waiting { ticket, command, deadline_ms, .. } = front;
             let by = ticket.map(|ticket| Asker { ticket, deadline_ms: *deadline_ms });
-            let answer = match command.apply(set) {
-                Ok(next) if next == *set => RequestOutcome::MembersChanged,
+            let error = match command.apply(set) {
+                Ok(next) if next == *set => {
+                    // It is chosen already, and answered once it is done.
+                    self.undone.extend(by.map(|by| (by, slot.previous())));
+                    asked.pop_front();
+                    continue;
+                }
                 Ok(next) if self.is_reached(&next, progress) => return Some((next, by)),
-                Ok(_) => RequestOutcome::MembersUnchanged(MemberChangeError::NoMajority),
-                Err(error) => RequestOutcome::MembersUnchanged(error),
+                Ok(_) => MemberChangeError::NoMajority,
+                Err(error) => error,
             };
             if let Some(ticket) = asked.pop_front().and_then(|waiting| waiting.ticket) {
-                out.answer(ticket, answer);
+                out.answer(ticket, RequestOutcome::MembersUnchanged(error));
             }
         }
         let learners = || set.iter().filter(|member| member.role == MemberRole::Learner);

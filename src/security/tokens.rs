@@ -75,8 +75,8 @@ struct Entry {
 
 impl Tokens {
     /// Parses the file of clients (TOML). For each client it has a table `[[client]]` with `name`,
-    /// `role` ("read-only", "read-write" or "admin") and `sha256`, the hash of the token in hexadecimal
-    /// digits. Logs a warning if other users can read the file.
+    /// `role` ("read-only", "read-write" or "admin") and `sha256`, the hash of the token in
+    /// hexadecimal digits. Logs a warning if other users can read the file.
     ///
     /// # Errors
     /// The reason why the content cannot be used.

@@ -171,7 +171,11 @@ impl Admission {
         match &client.name {
             Some(_) => (client.rights < Rights::Admin).then_some(NO_ADMIN),
             None => {
-                let is_local = client.address.is_some_and(|address| address.is_loopback());
+                // A client on the machine of the node connects from the address that it connects
+                // to, unless that is a loopback address.
+                let is_local = client
+                    .address
+                    .is_some_and(|from| from.is_loopback() || from == self.own.address);
                 (!is_local && !self.own.insecure).then_some(NOT_LOCAL)
             }
         }
@@ -256,8 +260,8 @@ fn other_node(address: IpAddr) -> Refusal {
 /// Returns the refusal between two nodes without a cluster, one of which waits to be added to one.
 fn no_cluster(address: IpAddr) -> Refusal {
     let message = format!(
-        "the node at {address} belongs to no cluster yet: a node that was started with --join waits \
-         for one that does"
+        "the node at {address} belongs to no cluster yet: a node that was started with --join \
+         waits for one that does"
     );
     Refusal::new(Reason::NoCluster, message)
 }
@@ -274,8 +278,8 @@ fn check_founder(cluster: &Cluster, address: IpAddr, node: NodeId) -> Result<(),
     }
     let members = members.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ");
     let message = format!(
-        "the node lists differ: {address} is no member of this cluster, whose nodes are {members}; \
-         start a node with --join to add it"
+        "the node lists differ: {address} is not a member of this cluster; its members are \
+         {members}; start a node with --join to add it"
     );
     Err(Refusal::new(Reason::ListsDiffer, message))
 }

@@ -23,7 +23,7 @@ pub(super) struct Links {
     sought: BTreeMap<IpAddr, PeerSender>,
     /// The other members, and the nodes that have opened a connection to this one.
     linked: BTreeMap<NodeId, Linked>,
-    /// The peers whose last answer was that this node does not belong to their cluster.
+    /// The peers that answered last that this node does not belong to their cluster.
     refused_by: BTreeSet<IpAddr>,
 }
 

@@ -79,8 +79,8 @@
 //! consensus thread compares the version of the entry before each output of the core, and follows
 //! it when it has changed (`consensus/membership.rs`): redirects, status and connections are those
 //! of the members that the node knows. A node is admitted by its cluster, whether it is a member or
-//! not, and is connected to for as long as it is connected itself: so heartbeats and the entry reach
-//! a node that waits, one that was removed, and one that was down during a change.
+//! not, and is connected to for as long as it is connected itself. So heartbeats and the entry
+//! reach a node that waits, one that was removed, and one that was down during a change.
 //!
 //! A node that is started with `--join` asks the named nodes for their cluster, stores its id, and
 //! starts the core without members. A client's request to add it (`member_requests.rs`) waits at

@@ -110,8 +110,8 @@ impl State {
                 let what = if *was_member { "is a member of" } else { "waits to be added to" };
                 info!(event = "member", node:% = me, cluster = id.as_str(),
                     members = members.as_str(), slot = slot;
-                    "node {me} {what} the cluster {id}, whose members are {members}; its state is \
-                     as of slot {slot}");
+                    "node {me} {what} the cluster {id} with the members {members}; its state is as \
+                     of slot {slot}");
                 if *was_member && !options.join.is_empty() {
                     info!("--join is ignored: the data directory is of the cluster {id}");
                 }

@@ -253,3 +253,55 @@ fn a_node_that_joins_waits_for_a_node_to_answer() {
     wait_for_voters(&ips[..1], &ips);
     assert!(Path::new(&nodes.directory.path().join("1")).exists());
 }
+
+#[test]
+fn a_node_may_be_killed_while_it_waits_and_after_it_was_added() {
+    let mut nodes = Nodes::new(2);
+    let ips = nodes.ips.clone();
+    let _first = nodes.found(0);
+    let second = nodes.join(1, &[0], "1");
+    eventually("the node to wait", || (!members(ips[0])?.waiting.is_empty()).then_some(()));
+    second.kill();
+    let second = nodes.join(1, &[0], "1");
+    eventually("the node to wait", || (!members(ips[0])?.waiting.is_empty()).then_some(()));
+    add(&ips[..1], ips[1], None);
+    second.kill();
+    // The first node alone still decides, as the other one is a learner, or both are voters.
+    let second = nodes.join(1, &[0], "1");
+    wait_for_voters(&ips[..1], &ips);
+    client_of(&ips).put("a", "1").unwrap();
+    second.kill();
+    let second = nodes.join(1, &[0], "1");
+    let ignored = || second.log().contains("--join is ignored").then_some(());
+    eventually("the member to ignore the option", ignored);
+    client_of(&ips).put("a", "2").unwrap();
+}
+
+#[test]
+fn a_replacement_goes_on_under_the_next_leader() {
+    let mut fleet = Fleet::loopback(3);
+    let mut nodes = Nodes::new(1);
+    let ips = fleet.addresses.clone();
+    for key in 0..50 {
+        fleet.client().put(&format!("k{key}"), &"x".repeat(100_000)).unwrap();
+    }
+    let leader = fleet.leader();
+    let old = (leader + 1) % 3;
+    fleet.kill(old);
+    let address = nodes.ips[0];
+    let command = joining(address, &ips);
+    let _replacing = nodes.start(command, "0");
+    let replaces = Some(MemberName::Address(ips[old]));
+    add(&[ips[leader]], address, replaces);
+    fleet.kill(leader);
+    fleet.start(leader);
+    let left: Vec<IpAddr> = (0..3).filter(|node| *node != old).map(|node| ips[node]).collect();
+    let mut expected = left.clone();
+    expected.push(address);
+    expected.sort_unstable();
+    wait_for_voters(&left, &expected);
+    // A repeated request finds it done.
+    let again = change(&left, &MemberRequest::Add { address, replaces });
+    assert!(matches!(again, ClientOutcome::MembersChanged(_)), "{again:?}");
+    client_of(&left).put("a", "2").unwrap();
+}

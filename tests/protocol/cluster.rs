@@ -206,7 +206,7 @@ impl Cluster {
         self.send(node, after_write);
     }
 
-    /// Carries out the outputs of a node, in the order of the contract, until it has no more.
+    /// Carries out the outputs of a node, in the order of the contract, until none is left.
     pub(crate) fn step(&mut self, node: u64) {
         loop {
             let out = self.output(node);
@@ -281,7 +281,7 @@ impl Cluster {
         }
     }
 
-    /// Makes `node` believe that it is the turn of `leader`.
+    /// Makes `node` expect `leader` to lead.
     pub(crate) fn turn(&mut self, node: u64, leader: u64) {
         let term = self.clocks[&node] / TERM_MS + 1;
         let wanted = (term..).find(|term| term % self.count == leader - 1).unwrap();

@@ -51,11 +51,12 @@ impl Member {
     pub(super) fn shortage(&self) -> Shortage {
         let heard = |member: &NodeId| self.node.peer(*member).0;
         let unheard = self.cluster.members.iter().filter(|(member, _)| !heard(member));
-        let waiting_for = unheard.map(|(_, ip)| *ip).collect();
-        let message = match self.role {
-            Role::Waiting(_) => "it waits to be added to the cluster".to_owned(),
-            Role::Member => String::new(),
-            Role::Removed { slot, .. } => format!("it was removed from the cluster by slot {slot}"),
+        let (waiting_for, message) = match self.role {
+            Role::Member => (unheard.map(|(_, ip)| *ip).collect(), String::new()),
+            Role::Waiting(_) => (Vec::new(), "it waits to be added to the cluster".to_owned()),
+            Role::Removed { slot, .. } => {
+                (Vec::new(), format!("it was removed from the cluster by slot {slot}"))
+            }
         };
         Shortage { waiting_for, message, ..Shortage::default() }
     }

@@ -1,5 +1,6 @@
 //! The members of the cluster change while the node runs: its connections and addresses follow the
-//! member entry of the replicated state, a node that waits becomes a member, and a removed one ends.
+//! member entry of the replicated state, a node that waits becomes a member, and a removed node
+//! ends.
 
 use std::mem::take;
 use std::net::IpAddr;
@@ -127,7 +128,8 @@ impl Consensus {
         let membership = cluster.to_store(self.links.listed().iter().copied());
         self.disk.save_identity(&Identity { node: self.me, membership: Some(membership) })?;
         let id = format!("{id:016x}");
-        info!(event = "joins", cluster = id.as_str(); "this node waits to be added to the cluster {id}");
+        info!(event = "joins", cluster = id.as_str();
+            "this node waits to be added to the cluster {id}");
         let role = Role::Waiting(Instant::now());
         self.become_member(Arc::new(cluster), MemberSet::unknown(), role)
     }
