@@ -137,13 +137,20 @@ fn make(shell: &Shell, change: Change, deadline: Instant) -> End {
     };
     let plan = match plan(change, &before) {
         Ok(plan) => plan,
-        Err((reason, message)) => return refused(reason, &message),
+        Err((reason, message)) => return End::Refused { reason: name_of(reason), message },
     };
-    progress.show(&match &plan.goal {
-        Goal::Voter { address, .. } => format!("{address}: the leader looks for the node"),
-        Goal::Gone { address, .. } => format!("{address}: the leader removes the node"),
-    });
-    let changed = match request(shell, &plan, &mut progress, deadline) {
+    match &plan.goal {
+        Goal::Gone { address, .. } => progress.show(&format!("{address}: is being removed")),
+        Goal::Voter { address, old } => {
+            let waits = before.waiting.iter().any(|node| node.address.ip() == *address);
+            if waits || added(&before, *address, *old).is_some() {
+                progress.show(&format!("{address}: is being added"));
+            } else {
+                ask_for_node(&mut progress, *address, &before);
+            }
+        }
+    }
+    let changed = match request(shell, &plan, &before, &mut progress, deadline) {
         Ok(list) => list,
         Err(end) => return end,
     };
@@ -166,6 +173,7 @@ fn make(shell: &Shell, change: Change, deadline: Instant) -> End {
 fn request(
     shell: &Shell,
     plan: &Plan,
+    before: &MemberList,
     progress: &mut Progress,
     deadline: Instant,
 ) -> Result<MemberList, End> {
@@ -179,8 +187,8 @@ fn request(
         let is_late = Instant::now() >= deadline;
         match error.cause() {
             Some(Cause::MembersUnchanged { reason, message }) => match (reason, &plan.goal) {
-                (MembersUnchangedReason::NoNodeWaits, _) if !is_late => {
-                    progress.ask(&one_line(message));
+                (MembersUnchangedReason::NoNodeWaits, Goal::Voter { address, .. }) if !is_late => {
+                    ask_for_node(progress, *address, before);
                 }
                 // An earlier request, whose answer was lost, removed it.
                 (MembersUnchangedReason::NotAMember, Goal::Gone { .. }) if is_unsure => {
@@ -209,6 +217,16 @@ fn request(
             }
         }
     }
+}
+
+/// Tells the user to start the node.
+fn ask_for_node(progress: &mut Progress, address: IpAddr, members: &MemberList) {
+    let leader = members.leader.map(|leader| leader.address.ip());
+    let any = leader.or_else(|| members.members.first().map(|member| member.address.ip()));
+    let join = any.map_or(String::new(), |any| format!(" --join {any}"));
+    progress.ask(&format!(
+        "waits for a node at {address}: start it there with --my-ip {address}{join}"
+    ));
 }
 
 /// Waits until the node is a voter, or the deadline comes.
@@ -376,9 +394,7 @@ fn remedy(reason: MembersUnchangedReason) -> Option<&'static str> {
         | MembersUnchangedReason::Invalid => Some("`member list` shows the members"),
         MembersUnchangedReason::AlreadyReplaced => Some("`member cancel` withdraws an addition"),
         MembersUnchangedReason::TooManyMembers => Some("`member remove` makes room"),
-        MembersUnchangedReason::AddressInUse => {
-            Some("`member replace` with this address puts the node in its place")
-        }
+        MembersUnchangedReason::AddressInUse => Some("`member replace` with this address does so"),
         MembersUnchangedReason::NotAMember
         | MembersUnchangedReason::LastVoter
         | MembersUnchangedReason::NoMajority

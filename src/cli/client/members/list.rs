@@ -91,7 +91,9 @@ pub(super) fn text(list: &MemberList, style: Style) -> String {
     for (name, value) in facts {
         shown.push_str(&format!("{} {value}\n", style.faint(format_args!("{name:<9}"))));
     }
-    let rows = list.members.iter().map(|member| {
+    let mut members: Vec<&ListedMember> = list.members.iter().collect();
+    members.sort_by_key(|member| (member.address, member.node));
+    let rows = members.iter().map(|member| {
         let role = match (member.is_learner, leads(list, member)) {
             (_, true) => "leader",
             (true, false) => "learner",
@@ -111,8 +113,11 @@ pub(super) fn text(list: &MemberList, style: Style) -> String {
     shown.push_str(&table(["address", "node", "role", "lag", "state"], rows.collect(), style));
     for waiting in &list.waiting {
         let ip = waiting.address.ip();
+        // A node with an empty directory is another node than the member at its address.
+        let is_in_use = list.members.iter().any(|member| member.address == waiting.address);
+        let task = if is_in_use { "replace" } else { "add" };
         shown.push_str(&format!(
-            "node {} waits at {ip} to be added: member add {ip}\n",
+            "node {} waits at {ip} to be added: member {task} {ip}\n",
             waiting.node
         ));
     }
@@ -193,6 +198,7 @@ mod tests {
         };
         let mut list = list(vec![member(1, true), member(2, true), member(3, false), learner]);
         list.waiting.push(WaitingNode { node: NodeId(5), address: address(5) });
+        list.waiting.push(WaitingNode { node: NodeId(6), address: address(3) });
         list
     }
 
@@ -210,6 +216,7 @@ address          node              role     lag  state
 127.0.0.3:50051  0000000000000003  voter    -    not heard
 127.0.0.4:50051  0000000000000004  learner  12   up, replaces 0000000000000003
 node 0000000000000005 waits at 127.0.0.5 to be added: member add 127.0.0.5
+node 0000000000000006 waits at 127.0.0.3 to be added: member replace 127.0.0.3
 
 no more node may fail: 2 of 3 voters must run, 2 are reachable
 ";
@@ -232,7 +239,8 @@ no more node may fail: 2 of 3 voters must run, 2 are reachable
             r#"{"node": "0000000000000004", "address": "127.0.0.4:50051", "role": "learner", "#,
             r#""leads": false, "reachable": true, "complete": 60, "lag": 12, "#,
             r#""replaces": "0000000000000003"}], "#,
-            r#""waiting": [{"node": "0000000000000005", "address": "127.0.0.5:50051"}], "#,
+            r#""waiting": [{"node": "0000000000000005", "address": "127.0.0.5:50051"}, "#,
+            r#"{"node": "0000000000000006", "address": "127.0.0.3:50051"}], "#,
             r#""has_majority": true, "may_fail": 0, "#,
             r#""message": "no more node may fail: 2 of 3 voters must run, 2 are reachable"}"#,
         );

@@ -168,7 +168,8 @@ fn changes(task: &MemberTask, port: u16) -> Result<Vec<change::Change>, String> 
 fn named(member: &str, port: u16) -> Result<Named, String> {
     let is_id = member.len() == 16 && member.bytes().all(|byte| byte.is_ascii_hexdigit());
     match u64::from_str_radix(member, 16) {
-        Ok(id) if is_id && id != 0 => Ok(Named::Id(NodeId(id))),
+        Ok(0) if is_id => Err(format!("`{member}` is not the id of a node")),
+        Ok(id) if is_id => Ok(Named::Id(NodeId(id))),
         _ => ip(member, port).map(Named::Ip),
     }
 }
