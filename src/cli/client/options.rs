@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::client::{ClientTls, Token, Value};
-use crate::limits::{DEFAULT_PORT, DEFAULT_REQUEST_TIME, MOST_CLIENT_TIMEOUT};
+use crate::limits::{DEFAULT_PORT, DEFAULT_REQUEST_TIME, MAX_CLIENT_TIMEOUT};
 use crate::{Client, cli};
 use clap::error::ErrorKind;
 use clap::{ArgGroup, CommandFactory, Parser, ValueEnum};
@@ -214,7 +214,7 @@ impl ClientOptions {
     /// Returns a client with these options.
     pub(crate) fn client(&self) -> Result<Client, String> {
         let changes = matches!(&self.verb, Some(Verb::Member { task }) if task.is_change());
-        self.client_within(if changes { CHANGE_REQUEST_TIME } else { MOST_CLIENT_TIMEOUT })
+        self.client_within(if changes { CHANGE_REQUEST_TIME } else { MAX_CLIENT_TIMEOUT })
     }
 
     /// Returns how long to wait for a change of the members.

@@ -16,6 +16,7 @@ use super::super::json;
 use super::super::once::print;
 use super::super::options::ClientOptions;
 use super::super::phrases::{no_answer, one_line};
+use super::super::report::complain;
 use super::super::shell::Shell;
 use super::progress::Progress;
 use super::{Named, complain_of, list, object, seen_by_leader};
@@ -109,7 +110,7 @@ pub(super) fn run(shell: &Shell, options: &ClientOptions, change: Change) -> io:
         }
         End::Pending(message, _) => {
             if is_text {
-                complain_of(options, &message);
+                complain(&format!("{message}\n"));
             }
             Exit::Pending
         }
