@@ -86,11 +86,16 @@ impl Links {
         members: &BTreeMap<NodeId, IpAddr>,
         callers: &Callers,
     ) -> io::Result<()> {
-        let callers = callers.iter().map(|(node, caller)| (*node, caller.address));
-        let mut wanted: BTreeMap<NodeId, IpAddr> = callers.collect();
+        let addresses = callers.iter().map(|(node, caller)| (*node, caller.address));
+        let mut wanted: BTreeMap<NodeId, IpAddr> = addresses.collect();
         wanted.extend(members);
-        // While a node replaces another one at the same address, both ids have it.
-        wanted.retain(|node, ip| *node != me && *ip != self.address);
+        // While a node replaces another one at the same address, both ids have it. The one that
+        // has called is there: a connection to the other one would reach it, and displace the
+        // connection that it has.
+        let is_taken = |node: &NodeId, ip: &IpAddr| {
+            !callers.contains_key(node) && callers.values().any(|caller| caller.address == *ip)
+        };
+        wanted.retain(|node, ip| *node != me && *ip != self.address && !is_taken(node, ip));
         let ended: Vec<NodeId> =
             self.linked.keys().filter(|node| !wanted.contains_key(node)).copied().collect();
         ended.into_iter().for_each(|node| self.dismiss(node));

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::{info, warn};
+use log::info;
 
 use super::member::{Member, Role};
 use super::state::{Consensus, Phase};
@@ -82,7 +82,6 @@ impl Consensus {
                     "this node was removed from the cluster by slot {version}; it serves no client \
                      and ends"
                 );
-                warn!(event = "removed", slot = version.0; "{message}");
                 self.notices.set(REMOVED, Severity::Error, message);
                 Ok(())
             }
@@ -148,7 +147,7 @@ impl Consensus {
                         "this node waits for a node of a cluster to answer at one of {}",
                         listed.join(" ")
                     );
-                    info!(event = "waiting"; "{message}");
+                    self.notices.end(JOINING);
                     self.notices.set(JOINING, Severity::Info, message);
                 }
             }
@@ -172,7 +171,8 @@ impl Consensus {
                     let message = format!(
                         "this node waits to be added to the cluster: client member add {own}"
                     );
-                    info!(event = "waiting"; "{message}");
+                    // A notice that is set anew is logged anew.
+                    self.notices.end(JOINING);
                     self.notices.set(JOINING, Severity::Info, message);
                 }
                 // No node sends anything to this one before it has heard it.
