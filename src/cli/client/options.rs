@@ -12,7 +12,6 @@ use clap::error::ErrorKind;
 use clap::{ArgGroup, CommandFactory, Parser, ValueEnum};
 
 use super::json::Form;
-use super::members::CHANGE_TIME;
 use super::parameter::Parameter;
 use super::report::complain;
 use super::style::Colour;
@@ -21,6 +20,9 @@ use super::{arguments, duration, exit, parameter};
 
 /// The node that the client asks if the arguments name none.
 const DEFAULT_NODE: &str = "127.0.0.1";
+
+/// The time to wait for a change of the members if the options do not set it.
+const CHANGE_TIME: Duration = Duration::from_secs(600);
 
 /// The time for each request of a change of the members, which is repeated until the change is
 /// done; so the program can show what the change waits for.

@@ -21,9 +21,6 @@ use super::super::shell::Shell;
 use super::progress::Progress;
 use super::{Named, complain_of, list, object, seen_by_leader};
 
-/// How long the program waits for a change if the options do not say it.
-pub(crate) const CHANGE_TIME: Duration = Duration::from_secs(600);
-
 /// The time between two looks at the members.
 const LOOK_PERIOD: Duration = Duration::from_millis(300);
 
@@ -153,7 +150,7 @@ fn make(shell: &Shell, change: Change, deadline: Instant) -> End {
     }
     let changed = match request(shell, &plan, &before, &mut progress, deadline) {
         Ok(list) => list,
-        Err(end) => return end,
+        Err(end) => return *end,
     };
     match plan.goal {
         Goal::Gone { node, address } => {
@@ -177,7 +174,8 @@ fn request(
     before: &MemberList,
     progress: &mut Progress,
     deadline: Instant,
-) -> Result<MemberList, End> {
+) -> Result<MemberList, Box<End>> {
+    let failed = |error| Box::new(End::Failed(error));
     let mut is_unsure = false;
     loop {
         let error = match shell.client.change_members(plan.request.clone()) {
@@ -193,23 +191,23 @@ fn request(
                 }
                 // An earlier request, whose answer was lost, removed it.
                 (MembersUnchangedReason::NotAMember, Goal::Gone { .. }) if is_unsure => {
-                    return seen_by_leader(&shell.client).map_err(End::Failed);
+                    return seen_by_leader(&shell.client).map_err(failed);
                 }
-                _ => return Err(refused(*reason, message)),
+                _ => return Err(Box::new(refused(*reason, message))),
             },
             Some(Cause::PermissionDenied(message)) => {
                 let message = format!("not allowed: {}", one_line(message));
-                return Err(End::Refused { reason: "permission_denied", message });
+                return Err(Box::new(End::Refused { reason: "permission_denied", message }));
             }
             Some(cause @ Cause::BadRequest(_)) => {
                 let message = one_line(&cause.to_string());
-                return Err(End::Refused { reason: "bad_request", message });
+                return Err(Box::new(End::Refused { reason: "bad_request", message }));
             }
             _ if is_late => {
                 // An earlier request may have been carried out.
                 let unsure = |cause: &Cause| Error::MayHaveRun { cause: cause.clone() };
                 let error = error.cause().filter(|_| is_unsure).map_or(error.clone(), unsure);
-                return Err(End::Failed(error));
+                return Err(failed(error));
             }
             cause => {
                 let cause = cause.map_or_else(|| error.to_string(), ToString::to_string);
