@@ -78,6 +78,11 @@ impl Story {
 
     /// Runs the client, and returns all that it prints.
     fn run(&self, arguments: &str) -> String {
+        self.run_to_end(arguments).0
+    }
+
+    /// Runs the client, and returns all that it prints, and its exit code.
+    fn run_to_end(&self, arguments: &str) -> (String, Option<i32>) {
         let mut program = Command::new(env!("CARGO_BIN_EXE_client"));
         program.env_remove("LATTISTORE_SERVER_IP").env_remove("LATTISTORE_PORT");
         program.env_remove("LATTISTORE_TIMEOUT");
@@ -87,7 +92,7 @@ impl Story {
         // The program may have to wait for the node, and says so.
         let errors = errors.lines().filter(|line| !line.starts_with("waits for a node at "));
         let errors: String = errors.map(|line| line.to_owned() + "\n").collect();
-        String::from_utf8(output.stdout).unwrap() + &errors
+        (String::from_utf8(output.stdout).unwrap() + &errors, output.status.code())
     }
 
     /// Runs the client, and expects what the example shows. A list is repeated until then.
@@ -174,8 +179,10 @@ fn the_examples_of_the_section_on_members_print_what_they_show() {
     let list = "--server-ip 10.0.0.3 member list";
     eventually("the node to wait", || story.there(&story.run(list)).contains(waits).then_some(()));
     story.running[&1].signal("STOP");
-    let pending = story.run("--server-ip 10.0.0.2 --timeout 2s member add 10.0.0.1");
+    let add = "--server-ip 10.0.0.2 --timeout 2s member add 10.0.0.1";
+    let (pending, code) = story.run_to_end(add);
     assert!(pending.starts_with("pending, goes on by itself: "), "{pending}");
+    assert_eq!(code, Some(9));
     let cancelled = story.there(&story.run("--server-ip 10.0.0.2 member cancel 10.0.0.1"));
     assert!(cancelled.starts_with("node ID at 10.0.0.1 is no longer a member"), "{cancelled}");
 }

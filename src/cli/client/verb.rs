@@ -22,6 +22,7 @@ pub(crate) enum Verb {
     /// A change waits until it is done, at most --timeout (10 minutes by default). An addition or
     /// replacement that takes longer goes on by itself, and the exit code is 9. If the cluster
     /// refuses a change, the exit code is 8.
+    #[command(subcommand_value_name = "TASK", subcommand_help_heading = "Tasks")]
     Member {
         #[command(subcommand)]
         task: MemberTask,

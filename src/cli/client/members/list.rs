@@ -31,6 +31,11 @@ impl Margin {
 
 /// Returns how many members may fail, in one line.
 pub(super) fn margin(list: &MemberList) -> String {
+    if list.members.is_empty() {
+        return "the node knows no members yet: it waits to be added to a cluster, or for its \
+                cluster to be formed"
+            .to_owned();
+    }
     let margin = Margin::of(list);
     let result = match margin.spare() {
         None => "no majority".to_owned(),
@@ -69,6 +74,9 @@ fn leads(list: &MemberList, member: &ListedMember) -> bool {
 /// Returns the list as text. With IPv4 addresses it fits into 80 columns, except for the ids of
 /// members that are replaced.
 pub(super) fn text(list: &MemberList, style: Style) -> String {
+    if list.members.is_empty() {
+        return margin(list) + "\n";
+    }
     let leader = match list.leader {
         Some(leader) => format!("{} at {}", leader.leader, leader.address),
         None => "not known".to_owned(),
@@ -266,6 +274,9 @@ no more node may fail: 2 of 3 voters must run, 2 are reachable
             assert_eq!(margin(&list(voters, up)), expected);
             assert_eq!(exit(&list(voters, up)), code, "{expected}");
         }
+        let unknown = list(0, 0);
+        assert!(text(&unknown, Style::PLAIN).ends_with("its cluster to be formed\n"));
+        assert_eq!(exit(&unknown), Exit::NotHealthy);
         let mut leaderless = list(3, 3);
         leaderless.leader = None;
         assert_eq!(exit(&leaderless), Exit::NotHealthy);
