@@ -31,7 +31,7 @@
 //! | --- | --- |
 //! | a result, or an error of the program | returns it |
 //! | the request is not valid or permitted, or the cluster is out of space | returns the error |
-//! | the members cannot be changed so | returns the error |
+//! | the change of the members is not possible | returns the error |
 //! | no node waits to be added yet | pauses, asks the same node again |
 //! | another node leads | connects to that node, and sends the request to it |
 //! | the node lost the leadership, and knows no leader yet | pauses, asks the same node again |
@@ -403,8 +403,8 @@ impl Client {
 
     /// Returns the status of all nodes, in the order of their addresses: those that the client
     /// knows, and the members that any of these names. It asks them concurrently, and a member as
-    /// soon as a node has named it, so a node that does not answer delays no other. At most
-    /// [`MAX_CLIENT_ADDRESSES`](crate::limits::MAX_CLIENT_ADDRESSES) nodes are asked.
+    /// soon as a node has named it, so a node that does not answer delays no other. At most 128
+    /// nodes are asked.
     pub fn nodes(&self) -> Vec<(SocketAddr, Result<NodeStatus, Error>)> {
         let mut answers = BTreeMap::new();
         let mut asked = BTreeSet::new();

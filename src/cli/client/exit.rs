@@ -23,7 +23,7 @@ pub(crate) enum Exit {
     NotHealthy,
     /// The cluster serves, but a node is down.
     NodeDown,
-    /// The members cannot be changed so, or not by this client.
+    /// The change of the members is not possible, or not permitted to this client.
     Refused,
     /// A change of the members is not done yet, and goes on by itself.
     Pending,

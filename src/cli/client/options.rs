@@ -219,6 +219,11 @@ impl ClientOptions {
         self.client_within(if changes { CHANGE_REQUEST_TIME } else { MAX_CLIENT_TIMEOUT })
     }
 
+    /// Whether to follow redirects and to retry.
+    pub(crate) fn follows(&self) -> bool {
+        !self.no_follow
+    }
+
     /// Returns how long to wait for a change of the members.
     pub(crate) fn change_time(&self) -> Duration {
         self.timeout.unwrap_or(CHANGE_TIME)
@@ -227,7 +232,7 @@ impl ClientOptions {
     /// Returns a client with these options, but with at most this time for each call.
     pub(crate) fn client_within(&self, time: Duration) -> Result<Client, String> {
         let timeout = self.timeout.unwrap_or(DEFAULT_REQUEST_TIME).min(time);
-        let builder = Client::builder().timeout(timeout).follow(!self.no_follow);
+        let builder = Client::builder().timeout(timeout).follow(self.follows());
         let mut builder = builder.wait(self.wait);
         if let Some(ca) = &self.tls_ca {
             builder = builder.tls(ClientTls::read(ca).map_err(|error| error.to_string())?);

@@ -35,6 +35,8 @@ pub(crate) struct Shell {
     pub(crate) output: Output,
     /// The port of nodes that are named without one.
     pub(crate) port: u16,
+    /// Whether to follow redirects and to retry.
+    pub(crate) follows: bool,
     pub(crate) style: Style,
     /// Whether to print the duration of each transaction.
     pub(crate) timing: bool,
@@ -71,6 +73,7 @@ impl Shell {
             params: options.params(),
             output: options.output,
             port: options.port,
+            follows: options.follows(),
             style: Style::of(&io::stdout(), options.color),
             timing: false,
             single_line: false,

@@ -203,7 +203,7 @@ fn request(
                 let message = one_line(&cause.to_string());
                 return Err(Box::new(End::Refused { reason: "bad_request", message }));
             }
-            _ if is_late => {
+            _ if is_late || !shell.follows => {
                 // An earlier request may have been carried out.
                 let unsure = |cause: &Cause| Error::MayHaveRun { cause: cause.clone() };
                 let error = error.cause().filter(|_| is_unsure).map_or(error.clone(), unsure);
@@ -385,7 +385,7 @@ fn refused(reason: MembersUnchangedReason, message: &str) -> End {
     End::Refused { reason: name_of(reason), message: one_line(message) + &remedy }
 }
 
-/// Returns what to type after a refusal whose message does not tell it.
+/// Returns what to type after a refusal; `None` if its message says it already.
 fn remedy(reason: MembersUnchangedReason) -> Option<&'static str> {
     match reason {
         MembersUnchangedReason::Unknown
