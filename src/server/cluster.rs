@@ -56,6 +56,8 @@ impl Cluster {
     }
 
     /// Returns the membership to store; `listed` are the addresses with which the node was started.
+    /// A node that was added to a formed cluster stores none of them with the members: so a start
+    /// knows that these are not the founders.
     pub(super) fn to_store(&self, listed: impl IntoIterator<Item = IpAddr>) -> Membership {
         Membership {
             cluster: self.id,

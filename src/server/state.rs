@@ -12,7 +12,7 @@ use super::error::ServerError;
 use super::formation_error;
 use super::notices::Notices;
 use super::options::{ServerOptions, StateLocation};
-use crate::lpaxos::{Durable, MemberSet, NodeId};
+use crate::lpaxos::{Durable, NodeId};
 use crate::storage::{self, Identity, Made, Membership, Memory, Opened, Storage};
 use crate::wire::Severity;
 
@@ -33,8 +33,9 @@ pub(super) struct State {
 pub(super) struct Home {
     /// The members as of the last change that the node knows.
     pub(super) cluster: Arc<Cluster>,
-    /// The members while no decree has set them; unknown to a node that was added later.
-    pub(super) founders: MemberSet,
+    /// The nodes that formed the cluster: the members while no decree has set them. A node that
+    /// was added later does not know them.
+    pub(super) founders: Arc<Cluster>,
     /// Whether the node is a member, or was one. Otherwise it waits to be added.
     pub(super) was_member: bool,
     /// The addresses with which the node was started when it learned its cluster.
@@ -53,11 +54,15 @@ impl Home {
         durable: &Durable<storage::Key, storage::Value>,
     ) -> Result<Home, ServerError> {
         let stored = Cluster::stored(membership)?;
-        let (founders, was_member) = (stored.founders(), !stored.members.is_empty());
-        let cluster = match durable.replica.members() {
-            Some(entry) => Cluster::of(stored.id, &entry.members),
-            None => stored,
-        };
+        let is_known = !stored.members.is_empty();
+        // A node that is added later keeps no list of the founders.
+        let is_founder = is_known && !membership.listed.is_empty();
+        let none = Cluster { id: stored.id, members: Default::default() };
+        let founders = Arc::new(if is_founder { stored.clone() } else { none });
+        let entry = durable.replica.members();
+        // An added node may have ended before the members that name it were durable.
+        let was_member = is_founder || is_known && entry.is_some();
+        let cluster = entry.map_or(stored, |entry| Cluster::of(founders.id, &entry.members));
         match cluster.address_of(me) {
             Some(was) if was != my_ip => return Err(ServerError::OtherAddress { was }),
             _ => {}
@@ -201,4 +206,39 @@ fn progress() -> impl FnMut(storage::Progress) {
 fn random_id() -> Result<NodeId, ServerError> {
     let random = getrandom::u64().map_err(|error| ServerError::Random(error.to_string()))?;
     Ok(NodeId(random.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(listed: &[&str], members: &[(u64, &str)]) -> Result<Home, ServerError> {
+        let (me, my_ip) = (NodeId(1), IpAddr::from([127, 0, 0, 1]));
+        let membership = Membership {
+            cluster: 7,
+            listed: listed.iter().map(|ip| (*ip).to_owned()).collect(),
+            members: members.iter().map(|(node, ip)| (NodeId(*node), (*ip).to_owned())).collect(),
+        };
+        Home::of(&membership, me, my_ip, &Durable::default())
+    }
+
+    #[test]
+    fn only_a_founder_knows_the_founders() {
+        let both = [(1, "127.0.0.1"), (2, "127.0.0.2")];
+        let founder = home(&["127.0.0.1", "127.0.0.2"], &both).expect("a home");
+        assert_eq!((founder.founders.members.len(), founder.was_member), (2, true));
+        let waiting = home(&["127.0.0.2"], &[]).expect("a home");
+        assert_eq!((waiting.founders.members.len(), waiting.was_member), (0, false));
+        // It was added, and the members that name it were not durable yet.
+        let added = home(&[], &both).expect("a home");
+        assert_eq!((added.founders.members.len(), added.was_member), (0, false));
+        assert_eq!(added.cluster.members.len(), 2, "it knows where the others are");
+    }
+
+    #[test]
+    fn a_directory_of_a_node_with_another_address_is_refused() {
+        let moved = home(&["127.0.0.2"], &[(1, "127.0.0.2")]).err().expect("refused");
+        let was = IpAddr::from([127, 0, 0, 2]);
+        assert!(matches!(moved, ServerError::OtherAddress { was: at } if at == was), "{moved}");
+    }
 }

@@ -305,3 +305,24 @@ fn a_replacement_goes_on_under_the_next_leader() {
     assert!(matches!(again, ClientOutcome::MembersChanged(_)), "{again:?}");
     client_of(&left).put("a", "2").unwrap();
 }
+
+#[test]
+fn a_cluster_that_has_grown_starts_again_as_a_whole() {
+    let mut nodes = Nodes::new(3);
+    let ips = nodes.ips.clone();
+    let first = nodes.found(0);
+    let second = nodes.join(1, &[0], "1");
+    add(&ips[..1], ips[1], None);
+    let third = nodes.join(2, &[0], "2");
+    add(&ips[..1], ips[2], None);
+    wait_for_voters(&ips[..1], &ips);
+    client_of(&ips).put("a", "1").unwrap();
+    for process in [first, second, third] {
+        process.kill();
+    }
+    // The options are those of the first start: the data directories count.
+    let _running = [nodes.found(0), nodes.join(1, &[0], "1"), nodes.join(2, &[0], "2")];
+    assert_eq!(client_of(&ips).get("a").unwrap().as_deref(), Some("1"));
+    wait_for_voters(&ips, &ips);
+    client_of(&ips).put("a", "2").unwrap();
+}

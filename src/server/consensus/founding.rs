@@ -11,7 +11,7 @@ use log::info;
 use super::member::{Member, Role};
 use super::state::{Consensus, Phase};
 use crate::kv::Store;
-use crate::lpaxos::{MemberSet, Node, NodeId};
+use crate::lpaxos::{Node, NodeId};
 use crate::server::cluster::{Cluster, Roster};
 use crate::server::error::ServerError;
 use crate::server::formation;
@@ -30,7 +30,7 @@ impl Consensus {
             Some(Home { cluster, founders, was_member, .. }) => {
                 let waiting = Role::Waiting(Instant::now());
                 let role = if was_member { Role::Member } else { waiting };
-                self.become_member(cluster, founders, role)
+                self.become_member(&cluster, founders, role)
             }
             None => self.links.seek().map_err(ServerError::Spawn),
         }
@@ -53,8 +53,10 @@ impl Consensus {
                 }
                 self.try_form()
             }
-            // The sender does not know the cluster yet.
-            Phase::Member(_) if received.cluster.is_none() => {
+            // The sender does not know the cluster yet. Only a founder can tell it the founders.
+            Phase::Member(member)
+                if received.cluster.is_none() && !member.founders.members.is_empty() =>
+            {
                 if !self.links.send_introduction(from, &self.introduction()) {
                     self.links.dismiss(from);
                 }
@@ -65,14 +67,17 @@ impl Consensus {
     }
 
     fn introduction(&self) -> Introduction {
-        let (address, listed) = (self.links.address(), self.links.listed());
-        let introduction =
-            |known: &Roster, id| formation::introduction(address, self.me, listed, known, id);
+        let (address, me) = (self.links.address(), self.me);
+        let introduction = |known: &Roster, id| {
+            let listed = known.keys().copied().collect();
+            formation::introduction(address, me, &listed, known, id)
+        };
         match &self.phase {
             Phase::Forming(forming) => forming.formation.introduction(),
             Phase::Joining(_) => introduction(&Roster::new(), None),
+            // The members may have changed; the node lists are those of the founders.
             Phase::Member(member) => {
-                introduction(&member.cluster.roster(), Some(member.cluster.id))
+                introduction(&member.founders.roster(), Some(member.founders.id))
             }
         }
     }
@@ -104,8 +109,8 @@ impl Consensus {
         info!(event = "formed", cluster = id.as_str(), members = members.as_str();
             "cluster {id} formed: {members}");
         // The other nodes may need this node's introduction to learn that the cluster is formed.
-        let founders = cluster.founders();
-        self.become_member(Arc::new(cluster), founders, Role::Member)?;
+        let cluster = Arc::new(cluster);
+        self.become_member(&cluster, Arc::clone(&cluster), Role::Member)?;
         let introduction = self.introduction();
         self.links.send_introductions(&introduction);
         Ok(())
@@ -114,8 +119,8 @@ impl Consensus {
     /// Starts the protocol. The `founders` are the members while no decree has set them.
     pub(super) fn become_member(
         &mut self,
-        cluster: Arc<Cluster>,
-        founders: MemberSet,
+        cluster: &Arc<Cluster>,
+        founders: Arc<Cluster>,
         role: Role,
     ) -> Result<(), ServerError> {
         let durable = match &mut self.phase {
@@ -125,8 +130,10 @@ impl Consensus {
         };
         let now_ms = self.clock.now_ms();
         let (config, store, seed) = (self.config, Store::default(), self.me.0);
-        let node = Node::new(self.me, founders, config, store, durable, seed, now_ms);
-        self.phase = Phase::Member(Box::new(Member::new(node, cluster, role)));
+        let members = founders.founders();
+        let node = Node::new(self.me, members, config, store, durable, seed, now_ms);
+        let member = Member::new(node, Arc::clone(cluster), founders, role);
+        self.phase = Phase::Member(Box::new(member));
         self.follow_members()
     }
 }

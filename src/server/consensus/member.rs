@@ -16,6 +16,8 @@ use crate::wire::Shortage;
 pub(super) struct Member {
     pub(super) node: Node<Store>,
     pub(super) cluster: Arc<Cluster>,
+    /// The nodes that formed the cluster; without members at a node that was added later.
+    pub(super) founders: Arc<Cluster>,
     pub(super) role: Role,
     /// The version of the members that `cluster` has; `None` before they were read.
     pub(super) version: Option<Slot>,
@@ -42,9 +44,15 @@ pub(super) enum Role {
 }
 
 impl Member {
-    pub(super) fn new(node: Node<Store>, cluster: Arc<Cluster>, role: Role) -> Member {
-        let (version, callers, room) = (None, Callers::new(), Room::default());
-        Member { node, cluster, role, version, callers, room, log: MemberLog::default() }
+    pub(super) fn new(
+        node: Node<Store>,
+        cluster: Arc<Cluster>,
+        founders: Arc<Cluster>,
+        role: Role,
+    ) -> Member {
+        let (version, callers) = (None, Callers::new());
+        let (room, log) = (Room::default(), MemberLog::default());
+        Member { node, cluster, founders, role, version, callers, room, log }
     }
 
     /// Returns what a client is told while no majority is reached: the members that are not heard.

@@ -113,7 +113,7 @@ impl Consensus {
         if let Some(after_write) = self.disk.wait(&mut member.node)? {
             self.links.send(&after_write);
         }
-        let membership = member.cluster.to_store(self.links.listed().iter().copied());
+        let membership = member.cluster.to_store([]);
         self.disk.save_identity(&Identity { node: self.me, membership: Some(membership) })?;
         self.notices.end(JOINING);
         info!(event = "added"; "this node was added to the cluster");
@@ -129,8 +129,9 @@ impl Consensus {
         let id = format!("{id:016x}");
         info!(event = "joins", cluster = id.as_str();
             "this node waits to be added to the cluster {id}");
+        let cluster = Arc::new(cluster);
         let role = Role::Waiting(Instant::now());
-        self.become_member(Arc::new(cluster), MemberSet::unknown(), role)
+        self.become_member(&cluster, Arc::clone(&cluster), role)
     }
 
     /// Does what is due at a tick.

@@ -141,7 +141,7 @@ impl ClientAccess {
         ClientAccess { identity: ClientIdentity { rights, name: None, address }, entry: None }
     }
 
-    /// Returns who the client is, and its rights.
+    /// Returns the client's name, rights and address.
     pub(super) fn identity(&self) -> &ClientIdentity {
         &self.identity
     }
