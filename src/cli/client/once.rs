@@ -106,7 +106,7 @@ fn status(shell: &Shell, options: &ClientOptions, errors: Style) -> io::Result<E
                 None => table::status(&status, shell.style),
                 Some(form) => json::status(&status, form) + "\n",
             })?;
-            Ok(exit_of_status(&status))
+            Ok(exit_of_status(&status, &shell.learners()))
         }
         (Err(error), form) => {
             match form {
