@@ -227,14 +227,14 @@ impl Call {
             | ClientOutcome::MemberList(_)) => Verdict::Done(Ok(result)),
             ClientOutcome::MembersUnchanged { reason, message } => {
                 let cause = Cause::MembersUnchanged { reason, message };
-                match reason {
-                    // The node waits for a shorter time than the call, which may be hours.
-                    MembersUnchangedReason::NoNodeWaits => {
-                        self.pause(cause);
-                        Verdict::Again
-                    }
-                    _ => Verdict::Done(Err(self.fail(cause))),
+                // The leader waits for at most `MAX_REQUEST_TIME`, and a call may have more. With
+                // less time than this, the answer to another request might not arrive.
+                let left = self.deadline.saturating_duration_since(Instant::now());
+                if reason == MembersUnchangedReason::NoNodeWaits && left > CLIENT_ANSWER_MARGIN {
+                    self.pause(cause);
+                    return Verdict::Again;
                 }
+                Verdict::Done(Err(self.fail(cause)))
             }
             ClientOutcome::RuntimeError(error) => Verdict::Done(Err(Error::Runtime(error))),
             ClientOutcome::Aborted { message, position } => {
