@@ -343,12 +343,16 @@ pub const MAX_CLIENT_ATTEMPTS: usize = 3;
 /// busy network.
 pub const CLIENT_HEAD_START: Duration = Duration::from_millis(100);
 
-/// A call that waits for this time asks the node for its status, and a client asks no more often.
+/// A call that waits for this time asks the node for the members, and a client asks no more often.
 /// So an error can tell which other nodes that node does not hear.
 pub const CLIENT_INQUIRY_TIME: Duration = Duration::from_millis(500);
 
 /// An error mentions the failures of other nodes that were seen within this time.
 pub const CLIENT_KNOWLEDGE_TIME: Duration = Duration::from_secs(10);
+
+/// The time after which a client that is used asks its node again for the members. So it follows a
+/// cluster whose nodes are replaced one by one.
+pub const CLIENT_MEMBERS_PERIOD: Duration = Duration::from_secs(2);
 
 /// A client that does not wait for nodes to start gives up once all known addresses have refused
 /// the connection this many times.

@@ -623,7 +623,9 @@ fn ctrl_c_without_a_request_ends_the_program_by_the_signal() {
     typed.write_all(b".params\n").unwrap();
     // The echo shows that the session has begun.
     let mut line = String::new();
-    BufReader::new(client.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    // The reader stays open: otherwise the program could end because of its broken pipe.
+    let mut output = BufReader::new(client.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
     assert_eq!(line, "> .params\n");
     kill(Pid::from_raw(i32::try_from(client.id()).unwrap()), Signal::SIGINT).unwrap();
     assert_eq!(client.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
@@ -646,4 +648,46 @@ fn ctrl_c_that_was_ignored_stays_ignored() {
     // The program went on until its own end.
     assert!(client.wait().unwrap().code().is_some());
     assert!(!expected.contains("interrupted"), "{expected}");
+}
+
+#[test]
+fn member_commands_have_exit_codes_of_their_own() {
+    let cluster = Cluster::in_memory(1);
+    let nodes = [cluster.socket(0)];
+    let ip = cluster.addresses[0].to_string();
+    cluster.leader();
+    let output = run(&nodes, &["member", "list"], "");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let last = "no more node may fail: 1 of 1 voter must run, 1 is reachable\n";
+    assert!(stdout(&output).ends_with(last), "{}", stdout(&output));
+    // It is a member already, so nothing is to be done.
+    let output = run(&nodes, &["member", "add", &ip], "");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains(&format!(" at {ip} is a voter\n")), "{}", stdout(&output));
+    for (arguments, error) in [
+        (vec!["member", "remove", &ip], "is the last voter: add another node first"),
+        (vec!["member", "cancel", &ip], "is a voter, so there is nothing to cancel"),
+        (vec!["member", "replace", "127.0.0.1"], "127.0.0.1 is not a member; the members are"),
+    ] {
+        let output = run(&nodes, &arguments, "");
+        assert_eq!(output.status.code(), Some(8), "{arguments:?}: {}", stderr(&output));
+        let line = stderr(&output).lines().last().unwrap();
+        assert!(line.starts_with("error: ") && line.contains(error), "{line}");
+        let output = run(&nodes, &[&arguments[..], &["--output", "json"]].concat(), "");
+        assert_eq!(output.status.code(), Some(8), "{arguments:?}: {}", stderr(&output));
+        let expected = "{\"outcome\": \"refused\", \"reason\": \"";
+        assert!(stdout(&output).starts_with(expected), "{}", stdout(&output));
+    }
+    // On a slow machine, the answer may come after the timeout.
+    support::eventually("the refusal of a node that does not wait", || {
+        let output = run(&nodes, &["--timeout", "1s", "member", "add", "127.0.0.1"], "");
+        assert!([Some(3), Some(8)].contains(&output.status.code()), "{}", stderr(&output));
+        stderr(&output).contains("error: no node waits at 127.0.0.1: start one there").then_some(())
+    });
+    let output = run(&nodes, &["member", "add", "127.0.0.1:1"], "");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let output = run(&[nowhere()], &["member", "remove", &ip], "");
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let output = run(&nodes, &["--quiet"], ".members\n");
+    assert!(stdout(&output).ends_with(last), "{}", stdout(&output));
 }

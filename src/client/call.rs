@@ -16,7 +16,9 @@ use crate::limits::{
 use crate::numbers::SessionNumber;
 use crate::transport::Backoff;
 use crate::values::Params;
-use crate::wire::{Certainty, ClientOutcome, Redirect, RequestBody};
+use crate::wire::{
+    Certainty, ClientOutcome, MemberRequest, MembersUnchangedReason, Redirect, RequestBody,
+};
 
 /// The number of changes of the node (redirects, lost connections) after which a call retries
 /// without a pause. After further ones it pauses, as the nodes may redirect it in a circle.
@@ -57,6 +59,10 @@ pub(super) enum What {
     OpenSession { window: u32 },
     /// The status of the node.
     Status,
+    /// The members of the cluster, as the node knows them.
+    Members,
+    /// To change the members.
+    ChangeMembers(MemberRequest),
 }
 
 /// A request in flight.
@@ -64,7 +70,7 @@ pub(super) enum What {
 pub(super) struct InFlight {
     pub(super) connection: Connection,
     pub(super) response: PendingResponse,
-    /// When to ask the node for its status if there is no answer; `None` after that is done.
+    /// When to ask the node for the members if there is no answer; `None` after that is done.
     pub(super) inquiry: Option<Instant>,
 }
 
@@ -98,9 +104,15 @@ impl Call {
         }
     }
 
-    /// Whether the call must not run twice.
+    /// Whether the call must not run twice, so that it needs a number.
     pub(super) fn runs_once(&self) -> bool {
         matches!(self.what, What::Transaction { .. })
+    }
+
+    /// Whether the call can change the state of the cluster, so that the caller has to know whether
+    /// it ran.
+    fn has_effect(&self) -> bool {
+        matches!(self.what, What::Transaction { .. } | What::ChangeMembers(_))
     }
 
     /// Returns the body of the request, with the present number.
@@ -115,6 +127,8 @@ impl Call {
             }
             What::OpenSession { window } => RequestBody::OpenSession { window: *window },
             What::Status => RequestBody::Status,
+            What::Members => RequestBody::ListMembers,
+            What::ChangeMembers(change) => RequestBody::ChangeMembers(change.clone()),
         }
     }
 
@@ -125,7 +139,7 @@ impl Call {
         left - (left / 8).min(CLIENT_ANSWER_MARGIN)
     }
 
-    /// Returns when to ask the node for its status if there is no answer by then.
+    /// Returns when to ask the node for the members if there is no answer by then.
     pub(super) fn inquiry(&self, now: Instant) -> Instant {
         let left = self.deadline.saturating_duration_since(now);
         now + CLIENT_INQUIRY_TIME.min(left / 2)
@@ -168,7 +182,7 @@ impl Call {
 
     /// Returns the error of the call if it ends now because of `cause`.
     pub(super) fn fail(&self, cause: Cause) -> Error {
-        match self.undecided && self.runs_once() {
+        match self.undecided && self.has_effect() {
             true => Error::MayHaveRun { cause },
             false => Error::DidNotRun { cause },
         }
@@ -210,8 +224,18 @@ impl Call {
             | ClientOutcome::SessionOpened { .. }
             | ClientOutcome::Status(_)
             | ClientOutcome::MembersChanged(_)
-            | ClientOutcome::MembersUnchanged { .. }
             | ClientOutcome::MemberList(_)) => Verdict::Done(Ok(result)),
+            ClientOutcome::MembersUnchanged { reason, message } => {
+                let cause = Cause::MembersUnchanged { reason, message };
+                // The leader waits for at most `MAX_REQUEST_TIME`, and a call may have more. With
+                // less time than this, the answer to another request might not arrive.
+                let left = self.deadline.saturating_duration_since(Instant::now());
+                if reason == MembersUnchangedReason::NoNodeWaits && left > CLIENT_ANSWER_MARGIN {
+                    self.pause(cause);
+                    return Verdict::Again;
+                }
+                Verdict::Done(Err(self.fail(cause)))
+            }
             ClientOutcome::RuntimeError(error) => Verdict::Done(Err(Error::Runtime(error))),
             ClientOutcome::Aborted { message, position } => {
                 Verdict::Done(Err(Error::Aborted { message, position }))

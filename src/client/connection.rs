@@ -24,6 +24,7 @@ use crate::limits::{
     COALESCED_FRAMES, CONNECT_TIME, MAX_CLIENT_TIMEOUT, MAX_RESPONSE_FRAME_BYTES,
     MIN_CLIENT_BYTES_PER_SECOND, WRITE_TIME,
 };
+use crate::numbers::FeatureLevel;
 use crate::transport::{
     FrameError, FrameReader, GreetError, Patience, Stream, greet_with, write_frames_until,
 };
@@ -194,6 +195,16 @@ impl Connection {
     /// Returns what the node stated about itself in the greeting.
     pub fn admitted(&self) -> Admitted {
         self.0.admitted.clone()
+    }
+
+    /// Returns the cluster of the node when it admitted the client; `None` if it had none.
+    pub(super) fn cluster(&self) -> Option<u64> {
+        self.0.admitted.cluster
+    }
+
+    /// Returns the feature level of the node's program.
+    pub(super) fn feature_level(&self) -> FeatureLevel {
+        self.0.admitted.build.feature_level
     }
 
     /// Sends a request, which asks the node to answer within `time`. If the node has accepted only

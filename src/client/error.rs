@@ -5,9 +5,12 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use crate::numbers::Position;
-use crate::wire::{Certainty, ProgramError, Reason, Redirect, Refusal, Shortage, WireError};
+use crate::wire::{
+    Certainty, MembersUnchangedReason, ProgramError, Reason, Redirect, Refusal, Shortage, WireError,
+};
 
-/// The error of a call. The variants say what became of the transaction.
+/// The error of a call. The variants say what became of the transaction, or of the change of the
+/// members.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
@@ -194,6 +197,13 @@ pub enum Cause {
     BadRequest(String),
     /// The client's token does not permit it. The text says what it permits.
     PermissionDenied(String),
+    /// The request does not change the members of the cluster.
+    MembersUnchanged {
+        /// The reason, for programs.
+        reason: MembersUnchangedReason,
+        /// The reason and the remedy, for people.
+        message: String,
+    },
     /// The node that received a retry answered that the program is not valid.
     Compile(ProgramError),
     /// The session expired.
@@ -255,6 +265,7 @@ impl Cause {
             Cause::TooLarge(_) => "too_large",
             Cause::BadRequest(_) => "bad_request",
             Cause::PermissionDenied(_) => "permission_denied",
+            Cause::MembersUnchanged { .. } => "members_unchanged",
             Cause::Compile(_) => "compile_error",
             Cause::SessionExpired => "session_expired",
             Cause::NumberOutsideWindow(_) => "number_outside_window",
@@ -287,6 +298,7 @@ impl Cause {
             | Cause::TooLarge(_)
             | Cause::BadRequest(_)
             | Cause::PermissionDenied(_)
+            | Cause::MembersUnchanged { .. }
             | Cause::Compile(_)
             | Cause::SessionExpired
             | Cause::NumberOutsideWindow(_)
@@ -362,6 +374,9 @@ impl fmt::Display for Cause {
             Cause::TooLarge(error) => write!(f, "the request is too large: {error}"),
             Cause::BadRequest(message) => write!(f, "the request is not valid: {message}"),
             Cause::PermissionDenied(message) => write!(f, "not allowed: {message}"),
+            Cause::MembersUnchanged { message, .. } => {
+                write!(f, "the members are not changed: {message}")
+            }
             Cause::Compile(error) => write!(
                 f,
                 "a node rejected the retry: compile error at line {}, column {}: {}",

@@ -21,7 +21,7 @@
 //! 2. A transaction that may write gets a number in the client's session. The first such
 //!    transaction opens the session.
 //! 3. The client uses its connection to the leader. If it has none, it searches: it tries the
-//!    addresses that it knows, several at once, and learns further ones from the nodes.
+//!    addresses that it knows, several at once, and learns the members from the nodes.
 //! 4. It sends the request, and asks the node to answer shortly before the deadline, even if the
 //!    transaction is not finished. The node can then say that it did not run, or may have run; a
 //!    client without an answer cannot know.
@@ -31,6 +31,8 @@
 //! | --- | --- |
 //! | a result, or an error of the program | returns it |
 //! | the request is not valid or permitted, or the cluster is out of space | returns the error |
+//! | the change of the members is not possible | returns the error |
+//! | no node waits to be added yet | pauses, asks the same node again |
 //! | another node leads | connects to that node, and sends the request to it |
 //! | the node lost the leadership, and knows no leader yet | pauses, asks the same node again |
 //! | the node is busy, or did not run the request in time | pauses, asks the same node again |
@@ -63,6 +65,17 @@
 //! [`Error::MayHaveRun`]: the transaction has run, or will still run, or will never run. The caller
 //! has to read the store before it tries again. [`Error::DidNotRun`], in contrast, is certain.
 //!
+//! # Members
+//!
+//! The cluster may replace all its nodes while a client runs. The client asks its node for the
+//! members when it connects, and every 2 s while it is used (`CLIENT_MEMBERS_PERIOD`). The answer
+//! takes the place of the addresses that the client knew, except that the addresses it was started
+//! with remain as a last resort (`addresses`). Nothing happens while no call runs: if all nodes are
+//! replaced and switched off in such a time, the client no longer finds the cluster.
+//!
+//! [`Client::change_members`] changes the members. A change that is made already succeeds, so the
+//! request needs no number in a session, and it is sent again until the deadline.
+//!
 //! # Threads
 //!
 //! A client has no thread of its own that lasts. The threads that call it write their requests
@@ -83,7 +96,7 @@
 //! | `builder` | the options of a client |
 //! | `credentials` | what a client shows to nodes, and requires of them: a token, TLS |
 //! | `connection`, `demux` | requests and answers on one connection |
-//! | `route`, `search` | which node to ask, and how to connect to it |
+//! | `addresses`, `route`, `search` | which nodes there are, which to ask, how to connect to it |
 //! | `session` | numbers for transactions, so that a retry runs nothing twice |
 //! | `call` | one call: its request, and what an answer means for it |
 //! | `retry_loop` | the loop of a call: send, receive, retry; the state that the clones share |
@@ -92,6 +105,7 @@
 //! | `error` | the errors of a call, and their causes |
 //! | `programs` | the programs of `get`, `put`, `delete` and `cas` |
 
+mod addresses;
 mod builder;
 mod call;
 mod connection;
@@ -117,8 +131,9 @@ pub use crate::numbers::{Ballot, NodeId, Position, Slot};
 pub use crate::security::{ClientTls, SecurityError, Token};
 pub use crate::values::{Text, Value};
 pub use crate::wire::{
-    Certainty, MemberStatus, NodeStatus, Notice, ProgramError, Reason, Redirect, Refusal, Severity,
-    Shortage, Sizes, WireError,
+    Certainty, ListedMember, MemberList, MemberName, MemberRequest, MemberStatus,
+    MembersUnchangedReason, NodeStatus, Notice, ProgramError, Reason, Redirect, Refusal, Severity,
+    Shortage, Sizes, WaitingNode, WireError,
 };
 pub use builder::Builder;
 pub use error::{Cause, Error};
@@ -127,6 +142,7 @@ pub use transaction::Answer;
 
 use self::connection::Connection;
 use self::retry_loop::RetryLoop;
+use crate::limits::MAX_CLIENT_ADDRESSES;
 use crate::wire::{ClientOutcome, RequestBody};
 use call::{Call, What};
 
@@ -271,16 +287,10 @@ impl Client {
     /// # Errors
     /// If no node answers before the deadline.
     pub fn status(&self) -> Result<NodeStatus, Error> {
-        let mut call = Call::new(What::Status, Instant::now() + self.0.timeout);
-        let deadline = call.deadline;
-        match self.0.advance(&mut call, None, deadline) {
-            Some(Ok(ClientOutcome::Status(status))) => {
-                self.0.route.know(status.members.iter().map(|member| member.address));
-                Ok(status)
-            }
-            Some(Err(error)) => Err(error),
-            Some(Ok(_)) | None => Err(call.timed_out(&self.0.route)),
-        }
+        self.ask(What::Status, |outcome| match outcome {
+            ClientOutcome::Status(status) => Some(status),
+            _ => None,
+        })
     }
 
     /// Returns the status of the node at `address`.
@@ -288,28 +298,122 @@ impl Client {
     /// # Errors
     /// If it does not answer before the deadline.
     pub fn status_of(&self, address: SocketAddr) -> Result<NodeStatus, Error> {
-        let status = || {
+        self.ask_node(address, RequestBody::Status, |outcome| match outcome {
+            ClientOutcome::Status(status) => Some(status),
+            _ => None,
+        })
+    }
+
+    /// Returns the members of the cluster, as the node knows them that the client is connected to.
+    /// After a transaction this is the leader, which has heard all others; another node may know an
+    /// older list for a short time.
+    ///
+    /// # Errors
+    /// If no node answers before the deadline.
+    pub fn members(&self) -> Result<MemberList, Error> {
+        let list = self.ask(What::Members, |outcome| match outcome {
+            ClientOutcome::MemberList(list) => Some(list),
+            _ => None,
+        })?;
+        self.0.route.take(&list);
+        Ok(list)
+    }
+
+    /// Returns the members of the cluster, as the node at `address` knows them.
+    ///
+    /// # Errors
+    /// If it does not answer before the deadline.
+    pub fn members_of(&self, address: SocketAddr) -> Result<MemberList, Error> {
+        self.ask_node(address, RequestBody::ListMembers, |outcome| match outcome {
+            ClientOutcome::MemberList(list) => Some(list),
+            _ => None,
+        })
+    }
+
+    /// Changes the members of the cluster, and returns them after the change. A change that is made
+    /// already succeeds.
+    ///
+    /// An added node is a learner at first: it receives all data, and its vote does not count. The
+    /// leader makes it a voter once it has all data, also if this client is gone by then;
+    /// [`members`](Client::members) tells how far it is. To withdraw the addition, remove the
+    /// learner.
+    ///
+    /// ```no_run
+    /// use lattistore::client::{MemberName, MemberRequest};
+    ///
+    /// # let client = lattistore::Client::builder().build();
+    /// // Waits until the deadline for a node that was started there to join.
+    /// client.change_members(MemberRequest::Add { address: "10.0.0.4".parse()?, replaces: None })?;
+    /// let learner = client.members()?.members.into_iter().find(|member| member.is_learner);
+    /// if let Some(learner) = learner {
+    ///     client.change_members(MemberRequest::Remove(MemberName::Node(learner.node)))?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// - [`Error::DidNotRun`] with [`Cause::MembersUnchanged`] if the change cannot be made, or if
+    ///   no node waited to be added until the deadline; with [`Cause::PermissionDenied`] if the
+    ///   client has not the right to change members.
+    /// - [`Error::MayHaveRun`] if the deadline passed, and the change may still be made. It also
+    ///   has the cause `MembersUnchanged` if a request remained without an answer and its retry
+    ///   failed: a member that the first request removed is no longer a member.
+    ///   [`members`](Client::members) tells what holds.
+    pub fn change_members(&self, change: MemberRequest) -> Result<MemberList, Error> {
+        let list = self.ask(What::ChangeMembers(change), |outcome| match outcome {
+            ClientOutcome::MembersChanged(list) => Some(list),
+            _ => None,
+        })?;
+        self.0.route.take(&list);
+        Ok(list)
+    }
+
+    /// Asks the nodes until the deadline, and returns the part of the answer that `take` takes.
+    fn ask<T>(
+        &self,
+        what: What,
+        take: impl FnOnce(ClientOutcome) -> Option<T>,
+    ) -> Result<T, Error> {
+        let mut call = Call::new(what, Instant::now() + self.0.timeout);
+        let deadline = call.deadline;
+        match self.0.advance(&mut call, None, deadline) {
+            Some(Ok(outcome)) => take(outcome).ok_or_else(|| call.timed_out(&self.0.route)),
+            Some(Err(error)) => Err(error),
+            None => Err(call.timed_out(&self.0.route)),
+        }
+    }
+
+    /// Asks the node at `address` once, on a connection of its own.
+    fn ask_node<T>(
+        &self,
+        address: SocketAddr,
+        body: RequestBody,
+        take: impl FnOnce(ClientOutcome) -> Option<T>,
+    ) -> Result<T, Error> {
+        let answer = || {
             let credentials = self.0.route.credentials();
             let connection = Connection::connect_with(address, self.0.timeout, credentials)?;
-            match connection.ask(RequestBody::Status, self.0.timeout)? {
-                ClientOutcome::Status(status) => Ok(status),
-                _ => Err(Cause::SenselessAnswer { node: address }),
+            match connection.ask(body, self.0.timeout)? {
+                ClientOutcome::BadRequest(message) => Err(Cause::BadRequest(message)),
+                outcome => take(outcome).ok_or(Cause::SenselessAnswer { node: address }),
             }
         };
-        status().map_err(|cause| Error::DidNotRun { cause })
+        answer().map_err(|cause| Error::DidNotRun { cause })
     }
 
     /// Returns the status of all nodes, in the order of their addresses: those that the client
     /// knows, and the members that any of these names. It asks them concurrently, and a member as
-    /// soon as a node has named it, so a node that does not answer delays no other.
+    /// soon as a node has named it, so a node that does not answer delays no other. At most 128
+    /// nodes are asked.
     pub fn nodes(&self) -> Vec<(SocketAddr, Result<NodeStatus, Error>)> {
         let mut answers = BTreeMap::new();
         let mut asked = BTreeSet::new();
+        let mut named = self.0.route.known();
         thread::scope(|scope| {
             let (sender, receiver) = mpsc::channel();
             loop {
-                for address in self.0.route.known() {
-                    if asked.insert(address) {
+                for address in named.drain(..) {
+                    if asked.len() < MAX_CLIENT_ADDRESSES && asked.insert(address) {
                         let sender = sender.clone();
                         scope.spawn(move || {
                             // A panic is sent, too: otherwise the receiver would wait forever.
@@ -324,8 +428,10 @@ impl Client {
                 // This never fails, as this thread has a sender.
                 let Ok((address, status)) = receiver.recv() else { return };
                 let status = status.unwrap_or_else(|panic| resume_unwind(panic));
-                if let Ok(status) = &status {
-                    self.0.route.know(status.members.iter().map(|member| member.address));
+                if let Ok(status) = &status
+                    && !self.0.route.is_foreign(status)
+                {
+                    named.extend(status.members.iter().map(|member| member.address));
                 }
                 answers.insert(address, status);
             }

@@ -12,8 +12,9 @@
 //! call only once, by [`CLIENT_HEAD_START`]. A problem is remembered until the node admits the
 //! client.
 //!
-//! The client learns addresses from redirects, and from the members in the status of a node. It
-//! asks for that status on every connection, without waiting for the answer.
+//! The client learns addresses from redirects and from lists of the members (`addresses`). It asks
+//! for the list on every connection, and again every [`CLIENT_MEMBERS_PERIOD`] while the connection
+//! is used, without waiting for the answer.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -23,15 +24,17 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::addresses::Addresses;
 use super::connection::{Connection, PendingResponse};
 use super::credentials::{Credentials, Failure};
 use super::error::Cause;
 use super::search::{Search, Step};
 use crate::limits::{
-    CLIENT_HEAD_START, CLIENT_INQUIRY_TIME, CLIENT_KNOWLEDGE_TIME, CONNECT_TIME,
-    DEFAULT_REQUEST_TIME, MAX_CLIENT_ADDRESSES, MAX_CLIENT_ATTEMPTS,
+    CLIENT_HEAD_START, CLIENT_INQUIRY_TIME, CLIENT_KNOWLEDGE_TIME, CLIENT_MEMBERS_PERIOD,
+    CONNECT_TIME, DEFAULT_REQUEST_TIME, MAX_CLIENT_ATTEMPTS,
 };
-use crate::wire::{ClientOutcome, RequestBody};
+use crate::numbers::FeatureLevel;
+use crate::wire::{ClientOutcome, MemberList, NodeStatus, RequestBody};
 
 /// The way to the leader.
 #[derive(Debug)]
@@ -54,11 +57,9 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     /// The addresses of nodes that the client knows.
-    known: Vec<SocketAddr>,
+    addresses: Addresses,
     /// What is wrong with nodes that the client tried, until it connects to them.
     problems: BTreeMap<SocketAddr, Problem>,
-    /// The index in `known` at which the next search begins.
-    next: usize,
     /// The leader that a redirect named; `None` once the client is connected to it, or failed to
     /// connect.
     named_leader: Option<NamedLeader>,
@@ -102,11 +103,11 @@ struct NamedLeader {
 #[derive(Debug)]
 struct Current {
     connection: Connection,
-    /// The request for the node's status, if its answer was not taken yet.
-    status: Option<PendingResponse>,
-    /// When the status was requested.
+    /// The request for the members, if its answer was not taken yet.
+    members: Option<PendingResponse>,
+    /// When the members were requested.
     asked: Instant,
-    /// The members that the node does not hear, by its last status.
+    /// The members that the node does not hear, by its last answer.
     unheard: Vec<SocketAddr>,
 }
 
@@ -125,9 +126,8 @@ impl Route {
         credentials: Credentials,
     ) -> Route {
         let state = State {
-            known: addresses,
+            addresses: Addresses::new(addresses),
             problems: BTreeMap::new(),
-            next: 0,
             named_leader: None,
             current: None,
             attempts: Vec::new(),
@@ -162,7 +162,12 @@ impl Route {
                     Some(until) => {
                         let _ = shared.changed.wait_until(&mut state, until);
                     }
-                    None => return Ok(connection),
+                    None => {
+                        if shared.follows {
+                            Shared::ask(&mut state, &connection, now, CLIENT_MEMBERS_PERIOD);
+                        }
+                        return Ok(connection);
+                    }
                 }
                 continue;
             }
@@ -252,7 +257,7 @@ impl Route {
         if !state.uses(connection) || leader == connection.address() {
             return None;
         }
-        state.know(leader);
+        state.know(leader, connection);
         let now = Instant::now();
         let cause = state.leader_problem(leader, now);
         let is_new = state.named_leader.as_ref().is_none_or(|named| named.address != leader);
@@ -270,21 +275,23 @@ impl Route {
     pub(super) fn known(&self) -> Vec<SocketAddr> {
         let mut state = self.0.state.lock();
         state.learn();
-        state.known.clone()
+        state.addresses.all().collect()
+    }
+
+    /// Whether a node with this status is of another cluster than the known members.
+    pub(super) fn is_foreign(&self, status: &NodeStatus) -> bool {
+        self.0.state.lock().addresses.is_foreign(status.cluster)
+    }
+
+    /// Takes a list of the members.
+    pub(super) fn take(&self, list: &MemberList) {
+        self.0.state.lock().take(list);
     }
 
     /// Returns why there is no connection.
     #[cfg(test)]
     pub(super) fn failure(&self) -> Cause {
         self.0.state.lock().failure.clone()
-    }
-
-    /// Adds addresses to those that are known.
-    pub(super) fn know(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
-        let mut state = self.0.state.lock();
-        for address in addresses {
-            state.know(address);
-        }
     }
 
     /// Returns the number of consecutive searches in which all known addresses refused the
@@ -321,24 +328,12 @@ impl Route {
         causes
     }
 
-    /// Asks the node on `connection` for its status, without waiting for the answer, so that an
-    /// error can say what the node knows of the other nodes. Does nothing if it was asked within
+    /// Asks the node on `connection` for the members, without waiting for the answer, so that an
+    /// error can say which of them the node does not hear. Does nothing if it was asked within
     /// [`CLIENT_INQUIRY_TIME`].
-    ///
-    /// Sending may block, because the thread that sends also writes the waiting requests of other
-    /// threads. So the lock, which every call needs, is released meanwhile.
     pub(super) fn inquire(&self, connection: &Connection) {
         let mut state = self.0.state.lock();
-        state.learn();
-        let Some(current) = state.current_on(connection) else { return };
-        if current.asked.elapsed() < CLIENT_INQUIRY_TIME {
-            return;
-        }
-        current.asked = Instant::now();
-        let status = MutexGuard::unlocked(&mut state, || request_status(connection));
-        if let Some(current) = state.current_on(connection) {
-            current.status = status;
-        }
+        Shared::ask(&mut state, connection, Instant::now(), CLIENT_INQUIRY_TIME);
     }
 }
 
@@ -370,6 +365,28 @@ impl Shared {
                 Attempt::new(self, address).run(time);
             }
         });
+    }
+
+    /// Asks the node on `connection` for the members, without waiting for the answer, unless it was
+    /// asked within `period`.
+    ///
+    /// Sending may block, because the thread that sends also writes the waiting requests of other
+    /// threads. So the lock, which every call needs, is released meanwhile.
+    fn ask(
+        state: &mut MutexGuard<'_, State>,
+        connection: &Connection,
+        now: Instant,
+        period: Duration,
+    ) {
+        let is_due =
+            |current: &&mut Current| now.saturating_duration_since(current.asked) >= period;
+        let Some(current) = state.current_on(connection).filter(is_due) else { return };
+        current.asked = now;
+        state.learn();
+        let members = MutexGuard::unlocked(state, || request_members(connection));
+        if let Some(current) = state.current_on(connection) {
+            current.members = members;
+        }
     }
 
     /// Starts an attempt to connect to the leader that a redirect named, unless one is running or
@@ -477,9 +494,7 @@ impl State {
         // The status of the node may have come, and nothing takes it later.
         self.learn();
         if let Some(current) = self.current.take() {
-            let address = current.connection.address();
-            let index = self.known.iter().position(|known| *known == address);
-            self.next = index.map_or(0, |index| index + 1);
+            self.addresses.pass(current.connection.address());
         }
     }
 
@@ -494,17 +509,17 @@ impl State {
             Some(named) => named.until = Instant::now(),
             None => {}
         }
-        self.know(node);
+        self.know(node, &connection);
         self.refusals = None;
         // A caller that waited for this search may run only after the connection was given up
         // again. Its error must not be the failure of an earlier search.
         self.failure = Cause::ConnectionLost { node, why: "it was given up at once".to_owned() };
         self.leave();
         let mut current =
-            Current { connection, status: None, asked: Instant::now(), unheard: Vec::new() };
+            Current { connection, members: None, asked: Instant::now(), unheard: Vec::new() };
         if asks_members {
             // No other thread uses the connection yet, so sending does not block.
-            current.status = request_status(&current.connection);
+            current.members = request_members(&current.connection);
         }
         self.current = Some(current);
         self.search = None;
@@ -542,15 +557,11 @@ impl State {
             .unwrap_or(Cause::NoTime)
     }
 
-    /// Returns the addresses to try, the best first: the named leader, then the known ones from
-    /// `next` on, then those before `next`. Those of silent nodes come last.
+    /// Returns the addresses to try, the best first: the named leader, then the others in their
+    /// order. Those of silent nodes come last.
     fn candidates(&self) -> Vec<SocketAddr> {
-        let count = self.known.len();
-        let begin = if count == 0 { 0 } else { self.next % count };
-        let (before_next, from_next) = self.known.split_at(begin);
         let leader = self.named_leader.as_ref().map(|named| named.address);
-        let others = from_next.iter().chain(before_next).copied();
-        let others = others.filter(|address| Some(*address) != leader);
+        let others = self.addresses.in_order().filter(|address| Some(*address) != leader);
         let mut candidates: Vec<_> = leader.into_iter().chain(others).collect();
         let is_silent =
             |address: &SocketAddr| self.problems.get(address).is_some_and(|p| p.is_silent);
@@ -558,42 +569,65 @@ impl State {
         candidates
     }
 
-    /// Remembers an address, if there is room.
-    fn know(&mut self, address: SocketAddr) {
-        if !self.known.contains(&address) && self.known.len() < MAX_CLIENT_ADDRESSES {
-            self.known.push(address);
+    /// Remembers an address that was learned on `connection`, unless that leads to a node of
+    /// another cluster.
+    fn know(&mut self, address: SocketAddr, connection: &Connection) {
+        if !self.addresses.is_foreign(connection.cluster()) {
+            self.addresses.add(address);
         }
     }
 
     /// Notes what is wrong with a node, if its address is known.
     fn note_problem(&mut self, address: SocketAddr, cause: Cause, is_silent: bool) {
-        if self.known.contains(&address) {
+        if self.addresses.contains(address) {
             let problem = Problem { cause, is_silent, since: Instant::now() };
             self.problems.insert(address, problem);
         }
     }
 
-    /// Takes the members from the status that was requested on the present connection, if the
-    /// answer has come.
+    /// Takes a list of the members, and forgets what was wrong with other nodes.
+    fn take(&mut self, list: &MemberList) {
+        if self.addresses.take(list) {
+            let State { addresses, problems, .. } = self;
+            problems.retain(|address, _| addresses.contains(*address));
+        }
+    }
+
+    /// Takes the members from the answer on the present connection, if it has come.
     fn learn(&mut self) {
         let Some(current) = &mut self.current else { return };
-        let Some(ClientOutcome::Status(status)) =
-            current.status.as_ref().and_then(PendingResponse::poll)
-        else {
+        let Some(outcome) = current.members.as_ref().and_then(PendingResponse::poll) else {
             return;
         };
-        current.status = None;
-        let unheard = status.members.iter().filter(|member| !member.reachable);
-        current.unheard = unheard.map(|member| member.address).collect();
-        for member in status.members {
-            self.know(member.address);
+        current.members = None;
+        match outcome {
+            ClientOutcome::MemberList(list) => {
+                let unheard = list.members.iter().filter(|member| !member.reachable);
+                current.unheard = unheard.map(|member| member.address).collect();
+                self.take(&list);
+            }
+            ClientOutcome::Status(status) => {
+                let unheard = status.members.iter().filter(|member| !member.reachable);
+                current.unheard = unheard.map(|member| member.address).collect();
+                let connection = current.connection.clone();
+                for member in status.members {
+                    self.know(member.address, &connection);
+                }
+            }
+            // A node of another release may not know the request.
+            _ => {}
         }
     }
 }
 
-/// Asks a node for its status, without waiting for the answer.
-fn request_status(connection: &Connection) -> Option<PendingResponse> {
-    connection.send(RequestBody::Status, DEFAULT_REQUEST_TIME).ok()
+/// Asks a node for the members, without waiting for the answer. The members of release 0.1.0, which
+/// does not know the request, are in its status.
+fn request_members(connection: &Connection) -> Option<PendingResponse> {
+    let body = match connection.feature_level() {
+        FeatureLevel::FIRST => RequestBody::Status,
+        _ => RequestBody::ListMembers,
+    };
+    connection.send(body, DEFAULT_REQUEST_TIME).ok()
 }
 
 /// Returns the cause for a node that has not admitted the client yet.

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use lattistore::Client;
 use lattistore::blob::Blob;
-use lattistore::client::{Answer, Error, NodeId, Position, Redirect, Slot, Value};
+use lattistore::client::{
+    Answer, Error, ListedMember, MemberList, NodeId, Position, Redirect, Slot, Value,
+};
 use lattistore::kv::SessionNumber;
 use lattistore::wire::ClientOutcome;
 use lattistore::wire::{
@@ -45,8 +47,18 @@ impl Node {
 
     /// Accepts the next connection and answers its greeting.
     pub(crate) fn accept(&self) -> ServerEnd {
+        self.accept_as(1)
+    }
+
+    /// Accepts the next connection and answers its greeting as a node of this cluster.
+    pub(crate) fn accept_as(&self, cluster: u64) -> ServerEnd {
+        self.accept_with(Some(cluster), Build::own())
+    }
+
+    /// Accepts the next connection and answers its greeting with these facts.
+    pub(crate) fn accept_with(&self, cluster: Option<u64>, build: Build) -> ServerEnd {
         let mut server = self.accept_silently();
-        let admitted = Admitted { node: NodeId(1), cluster: Some(1), build: Build::own() };
+        let admitted = Admitted { node: NodeId(1), cluster, build };
         server.write(&encode_welcome(&Ok(admitted)));
         server
     }
@@ -78,17 +90,25 @@ impl Node {
         });
     }
 
+    /// Whether no client has connected that was not accepted.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.listener.set_nonblocking(true).expect("a listener may be non-blocking");
+        let accepted = self.listener.accept();
+        self.listener.set_nonblocking(false).expect("a listener may block");
+        accepted.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     pub(crate) fn redirect_here(&self) -> Redirect {
         Redirect { leader: NodeId(2), address: self.address }
     }
 }
 
 impl ServerEnd {
-    /// Reads the next request that is not a status request.
+    /// Reads the next request that is not one for the members.
     pub(crate) fn request(&mut self) -> ClientRequest {
         loop {
             let request = self.any_request();
-            if request.body != RequestBody::Status {
+            if request.body != RequestBody::ListMembers {
                 return request;
             }
         }
@@ -124,20 +144,25 @@ impl ServerEnd {
         self.write(&frame);
     }
 
-    /// Answers requests by `answer`, except status requests, until the client closes the
+    /// Answers the next request, which must be one for the members.
+    pub(crate) fn list(&mut self, list: MemberList) {
+        let request = self.any_request();
+        assert_eq!(request.body, RequestBody::ListMembers);
+        self.answer(request.id, ClientOutcome::MemberList(list));
+    }
+
+    /// Answers requests by `answer`, except those for the members, until the client closes the
     /// connection.
     pub(crate) fn serve(mut self, mut answer: impl FnMut(&ClientRequest) -> Option<ClientOutcome>) {
         while let Some(frame) = self.frame() {
             let request = decode_request(&frame).expect("the client's requests are valid");
             let outcome = match request.body {
-                RequestBody::Status | RequestBody::ListMembers | RequestBody::ChangeMembers(_) => {
-                    None
-                }
+                RequestBody::Status | RequestBody::ListMembers => None,
                 RequestBody::OpenSession { window } => {
                     let position = position(1);
                     Some(ClientOutcome::SessionOpened { session: 7, window, position })
                 }
-                RequestBody::Execute { .. } => answer(&request),
+                RequestBody::Execute { .. } | RequestBody::ChangeMembers(_) => answer(&request),
             };
             if let Some(outcome) = outcome {
                 self.answer(request.id, outcome);
@@ -175,6 +200,26 @@ impl ServerEnd {
         let mut bytes = vec![0; length];
         self.0.read_exact(&mut bytes).expect("the client writes whole frames");
         Some(bytes)
+    }
+}
+
+/// Returns the list of these members, the decree of `slot`.
+pub(crate) fn members<const N: usize>(slot: u64, nodes: [&Node; N]) -> MemberList {
+    let member = |node: &Node| ListedMember {
+        node: NodeId(u64::from(node.address.port())),
+        address: node.address,
+        is_learner: false,
+        replaces: None,
+        reachable: true,
+        complete: Slot(3),
+    };
+    MemberList {
+        node: NodeId(1),
+        cluster: Some(1),
+        version: Slot(slot),
+        leader: None,
+        members: nodes.map(member).to_vec(),
+        waiting: Vec::new(),
     }
 }
 

@@ -11,12 +11,14 @@
 //! | `connection.rs` | one connection with many requests in flight |
 //! | `answers.rs` | what each answer becomes for the caller |
 //! | `retries.rs` | redirects, failures of nodes and retries |
+//! | `members.rs` | which nodes the client knows, and changes of the members |
 //! | `sessions.rs` | session numbers: no retry runs a transaction twice |
 //! | `silence.rs` | nodes that do not answer, and what the client remembers of them |
 
 mod answers;
 mod connection;
 mod fake;
+mod members;
 mod retries;
 mod sessions;
 mod silence;

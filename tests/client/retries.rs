@@ -201,23 +201,6 @@ fn an_answer_about_the_connection_ends_it() {
 }
 
 #[test]
-fn members_are_learned_from_the_status_and_used_when_the_first_node_fails() {
-    let (known, learned) = (Node::start(), Node::start());
-    let client = client([&known]);
-    let call = execute(&client);
-    let mut server = known.accept();
-    let status = server.any_request();
-    server.answer(status.id, ClientOutcome::Status(crate::answers::status([&known, &learned])));
-    server.open_session(7, 8);
-    server.transaction();
-    drop((server, known));
-    let mut server = learned.accept();
-    let (id, _) = server.transaction();
-    server.answer(id, returned(5));
-    assert_eq!(result(call), Ok(Some(5)));
-}
-
-#[test]
 fn a_transaction_without_an_answer_before_the_timeout_may_have_run() {
     let node = Node::start();
     let call = execute(&client_with_time([&node], Duration::from_millis(300)));

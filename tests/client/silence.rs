@@ -10,11 +10,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use lattistore::Client;
-use lattistore::client::{Cause, Certainty, Error, MemberStatus, Shortage};
+use lattistore::client::{Cause, Certainty, Error, Shortage};
 use lattistore::wire::{ClientOutcome, RequestBody};
 use lattistore::wire::{Reason, Refusal};
 
-use crate::fake::{LONG, NO_PARAMS, Node, client_with_time, execute, result, returned};
+use crate::fake::{LONG, NO_PARAMS, Node, client_with_time, execute, members, result, returned};
 
 /// A timeout shorter than that of a connection attempt.
 const SHORT: Duration = Duration::from_millis(400);
@@ -114,7 +114,7 @@ fn a_slow_node_is_not_considered_silent() {
     let mut server = slow.accept();
     server.open_session(7, 8);
     let (id, _) = server.transaction();
-    // Together this takes longer than the silence timeout. The client sends status requests
+    // Together this takes longer than the silence timeout. The client asks for the members
     // meanwhile.
     for _ in 0..15 {
         server.write(&EMPTY_FRAME);
@@ -174,11 +174,9 @@ fn an_error_without_an_answer_says_what_is_known_of_the_other_nodes() {
     let client = impatient([node.address]);
     let call = execute(&client);
     let mut server = node.accept();
-    let status = server.any_request();
-    let mut answer = crate::answers::status([&node, &other]);
-    let members: &mut [MemberStatus] = &mut answer.members;
-    members[1].reachable = false;
-    server.answer(status.id, ClientOutcome::Status(answer));
+    let mut list = members(0, [&node, &other]);
+    list.members[1].reachable = false;
+    server.list(list);
     server.open_session(7, 8);
     server.transaction();
     let others = vec![Cause::NotHeard { node: other.address, by: node.address }];

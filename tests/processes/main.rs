@@ -17,6 +17,7 @@ mod damage;
 mod fleet;
 mod kills;
 mod log;
+mod member_commands;
 mod membership;
 #[path = "../torture/network.rs"]
 mod network;

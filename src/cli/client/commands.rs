@@ -10,7 +10,7 @@ use super::options::addresses;
 use super::phrases::{no_answer, one_line};
 use super::report::complain;
 use super::shell::Shell;
-use super::{health, json, parameter, table};
+use super::{health, json, members, parameter, table};
 
 /// The text of `.help`.
 const HELP: &str = "\
@@ -23,6 +23,7 @@ Commands:
   .help                     shows this text
   .status [NODE[:PORT]]     shows the status of the node, and what it knows of the others
   .nodes                    shows the status of all nodes
+  .members                  shows the members of the cluster, and how many may fail
   .health                   says whether the cluster serves
   .param NAME VALUE         binds $NAME to the text VALUE; NAME:int and NAME:bool set its type
   .params                   shows the bound parameters
@@ -69,6 +70,13 @@ pub(crate) fn run(shell: &mut Shell, line: &str, to: &mut impl Write) -> io::Res
             }
         },
         (".nodes", "") => Ok(Said::Answer(shell.nodes().0)),
+        (".members", "") => match members::seen_by_leader(&shell.client) {
+            Ok(list) => Ok(Said::Answer(members::show(&list, shell))),
+            Err(error) => {
+                shell.fail(Exit::from(&error), &no_answer(&error), to)?;
+                return Ok(Next::GoOn);
+            }
+        },
         (".health", "") => Ok(Said::Answer(health(shell))),
         (".param", "") | (".params", "") => Ok(params(shell)),
         (".param", _) => bind(shell, rest),

@@ -19,10 +19,11 @@ const WORDS: [&str; 22] = [
 ];
 
 /// The commands of a session.
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     ".exit",
     ".health",
     ".help",
+    ".members",
     ".nodes",
     ".param",
     ".params",

@@ -23,6 +23,10 @@ pub(crate) enum Exit {
     NotHealthy,
     /// The cluster serves, but a node is down.
     NodeDown,
+    /// The change of the members is not possible, or not permitted to this client.
+    Refused,
+    /// A change of the members is not done yet, and goes on by itself.
+    Pending,
 }
 
 impl From<Exit> for ExitCode {
@@ -36,6 +40,8 @@ impl From<Exit> for ExitCode {
             Exit::NoAnswer => 5,
             Exit::NotHealthy => 6,
             Exit::NodeDown => 7,
+            Exit::Refused => 8,
+            Exit::Pending => 9,
         })
     }
 }
@@ -62,12 +68,15 @@ impl Exit {
 pub(crate) const HELP: &str = "\
 Exit codes:
   0  everything succeeded
-  1  a transaction did not run, or no node answered: a new attempt is safe
+  1  a transaction or a change did not run, or no node answered: a new attempt is safe
   2  the arguments are not valid
-  3  a transaction may have run: no answer came in time
+  3  a transaction or a change may have run: no answer came in time
   4  a program is not valid, failed or aborted; it had no effect
   5  a transaction ran, but its answer is too large, or could not be written
-  6  health: the cluster does not serve a strict read; --status, --nodes: no leader or no majority
-  7  --status, --nodes: there is a leader and a majority, but a node is not heard,
+  6  health: the cluster does not serve a strict read;
+     --status, --nodes, member list: no leader or no majority
+  7  --status, --nodes, member list: there is a leader and a majority, but a node is not heard,
      does not hear, or does not answer
+  8  member: the cluster refuses the change; the message says why, and what to do
+  9  member: the change is pending, and goes on by itself
 In a session of several transactions, the first failure counts.";

@@ -76,7 +76,7 @@ impl Object {
 }
 
 /// Returns a number as JSON; `magnitude` is its absolute value.
-fn number(value: impl Display, magnitude: u64, form: Form) -> String {
+pub(crate) fn number(value: impl Display, magnitude: u64, form: Form) -> String {
     match form {
         Form::Exact if magnitude > MAX_EXACT => text(&value.to_string()),
         Form::Exact | Form::V1 => value.to_string(),

@@ -4,7 +4,7 @@
 //!
 //! | arguments | file | what it does |
 //! | --- | --- | --- |
-//! | a verb, such as `health` | `verb`, `health` | one task |
+//! | a verb, such as `health` | `verb`, `health`, `members` | one task |
 //! | `--execute`, `--file`, `--status`, `--nodes` | `once` | one request |
 //! | none, at a terminal | `terminal` | a session with line editing, history and completion |
 //! | none, otherwise | `piped` | a session from a file or a pipe |
@@ -22,6 +22,7 @@ mod health;
 mod interrupt;
 mod json;
 mod lines;
+mod members;
 mod once;
 mod options;
 mod parameter;
@@ -66,6 +67,7 @@ fn run(options: &ClientOptions) -> Exit {
     let ended = if let Some(verb) = &options.verb {
         match verb {
             Verb::Health => health::run(&mut shell, options),
+            Verb::Member { task } => members::run(&shell, options, task),
         }
     } else if options.is_one_request() {
         once::run(&mut shell, options)

@@ -106,7 +106,7 @@ fn status(shell: &Shell, options: &ClientOptions, errors: Style) -> io::Result<E
                 None => table::status(&status, shell.style),
                 Some(form) => json::status(&status, form) + "\n",
             })?;
-            Ok(exit_of_status(&status))
+            Ok(exit_of_status(&status, &shell.learners()))
         }
         (Err(error), form) => {
             match form {
@@ -119,7 +119,8 @@ fn status(shell: &Shell, options: &ClientOptions, errors: Style) -> io::Result<E
     }
 }
 
-fn print(text: &str) -> io::Result<()> {
+/// Prints a text to standard output.
+pub(crate) fn print(text: &str) -> io::Result<()> {
     io::stdout().write_all(text.as_bytes())?;
     io::stdout().flush()
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::client::{ClientTls, Token, Value};
-use crate::limits::DEFAULT_PORT;
+use crate::limits::{DEFAULT_PORT, DEFAULT_REQUEST_TIME, MAX_CLIENT_TIMEOUT};
 use crate::{Client, cli};
 use clap::error::ErrorKind;
 use clap::{ArgGroup, CommandFactory, Parser, ValueEnum};
@@ -21,6 +21,13 @@ use super::{arguments, duration, exit, parameter};
 /// The node that the client asks if the arguments name none.
 const DEFAULT_NODE: &str = "127.0.0.1";
 
+/// The time to wait for a change of the members if the options do not set it.
+const CHANGE_TIME: Duration = Duration::from_secs(600);
+
+/// The time for each request of a change of the members, which is repeated until the change is
+/// done; so the program can show what the change waits for.
+const CHANGE_REQUEST_TIME: Duration = Duration::from_secs(5);
+
 const EXAMPLES: &str = "\
 Examples:
   {name} --server-ip 127.0.0.1
@@ -33,6 +40,8 @@ Examples:
       Runs a program from a file, and prints the result as JSON.
   {name} --server-ip 10.0.0.1 10.0.0.2 health
       Says whether the cluster serves; the exit code is 0 only if it does.
+  {name} --server-ip 10.0.0.1 member add 10.0.0.4
+      Adds a node that was started with --join.
   {name} --nodes
       Shows the status of all nodes.
   {name} --quiet --stop-on-error < session.txt
@@ -98,12 +107,14 @@ pub(crate) struct ClientOptions {
     #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parameter::parse)]
     params: Vec<Parameter>,
 
-    /// The time for each transaction, retries included: 5s, 250ms, 2m. The first transaction also
-    /// opens a session, which takes time, too: with disks that need 2 s for a write, allow about 6
-    /// s.
+    /// The time for each transaction, retries included: 5s, 250ms, 2m. The default is 10s, and 10m
+    /// for a change of the members.
+    ///
+    /// The first transaction also opens a session, which takes time, too: with disks that need 2 s
+    /// for a write, allow about 6 s.
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    #[arg(default_value = "10s", env = "LATTISTORE_TIMEOUT", global = true)]
-    timeout: Duration,
+    #[arg(env = "LATTISTORE_TIMEOUT", global = true)]
+    timeout: Option<Duration>,
 
     /// Retry until the timeout while no node listens, as the nodes may be about to start.
     ///
@@ -204,13 +215,24 @@ impl ClientOptions {
 
     /// Returns a client with these options.
     pub(crate) fn client(&self) -> Result<Client, String> {
-        self.client_within(self.timeout)
+        let changes = matches!(&self.verb, Some(Verb::Member { task }) if task.is_change());
+        self.client_within(if changes { CHANGE_REQUEST_TIME } else { MAX_CLIENT_TIMEOUT })
+    }
+
+    /// Whether to follow redirects and to retry.
+    pub(crate) fn follows(&self) -> bool {
+        !self.no_follow
+    }
+
+    /// Returns how long to wait for a change of the members.
+    pub(crate) fn change_time(&self) -> Duration {
+        self.timeout.unwrap_or(CHANGE_TIME)
     }
 
     /// Returns a client with these options, but with at most this time for each call.
     pub(crate) fn client_within(&self, time: Duration) -> Result<Client, String> {
-        let timeout = self.timeout.min(time);
-        let builder = Client::builder().timeout(timeout).follow(!self.no_follow);
+        let timeout = self.timeout.unwrap_or(DEFAULT_REQUEST_TIME).min(time);
+        let builder = Client::builder().timeout(timeout).follow(self.follows());
         let mut builder = builder.wait(self.wait);
         if let Some(ca) = &self.tls_ca {
             builder = builder.tls(ClientTls::read(ca).map_err(|error| error.to_string())?);
@@ -332,9 +354,24 @@ mod tests {
         assert_eq!(given(&repeated), both);
         let around = ["client", "--server-ip", "127.0.0.1", "health", "--server-ip", "127.0.0.2"];
         assert_eq!(given(&around), both);
+        let before = ["client", "--server-ip", "127.0.0.1", "127.0.0.2", "member", "add", "A", "B"];
+        assert_eq!(given(&before), both);
         for conflict in [["--execute", "x"], ["--file", "x"], ["--param", "x=y"]] {
             let error = parse(&[&["client"], &conflict[..], &["health"]].concat());
             assert_eq!(error.expect_err("a conflict").kind(), ErrorKind::ArgumentConflict);
+        }
+    }
+
+    #[test]
+    fn a_change_of_the_members_waits_ten_minutes_unless_the_options_say_otherwise() {
+        let time = |args: &[&str]| ClientOptions::parse_from(args).change_time();
+        assert_eq!(time(&["client", "member", "remove", "A"]), Duration::from_secs(600));
+        let given = ["client", "--timeout", "5s", "member", "replace", "A", "B"];
+        assert_eq!(time(&given), Duration::from_secs(5));
+        let after = ["client", "member", "cancel", "A", "--timeout", "5s"];
+        assert_eq!(time(&after), Duration::from_secs(5));
+        for wrong in [&["client", "member"][..], &["client", "member", "add"]] {
+            assert!(ClientOptions::try_parse_from(wrong).is_err(), "{wrong:?}");
         }
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct Shell {
     pub(crate) output: Output,
     /// The port of nodes that are named without one.
     pub(crate) port: u16,
+    /// Whether to follow redirects and to retry.
+    pub(crate) follows: bool,
     pub(crate) style: Style,
     /// Whether to print the duration of each transaction.
     pub(crate) timing: bool,
@@ -71,6 +73,7 @@ impl Shell {
             params: options.params(),
             output: options.output,
             port: options.port,
+            follows: options.follows(),
             style: Style::of(&io::stdout(), options.color),
             timing: false,
             single_line: false,
@@ -119,7 +122,9 @@ impl Shell {
     /// For a session it is a failure only if no node answers.
     pub(crate) fn nodes(&mut self) -> (String, Exit) {
         let nodes = self.client.nodes();
-        let exit = exit_of_nodes(&nodes);
+        let answers = nodes.iter().any(|(_, status)| status.is_ok());
+        let learners = if answers { self.learners() } else { BTreeSet::new() };
+        let exit = exit_of_nodes(&nodes, &learners);
         if exit == Exit::DidNotRun {
             self.note(exit);
         }
@@ -132,6 +137,13 @@ impl Shell {
             }
         };
         (text, exit)
+    }
+
+    /// Returns the members whose votes do not count; none if no node answers within
+    /// [`REASON_TIME`].
+    pub(crate) fn learners(&self) -> BTreeSet<NodeId> {
+        let members = self.brief.members().map(|list| list.members).unwrap_or_default();
+        members.into_iter().filter(|member| member.is_learner).map(|member| member.node).collect()
     }
 
     /// Prints an error outside of a transaction.
@@ -247,14 +259,17 @@ impl Shell {
     }
 }
 
-/// Returns the exit code for the answers of all nodes.
-fn exit_of_nodes(nodes: &[(SocketAddr, Result<NodeStatus, Error>)]) -> Exit {
+/// Returns the exit code for the answers of all nodes, of which some are learners.
+fn exit_of_nodes(
+    nodes: &[(SocketAddr, Result<NodeStatus, Error>)],
+    learners: &BTreeSet<NodeId>,
+) -> Exit {
     let answers: Vec<&NodeStatus> =
         nodes.iter().filter_map(|(_, status)| status.as_ref().ok()).collect();
-    let members: BTreeSet<NodeId> =
-        answers.iter().flat_map(|status| &status.members).map(|member| member.node).collect();
+    let members = answers.iter().flat_map(|status| &status.members).map(|member| member.node);
+    let voters: BTreeSet<NodeId> = members.filter(|node| !learners.contains(node)).collect();
     let present: BTreeSet<NodeId> = answers.iter().map(|status| status.node).collect();
-    let has_majority = 2 * members.intersection(&present).count() > members.len();
+    let has_majority = 2 * voters.intersection(&present).count() > voters.len();
     if answers.is_empty() {
         Exit::DidNotRun
     } else if !has_majority || answers.iter().all(|status| status.leader.is_none()) {
@@ -271,12 +286,14 @@ fn is_deaf(member: &MemberStatus) -> bool {
     member.hears_this_node == Some(false)
 }
 
-/// Returns the exit code for the status of one node.
-pub(crate) fn exit_of_status(status: &NodeStatus) -> Exit {
-    let heard = status.members.iter().filter(|member| member.reachable).count();
-    if status.leader.is_none() || 2 * heard <= status.members.len() {
+/// Returns the exit code for the status of one node. Of its members, some are learners.
+pub(crate) fn exit_of_status(status: &NodeStatus, learners: &BTreeSet<NodeId>) -> Exit {
+    let voters = || status.members.iter().filter(|member| !learners.contains(&member.node));
+    let heard = voters().filter(|member| member.reachable).count();
+    let is_down = |member: &MemberStatus| !member.reachable || is_deaf(member);
+    if status.leader.is_none() || 2 * heard <= voters().count() {
         Exit::NotHealthy
-    } else if heard < status.members.len() || status.members.iter().any(is_deaf) {
+    } else if status.members.iter().any(is_down) {
         Exit::NodeDown
     } else {
         Exit::Fine
@@ -289,4 +306,53 @@ pub(crate) fn too_large(bytes: Option<usize>) -> Error {
     let message =
         format!("the program has {bytes} bytes; a program may have at most {PROGRAM_BYTES}");
     Error::Compile(ProgramError { line: 1, column: 1, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Ballot, Redirect, Sizes, Slot};
+
+    fn address(last: u8) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, last], 50051))
+    }
+
+    /// Returns the status of node 1, which leads and hears the nodes up to `heard`.
+    fn status(members: u8, heard: u8) -> NodeStatus {
+        let node = |last: u8| NodeId(u64::from(last));
+        let member = |last: u8| MemberStatus {
+            node: node(last),
+            address: address(last),
+            reachable: last <= heard,
+            complete: Slot(1),
+            hears_this_node: (last <= heard).then_some(true),
+        };
+        NodeStatus {
+            node: node(1),
+            cluster: Some(1),
+            version: String::new(),
+            uptime_ms: 1,
+            leader: Some(Redirect { leader: node(1), address: address(1) }),
+            promised: Ballot { round: 1, node: node(1) },
+            slot: Slot(1),
+            complete: Slot(1),
+            floor: Slot(0),
+            entries: 0,
+            sizes: Sizes::default(),
+            members: (1..=members).map(member).collect(),
+            notices: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_learner_that_is_down_costs_no_majority() {
+        let (none, learner) = (BTreeSet::new(), BTreeSet::from([NodeId(2)]));
+        assert_eq!(exit_of_status(&status(2, 1), &none), Exit::NotHealthy);
+        assert_eq!(exit_of_status(&status(2, 1), &learner), Exit::NodeDown);
+        assert_eq!(exit_of_status(&status(2, 2), &learner), Exit::Fine);
+        let down = Error::DidNotRun { cause: Cause::NoTime };
+        let nodes = [(address(1), Ok(status(2, 1))), (address(2), Err(down))];
+        assert_eq!(exit_of_nodes(&nodes, &none), Exit::NotHealthy);
+        assert_eq!(exit_of_nodes(&nodes, &learner), Exit::NodeDown);
+    }
 }

@@ -158,7 +158,7 @@ fn show_bytes_short(bytes: u64) -> String {
 }
 
 /// Returns a table. Only the last column may have colours.
-fn table<const COLUMNS: usize>(
+pub(crate) fn table<const COLUMNS: usize>(
     heads: [&str; COLUMNS],
     rows: Vec<[String; COLUMNS]>,
     style: Style,
