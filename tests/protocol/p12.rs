@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use lattistore::lpaxos::{
-    Ballot, Heartbeat, MAX_MEMBER_ADDRESS_BYTES, MAX_MEMBERS, Loss, Member, MemberChange,
+    Ballot, Heartbeat, Loss, MAX_MEMBER_ADDRESS_BYTES, MAX_MEMBERS, Member, MemberChange,
     MemberChangeError, MemberNotice, MemberRole, MemberSet, Message, NodeId, Prepare, Previous,
     Record, Refused, RequestOutcome, Slot, Ticket, ToAcceptor, ToCandidate,
 };
