@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lattistore::lpaxos::{
-    Ballot, Config, Durable, Election, Entries, MemberChange, MemberEntry, MemberSet, Message,
-    Node, NodeId, Output, PageLimits, Record, Replica, Request, RequestOutcome, Slot, Ticket,
-    ToAcceptor, Write,
+    Ballot, Config, Durable, Election, Entries, Machine, MemberChange, MemberEntry, MemberSet,
+    Message, Node, NodeId, Output, PageLimits, Record, Replica, Request, RequestOutcome, Slot,
+    Ticket, ToAcceptor, Write,
 };
 use lattistore_sim::simulator::{Command, Outcome, Register, Registers, describe};
 
@@ -48,9 +48,20 @@ pub(crate) fn page_of(entries: usize) -> PageLimits {
     PageLimits { bytes: 16 * entries, examined: 1_000 }
 }
 
+/// A machine with the keys, values and commands of [`Registers`].
+pub(crate) trait RegisterMachine:
+    Machine<Key = Register, Value = u64, Command = Command, Outcome = Outcome> + Default
+{
+}
+
+impl<M> RegisterMachine for M where
+    M: Machine<Key = Register, Value = u64, Command = Command, Outcome = Outcome> + Default
+{
+}
+
 /// The cluster. Nodes are 1 to n, and those that join.
-pub(crate) struct Cluster {
-    pub(crate) nodes: BTreeMap<u64, Node<Registers>>,
+pub(crate) struct Cluster<M: RegisterMachine = Registers> {
+    pub(crate) nodes: BTreeMap<u64, Node<M>>,
     pub(crate) disks: BTreeMap<u64, Durable<Register, u64>>,
     pub(crate) wire: Vec<Envelope>,
     pub(crate) answers: BTreeMap<Ticket, RequestOutcome<Outcome>>,
@@ -59,7 +70,7 @@ pub(crate) struct Cluster {
     /// Pairs (from, to) between which every message is lost.
     pub(crate) cut: BTreeSet<(u64, u64)>,
     /// The nodes with a slow disk, each with the overlapping write that is under way.
-    pub(crate) slow: BTreeMap<u64, Option<Write<Registers>>>,
+    pub(crate) slow: BTreeMap<u64, Option<Write<M>>>,
     /// Every ballot for which a `Prepare` was sent.
     pub(crate) ballots: BTreeSet<Ballot>,
     /// The member sets of all proposals that were sent, by the slot.
@@ -73,7 +84,7 @@ pub(crate) struct Cluster {
 
 /// Returns the durable state of a node of a cluster that knows its members as an entry, so that the
 /// first slot is that of the first request.
-fn formed(count: u64) -> Durable<Register, u64> {
+pub(crate) fn formed(count: u64) -> Durable<Register, u64> {
     let members = MemberSet::of_voters((1..=count).map(NodeId));
     let entry = MemberEntry { members, version: Slot(1) };
     let replica = Replica::restore(Entries::default(), Some(entry), Slot::ZERO, Slot::ZERO);
@@ -95,30 +106,6 @@ impl Cluster {
     /// set the members.
     pub(crate) fn bare(count: u64) -> Cluster {
         Cluster::manual(count, Durable::default(), |_| ())
-    }
-
-    fn manual(
-        count: u64,
-        disk: Durable<Register, u64>,
-        change: impl FnOnce(&mut Config),
-    ) -> Cluster {
-        let mut config = Config {
-            election: Election::Rotating { term_ms: TERM_MS },
-            unreachable_ms: u64::MAX / 4,
-            tombstone_slots: 2,
-            ..Config::default()
-        };
-        change(&mut config);
-        let mut cluster = Cluster::start(count, &disk, config);
-        for node in cluster.all() {
-            cluster.tick(node, 1);
-        }
-        cluster.settle();
-        for node in cluster.all() {
-            cluster.tick(node, 100);
-        }
-        cluster.settle();
-        cluster
     }
 
     /// Nodes that elect their leader by heartbeats.
@@ -143,13 +130,40 @@ impl Cluster {
     pub(crate) fn elected_and_overlapping(count: u64) -> Cluster {
         Cluster::elected_with(count, |config| config.overlapping_batch = 1)
     }
+}
+
+impl<M: RegisterMachine> Cluster<M> {
+    /// Nodes that lead only when the test says so, and that start from this disk.
+    pub(crate) fn manual(
+        count: u64,
+        disk: Durable<Register, u64>,
+        change: impl FnOnce(&mut Config),
+    ) -> Cluster<M> {
+        let mut config = Config {
+            election: Election::Rotating { term_ms: TERM_MS },
+            unreachable_ms: u64::MAX / 4,
+            tombstone_slots: 2,
+            ..Config::default()
+        };
+        change(&mut config);
+        let mut cluster = Cluster::start(count, &disk, config);
+        for node in cluster.all() {
+            cluster.tick(node, 1);
+        }
+        cluster.settle();
+        for node in cluster.all() {
+            cluster.tick(node, 100);
+        }
+        cluster.settle();
+        cluster
+    }
 
     /// Whether the node takes no input before its write is finished.
     fn is_stuck(&self, node: u64) -> bool {
         self.nodes.get(&node).is_some_and(Node::must_wait)
     }
 
-    fn start(count: u64, disk: &Durable<Register, u64>, config: Config) -> Cluster {
+    fn start(count: u64, disk: &Durable<Register, u64>, config: Config) -> Cluster<M> {
         let founders = MemberSet::of_voters((1..=count).map(NodeId));
         let mut cluster = Cluster {
             nodes: BTreeMap::new(),
@@ -188,7 +202,7 @@ impl Cluster {
         self.restart(node);
     }
 
-    pub(crate) fn node(&self, node: u64) -> &Node<Registers> {
+    pub(crate) fn node(&self, node: u64) -> &Node<M> {
         &self.nodes[&node]
     }
 
@@ -210,7 +224,7 @@ impl Cluster {
         let disk = self.disks[&node].clone();
         let now_ms = self.clocks[&node];
         let node_id = NodeId(node);
-        let fresh = Node::new(node_id, members, self.config, Registers, disk, 7 + node, now_ms);
+        let fresh = Node::new(node_id, members, self.config, M::default(), disk, 7 + node, now_ms);
         self.nodes.insert(node, fresh);
     }
 
@@ -223,7 +237,7 @@ impl Cluster {
     }
 
     /// Returns the next output of a node without carrying it out.
-    pub(crate) fn output(&mut self, node: u64) -> Output<Registers> {
+    pub(crate) fn output(&mut self, node: u64) -> Output<M> {
         self.nodes.get_mut(&node).unwrap().output()
     }
 
@@ -244,7 +258,7 @@ impl Cluster {
     }
 
     /// Makes a write durable, then sends what depended on it.
-    pub(crate) fn write(&mut self, node: u64, write: Write<Registers>) {
+    pub(crate) fn write(&mut self, node: u64, write: Write<M>) {
         let disk = self.disks.get_mut(&node).unwrap();
         write.records.iter().for_each(|record| disk.change(record));
         let after_write = self.nodes.get_mut(&node).unwrap().written(write.token, 0);

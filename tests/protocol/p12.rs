@@ -4,13 +4,14 @@
 use std::collections::BTreeSet;
 
 use lattistore::lpaxos::{
-    Ballot, Heartbeat, Loss, MAX_MEMBER_ADDRESS_BYTES, MAX_MEMBERS, Member, MemberChange,
-    MemberChangeError, MemberNotice, MemberRole, MemberSet, Message, NodeId, Prepare, Previous,
-    Record, Refused, RequestOutcome, Slot, Ticket, ToAcceptor, ToCandidate,
+    Ballot, Batch, Heartbeat, Loss, MAX_MEMBER_ADDRESS_BYTES, MAX_MEMBERS, Machine, Member,
+    MemberChange, MemberChangeError, MemberNotice, MemberRole, MemberSet, Message, NodeId,
+    Position, Prepare, Previous, Record, Refused, Replica, RequestOutcome, Slot, Ticket,
+    ToAcceptor, ToCandidate,
 };
-use lattistore_sim::simulator::{Command, Register};
+use lattistore_sim::simulator::{Command, Outcome, Register, Registers};
 
-use crate::cluster::{Cluster, Envelope, Msg, accepted_slot, page_of};
+use crate::cluster::{Cluster, Envelope, Msg, accepted_slot, formed, page_of};
 
 fn ballot(round: u64, node: u64) -> Ballot {
     Ballot { round, node: NodeId(node) }
@@ -621,6 +622,67 @@ fn p12_what_precedes_a_reproposal_raises_no_complete_over_a_gap() {
     cluster.deliver(|e| e.is("accept") && e.to == 3);
     assert_eq!((cluster.complete(3), accepted_slot(cluster.durable(3))), (1, 5));
     assert_eq!(cluster.value(3, 0), Some(23));
+}
+
+/// Registers of which two are more than a message takes.
+#[derive(Debug, Default)]
+struct HeavyRegisters(Registers);
+
+impl Machine for HeavyRegisters {
+    type Key = Register;
+    type Value = u64;
+    type Command = Command;
+    type Outcome = Outcome;
+
+    fn is_read_only(&self, command: &Command) -> bool {
+        self.0.is_read_only(command)
+    }
+
+    fn run(
+        &mut self,
+        command: &Command,
+        position: Position,
+        batch: &mut Batch<'_, Register, u64>,
+    ) -> Outcome {
+        self.0.run(command, position, batch)
+    }
+
+    fn size(_: &Register, _: Option<&u64>) -> usize {
+        4 << 20
+    }
+
+    fn housekeeping(&mut self, _: u64, _: &Replica<Register, u64>) -> Vec<Command> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn p12_what_precedes_a_reproposal_and_does_not_fit_a_message_is_copied_at_once() {
+    let mut cluster = Cluster::<HeavyRegisters>::manual(5, formed(5), |_| ());
+    cluster.elect(1);
+    cluster.run(1, Command::put(0, 10));
+    cluster.tick(1, 200);
+    cluster.settle();
+    cluster.isolate(4);
+    cluster.isolate(5);
+    cluster.run(1, Command::put(1, 11));
+    cluster.run(1, Command::put(2, 12));
+    // Nodes 1, 4 and 5 are left: two of these lack what precedes slot 3.
+    cluster.cut.clear();
+    cluster.crash(2);
+    cluster.crash(3);
+    cluster.rest(1);
+    cluster.stand(1);
+    cluster.settle_if(|e| !e.is("repair-page"));
+    assert!(cluster.node(1).leads().is_some());
+    let read = cluster.request(1, Command::get([1]));
+    assert_eq!(cluster.wire.iter().filter(|e| e.is("repair-page")).count(), 2);
+    assert_eq!(accepted_slot(cluster.durable(4)), 1);
+    cluster.settle();
+    cluster.tick(1, 200);
+    cluster.settle();
+    assert_eq!(cluster.outcome(read).read, [Some(11)]);
+    assert_eq!((accepted_slot(cluster.durable(4)), cluster.value(4, 1)), (3, Some(11)));
 }
 
 #[test]
