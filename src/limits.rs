@@ -50,8 +50,8 @@ pub const MAX_PATCHES_PER_REPAIR: usize = 64 * KIB;
 
 // --- Sizes: frames ---------------------------------------------------------------------------
 
-/// The largest frame before the greeting is complete. A full node list fits, and an unknown sender
-/// can make a node read no more.
+/// The largest frame before the greeting is complete. A full node list fits. It bounds what an
+/// unknown sender can make a node read.
 pub const MAX_GREETING_FRAME_BYTES: usize = 8 * KIB;
 
 /// The longest text of a rejection or of a failed request; longer ones are cut.
@@ -65,7 +65,7 @@ pub const MAX_SECRET_BYTES: usize = 4 * KIB;
 
 /// The shortest cluster key or token. A shorter one could be guessed, perhaps with the help of
 /// recorded greetings.
-pub const LEAST_SECRET_BYTES: usize = 32;
+pub const MIN_SECRET_BYTES: usize = 32;
 
 /// The largest file with certificates, with a private key, or with the tokens of clients.
 pub const MAX_CERTIFICATE_FILE_BYTES: usize = MIB;
@@ -87,7 +87,7 @@ pub const CERTIFICATE_HANDOVER_TIME: Duration = Duration::from_secs(60);
 
 /// After the token of a client was revoked, the client has this time to read the answers to earlier
 /// requests before its connection is closed.
-pub const PUT_OUT_TIME: Duration = Duration::from_millis(500);
+pub const REVOKED_CLIENT_TIME: Duration = Duration::from_millis(500);
 
 /// The most clients that a node knows by their tokens. Each token is compared with that of every
 /// client that connects, which takes about a microsecond.
@@ -152,11 +152,11 @@ pub const MAX_UNGREETED_PER_ADDRESS: usize = MAX_UNGREETED / 2;
 
 /// The least number of connections before their greeting, when the process may open few
 /// descriptors.
-pub const LEAST_UNGREETED: usize = 4;
+pub const MIN_UNGREETED: usize = 4;
 
 /// The descriptors reserved for each other member: the node's own connection to it, the attempts at
 /// another one, the member's connection to this node, and the connection that replaces that one.
-pub const MEMBER_DESCRIPTORS: usize = 1 + MAX_TRIES + 2;
+pub const MEMBER_DESCRIPTORS: usize = 1 + MAX_CONNECT_ATTEMPTS + 2;
 
 /// The descriptors reserved for the node itself: the journal, a checkpoint, directories and locks,
 /// the listening socket, and the files that it checks every [`FILES_PERIOD`].
@@ -164,7 +164,7 @@ pub const OWN_DESCRIPTORS: usize = 20;
 
 /// The most bytes of partly received requests above [`READ_BYTES`], over all clients. Beyond it a
 /// large request is not read: its connection is closed, and the client tries again.
-pub const MAX_COMING_BYTES: usize = 96 * MIB;
+pub const MAX_INCOMING_BYTES: usize = 96 * MIB;
 
 /// The most bytes of requests and of their answers in flight, over all clients. Beyond it no
 /// request is admitted until answers are written, or the clients that do not read them are
@@ -213,7 +213,7 @@ pub const GREETING_TIME: Duration = Duration::from_secs(5);
 /// The first timeout of a greeting when a node connects to a peer, so that a connection that breaks
 /// during its greeting does not keep the node from trying another one. It doubles up to
 /// [`GREETING_TIME`] for a peer that is far away.
-pub const LEAST_GREETING_TIME: Duration = Duration::from_millis(500);
+pub const MIN_GREETING_TIME: Duration = Duration::from_millis(500);
 
 /// The timeout from the first byte of a frame to the last. A sender that is paused for less is not
 /// disconnected.
@@ -221,20 +221,20 @@ pub const FRAME_TIME: Duration = Duration::from_secs(20);
 
 /// The time between two rejections for too many requests, over all clients, while many are
 /// rejected: 20,000 a second take a fifth of a processor.
-pub const REFUSAL_SPACE: Duration = Duration::from_micros(50);
+pub const REJECTION_INTERVAL: Duration = Duration::from_micros(50);
 
 /// The longest time that such a rejection is delayed.
-pub const REFUSAL_WAIT: Duration = Duration::from_millis(400);
+pub const MAX_REJECTION_DELAY: Duration = Duration::from_millis(400);
 
 /// Rejections are delayed in steps of this, so that a connection's thread wakes once for many.
-pub const REFUSAL_STEP: Duration = Duration::from_millis(10);
+pub const REJECTION_STEP: Duration = Duration::from_millis(10);
 
 /// A client that sends nothing for this time is disconnected, because clients that vanished would
 /// use up all connections otherwise. It is long, since people leave a prompt open.
 pub const CLIENT_IDLE_TIME: Duration = Duration::from_secs(3600);
 
 /// A client that asks nothing for this time is disconnected when another client needs its place.
-pub const CLIENT_SEAT_TIME: Duration = Duration::from_secs(150);
+pub const CLIENT_SLOT_TIME: Duration = Duration::from_secs(150);
 
 /// An inbound connection of a peer that receives nothing for this time is dead, because the peer
 /// sends a keepalive every [`KEEPALIVE_TIME`].
@@ -245,7 +245,7 @@ pub const KEEPALIVE_TIME: Duration = Duration::from_millis(100);
 
 /// The time between two signs of life that a node sends while it reads from a peer, or cannot take
 /// what it read. Its answers to keepalives would leave only after everything before them is read.
-pub const SIGN_TIME: Duration = Duration::from_millis(100);
+pub const SIGN_OF_LIFE_TIME: Duration = Duration::from_millis(100);
 
 /// When a peer does not answer a keepalive for this time, a node tries a second connection to it
 /// while the first one stays open: the network may work again while the first connection still
@@ -254,7 +254,7 @@ pub const PEER_PATIENCE: Duration = Duration::from_millis(300);
 
 /// The greatest value of [`PEER_PATIENCE`], which doubles with each second connection that succeeds
 /// at once, since the peer may then only be slow.
-pub const MOST_PEER_PATIENCE: Duration = Duration::from_millis(900);
+pub const MAX_PEER_PATIENCE: Duration = Duration::from_millis(900);
 
 /// A peer that gives no sign of life for this time, and to which no second connection succeeds,
 /// counts as gone.
@@ -278,17 +278,17 @@ pub const CONNECT_TIME: Duration = Duration::from_secs(1);
 /// The time after which a node begins another attempt to connect to a peer, when the peer's system
 /// does not answer; the earlier attempts still wait. After the same time, a node tries again to
 /// reach a peer that it could not reach.
-pub const TRY_SPACE: Duration = Duration::from_millis(250);
+pub const CONNECT_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// The most attempts to connect to one peer that wait at once.
-pub const MAX_TRIES: usize = 4;
+pub const MAX_CONNECT_ATTEMPTS: usize = 4;
 
 /// The first pause between two attempts to connect; it doubles with each attempt.
-pub const LEAST_BACKOFF: Duration = Duration::from_millis(50);
+pub const MIN_BACKOFF: Duration = Duration::from_millis(50);
 
 /// The longest pause between two attempts to connect, when the peer is reached but the greeting
 /// fails.
-pub const MOST_BACKOFF: Duration = Duration::from_secs(1);
+pub const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
 /// After an error is sent to the other side, its further bytes are read and discarded for this
 /// time. Closing a socket with unread bytes resets the connection, which could lose the error.
@@ -317,11 +317,11 @@ pub const CLIENT_SILENCE_TIME: Duration = Duration::from_secs(1);
 
 /// The least value that a user can set instead of [`CLIENT_SILENCE_TIME`]. With less, a client
 /// would leave a node that only waits for its disk.
-pub const LEAST_CLIENT_SILENCE_TIME: Duration = Duration::from_millis(50);
+pub const MIN_CLIENT_SILENCE_TIME: Duration = Duration::from_millis(50);
 
 /// The slowest connection to a node that a client expects. What it sent is on the way for as long
 /// as the bytes take at this speed, and only after that does the silence of the node begin.
-pub const CLIENT_LEAST_BYTES_PER_SECOND: u32 = 1024 * 1024;
+pub const MIN_CLIENT_BYTES_PER_SECOND: u32 = 1024 * 1024;
 
 /// How long a thread of a client writes what other threads queued; then another waiting thread
 /// writes.
@@ -352,23 +352,23 @@ pub const CLIENT_KNOWLEDGE_TIME: Duration = Duration::from_secs(10);
 
 /// A client that does not wait for nodes to start gives up once all known addresses have refused
 /// the connection this many times.
-pub const CLIENT_FIRST_TRIES: u32 = 3;
+pub const CLIENT_FIRST_ATTEMPTS: u32 = 3;
 
 /// The time between two of these attempts.
-pub const CLIENT_FIRST_TRY_SPACE: Duration = Duration::from_millis(250);
+pub const CLIENT_FIRST_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// The first pause between two attempts of a call; it doubles with each attempt.
-pub const CLIENT_LEAST_BACKOFF: Duration = Duration::from_millis(5);
+pub const MIN_CLIENT_BACKOFF: Duration = Duration::from_millis(5);
 
 /// The longest pause between two attempts of a call.
-pub const CLIENT_MOST_BACKOFF: Duration = Duration::from_millis(500);
+pub const MAX_CLIENT_BACKOFF: Duration = Duration::from_millis(500);
 
 /// The most by which the deadline that a client tells the node is before its own. The node's answer
 /// tells whether the transaction ran, which the client cannot know when its own deadline passes.
 pub const CLIENT_ANSWER_MARGIN: Duration = Duration::from_millis(100);
 
 /// The longest time that a call of a client may take; adding it to a clock does not overflow.
-pub const MOST_CLIENT_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
+pub const MAX_CLIENT_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 
 /// The most addresses of nodes that a client remembers.
 pub const MAX_CLIENT_ADDRESSES: usize = 2 * MAX_NODES;
@@ -381,7 +381,7 @@ mod node_ties {
     use super::*;
     use crate::lang::limits as lang;
     use crate::lpaxos::{
-        Config, DECREE_BYTES, MAX_MEMBER_ADDRESS_BYTES, MAX_MEMBERS, MEMBER_BYTES, MOST_PATCH_BYTES,
+        Config, DECREE_BYTES, MAX_MEMBER_ADDRESS_BYTES, MAX_MEMBERS, MEMBER_BYTES,
     };
 
     const CORE: Config = Config::DEFAULT;
@@ -393,7 +393,7 @@ mod node_ties {
         3 * MAX_NODES * (MAX_MEMBER_ADDRESS_BYTES + MEMBER_BYTES) + 4 * KIB
             <= PEER_FRAME_OVERHEAD_BYTES
     );
-    const _: () = assert!(MOST_PATCH_BYTES <= MAX_PATCH_BYTES);
+    const _: () = assert!(crate::lpaxos::MAX_PATCH_BYTES <= MAX_PATCH_BYTES);
     // An entry can hold the longest key and the longest text of the language.
     const _: () = assert!(lang::KEY_BYTES + 64 <= MAX_ENTRY_KEY_BYTES);
     const _: () = assert!(lang::TEXT_BYTES <= MAX_ENTRY_VALUE_BYTES);
@@ -442,7 +442,7 @@ const _: () = assert!(MAX_NODES * (45 + 2) + MAX_RELEASE_BYTES + 256 <= MAX_GREE
 const _: () = assert!(MAX_MESSAGE_BYTES + 256 <= MAX_GREETING_FRAME_BYTES);
 // A client's greeting with the longest token fits.
 const _: () = assert!(MAX_SECRET_BYTES + 128 <= MAX_GREETING_FRAME_BYTES);
-const _: () = assert!(LEAST_SECRET_BYTES <= MAX_SECRET_BYTES);
+const _: () = assert!(MIN_SECRET_BYTES <= MAX_SECRET_BYTES);
 // The longest text of an `abort` fits into an answer.
 const _: () = assert!(MAX_ENTRY_VALUE_BYTES + 128 <= MAX_RESPONSE_FRAME_BYTES);
 const _: () = assert!(MAX_OTHER_REQUEST_BYTES <= MAX_REQUEST_FRAME_BYTES);
@@ -457,9 +457,9 @@ const _: () = assert!(COALESCED_FRAMES <= 1024);
 // All connections of a node in a cluster of nine leave room among the usual 1,024 descriptors.
 const _: () =
     assert!(MAX_CLIENTS + MAX_UNGREETED + 8 * MEMBER_DESCRIPTORS + OWN_DESCRIPTORS <= 896);
-const _: () = assert!(LEAST_UNGREETED <= MAX_UNGREETED);
+const _: () = assert!(MIN_UNGREETED <= MAX_UNGREETED);
 // A large request is always read while no other one is.
-const _: () = assert!(MAX_REQUEST_FRAME_BYTES <= MAX_COMING_BYTES);
+const _: () = assert!(MAX_REQUEST_FRAME_BYTES <= MAX_INCOMING_BYTES);
 // The largest request is admitted while no other one is in flight.
 const _: () = assert!(2 * MAX_REQUEST_FRAME_BYTES <= MAX_CLIENT_IN_FLIGHT_BYTES);
 const _: () = assert!(2 * MAX_CLIENT_IN_FLIGHT_BYTES <= MAX_IN_FLIGHT_BYTES);
@@ -472,36 +472,39 @@ const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_SILENCE_TIME.as_mil
 const _: () = assert!(2 * KEEPALIVE_TIME.as_millis() <= PEER_IDLE_TIME.as_millis());
 // A sign of life is due before a second connection is tried, and that before the peer is gone.
 const _: () =
-    assert!(KEEPALIVE_TIME.as_millis() + SIGN_TIME.as_millis() < PEER_PATIENCE.as_millis());
-const _: () = assert!(PEER_PATIENCE.as_millis() <= MOST_PEER_PATIENCE.as_millis());
-const _: () = assert!(4 * MOST_PEER_PATIENCE.as_millis() <= PEER_SILENCE_TIME.as_millis());
+    assert!(KEEPALIVE_TIME.as_millis() + SIGN_OF_LIFE_TIME.as_millis() < PEER_PATIENCE.as_millis());
+const _: () = assert!(PEER_PATIENCE.as_millis() <= MAX_PEER_PATIENCE.as_millis());
+const _: () = assert!(4 * MAX_PEER_PATIENCE.as_millis() <= PEER_SILENCE_TIME.as_millis());
 // When another attempt to connect would be one too many, the first one has ended.
-const _: () = assert!(CONNECT_TIME.as_millis() <= MAX_TRIES as u128 * TRY_SPACE.as_millis());
+const _: () = assert!(
+    CONNECT_TIME.as_millis() <= MAX_CONNECT_ATTEMPTS as u128 * CONNECT_ATTEMPT_DELAY.as_millis()
+);
 // What doubles begins at most at its bound.
-const _: () = assert!(LEAST_GREETING_TIME.as_millis() <= GREETING_TIME.as_millis());
-const _: () = assert!(LEAST_BACKOFF.as_millis() <= MOST_BACKOFF.as_millis());
-const _: () = assert!(CLIENT_LEAST_BACKOFF.as_millis() <= CLIENT_MOST_BACKOFF.as_millis());
+const _: () = assert!(MIN_GREETING_TIME.as_millis() <= GREETING_TIME.as_millis());
+const _: () = assert!(MIN_BACKOFF.as_millis() <= MAX_BACKOFF.as_millis());
+const _: () = assert!(MIN_CLIENT_BACKOFF.as_millis() <= MAX_CLIENT_BACKOFF.as_millis());
 // A client that waits for an answer is not idle.
-const _: () = assert!(MAX_REQUEST_TIME.as_millis() < CLIENT_SEAT_TIME.as_millis());
-const _: () = assert!(CLIENT_SEAT_TIME.as_millis() < CLIENT_IDLE_TIME.as_millis());
+const _: () = assert!(MAX_REQUEST_TIME.as_millis() < CLIENT_SLOT_TIME.as_millis());
+const _: () = assert!(CLIENT_SLOT_TIME.as_millis() < CLIENT_IDLE_TIME.as_millis());
 const _: () = assert!(DEFAULT_REQUEST_TIME.as_millis() <= MAX_REQUEST_TIME.as_millis());
 // A client can use its whole window on one connection.
 const _: () = assert!(CLIENT_WINDOW as usize <= MAX_PIPELINED);
 // A client tries another address before it counts a node as silent.
 const _: () = assert!(CLIENT_HEAD_START.as_millis() < CLIENT_SILENCE_TIME.as_millis());
-const _: () = assert!(LEAST_CLIENT_SILENCE_TIME.as_millis() <= CLIENT_SILENCE_TIME.as_millis());
+const _: () = assert!(MIN_CLIENT_SILENCE_TIME.as_millis() <= CLIENT_SILENCE_TIME.as_millis());
 // A delayed rejection is not taken for silence, and many rejections leave in one step.
 const _: () = assert!(
-    2 * (REFUSAL_WAIT.as_millis() + REFUSAL_STEP.as_millis()) <= CLIENT_SILENCE_TIME.as_millis()
+    2 * (MAX_REJECTION_DELAY.as_millis() + REJECTION_STEP.as_millis())
+        <= CLIENT_SILENCE_TIME.as_millis()
 );
-const _: () = assert!(REFUSAL_SPACE.as_micros() < REFUSAL_STEP.as_micros());
-const _: () = assert!(REFUSAL_STEP.as_millis() < REFUSAL_WAIT.as_millis());
+const _: () = assert!(REJECTION_INTERVAL.as_micros() < REJECTION_STEP.as_micros());
+const _: () = assert!(REJECTION_STEP.as_millis() < MAX_REJECTION_DELAY.as_millis());
 const _: () = assert!(2 * CLIENT_SILENCE_TIME.as_millis() < DEFAULT_REQUEST_TIME.as_millis());
 // A slow node is not taken for a silent one, even if two of its empty frames are delayed.
 const _: () = assert!(3 * CLIENT_KEEPALIVE_TIME.as_millis() < CLIENT_SILENCE_TIME.as_millis());
 // A client that sends the largest request on the slowest connection still reaches a second node.
 const _: () = assert!(
-    MAX_REQUEST_FRAME_BYTES as u128 * 1000 / CLIENT_LEAST_BYTES_PER_SECOND as u128
+    MAX_REQUEST_FRAME_BYTES as u128 * 1000 / MIN_CLIENT_BYTES_PER_SECOND as u128
         + 2 * CLIENT_SILENCE_TIME.as_millis()
         < DEFAULT_REQUEST_TIME.as_millis()
 );

@@ -1,5 +1,6 @@
-//! The generator SplitMix64, for everything that needs numbers that look random and depend on a seed
-//! alone: salts of the journal, the simulator, tests and the load generator. It is not for secrets.
+//! The generator SplitMix64, for everything that needs numbers that look random and depend on a
+//! seed alone: salts of the journal, the simulator, tests and the load generator. It is not for
+//! secrets.
 //!
 //! Source: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
 
@@ -13,8 +14,8 @@ pub fn next(state: &mut u64) -> u64 {
     number
 }
 
-/// Returns the number with this index, counted from 1, of the generator with this seed. Every bit of
-/// it depends on every bit of the seed and of the index.
+/// Returns the number with this index, counted from 1, of the generator with this seed. Every bit
+/// of it depends on every bit of the seed and of the index.
 pub fn nth(seed: u64, index: u64) -> u64 {
     let mut mixed = seed.wrapping_add(index.wrapping_mul(STEP));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

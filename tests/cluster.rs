@@ -331,7 +331,8 @@ fn an_in_memory_node_that_returns_is_refused_with_the_reason() {
     let error = cluster.wait(follower).unwrap_err();
     let is_stranger = matches!(
         error,
-        ServerError::RefusedByPeer { .. } | ServerError::Formation(FormationError::Stranger { .. })
+        ServerError::RefusedByPeer { .. }
+            | ServerError::Formation(FormationError::LostIdentity { .. })
     );
     assert!(is_stranger, "{error}");
     cluster.client().put("a", "2").unwrap();

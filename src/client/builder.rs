@@ -10,8 +10,8 @@ use super::retry_loop::RetryLoop;
 use super::route::Route;
 use super::session::Sessions;
 use crate::limits::{
-    CLIENT_SILENCE_TIME, CLIENT_WINDOW, DEFAULT_REQUEST_TIME, LEAST_CLIENT_SILENCE_TIME,
-    MOST_CLIENT_TIMEOUT,
+    CLIENT_SILENCE_TIME, CLIENT_WINDOW, DEFAULT_REQUEST_TIME, MAX_CLIENT_TIMEOUT,
+    MIN_CLIENT_SILENCE_TIME,
 };
 use crate::security::{ClientTls, Token};
 
@@ -56,7 +56,7 @@ impl Builder {
     /// Sets how long each call may take, retries included. The default is 10 seconds, the maximum a
     /// day.
     pub fn timeout(mut self, timeout: Duration) -> Builder {
-        self.timeout = timeout.min(MOST_CLIENT_TIMEOUT);
+        self.timeout = timeout.min(MAX_CLIENT_TIMEOUT);
         self
     }
 
@@ -74,11 +74,11 @@ impl Builder {
         self
     }
 
-    /// Sets how long a node that owes an answer may be silent before the client asks another node.
-    /// The default is one second, the minimum 50 milliseconds. A slow node sends a keepalive every
-    /// 250 milliseconds: with a lower value the client may leave a healthy node.
+    /// Sets how long a node with an unanswered request may be silent before the client asks
+    /// another. The default is one second, the minimum 50 milliseconds. A slow node sends a
+    /// keepalive every 250 milliseconds: with a lower value the client may leave a healthy node.
     pub fn silence(mut self, silence: Duration) -> Builder {
-        self.silence = silence.clamp(LEAST_CLIENT_SILENCE_TIME, MOST_CLIENT_TIMEOUT);
+        self.silence = silence.clamp(MIN_CLIENT_SILENCE_TIME, MAX_CLIENT_TIMEOUT);
         self
     }
 

@@ -11,7 +11,7 @@ use super::connection::{Connection, PendingResponse};
 use super::error::{Cause, Error};
 use super::route::Route;
 use crate::limits::{
-    CLIENT_ANSWER_MARGIN, CLIENT_INQUIRY_TIME, CLIENT_LEAST_BACKOFF, CLIENT_MOST_BACKOFF,
+    CLIENT_ANSWER_MARGIN, CLIENT_INQUIRY_TIME, MAX_CLIENT_BACKOFF, MIN_CLIENT_BACKOFF,
 };
 use crate::numbers::SessionNumber;
 use crate::transport::Backoff;
@@ -93,7 +93,7 @@ impl Call {
             undecided: false,
             last_cause: None,
             moves: 0,
-            backoff: Backoff::new(CLIENT_LEAST_BACKOFF, CLIENT_MOST_BACKOFF),
+            backoff: Backoff::new(MIN_CLIENT_BACKOFF, MAX_CLIENT_BACKOFF),
             resume: None,
         }
     }

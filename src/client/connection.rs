@@ -20,9 +20,9 @@ use super::credentials::{Credentials, Failure};
 use super::demux::Demux;
 use super::error::Cause;
 use crate::limits::{
-    CLIENT_LEAST_BYTES_PER_SECOND, CLIENT_LOOK_TIME, CLIENT_READ_STEP, CLIENT_SILENCE_TIME,
-    CLIENT_WRITE_TURN, COALESCED_BYTES, COALESCED_FRAMES, CONNECT_TIME, MAX_RESPONSE_FRAME_BYTES,
-    MOST_CLIENT_TIMEOUT, WRITE_TIME,
+    CLIENT_LOOK_TIME, CLIENT_READ_STEP, CLIENT_SILENCE_TIME, CLIENT_WRITE_TURN, COALESCED_BYTES,
+    COALESCED_FRAMES, CONNECT_TIME, MAX_CLIENT_TIMEOUT, MAX_RESPONSE_FRAME_BYTES,
+    MIN_CLIENT_BYTES_PER_SECOND, WRITE_TIME,
 };
 use crate::transport::{
     FrameError, FrameReader, GreetError, Patience, Stream, greet_with, write_frames_until,
@@ -210,7 +210,7 @@ impl Connection {
         let bytes =
             encode_request(&ClientRequest { id, timeout_ms, body }).map_err(Cause::TooLarge)?;
         state.demux.lock().register(id)?;
-        let deadline = Instant::now() + time.min(MOST_CLIENT_TIMEOUT);
+        let deadline = Instant::now() + time.min(MAX_CLIENT_TIMEOUT);
         state.write(Frame { id, bytes }, deadline);
         Ok(PendingResponse { state: Arc::clone(state), id, deadline })
     }
@@ -221,7 +221,7 @@ impl Connection {
     /// If no answer came within `time`, or the connection is lost: the request may have been
     /// carried out. It was not carried out if the cause is [`Cause::TooLarge`].
     pub fn ask(&self, body: RequestBody, time: Duration) -> Result<ClientOutcome, Cause> {
-        let until = Instant::now() + time.min(MOST_CLIENT_TIMEOUT);
+        let until = Instant::now() + time.min(MAX_CLIENT_TIMEOUT);
         let answer = self.send(body, time)?.wait(until)?;
         answer.ok_or(Cause::NoAnswer { node: self.address(), others: Vec::new() })
     }
@@ -310,7 +310,7 @@ impl PendingResponse {
         self.state.demux.lock().take(self.id)
     }
 
-    /// Returns since when the node has owed the answer without sending anything.
+    /// Returns since when the node has sent nothing although the answer is due.
     pub(super) fn silent_since(&self) -> Instant {
         self.state.demux.lock().silent_since(self.id).unwrap_or_else(Instant::now)
     }
@@ -382,7 +382,7 @@ impl ConnectionState {
     }
 
     /// Notes that the system has accepted these frames, and from when on the node has each of them,
-    /// at [`CLIENT_LEAST_BYTES_PER_SECOND`].
+    /// at [`MIN_CLIENT_BYTES_PER_SECOND`].
     fn note_sent(&self, frames: &[Frame]) {
         let mut demux = self.demux.lock();
         let now = Instant::now();
@@ -393,7 +393,7 @@ impl ConnectionState {
         }
     }
 
-    /// Reads what comes within `left`, but for at most [`CLIENT_READ_STEP`].
+    /// Reads what comes within `left`, or within [`CLIENT_READ_STEP`] if that is less.
     fn read(&self, left: Duration) -> Received {
         let mut reader = self.reader.lock();
         let before = reader.bytes_read();
@@ -460,7 +460,7 @@ impl Drop for ConnectionState {
 /// Returns how long these bytes may take from the system's buffer to the node.
 fn transfer_time(bytes: usize) -> Duration {
     let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-    Duration::from_secs(1) * bytes / CLIENT_LEAST_BYTES_PER_SECOND
+    Duration::from_secs(1) * bytes / MIN_CLIENT_BYTES_PER_SECOND
 }
 
 fn wake(threads: impl IntoIterator<Item = Thread>) {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::error::Cause;
-use crate::limits::MOST_CLIENT_TIMEOUT;
+use crate::limits::MAX_CLIENT_TIMEOUT;
 use crate::security::{ClientTls, Token};
 use crate::transport::Stream;
 
@@ -36,7 +36,7 @@ impl Credentials {
         if self.token.is_some() && !is_safe && !self.token_in_clear {
             return Err(Failure::of(Cause::TokenInClear { node }));
         }
-        let until = Instant::now() + time.min(MOST_CLIENT_TIMEOUT);
+        let until = Instant::now() + time.min(MAX_CLIENT_TIMEOUT);
         let unreachable = |error: io::Error| Failure {
             is_refused: error.kind() == io::ErrorKind::ConnectionRefused,
             cause: Cause::Unreachable { node, why: error.to_string() },

@@ -32,7 +32,7 @@ pub(super) struct Demux {
     /// thread waits for that answer any longer. `None` once the node is heard again. The time
     /// counts for later requests: that a caller ran out of time does not make a silent node
     /// healthy.
-    owes_since: Option<Instant>,
+    unanswered_since: Option<Instant>,
 }
 
 /// A request without a taken answer.
@@ -52,7 +52,7 @@ impl Demux {
             waiting: 0,
             lost: None,
             heard_at: Instant::now(),
-            owes_since: None,
+            unanswered_since: None,
         }
     }
 
@@ -80,14 +80,15 @@ impl Demux {
     /// Notes that bytes came from the node: an answer, a part of one, or a keepalive.
     pub(super) fn note_heard(&mut self, now: Instant) {
         self.heard_at = now;
-        self.owes_since = None;
+        self.unanswered_since = None;
     }
 
-    /// Returns since when the node has owed this answer, or an earlier one, without being heard;
+    /// Returns since when this answer, or an earlier one, is due while the node sends nothing;
     /// `None` while the request is being written.
     pub(super) fn silent_since(&self, id: u64) -> Option<Instant> {
         let sent = self.pending.get(&id)?.sent?;
-        let owed = self.owes_since.map_or(sent, |owes_since| owes_since.min(sent));
+        let owed =
+            self.unanswered_since.map_or(sent, |unanswered_since| unanswered_since.min(sent));
         Some(owed.max(self.heard_at))
     }
 
@@ -102,8 +103,8 @@ impl Demux {
     pub(super) fn forget(&mut self, id: u64) {
         let removed = self.pending.remove(&id);
         if let Some(PendingRequest { sent: Some(sent), answer: None, .. }) = removed {
-            let owes_since = self.owes_since.get_or_insert(sent);
-            *owes_since = sent.min(*owes_since);
+            let unanswered_since = self.unanswered_since.get_or_insert(sent);
+            *unanswered_since = sent.min(*unanswered_since);
         }
     }
 

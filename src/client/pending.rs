@@ -7,7 +7,7 @@ use super::call::Call;
 use super::error::Error;
 use super::retry_loop::RetryLoop;
 use super::transaction::{Answer, Stage, Transaction};
-use crate::limits::MOST_CLIENT_TIMEOUT;
+use crate::limits::MAX_CLIENT_TIMEOUT;
 
 /// A transaction that was sent by [`Client::submit`](super::Client::submit).
 ///
@@ -34,7 +34,7 @@ impl Pending {
     /// # Errors
     /// As [`Client::execute`](super::Client::execute).
     pub fn wait(self) -> Result<Answer, Error> {
-        while !self.retry_loop.drive(&self.transaction, Instant::now() + MOST_CLIENT_TIMEOUT) {}
+        while !self.retry_loop.drive(&self.transaction, Instant::now() + MAX_CLIENT_TIMEOUT) {}
         match std::mem::replace(&mut *self.transaction.0.lock(), Stage::Gone) {
             Stage::Done(result) => result,
             // Only this method takes the result, and it consumes `self`.

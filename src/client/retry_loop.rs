@@ -14,7 +14,7 @@ use super::error::{Cause, Error};
 use super::route::Route;
 use super::session::{Grant, Sessions};
 use super::transaction::{Stage, Transaction};
-use crate::limits::{CLIENT_FIRST_TRIES, CLIENT_FIRST_TRY_SPACE};
+use crate::limits::{CLIENT_FIRST_ATTEMPT_DELAY, CLIENT_FIRST_ATTEMPTS};
 use crate::wire::ClientOutcome;
 
 /// The state that the clones of a client share.
@@ -28,7 +28,7 @@ pub(super) struct RetryLoop {
     pub(super) timeout: Duration,
     /// How many transactions may be unanswered at once.
     pub(super) window: u32,
-    /// How long a node that owes an answer may be silent.
+    /// How long a node with an unanswered request may be silent.
     pub(super) silence: Duration,
     /// Whether to retry until the deadline although no process has listened at any address so far.
     pub(super) waits_for_start: bool,
@@ -125,10 +125,10 @@ impl RetryLoop {
                     }
                     if let Some(refusals) = self.route.refusals().filter(|_| !self.waits_for_start)
                     {
-                        if refusals >= CLIENT_FIRST_TRIES {
+                        if refusals >= CLIENT_FIRST_ATTEMPTS {
                             return Some(Err(call.fail_with_last_cause()));
                         }
-                        call.resume = Some(Instant::now() + CLIENT_FIRST_TRY_SPACE);
+                        call.resume = Some(Instant::now() + CLIENT_FIRST_ATTEMPT_DELAY);
                     }
                 }
             }

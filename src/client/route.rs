@@ -230,8 +230,8 @@ impl Route {
         }
     }
 
-    /// Closes the connection of a node that owes an answer and has been silent for too long.
-    /// Searches try this node after all others.
+    /// Closes the connection of a node that has an unanswered request and has been silent for too
+    /// long. Searches try this node after all others.
     pub(super) fn give_up(&self, connection: &Connection) {
         const WHY: &str = "it does not answer";
         let (node, why) = (connection.address(), WHY.to_owned());

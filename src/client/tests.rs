@@ -10,7 +10,7 @@ use super::credentials::Credentials;
 use super::route::Route;
 use super::session::Sessions;
 use super::*;
-use crate::limits::LEAST_CLIENT_SILENCE_TIME;
+use crate::limits::MIN_CLIENT_SILENCE_TIME;
 use crate::wire::{
     Admitted, Build, Reason, Refusal, decode_request, encode_response, encode_welcome,
 };
@@ -162,7 +162,7 @@ fn an_answer_that_has_arrived_at_the_deadline_is_the_result() {
 #[test]
 fn the_builder_has_a_minimum_for_silence() {
     let client = Client::builder().silence(Duration::ZERO).build();
-    assert_eq!(client.0.silence, LEAST_CLIENT_SILENCE_TIME);
+    assert_eq!(client.0.silence, MIN_CLIENT_SILENCE_TIME);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use super::message::{
     RepairPatches,
 };
 use super::output::Applied;
-use super::patch::{MOST_PATCH_BYTES, Page, Proposal};
+use super::patch::{MAX_PATCH_BYTES, Page, Proposal};
 use super::replica::{TOMBSTONE_DISTANCE, may_have_dropped};
 use crate::numbers::{Ballot, ProposalId, Slot};
 
@@ -163,9 +163,6 @@ impl<M: Machine> Acceptor<M> {
     /// Handles `Prepare` (P2). A repeated one gets the same promise again, since the first may have
     /// been lost. A candidate that does not know that it is no longer a voter is told so (P12).
     pub(super) fn on_prepare(&mut self, prepare: &Prepare) -> Reply<M> {
-        if prepare.ballot < self.durable.promised {
-            return self.refusal(prepare.ballot);
-        }
         let entry = self.durable.replica.members();
         let removes = |entry: &&MemberEntry| {
             entry.version > prepare.members_version && !entry.members.is_voter(prepare.ballot.node)
@@ -173,6 +170,9 @@ impl<M: Machine> Acceptor<M> {
         if let Some(entry) = entry.filter(removes).cloned() {
             let (ballot, promised) = (prepare.ballot, self.durable.promised);
             return reply(Refused { ballot, promised, members: Some(entry) });
+        }
+        if prepare.ballot < self.durable.promised {
+            return self.refusal(prepare.ballot);
         }
         self.promise(prepare.ballot);
         reply(Promise {
@@ -272,7 +272,7 @@ impl<M: Machine> Acceptor<M> {
     /// are more than a message takes.
     pub(super) fn newer_entries(&self, slot: Slot) -> Option<NewerEntries<M::Key, M::Value>> {
         let replica = &self.durable.replica;
-        let entries = replica.entries_since(slot, MOST_PATCH_BYTES, M::size)?;
+        let entries = replica.entries_since(slot, MAX_PATCH_BYTES, M::size)?;
         Some(NewerEntries { entries: Arc::new(entries), members: replica.members().cloned() })
     }
 

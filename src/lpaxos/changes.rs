@@ -91,20 +91,35 @@ impl Changes {
         out: &mut Outbox<M>,
         now_ms: u64,
     ) -> Plan {
-        let Some((next, by)) = self.next(set, slot, asked, progress, out) else {
-            self.held_since_ms = None;
-            return Plan::Nothing;
-        };
-        if !next.is_voter(self.me) {
-            return Plan::HandOver;
-        }
-        if next.voters() == set.voters() || is_safe(set, &next, slot, progress) {
-            self.held_since_ms = None;
-            if by.is_some() {
-                asked.pop_front();
+        let mut is_blocked = false;
+        let replaced = without_replaced(set).map(|next| (next, None));
+        let asked_for = self.next_asked(set, slot, asked, progress, out);
+        let promoted = self.promoted(set, slot, progress).map(|next| (next, None));
+        // A change that is blocked, maybe by a node that is lost, does not block those after it.
+        for (next, by) in [replaced, asked_for, promoted].into_iter().flatten() {
+            if !next.is_voter(self.me) {
+                return Plan::HandOver;
             }
-            return Plan::Propose(next, by);
+            if next.voters() == set.voters() || is_safe(set, &next, slot, progress) {
+                self.held_since_ms = None;
+                if by.is_some() {
+                    asked.pop_front();
+                }
+                return Plan::Propose(next, by);
+            }
+            is_blocked = true;
         }
+        match is_blocked {
+            true => self.hold(now_ms),
+            false => {
+                self.held_since_ms = None;
+                Plan::Nothing
+            }
+        }
+    }
+
+    /// Holds proposals for a while, or lets them go on for as long.
+    fn hold(&mut self, now_ms: u64) -> Plan {
         let since_ms = *self.held_since_ms.get_or_insert(now_ms);
         if now_ms < self.free_until_ms {
             self.held_since_ms = None;
@@ -118,9 +133,9 @@ impl Changes {
         }
     }
 
-    /// The set of the next change, and the request for it: first what a replacement leaves to do,
-    /// then what is asked for, then the promotion of a learner that is level.
-    fn next<M: Machine>(
+    /// Returns the set after the change that is asked for, and the request. What is asked for and
+    /// cannot or need not be done is answered.
+    fn next_asked<M: Machine>(
         &mut self,
         set: &MemberSet,
         slot: Slot,
@@ -128,34 +143,43 @@ impl Changes {
         progress: &impl Fn(NodeId) -> Progress,
         out: &mut Outbox<M>,
     ) -> Option<(MemberSet, Option<Asker>)> {
-        let is_replaced = |member: &&Member| {
-            member.role == MemberRole::Voter && member.replaces.is_some_and(|old| set.contains(old))
-        };
-        let replaced = set.iter().find(is_replaced).and_then(|member| member.replaces);
-        if let Some(next) = replaced.and_then(|old| MemberChange::Remove(old).apply(set).ok()) {
-            return Some((next, None));
-        }
         while let Some(front) = asked.front() {
             let Waiting { ticket, command, deadline_ms, .. } = front;
             let by = ticket.map(|ticket| Asker { ticket, deadline_ms: *deadline_ms });
-            let answer = match command.apply(set) {
-                Ok(next) if next == *set => RequestOutcome::MembersChanged,
+            let error = match command.apply(set) {
+                Ok(next) if next == *set => {
+                    // It is chosen already, and answered once it is done.
+                    self.undone.extend(by.map(|by| (by, slot.previous())));
+                    asked.pop_front();
+                    continue;
+                }
                 Ok(next) if self.is_reached(&next, progress) => return Some((next, by)),
-                Ok(_) => RequestOutcome::MembersUnchanged(MemberChangeError::NoMajority),
-                Err(error) => RequestOutcome::MembersUnchanged(error),
+                Ok(_) => MemberChangeError::NoMajority,
+                Err(error) => error,
             };
             if let Some(ticket) = asked.pop_front().and_then(|waiting| waiting.ticket) {
-                out.answer(ticket, answer);
+                out.answer(ticket, RequestOutcome::MembersUnchanged(error));
             }
         }
-        let learners = || set.iter().filter(|member| member.role == MemberRole::Learner);
-        // Together, so that an even number of voters lasts as short as can be.
-        let is_level = |learner: &Member| {
-            let Progress { complete, is_connected } = progress(learner.node);
-            !is_connected || is_near(complete, slot, self.config.level_slots)
+        None
+    }
+
+    /// Returns the set in which one more learner is a voter, if all learners that are connected are
+    /// level: together, so that the number of voters is even for as short as possible.
+    fn promoted(
+        &self,
+        set: &MemberSet,
+        slot: Slot,
+        progress: &impl Fn(NodeId) -> Progress,
+    ) -> Option<MemberSet> {
+        let is_connected_learner = |member: &&Member| {
+            member.role == MemberRole::Learner && progress(member.node).is_connected
         };
-        let first = learners().find(|learner| progress(learner.node).is_connected)?;
-        learners().all(is_level).then(|| promote(set, first).map(|next| (next, None)))?
+        let learners = || set.iter().filter(is_connected_learner);
+        let is_level = |learner: &Member| {
+            is_near(progress(learner.node).complete, slot, self.config.level_slots)
+        };
+        learners().next().filter(|_| learners().all(is_level)).and_then(|one| promote(set, one))
     }
 
     /// Whether the leader and the nodes that it hears are a majority of these voters.
@@ -210,6 +234,14 @@ impl Changes {
     pub(super) fn give_up(self) -> impl Iterator<Item = Ticket> {
         self.undone.into_iter().chain(self.in_flight).map(|(by, _)| by.ticket)
     }
+}
+
+/// Returns the set without a voter that another voter replaces.
+fn without_replaced(set: &MemberSet) -> Option<MemberSet> {
+    let is_voter = |member: &&Member| member.role == MemberRole::Voter;
+    let mut replaced = set.iter().filter(is_voter).filter_map(|member| member.replaces);
+    let old = replaced.find(|old| set.contains(*old))?;
+    MemberChange::Remove(old).apply(set).ok()
 }
 
 /// Whether the voters of `next` may decide from the slot after `slot` on (P12).

@@ -309,7 +309,14 @@ impl<M: Machine> Leader<M> {
         for node in self.peers.keys() {
             out.send(*node, Commit { ballot, slot });
         }
-        self.peers.retain(|node, _| members.contains(*node));
+        let repairs = &mut self.repairs;
+        self.peers.retain(|node, _| {
+            let is_member = members.contains(*node);
+            if !is_member {
+                repairs.end(*node);
+            }
+            is_member
+        });
     }
 
     /// Sends the proposal again, together with the decree of the slot before it (P4).

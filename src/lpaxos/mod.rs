@@ -84,7 +84,7 @@
 //! other, the leader that it follows, its `complete`, and how long its writes take. Only a node
 //! that hears a majority and is heard by it leads or *stands* (becomes a candidate), so a leader on
 //! the wrong side of a partial partition gives way. A node with a greater `complete` waits less
-//! before it stands. Ω may be wrong at any time: two nodes that both believe that they lead depose
+//! before it stands. Ω may be wrong at any time: two nodes that both assume that they lead depose
 //! each other by higher ballots, which costs time and never safety. A leader that waits for its
 //! disk longer than [`Config::stalled_ms`] tells the others that it no longer leads, so a disk that
 //! hangs does not stop the cluster.
@@ -328,7 +328,7 @@ pub use message::*;
 pub use node::Node;
 pub use output::{Applied, Output, Write, WriteToken};
 pub use pacing::Load;
-pub use patch::{Decree, Entry, MOST_PATCH_BYTES, Page, Patch, Proposal};
+pub use patch::{Decree, Entry, MAX_PATCH_BYTES, Page, Patch, Proposal};
 pub use replica::{PageLimits, Replica, may_drop};
 pub use requests::{Admissible, Request, RequestOutcome, Ticket};
 pub use story::{Cause, Loss};

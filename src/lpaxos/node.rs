@@ -145,7 +145,7 @@ impl<M: Machine> Node<M> {
         !self.writes.is_under_way() && !self.acceptor.has_records()
     }
 
-    /// Whether the caller must give the node no more input until the write under way has ended.
+    /// Whether the caller must give the node no further input until the write under way has ended.
     /// That is so in two cases, both during a write that overlaps:
     ///
     /// - A queued message depends on records that are not durable. The node must not gather more
@@ -329,8 +329,9 @@ impl<M: Machine> Node<M> {
         self.wants_heartbeats = true;
     }
 
-    /// Sets whether the node leads only if no other node can (Ω), because clients cannot connect to
-    /// it. A leader that becomes reluctant steps down at once if another node can lead.
+    /// Sets whether the node leads only if no other node can (Ω), for instance because clients
+    /// cannot connect to it. A leader that becomes reluctant steps down at once if another node can
+    /// lead.
     pub fn set_reluctant(&mut self, now_ms: u64, is_reluctant: bool) {
         self.at(now_ms);
         if self.omega.set_reluctant(is_reluctant) {
@@ -496,6 +497,7 @@ impl<M: Machine> Node<M> {
         let recovered = match recovery.advance(acceptor, out, now_ms) {
             Step::Waits => return,
             Step::NotAVoter => return self.step_down(Loss::Removed),
+            Step::NoProposal => return self.step_down(Loss::NoProposal),
             Step::Finished(recovered) => recovered,
         };
         let leader = Leader::new(ballot, self.config, recovered, acceptor, out, now_ms);
@@ -557,8 +559,8 @@ impl<M: Machine> Node<M> {
         }
     }
 
-    /// Stops the node: it takes no more requests, answers those that wait, and steps down so that
-    /// another node stands at once. The caller must still do the output that follows.
+    /// Stops the node: it takes no further requests, answers those that wait, and steps down so
+    /// that another node stands at once. The caller must still do the output that follows.
     pub fn close(&mut self, now_ms: u64) {
         self.at(now_ms);
         self.closing = true;

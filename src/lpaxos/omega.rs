@@ -16,9 +16,9 @@
 //! - Nodes with a greater `complete` wait less, so they stand first. The first of them does not
 //!   wait at all if the leader reported that it no longer leads, or if the leader's connection
 //!   ended. If two nodes stand at the same time, the higher ballot wins.
-//! - A reluctant node (one that clients cannot connect to) neither leads nor stands while it is
-//!   connected with a node that has a quorum and is not reluctant. Without such a node it acts as
-//!   the others do: a leader that few clients can use is better than no leader.
+//! - A reluctant node (for instance one that clients cannot connect to) neither leads nor stands
+//!   while it is connected with a node that has a quorum and is not reluctant. Without such a node
+//!   it acts as the others do: a leader that few clients can use is better than no leader.
 //!
 //! With `Election::Rotating` the members lead in turn, by the node's time; members that cannot
 //! lead, as far as this node knows, are passed over. Nodes that disagree about the time, or about

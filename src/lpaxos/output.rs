@@ -90,7 +90,7 @@ impl<M: Machine> Output<M> {
 
 /// A durable write that the caller must do.
 #[derive(Debug)]
-#[must_use = "the node does nothing more before its write is durable"]
+#[must_use = "the records must be made durable, and the token passed to `Node::written`"]
 pub struct Write<M: Machine> {
     /// The records to make durable in one atomic write; never empty. If the write fails, the node
     /// must not be used again.
@@ -105,7 +105,7 @@ pub struct Write<M: Machine> {
 /// Identifies a write that is not durable yet, and holds the messages that must not leave before
 /// that.
 #[derive(Debug)]
-#[must_use = "the node does nothing more before its write is durable"]
+#[must_use = "pass the token to `Node::written` once the records are durable"]
 pub struct WriteToken<M: Machine> {
     /// Which write this is, counted from the start of the node.
     pub(super) number: u64,

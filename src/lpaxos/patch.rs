@@ -14,7 +14,7 @@ use crate::numbers::{Ballot, ProposalId, Slot};
 
 /// The most bytes of a patch that is built from the entries of a replica (P3), as
 /// [`Machine::size`](super::Machine::size) counts them. The patch of a batch has fewer.
-pub const MOST_PATCH_BYTES: usize = 6 << 20;
+pub const MAX_PATCH_BYTES: usize = 6 << 20;
 
 /// The writes of one decree in ascending order of keys; `None` deletes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,6 +52,9 @@ pub(super) enum Step<K, V> {
     Waits,
     /// The candidate is not a voter of the set that it has learned of: it gives up.
     NotAVoter,
+    /// A slot is chosen, and no member of Q has accepted a proposal: a majority has lost its state,
+    /// or a node lies. The candidate gives up.
+    NoProposal,
     /// The recovery is finished.
     Finished(Recovered<K, V>),
 }
@@ -231,6 +234,9 @@ impl<M: Machine> Recovery<M> {
                 return Step::NotAVoter;
             }
             if self.has_majority(acceptor) {
+                if self.proposal.is_none() && self.merged_complete > Slot::ZERO {
+                    return Step::NoProposal;
+                }
                 return Step::Finished(self.finish(acceptor));
             }
             self.ask(acceptor, out);

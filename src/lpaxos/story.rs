@@ -36,6 +36,8 @@ pub enum Loss {
     NoProgress,
     /// The node is no longer a voter, or is to be removed.
     Removed,
+    /// A slot is chosen, and no node that promised has accepted a proposal.
+    NoProposal,
     /// The node learned of members that another leader set.
     NewMembers,
     /// The node is stopping.

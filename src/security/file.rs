@@ -8,7 +8,7 @@ use std::sync::Arc;
 use log::warn;
 
 use super::error::{SecurityError, What};
-use crate::limits::{LEAST_SECRET_BYTES, MAX_SECRET_BYTES};
+use crate::limits::{MAX_SECRET_BYTES, MIN_SECRET_BYTES};
 
 /// Returns the bytes of a file, which may have at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: usize) -> Result<Vec<u8>, SecurityError> {
@@ -52,8 +52,8 @@ pub(super) fn secrets<'a>(
     if secrets.len() > max {
         return Err(wrong(rule));
     }
-    if secrets.is_empty() || secrets.iter().any(|secret| secret.len() < LEAST_SECRET_BYTES) {
-        return Err(wrong(&format!("has at least {LEAST_SECRET_BYTES} characters")));
+    if secrets.is_empty() || secrets.iter().any(|secret| secret.len() < MIN_SECRET_BYTES) {
+        return Err(wrong(&format!("has at least {MIN_SECRET_BYTES} characters")));
     }
     Ok(secrets)
 }
@@ -80,7 +80,7 @@ mod tests {
     fn a_secret_is_trimmed_and_bounded() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("secret");
-        let secret = "s".repeat(LEAST_SECRET_BYTES);
+        let secret = "s".repeat(MIN_SECRET_BYTES);
         std::fs::write(&path, format!("  {secret}\n\n")).expect("a file");
         assert_eq!(read_secret(&path).expect("a secret"), secret.as_bytes());
         let lines = format!("-----BEGIN PRIVATE KEY-----\n{secret}\n-----END PRIVATE KEY-----\n");

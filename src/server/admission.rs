@@ -160,8 +160,8 @@ fn check_member(
             let members: BTreeSet<IpAddr> = cluster.roster.keys().copied().collect();
             let members = members.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" ");
             let message = format!(
-                "the node lists differ: {address} is no member of this cluster, whose nodes are \
-                 {members}"
+                "the node lists differ: {address} is not a member of this cluster; its \
+                 members are {members}"
             );
             Err(Refusal::new(Reason::ListsDiffer, message))
         }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::notices::Notices;
-use crate::limits::{MAX_NODES, MOST_BACKOFF};
+use crate::limits::{MAX_BACKOFF, MAX_NODES};
 use crate::lpaxos::NodeId;
 use crate::wire::Severity;
 
@@ -16,7 +16,7 @@ const DUPLICATE_NODE: &str = "duplicate_node";
 /// A refused process counts as gone when it was not seen for this time; a running one tries to
 /// connect more often.
 const PATIENCE: Duration = Duration::from_secs(10);
-const _: () = assert!(PATIENCE.as_millis() >= 4 * MOST_BACKOFF.as_millis());
+const _: () = assert!(PATIENCE.as_millis() >= 4 * MAX_BACKOFF.as_millis());
 
 /// The node ids under which two processes were seen, each with the last time.
 #[derive(Debug, Default)]

@@ -34,7 +34,7 @@ pub(super) struct EndingThread {
 }
 
 impl EndingThread {
-    /// Starts a thread, whose `body` has to return soon after it is told to end.
+    /// Starts a thread. Its `body` has to return soon after it is told to end.
     ///
     /// # Errors
     /// If the system has no thread left.

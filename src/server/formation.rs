@@ -102,7 +102,7 @@ impl Formation {
         let roster: Roster = received.known.iter().copied().collect();
         let own_id_there = roster.get(&self.address);
         if received.cluster.is_some() && own_id_there.is_some_and(|node| *node != self.node) {
-            return Err(FormationError::Stranger { address });
+            return Err(FormationError::LostIdentity { address });
         }
         let listed_there = received.listed.iter().copied().collect();
         compare_lists((self.address, &self.listed), (address, &listed_there))?;
@@ -235,11 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_lost_its_identity_is_a_stranger_to_the_formed_cluster() {
+    fn the_formed_cluster_refuses_a_node_that_lost_its_identity() {
         let mut again = Formation::new(ip(2), NodeId(999), list(&[1, 2]));
         let known = Roster::from([(ip(1), NodeId(100)), (ip(2), NodeId(200))]);
         let received = introduction(ip(1), NodeId(100), &list(&[1, 2]), &known, Some(7));
-        assert_eq!(again.hear(&received), Err(FormationError::Stranger { address: ip(1) }));
+        assert_eq!(again.hear(&received), Err(FormationError::LostIdentity { address: ip(1) }));
     }
 
     #[test]

@@ -18,8 +18,9 @@ pub enum FormationError {
         /// Addresses that only the other node's list contains.
         only_there: BTreeSet<IpAddr>,
     },
-    /// The cluster was formed with another node at this node's address.
-    Stranger {
+    /// The cluster was formed with another node at this node's address, so this node lost its
+    /// identity or was started with that of another node.
+    LostIdentity {
         /// The node that reported the cluster.
         address: IpAddr,
     },
@@ -56,7 +57,7 @@ impl fmt::Display for FormationError {
                     "the node lists differ: {parts}; start all nodes with the same --node-ips"
                 )
             }
-            FormationError::Stranger { address } => write!(
+            FormationError::LostIdentity { address } => write!(
                 f,
                 "{address} belongs to a cluster that knows another node under this address: this \
                  node's durable state was lost or belongs to another node; start it with its own \

@@ -23,7 +23,7 @@ pub(super) struct Links {
     sought: BTreeMap<IpAddr, PeerSender>,
     /// The other members.
     members: BTreeMap<NodeId, PeerSender>,
-    /// The peers whose last answer was that this node does not belong to their cluster.
+    /// The peers that answered last that this node does not belong to their cluster.
     refused_by: BTreeSet<IpAddr>,
 }
 
@@ -46,7 +46,7 @@ impl Links {
         &self.listed
     }
 
-    /// Starts to connect to the other listed nodes, whose ids are not known yet.
+    /// Starts to connect to the other listed nodes. Their ids are not known yet.
     ///
     /// # Errors
     /// If the system has no thread left.

@@ -11,7 +11,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::error::ServerError;
 use super::notices::Notices;
-use crate::limits::{LEAST_UNGREETED, MEMBER_DESCRIPTORS, OWN_DESCRIPTORS};
+use crate::limits::{MEMBER_DESCRIPTORS, MIN_UNGREETED, OWN_DESCRIPTORS};
 use crate::transport::Settings;
 use crate::wire::Severity;
 
@@ -52,7 +52,7 @@ impl OpenFiles {
         let OpenFiles { limit, open } = self;
         let kept = open + OWN_DESCRIPTORS + nodes.saturating_sub(1) * MEMBER_DESCRIPTORS;
         let left = limit.saturating_sub(kept);
-        let min = LEAST_UNGREETED.min(settings.max_ungreeted);
+        let min = MIN_UNGREETED.min(settings.max_ungreeted);
         if left <= min {
             return Err(ServerError::TooFewOpenFiles { limit, min: kept + min + 1 });
         }
@@ -98,7 +98,7 @@ mod tests {
                 match files.fit(nodes, Settings::default()) {
                     Ok(fit) => {
                         assert!(max_open(5, nodes, &fit) <= limit, "{limit}: {fit:?}");
-                        assert!(fit.max_clients >= 1 && fit.max_ungreeted >= LEAST_UNGREETED);
+                        assert!(fit.max_clients >= 1 && fit.max_ungreeted >= MIN_UNGREETED);
                         assert!(fit.max_ungreeted_per_address >= 1);
                     }
                     Err(ServerError::TooFewOpenFiles { min, .. }) => {

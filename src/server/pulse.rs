@@ -3,7 +3,7 @@
 //!
 //! A sync may take seconds, and the other nodes would take a node that is silent meanwhile for a
 //! dead one: each vote and each promise needs a sync. So the pulse thread repeats the last
-//! heartbeat, whose content depends on no write, once in each heartbeat period. After `stalled_ms`
+//! heartbeat, which depends on no write, once in each heartbeat period. After `stalled_ms`
 //! the disk may hang: then the thread sends one heartbeat that says that the node no longer leads,
 //! and falls silent.
 

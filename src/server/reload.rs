@@ -200,7 +200,7 @@ impl Watcher {
             match is_in_force {
                 true => info!("the node may lead again: its certificate is in force"),
                 false => info!(
-                    "the node leaves the lead to nodes whose certificate is in force, if there \
+                    "the node leaves the lead to nodes with a certificate in force, if there \
                      are any"
                 ),
             }

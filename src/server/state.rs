@@ -71,7 +71,7 @@ impl State {
                 let (id, members) = (format!("{id:016x}"), spaced(roster.keys()));
                 info!(event = "member", node:% = me, cluster = id.as_str(),
                     members = members.as_str(), slot = slot;
-                    "node {me} is a member of the cluster {id}, whose members are {members}; its \
+                    "node {me} is a member of the cluster {id} with the members {members}; its \
                      state is as of slot {slot}");
             }
             None => {

@@ -63,7 +63,7 @@
 //!
 //! *Tokens.* If the node has a file of tokens, a client shows a token in its greeting, and the
 //! token decides the client's rights. If the token is removed while the client is connected, the
-//! connection ends after `PUT_OUT_TIME` (`serving/access_control.rs`).
+//! connection ends after `REVOKED_CLIENT_TIME` (`serving/access_control.rs`).
 //!
 //! # Backpressure
 //!
@@ -90,7 +90,7 @@
 //! | from the acceptance of a connection to the end of its greeting | `GREETING_TIME` |
 //! | from the first byte of a frame to its last | `FRAME_TIME` |
 //! | for the next request of a client | `CLIENT_IDLE_TIME` |
-//! | the same, when `MAX_CLIENTS` are connected and another one comes | `CLIENT_SEAT_TIME` |
+//! | the same, when `MAX_CLIENTS` are connected and another one comes | `CLIENT_SLOT_TIME` |
 //! | for a frame of a peer | `PEER_IDLE_TIME` |
 //! | for a keepalive of a peer, before a new connection is tried | `PEER_PATIENCE` |
 //! | for a keepalive of a peer, before the connection ends | `PEER_SILENCE_TIME` |

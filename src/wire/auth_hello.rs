@@ -1,5 +1,5 @@
 //! The first message of a node that has a cluster key (`proto/hello.proto`). The steps that follow
-//! are in [`signed`](super::signed).
+//! are in `signed.rs`.
 
 use std::net::IpAddr;
 

@@ -37,7 +37,7 @@ impl Source for Pieces<'_> {
     }
 }
 
-/// Returns the frames of a stream, and why no more follow.
+/// Returns the frames of a stream, and why no further one follows.
 fn expected(mut bytes: &[u8], limit: usize) -> (Vec<&[u8]>, &'static str) {
     let mut frames = Vec::new();
     loop {

@@ -2,8 +2,8 @@
 //!
 //! The protocol does not tolerate Byzantine members: a member that lies can make a cluster choose
 //! wrong values. But no input, not even that of a member, may crash a node, exhaust its memory or
-//! make it send what cannot be encoded; and what a client or a stranger sends must not disturb
-//! others.
+//! make it send what cannot be encoded; and what a client or an unauthorized program sends must
+//! not disturb others.
 //!
 //! There are three kinds of tests. Fuzz targets are functions of any bytes; `fuzz.rs` runs each for
 //! a short time here, and `scripts/fuzz` runs them with coverage feedback. Tables have an attack in

@@ -1,24 +1,23 @@
 //! Makes random programs, most of which run without an error.
 
-use crate::reference::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// A random number generator (xorshift64*) that never changes, so that a seed always has the same
-/// program.
+use lattistore::splitmix64;
+
+use crate::reference::Value;
+
+/// The SplitMix64 generator: a seed always has the same program.
 pub(crate) struct Random(u64);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Random {
-        Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Random(seed)
     }
 
     /// Returns a number below `bound`.
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % bound
+        splitmix64::next(&mut self.0) % bound
     }
 
     fn one_in(&mut self, times: u64) -> bool {

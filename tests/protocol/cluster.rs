@@ -265,7 +265,7 @@ impl<M: RegisterMachine> Cluster<M> {
         self.send(node, after_write);
     }
 
-    /// Carries out the outputs of a node, in the order of the contract, until it has no more.
+    /// Carries out the outputs of a node, in the order of the contract, until none is left.
     pub(crate) fn step(&mut self, node: u64) {
         loop {
             let out = self.output(node);
@@ -340,7 +340,7 @@ impl<M: RegisterMachine> Cluster<M> {
         }
     }
 
-    /// Makes `node` believe that it is the turn of `leader`.
+    /// Makes `node` expect `leader` to lead.
     pub(crate) fn turn(&mut self, node: u64, leader: u64) {
         let voters = self.voters(node);
         let place = voters.iter().position(|voter| *voter == leader).expect("a voter has turns");

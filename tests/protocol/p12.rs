@@ -853,6 +853,9 @@ fn p12_a_repeated_change_is_answered_as_done() {
         let proposals = cluster.proposed_members.len();
         let again = cluster.change(1, change);
         cluster.settle();
+        let_leader_write(&mut cluster);
+        cluster.tick(1, 200);
+        cluster.settle();
         assert!(is_changed(&cluster, again));
         assert_eq!(cluster.proposed_members.len(), proposals);
     }
@@ -1017,6 +1020,8 @@ fn p12_a_follower_redirects_a_change_and_at_most_16_wait() {
         |ticket: &&Ticket| cluster.answers.get(*ticket) == Some(&RequestOutcome::TooManyRequests);
     let rejected: Vec<&Ticket> = tickets.iter().filter(rejected).collect();
     assert_eq!(rejected, [&tickets[16]]);
+    cluster.settle();
+    cluster.tick(3, 200);
     cluster.settle();
     assert!(is_changed(&cluster, tickets[15]));
 }

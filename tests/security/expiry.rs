@@ -100,7 +100,7 @@ fn a_leader_whose_certificate_has_expired_is_replaced_and_the_cluster_serves() {
     let second =
         eventually("another leader", || cluster.fleet.leader_now().filter(|node| *node != first));
     wait_for_expiry(&cluster, first, end);
-    assert!(cluster.fleet.process(first).log().contains("the node leaves the lead to nodes whose"));
+    assert!(cluster.fleet.process(first).log().contains("the node leaves the lead to nodes with"));
     assert!(says_expired(&status_on(&connection)));
     let refused = connect(&cluster, first).unwrap_err();
     assert!(refused.to_string().contains("certificate"), "{refused}");

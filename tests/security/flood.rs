@@ -30,7 +30,7 @@ fn a_flood_of_failed_handshakes_leaves_no_memory_threads_or_slots_taken() {
                 let mut session = distrustful.connect(node.ip()).unwrap();
                 let _ = session.complete_io(&mut socket);
             }
-            // The beginning of a handshake, and no more.
+            // Only the beginning of a handshake.
             1 => socket.write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252]).unwrap(),
             // Bytes that look like the beginning of a handshake.
             2 => {

@@ -123,7 +123,7 @@ fn a_leader_whose_certificate_expires_soon_hands_over_to_a_node_whose_certificat
         fs::copy(&files.key, &cluster.files[node].key).unwrap();
         reload(fleet, node, PART);
     };
-    // Valid, but for a shorter time than a node needs to be willing to lead.
+    // Valid, but not for as long as a node needs to be willing to lead.
     let ending = |node: usize| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         cluster.authority.between(fleet.addresses[node], 0, now + 55)

@@ -6,7 +6,7 @@ use crate::fleet::{Fleet, Process, server};
 use crate::support::{addresses, eventually};
 
 /// A node without the key runs at the address of a member that has not started. It reports another
-/// list of nodes, which would stop nodes that believe it. No node does, and the cluster forms when
+/// list of nodes, which would stop nodes that accept it. No node does, and the cluster forms when
 /// the member starts.
 #[test]
 fn a_node_without_the_key_does_not_stop_a_cluster_that_forms() {

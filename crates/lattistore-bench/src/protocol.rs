@@ -57,7 +57,7 @@ pub(crate) trait Protocol: Send {
     /// and returns how many bytes it used.
     ///
     /// # Errors
-    /// When the connection is of no more use.
+    /// If the connection can no longer be used.
     fn decode(
         &mut self,
         received: &[u8],

@@ -1,4 +1,4 @@
-//! One measured run, for any system whose connections are a [`Protocol`].
+//! One measured run, for any system with connections that are a [`Protocol`].
 //!
 //! *Closed loop*: each connection has `depth` operations in flight, and sends the next one when one
 //! is answered; one thread writes and reads. Latency counts from the sending of an operation.

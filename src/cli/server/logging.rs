@@ -63,7 +63,7 @@ impl Logger {
         ExitCode::from(code)
     }
 
-    /// Waits until all lines are written, but for at most [`REST_TIME`].
+    /// Waits until all lines are written, at most for [`REST_TIME`].
     pub(crate) fn finish(&self) {
         self.queue.wait_until_written(REST_TIME);
     }

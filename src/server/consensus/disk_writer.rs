@@ -73,7 +73,7 @@ impl DiskWriter {
         }
     }
 
-    /// Returns whether an overlapped write is running whose end the node was not told.
+    /// Returns whether an overlapped write was started and the node was not told that it ended.
     pub(super) fn is_writing(&self) -> bool {
         self.syncer.since().is_some()
     }

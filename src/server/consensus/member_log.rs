@@ -36,7 +36,7 @@ enum Distance {
     #[default]
     Unknown,
     Level,
-    /// Behind, but for less than [`LAG_TIME`].
+    /// Behind, since less than [`LAG_TIME`].
     Lagging(Instant),
     /// Logged as behind. The node has caught up once it reaches the slot that the leader had then.
     Behind(Slot),
@@ -214,6 +214,7 @@ fn of_loss(why: Loss, cluster: &Cluster) -> String {
         Loss::HigherBallot => "a higher ballot was promised".to_owned(),
         Loss::NoProgress => "a majority did not answer".to_owned(),
         Loss::Removed => "this node is no longer a voter".to_owned(),
+        Loss::NoProposal => "the nodes that answered have lost what they had accepted".to_owned(),
         Loss::NewMembers => "another leader has changed the members".to_owned(),
         Loss::Closing => "this node stops".to_owned(),
     }

@@ -9,9 +9,9 @@
 //! | `session` | keys and state, for work in memory only | never held |
 //!
 //! So a reader that waits for bytes does not keep a writer from encrypting and sending, and a
-//! writer whose other side does not read does not keep a reader from decrypting. What the reading
-//! side has to send (alerts, key updates) leaves with the next write, or at once if no thread is
-//! writing.
+//! writer that waits for the other side to read does not keep a reader from decrypting. What the
+//! reading side has to send (alerts, key updates) leaves with the next write, or at once if no
+//! thread is writing.
 //!
 //! The end of the stream without `close_notify` counts the same as with it: frames have lengths, so
 //! a truncated frame is noticed, and nothing is concluded from an end between two frames.

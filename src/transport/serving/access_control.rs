@@ -2,7 +2,8 @@
 //! so that their access can be revoked when the token is removed or its rights are reduced.
 //!
 //! Access is revoked in two steps: first nothing further is read from the client, so that its
-//! earlier requests can still be answered; after `Settings::put_out_time` the connection is closed.
+//! earlier requests can still be answered; after `Settings::revoked_client_time` the connection is
+//! closed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -89,8 +90,9 @@ impl AccessControl {
         }
     }
 
-    /// Puts new security settings into force. Revokes the access of clients whose token is no
-    /// longer known or has fewer rights: nothing further is read from them. Returns their numbers.
+    /// Puts new security settings into force. Revokes the access of clients with a token
+    /// that is no longer known or has fewer rights: nothing further is read from them. Returns
+    /// their numbers.
     pub(super) fn set(&self, security: Security) -> Vec<u64> {
         let security = Arc::new(security);
         *self.security.write() = Arc::clone(&security);

@@ -1,9 +1,9 @@
 //! The greeting of nodes that share a cluster key: both sides prove that they know the key before
 //! either side identifies itself (see [`crate::wire`] for the steps).
 //!
-//! The accepting side proves first, as in TLS. So a stranger at a node's address learns only a
-//! random number of the connecting node, and a stranger that connects learns only a proof that is
-//! of no use on another connection.
+//! The accepting side proves first, as in TLS. So an unauthorized program at a node's
+//! address learns only a random number of the connecting node, and one that connects learns only a
+//! proof that is of no use on another connection.
 //!
 //! Without TLS, the proofs show that the other side took part when the connection was made. An
 //! attacker in the network can still relay them and then take the connection over. With TLS the
@@ -29,7 +29,8 @@ const NO_PROOF: &str = "the proof of the cluster key is wrong: start all nodes w
 /// Greets the node at `peer` on a connection that this side opened.
 ///
 /// # Errors
-/// If one side does not believe or refuses the other, or the answer is not received within `time`.
+/// If one side does not authenticate, or refuses, the other, or the answer is not received within
+/// `time`.
 pub(super) fn greet(
     stream: &Stream,
     key: &ClusterKey,

@@ -2,8 +2,8 @@
 //!
 //! If the first packet of a connection gets no answer, the system repeats it after a second, then
 //! after two more. A network that works again would stay unused for that time. Therefore further
-//! attempts begin while earlier ones wait, up to [`MAX_TRIES`], and the first that is answered is
-//! used.
+//! attempts begin while earlier ones wait, up to [`MAX_CONNECT_ATTEMPTS`], and the first that is
+//! answered is used.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,7 +17,7 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, connect, socket,
 };
 
-use crate::limits::MAX_TRIES;
+use crate::limits::MAX_CONNECT_ATTEMPTS;
 
 /// The longest time between two checks of whether dialing is no longer wanted.
 const STOP_STEP: Duration = Duration::from_millis(250);
@@ -102,7 +102,7 @@ pub(super) fn dial(
             return Err(io::ErrorKind::TimedOut.into());
         }
         waiting.retain(|a_try| now < a_try.end);
-        if now >= next && waiting.len() < MAX_TRIES {
+        if now >= next && waiting.len() < MAX_CONNECT_ATTEMPTS {
             match Try::begin(address, times.timeout) {
                 Ok(begun) => waiting.push_back(begun),
                 Err(error) if waiting.is_empty() => return Err(error),
@@ -131,15 +131,15 @@ pub(super) fn dial(
 }
 
 /// Returns how long to wait until there is something to do. The attempts under way have these
-/// `ends`, and the next attempt is due at `next`. With [`MAX_TRIES`] attempts under way, the next
-/// one begins after one of them ends.
+/// `ends`, and the next attempt is due at `next`. With [`MAX_CONNECT_ATTEMPTS`] attempts under way,
+/// the next one begins after one of them ends.
 fn time_to_wait(
     now: Instant,
     next: Instant,
     ends: impl ExactSizeIterator<Item = Instant>,
     until: Option<Instant>,
 ) -> Duration {
-    let next = (ends.len() < MAX_TRIES).then_some(next);
+    let next = (ends.len() < MAX_CONNECT_ATTEMPTS).then_some(next);
     let times = ends.chain(until).chain(next).map(|time| time.saturating_duration_since(now));
     times.fold(STOP_STEP, Duration::min)
 }
@@ -206,7 +206,7 @@ mod tests {
         assert!(dial(address, &times(FOREVER), None, None, NEVER).is_err());
     }
 
-    /// Returns an address whose system does not answer: its queue of unaccepted connections is
+    /// Returns an address that does not answer: its queue of unaccepted connections is
     /// full.
     fn full() -> (TcpListener, SocketAddr, Vec<TcpStream>) {
         let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
@@ -240,18 +240,21 @@ mod tests {
             }
             let dialed = is_done.recv_timeout(FOREVER).expect("in time").expect("connected");
             let Dialed::Connected { tries, .. } = dialed else { panic!("nothing else is heard") };
-            assert!((1..=MAX_TRIES).contains(&usize::try_from(tries).expect("few")), "{tries}");
+            assert!(
+                (1..=MAX_CONNECT_ATTEMPTS).contains(&usize::try_from(tries).expect("few")),
+                "{tries}"
+            );
         });
     }
 
     #[test]
-    fn with_max_tries_attempts_under_way_no_further_one_begins() {
+    fn with_max_connect_attempts_under_way_no_further_one_begins() {
         let now = Instant::now() + FOREVER;
         let ms = Duration::from_millis;
         let wait =
             |tries| time_to_wait(now, now - ms(1), vec![now + ms(20); tries].into_iter(), None);
-        assert_eq!(wait(MAX_TRIES - 1), Duration::ZERO, "the next one is due");
-        assert_eq!(wait(MAX_TRIES), ms(20), "until one ends");
+        assert_eq!(wait(MAX_CONNECT_ATTEMPTS - 1), Duration::ZERO, "the next one is due");
+        assert_eq!(wait(MAX_CONNECT_ATTEMPTS), ms(20), "until one ends");
         let none = std::iter::empty();
         assert_eq!(time_to_wait(now, now + FOREVER, none, Some(now + ms(7))), ms(7));
     }

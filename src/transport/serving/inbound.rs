@@ -62,7 +62,7 @@ impl Inbound {
             ungreeted_nodes: PerAddressLimit::new(MAX_NODES, 1),
             clients: ClientSlots::new(settings.max_clients, settings.client_slot_time),
             in_flight: Meter::new(settings.max_in_flight_bytes),
-            incoming: Meter::new(settings.max_coming_bytes),
+            incoming: Meter::new(settings.max_incoming_bytes),
             flusher,
             keepalive,
         }
@@ -296,7 +296,8 @@ fn read_peer(
                         failed = keepalives.send().err();
                     }
                 };
-                let mut while_waiting = WhileWaiting { every: settings.sign_time, act: &mut act };
+                let mut while_waiting =
+                    WhileWaiting { every: settings.sign_of_life_time, act: &mut act };
                 let event = Event::Frame { from, frame };
                 if shared.deliver_of(event, replaced, &mut while_waiting).is_err() {
                     break;
@@ -342,7 +343,7 @@ impl<'a> Keepalives<'a> {
     }
 
     fn send_if_due(&mut self) -> Result<(), FrameError> {
-        if self.sent.elapsed() < self.settings.sign_time { Ok(()) } else { self.send() }
+        if self.sent.elapsed() < self.settings.sign_of_life_time { Ok(()) } else { self.send() }
     }
 
     /// Returns whether more bytes were received since the last check.

@@ -94,8 +94,8 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Listens at `address`. Events are sent to `events`, whose capacity bounds how many frames of
-    /// peers can wait; once its receiver is dropped, clients are told that the node is closing. The
+    /// Listens at `address`. Events are sent to `events`; its capacity bounds how many frames of
+    /// peers can wait. Once its receiver is dropped, clients are told that the node is closing. The
     /// other side of a connection has to pass the checks of `security` before the handler is called
     /// for it.
     ///
@@ -150,9 +150,9 @@ pub struct SecurityHandle(Arc<Shared>);
 
 impl SecurityHandle {
     /// Puts `security` into force for all later connections, in both directions. Existing
-    /// connections stay, except those of clients whose token is no longer known or has fewer rights
-    /// than when they connected: nothing further is read from them, and they are closed after
-    /// [`Settings::put_out_time`], for which this call waits.
+    /// connections stay, except those of clients with a token that is no longer known or has fewer
+    /// rights than when they connected: nothing further is read from them, and they are closed
+    /// after [`Settings::revoked_client_time`], for which this call waits.
     pub fn set(&self, security: Security) {
         let shared = &self.0;
         let revoked = shared.access.set(security);
@@ -161,7 +161,7 @@ impl SecurityHandle {
             info!(
                 "{count} connections of clients end: their token was removed or has fewer rights"
             );
-            shared.stop.wait(shared.settings.put_out_time);
+            shared.stop.wait(shared.settings.revoked_client_time);
             shared.access.close(&revoked);
         }
     }

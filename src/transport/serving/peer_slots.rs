@@ -1,9 +1,9 @@
 //! The connections that peers opened to this node: one for each node id.
 //!
-//! A connection belongs to the node whose id greeted on it. A node that opens another connection
-//! has given up the first one, so the newest counts. Two connections with one id from different
-//! addresses are two processes with one identity, because a data directory was copied: both would
-//! promise in the name of one node, so the second is refused.
+//! A connection belongs to the node with the id in its greeting. A node that opens another
+//! connection has given up the first one, so the newest counts. Two connections with one id from
+//! different addresses are two processes with one identity, because a data directory was copied:
+//! both would promise in the name of one node, so the second is refused.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -11,23 +11,23 @@ use crate::transport::links::Patience;
 pub struct Settings {
     /// [`limits::GREETING_TIME`]
     pub greeting_time: Duration,
-    /// [`limits::LEAST_GREETING_TIME`]
+    /// [`limits::MIN_GREETING_TIME`]
     pub min_greeting_time: Duration,
     /// [`limits::FRAME_TIME`]
     pub frame_time: Duration,
     /// [`limits::CLIENT_IDLE_TIME`]
     pub client_idle_time: Duration,
-    /// [`limits::CLIENT_SEAT_TIME`]
+    /// [`limits::CLIENT_SLOT_TIME`]
     pub client_slot_time: Duration,
     /// [`limits::PEER_IDLE_TIME`]
     pub peer_idle_time: Duration,
     /// [`limits::KEEPALIVE_TIME`]
     pub keepalive_time: Duration,
-    /// [`limits::SIGN_TIME`]
-    pub sign_time: Duration,
+    /// [`limits::SIGN_OF_LIFE_TIME`]
+    pub sign_of_life_time: Duration,
     /// [`limits::PEER_PATIENCE`]
     pub peer_patience: Duration,
-    /// [`limits::MOST_PEER_PATIENCE`]
+    /// [`limits::MAX_PEER_PATIENCE`]
     pub max_peer_patience: Duration,
     /// [`limits::PEER_SILENCE_TIME`]
     pub peer_silence_time: Duration,
@@ -39,18 +39,18 @@ pub struct Settings {
     pub write_time: Duration,
     /// [`limits::CONNECT_TIME`]
     pub connect_time: Duration,
-    /// [`limits::TRY_SPACE`]
-    pub try_space: Duration,
-    /// [`limits::LEAST_BACKOFF`]
+    /// [`limits::CONNECT_ATTEMPT_DELAY`]
+    pub connect_attempt_delay: Duration,
+    /// [`limits::MIN_BACKOFF`]
     pub min_backoff: Duration,
-    /// [`limits::MOST_BACKOFF`]
+    /// [`limits::MAX_BACKOFF`]
     pub max_backoff: Duration,
     /// [`limits::LINGER_TIME`]
     pub linger_time: Duration,
     /// [`limits::CLOSING_TIME`]
     pub closing_time: Duration,
-    /// [`limits::PUT_OUT_TIME`]
-    pub put_out_time: Duration,
+    /// [`limits::REVOKED_CLIENT_TIME`]
+    pub revoked_client_time: Duration,
     /// [`limits::FILES_PERIOD`]
     pub files_period: Duration,
     /// [`limits::MAX_CLIENTS`]
@@ -59,8 +59,8 @@ pub struct Settings {
     pub max_ungreeted: usize,
     /// [`limits::MAX_UNGREETED_PER_ADDRESS`]
     pub max_ungreeted_per_address: usize,
-    /// [`limits::MAX_COMING_BYTES`]
-    pub max_coming_bytes: usize,
+    /// [`limits::MAX_INCOMING_BYTES`]
+    pub max_incoming_bytes: usize,
     /// [`limits::MAX_IN_FLIGHT_BYTES`]
     pub max_in_flight_bytes: usize,
     /// [`limits::MAX_CLIENT_IN_FLIGHT_BYTES`]
@@ -79,31 +79,31 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             greeting_time: limits::GREETING_TIME,
-            min_greeting_time: limits::LEAST_GREETING_TIME,
+            min_greeting_time: limits::MIN_GREETING_TIME,
             frame_time: limits::FRAME_TIME,
             client_idle_time: limits::CLIENT_IDLE_TIME,
-            client_slot_time: limits::CLIENT_SEAT_TIME,
+            client_slot_time: limits::CLIENT_SLOT_TIME,
             peer_idle_time: limits::PEER_IDLE_TIME,
             keepalive_time: limits::KEEPALIVE_TIME,
-            sign_time: limits::SIGN_TIME,
+            sign_of_life_time: limits::SIGN_OF_LIFE_TIME,
             peer_patience: limits::PEER_PATIENCE,
-            max_peer_patience: limits::MOST_PEER_PATIENCE,
+            max_peer_patience: limits::MAX_PEER_PATIENCE,
             peer_silence_time: limits::PEER_SILENCE_TIME,
             client_keepalive_time: limits::CLIENT_KEEPALIVE_TIME,
             progress_time: limits::PROGRESS_TIME,
             write_time: limits::WRITE_TIME,
             connect_time: limits::CONNECT_TIME,
-            try_space: limits::TRY_SPACE,
-            min_backoff: limits::LEAST_BACKOFF,
-            max_backoff: limits::MOST_BACKOFF,
+            connect_attempt_delay: limits::CONNECT_ATTEMPT_DELAY,
+            min_backoff: limits::MIN_BACKOFF,
+            max_backoff: limits::MAX_BACKOFF,
             linger_time: limits::LINGER_TIME,
             closing_time: limits::CLOSING_TIME,
-            put_out_time: limits::PUT_OUT_TIME,
+            revoked_client_time: limits::REVOKED_CLIENT_TIME,
             files_period: limits::FILES_PERIOD,
             max_clients: limits::MAX_CLIENTS,
             max_ungreeted: limits::MAX_UNGREETED,
             max_ungreeted_per_address: limits::MAX_UNGREETED_PER_ADDRESS,
-            max_coming_bytes: limits::MAX_COMING_BYTES,
+            max_incoming_bytes: limits::MAX_INCOMING_BYTES,
             max_in_flight_bytes: limits::MAX_IN_FLIGHT_BYTES,
             max_client_in_flight_bytes: limits::MAX_CLIENT_IN_FLIGHT_BYTES,
             max_client_parts_bytes: limits::MAX_CLIENT_PARTS_BYTES,
@@ -123,7 +123,7 @@ impl Settings {
     /// Returns the timeouts for a peer's message; after each of them the reader checks whether a
     /// keepalive is due.
     pub(super) fn for_peer(&self) -> Patience {
-        let step = self.sign_time.min(self.peer_idle_time).min(self.frame_time);
+        let step = self.sign_of_life_time.min(self.peer_idle_time).min(self.frame_time);
         Patience { idle: step, frame: step }
     }
 }

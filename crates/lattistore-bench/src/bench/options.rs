@@ -76,7 +76,8 @@ pub(crate) struct Target {
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
 
-    /// Use TLS to --server-ip, and trust nodes whose certificates one of those in this file signed.
+    /// Use TLS to --server-ip, and trust nodes with a certificate that an authority in this file
+    /// signed.
     #[arg(long, value_name = "FILE", env = "LATTISTORE_TLS_CA", conflicts_with = "cluster")]
     tls_ca: Option<PathBuf>,
 
@@ -101,7 +102,7 @@ pub(crate) struct OwnCluster {
     pub(crate) server: Option<PathBuf>,
 
     /// The directory in which nodes of --cluster keep their state during the run [default: the
-    /// system's directory for temporary files, whose disk is then measured].
+    /// system's directory for temporary files; its disk is then measured].
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }

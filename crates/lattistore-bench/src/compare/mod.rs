@@ -68,7 +68,7 @@ struct Load {
     /// The node to measure: of etcd, the leader.
     #[arg(long)]
     address: SocketAddr,
-    /// Processes whose memory and processor time are reported.
+    /// The processes for which memory and processor time are reported.
     #[arg(long, value_delimiter = ',')]
     process: Vec<u32>,
     #[arg(long, short, default_value = "put", value_parser = Workload::parse)]

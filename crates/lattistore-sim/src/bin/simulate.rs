@@ -50,7 +50,7 @@ struct Args {
     /// Run each seed twice and compare the hashes
     #[arg(long)]
     twice: bool,
-    /// Instead, run clusters whose disks are slow or hang, and print the longest time in which
+    /// Instead, run clusters with disks that are slow or hang, and print the longest time in which
     /// nothing was chosen
     #[arg(long)]
     #[arg(conflicts_with_all = ["threads", "faults", "chaos_ms", "twice", "quiet", "explore"])]

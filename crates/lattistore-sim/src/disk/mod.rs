@@ -13,6 +13,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use files::SimProcess;
+use lattistore::splitmix64;
 use lattistore::storage::Disk;
 
 /// The unit that a disk writes atomically, in bytes.
@@ -105,7 +106,7 @@ impl NameChange {
 }
 
 impl SimDisk {
-    /// Returns an empty disk whose random choices depend on the seed.
+    /// Returns an empty disk that draws its random choices from the seed.
     pub fn new(seed: u64) -> SimDisk {
         let disk = SimDisk::default();
         disk.state().random = seed;
@@ -254,17 +255,8 @@ impl State {
         self.names.values().map(|inode| self.inodes[inode].content.len() as u64).sum()
     }
 
-    /// xorshift64*.
-    fn next_random(&mut self) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random = self.random.max(1);
-        self.random.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
     pub(super) fn chance(&mut self) -> bool {
-        self.next_random() >> 63 == 0
+        splitmix64::next(&mut self.random) >> 63 == 0
     }
 
     /// Counts an operation of this process, and returns the fault that is planned for it.

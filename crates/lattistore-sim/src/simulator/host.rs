@@ -147,7 +147,7 @@ pub(super) struct Host<W: Workload> {
 }
 
 impl<W: Workload> Host<W> {
-    /// Returns a host with an empty disk, whose node is down.
+    /// Returns a host with an empty disk and a node that is down.
     pub(super) fn new(step_us: u64, ahead_ms: u64, clock_rate: u64) -> Host<W> {
         Host {
             node: None,

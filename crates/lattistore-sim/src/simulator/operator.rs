@@ -1,9 +1,9 @@
 //! Operators: they add, replace, move and remove members while everything else goes wrong, and disks
 //! are lost for good.
 //!
-//! A node whose disk is lost comes back under a new id, so in the simulator it is another computer. An
-//! operator asks the node that leads, as far as one can see, and does not look at the answer before it
-//! asks for the next change: so two changes are often under way.
+//! A node whose disk is lost comes back under a new id, so in the simulator it is another computer.
+//! An operator asks a node that leads, and does not wait for the answer before the next change: so
+//! two changes are often under way.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +30,8 @@ pub(super) struct Operator {
     added_in: BTreeMap<NodeId, Ballot>,
 }
 
-/// After the loss of a disk nothing is removed for this long, in microseconds: a leader may still take
-/// the lost node for one that it hears.
+/// After the loss of a disk nothing is removed for this long, in microseconds: a leader may still
+/// take the lost node for one that it hears.
 const CAREFUL_US: u64 = 3_000_000;
 
 impl<W: Workload> World<W> {
@@ -129,8 +129,8 @@ impl<W: Workload> World<W> {
         Ok(true)
     }
 
-    /// Whether the last change is done: a majority of the new voters holds it, so that the old ones may
-    /// go.
+    /// Whether the last change is done: a majority of the new voters holds it, so that the old ones
+    /// may go.
     fn is_last_change_done(&self) -> bool {
         let Some((slot, members)) = self.model.last_change() else { return true };
         let holds = |node: &NodeId| self.hosts[place_of(*node)].disk.replica.complete() >= *slot;

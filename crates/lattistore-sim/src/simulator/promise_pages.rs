@@ -25,7 +25,8 @@ struct Promised<K, V> {
 pub(super) struct PromisePages<K, V> {
     /// The `complete` that each candidate sent with its `Prepare`.
     asked: BTreeMap<Ballot, Slot>,
-    /// Ballots whose recovery has ended: no node uses their pages any longer, and replicas change.
+    /// Ballots with a recovery that has ended: no node uses their pages any longer, and replicas
+    /// change.
     over: BTreeSet<Ballot>,
     /// By node and ballot.
     promised: BTreeMap<(usize, Ballot), Promised<K, V>>,

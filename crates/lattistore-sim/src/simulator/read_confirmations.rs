@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use lattistore::lpaxos::{Ballot, Message, ProposalId, Slot, ToAcceptor, ToLeader};
 
-/// A question of a leader whose answers show whether its ballot is still the highest (P8).
+/// A question by which a leader finds out whether its ballot is still the highest (P8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Question {
     /// A round of `Confirm`.

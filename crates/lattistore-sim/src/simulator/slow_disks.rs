@@ -65,7 +65,8 @@ pub struct Replacement {
 pub struct DiskReport {
     /// The phase after the start, and one phase for each change of the disks.
     pub phases: Vec<Phase>,
-    /// The replacement of a leader whose disk hung, from the start of the write that does not end.
+    /// The replacement of a leader after its disk hung, from the start of the write that does not
+    /// end.
     pub hang: Replacement,
     /// The replacement of a leader that was killed.
     pub kill: Replacement,

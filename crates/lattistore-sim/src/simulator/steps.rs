@@ -277,7 +277,7 @@ impl<W: Workload> World<W> {
         self.fail(node, Path::WorkFailed)
     }
 
-    /// Stops a node whose disk has failed; it starts again within a second.
+    /// Stops a node after its disk has failed; it starts again within a second.
     fn fail(&mut self, node: usize, path: Path) -> Result<(), String> {
         self.coverage.reached(path);
         self.crash(node)?;

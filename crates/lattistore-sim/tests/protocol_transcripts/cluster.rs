@@ -668,6 +668,7 @@ fn describe_loss(loss: Loss) -> String {
         Loss::Reluctant => "it is reluctant".to_owned(),
         Loss::NoProgress => "its recovery made no progress".to_owned(),
         Loss::Removed => "it is not a voter, or is to be removed".to_owned(),
+        Loss::NoProposal => "no node that promised has accepted a proposal".to_owned(),
         Loss::NewMembers => "another leader has changed the members".to_owned(),
         Loss::Closing => "it is stopping".to_owned(),
     }

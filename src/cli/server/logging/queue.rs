@@ -86,7 +86,7 @@ impl Queue {
         }
     }
 
-    /// Waits until all lines are written, but for at most `time`.
+    /// Waits until all lines are written, at most for `time`.
     pub(super) fn wait_until_written(&self, time: Duration) {
         let until = Instant::now() + time;
         let mut state = self.state.lock();

@@ -58,7 +58,7 @@ pub(super) fn connect(
 }
 
 pub(super) fn times(settings: &Settings) -> DialTimes {
-    DialTimes { interval: settings.try_space, timeout: settings.connect_time }
+    DialTimes { interval: settings.connect_attempt_delay, timeout: settings.connect_time }
 }
 
 /// Performs the TLS handshake, if TLS is configured, and the greeting, by `until`.

@@ -24,7 +24,7 @@
 //! | per peer | at most |
 //! | --- | --- |
 //! | threads | 2 |
-//! | descriptors | 1, and [`MAX_TRIES`](crate::limits::MAX_TRIES) while it dials |
+//! | descriptors | 1, and [`MAX_CONNECT_ATTEMPTS`] while it dials |
 //!
 //! | file | content |
 //! | --- | --- |
@@ -34,6 +34,8 @@
 //! | `conversation.rs` | the use of a connection by the peer thread |
 //! | `watch.rs` | the watch thread |
 //! | `waits.rs` | the timeouts of a peer |
+//!
+//! [`MAX_CONNECT_ATTEMPTS`]: crate::limits::MAX_CONNECT_ATTEMPTS
 
 mod conversation;
 mod greet;
@@ -62,11 +64,11 @@ pub use link::PeerSender;
 #[derive(Default)]
 struct Links {
     by_node: BTreeMap<NodeId, Running>,
-    /// Links whose node is not known yet.
+    /// Links to nodes that are not known yet.
     by_address: BTreeMap<SocketAddr, Running>,
 }
 
-/// A link whose peer thread runs.
+/// A link with a running peer thread.
 struct Running {
     link: Arc<Link>,
     /// Dropped to end the link.
@@ -86,7 +88,7 @@ impl Peers {
         Peers { shared: Arc::clone(shared), links: Arc::default() }
     }
 
-    /// Starts to connect to the node at `address`, whose id is unknown, until the transport stops.
+    /// Starts to connect to the unknown node at `address` until the transport stops.
     /// [`Peers::connect`] sets its id.
     ///
     /// # Errors
@@ -126,7 +128,7 @@ impl Peers {
         Ok(sender)
     }
 
-    /// Ends the connections to sought nodes whose id was not set.
+    /// Ends the connections to sought nodes for which no id was set.
     pub fn stop_seeking(&self) {
         let sought = std::mem::take(&mut self.links.lock().by_address);
         sought.into_values().for_each(Running::end);

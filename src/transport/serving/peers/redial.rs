@@ -41,7 +41,8 @@ pub(super) fn run(shared: &Arc<Shared>, link: &Link) {
             pauses.reset();
         }
         let pause = pauses.next();
-        let pause = if is_transient(&end) { pause.min(settings.try_space) } else { pause };
+        let pause =
+            if is_transient(&end) { pause.min(settings.connect_attempt_delay) } else { pause };
         let event = reported.event(Target { node: connected_node.or(target.node), ..target }, end);
         if event.is_some_and(|event| link.report(shared, event).is_err()) {
             return;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::limits::{REFUSAL_SPACE, REFUSAL_STEP, REFUSAL_WAIT};
+use crate::limits::{MAX_REJECTION_DELAY, REJECTION_INTERVAL, REJECTION_STEP};
 
 /// The rate limiter of all rejections of a node.
 #[derive(Debug)]
@@ -27,14 +27,14 @@ impl RejectionLimiter {
     /// steps, so that a writer wakes up once for several of them.
     pub(crate) fn turn(&self, now: Instant) -> Instant {
         let mut next = self.next.lock();
-        let turn = (*next).clamp(now, now + REFUSAL_WAIT);
-        *next = turn + REFUSAL_SPACE;
+        let turn = (*next).clamp(now, now + MAX_REJECTION_DELAY);
+        *next = turn + REJECTION_INTERVAL;
         if turn == now {
             return now;
         }
-        let since_step = (turn - self.start).as_nanos() % REFUSAL_STEP.as_nanos();
+        let since_step = (turn - self.start).as_nanos() % REJECTION_STEP.as_nanos();
         // The value is below a step, which is far below 2^64 nanoseconds.
-        turn + REFUSAL_STEP - Duration::from_nanos(u64::try_from(since_step).unwrap_or(0))
+        turn + REJECTION_STEP - Duration::from_nanos(u64::try_from(since_step).unwrap_or(0))
     }
 }
 
@@ -52,11 +52,15 @@ mod tests {
         let turns: Vec<Instant> = (0..100_000).map(|_| limiter.turn(later)).collect();
         assert!(turns.is_sorted());
         assert!(turns[0] > later);
-        let first_second = turns.iter().filter(|turn| **turn < later + REFUSAL_WAIT / 2).count();
-        let expected = (REFUSAL_WAIT / 2).as_nanos() / REFUSAL_SPACE.as_nanos();
+        let first_second =
+            turns.iter().filter(|turn| **turn < later + MAX_REJECTION_DELAY / 2).count();
+        let expected = (MAX_REJECTION_DELAY / 2).as_nanos() / REJECTION_INTERVAL.as_nanos();
         assert!(first_second as u128 <= expected, "{first_second}");
-        assert!(turns[99_999] <= later + REFUSAL_WAIT + REFUSAL_STEP, "no rejection waits longer");
-        let recovered = later + 3 * REFUSAL_WAIT;
+        assert!(
+            turns[99_999] <= later + MAX_REJECTION_DELAY + REJECTION_STEP,
+            "no rejection waits longer"
+        );
+        let recovered = later + 3 * MAX_REJECTION_DELAY;
         assert_eq!(limiter.turn(recovered), recovered, "the flood is over");
     }
 }

@@ -156,7 +156,7 @@ mod tests {
         }
     }
 
-    /// Returns a queue whose parts may take 100 bytes, and which has no writer.
+    /// Returns a queue without a writer. Its parts may take 100 bytes.
     fn queue() -> (ReplySender<String>, ReplyReceiver<String>) {
         let (flusher, _) = ReplyFlusher::new();
         reply_queue(None, flusher, 100)
@@ -251,6 +251,6 @@ mod tests {
         drop(sender);
         assert!(receiver.wakeup.recv().is_ok(), "there is an answer");
         assert_eq!(taken(&receiver), [(1, "dropped".into(), true)]);
-        assert!(receiver.wakeup.recv().is_err(), "no more can come");
+        assert!(receiver.wakeup.recv().is_err(), "nothing further can come");
     }
 }

@@ -32,7 +32,7 @@ impl<F: Flush> ReplyFlusher<F> {
         (ReplyFlusher(sender), Steps(receiver))
     }
 
-    /// Sends connections whose waiting messages are to be written.
+    /// Sends connections with waiting messages that are to be written.
     ///
     /// # Errors
     /// Returns the connections if the thread has ended.

@@ -50,7 +50,7 @@ pub(super) enum Added {
     Gone,
 }
 
-/// Returns the two ends of one connection's queue, whose messages `writer` writes and whose parts
+/// Returns the two ends of one connection's queue. `writer` writes its messages, and its parts
 /// may take `max_parts_bytes`. The number of last messages is bounded by the slots of requests.
 pub(crate) fn reply_queue<M: ReplyMessage>(
     writer: Option<ReplyWriter<M>>,

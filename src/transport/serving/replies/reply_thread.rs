@@ -70,7 +70,7 @@ impl<'a, M: ReplyMessage> ReplyThread<'a, M> {
         self.stream.close_writing();
     }
 
-    /// Writes the waiting messages, and the rejections whose turn has come.
+    /// Writes the waiting messages, and the rejections that are due.
     fn write(&mut self, may_come: bool) -> io::Result<()> {
         // The writer is locked first: the thread that holds it takes the waiting messages, so that
         // none can overtake another.
@@ -102,7 +102,7 @@ fn hold<M: ReplyMessage>(
     held.extend(rejections.map(|rejection| (limiter.turn(now), rejection)));
 }
 
-/// Adds the rejections whose turn has come; all of them if no further messages will come.
+/// Adds the rejections that are due; all of them if no further messages will come.
 fn release<M>(held: &mut Held<M>, may_come: bool, messages: &mut Vec<QueuedMessage<M>>) {
     let now = Instant::now();
     let due = held.partition_point(|(turn, _)| !may_come || *turn <= now);

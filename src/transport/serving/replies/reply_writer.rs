@@ -40,7 +40,7 @@ impl<M> ReplyWriter<M> {
     }
 
     /// Returns whether threads other than the replies thread may write: not while earlier messages
-    /// are unwritten, and not with TLS, whose locks may be held during a wait.
+    /// are unwritten, and not with TLS: its locks may be held during a wait.
     pub(super) fn is_open(&self) -> bool {
         self.rest.is_empty() && self.messages.is_empty() && self.stream.writes_at_once()
     }

@@ -124,7 +124,7 @@ fn begun() -> Vec<u8> {
 
 #[test]
 fn a_large_request_for_which_there_is_no_room_is_not_read() {
-    let running = start(Settings { max_coming_bytes: 999_999, ..settings() });
+    let running = start(Settings { max_incoming_bytes: 999_999, ..settings() });
     let mut large = running.client();
     large.send(&begun());
     let answer = ClientResponse { id: 0, outcome: ClientOutcome::TooManyRequests };
@@ -138,7 +138,7 @@ fn a_large_request_for_which_there_is_no_room_is_not_read() {
 
 #[test]
 fn an_unfinished_large_request_releases_its_room() {
-    let running = start(Settings { max_coming_bytes: 1_000_000, ..settings() });
+    let running = start(Settings { max_incoming_bytes: 1_000_000, ..settings() });
     for _ in 0..3 {
         let mut large = running.client();
         large.send(&begun());
@@ -151,22 +151,22 @@ fn an_unfinished_large_request_releases_its_room() {
 
 #[test]
 fn at_most_max_pipelined_requests_are_read() {
-    const MOST: usize = 3;
-    let running = start(Settings { max_pipelined: MOST, ..settings() });
+    const MAX: usize = 3;
+    let running = start(Settings { max_pipelined: MAX, ..settings() });
     let mut client = running.client();
     for id in 1..=20 {
         client.ask(id);
     }
     let mut held = std::collections::VecDeque::new();
     for id in 1..=20 {
-        if held.len() == MOST {
+        if held.len() == MAX {
             let reply: Reply = held.pop_front().expect("held");
             reply.send(said("done"));
         }
         let (asked, reply) = running.request();
         assert_eq!(asked.id, id);
         held.push_back(reply);
-        assert!(held.len() + running.requests.len() <= MOST);
+        assert!(held.len() + running.requests.len() <= MAX);
     }
     drop(held);
     for id in 1..=20 {

@@ -136,20 +136,21 @@ fn a_reflected_challenge_is_not_believed() {
 #[test]
 fn a_stranger_learns_only_a_challenge() {
     let b = node(2, key(1));
-    let mut stranger = Client::silent(b.address());
+    let mut intruder = Client::silent(b.address());
     let auth_hello = AuthHello { address: loopback().ip(), nonce: Nonce([1; 32]) };
-    stranger.send(&encode_hello(&Role::AuthHello(auth_hello)));
-    let challenge = stranger.frame().expect("a challenge");
+    intruder.send(&encode_hello(&Role::AuthHello(auth_hello)));
+    let challenge = intruder.frame().expect("a challenge");
     assert!(decode_challenge(&challenge).expect("understood").is_ok());
     // Its next message is not a proof.
-    stranger.send(&encode_hello(&Role::Peer(peer_hello(NodeId(1)))));
-    let answer = decode_welcome(&stranger.frame().expect("an answer")).expect("understood");
+    intruder.send(&encode_hello(&Role::Peer(peer_hello(NodeId(1)))));
+    let answer = decode_welcome(&intruder.frame().expect("an answer")).expect("understood");
     assert_eq!(answer.expect_err("refused").reason, Reason::Malformed);
-    assert!(matches!(stranger.frame(), Err(FrameError::Closed)));
+    assert!(matches!(intruder.frame(), Err(FrameError::Closed)));
     assert_eq!(b.node.peers_asked.load(Ordering::SeqCst), 0);
 }
 
-/// A stranger at a node's address says that the lists differ; a node that believed it would end.
+/// A program without the key at a node's address says that the lists differ. A node that accepted
+/// it would end.
 #[test]
 fn a_refusal_without_a_proof_has_no_effect() {
     let listener = TcpListener::bind(loopback()).expect("bound");

@@ -186,7 +186,7 @@ fn connections_above_max_ungreeted_are_refused() {
 }
 
 #[test]
-fn ungreeted_strangers_leave_slots_to_nodes() {
+fn ungreeted_connections_leave_slots_to_nodes() {
     let running = start(Settings { max_ungreeted: 1, ..settings() });
     let _waiting = Client::silent(running.address());
     running.node.is_node_address.store(true, Ordering::SeqCst);

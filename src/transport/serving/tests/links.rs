@@ -63,8 +63,12 @@ fn a_node_with_a_new_address_keeps_its_connection_and_the_next_one_goes_there() 
 
 #[test]
 fn an_unreachable_node_is_dialed_at_its_new_address_at_once() {
-    let settings =
-        Settings { min_backoff: FOREVER, max_backoff: FOREVER, try_space: FOREVER, ..settings() };
+    let settings = Settings {
+        min_backoff: FOREVER,
+        max_backoff: FOREVER,
+        connect_attempt_delay: FOREVER,
+        ..settings()
+    };
     let (a, b) = (start_at(loopback(), 1, settings), start_at(loopback(), 2, settings));
     let free = listener().1;
     a.transport.peers().connect(NodeId(2), free).expect("a thread");
@@ -219,7 +223,7 @@ fn of_two_nodes_with_one_id_at_two_addresses_the_second_is_refused() {
     let (_own, welcome) = greet_from(&running, 1, [10, 0, 0, 2]);
     assert_eq!(welcome.expect_err("refused").reason, Reason::DuplicateNode);
     assert_eq!(running.event(), duplicate(1, [127, 0, 0, 1]));
-    // A node whose address changed is admitted after its old connection ended.
+    // A node with a changed address is admitted after its old connection ended.
     first.stream.close();
     wait_until(|| greet_from(&running, 2, [10, 0, 0, 2]).1.is_ok());
 }

@@ -1,4 +1,4 @@
-//! Silent connections between nodes whose network works: a new connection replaces them.
+//! Silent connections between nodes with a network that works: a new connection replaces them.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -20,9 +20,9 @@ fn short_times() -> Settings {
     let quick = Duration::from_millis(20);
     Settings {
         keepalive_time: Duration::from_millis(5),
-        sign_time: Duration::from_millis(5),
+        sign_of_life_time: Duration::from_millis(5),
         peer_patience: quick,
-        try_space: quick,
+        connect_attempt_delay: quick,
         ..settings()
     }
 }
@@ -205,7 +205,8 @@ fn a_node_whose_event_queue_is_full_still_sends_keepalives() {
 
 #[test]
 fn a_node_that_receives_sends_keepalives_without_a_probe() {
-    let b = start_at(loopback(), 2, Settings { sign_time: Duration::ZERO, ..short_times() });
+    let b =
+        start_at(loopback(), 2, Settings { sign_of_life_time: Duration::ZERO, ..short_times() });
     let mut peer = Client::peer(b.address(), 3);
     peer.send(&peer_frame(1));
     assert_eq!(peer.frame().expect("a keepalive"), b"");

@@ -91,7 +91,7 @@ fn a_client_whose_token_is_removed_or_reduced_is_disconnected() {
 /// The client neither reads its answers nor ends: only closing the connection ends it.
 #[test]
 fn a_client_that_waits_for_an_answer_is_disconnected_too() {
-    let settings = Settings { put_out_time: Duration::ZERO, ..settings() };
+    let settings = Settings { revoked_client_time: Duration::ZERO, ..settings() };
     let running = start_with(loopback(), 1, settings, knowing(FILE));
     let mut client = Client::greet(running.address(), &role("abc"));
     client.ask(1);

@@ -270,7 +270,7 @@ impl State {
         }
     }
 
-    /// Forgets the last answered slot when no more requests will be sent.
+    /// Forgets the last answered slot when no further requests will be sent.
     fn forget_answered(&mut self) {
         if self.left.requests == 0 {
             self.answered = 0;
