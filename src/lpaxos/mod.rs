@@ -173,9 +173,9 @@
 //!
 //! # Changes of the members
 //!
-//! The member set is one *entry* of the state, with the slot of its decree for a version, and merges
-//! as all others do (P12). A member is a *voter* or a *learner*: a learner gets all that a voter
-//! gets, and its vote does not count.
+//! The member set is one *entry* of the state, with the slot of its decree for a version, and it
+//! merges as all others do (P12). A member is a *voter* or a *learner*: a learner gets all that a
+//! voter gets, and its vote does not count.
 //!
 //! ```text
 //!  slot        s                     s+1 ...                 t                     t+1
@@ -187,14 +187,14 @@
 //! - Slot s is decided by the voters after the decrees 1 to s-1. The set is *frozen* with each
 //!   proposal and each round of reads when it begins, and never read again for it.
 //! - A decree adds or removes one voter at most. The leader proposes it in slot s only when a
-//!   majority of the *new* voters, and the voter that it adds, are known to have a durable `complete`
-//!   of s-2 or more: otherwise patches that only the old voters hold would be lost. While a change
-//!   waits for the last answer, proposals are held for [`Config::member_hold_ms`].
+//!   majority of the *new* voters, and the voter that it adds, are known to have a durable
+//!   `complete` of s-2 or more: otherwise patches that only the old voters hold would be lost. While
+//!   a change waits for the last answer, proposals are held for [`Config::member_hold_ms`].
 //! - A candidate that was away may ask the wrong nodes. Its promises bring it the newest entry; if
 //!   they are no majority of the voters in it, the candidate asks those too, in the same ballot.
 //! - A node that missed a change shows its old version in its heartbeats, and is sent the newer
-//!   entry in a [`MemberNotice`], together with what the sender has promised. It promises as much in
-//!   the write that takes the entry in, and stops standing and leading first.
+//!   entry in a [`MemberNotice`], together with what the sender has promised. It promises as much
+//!   in the write that takes the entry in, and stops standing and leading first.
 //! - A leader hands over before it is removed. A change is done, and a removed node may be switched
 //!   off, when a majority of the new voters holds its decree; [`Node::change_members`] is answered
 //!   then.

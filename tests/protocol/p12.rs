@@ -254,6 +254,25 @@ fn p12_a_voter_is_level_at_two_slots_below_the_change_and_not_at_three() {
 }
 
 #[test]
+fn p12_a_change_that_is_blocked_does_not_block_a_promotion() {
+    let mut cluster = led(3);
+    cluster.cut_both(1, 2);
+    add_learner(&mut cluster, 4);
+    for value in 20..26 {
+        cluster.run(1, Command::put(0, value));
+    }
+    // Of nodes 1 and 2, node 2 is not level; with node 4 as a voter, two of three are.
+    let change = cluster.change(1, remove(3));
+    cluster.settle();
+    assert_eq!(cluster.proposed_members.len(), 1, "the learner alone");
+    beat(&mut cluster);
+    assert!(is_changed(&cluster, change));
+    let voters: Vec<_> = cluster.proposed_members.values().map(MemberSet::voters).collect();
+    let expected = [vec![1, 2, 3], vec![1, 2, 3, 4], vec![1, 2, 4]];
+    assert_eq!(voters, expected.map(|set| set.into_iter().map(NodeId).collect::<Vec<_>>()));
+}
+
+#[test]
 fn p12_the_leader_counts_itself_by_what_its_last_finished_write_holds() {
     let mut cluster = Cluster::with(3, |config| config.overlapping_batch = 1);
     begin(&mut cluster);
@@ -414,6 +433,18 @@ fn p12_a_candidate_that_is_not_a_voter_is_refused_with_the_entry_and_gives_up() 
 }
 
 #[test]
+fn p12_a_lower_ballot_of_a_node_that_is_not_a_voter_is_refused_with_the_entry_too() {
+    let mut cluster = node_3_missed_its_removal();
+    let lower = Prepare { ballot: ballot(0, 3), complete: Slot::ZERO, members_version: Slot::ZERO };
+    assert!(lower.ballot < cluster.disks[&2].promised);
+    let message = Message::Acceptor(ToAcceptor::Prepare(lower));
+    cluster.deliver_one(Envelope { from: 3, to: 2, message });
+    let refusal = cluster.take(|e| e.is("refused")).remove(0);
+    let Message::Refused(refused) = &refusal.message else { panic!("{refusal:?}") };
+    assert_eq!(refused.members.as_ref(), cluster.durable(2).replica.members());
+}
+
+#[test]
 fn p12_a_candidate_whose_entry_is_as_new_is_promised_whatever_its_ballot() {
     let mut cluster = led(3);
     cluster.change(1, remove(3));
@@ -545,7 +576,7 @@ fn p12_a_promise_that_comes_during_the_merge_joins_if_the_entry_asks_for_it() {
     cluster.rest(1);
     cluster.lose(|_| true);
     cluster.stand(3);
-    // Both promises are there before the second set is known; nodes 1, 2 and 3 are a majority of it.
+    // Both promises are there before the second set is known; with node 3 they are a majority of it.
     cluster.deliver(|e| e.is("prepare"));
     cluster.settle_if(|e| e.to == 3 || e.is("fetch-page"));
     assert!(cluster.node(3).leads().is_some());
@@ -554,8 +585,7 @@ fn p12_a_promise_that_comes_during_the_merge_joins_if_the_entry_asks_for_it() {
 #[test]
 fn p12_a_candidate_outside_of_the_merged_voters_gives_up() {
     let mut cluster = node_3_missed_its_removal();
-    // Node 2 was asked by an honest candidate whose entry it had not heard of as newer: here the
-    // promise itself brings the entry.
+    // A promise itself brings the entry: node 2 takes the candidate for one that knows it.
     cluster.stand(3);
     let asked = cluster.disks[&3].promised;
     cluster.lose(|_| true);
