@@ -134,7 +134,12 @@ impl FeatureLevel {
     /// | --- | --- |
     /// | 0 | release 0.1.0 |
     /// | 1 | the levels themselves |
-    pub const OWN: FeatureLevel = FeatureLevel(1);
+    /// | 2 | changes of the members (P12) |
+    pub const OWN: FeatureLevel = FeatureLevel(2);
+
+    /// The lowest level of a node with which this program works together. A node of a lower level
+    /// counts votes without the member set.
+    pub const LEAST: FeatureLevel = FeatureLevel(2);
 }
 
 impl fmt::Display for FeatureLevel {

@@ -208,7 +208,10 @@ impl Call {
         match outcome {
             result @ (ClientOutcome::Read { .. }
             | ClientOutcome::SessionOpened { .. }
-            | ClientOutcome::Status(_)) => Verdict::Done(Ok(result)),
+            | ClientOutcome::Status(_)
+            | ClientOutcome::MembersChanged(_)
+            | ClientOutcome::MembersUnchanged { .. }
+            | ClientOutcome::MemberList(_)) => Verdict::Done(Ok(result)),
             ClientOutcome::RuntimeError(error) => Verdict::Done(Err(Error::Runtime(error))),
             ClientOutcome::Aborted { message, position } => {
                 Verdict::Done(Err(Error::Aborted { message, position }))

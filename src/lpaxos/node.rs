@@ -34,7 +34,7 @@ use crate::numbers::{Ballot, FeatureLevel, NodeId, Slot};
 #[derive(Debug)]
 pub(super) enum Role<M: Machine> {
     Follower,
-    Candidate(Recovery<M>),
+    Candidate(Box<Recovery<M>>),
     Leader(Box<Leader<M>>),
 }
 
@@ -483,7 +483,7 @@ impl<M: Machine> Node<M> {
         let complete = self.acceptor.durable().replica.complete();
         let mut recovery = Recovery::new(ballot, complete, self.now_ms);
         recovery.ask(&self.acceptor, &mut self.out);
-        self.role = Role::Candidate(recovery);
+        self.role = Role::Candidate(Box::new(recovery));
         self.leader = Some(self.me);
         self.send_heartbeats();
     }

@@ -26,6 +26,19 @@ pub enum Rights {
     ReadOnly,
     /// The client may run all programs.
     ReadWrite,
+    /// The client may also change the members of the cluster.
+    Admin,
+}
+
+/// The name of the role in the file of tokens.
+impl fmt::Display for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Rights::ReadOnly => "read-only",
+            Rights::ReadWrite => "read-write",
+            Rights::Admin => "admin",
+        })
+    }
 }
 
 /// The clients that a node knows.
@@ -62,8 +75,8 @@ struct Entry {
 
 impl Tokens {
     /// Parses the file of clients (TOML). For each client it has a table `[[client]]` with `name`,
-    /// `role` ("read-only" or "read-write") and `sha256`, the hash of the token in hexadecimal
-    /// digits. Logs a warning if other users can read the file.
+    /// `role` ("read-only", "read-write" or "admin") and `sha256`, the hash of the token in
+    /// hexadecimal digits. Logs a warning if other users can read the file.
     ///
     /// # Errors
     /// The reason why the content cannot be used.
@@ -149,9 +162,16 @@ mod tests {
     }
 
     #[test]
+    fn a_role_includes_the_roles_below_it() {
+        let tokens = Tokens::parse(entry("one", "admin", OF_ABC).as_bytes()).expect("tokens");
+        assert_eq!(tokens.find(&Token::new("abc")), Some(("one", Rights::Admin)));
+        assert!(Rights::Admin > Rights::ReadWrite && Rights::ReadWrite > Rights::ReadOnly);
+    }
+
+    #[test]
     fn an_error_names_the_wrong_part_of_the_file() {
         for (text, named) in [
-            (entry("one", "admin", OF_ABC), "admin"),
+            (entry("one", "root", OF_ABC), "root"),
             (entry("one", "read-only", "abc"), "one"),
             (entry("one", "read-only", &"g".repeat(64)), "one"),
             (entry("one", "read-only", &"é".repeat(32)), "one"),

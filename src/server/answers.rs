@@ -2,15 +2,18 @@
 
 use crate::kv::Outcome;
 use crate::lang::Failure;
-use crate::lpaxos::{NodeId, RequestOutcome};
-use crate::wire::{ClientOutcome, ProgramError, Redirect, Shortage};
+use crate::lpaxos::{MemberChangeError, NodeId, RequestOutcome};
+use crate::wire::{
+    ClientOutcome, MemberList, MembersUnchangedReason, ProgramError, Redirect, Shortage,
+};
 
-/// Returns the outcome for the client. `locate` returns the address of a node, and `shortage`
-/// returns which nodes are missing.
+/// Returns the outcome for the client. `locate` returns the address of a node, `shortage` returns
+/// which nodes are missing, and `members` returns the present members.
 pub(super) fn client_outcome(
     answer: RequestOutcome<Outcome>,
     locate: impl Fn(NodeId) -> Option<Redirect>,
     shortage: impl Fn() -> Shortage,
+    members: impl Fn() -> MemberList,
 ) -> ClientOutcome {
     match answer {
         RequestOutcome::Done(outcome) => ran(outcome),
@@ -27,12 +30,27 @@ pub(super) fn client_outcome(
             ClientOutcome::Timeout { could_handle: may_have_run }
         }
         RequestOutcome::TooManyRequests => ClientOutcome::TooManyRequests,
-        RequestOutcome::MembersChanged | RequestOutcome::MembersUnchanged(_) => {
-            unreachable!("no client asks for a change of the members")
+        RequestOutcome::MembersChanged => ClientOutcome::MembersChanged(members()),
+        RequestOutcome::MembersUnchanged(error) => {
+            let message = error.to_string();
+            ClientOutcome::MembersUnchanged { reason: reason_of(&error), message }
         }
         RequestOutcome::Closing { may_have_run } => {
             ClientOutcome::Closing { could_handle: may_have_run }
         }
+    }
+}
+
+/// Returns the reason for programs of a change that is not made.
+fn reason_of(error: &MemberChangeError) -> MembersUnchangedReason {
+    match error {
+        MemberChangeError::NotAMember(_) => MembersUnchangedReason::NotAMember,
+        MemberChangeError::AlreadyAMember(_) => MembersUnchangedReason::AlreadyAMember,
+        MemberChangeError::AlreadyReplaced { .. } => MembersUnchangedReason::AlreadyReplaced,
+        MemberChangeError::TooManyMembers => MembersUnchangedReason::TooManyMembers,
+        MemberChangeError::LastVoter(_) => MembersUnchangedReason::LastVoter,
+        MemberChangeError::NoMajority => MembersUnchangedReason::NoMajority,
+        MemberChangeError::Unsound => MembersUnchangedReason::Invalid,
     }
 }
 

@@ -15,9 +15,11 @@
 //! | `shutdown.rs` | hands over the leadership and answers all clients |
 //! | `output.rs` | carries out the output of the core |
 //! | `founding.rs` | agrees with the other nodes on a cluster |
+//! | `membership.rs` | follows changes of the members, and takes requests for them |
 //! | `status.rs` | reports the status |
 //! | `state.rs` | holds what the thread owns |
-//! | `forming.rs`, `member.rs` | hold the node before and after its cluster is formed |
+//! | `forming.rs`, `joining.rs` | hold the node before it belongs to a cluster |
+//! | `member.rs` | holds the node of a cluster |
 //! | `disk_writer.rs`, `pending_replies.rs` | the storage; the unanswered requests |
 //! | `room.rs`, `member_log.rs` | out-of-space protection; the log of elections |
 //!
@@ -27,8 +29,10 @@ mod disk_writer;
 mod forming;
 mod founding;
 mod intake;
+mod joining;
 mod member;
 mod member_log;
+mod membership;
 mod output;
 mod pending_replies;
 mod room;
@@ -56,8 +60,8 @@ pub(super) struct StateToFree {
 /// Runs until the server is told to stop, or until the node cannot go on; returns the reason of its
 /// end. The storage is closed by then.
 pub(super) fn run(start: Start) -> (Result<(), ServerError>, StateToFree) {
-    let (mut consensus, cluster) = Consensus::new(start);
-    let mut result = consensus.begin(cluster).and_then(|()| serve(&mut consensus));
+    let (mut consensus, home) = Consensus::new(start);
+    let mut result = consensus.begin(home).and_then(|()| serve(&mut consensus));
     match &result {
         Ok(()) => {
             let waiting = consensus.replies.len() + consensus.requests.len();
@@ -87,7 +91,7 @@ fn serve(consensus: &mut Consensus) -> Result<(), ServerError> {
         consensus.take_events(first)?;
         consensus.take_requests();
         if Instant::now() >= consensus.next_tick {
-            consensus.tick();
+            consensus.tick()?;
         }
         consensus.do_output()?;
         if consensus.end_write()? {

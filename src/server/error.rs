@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::formation_error::FormationError;
+use crate::lpaxos::Slot;
 use crate::security::SecurityError;
 use crate::storage::StorageError;
 
@@ -16,6 +17,10 @@ pub enum ServerError {
     NotListed(IpAddr),
     /// The node list is longer than [`MAX_NODES`](crate::limits::MAX_NODES).
     TooManyNodes(usize),
+    /// The options name nodes to form a cluster with, and nodes of a cluster to join.
+    FoundsAndJoins,
+    /// The only node to join is this node itself.
+    JoinsItself(IpAddr),
     /// No single machine can have the address.
     NoNode(IpAddr),
     /// Other machines can reach the address, and neither a cluster key nor TLS is configured.
@@ -58,6 +63,11 @@ pub enum ServerError {
     },
     /// The membership in the data directory contains a text that is not an IP address.
     BadMember(String),
+    /// The node was removed from its cluster.
+    Removed {
+        /// The slot of the decree that removed it, or of a later one that changed the members.
+        slot: Slot,
+    },
     /// A thread of the server died.
     ThreadDied {
         /// The name of the thread.
@@ -73,6 +83,8 @@ impl ServerError {
         match self {
             ServerError::NotListed(_)
             | ServerError::TooManyNodes(_)
+            | ServerError::FoundsAndJoins
+            | ServerError::JoinsItself(_)
             | ServerError::NoNode(_)
             | ServerError::Exposed(_)
             | ServerError::Security(_) => 2,
@@ -86,6 +98,7 @@ impl ServerError {
             | ServerError::OtherAddress { .. }
             | ServerError::BadMember(_) => 5,
             ServerError::ThreadDied { .. } => 6,
+            ServerError::Removed { .. } => 7,
         }
     }
 }
@@ -100,12 +113,21 @@ impl fmt::Display for ServerError {
             ),
             ServerError::TooManyNodes(count) => write!(
                 f,
-                "--node-ips lists {count} nodes: a cluster has at most {}",
+                "--node-ips or --join lists {count} nodes: a cluster has at most {}",
                 crate::limits::MAX_NODES
+            ),
+            ServerError::FoundsAndJoins => f.write_str(
+                "--node-ips and --join exclude each other: give --node-ips to the nodes that form \
+                 a cluster, and --join to a node that is added to one",
+            ),
+            ServerError::JoinsItself(address) => write!(
+                f,
+                "--join names only {address}, this node itself: name a node of the cluster that \
+                 it joins"
             ),
             ServerError::NoNode(address) => write!(
                 f,
-                "--node-ips names {address}, which no single machine has: name the address by \
+                "the options name {address}, which no single machine has: name the address by \
                  which the other nodes reach it"
             ),
             ServerError::Exposed(address) => write!(
@@ -147,6 +169,12 @@ impl fmt::Display for ServerError {
                      address"
                 )
             }
+            ServerError::Removed { slot } => write!(
+                f,
+                "this node was removed from its cluster by slot {slot}: the data directory is of \
+                 no further use; to add the machine again, start it with another --data-dir and \
+                 with --join"
+            ),
             ServerError::ThreadDied { thread, reason } => {
                 write!(f, "the thread {thread} died: {reason}; please report this as a bug")
             }

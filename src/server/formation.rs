@@ -127,7 +127,7 @@ impl Formation {
             && own_id_there == Some(&self.node)
             && is_sound
         {
-            self.formed = Some(Cluster { id, roster: roster.clone() });
+            self.formed = Some(Cluster::founded(id, &roster));
         }
         self.reports.insert(address, roster);
         Ok(())
@@ -140,10 +140,8 @@ impl Formation {
         }
         let mut others = self.listed.iter().filter(|address| **address != self.address);
         let agreed = others.all(|address| self.reports.get(address) == Some(&self.known));
-        (agreed && self.missing().next().is_none()).then(|| {
-            let roster = self.known.clone();
-            Cluster { id: new_cluster_id(&roster), roster }
-        })
+        (agreed && self.missing().next().is_none())
+            .then(|| Cluster::founded(new_cluster_id(&self.known), &self.known))
     }
 }
 
@@ -199,7 +197,7 @@ mod tests {
     fn one_node_is_a_cluster_of_one() {
         let alone = node(1, &[1]);
         let cluster = alone.cluster().expect("it is formed");
-        assert_eq!(cluster.roster, Roster::from([(ip(1), NodeId(100))]));
+        assert_eq!(cluster.roster(), Roster::from([(ip(1), NodeId(100))]));
     }
 
     #[test]
@@ -249,7 +247,7 @@ mod tests {
             Roster::from([(ip(1), NodeId(100)), (ip(2), NodeId(200)), (ip(3), NodeId(300))]);
         let received = introduction(ip(1), NodeId(100), &list(&[1, 2, 3]), &known, Some(7));
         late.hear(&received).expect("it is a member");
-        let cluster = Cluster { id: 7, roster: known };
+        let cluster = Cluster::founded(7, &known);
         assert_eq!(late.cluster(), Some(cluster), "the id is the reported one");
     }
 

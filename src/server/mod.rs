@@ -73,6 +73,20 @@
 //! thread that the node needs becomes an event, and the node ends with `ServerError::ThreadDied`.
 //! All threads are joined, except a files or meter thread that a disk or a file blocks.
 //!
+//! # Members
+//!
+//! The members are an entry of the replicated state (P12); their addresses are a part of it. The
+//! consensus thread compares the version of the entry before each output of the core, and follows
+//! it when it has changed (`consensus/membership.rs`): redirects, status and connections are those
+//! of the members that the node knows. A node is admitted by its cluster, whether it is a member or
+//! not, and is connected to for as long as it is connected itself. So heartbeats and the entry
+//! reach a node that waits, one that was removed, and one that was down during a change.
+//!
+//! A node that is started with `--join` asks the named nodes for their cluster, stores its id, and
+//! starts the core without members. A client's request to add it (`member_requests.rs`) waits at
+//! the leader until the node is there. A node that was a member and no longer is one ends, once
+//! the others hold the decree that removed it.
+//!
 //! # Bounds
 //!
 //! | bounded | by | beyond it |
@@ -83,6 +97,7 @@
 //! | events in one step | `EVENTS_PER_STEP` | the next step takes them |
 //! | frames to a peer | `MAX_QUEUED_FRAMES`, `MAX_QUEUED_BYTES` | dropped, and sent again |
 //! | memory, disk space | `Bounds` (`space.rs`) | commands that enlarge the state are refused |
+//! | requests to change the members | `MAX_PENDING_CHANGES` | `TooManyRequests` |
 //! | notices | `MAX_NOTICES` | only logged |
 //!
 //! The protocol itself is in `lpaxos`, the store in `kv`, the disk in `storage`.
@@ -100,6 +115,7 @@ mod formation_error;
 mod links;
 #[cfg(test)]
 mod lone_leader;
+mod member_requests;
 mod notices;
 mod open_files;
 mod options;

@@ -47,11 +47,14 @@ impl fmt::Display for StateLocation {
 /// The options of a server.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// The node's own address, one of `node_ips`.
+    /// The node's own address, one of `node_ips` if there are any.
     pub my_ip: IpAddr,
     /// The addresses of all nodes of the cluster. A node that already belongs to a cluster uses the
     /// members in its data directory instead.
     pub node_ips: BTreeSet<IpAddr>,
+    /// The addresses of nodes of a cluster that this node joins, instead of `node_ips`. It waits
+    /// until it is added to that cluster. A node that belongs to a cluster does not use them.
+    pub join: BTreeSet<IpAddr>,
     /// The port, the same for all nodes.
     pub port: u16,
     /// Where the state is kept.
@@ -80,7 +83,19 @@ impl ServerOptions {
         let (config, settings) = (Config::default(), Settings::default());
         let (security, insecure) = (Files::default(), false);
         let bounds = Bounds::default();
-        ServerOptions { my_ip, node_ips, port, place, security, insecure, config, settings, bounds }
+        let join = BTreeSet::new();
+        ServerOptions {
+            my_ip,
+            node_ips,
+            join,
+            port,
+            place,
+            security,
+            insecure,
+            config,
+            settings,
+            bounds,
+        }
     }
 
     /// Checks the options.
@@ -88,15 +103,23 @@ impl ServerOptions {
     /// # Errors
     /// If the options are invalid.
     pub(super) fn check(&self) -> Result<(), ServerError> {
-        let ServerOptions { my_ip, node_ips, security, insecure, .. } = self;
-        if !node_ips.contains(my_ip) {
+        let ServerOptions { my_ip, node_ips, join, security, insecure, .. } = self;
+        if !join.is_empty() && !node_ips.is_empty() {
+            return Err(ServerError::FoundsAndJoins);
+        }
+        if join.is_empty() && !node_ips.contains(my_ip) {
             return Err(ServerError::NotListed(*my_ip));
         }
-        if node_ips.len() > MAX_NODES {
-            return Err(ServerError::TooManyNodes(node_ips.len()));
+        if join.iter().all(|ip| ip == my_ip) && !join.is_empty() {
+            return Err(ServerError::JoinsItself(*my_ip));
         }
-        if let Some(ip) = node_ips.iter().find(|ip| !is_of_one_machine(**ip)) {
-            return Err(ServerError::NoNode(*ip));
+        let count = node_ips.len().max(join.len());
+        if count > MAX_NODES {
+            return Err(ServerError::TooManyNodes(count));
+        }
+        let named = node_ips.iter().chain(join).chain([my_ip]);
+        if let Some(ip) = named.copied().find(|ip| !is_of_one_machine(*ip)) {
+            return Err(ServerError::NoNode(ip));
         }
         if !(*insecure || my_ip.is_loopback() || security.keep_strangers_out()) {
             return Err(ServerError::Exposed(*my_ip));

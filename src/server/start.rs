@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Sender, bounded};
 use log::{info, warn};
 
-use super::admission::Admission;
+use super::admission::{Admission, NodeIdentity, Standing};
 use super::consensus::{self, Start};
 use super::error::ServerError;
 use super::links::Links;
@@ -38,9 +38,9 @@ pub(super) fn start(options: ServerOptions) -> Result<Server, ServerError> {
     options.check()?;
     let prerequisites = Prerequisites::acquire(&options)?;
     let state = State::open(&options.place, options.my_ip)?;
-    state.log(&options.node_ips);
+    state.log(&options);
     let notices = Arc::new(Notices::default());
-    let nodes = state.nodes(options.node_ips.clone(), &notices);
+    let nodes = state.nodes(&options, &notices);
     let settings = prerequisites.files.fit(nodes.len(), options.settings)?;
     prerequisites.files.log(&notices, &settings, options.settings.max_clients);
     run(options, settings, prerequisites, state, nodes, notices)
@@ -56,14 +56,14 @@ struct Prerequisites {
 
 impl Prerequisites {
     fn acquire(options: &ServerOptions) -> Result<Prerequisites, ServerError> {
-        let ServerOptions { my_ip, port, node_ips, security, settings, place, .. } = options;
+        let ServerOptions { my_ip, port, security, settings, place, .. } = options;
         let keeper = Keeper::open(security.clone(), *my_ip).map_err(ServerError::Security)?;
         if !my_ip.is_loopback() {
             warn_of_exposure(keeper.security());
         }
         log_start(*my_ip, place);
         let files = OpenFiles::raise();
-        files.fit(node_ips.len(), *settings)?;
+        files.fit(options.node_ips.len().max(options.join.len()), *settings)?;
         let address = SocketAddr::new(*my_ip, *port);
         let bound =
             BoundAddress::take(address).map_err(|error| ServerError::Listen { address, error })?;
@@ -80,19 +80,20 @@ fn run(
     nodes: BTreeSet<IpAddr>,
     notices: Arc<Notices>,
 ) -> Result<Server, ServerError> {
-    let ServerOptions { my_ip, port, place, config, bounds, .. } = options;
+    let ServerOptions { my_ip, port, place, config, bounds, insecure, join, .. } = options;
     let Prerequisites { keeper, bound, .. } = prerequisites;
-    let State { made, me, cluster, durable, storage } = state;
+    let State { made, me, home, durable, storage } = state;
     let (sender, events) = bounded(EVENTS_QUEUED);
     let (to_requests, requests) = request_queue(REQUESTS_QUEUED);
-    let admission = Arc::new(Admission::new(
-        me,
-        my_ip,
-        nodes.clone(),
-        cluster.clone(),
-        sender.clone(),
-        to_requests,
-    ));
+    let standing = match &home {
+        Some(home) if home.was_member => Standing::Member,
+        None if join.is_empty() => Standing::Founder,
+        _ => Standing::Joining,
+    };
+    let cluster = home.as_ref().map(|home| Arc::clone(&home.cluster));
+    let identity = NodeIdentity { node: me, address: my_ip, listed: nodes.clone(), insecure };
+    let admission =
+        Arc::new(Admission::new(identity, cluster, standing, sender.clone(), to_requests));
     let syncer = Syncer::start(sender.clone()).map_err(ServerError::Spawn)?;
     let (handler, security) = (Arc::clone(&admission), keeper.security().clone());
     let address = SocketAddr::new(my_ip, port);
@@ -127,7 +128,8 @@ fn run(
         storage,
         notices,
         durable,
-        cluster,
+        home,
+        standing,
         events,
         requests,
         stop: Arc::clone(&stop),

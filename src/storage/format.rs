@@ -15,8 +15,8 @@ use super::error::StorageError;
 /// The version of data directories that this server writes; it reads all versions up to this one.
 ///
 /// It is the version of the file `FORMAT`. In version 1, of release 0.1.0, that file has no
-/// inventory.
-pub const FORMAT_VERSION: u32 = 2;
+/// inventory. From version 3 on the journal and the checkpoints hold member sets.
+pub const FORMAT_VERSION: u32 = 3;
 
 /// The version of all other files; each has it in its own head.
 const FILE_VERSION: u32 = 1;

@@ -116,8 +116,8 @@ pub use links::{
 };
 #[cfg(feature = "server")]
 pub use serving::{
-    BoundAddress, Event, Handler, NotSent, PeerSender, Peers, Reply, ReplyBatch, ReplyMessage,
-    SecurityHandle, Settings, Transport,
+    BoundAddress, ClientIdentity, Event, Handler, NotSent, PeerSender, Peers, Reply, ReplyBatch,
+    ReplyMessage, SecurityHandle, Settings, Transport,
 };
 #[cfg(feature = "server")]
 pub(crate) use serving::{LogLimiter, panic_message};

@@ -52,6 +52,8 @@ pub struct PeerHello {
     pub listed: Vec<IpAddr>,
     /// The program that it runs.
     pub build: Build,
+    /// Whether it waits to be added to a cluster, and is a member of none.
+    pub is_joining: bool,
 }
 
 /// The first message of the side that connects: its role, and what it understands.
@@ -113,6 +115,10 @@ pub enum Reason {
     TlsExpected,
     /// A node with the sender's id is connected from another address.
     DuplicateNode,
+    /// Both belong to no cluster, and one of them waits to be added to a cluster.
+    NoCluster,
+    /// The sender's release is too old to work together with the receiver's.
+    ReleaseTooOld,
 }
 
 impl Refusal {
@@ -171,6 +177,7 @@ pub(super) fn peer_to_proto(peer: &PeerHello) -> proto::PeerHello {
         listed: peer.listed.iter().map(IpAddr::to_string).collect(),
         release: peer.build.release.as_str().to_owned(),
         feature_level: peer.build.feature_level.0,
+        is_joining: peer.is_joining,
         ..Default::default()
     }
 }
@@ -238,6 +245,7 @@ pub(super) fn peer_from(peer: &proto::PeerHello) -> Result<PeerHello, WireError>
         cluster: fields::cluster(peer.cluster),
         listed: fields::ips(&peer.listed, "listed")?,
         build: Build::of(&peer.release, peer.feature_level)?,
+        is_joining: peer.is_joining,
     })
 }
 
@@ -304,6 +312,8 @@ fn reason_to_proto(reason: Reason) -> proto::refusal::Reason {
         Reason::NotAuthorized => Wire::NOT_AUTHORIZED,
         Reason::TlsExpected => Wire::TLS_EXPECTED,
         Reason::DuplicateNode => Wire::DUPLICATE_NODE,
+        Reason::NoCluster => Wire::NO_CLUSTER,
+        Reason::ReleaseTooOld => Wire::RELEASE_TOO_OLD,
     }
 }
 
@@ -320,6 +330,8 @@ fn reason_from_proto(reason: EnumOrUnknown<proto::refusal::Reason>) -> Reason {
         Ok(Wire::NOT_AUTHORIZED) => Reason::NotAuthorized,
         Ok(Wire::TLS_EXPECTED) => Reason::TlsExpected,
         Ok(Wire::DUPLICATE_NODE) => Reason::DuplicateNode,
+        Ok(Wire::NO_CLUSTER) => Reason::NoCluster,
+        Ok(Wire::RELEASE_TOO_OLD) => Reason::ReleaseTooOld,
         Ok(Wire::UNSPECIFIED) | Err(_) => Reason::Unknown,
     }
 }

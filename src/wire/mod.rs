@@ -116,8 +116,8 @@ pub use hello::{
     encode_hello, encode_welcome,
 };
 pub use outcome::{
-    Certainty, ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Redirect, Severity,
-    Shortage, Sizes,
+    Certainty, ClientOutcome, ListedMember, MemberList, MemberStatus, MembersUnchangedReason,
+    NodeStatus, Notice, ProgramError, Redirect, Severity, Shortage, Sizes, WaitingNode,
 };
 #[cfg(feature = "server")]
 pub use peer::{Introduction, PeerFrame};
@@ -125,7 +125,7 @@ pub use peer::{Introduction, PeerFrame};
 pub use peer_decode::decode_peer;
 #[cfg(feature = "server")]
 pub use peer_encode::{encode_introduction, encode_peer};
-pub use request::{ClientRequest, RequestBody, RequestError};
+pub use request::{ClientRequest, MemberName, MemberRequest, RequestBody, RequestError};
 pub use request_codec::{decode_request, encode_request};
 pub use response::{ClientResponse, decode_response, encode_response};
 #[cfg(feature = "server")]

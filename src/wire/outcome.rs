@@ -83,6 +83,45 @@ pub enum ClientOutcome {
     OutOfSpace(String),
     /// The client's token does not permit it. The text says what it permits.
     PermissionDenied(String),
+    /// The members of the cluster are changed, by this request or before. Holds them.
+    MembersChanged(MemberList),
+    /// The request did not change the members of the cluster.
+    MembersUnchanged {
+        /// The reason, for programs.
+        reason: MembersUnchangedReason,
+        /// The reason and the remedy, for people.
+        message: String,
+    },
+    /// The members of the cluster.
+    MemberList(MemberList),
+}
+
+/// Why a request did not change the members of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MembersUnchangedReason {
+    /// A reason that only a later release knows.
+    Unknown,
+    /// The request names a node that is not a member.
+    NotAMember,
+    /// The node is a member already, with another address or purpose.
+    AlreadyAMember,
+    /// Another node replaces that member already.
+    AlreadyReplaced,
+    /// The cluster has as many members as it may have.
+    TooManyMembers,
+    /// The last voter cannot be removed.
+    LastVoter,
+    /// The voters that remain and run would be no majority.
+    NoMajority,
+    /// The id or the address cannot be that of a member.
+    Invalid,
+    /// No node waited at the address until the request's timeout.
+    NoNodeWaits,
+    /// A member has the address, and the request does not say that it is replaced.
+    AddressInUse,
+    /// Several members have the address, so the request has to name one by its id.
+    SeveralMembers,
 }
 
 /// What an answer says about the transaction.
@@ -127,6 +166,10 @@ impl ClientOutcome {
                 let notices = status.notices.iter().map(|n| OUTCOME_BYTES + n.message.len());
                 OUTCOME_BYTES * status.members.len() + notices.sum::<usize>()
             }
+            ClientOutcome::MembersChanged(list) | ClientOutcome::MemberList(list) => {
+                OUTCOME_BYTES * (list.members.len() + list.waiting.len())
+            }
+            ClientOutcome::MembersUnchanged { message, .. } => message.len(),
             ClientOutcome::NodesUnreachable(shortage) => {
                 shortage.message.len() + size_of::<IpAddr>() * shortage.waiting_for.len()
             }
@@ -145,6 +188,8 @@ impl ClientOutcome {
             ClientOutcome::Read { .. }
             | ClientOutcome::SessionOpened { .. }
             | ClientOutcome::Status(_)
+            | ClientOutcome::MembersChanged(_)
+            | ClientOutcome::MemberList(_)
             | ClientOutcome::RuntimeError(_)
             | ClientOutcome::Aborted { .. }
             | ClientOutcome::AnswerNotKept { .. } => Certainty::Ran,
@@ -156,7 +201,8 @@ impl ClientOutcome {
             | ClientOutcome::SessionExpired
             | ClientOutcome::NumberOutsideWindow(_)
             | ClientOutcome::BadRequest(_)
-            | ClientOutcome::PermissionDenied(_) => Certainty::DidNotRun,
+            | ClientOutcome::PermissionDenied(_)
+            | ClientOutcome::MembersUnchanged { .. } => Certainty::DidNotRun,
             ClientOutcome::LostLeadership { could_handle, .. }
             | ClientOutcome::Closing { could_handle }
             | ClientOutcome::Timeout { could_handle } => match could_handle {
@@ -311,4 +357,47 @@ pub struct MemberStatus {
     /// Whether it hears the answering node, as it reports. `None` if it is not heard itself, or if
     /// the answering node is of an older release.
     pub hears_this_node: Option<bool>,
+}
+
+/// The members of the cluster, as one node knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberList {
+    /// The node that answers.
+    pub node: NodeId,
+    /// The cluster that it belongs to, if any.
+    pub cluster: Option<u64>,
+    /// The slot of the decree that made these the members; zero for the founders.
+    pub version: Slot,
+    /// The leader, if it is known.
+    pub leader: Option<Redirect>,
+    /// The members, in ascending order of their ids.
+    pub members: Vec<ListedMember>,
+    /// The nodes that the answering node hears and that wait to be added.
+    pub waiting: Vec<WaitingNode>,
+}
+
+/// A member of the cluster, as one node knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedMember {
+    /// The member.
+    pub node: NodeId,
+    /// The address where it listens.
+    pub address: SocketAddr,
+    /// Whether it receives all data and its vote does not count.
+    pub is_learner: bool,
+    /// The member that is removed once this one is a voter.
+    pub replaces: Option<NodeId>,
+    /// Whether it and the answering node heard each other recently.
+    pub reachable: bool,
+    /// The `complete` that it reported last.
+    pub complete: Slot,
+}
+
+/// A node that waits to be added to the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WaitingNode {
+    /// The node.
+    pub node: NodeId,
+    /// The address where it listens.
+    pub address: SocketAddr,
 }

@@ -1,11 +1,12 @@
 //! The requests of clients (`proto/client.proto`).
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::error::WireError;
 use crate::limits::{DEFAULT_REQUEST_TIME, MAX_REQUEST_TIME};
-use crate::numbers::SessionNumber;
+use crate::numbers::{NodeId, SessionNumber};
 use crate::values::Params;
 
 /// A client's request.
@@ -39,6 +40,42 @@ pub enum RequestBody {
     },
     /// The status of the node.
     Status,
+    /// To change the members of the cluster.
+    ChangeMembers(MemberRequest),
+    /// The members of the cluster.
+    ListMembers,
+}
+
+/// A change of the members that a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberRequest {
+    /// Add the node that waits at this address.
+    Add {
+        /// Where it listens.
+        address: IpAddr,
+        /// The member that is removed once the node is a voter.
+        replaces: Option<MemberName>,
+    },
+    /// Remove a member.
+    Remove(MemberName),
+}
+
+/// Names a member in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberName {
+    /// By its id.
+    Node(NodeId),
+    /// By its address, if no other member has the same one.
+    Address(IpAddr),
+}
+
+impl fmt::Display for MemberName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MemberName::Node(node) => write!(f, "node {node}"),
+            MemberName::Address(address) => write!(f, "the node at {address}"),
+        }
+    }
 }
 
 /// A request that was rejected.

@@ -9,10 +9,11 @@ use super::error::WireError;
 use super::fields;
 use super::frame::append_frame;
 use super::outcome::{
-    ClientOutcome, MemberStatus, NodeStatus, Notice, ProgramError, Redirect, Severity, Shortage,
-    Sizes,
+    ClientOutcome, ListedMember, MemberList, MemberStatus, MembersUnchangedReason, NodeStatus,
+    Notice, ProgramError, Redirect, Severity, Shortage, Sizes, WaitingNode,
 };
 use super::proto::client as proto;
+use super::proto::client::members_unchanged::Reason as WireReason;
 use super::proto::client::response::Outcome as Wire;
 use crate::blob::Blob;
 use crate::limits::{MAX_ENTRY_VALUE_BYTES, MAX_NODES, MAX_NOTICES, MAX_RESPONSE_FRAME_BYTES};
@@ -125,6 +126,18 @@ fn outcome_to_proto(outcome: ClientOutcome) -> Wire {
                 ..Default::default()
             })
         }
+        ClientOutcome::MembersChanged(list) => Wire::MembersChanged(proto::MembersChanged {
+            members: MessageField::some(list_to_proto(list)),
+            ..Default::default()
+        }),
+        ClientOutcome::MembersUnchanged { reason, message } => {
+            Wire::MembersUnchanged(proto::MembersUnchanged {
+                reason: reason_to_proto(reason).into(),
+                message: fields::message(&message),
+                ..Default::default()
+            })
+        }
+        ClientOutcome::MemberList(list) => Wire::MemberList(list_to_proto(list)),
     }
 }
 
@@ -262,6 +275,15 @@ fn outcome_from(outcome: Wire) -> Result<ClientOutcome, WireError> {
         }
         Wire::BadRequest(bad) => ClientOutcome::BadRequest(bad.message),
         Wire::PermissionDenied(denied) => ClientOutcome::PermissionDenied(denied.message),
+        Wire::MembersChanged(changed) => {
+            let list = fields::required(changed.members, "members")?;
+            ClientOutcome::MembersChanged(list_from(list)?)
+        }
+        Wire::MembersUnchanged(unchanged) => ClientOutcome::MembersUnchanged {
+            reason: reason_from(unchanged.reason.enum_value_or_default()),
+            message: unchanged.message,
+        },
+        Wire::MemberList(list) => ClientOutcome::MemberList(list_from(list)?),
     })
 }
 
@@ -351,5 +373,92 @@ fn value_from(value: proto::Value, field: &'static str) -> Result<Value, WireErr
         Some(proto::value::Kind::Number(number)) => Ok(Value::Number(number)),
         Some(proto::value::Kind::Truth(truth)) => Ok(Value::Truth(truth)),
         None => Err(WireError::Missing(field)),
+    }
+}
+
+fn list_to_proto(list: MemberList) -> proto::MemberList {
+    let member = |member: ListedMember| proto::ListedMember {
+        node: member.node.0,
+        address: member.address.to_string(),
+        is_learner: member.is_learner,
+        replaces: member.replaces.map_or(0, |old| old.0),
+        reachable: member.reachable,
+        complete: member.complete.0,
+        ..Default::default()
+    };
+    let waiting = |waiting: WaitingNode| proto::WaitingNode {
+        node: waiting.node.0,
+        address: waiting.address.to_string(),
+        ..Default::default()
+    };
+    proto::MemberList {
+        node: list.node.0,
+        cluster: list.cluster.unwrap_or(0),
+        version: list.version.0,
+        leader: list.leader.map(redirect_to_proto).into(),
+        members: list.members.into_iter().map(member).collect(),
+        waiting: list.waiting.into_iter().map(waiting).collect(),
+        ..Default::default()
+    }
+}
+
+fn list_from(list: proto::MemberList) -> Result<MemberList, WireError> {
+    fields::max(list.members.len(), MAX_NODES, "members")?;
+    fields::max(list.waiting.len(), MAX_NODES, "waiting")?;
+    let member = |member: &proto::ListedMember| {
+        Ok(ListedMember {
+            node: fields::node(member.node, "members.node")?,
+            address: fields::socket_address(&member.address, "members.address")?,
+            is_learner: member.is_learner,
+            replaces: (member.replaces != 0).then_some(NodeId(member.replaces)),
+            reachable: member.reachable,
+            complete: Slot(member.complete),
+        })
+    };
+    let waiting = |waiting: &proto::WaitingNode| {
+        Ok(WaitingNode {
+            node: fields::node(waiting.node, "waiting.node")?,
+            address: fields::socket_address(&waiting.address, "waiting.address")?,
+        })
+    };
+    Ok(MemberList {
+        node: fields::node(list.node, "node")?,
+        cluster: fields::cluster(list.cluster),
+        version: Slot(list.version),
+        leader: list.leader.as_ref().map(redirect_from).transpose()?,
+        members: list.members.iter().map(member).collect::<Result<_, WireError>>()?,
+        waiting: list.waiting.iter().map(waiting).collect::<Result<_, WireError>>()?,
+    })
+}
+
+fn reason_to_proto(reason: MembersUnchangedReason) -> WireReason {
+    match reason {
+        MembersUnchangedReason::Unknown => WireReason::UNKNOWN,
+        MembersUnchangedReason::NotAMember => WireReason::NOT_A_MEMBER,
+        MembersUnchangedReason::AlreadyAMember => WireReason::ALREADY_A_MEMBER,
+        MembersUnchangedReason::AlreadyReplaced => WireReason::ALREADY_REPLACED,
+        MembersUnchangedReason::TooManyMembers => WireReason::TOO_MANY_MEMBERS,
+        MembersUnchangedReason::LastVoter => WireReason::LAST_VOTER,
+        MembersUnchangedReason::NoMajority => WireReason::NO_MAJORITY,
+        MembersUnchangedReason::Invalid => WireReason::INVALID,
+        MembersUnchangedReason::NoNodeWaits => WireReason::NO_NODE_WAITS,
+        MembersUnchangedReason::AddressInUse => WireReason::ADDRESS_IN_USE,
+        MembersUnchangedReason::SeveralMembers => WireReason::SEVERAL_MEMBERS,
+    }
+}
+
+fn reason_from(reason: WireReason) -> MembersUnchangedReason {
+    match reason {
+        WireReason::UNKNOWN => MembersUnchangedReason::Unknown,
+        WireReason::NOT_A_MEMBER => MembersUnchangedReason::NotAMember,
+        WireReason::ALREADY_A_MEMBER => MembersUnchangedReason::AlreadyAMember,
+        WireReason::ALREADY_REPLACED => MembersUnchangedReason::AlreadyReplaced,
+        WireReason::TOO_MANY_MEMBERS => MembersUnchangedReason::TooManyMembers,
+        WireReason::LAST_VOTER => MembersUnchangedReason::LastVoter,
+        WireReason::NO_MAJORITY => MembersUnchangedReason::NoMajority,
+        WireReason::INVALID => MembersUnchangedReason::Invalid,
+        WireReason::NO_NODE_WAITS => MembersUnchangedReason::NoNodeWaits,
+        WireReason::ADDRESS_IN_USE => MembersUnchangedReason::AddressInUse,
+        WireReason::SEVERAL_MEMBERS => MembersUnchangedReason::SeveralMembers,
     }
 }

@@ -130,7 +130,9 @@ impl ServerEnd {
         while let Some(frame) = self.frame() {
             let request = decode_request(&frame).expect("the client's requests are valid");
             let outcome = match request.body {
-                RequestBody::Status => None,
+                RequestBody::Status | RequestBody::ListMembers | RequestBody::ChangeMembers(_) => {
+                    None
+                }
                 RequestBody::OpenSession { window } => {
                     let position = position(1);
                     Some(ClientOutcome::SessionOpened { session: 7, window, position })

@@ -161,14 +161,26 @@ pub(crate) fn server(my_ip: IpAddr, node_ips: &[IpAddr]) -> Command {
     command
 }
 
+/// Returns a command for the server binary with the options of a node that is added to the cluster
+/// of the nodes `of`.
+pub(crate) fn joining(my_ip: IpAddr, of: &[IpAddr]) -> Command {
+    let mut command = binary();
+    named(&mut command, my_ip, "--join", of);
+    command
+}
+
 fn options(command: &mut Command, my_ip: IpAddr, node_ips: &[IpAddr]) {
+    named(command, my_ip, "--node-ips", node_ips);
+}
+
+fn named(command: &mut Command, my_ip: IpAddr, list: &str, ips: &[IpAddr]) {
     // Variables in the environment of the test run are not meant for these servers.
     let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("LATTISTORE_");
     for (name, _) in std::env::vars_os().filter(|(name, _)| ours(name)) {
         command.env_remove(name);
     }
-    command.args(["--my-ip", &my_ip.to_string(), "--port", &PORT.to_string(), "--node-ips"]);
-    command.args(node_ips.iter().map(IpAddr::to_string));
+    command.args(["--my-ip", &my_ip.to_string(), "--port", &PORT.to_string(), list]);
+    command.args(ips.iter().map(IpAddr::to_string));
 }
 
 /// The processes of one cluster, their data directories and their logs.

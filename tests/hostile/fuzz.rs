@@ -12,9 +12,9 @@ use lattistore::kv::SessionNumber;
 use lattistore::lang::Value;
 use lattistore::lpaxos::{NodeId, Position, Slot};
 use lattistore::wire::{
-    Admitted, Build, ClientOutcome, ClientRequest, Introduction, PeerHello, Reason, Refusal,
-    RequestBody, Role, encode_hello, encode_introduction, encode_request, encode_response,
-    encode_welcome,
+    Admitted, Build, ClientOutcome, ClientRequest, Introduction, MemberName, MemberRequest,
+    PeerHello, Reason, Refusal, RequestBody, Role, encode_hello, encode_introduction,
+    encode_request, encode_response, encode_welcome,
 };
 use lattistore_sim::simulator::Random;
 
@@ -169,6 +169,7 @@ fn valid_messages() -> Vec<Vec<u8>> {
         cluster: Some(9),
         listed: vec![ip; 3],
         build: Build::own(),
+        is_joining: false,
     };
     let introduction = Introduction {
         address: ip,
@@ -187,6 +188,12 @@ fn valid_messages() -> Vec<Vec<u8>> {
     ];
     let bodies = [
         RequestBody::Status,
+        RequestBody::ListMembers,
+        RequestBody::ChangeMembers(MemberRequest::Add {
+            address: ip,
+            replaces: Some(MemberName::Node(NodeId(7))),
+        }),
+        RequestBody::ChangeMembers(MemberRequest::Remove(MemberName::Address(ip))),
         RequestBody::OpenSession { window: 8 },
         RequestBody::Execute {
             program: "put $k $v;".to_owned(),

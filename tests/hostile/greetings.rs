@@ -6,7 +6,7 @@ use lattistore::limits::{
 use lattistore::lpaxos::NodeId;
 use lattistore::security::{Nonce, Proof, Token};
 use lattistore::wire::{
-    AuthHello, ClientOutcome, PeerHello, Reason, RequestBody, Role, Signed, encode_hello,
+    AuthHello, Build, ClientOutcome, PeerHello, Reason, RequestBody, Role, Signed, encode_hello,
     encode_peer_payload, encode_signed_hello, encode_welcome,
 };
 use lattistore_sim::simulator::Random;
@@ -146,17 +146,19 @@ pub(crate) const CASES: &[Case] = &[
         let hello = PeerHello { cluster: Some(t.cluster ^ 1), ..t.hello() };
         assert_eq!(t.refused(hello).reason, Reason::OtherCluster);
     }),
-    ("another node at a member's address", |t| {
-        let hello = PeerHello { node: NodeId(t.leader_id.0 ^ 1), ..t.hello() };
+    ("another node at a member's address that knows no cluster", |t| {
+        let node = NodeId(t.leader_id.0 ^ 1);
+        let hello = PeerHello { node, cluster: None, ..t.hello() };
         assert_eq!(t.refused(hello).reason, Reason::UnknownNode);
     }),
     ("a member at an address that is not a member's", |t| {
         let hello = PeerHello { address: [10, 0, 0, 1].into(), ..t.hello() };
-        assert_eq!(t.refused(hello).reason, Reason::ListsDiffer);
+        assert_eq!(t.refused(hello).reason, Reason::DuplicateNode);
     }),
-    ("a member at another member's address", |t| {
-        let hello = PeerHello { address: t.follower.ip(), ..t.hello() };
-        assert_eq!(t.refused(hello).reason, Reason::UnknownNode);
+    ("a node of release 0.1.0", |t| {
+        let refusal = t.refused(PeerHello { build: Build::default(), ..t.hello() });
+        assert_eq!(refusal.reason, Reason::ReleaseTooOld);
+        assert!(refusal.message.contains("stop all nodes"), "{refusal}");
     }),
     ("a node with another list and no cluster", |t| {
         let hello = PeerHello { node: NodeId(5), cluster: None, listed: vec![], ..t.hello() };

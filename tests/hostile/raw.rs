@@ -59,6 +59,7 @@ impl Target {
             cluster: Some(self.cluster),
             listed: self.listed.clone(),
             build: Build::own(),
+            is_joining: false,
         }
     }
 

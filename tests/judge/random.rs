@@ -43,8 +43,8 @@ fn an_interrupted_correct_history_has_no_anomaly() {
         (0..300).for_each(|_| clients.step());
         let history = clients.store.history;
         let verdict = judge_to(&history, End::CutOff);
-        let wrong = verdict.anomalies.iter().filter(|anomaly| !anomaly.contains("not decided"));
-        let undecided = verdict.anomalies.iter().any(|anomaly| anomaly.contains("not decided"));
+        let wrong = verdict.anomalies.iter().filter(|anomaly| !anomaly.contains("undecided"));
+        let undecided = verdict.anomalies.iter().any(|anomaly| anomaly.contains("undecided"));
         assert!(undecided || wrong.count() == 0, "seed {seed}: {verdict}");
     }
 }

@@ -38,7 +38,7 @@ fn more_unknown_transfers_ran_than_an_answer_shows() {
     store.run(transfer(1, 2, 3, 60), Learns::Answer);
     store.run(Task::ReadBank, Learns::Answer);
     let cut_off = judge(&store.history).anomalies;
-    assert!(cut_off.iter().any(|anomaly| anomaly.contains("not decided")), "{cut_off:?}");
+    assert!(cut_off.iter().any(|anomaly| anomaly.contains("undecided")), "{cut_off:?}");
     read_chain(&mut store, Chain::Bank);
     let verdict = judge(&store.history);
     assert_eq!(verdict.anomalies, [""; 0]);

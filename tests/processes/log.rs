@@ -92,8 +92,14 @@ fn a_node_that_is_refused_repeatedly_does_not_flood_the_log() {
     let process = Process::start(command.arg("--in-memory"), directory.path().join("log"));
     eventually("the node to listen", || process.log().contains("listens on").then_some(()));
     let listed = ips.clone();
-    let hello =
-        PeerHello { node: NodeId(7), address: ips[1], cluster: None, listed, build: Build::own() };
+    let hello = PeerHello {
+        node: NodeId(7),
+        address: ips[1],
+        cluster: None,
+        listed,
+        build: Build::own(),
+        is_joining: false,
+    };
     let hello = encode_hello(&Role::Peer(hello));
     for _ in 0..50 {
         let mut stream = TcpStream::connect((ips[0], PORT)).unwrap();

@@ -17,6 +17,7 @@ mod damage;
 mod fleet;
 mod kills;
 mod log;
+mod membership;
 #[path = "../torture/network.rs"]
 mod network;
 mod open_files;

@@ -58,7 +58,7 @@ fn a_node_that_waits_for_the_others_is_stopped_by_a_signal_too() {
 fn wrong_options_are_exit_code_2() {
     let ips = addresses(2);
     let (one, other) = (ips[0].to_string(), ips[1].to_string());
-    let cases: [&[&str]; 12] = [
+    let cases: [&[&str]; 14] = [
         &[],
         &["--my-ip", &one],
         &["--my-ip", "localhost", "--node-ips", &one],
@@ -71,6 +71,8 @@ fn wrong_options_are_exit_code_2() {
         &["--my-ip", "::", "--node-ips", "::", "--in-memory", "--insecure"],
         &["--my-ip", &one, "--node-ips", &one, "255.255.255.255", "--in-memory"],
         &["--my-ip", &one, "--node-ips", &one, "--in-memory", "--port", "0"],
+        &["--my-ip", &one, "--node-ips", &one, "--join", &other, "--in-memory"],
+        &["--my-ip", &one, "--join", &one, "--in-memory"],
     ];
     for arguments in cases {
         let mut command = Command::new(env!("CARGO_BIN_EXE_server"));

@@ -9,6 +9,7 @@
 //! | `unauthorized.rs` | nodes with another cluster key, or none, while a cluster forms and after |
 //! | `clients.rs` | tokens and what they allow, as a user of the client program sees it |
 //! | `flood.rs` | hundreds of handshakes that fail |
+//! | `joining.rs` | a node that is added to the cluster |
 //! | `reload.rs` | files that change while the cluster runs |
 //! | `expiry.rs` | certificates that expire while the nodes run |
 //! | `rotation.rs` | another authority and another key, by restarting one node after another |
@@ -23,6 +24,7 @@ mod expiry;
 #[path = "../fleet/mod.rs"]
 mod fleet;
 mod flood;
+mod joining;
 #[path = "../reference/mod.rs"]
 mod reference;
 mod reload;

@@ -16,6 +16,8 @@ use crate::support::{PATIENCE, addresses, eventually};
 pub(crate) const WRITER: &str = "a token that may write, 32 characters and more";
 /// A token that may only read.
 pub(crate) const READER: &str = "a token that may only read, of enough characters";
+/// A token that may also change the members.
+pub(crate) const ADMIN: &str = "a token that may change the members, of enough characters";
 /// A token that the cluster does not know.
 pub(crate) const UNKNOWN: &str = "a token that this cluster does not know, of enough characters";
 
@@ -42,6 +44,7 @@ impl SecureCluster {
         fleet.share_key("cluster.key");
         let tokens = fleet.directory().join("clients.toml");
         let text = entry("app", "read-write", WRITER) + &entry("reports", "read-only", READER);
+        let text = text + &entry("ops", "admin", ADMIN);
         fs::write(&tokens, text).unwrap();
         let files: Vec<TlsFiles> = fleet.addresses.iter().map(|ip| authority.node(*ip)).collect();
         for (node, TlsFiles { cert, key, ca }) in files.iter().enumerate() {

@@ -8,12 +8,12 @@ use lattistore::client::internals::Connection;
 use lattistore::client::{Cause, ClientTls, Error, Position, Slot, Token, Value};
 use lattistore::kv::NO_SESSION;
 use lattistore::wire::Reason;
-use lattistore::wire::{ClientOutcome, RequestBody};
+use lattistore::wire::{ClientOutcome, MemberName, MemberRequest, RequestBody};
 
 use crate::authority::Authority;
 use crate::fleet::clients::{Clients, Load};
 use crate::fleet::{hold, while_disturbed};
-use crate::secure_cluster::{READER, SecureCluster, UNKNOWN, WRITER};
+use crate::secure_cluster::{ADMIN, READER, SecureCluster, UNKNOWN, WRITER};
 use crate::support::PATIENCE;
 
 const NO_PARAMS: [(&str, Value); 0] = [];
@@ -133,6 +133,35 @@ fn a_read_only_client_gets_no_session() {
         let none = ClientOutcome::SessionOpened { session: NO_SESSION, window: 4, position };
         assert_eq!(opened, none);
     }
+}
+
+#[test]
+fn only_a_client_with_the_role_admin_may_change_the_members() {
+    let cluster = SecureCluster::started(3);
+    cluster.fleet.client().put("a", "1").unwrap();
+    let leader = cluster.fleet.leader();
+    let other = cluster.fleet.addresses[(leader + 1) % 3];
+    let remove = RequestBody::ChangeMembers(MemberRequest::Remove(MemberName::Address(other)));
+    let ask = |token: &str, body: &RequestBody| {
+        let (address, clients) = (cluster.fleet.socket(leader), cluster.clients(token));
+        let node = Connection::connect_with(address, PATIENCE, clients.credentials()).unwrap();
+        node.ask(body.clone(), PATIENCE).unwrap()
+    };
+    for token in [READER, WRITER] {
+        let outcome = ask(token, &remove);
+        assert!(matches!(outcome, ClientOutcome::PermissionDenied(_)), "{outcome:?}");
+        let outcome = ask(token, &RequestBody::ListMembers);
+        assert!(matches!(&outcome, ClientOutcome::MemberList(list) if list.members.len() == 3));
+    }
+    let outcome = ask(ADMIN, &remove);
+    assert!(
+        matches!(&outcome, ClientOutcome::MembersChanged(list) if list.members.len() == 2),
+        "{outcome:?}"
+    );
+    let log = cluster.fleet.process(leader).log();
+    assert!(log.contains("the client ops (admin) at 127."), "{log}");
+    let admin = cluster.client(cluster.clients(ADMIN));
+    admin.put("a", "2").unwrap();
 }
 
 /// Without TLS a token is sent to this machine only, unless `token_in_clear` allows more.

@@ -79,10 +79,10 @@ fn a_wrong_file_of_tokens_is_refused() {
     let ip = addresses(1)[0];
     let directory = tempfile::tempdir().unwrap();
     let tokens = directory.path().join("clients.toml");
-    fs::write(&tokens, "[[client]]\nname = \"app\"\nrole = \"admin\"\nsha256 = \"\"\n").unwrap();
+    fs::write(&tokens, "[[client]]\nname = \"app\"\nrole = \"root\"\nsha256 = \"\"\n").unwrap();
     let ended = run(ip, &[("--client-tokens", &tokens)]);
     assert_eq!(ended.code, Some(2), "{}", ended.log);
-    assert!(ended.log.contains("admin") && ended.log.contains("clients.toml"), "{}", ended.log);
+    assert!(ended.log.contains("root") && ended.log.contains("clients.toml"), "{}", ended.log);
     fs::write(&tokens, "# no client\n").unwrap();
     refused(ip, &[("--client-tokens", &tokens)], "names no client");
 }

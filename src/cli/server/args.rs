@@ -29,13 +29,19 @@ const ROTATING_TERM_MS: u64 = 5_000;
 #[derive(Debug, Parser)]
 #[command(name = "server", version, after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// The address of this node, one of --node-ips
+    /// The address of this node, one of --node-ips if they are given
     #[arg(long, value_name = "IP", env = "LATTISTORE_MY_IP")]
     my_ip: Option<IpAddr>,
 
     /// The addresses of all nodes of the cluster, this one included
     #[arg(long, value_name = "IP", num_args = 1.., env = "LATTISTORE_NODE_IPS")]
     node_ips: Option<Vec<Addresses>>,
+
+    /// The addresses of nodes of a cluster to which this node is added, instead of --node-ips: the
+    /// node waits until a client adds it (client member add)
+    #[arg(long, value_name = "IP", num_args = 1.., env = "LATTISTORE_JOIN",
+        conflicts_with = "node_ips")]
+    join: Option<Vec<Addresses>>,
 
     /// The port that all nodes listen on, for each other and for clients [default: 50051]
     #[arg(long, value_name = "PORT", env = "LATTISTORE_PORT")]
@@ -127,6 +133,8 @@ Examples:
     my-ip = \"127.0.0.1\"
     node-ips = [\"127.0.0.1\", \"127.0.0.2\", \"127.0.0.3\"]
     data-dir = \"/var/lib/lattistore\"
+  A fourth node of that cluster, until `client member add 127.0.0.4` adds it:
+    {name} --my-ip 127.0.0.4 --join 127.0.0.1 127.0.0.2 127.0.0.3
   A node that other machines reach (scripts/make-secrets makes the files):
     {name} --my-ip 10.0.0.1 --node-ips 10.0.0.1 10.0.0.2 10.0.0.3 --cluster-key cluster.key
       --tls-cert 10.0.0.1.pem --tls-key 10.0.0.1.key --tls-ca ca.pem --client-tokens clients.toml
@@ -138,6 +146,7 @@ Exit codes:
   4  the state cannot be read or written; standard error says what failed
   5  the nodes do not agree on the cluster
   6  a part of the server failed; please report it
+  7  the node was removed from its cluster: its data directory is of no further use
   130  ended at once by a second SIGINT or SIGTERM";
 
 /// The options of the server, complete and checked.
@@ -162,10 +171,19 @@ impl Args {
             format!("{flag} is missing: give it, or {key} in a file named by --config; see --help")
         };
         let my_ip = self.my_ip.or(file.my_ip).ok_or_else(|| missing("--my-ip", "my-ip"))?;
-        let node_ips = self.node_ips.as_deref().map(Addresses::all).or(file.node_ips);
-        let node_ips = node_ips.ok_or_else(|| missing("--node-ips", "node-ips"))?;
+        let node_ips = self.node_ips.as_deref().map(Addresses::all);
+        let join = self.join.as_deref().map(Addresses::all);
+        // A flag also overrides the other one of the two in the file.
+        let (node_ips, join) = match (&node_ips, &join) {
+            (None, None) => (file.node_ips, file.join),
+            _ => (node_ips, join),
+        };
+        if node_ips.is_none() && join.is_none() {
+            return Err(missing("--node-ips", "node-ips"));
+        }
         let my_ip = my_ip.to_canonical();
-        let node_ips = distinct(&node_ips)?;
+        let node_ips = distinct("--node-ips", &node_ips.unwrap_or_default())?;
+        let join = distinct("--join", &join.unwrap_or_default())?;
         // The flag --data-dir overrides `in-memory` in the file.
         let in_memory = self.in_memory || self.data_dir.is_none() && file.in_memory;
         let location = match (in_memory, self.data_dir.or(file.data_dir)) {
@@ -185,6 +203,7 @@ impl Args {
             return Err("--port 0 is not valid: name the port that all nodes listen on".to_owned());
         }
         let mut options = ServerOptions::new(my_ip, node_ips, port, location);
+        options.join = join;
         let cluster_key = self.cluster_key.or(file.cluster_key);
         let tls = tls_files(
             self.tls_cert.or(file.tls_cert),
@@ -213,18 +232,18 @@ impl Args {
 ///
 /// # Errors
 /// If the list has an address twice.
-fn distinct(listed: &[IpAddr]) -> Result<BTreeSet<IpAddr>, String> {
+fn distinct(option: &str, listed: &[IpAddr]) -> Result<BTreeSet<IpAddr>, String> {
     let mut written = BTreeMap::new();
     for ip in listed {
         match written.insert(ip.to_canonical(), ip) {
             None => {}
             Some(before) if before == ip => {
-                return Err(format!("--node-ips names {ip} twice: list each node once"));
+                return Err(format!("{option} names {ip} twice: list each node once"));
             }
             Some(before) => {
                 return Err(format!(
-                    "--node-ips names {before} and {ip}, which are the same address: list each \
-                     node once"
+                    "{option} names {before} and {ip}, which are the same address: list each node \
+                     once"
                 ));
             }
         }
@@ -274,6 +293,21 @@ mod tests {
         assert!(settings("server").expect_err("no address").contains("--my-ip is missing"));
         let error = settings("server --my-ip 127.0.0.1").expect_err("no list");
         assert!(error.contains("--node-ips is missing"), "{error}");
+    }
+
+    #[test]
+    fn a_node_founds_a_cluster_or_joins_one() {
+        let one = "server --my-ip 127.0.0.4";
+        let set = settings(&format!("{one} --join 127.0.0.1 127.0.0.2")).expect("settings");
+        assert_eq!((set.options.join.len(), set.options.node_ips.len()), (2, 0));
+        let both = settings(&format!("{one} --join 127.0.0.1 --node-ips 127.0.0.4"));
+        assert!(both.expect_err("both").contains("--node-ips"));
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("node.toml");
+        std::fs::write(&path, "node-ips = [\"127.0.0.4\"]").expect("a file");
+        let line = format!("{one} --config {} --join 127.0.0.1", path.display());
+        let options = settings(&line).expect("settings").options;
+        assert_eq!((options.join.len(), options.node_ips.len()), (1, 0), "the flag counts");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::option_values::{Leader, level, size};
 pub(crate) struct File {
     pub(crate) my_ip: Option<IpAddr>,
     pub(crate) node_ips: Option<Vec<IpAddr>>,
+    pub(crate) join: Option<Vec<IpAddr>>,
     pub(crate) port: Option<u16>,
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) in_memory: bool,

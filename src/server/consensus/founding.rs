@@ -4,16 +4,18 @@
 //! Invariant: nothing is promised or accepted before the membership is durable.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use log::info;
 
-use super::member::Member;
+use super::member::{Member, Role};
 use super::state::{Consensus, Phase};
 use crate::kv::Store;
-use crate::lpaxos::{MemberSet, Node, NodeId};
-use crate::server::cluster::Cluster;
+use crate::lpaxos::{Node, NodeId};
+use crate::server::cluster::{Cluster, Roster};
 use crate::server::error::ServerError;
 use crate::server::formation;
+use crate::server::state::Home;
 use crate::storage::Identity;
 use crate::wire::{Introduction, Severity};
 
@@ -23,9 +25,13 @@ const FORMING: &str = "forming";
 impl Consensus {
     /// Connects to the other nodes; a node that already belongs to a cluster becomes a member at
     /// once.
-    pub(super) fn begin(&mut self, cluster: Option<Arc<Cluster>>) -> Result<(), ServerError> {
-        match cluster {
-            Some(cluster) => self.become_member(cluster),
+    pub(super) fn begin(&mut self, home: Option<Home>) -> Result<(), ServerError> {
+        match home {
+            Some(Home { cluster, founders, was_member, .. }) => {
+                let waiting = Role::Waiting(Instant::now());
+                let role = if was_member { Role::Member } else { waiting };
+                self.become_member(&cluster, founders, role)
+            }
             None => self.links.seek().map_err(ServerError::Spawn),
         }
     }
@@ -47,24 +53,31 @@ impl Consensus {
                 }
                 self.try_form()
             }
-            // The sender does not know the cluster yet.
-            Phase::Member(_) if received.cluster.is_none() => {
+            // The sender does not know the cluster yet. Only a founder can tell it the founders.
+            Phase::Member(member)
+                if received.cluster.is_none() && !member.founders.members.is_empty() =>
+            {
                 if !self.links.send_introduction(from, &self.introduction()) {
                     self.links.dismiss(from);
                 }
                 Ok(())
             }
-            Phase::Member(_) => Ok(()),
+            Phase::Joining(_) | Phase::Member(_) => Ok(()),
         }
     }
 
     fn introduction(&self) -> Introduction {
+        let (address, me) = (self.links.address(), self.me);
+        let introduction = |known: &Roster, id| {
+            let listed = known.keys().copied().collect();
+            formation::introduction(address, me, &listed, known, id)
+        };
         match &self.phase {
             Phase::Forming(forming) => forming.formation.introduction(),
+            Phase::Joining(_) => introduction(&Roster::new(), None),
+            // The members may have changed; the node lists are those of the founders.
             Phase::Member(member) => {
-                let Cluster { id, roster } = &*member.cluster;
-                let (address, listed) = (self.links.address(), self.links.listed());
-                formation::introduction(address, self.me, listed, roster, Some(*id))
+                introduction(&member.founders.roster(), Some(member.founders.id))
             }
         }
     }
@@ -91,28 +104,36 @@ impl Consensus {
         let membership = cluster.to_store(self.links.listed().iter().copied());
         self.disk.save_identity(&Identity { node: self.me, membership: Some(membership) })?;
         self.notices.end(FORMING);
-        let members: Vec<String> = cluster.roster.keys().map(ToString::to_string).collect();
+        let members: Vec<String> = cluster.addresses().iter().map(ToString::to_string).collect();
         let (id, members) = (format!("{:016x}", cluster.id), members.join(" "));
         info!(event = "formed", cluster = id.as_str(), members = members.as_str();
             "cluster {id} formed: {members}");
         // The other nodes may need this node's introduction to learn that the cluster is formed.
-        self.become_member(Arc::new(cluster))?;
+        let cluster = Arc::new(cluster);
+        self.become_member(&cluster, Arc::clone(&cluster), Role::Member)?;
         let introduction = self.introduction();
         self.links.send_introductions(&introduction);
         Ok(())
     }
 
-    fn become_member(&mut self, cluster: Arc<Cluster>) -> Result<(), ServerError> {
-        let Phase::Forming(forming) = &mut self.phase else { return Ok(()) };
-        let durable = std::mem::take(&mut forming.durable);
-        let members = MemberSet::of_voters(cluster.roster.values().copied());
-        self.admission.form(Arc::clone(&cluster));
-        self.links.form(&cluster.roster).map_err(ServerError::Spawn)?;
-        self.disk.form(self.links.members());
+    /// Starts the protocol. The `founders` are the members while no decree has set them.
+    pub(super) fn become_member(
+        &mut self,
+        cluster: &Arc<Cluster>,
+        founders: Arc<Cluster>,
+        role: Role,
+    ) -> Result<(), ServerError> {
+        let durable = match &mut self.phase {
+            Phase::Forming(forming) => std::mem::take(&mut forming.durable),
+            Phase::Joining(joining) => std::mem::take(&mut joining.durable),
+            Phase::Member(_) => return Ok(()),
+        };
         let now_ms = self.clock.now_ms();
         let (config, store, seed) = (self.config, Store::default(), self.me.0);
+        let members = founders.founders();
         let node = Node::new(self.me, members, config, store, durable, seed, now_ms);
-        self.phase = Phase::Member(Box::new(Member::new(node, cluster)));
-        Ok(())
+        let member = Member::new(node, Arc::clone(cluster), founders, role);
+        self.phase = Phase::Member(Box::new(member));
+        self.follow_members()
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use log::debug;
 
+use super::member::Role;
 use super::state::{Consensus, Phase};
 use crate::lpaxos::{NodeId, Request};
 use crate::server::admission::Event;
@@ -67,6 +68,10 @@ impl Consensus {
                 let status = self.status(memory_bytes);
                 reply.send(ClientOutcome::Status(status));
             }
+            Event::ListMembers { reply } => {
+                reply.send(ClientOutcome::MemberList(self.member_list()));
+            }
+            Event::ChangeMembers(change) => self.on_change(change),
             // The end reports the error here. The other node is told at each of its attempts to
             // connect.
             Event::ListsDiffer(difference) if self.is_forming() => self.end(difference.into()),
@@ -79,9 +84,10 @@ impl Consensus {
     fn on_transport_event(&mut self, event: transport::Event) -> Result<(), ServerError> {
         match event {
             transport::Event::Frame { from, frame } => self.on_frame(from, frame)?,
-            transport::Event::Connected { address, .. } => {
+            transport::Event::Connected { address, admitted } => {
                 debug!("connected to {address}");
                 self.links.admitted_by(address.ip());
+                self.on_connected(admitted.cluster)?;
                 self.introduce();
             }
             transport::Event::Disconnected { node, address, reason } => {
@@ -125,7 +131,8 @@ impl Consensus {
             matches!(reason, Reason::ListsDiffer | Reason::OtherCluster | Reason::UnknownNode);
         // A member that one peer refuses may still be right; a member that a majority refuses is
         // not.
-        if is_fatal && (self.links.note_refusal(address) || self.is_forming()) {
+        if is_fatal && !self.is_joining() && (self.links.note_refusal(address) || self.is_forming())
+        {
             self.end(ServerError::RefusedByPeer { address, message });
         }
     }
@@ -138,6 +145,10 @@ impl Consensus {
         let outcome = match &mut self.phase {
             _ if left.is_zero() => ClientOutcome::Timeout { could_handle: false },
             Phase::Forming(forming) => ClientOutcome::NodesUnreachable(forming.shortage()),
+            Phase::Joining(joining) => ClientOutcome::NodesUnreachable(joining.shortage()),
+            Phase::Member(member) if matches!(member.role, Role::Removed { .. }) => {
+                ClientOutcome::NodesUnreachable(member.shortage())
+            }
             Phase::Member(member) => match member.room.refusal(&member.node, &command) {
                 Some(why) => ClientOutcome::OutOfSpace(why.to_owned()),
                 None => {

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::membership::list;
 use super::state::{Consensus, Phase};
 use crate::lpaxos::Output;
 use crate::server::error::ServerError;
@@ -13,6 +14,7 @@ impl Consensus {
     pub(super) fn do_output(&mut self) -> Result<(), ServerError> {
         loop {
             self.note_progress();
+            self.follow_members()?;
             let Phase::Member(member) = &mut self.phase else { return Ok(()) };
             let queued = self.requests.len();
             let output = self.pacing.output(&mut member.node, queued, Instant::now());
@@ -24,7 +26,8 @@ impl Consensus {
             let only_messages = answers.is_empty() && write.is_none();
             self.links.send(&before_write);
             let locate = |node| member.cluster.locate(node, self.links.port());
-            self.replies.answer(answers, locate, || member.shortage());
+            let members = || list(self.me, member, self.links.port());
+            self.replies.answer(answers, locate, || member.shortage(), members);
             if let Some(write) = write {
                 let after_write = self.disk.write(&mut member.node, write)?;
                 self.links.send(&after_write);
@@ -40,7 +43,7 @@ impl Consensus {
     /// core can do nothing before. Returns whether the write ended.
     pub(super) fn end_write(&mut self) -> Result<bool, ServerError> {
         let after_write = match &mut self.phase {
-            Phase::Forming(_) => None,
+            Phase::Forming(_) | Phase::Joining(_) => None,
             Phase::Member(member) if member.node.must_wait() => self.disk.wait(&mut member.node)?,
             Phase::Member(member) => self.disk.poll(&mut member.node)?,
         };

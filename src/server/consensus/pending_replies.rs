@@ -6,7 +6,7 @@ use crate::kv;
 use crate::lpaxos::{NodeId, RequestOutcome, Ticket};
 use crate::server::answers::client_outcome;
 use crate::transport::{Reply, ReplyBatch};
-use crate::wire::{ClientOutcome, Redirect, Shortage};
+use crate::wire::{ClientOutcome, MemberList, Redirect, Shortage};
 
 /// The replies, by the ticket of the request.
 #[derive(Default)]
@@ -29,18 +29,19 @@ impl PendingReplies {
         self.replies.len()
     }
 
-    /// Sends the answers of one output. `locate` returns the address of a node, and `shortage`
-    /// returns which nodes are missing.
+    /// Sends the answers of one output. `locate` returns the address of a node, `shortage` returns
+    /// which nodes are missing, and `members` returns the present members.
     pub(super) fn answer(
         &mut self,
         answers: Vec<(Ticket, RequestOutcome<kv::Outcome>)>,
         locate: impl Fn(NodeId) -> Option<Redirect>,
         shortage: impl Fn() -> Shortage,
+        members: impl Fn() -> MemberList,
     ) {
         let mut batch = ReplyBatch::default();
         for (ticket, answer) in answers {
             if let Some(reply) = self.replies.remove(&ticket) {
-                batch.send(reply, client_outcome(answer, &locate, &shortage));
+                batch.send(reply, client_outcome(answer, &locate, &shortage, &members));
             }
         }
     }

@@ -6,7 +6,7 @@
 
 use crate::kv::{Command, Store};
 use crate::lpaxos::{Low, Node};
-use crate::server::cluster::Roster;
+use crate::server::cluster::Cluster;
 use crate::server::notices::Notices;
 use crate::server::space::Space;
 use crate::wire::Severity;
@@ -33,15 +33,16 @@ impl Room {
 
     /// Checks whether a majority of the voters, this node included, has room; sets or clears the
     /// notice.
-    pub(super) fn look(&mut self, node: &Node<Store>, roster: &Roster, notices: &Notices) {
+    pub(super) fn look(&mut self, node: &Node<Store>, cluster: &Cluster, notices: &Notices) {
         const NO_ROOM: &str = "out_of_space";
         let has_room = |low: Option<Low>| low.is_some_and(|low| !low.any());
         let voters = node.members().voters().iter().copied();
         let with_room = voters.filter(|voter| has_room(node.low_of(*voter)));
         let majority_has_room = node.members().is_majority(with_room);
-        let lacking: Vec<String> = roster
+        let lacking: Vec<String> = cluster
+            .members
             .iter()
-            .filter_map(|(address, member)| Some((address, node.low_of(*member)?)))
+            .filter_map(|(member, address)| Some((address, node.low_of(*member)?)))
             .filter(|(_, low)| low.any())
             .map(|(address, low)| format!("{address} is low on {}", name_of(low)))
             .collect();

@@ -1,7 +1,6 @@
 //! The end of the node: it hands over the leadership, and answers all waiting clients.
 
 use super::state::{Consensus, Phase};
-use crate::server::admission::Event;
 use crate::server::error::ServerError;
 use crate::wire::ClientOutcome;
 
@@ -24,11 +23,12 @@ impl Consensus {
     /// Answers all waiting clients that the node is closing.
     pub(super) fn dismiss_clients(&mut self) {
         self.replies.dismiss();
+        self.dismiss_changes();
         while let Some(request) = self.requests.take() {
             request.reply.send(ClientOutcome::Closing { could_handle: false });
         }
         while let Ok(event) = self.events.try_recv() {
-            if let Event::Status { reply, .. } = event {
+            if let Some(reply) = event.reply() {
                 reply.send(ClientOutcome::Closing { could_handle: false });
             }
         }

@@ -8,13 +8,13 @@ use crossbeam_channel::Receiver;
 
 use super::disk_writer::DiskWriter;
 use super::forming::Forming;
-use super::member::Member;
+use super::joining::Joining;
+use super::member::{Member, Role};
 use super::pending_replies::PendingReplies;
 use crate::kv::{Key, Store, Value};
 use crate::lpaxos::{Config, Durable, Load, NodeId, WriteToken};
-use crate::server::admission::{Admission, Event};
+use crate::server::admission::{Admission, Event, PendingChange, Standing};
 use crate::server::clock::Clock;
-use crate::server::cluster::Cluster;
 use crate::server::duplicates::Duplicates;
 use crate::server::error::ServerError;
 use crate::server::formation::Formation;
@@ -24,6 +24,7 @@ use crate::server::pacing::{NO_LOAD, Pacing, RequestReceiver};
 use crate::server::pulse::Pulse;
 use crate::server::resources::Meter;
 use crate::server::space::Space;
+use crate::server::state::Home;
 use crate::server::syncer::Syncer;
 use crate::storage::Storage;
 
@@ -35,6 +36,8 @@ const END_DELAY: Duration = Duration::from_secs(1);
 pub(super) enum Phase {
     /// The nodes agree on the members. The durable state is not touched before they have agreed.
     Forming(Box<Forming>),
+    /// The node waits to learn to which cluster it may be added.
+    Joining(Box<Joining>),
     Member(Box<Member>),
 }
 
@@ -58,6 +61,8 @@ pub(super) struct Consensus {
     _meter: Meter,
     pub(super) phase: Phase,
     pub(super) replies: PendingReplies,
+    /// Requests to change the members that the core does not have yet.
+    pub(super) changes: Vec<PendingChange>,
     pub(super) clock: Clock,
     pub(super) next_tick: Instant,
     pub(super) next_introduction: Instant,
@@ -76,8 +81,10 @@ pub(in crate::server) struct Start {
     pub(in crate::server) storage: Box<dyn Storage>,
     pub(in crate::server) notices: Arc<Notices>,
     pub(in crate::server) durable: Durable<Key, Value>,
-    /// The cluster to which the node already belongs, if any.
-    pub(in crate::server) cluster: Option<Arc<Cluster>>,
+    /// The cluster that the data directory names, if any.
+    pub(in crate::server) home: Option<Home>,
+    /// What the node is to a cluster.
+    pub(in crate::server) standing: Standing,
     pub(in crate::server) events: Receiver<Event>,
     pub(in crate::server) requests: RequestReceiver,
     pub(in crate::server) stop: Arc<AtomicBool>,
@@ -88,14 +95,20 @@ pub(in crate::server) struct Start {
 }
 
 impl Consensus {
-    /// Returns the state of a node that forms a cluster, and the cluster to which it already
-    /// belongs, if any.
-    pub(super) fn new(start: Start) -> (Consensus, Option<Arc<Cluster>>) {
+    /// Returns the state of a node that forms or joins a cluster, and the cluster that its data
+    /// directory names, if any.
+    pub(super) fn new(start: Start) -> (Consensus, Option<Home>) {
         let Start { me, config, admission, links, syncer, pulse, storage, notices, .. } = start;
-        let Start { durable, cluster, events, requests, stop, is_reluctant, space, meter, .. } =
-            start;
-        let formation = Formation::new(links.address(), me, links.listed().clone());
+        let Start { durable, home, standing, events, requests, stop, is_reluctant, .. } = start;
+        let Start { space, meter, .. } = start;
         let now = Instant::now();
+        let phase = match standing {
+            Standing::Joining => Phase::Joining(Box::new(Joining { durable, next_log: now })),
+            Standing::Founder | Standing::Member => {
+                let formation = Formation::new(links.address(), me, links.listed().clone());
+                Phase::Forming(Box::new(Forming { formation, durable }))
+            }
+        };
         let consensus = Consensus {
             me,
             config,
@@ -111,18 +124,28 @@ impl Consensus {
             is_reluctant,
             space,
             _meter: meter,
-            phase: Phase::Forming(Box::new(Forming { formation, durable })),
+            phase,
             replies: PendingReplies::default(),
+            changes: Vec::new(),
             clock: Clock::new(),
             next_tick: now,
             next_introduction: now,
             ending: None,
         };
-        (consensus, cluster)
+        (consensus, home)
     }
 
     pub(super) fn is_forming(&self) -> bool {
         matches!(self.phase, Phase::Forming(_))
+    }
+
+    /// Whether the node waits to be added to a cluster.
+    pub(super) fn is_joining(&self) -> bool {
+        match &self.phase {
+            Phase::Forming(_) => false,
+            Phase::Joining(_) => true,
+            Phase::Member(member) => matches!(member.role, Role::Waiting(_)),
+        }
     }
 
     /// Notes that the thread makes progress, for the keepalives to waiting clients. During an
@@ -137,7 +160,7 @@ impl Consensus {
     /// Returns a snapshot of the load.
     pub(super) fn load(&self) -> Load {
         match &self.phase {
-            Phase::Forming(_) => NO_LOAD,
+            Phase::Forming(_) | Phase::Joining(_) => NO_LOAD,
             Phase::Member(member) => member.node.load(),
         }
     }

@@ -15,6 +15,9 @@ impl Consensus {
             Phase::Forming(forming) => {
                 status::of_forming(self.me, &forming.durable, sizes, uptime_ms, notices)
             }
+            Phase::Joining(joining) => {
+                status::of_forming(self.me, &joining.durable, sizes, uptime_ms, notices)
+            }
             Phase::Member(member) => {
                 let port = self.links.port();
                 let Member { node, cluster, .. } = &**member;

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use super::room::note_low;
 use super::state::{Consensus, Phase};
+use crate::server::error::ServerError;
 
 /// The time between two introductions while the cluster is forming.
 const INTRODUCTION_PERIOD: Duration = Duration::from_millis(200);
 
 impl Consensus {
     /// Does the work that is due, and sets the time of the next tick.
-    pub(super) fn tick(&mut self) {
+    pub(super) fn tick(&mut self) -> Result<(), ServerError> {
         let now = Instant::now();
         self.duplicates.look(&self.notices, now);
         self.next_tick = now + Duration::from_millis(self.config.heartbeat_ms.div_ceil(2));
@@ -21,7 +22,7 @@ impl Consensus {
                 self.introduce();
                 self.note_forming();
             }
-            Phase::Forming(_) => {}
+            Phase::Forming(_) | Phase::Joining(_) => {}
             Phase::Member(member) => {
                 let now_ms = self.clock.now_ms();
                 let low = self.space.look(&member.node.durable().replica);
@@ -35,5 +36,6 @@ impl Consensus {
                 member.look_for_room(&self.notices);
             }
         }
+        self.tick_membership(now)
     }
 }

@@ -115,6 +115,12 @@ impl Stream {
         self.socket.as_fd()
     }
 
+    /// Returns the IP address of the other end; `None` if the connection has ended.
+    #[cfg(feature = "server")]
+    pub(crate) fn peer_ip(&self) -> Option<IpAddr> {
+        self.socket.peer_addr().ok().map(|peer| peer.ip().to_canonical())
+    }
+
     /// Returns the address of the other end, for the log.
     pub(crate) fn named(&self) -> String {
         self.socket

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::handler::ClientIdentity;
 use crate::security::{Rights, Security, Token, Tokens};
 use crate::transport::links::Stream;
 
@@ -38,7 +39,7 @@ struct AdmittedClient {
 /// The access of an admitted client; it is forgotten when dropped.
 #[derive(Debug)]
 pub(super) struct ClientAccess {
-    rights: Rights,
+    identity: ClientIdentity,
     /// `None` for a client that showed no token because the node asks for none.
     entry: Option<Entry>,
 }
@@ -61,12 +62,12 @@ impl AccessControl {
     }
 
     /// Admits the client on this connection if its token is known, or if the node asks for no
-    /// token. Returns the client's name and its access; `None` if the token is unknown.
-    pub(super) fn admit(&self, stream: &Stream, token: &Token) -> Option<(String, ClientAccess)> {
+    /// token. Returns its access; `None` if the token is unknown.
+    pub(super) fn admit(&self, stream: &Stream, token: &Token) -> Option<ClientAccess> {
         loop {
             let security = self.security();
             let Some(tokens) = &security.client_tokens else {
-                return Some((String::new(), ClientAccess::unrestricted()));
+                return Some(ClientAccess::without_token(stream));
             };
             // Without the lock, because the comparison with many tokens takes long.
             let (name, rights) = tokens.find(token)?;
@@ -86,7 +87,11 @@ impl AccessControl {
             };
             clients.admitted.insert(number, known);
             let entry = Some(Entry { number, is_revoked, clients: Arc::clone(&self.clients) });
-            return Some((name.to_owned(), ClientAccess { rights, entry }));
+            let (name, address) = (Some(name.to_owned()), stream.peer_ip());
+            return Some(ClientAccess {
+                identity: ClientIdentity { rights, name, address },
+                entry,
+            });
         }
     }
 
@@ -130,14 +135,15 @@ impl AdmittedClient {
 }
 
 impl ClientAccess {
-    /// Returns the access to a node that asks for no token.
-    pub(super) fn unrestricted() -> ClientAccess {
-        ClientAccess { rights: Rights::ReadWrite, entry: None }
+    /// Returns the access of the client on this connection to a node that asks for no token.
+    pub(super) fn without_token(stream: &Stream) -> ClientAccess {
+        let (rights, address) = (Rights::ReadWrite, stream.peer_ip());
+        ClientAccess { identity: ClientIdentity { rights, name: None, address }, entry: None }
     }
 
-    /// Returns the rights of the client.
-    pub(super) fn rights(&self) -> Rights {
-        self.rights
+    /// Returns the client's name, rights and address.
+    pub(super) fn identity(&self) -> &ClientIdentity {
+        &self.identity
     }
 
     /// Returns whether the access is revoked: no further request may run for the client.

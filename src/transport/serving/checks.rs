@@ -94,12 +94,12 @@ pub(super) fn admit(
     token: Option<&Token>,
 ) -> Result<ClientAccess, Refusal> {
     if shared.security().client_tokens.is_none() {
-        return Ok(ClientAccess::unrestricted());
+        return Ok(ClientAccess::without_token(stream));
     }
     let token = token.ok_or_else(|| not_authorized(TOKEN_IS_MISSING))?;
     let admitted = shared.access.admit(stream, token);
-    let (name, access) = admitted.ok_or_else(|| not_authorized(TOKEN_IS_UNKNOWN))?;
-    debug!("{} is the client {name} ({:?})", stream.named(), access.rights());
+    let access = admitted.ok_or_else(|| not_authorized(TOKEN_IS_UNKNOWN))?;
+    debug!("{} is {}", stream.named(), access.identity());
     Ok(access)
 }
 

@@ -128,7 +128,7 @@ impl RequestReader<'_> {
                 Ok(request) => match Share::take(meters.clone(), size) {
                     Some(share) => {
                         let reply = Reply::new(request.id, (*replies).clone(), share);
-                        shared.handler.request(client.access.rights(), request, reply);
+                        shared.handler.request(client.access.identity(), request, reply);
                     }
                     None => {
                         replies.send(QueuedMessage::unshared(

@@ -169,7 +169,8 @@ fn admit_peer(
         && let Ok((_, replaced)) = entered
     {
         connection.ungreeted = None;
-        serve_peer(shared, hello, stream, reader, &replaced);
+        serve_peer(shared, hello, arrival, stream, reader, &replaced);
+        shared.handler.peer_left(node, arrival.0);
     }
     shared.peer_slots.leave(node, arrival);
 }
@@ -231,13 +232,19 @@ fn refuse(shared: &Shared, stream: &Stream, protocol: Protocol, refusal: Refusal
 fn serve_peer(
     shared: &Shared,
     peer: &PeerHello,
+    arrival: Arrival,
     stream: &Stream,
     mut reader: FrameReader<Stream>,
     replaced: &Stop,
 ) {
     let (node, address) = (peer.node, peer.address);
     let mut has_sent = false;
-    let ended = read_peer(shared, peer, stream, &mut reader, replaced, &mut has_sent);
+    let mut came = || {
+        has_sent = true;
+        log_connected(shared, peer);
+        shared.handler.peer_came(peer, arrival.0);
+    };
+    let ended = read_peer(shared, peer, stream, &mut reader, replaced, &mut came);
     let Err(error) = ended else { return };
     // A connection without any frame was not wanted by the other side; and the peer of a replaced
     // connection is not gone.
@@ -273,17 +280,18 @@ fn read_peer(
     stream: &Stream,
     reader: &mut FrameReader<Stream>,
     replaced: &Stop,
-    has_sent: &mut bool,
+    came: &mut dyn FnMut(),
 ) -> Result<(), FrameError> {
     let from = peer.node;
     let settings = &shared.settings;
     let mut keepalives = Keepalives::new(stream, settings);
     let mut idle_since = Instant::now();
     let mut begun = None;
+    let mut has_sent = false;
     while !shared.stop.is_set() {
         let read = reader.read(MAX_PEER_FRAME_BYTES, settings.for_peer());
-        if read.is_ok() && !std::mem::replace(has_sent, true) {
-            log_connected(shared, peer);
+        if read.is_ok() && !std::mem::replace(&mut has_sent, true) {
+            came();
         }
         match read {
             // The peer asks whether this node is alive.

@@ -72,7 +72,7 @@ use crate::security::Security;
 
 pub use client_reply::{Reply, ReplyBatch};
 pub use event::Event;
-pub use handler::Handler;
+pub use handler::{ClientIdentity, Handler};
 pub use listener::BoundAddress;
 pub(crate) use log_limiter::LogLimiter;
 pub use peers::{PeerSender, Peers};

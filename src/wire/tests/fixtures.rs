@@ -318,6 +318,8 @@ fn make_frames() {
             RequestBody::Execute { .. } => "execute",
             RequestBody::OpenSession { .. } => "open-session",
             RequestBody::Status => "status",
+            RequestBody::ChangeMembers(_) => "change-members",
+            RequestBody::ListMembers => "list-members",
         };
         let frame = encode_request(&request).expect("small enough");
         add(format!("request-{kind}"), payload(&frame).to_vec());

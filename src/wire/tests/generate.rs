@@ -22,8 +22,9 @@ use crate::security::{Nonce, Proof, Token};
 use crate::values::Value;
 use crate::wire::{
     Admitted, AuthHello, Build, Challenge, ClientOutcome, ClientRequest, Introduction,
-    MemberStatus, NodeStatus, Notice, PeerHello, ProgramError, Reason, Redirect, Refusal, Release,
-    RequestBody, Role, Severity, Shortage, Signed, Sizes, Welcome,
+    ListedMember, MemberList, MemberName, MemberRequest, MemberStatus, MembersUnchangedReason,
+    NodeStatus, Notice, PeerHello, ProgramError, Reason, Redirect, Refusal, Release, RequestBody,
+    Role, Severity, Shortage, Signed, Sizes, WaitingNode, Welcome,
 };
 
 fn number() -> impl Strategy<Value = u64> {
@@ -109,9 +110,12 @@ fn member_set() -> impl Strategy<Value = MemberSet> {
     })
 }
 
+fn some_member_entry() -> impl Strategy<Value = MemberEntry> {
+    (member_set(), slot()).prop_map(|(members, version)| MemberEntry { members, version })
+}
+
 fn member_entry() -> impl Strategy<Value = Option<MemberEntry>> {
-    let entry = |(members, version)| MemberEntry { members, version };
-    option::of((member_set(), slot()).prop_map(entry))
+    option::of(some_member_entry())
 }
 
 /// A decree.
@@ -269,9 +273,9 @@ fn build() -> impl Strategy<Value = Build> {
 
 /// A greeting.
 pub(super) fn role() -> impl Strategy<Value = Role> {
-    let peer = (node(), ip(), cluster(), vec(ip(), 0..5), build()).prop_map(
-        |(node, address, cluster, listed, build)| {
-            Role::Peer(PeerHello { node, address, cluster, listed, build })
+    let peer = (node(), ip(), cluster(), vec(ip(), 0..5), build(), any::<bool>()).prop_map(
+        |(node, address, cluster, listed, build, is_joining)| {
+            Role::Peer(PeerHello { node, address, cluster, listed, build, is_joining })
         },
     );
     let auth_hello = (ip(), any_32())
@@ -311,6 +315,8 @@ pub(super) fn welcome() -> impl Strategy<Value = Welcome> {
         Reason::NotAuthorized,
         Reason::TlsExpected,
         Reason::DuplicateNode,
+        Reason::NoCluster,
+        Reason::ReleaseTooOld,
     ];
     prop_oneof![
         (node(), cluster(), build()).prop_map(|(node, cluster, build)| Ok(Admitted {
@@ -354,12 +360,62 @@ pub(super) fn request() -> impl Strategy<Value = ClientRequest> {
         execute,
         (1..=u32::MAX).prop_map(|window| RequestBody::OpenSession { window }),
         Just(RequestBody::Status),
+        (ip(), option::of(member_name())).prop_map(|(address, replaces)| {
+            RequestBody::ChangeMembers(MemberRequest::Add { address, replaces })
+        }),
+        member_name().prop_map(|name| RequestBody::ChangeMembers(MemberRequest::Remove(name))),
+        Just(RequestBody::ListMembers),
     ];
     (1..=u64::MAX, any::<u32>(), body).prop_map(|(id, timeout_ms, body)| ClientRequest {
         id,
         timeout_ms,
         body,
     })
+}
+
+fn member_name() -> impl Strategy<Value = MemberName> {
+    prop_oneof![node().prop_map(MemberName::Node), ip().prop_map(MemberName::Address)]
+}
+
+fn member_list() -> impl Strategy<Value = MemberList> {
+    let member = (redirect(), any::<(bool, bool)>(), option::of(node()), slot_or_zero()).prop_map(
+        |(at, (is_learner, reachable), replaces, complete)| ListedMember {
+            node: at.leader,
+            address: at.address,
+            is_learner,
+            replaces,
+            reachable,
+            complete,
+        },
+    );
+    let waiting = redirect().prop_map(|at| WaitingNode { node: at.leader, address: at.address });
+    let nodes = (vec(member, 0..4), vec(waiting, 0..3));
+    (node(), cluster(), slot_or_zero(), option::of(redirect()), nodes).prop_map(
+        |(node, cluster, version, leader, (members, waiting))| MemberList {
+            node,
+            cluster,
+            version,
+            leader,
+            members,
+            waiting,
+        },
+    )
+}
+
+fn reason() -> impl Strategy<Value = MembersUnchangedReason> {
+    prop_oneof![
+        Just(MembersUnchangedReason::Unknown),
+        Just(MembersUnchangedReason::NotAMember),
+        Just(MembersUnchangedReason::AlreadyAMember),
+        Just(MembersUnchangedReason::AlreadyReplaced),
+        Just(MembersUnchangedReason::TooManyMembers),
+        Just(MembersUnchangedReason::LastVoter),
+        Just(MembersUnchangedReason::NoMajority),
+        Just(MembersUnchangedReason::Invalid),
+        Just(MembersUnchangedReason::NoNodeWaits),
+        Just(MembersUnchangedReason::AddressInUse),
+        Just(MembersUnchangedReason::SeveralMembers),
+    ]
 }
 
 fn position() -> impl Strategy<Value = Position> {
@@ -466,5 +522,9 @@ pub(super) fn outcome() -> impl Strategy<Value = ClientOutcome> {
         position().prop_map(|position| ClientOutcome::AnswerNotKept { position }),
         ".{0,40}".prop_map(ClientOutcome::BadRequest),
         ".{0,40}".prop_map(ClientOutcome::PermissionDenied),
+        member_list().prop_map(ClientOutcome::MembersChanged),
+        (reason(), ".{0,40}")
+            .prop_map(|(reason, message)| { ClientOutcome::MembersUnchanged { reason, message } }),
+        member_list().prop_map(ClientOutcome::MemberList),
     ]
 }

@@ -14,6 +14,9 @@ pub(super) fn describe(outcome: &ClientOutcome) -> String {
         ClientOutcome::Read { .. } => "the answer is not the expected one".to_owned(),
         ClientOutcome::SessionOpened { .. } => "a session was opened".to_owned(),
         ClientOutcome::Status(_) => "the node returned its status".to_owned(),
+        ClientOutcome::MembersChanged(_) => "the members are changed".to_owned(),
+        ClientOutcome::MembersUnchanged { message, .. } => message.clone(),
+        ClientOutcome::MemberList(_) => "the node returned the members".to_owned(),
         ClientOutcome::RedirectTo(to) => format!("another node leads, at {}", to.address),
         ClientOutcome::NodesUnreachable(shortage) => format!("the node {shortage}"),
         ClientOutcome::LostLeadership { leader: Some(to), .. } => {

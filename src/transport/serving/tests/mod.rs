@@ -23,7 +23,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
-use super::{BoundAddress, Event, Handler, NotSent, Reply, ReplyBatch, Settings, Transport};
+use super::{
+    BoundAddress, ClientIdentity, Event, Handler, NotSent, Reply, ReplyBatch, Settings, Transport,
+};
 use crate::blob::{Key, Value};
 use crate::limits::MAX_RESPONSE_FRAME_BYTES;
 use crate::lpaxos::{Ballot, Message, NodeId, Position, Progress, Slot, ToLeader};
@@ -88,9 +90,9 @@ impl Handler for Node {
         self.refuse_found.lock().clone().map_or(Ok(()), Err)
     }
 
-    fn request(&self, rights: Rights, request: ClientRequest, reply: Reply) {
+    fn request(&self, client: &ClientIdentity, request: ClientRequest, reply: Reply) {
         assert_ne!(request.timeout_ms, PANIC_MS, "asked to panic");
-        *self.rights.lock() = Some(rights);
+        *self.rights.lock() = Some(client.rights);
         self.requests.send((request, reply)).expect("the test goes on");
     }
 
@@ -184,7 +186,8 @@ fn start_with(address: SocketAddr, id: u64, settings: Settings, security: Securi
 
 fn peer_hello(node: NodeId) -> PeerHello {
     let ip = loopback().ip();
-    PeerHello { node, address: ip, cluster: None, listed: vec![ip], build: Build::own() }
+    let (cluster, listed, build) = (None, vec![ip], Build::own());
+    PeerHello { node, address: ip, cluster, listed, build, is_joining: false }
 }
 
 /// Returns a message with this number.
