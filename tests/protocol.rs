@@ -23,3 +23,5 @@ mod p04_p06;
 mod p07_p09;
 #[path = "protocol/p10_p11.rs"]
 mod p10_p11;
+#[path = "protocol/p12.rs"]
+mod p12;

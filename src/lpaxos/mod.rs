@@ -28,7 +28,7 @@
 //! | entries | key → value or tombstone, with its version |
 //! | `complete` | the highest slot c such that the entries reflect every decree 1..c |
 //! | `floor` | tombstones with this version and below may have been dropped |
-//! | member set | the nodes and their addresses and roles; none until a decree sets it |
+//! | member entry | the members with their addresses and roles; none until a decree sets it |
 //!
 //! Every node is proposer, acceptor and replica at once. The *leader* is the proposer of the ballot
 //! that the others follow.
@@ -171,6 +171,34 @@
 //! absence of the key. If the first tombstone were kept, the copy would contain it, and a node that
 //! holds the value set in between, which is newer, would keep that value.
 //!
+//! # Changes of the members
+//!
+//! The member set is one *entry* of the state, with the slot of its decree for a version, and it
+//! merges as all others do (P12). A member is a *voter* or a *learner*: a learner gets all that a
+//! voter gets, and its vote does not count.
+//!
+//! ```text
+//!  slot        s                     s+1 ...                 t                     t+1
+//!  decree      add D as a learner    puts                    D is a voter          puts
+//!  decided by  A B C                 A B C                   A B C                 A B C D
+//!              D is empty            D is copied to (P10)    D is level
+//! ```
+//!
+//! - Slot s is decided by the voters after the decrees 1 to s-1. The set is *frozen* with each
+//!   proposal and each round of reads when it begins, and never read again for it.
+//! - A decree adds or removes one voter at most. The leader proposes it in slot s only when a
+//!   majority of the *new* voters, and the voter that it adds, are known to have a durable
+//!   `complete` of s-2 or more: otherwise patches that only the old voters hold would be lost. While
+//!   a change waits for the last answer, proposals are held for [`Config::member_hold_ms`].
+//! - A candidate that was away may ask the wrong nodes. Its promises bring it the newest entry; if
+//!   they are no majority of the voters in it, the candidate asks those too, in the same ballot.
+//! - A node that missed a change shows its old version in its heartbeats, and is sent the newer
+//!   entry in a [`MemberNotice`], together with what the sender has promised. It promises as much
+//!   in the write that takes the entry in, and stops standing and leading first.
+//! - A leader hands over before it is removed. A change is done, and a removed node may be switched
+//!   off, when a majority of the new voters holds its decree; [`Node::change_members`] is answered
+//!   then.
+//!
 //! # What must be durable before what leaves
 //!
 //! One step of a node makes at most one atomic write. [`Output`] keeps the order. Before the write
@@ -200,8 +228,6 @@
 //! - *Pipelining of slots.* One slot is in flight at a time. Batches make up for it: throughput
 //!   grows with the batch, while latency stays one round trip and one fsync.
 //! - *Reads at followers, and leases.* Every request goes to the leader.
-//! - *Changes of membership.* The member set is replicated and merged (P12), and votes are counted
-//!   by it, but no node changes it yet; a message that holds a set is ignored.
 //! - *Byzantine faults.* A message from a peer never panics a node, but a member that lies about
 //!   its votes can break safety.
 //! - *Lost disks.* A node that lost its durable state must not return with its old identity.
@@ -232,7 +258,7 @@
 //! | `writes.rs` | the write under way, and how long writes take | |
 //! | `message.rs`, `inbox.rs` | the messages, and what a node does with each | |
 //! | `acceptor.rs` | promises, votes, changes of the durable state | P2, P4, P8 to P11 |
-//! | `recovery.rs` | the candidate, until it leads | P1, P3 |
+//! | `recovery.rs` | the candidate, until it leads | P1, P3, P12 |
 //! | `leader.rs` | the leader, in the parts that follow | |
 //! | `proposals.rs` | its proposals and commits | P4, P6, P7, P9 |
 //! | `open_batch.rs` | the next batch, run while the last one is in flight | P6 |
@@ -246,6 +272,7 @@
 //! | `durable.rs`, `replica.rs` | the durable state, and how facts merge into it | P5, P11 |
 //! | `entries.rs`, `patch.rs` | the map of entries; patches, decrees, pages | P5 |
 //! | `members.rs` | the member set, and how votes are counted by it | P12 |
+//! | `member_change.rs`, `changes.rs` | what may be asked for; the leader's part in it | P12 |
 //! | `machine.rs`, `batch.rs` | what a store must do, and the state its commands run on | |
 //! | `requests.rs` | what clients ask, and how it is answered | P7 |
 //! | `config.rs` | times and bounds | |

@@ -8,8 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lattistore::lpaxos::{
-    Ballot, Config, Durable, Election, Entries, MemberEntry, MemberSet, Message, Node, NodeId,
-    Output, PageLimits, Record, Replica, Request, RequestOutcome, Slot, Ticket, ToAcceptor, Write,
+    Ballot, Config, Durable, Election, Entries, Machine, MemberChange, MemberEntry, MemberSet,
+    Message, Node, NodeId, Output, PageLimits, Record, Replica, Request, RequestOutcome, Slot,
+    Ticket, ToAcceptor, Write,
 };
 use lattistore_sim::simulator::{Command, Outcome, Register, Registers, describe};
 
@@ -19,6 +20,11 @@ pub(crate) type Records = Vec<Record<Register, u64>>;
 /// The term of rotating leaders. It is so long that only `turn`, which sets the clock of a node,
 /// changes the leader.
 const TERM_MS: u64 = 1 << 40;
+
+/// A term that is a multiple of this names the voter with the least id, and j terms later the one
+/// at place j, of as many as eight voters or fewer: a change of the voters behind that place leaves
+/// the turn to the same node.
+const TERMS_PER_ROUND: u64 = 840;
 
 /// A message in flight.
 #[derive(Clone, Debug)]
@@ -42,9 +48,20 @@ pub(crate) fn page_of(entries: usize) -> PageLimits {
     PageLimits { bytes: 16 * entries, examined: 1_000 }
 }
 
-/// The cluster. Nodes are 1 to n.
-pub(crate) struct Cluster {
-    pub(crate) nodes: BTreeMap<u64, Node<Registers>>,
+/// A machine with the keys, values and commands of [`Registers`].
+pub(crate) trait RegisterMachine:
+    Machine<Key = Register, Value = u64, Command = Command, Outcome = Outcome> + Default
+{
+}
+
+impl<M> RegisterMachine for M where
+    M: Machine<Key = Register, Value = u64, Command = Command, Outcome = Outcome> + Default
+{
+}
+
+/// The cluster. Nodes are 1 to n, and those that join.
+pub(crate) struct Cluster<M: RegisterMachine = Registers> {
+    pub(crate) nodes: BTreeMap<u64, Node<M>>,
     pub(crate) disks: BTreeMap<u64, Durable<Register, u64>>,
     pub(crate) wire: Vec<Envelope>,
     pub(crate) answers: BTreeMap<Ticket, RequestOutcome<Outcome>>,
@@ -53,18 +70,21 @@ pub(crate) struct Cluster {
     /// Pairs (from, to) between which every message is lost.
     pub(crate) cut: BTreeSet<(u64, u64)>,
     /// The nodes with a slow disk, each with the overlapping write that is under way.
-    pub(crate) slow: BTreeMap<u64, Option<Write<Registers>>>,
+    pub(crate) slow: BTreeMap<u64, Option<Write<M>>>,
     /// Every ballot for which a `Prepare` was sent.
     pub(crate) ballots: BTreeSet<Ballot>,
+    /// The member sets of all proposals that were sent, by the slot.
+    pub(crate) proposed_members: BTreeMap<u64, MemberSet>,
+    /// The set with which each node starts while its disk holds no member entry.
+    founders: BTreeMap<u64, MemberSet>,
     clocks: BTreeMap<u64, u64>,
     config: Config,
-    count: u64,
     tickets: u64,
 }
 
 /// Returns the durable state of a node of a cluster that knows its members as an entry, so that the
 /// first slot is that of the first request.
-fn formed(count: u64) -> Durable<Register, u64> {
+pub(crate) fn formed(count: u64) -> Durable<Register, u64> {
     let members = MemberSet::of_voters((1..=count).map(NodeId));
     let entry = MemberEntry { members, version: Slot(1) };
     let replica = Replica::restore(Entries::default(), Some(entry), Slot::ZERO, Slot::ZERO);
@@ -79,6 +99,46 @@ impl Cluster {
 
     /// The same, with a changed configuration.
     pub(crate) fn with(count: u64, change: impl FnOnce(&mut Config)) -> Cluster {
+        Cluster::manual(count, formed(count), change)
+    }
+
+    /// Nodes that lead only when the test says so, and that know their founders only: no decree has
+    /// set the members.
+    pub(crate) fn bare(count: u64) -> Cluster {
+        Cluster::manual(count, Durable::default(), |_| ())
+    }
+
+    /// Nodes that elect their leader by heartbeats.
+    pub(crate) fn elected(count: u64) -> Cluster {
+        Cluster::elected_with(count, |_| ())
+    }
+
+    /// The same, with a changed configuration.
+    pub(crate) fn elected_with(count: u64, change: impl FnOnce(&mut Config)) -> Cluster {
+        let mut config = Config::default();
+        change(&mut config);
+        Cluster::start(count, &formed(count), config)
+    }
+
+    /// Nodes that lead in turn, by clocks that agree.
+    pub(crate) fn rotating(count: u64, term_ms: u64) -> Cluster {
+        let election = Election::Rotating { term_ms };
+        Cluster::elected_with(count, |config| config.election = election)
+    }
+
+    /// Nodes that elect their leader by heartbeats, and continue during each write of a leader.
+    pub(crate) fn elected_and_overlapping(count: u64) -> Cluster {
+        Cluster::elected_with(count, |config| config.overlapping_batch = 1)
+    }
+}
+
+impl<M: RegisterMachine> Cluster<M> {
+    /// Nodes that lead only when the test says so, and that start from this disk.
+    pub(crate) fn manual(
+        count: u64,
+        disk: Durable<Register, u64>,
+        change: impl FnOnce(&mut Config),
+    ) -> Cluster<M> {
         let mut config = Config {
             election: Election::Rotating { term_ms: TERM_MS },
             unreachable_ms: u64::MAX / 4,
@@ -86,7 +146,7 @@ impl Cluster {
             ..Config::default()
         };
         change(&mut config);
-        let mut cluster = Cluster::start(count, config);
+        let mut cluster = Cluster::start(count, &disk, config);
         for node in cluster.all() {
             cluster.tick(node, 1);
         }
@@ -98,43 +158,29 @@ impl Cluster {
         cluster
     }
 
-    /// Nodes that elect their leader by heartbeats.
-    pub(crate) fn elected(count: u64) -> Cluster {
-        Cluster::start(count, Config::default())
-    }
-
-    /// Nodes that lead in turn, by clocks that agree.
-    pub(crate) fn rotating(count: u64, term_ms: u64) -> Cluster {
-        let election = Election::Rotating { term_ms };
-        Cluster::start(count, Config { election, ..Config::default() })
-    }
-
-    /// Nodes that elect their leader by heartbeats, and continue during each write of a leader.
-    pub(crate) fn elected_and_overlapping(count: u64) -> Cluster {
-        Cluster::start(count, Config { overlapping_batch: 1, ..Config::default() })
-    }
-
     /// Whether the node takes no input before its write is finished.
     fn is_stuck(&self, node: u64) -> bool {
         self.nodes.get(&node).is_some_and(Node::must_wait)
     }
 
-    fn start(count: u64, config: Config) -> Cluster {
+    fn start(count: u64, disk: &Durable<Register, u64>, config: Config) -> Cluster<M> {
+        let founders = MemberSet::of_voters((1..=count).map(NodeId));
         let mut cluster = Cluster {
             nodes: BTreeMap::new(),
-            disks: (1..=count).map(|node| (node, formed(count))).collect(),
+            disks: (1..=count).map(|node| (node, disk.clone())).collect(),
             wire: Vec::new(),
             answers: BTreeMap::new(),
             together: Vec::new(),
             cut: BTreeSet::new(),
             slow: BTreeMap::new(),
             ballots: BTreeSet::new(),
+            proposed_members: BTreeMap::new(),
+            founders: (1..=count).map(|node| (node, founders.clone())).collect(),
             clocks: BTreeMap::new(),
             config,
-            count,
             tickets: 0,
         };
-        for node in cluster.all() {
+        for node in 1..=count {
             // Node 1 begins in the second term, so that no node leads before a test says so.
             let is_manual = config.election == Election::Rotating { term_ms: TERM_MS };
             let now_ms = if is_manual && node == 1 { TERM_MS } else { 0 };
@@ -145,10 +191,18 @@ impl Cluster {
     }
 
     pub(crate) fn all(&self) -> Vec<u64> {
-        (1..=self.count).collect()
+        self.disks.keys().copied().collect()
     }
 
-    pub(crate) fn node(&self, node: u64) -> &Node<Registers> {
+    /// Starts an empty node that knows of no member and waits to be added.
+    pub(crate) fn join(&mut self, node: u64) {
+        self.disks.insert(node, Durable::default());
+        self.founders.insert(node, MemberSet::unknown());
+        self.clocks.insert(node, 0);
+        self.restart(node);
+    }
+
+    pub(crate) fn node(&self, node: u64) -> &Node<M> {
         &self.nodes[&node]
     }
 
@@ -166,11 +220,11 @@ impl Cluster {
 
     /// Starts a node from what is on its disk.
     pub(crate) fn restart(&mut self, node: u64) {
-        let members = MemberSet::of_voters(self.all().into_iter().map(NodeId));
+        let members = self.founders[&node].clone();
         let disk = self.disks[&node].clone();
         let now_ms = self.clocks[&node];
         let node_id = NodeId(node);
-        let fresh = Node::new(node_id, members, self.config, Registers, disk, 7 + node, now_ms);
+        let fresh = Node::new(node_id, members, self.config, M::default(), disk, 7 + node, now_ms);
         self.nodes.insert(node, fresh);
     }
 
@@ -183,7 +237,7 @@ impl Cluster {
     }
 
     /// Returns the next output of a node without carrying it out.
-    pub(crate) fn output(&mut self, node: u64) -> Output<Registers> {
+    pub(crate) fn output(&mut self, node: u64) -> Output<M> {
         self.nodes.get_mut(&node).unwrap().output()
     }
 
@@ -192,6 +246,11 @@ impl Cluster {
             if let Message::Acceptor(ToAcceptor::Prepare(prepare)) = &message {
                 self.ballots.insert(prepare.ballot);
             }
+            if let Message::Acceptor(ToAcceptor::Accept(accept)) = &message
+                && let Some(members) = &accept.decree.members
+            {
+                self.proposed_members.insert(accept.slot.0, members.clone());
+            }
             if !self.cut.contains(&(from, to.0)) {
                 self.wire.push(Envelope { from, to: to.0, message });
             }
@@ -199,7 +258,7 @@ impl Cluster {
     }
 
     /// Makes a write durable, then sends what depended on it.
-    pub(crate) fn write(&mut self, node: u64, write: Write<Registers>) {
+    pub(crate) fn write(&mut self, node: u64, write: Write<M>) {
         let disk = self.disks.get_mut(&node).unwrap();
         write.records.iter().for_each(|record| disk.change(record));
         let after_write = self.nodes.get_mut(&node).unwrap().written(write.token, 0);
@@ -283,9 +342,11 @@ impl Cluster {
 
     /// Makes `node` expect `leader` to lead.
     pub(crate) fn turn(&mut self, node: u64, leader: u64) {
-        let term = self.clocks[&node] / TERM_MS + 1;
-        let wanted = (term..).find(|term| term % self.count == leader - 1).unwrap();
-        self.clocks.insert(node, wanted * TERM_MS);
+        let voters = self.voters(node);
+        let place = voters.iter().position(|voter| *voter == leader).expect("a voter has turns");
+        let round = self.clocks[&node] / TERM_MS / TERMS_PER_ROUND + 1;
+        let term = round * TERMS_PER_ROUND + u64::try_from(place).unwrap();
+        self.clocks.insert(node, term * TERM_MS);
         self.tick(node, 0);
     }
 
@@ -296,7 +357,9 @@ impl Cluster {
 
     /// Makes a node stop leading, or standing.
     pub(crate) fn rest(&mut self, node: u64) {
-        self.turn(node, node % self.count + 1);
+        let voters = self.voters(node);
+        let other = voters.iter().find(|voter| **voter != node);
+        self.turn(node, *other.expect("another voter"));
     }
 
     /// Makes a node lead, and delivers all messages. A leader that is cut off from it goes on.
@@ -353,7 +416,8 @@ impl Cluster {
         if self.is_stuck(to) {
             return;
         }
-        let now_ms = self.clocks[&to];
+        // A node that the test names without starting it takes in nothing.
+        let Some(now_ms) = self.clocks.get(&to).copied() else { return };
         if let Some(node) = self.nodes.get_mut(&to) {
             node.message(now_ms, NodeId(from), message);
             self.step(to);
@@ -416,6 +480,48 @@ impl Cluster {
         for other in self.all().into_iter().filter(|other| *other != node) {
             self.cut_both(node, other);
         }
+    }
+
+    /// Asks a node for a change of the members; no message is delivered.
+    pub(crate) fn change(&mut self, node: u64, change: MemberChange) -> Ticket {
+        self.change_until(node, change, u64::MAX)
+    }
+
+    pub(crate) fn change_until(
+        &mut self,
+        node: u64,
+        change: MemberChange,
+        deadline_ms: u64,
+    ) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let request = Request { ticket, command: change, deadline_ms };
+        let now_ms = self.clocks[&node];
+        self.nodes.get_mut(&node).unwrap().change_members(now_ms, request);
+        self.step(node);
+        ticket
+    }
+
+    /// Returns the time of a node.
+    pub(crate) fn now_ms(&self, node: u64) -> u64 {
+        self.clocks[&node]
+    }
+
+    /// Returns the members that a node knows.
+    pub(crate) fn members(&self, node: u64) -> Vec<u64> {
+        self.node(node).members().iter().map(|member| member.node.0).collect()
+    }
+
+    /// Returns the voters that a node knows.
+    pub(crate) fn voters(&self, node: u64) -> Vec<u64> {
+        self.node(node).members().voters().iter().map(|voter| voter.0).collect()
+    }
+
+    /// Notes at `node` that its connection to `other` ended.
+    pub(crate) fn unheard(&mut self, node: u64, other: u64) {
+        let now_ms = self.clocks[&node];
+        self.nodes.get_mut(&node).unwrap().unheard(now_ms, NodeId(other));
+        self.step(node);
     }
 
     pub(crate) fn ballot(&self, node: u64) -> Ballot {

@@ -1,9 +1,10 @@
 //! Rules P1 (prepare), P2 (promise) and P3 (recover).
 
 use lattistore::lpaxos::{
-    Ballot, FetchPage, Message, NodeId, Prepare, Record, Slot, ToAcceptor, ToCandidate,
+    Ballot, Durable, FetchPage, Loss, Message, NodeId, Prepare, Record, Slot, ToAcceptor,
+    ToCandidate,
 };
-use lattistore_sim::simulator::{Command, Register};
+use lattistore_sim::simulator::{Command, Register, Registers};
 
 use crate::cluster::{Cluster, accepted_slot, page_of};
 
@@ -368,4 +369,17 @@ fn p3_hostile_pages_are_ignored() {
         Message::Acceptor(ToAcceptor::FetchPage(fetch)),
     );
     cluster.step(3);
+}
+
+#[test]
+fn p3_a_candidate_that_finds_a_chosen_slot_and_no_accepted_proposal_gives_up() {
+    let mut disk = Durable::default();
+    disk.change(&Record::RaiseComplete(Slot(5)));
+    let mut cluster = Cluster::<Registers>::manual(3, disk, |_| ());
+    cluster.stand(1);
+    let stood = cluster.disks[&1].promised;
+    cluster.deliver(|e| e.is("prepare"));
+    cluster.deliver(|e| e.is("promise"));
+    assert_eq!(cluster.node(1).leads(), None);
+    assert_eq!(cluster.node(1).lost(), Some((stood, Loss::NoProposal)));
 }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use lattistore::lpaxos::{
-    Ballot, Cause, Config, Durable, Election, Loss, Machine, MemberSet, Message, Node, NodeId,
-    Record, Request, RequestOutcome, Ticket, Write,
+    Ballot, Cause, Config, Durable, Election, Loss, Machine, MemberChange, MemberRole, MemberSet,
+    Message, Node, NodeId, Record, Request, RequestOutcome, Ticket, Write,
 };
 use lattistore_sim::simulator::describe;
 
@@ -16,6 +16,11 @@ use crate::machines::Scripted;
 
 /// With rotating leaders and terms this long, a script names the leader: it sets a node's clock.
 const TERM_MS: u64 = 1 << 40;
+
+/// A term that is a multiple of this names the voter with the least id, and j terms later the one
+/// at place j, of as many as eight voters or fewer: a change of the voters behind that place leaves
+/// the turn to the same node.
+const TERMS_PER_ROUND: u64 = 840;
 
 /// More messages than this in one command are taken for an exchange without end.
 const MAX_DELIVERED: usize = 10_000;
@@ -81,6 +86,8 @@ pub(crate) struct Cluster<M: Scripted> {
     nodes: BTreeMap<NodeId, Node<M>>,
     /// What is durable.
     disks: BTreeMap<NodeId, DurableOf<M>>,
+    /// The set with which each node starts while its disk holds no member entry.
+    founders: BTreeMap<NodeId, MemberSet>,
     clocks: BTreeMap<NodeId, u64>,
     roles: BTreeMap<NodeId, Role>,
     /// The messages in flight, oldest first.
@@ -103,9 +110,11 @@ impl<M: Scripted> Cluster<M> {
     /// Starts a cluster. With [`scripted_election`] all nodes have heard each other already.
     pub(crate) fn start(count: u64, config: Config) -> Cluster<M> {
         let all: Vec<NodeId> = (1..=count).map(NodeId).collect();
+        let founders = MemberSet::of_voters(all.iter().copied());
         let mut cluster = Cluster {
             nodes: BTreeMap::new(),
             disks: all.iter().map(|node| (*node, Durable::default())).collect(),
+            founders: all.iter().map(|node| (*node, founders.clone())).collect(),
             clocks: all.iter().map(|node| (*node, 0)).collect(),
             roles: BTreeMap::new(),
             wire: Vec::new(),
@@ -175,19 +184,48 @@ impl<M: Scripted> Cluster<M> {
             self.set_turn(node, false);
         }
         let (disk, now_ms) = (self.disks[&node].clone(), self.clocks[&node]);
-        let members = MemberSet::of_voters(self.all());
+        let members = self.founders[&node].clone();
         let seed = 7 + node.0;
         let booted = Node::new(node, members, self.config, M::default(), disk, seed, now_ms);
         self.roles.insert(node, Role::of(&booted));
         self.nodes.insert(node, booted);
     }
 
-    /// Sets a node's clock to the next term in which it leads, or in which it does not.
+    /// Sets a node's clock to a term in which it leads, or in which it does not. A node that is not
+    /// a voter, as far as it knows, never leads.
     fn set_turn(&mut self, node: NodeId, is_own: bool) {
-        let (count, clock) = (self.disks.len() as u64, self.clocks[&node]);
-        let leads = |term: &u64| term % count == node.0 - 1;
-        let term = (clock / TERM_MS..).find(|term| leads(term) == is_own).unwrap();
+        let members = self.known_members(node);
+        let places = 0..members.voters().len() as u64;
+        let leads = |place: &u64| members.voter_at(*place) == Some(node);
+        let Some(place) = places.clone().find(|place| leads(place) == is_own) else { return };
+        let clock = self.clocks[&node];
+        let (term, first) = (clock / TERM_MS, clock / TERM_MS / TERMS_PER_ROUND * TERMS_PER_ROUND);
+        let term =
+            if first + place < term { first + TERMS_PER_ROUND + place } else { first + place };
         self.clocks.insert(node, clock.max(term * TERM_MS));
+    }
+
+    /// Returns the members that a node knows, which may be down.
+    fn known_members(&self, node: NodeId) -> MemberSet {
+        let on_disk = || self.disks[&node].replica.members().map(|entry| entry.members.clone());
+        match self.nodes.get(&node) {
+            Some(running) => running.members().clone(),
+            None => on_disk().unwrap_or_else(|| self.founders[&node].clone()),
+        }
+    }
+
+    /// Starts an empty node that knows of no member, and waits to be added.
+    pub(crate) fn join(&mut self, node: NodeId) -> Result<(), String> {
+        if self.disks.contains_key(&node) {
+            return Err(format!("{} is there already", name(node)));
+        }
+        self.disks.insert(node, Durable::default());
+        self.founders.insert(node, MemberSet::unknown());
+        self.clocks.insert(node, 0);
+        self.boot(node);
+        self.line(&format!("{} starts", name(node)), "it knows of no member");
+        self.tick(node, 0);
+        Ok(())
     }
 
     /// Starts a node that is down from what is on its disk.
@@ -359,6 +397,50 @@ impl<M: Scripted> Cluster<M> {
         self.nodes.get_mut(&node).unwrap().request(now_ms, request);
         self.step(node);
         Ok(())
+    }
+
+    /// Sends a request for a change of the members to a node.
+    pub(crate) fn change_members(
+        &mut self,
+        node: NodeId,
+        text: String,
+        command: MemberChange,
+    ) -> Result<(), String> {
+        if !self.takes_input(node) {
+            return Err(format!("{} is down or waits for its disk", name(node)));
+        }
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.requests.insert(ticket, text);
+        let request = Request { ticket, command, deadline_ms: u64::MAX };
+        let now_ms = self.clocks[&node];
+        self.nodes.get_mut(&node).unwrap().change_members(now_ms, request);
+        self.step(node);
+        Ok(())
+    }
+
+    /// Shows the members that a node knows.
+    pub(crate) fn show_members(&mut self, node: NodeId) {
+        let members = self.known_members(node);
+        let members: Vec<String> = members
+            .iter()
+            .map(|member| {
+                let role = match member.role {
+                    MemberRole::Voter => "",
+                    MemberRole::Learner => " (learner)",
+                };
+                let replaces = member.replaces.map(|old| format!(" in place of {}", name(old)));
+                format!("{}{role}{}", name(member.node), replaces.unwrap_or_default())
+            })
+            .collect();
+        let durable = self.nodes.get(&node).map_or(&self.disks[&node], Node::durable);
+        let version = match durable.replica.members() {
+            _ if members.is_empty() => String::new(),
+            None => " (the founders)".to_owned(),
+            Some(entry) => format!(" (set by slot {})", entry.version),
+        };
+        let members = if members.is_empty() { "none".to_owned() } else { members.join(", ") };
+        self.line(&name(node), &format!("members {members}{version}"));
     }
 
     /// Lets time pass at a node.
@@ -585,7 +667,7 @@ fn describe_loss(loss: Loss) -> String {
         Loss::HigherBallot => "a higher ballot was promised".to_owned(),
         Loss::Reluctant => "it is reluctant".to_owned(),
         Loss::NoProgress => "its recovery made no progress".to_owned(),
-        Loss::Removed => "it is no longer a voter".to_owned(),
+        Loss::Removed => "it is not a voter, or is to be removed".to_owned(),
         Loss::NoProposal => "no node that promised has accepted a proposal".to_owned(),
         Loss::NewMembers => "another leader has changed the members".to_owned(),
         Loss::Closing => "it is stopping".to_owned(),

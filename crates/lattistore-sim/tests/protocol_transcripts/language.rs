@@ -4,10 +4,10 @@ use std::error::Error;
 
 use goldenscript::{ArgumentConsumer, Command, Context};
 use lattistore::kv::Store;
-use lattistore::lpaxos::{Config, NodeId, PageLimits};
+use lattistore::lpaxos::{Config, MemberChange, NodeId, PageLimits};
 use lattistore_sim::simulator::Registers;
 
-use crate::cluster::{Cluster, Filter, scripted_election};
+use crate::cluster::{Cluster, Filter, name, scripted_election};
 use crate::machines::Scripted;
 
 type CommandResult<T> = Result<T, Box<dyn Error>>;
@@ -141,6 +141,28 @@ impl<M: Scripted + 'static> Driven for Cluster<M> {
             "write" => self.finish_write(next_node(args)?)?,
             "crash" => self.crash(next_node(args)?)?,
             "restart" => self.restart(next_node(args)?)?,
+            "join" => self.join(next_node(args)?)?,
+            "add" => {
+                let (asked, node_id) = (next_node(args)?, next_node(args)?);
+                let replaces = args.take_key("replaces").map(node).transpose()?;
+                let text = match replaces {
+                    None => format!("add {}", name(node_id)),
+                    Some(old) => format!("add {} in place of {}", name(node_id), name(old)),
+                };
+                let address = name(node_id);
+                let change = MemberChange::Add { node: node_id, address, replaces };
+                self.change_members(asked, text, change)?;
+            }
+            "remove" => {
+                let (asked, removed) = (next_node(args)?, next_node(args)?);
+                let text = format!("remove {}", name(removed));
+                self.change_members(asked, text, MemberChange::Remove(removed))?;
+            }
+            "members" => {
+                let named = nodes(args)?;
+                let named = if named.is_empty() { self.all() } else { named };
+                named.into_iter().for_each(|node| self.show_members(node));
+            }
             "state" => {
                 let named = nodes(args)?;
                 let named = if named.is_empty() { self.all() } else { named };

@@ -51,6 +51,8 @@
 //! | `stand n1`, `rest n1` | n1 stands for election; n1 stops standing or leading |
 //! | `elect n1` | the connected leaders rest, n1 stands, everything is delivered |
 //! | `put n1 a=5`, `get n1 a`, `delete n1 a` | a client sends a request to n1 |
+//! | `join n4` | starts n4, empty; it knows of no member |
+//! | `add n1 n4 [replaces=n3]`, `remove n1 n3` | an operator asks n1 to change the members |
 //! | `open n1`, `transact n1 number=1 'program'` | the same of the store: a session, and its use |
 //! | `deliver [KIND] [FILTER]` | delivers what is in flight now, not what follows from it |
 //! | `settle [KIND] [FILTER]` | delivers until nothing that matches is in flight |
@@ -64,6 +66,7 @@
 //! | `reluctant n1 ...`, `willing n1 ...` | n1 leads only if no other node can; it is like others |
 //! | `crash n1`, `restart n1` | n1 loses what is not durable; n1 starts from its disk |
 //! | `state [n1 ...]` | shows the state of the nodes |
+//! | `members [n1 ...]` | shows the members that the nodes know |
 //! | `wire` | shows the messages in flight |
 //!
 //! A FILTER is any of `from=n1`, `to=n2`, `except=KIND`. The kinds of messages are those of
