@@ -194,6 +194,11 @@ impl VoteSet {
         VoteSet { members, voted: 0 }
     }
 
+    /// Returns the set whose voters count.
+    pub(super) fn members(&self) -> &MemberSet {
+        &self.members
+    }
+
     /// Counts the vote of a node, if the node is a voter.
     pub(super) fn insert(&mut self, node: NodeId) {
         self.voted |= self.bit(node);

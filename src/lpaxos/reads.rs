@@ -91,10 +91,11 @@ impl<C> Reads<C> {
         queue: &mut Queue<C>,
         is_busy: bool,
         proposed: bool,
-        members: impl FnOnce() -> MemberSet,
+        members: impl Fn() -> MemberSet,
         out: &mut Outbox<M>,
         now_ms: u64,
     ) {
+        self.end_outdated_round(queue, &members);
         // Confirmed reads may still wait to run, because the next proposal leaves before they do.
         // So their number is bounded here.
         let has_room = self.confirmed.len() <= self.config.max_queue;
@@ -119,6 +120,15 @@ impl<C> Reads<C> {
         round.send(self.ballot, out);
         self.round = Some(round);
         self.end_confirmed_round();
+    }
+
+    /// Ends the round if the members have changed since it began: its voters may be gone for good.
+    /// Its reads wait for the next round (P12).
+    fn end_outdated_round(&mut self, queue: &mut Queue<C>, members: impl Fn() -> MemberSet) {
+        let outdated = self.round.take_if(|round| *round.confirmed_by.members() != members());
+        for read in outdated.into_iter().flat_map(|round| round.reads).rev() {
+            queue.reads.push_front(read);
+        }
     }
 
     /// Counts an answer to `Confirm` (P8).
