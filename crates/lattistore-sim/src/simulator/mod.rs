@@ -128,6 +128,8 @@ mod journal;
 mod kv_load;
 mod kv_reference;
 mod lifecycle;
+mod member_rules;
+mod member_schedules;
 mod model;
 mod nemesis;
 mod network;

@@ -5,7 +5,7 @@
 //! operator asks the node that leads, as far as one can see, and does not look at the answer before it
 //! asks for the next change: so two changes are often under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::coverage::Path;
 use super::describe;
@@ -14,7 +14,7 @@ use super::host::{Input, node_id, place_of};
 use super::workload::Workload;
 use super::world::World;
 use lattistore::lpaxos::{
-    Ballot, Decree, MemberChange, MemberRole, MemberSet, NodeId, RequestOutcome, Slot,
+    Ballot, Decree, MemberChange, MemberRole, MemberSet, NodeId, ProposalId, RequestOutcome, Slot,
 };
 
 /// What operators did, and what came of it.
@@ -28,6 +28,8 @@ pub(super) struct Operator {
     lost_us: Option<u64>,
     /// The ballot in which each member was added.
     added_in: BTreeMap<NodeId, Ballot>,
+    /// Proposals of changes for which it was drawn what goes wrong.
+    pub(super) directed: BTreeSet<ProposalId>,
 }
 
 /// After the loss of a disk nothing is removed for this long, in microseconds: a leader may still take
@@ -98,7 +100,7 @@ impl<W: Workload> World<W> {
         self.operator.lost_us.is_none_or(|lost_us| self.now_us - lost_us > CAREFUL_US)
     }
 
-    fn add(&mut self, spare: usize, replaces: Option<NodeId>) -> Result<(), String> {
+    pub(super) fn add(&mut self, spare: usize, replaces: Option<NodeId>) -> Result<(), String> {
         self.start(spare)?;
         let node = node_id(spare);
         self.ask_leader(MemberChange::Add { node, address: format!("n{}", node.0), replaces });
@@ -107,7 +109,7 @@ impl<W: Workload> World<W> {
 
     /// Loses the disk of a member, if that leaves a majority of every set that may count. Returns
     /// whether it did.
-    fn lose_disk(&mut self, member: NodeId) -> Result<bool, String> {
+    pub(super) fn lose_disk(&mut self, member: NodeId) -> Result<bool, String> {
         let is_there = |node: &NodeId| *node != member && !self.hosts[place_of(*node)].is_lost;
         let leaves_majority =
             |set: &MemberSet| set.is_majority(set.voters().iter().copied().filter(is_there));
@@ -133,7 +135,7 @@ impl<W: Workload> World<W> {
     /// go.
     fn is_last_change_done(&self) -> bool {
         let Some((slot, members)) = self.model.last_change() else { return true };
-        let holds = |node: &NodeId| self.hosts[place_of(*node)].disk.replica.complete() >= *slot;
+        let holds = |node: &NodeId| self.hosts[place_of(*node)].disk.replica.complete() >= slot;
         members.is_majority(members.voters().iter().copied().filter(holds))
     }
 
@@ -203,6 +205,9 @@ impl<W: Workload> World<W> {
                     self.coverage.reached(Path::ReplacementResumed);
                 }
             }
+        }
+        if before.voters() != members.voters() {
+            self.change_is_chosen(slot);
         }
         self.note(&[19, slot.0], || format!("slot {slot} sets {}", describe::member_set(members)));
     }
