@@ -65,8 +65,12 @@ impl<W: Workload> World<W> {
             }
             (6..=7, ..) if self.may_remove() => self.ask_leader(MemberChange::Remove(node)),
             (8, _, Some(outside)) => {
-                // It comes back with its old state, or goes.
+                // It comes back with its old state, or is switched off: not before the change that
+                // removed it is done.
                 let is_off = !self.hosts[outside].is_off;
+                if is_off && !self.is_last_change_done() {
+                    return Ok(());
+                }
                 self.hosts[outside].is_off = is_off;
                 if is_off {
                     self.crash(outside)?;
@@ -212,13 +216,16 @@ impl<W: Workload> World<W> {
         self.note(&[19, slot.0], || format!("slot {slot} sets {}", describe::member_set(members)));
     }
 
-    /// Whether all learners that run are voters, and all replaced members are removed.
+    /// Whether all learners that run are voters, and all replaced members are removed. That cannot be
+    /// expected while a voter is lost: an operator has to remove it first.
     pub(super) fn has_no_change_left(&self) -> bool {
         let members = self.model.members();
-        members.iter().all(|member| {
-            let runs = self.hosts[place_of(member.node)].node.is_some();
-            let is_replaced = member.replaces.is_none_or(|old| !members.contains(old));
-            !runs || member.role == MemberRole::Voter && is_replaced
-        })
+        let is_lost = |voter: &NodeId| self.hosts[place_of(*voter)].is_lost;
+        members.voters().iter().any(is_lost)
+            || members.iter().all(|member| {
+                let runs = self.hosts[place_of(member.node)].node.is_some();
+                let is_replaced = member.replaces.is_none_or(|old| !members.contains(old));
+                !runs || member.role == MemberRole::Voter && is_replaced
+            })
     }
 }

@@ -33,6 +33,10 @@ pub(super) struct Recoveries {
     quorum: usize,
     /// By node.
     running: Vec<Option<Recovery>>,
+    /// By node: the last ballot for which it asked; `Prepare` may leave again after the recovery.
+    asked: Vec<Ballot>,
+    /// By node: the highest ballot that it promised; a `Prepare` may leave after it is lost.
+    promised: Vec<Ballot>,
     /// By node: the highest slot that it applied since its start, maybe above a gap.
     applied: Vec<Slot>,
 }
@@ -43,6 +47,8 @@ impl Recoveries {
         Recoveries {
             quorum: nodes / 2 + 1,
             running: (0..hosts).map(|_| None).collect(),
+            asked: vec![Ballot::ZERO; hosts],
+            promised: vec![Ballot::ZERO; hosts],
             applied: vec![Slot::ZERO; hosts],
         }
     }
@@ -58,14 +64,15 @@ impl Recoveries {
     pub(super) fn leaves<K, V>(&mut self, from: usize, message: &Message<K, V>) -> bool {
         let Message::Acceptor(ToAcceptor::Prepare(prepare)) = message else { return false };
         let running = &mut self.running[from];
-        if running.as_ref().is_none_or(|recovery| recovery.ballot != prepare.ballot) {
+        if self.asked[from] < prepare.ballot && self.promised[from] <= prepare.ballot {
+            self.asked[from] = prepare.ballot;
             let promised = vec![(from, prepare.complete)];
             let members_version = prepare.members_version;
             let (ballot, asked_version) = (prepare.ballot, members_version);
             let has_led = false;
             *running = Some(Recovery { ballot, members_version, asked_version, promised, has_led });
         }
-        if let Some(recovery) = running {
+        if let Some(recovery) = running.as_mut().filter(|it| it.ballot == prepare.ballot) {
             recovery.asked_version = recovery.asked_version.max(prepare.members_version);
         }
         running.as_ref().is_some_and(|recovery| recovery.members_version < prepare.members_version)
@@ -122,6 +129,9 @@ impl Recoveries {
     ) -> Result<(), String> {
         for (place, record) in records.iter().enumerate() {
             match record {
+                Record::Promise(ballot) => {
+                    self.promised[node] = self.promised[node].max(*ballot);
+                }
                 Record::Apply(slot, _) | Record::ApplyAccepted(slot) => {
                     self.applied[node] = self.applied[node].max(*slot);
                 }
@@ -147,11 +157,17 @@ impl Recoveries {
                     first.or_else(|why| judged.find(Result::is_ok).unwrap_or(Err(why)))?;
                 }
                 // What is known above the best promise counts once a majority of the voters of the
-                // own entry has promised; then the candidate leads. An entry that it takes in from
-                // outside of a ballot ends that.
+                // own entry has promised; then the candidate leads. A promise to another node,
+                // or an entry that comes from outside of a ballot, ends the recovery.
                 Record::RaiseComplete(slot) if !recovery.has_led => {
                     let later = &records[place..];
-                    if later.iter().any(|record| matches!(record, Record::Members(_))) {
+                    let ends = |record: &Record<_, _>| {
+                        matches!(
+                            record,
+                            Record::Members(_) | Record::Promise(_) | Record::Accept(_)
+                        )
+                    };
+                    if later.iter().any(ends) {
                         continue;
                     }
                     let best = recovery.promised.iter().map(|(_, complete)| *complete).max();
