@@ -115,15 +115,20 @@ impl<W: Workload> World<W> {
         Ok(())
     }
 
-    /// Checks that a node with nothing left to do leads only if it is a voter of what it applied.
+    /// Checks that a node with nothing left to do leads only if it is a voter of what it applied, and
+    /// only in the highest ballot that it promised.
     ///
     /// # Errors
     /// When it leads and is not.
     pub(super) fn check_leads_as_voter(&self, node: usize) -> Result<(), String> {
         let Some(running) = &self.hosts[node].node else { return Ok(()) };
-        match running.leads().is_none() || running.members().is_voter(node_id(node)) {
-            true => Ok(()),
-            false => Err(format!("n{}: P12: it leads and is not a voter", node + 1)),
+        let Some(ballot) = running.leads() else { return Ok(()) };
+        if !running.members().is_voter(node_id(node)) {
+            return Err(format!("n{}: P12: it leads and is not a voter", node + 1));
         }
+        if ballot < running.durable().promised {
+            return Err(format!("n{}: P12: it leads and has promised another ballot", node + 1));
+        }
+        Ok(())
     }
 }

@@ -4,6 +4,11 @@
 //! it: the leader is cut off with a minority while its change is in flight; voters that hold the
 //! change stop; a node that does not know of it is the only one that can lead; a disk is lost just
 //! when the change is done.
+//!
+//! One schedule has four stages. A voter is cut off before a change; it returns when the change is
+//! proposed, so that it learns of the change above a gap, and another voter is cut off, which does
+//! not learn of it; then the leader is cut off, and the two meet. The second voter takes the two for
+//! a majority, which they no longer are.
 
 use super::coverage::Path;
 use super::events::Event;
@@ -23,6 +28,11 @@ pub(super) enum MemberStage {
     StaleLeads(Slot),
     /// The disk of a member is lost.
     DiskIsLost,
+    /// The voter that was away is connected again, just when the node `leader` has proposed a change;
+    /// another voter is cut off.
+    VoterReturns { leader: usize, back: usize },
+    /// The leader is cut off from the voter that returned and the one that was cut off after it.
+    LeaderGoes(usize),
     /// All links work again.
     LinksWork,
 }
@@ -30,7 +40,12 @@ pub(super) enum MemberStage {
 impl<W: Workload> World<W> {
     /// A change of the voters leaves its leader, maybe again.
     pub(super) fn change_is_proposed(&mut self, leader: usize, id: ProposalId) {
-        if self.operator.directed.insert(id) && self.directs() {
+        if !self.operator.directed.insert(id) {
+            return;
+        }
+        if let Some(back) = self.operator.away.take().filter(|back| *back != leader) {
+            self.plan(0, Event::MemberStage(MemberStage::VoterReturns { leader, back }));
+        } else if self.directs() {
             self.plan_member_stage(MemberStage::LeaderIsCutOff(leader));
         }
     }
@@ -46,6 +61,20 @@ impl<W: Workload> World<W> {
             ];
             let stage = *self.random.pick(&stages);
             self.plan_member_stage(stage);
+        }
+    }
+
+    /// An operator asks a leader for a change of the voters: one of them may be cut off before it.
+    pub(super) fn change_is_asked(&mut self, leader: usize) {
+        let voters = self.model.members().voters();
+        let others: Vec<usize> =
+            voters.iter().map(|voter| place_of(*voter)).filter(|it| *it != leader).collect();
+        if others.len() > 1 && self.directs() {
+            let away = *self.random.pick(&others);
+            self.operator.away = Some(away);
+            self.links.isolate(&[away]);
+            self.note(&[22, away as u64], || format!("n{} is cut off before a change", away + 1));
+            self.plan_return();
         }
     }
 
@@ -126,6 +155,26 @@ impl<W: Workload> World<W> {
                 {
                     self.add(spare, Some(voter))?;
                 }
+            }
+            MemberStage::VoterReturns { leader, back } => {
+                let voters = self.model.members().voters();
+                let is_other = |place: &usize| *place != leader && *place != back;
+                let others: Vec<usize> =
+                    voters.iter().map(|voter| place_of(*voter)).filter(is_other).collect();
+                if others.is_empty() {
+                    return Ok(());
+                }
+                let other = *self.random.pick(&others);
+                self.links.isolate(&[other]);
+                self.coverage.reached(Path::ChangeAboveGap);
+                self.note(&[23, other as u64], || format!("n{} is cut off instead", other + 1));
+                let after_us = self.random.between(0, 60_000);
+                self.plan(after_us, Event::MemberStage(MemberStage::LeaderGoes(leader)));
+            }
+            MemberStage::LeaderGoes(leader) => {
+                self.links.isolate(&[leader]);
+                self.note(&[24, leader as u64], || format!("n{} is cut off instead", leader + 1));
+                self.plan_return();
             }
             MemberStage::LinksWork => {
                 self.links.heal();

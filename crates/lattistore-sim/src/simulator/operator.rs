@@ -30,6 +30,8 @@ pub(super) struct Operator {
     added_in: BTreeMap<NodeId, Ballot>,
     /// Proposals of changes for which it was drawn what goes wrong.
     pub(super) directed: BTreeSet<ProposalId>,
+    /// A voter that is cut off until the next change of the voters.
+    pub(super) away: Option<usize>,
 }
 
 /// After the loss of a disk nothing is removed for this long, in microseconds: a leader may still take
@@ -159,6 +161,9 @@ impl<W: Workload> World<W> {
         self.note(&[17, node as u64, request as u64], || {
             format!("n{} is asked: {change:?}", node + 1)
         });
+        if !matches!(change, MemberChange::Move { .. }) {
+            self.change_is_asked(node);
+        }
         self.put_input(node, Input::Members(request, change));
     }
 
