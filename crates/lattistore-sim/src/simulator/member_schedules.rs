@@ -150,10 +150,8 @@ impl<W: Workload> World<W> {
                 let members = self.model.members();
                 let some = self.random.count(0, members.voters().len() - 1);
                 let voter = members.voters()[some];
-                if self.lose_disk(voter)?
-                    && let Some(spare) = self.hosts.iter().position(|host| host.is_spare)
-                {
-                    self.add(spare, Some(voter))?;
+                if let Some(spare) = self.hosts.iter().position(|host| host.is_spare) {
+                    self.lose_and_replace(voter, spare)?;
                 }
             }
             MemberStage::VoterReturns { leader, back } => {

@@ -56,11 +56,7 @@ impl<W: Workload> World<W> {
         match (self.random.count(0, 9), spare, outside) {
             (0..=2, Some(spare), _) => self.add(spare, None)?,
             (3, Some(spare), _) => self.add(spare, Some(node))?,
-            (4, Some(spare), _) => {
-                if self.lose_disk(node)? {
-                    self.add(spare, Some(node))?;
-                }
-            }
+            (4, Some(spare), _) => self.lose_and_replace(node, spare)?,
             (5, ..) => {
                 let address = format!("n{}-{}", node.0, self.operator.asked);
                 self.ask_leader(MemberChange::Move { node, address });
@@ -102,11 +98,19 @@ impl<W: Workload> World<W> {
         (!outside.is_empty()).then(|| *self.random.pick(&outside))
     }
 
+    /// Loses the disk of a member, if it may be lost, and adds a node in its place.
+    pub(super) fn lose_and_replace(&mut self, member: NodeId, spare: usize) -> Result<(), String> {
+        match self.lose_disk(member)? {
+            true => self.add(spare, Some(member)),
+            false => Ok(()),
+        }
+    }
+
     fn may_remove(&self) -> bool {
         self.operator.lost_us.is_none_or(|lost_us| self.now_us - lost_us > CAREFUL_US)
     }
 
-    pub(super) fn add(&mut self, spare: usize, replaces: Option<NodeId>) -> Result<(), String> {
+    fn add(&mut self, spare: usize, replaces: Option<NodeId>) -> Result<(), String> {
         self.start(spare)?;
         let node = node_id(spare);
         self.ask_leader(MemberChange::Add { node, address: format!("n{}", node.0), replaces });
@@ -115,7 +119,7 @@ impl<W: Workload> World<W> {
 
     /// Loses the disk of a member, if that leaves a majority of every set that may count. Returns
     /// whether it did.
-    pub(super) fn lose_disk(&mut self, member: NodeId) -> Result<bool, String> {
+    fn lose_disk(&mut self, member: NodeId) -> Result<bool, String> {
         let is_there = |node: &NodeId| *node != member && !self.hosts[place_of(*node)].is_lost;
         let leaves_majority =
             |set: &MemberSet| set.is_majority(set.voters().iter().copied().filter(is_there));
