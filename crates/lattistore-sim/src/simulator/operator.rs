@@ -124,7 +124,10 @@ impl<W: Workload> World<W> {
         let leaves_majority =
             |set: &MemberSet| set.is_majority(set.voters().iter().copied().filter(is_there));
         let members = self.model.members();
+        // The leader removes a replaced member without being asked again.
+        let is_replaced = |old| members.contains(old);
         let is_fine = self.operator.open == 0
+            && !members.iter().any(|it| it.replaces.is_some_and(is_replaced))
             && self.may_remove()
             && leaves_majority(members)
             && self.is_last_change_done()
