@@ -10,7 +10,7 @@ use super::host::{Key, Msg, Value, place_of, ticket_of};
 use super::protocol_coverage;
 use super::workload::Workload;
 use super::world::World;
-use lattistore::lpaxos::{Applied, Message, NodeId, Record, ToAcceptor};
+use lattistore::lpaxos::{Applied, Message, NodeId, Record, Slot, ToAcceptor};
 
 impl<W: Workload> World<W> {
     /// Records that a node's records became durable, and what is chosen by them.
@@ -155,11 +155,17 @@ impl<W: Workload> World<W> {
         records: &[Record<Key<W>, Value<W>>],
     ) -> Result<(), String> {
         if let Some(running) = &self.hosts[node].node {
+            let entry = running.durable().replica.members();
+            let version = entry.map_or(Slot::ZERO, |entry| entry.version);
             let checked = self.model.check(node, running.durable());
             checked
                 .and_then(|()| self.model.accepted(running.durable(), records))
                 .and_then(|()| self.model.applied(&self.hosts[node].disk, records))
-                .and_then(|()| self.recoveries.merges(node, records, &self.model))
+                .and_then(|()| match running.leads() {
+                    Some(ballot) => self.recoveries.leads(ballot, running.members()),
+                    None => Ok(()),
+                })
+                .and_then(|()| self.recoveries.merges(node, records, version, &self.model))
                 .map_err(|why| format!("n{}: {why}", node + 1))?;
         }
         Ok(())

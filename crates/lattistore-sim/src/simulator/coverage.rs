@@ -130,6 +130,10 @@ paths! {
     MemberNoticeTaken: "member entry taken in from outside of a ballot",
     RecoveryAskedAgain: "recovery that asked voters of a newer set",
     RecoveredChange: "change of the members that another leader proposed again",
+    ChangeCutOff: "leader cut off just when it proposed a change of the voters",
+    ChangeAboveGap: "voter that was away returned just when a change was proposed",
+    ChangeHoldersStopped: "voter that held a change stopped just when it was chosen",
+    StaleLeads: "a node that does not know of a change must lead",
     TwoChangesAsked: "change asked for while another was under way",
 }
 

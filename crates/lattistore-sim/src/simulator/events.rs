@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::host::Msg;
+use super::member_schedules::MemberStage;
 use super::workload::Workload;
 
 /// A planned event.
@@ -29,6 +30,8 @@ pub(super) enum Event<W: Workload> {
     Absence(Absence),
     /// An operator changes the members, or a disk is lost.
     Members,
+    /// The next stage of a schedule about a change of the members.
+    MemberStage(MemberStage),
     /// All faults end.
     Heal,
 }

@@ -51,6 +51,8 @@
 //! | reluctance: a node that clients cannot reach should leave the lead to others | `nemesis.rs` |
 //! | long absences that overlap, after which an absent node must lead | `absence.rs` |
 //! | patches that seem lost and arrive much later, during a full copy | `delayed_patches.rs` |
+//! | members that are added, replaced, moved and removed; disks lost for good | `operator.rs` |
+//! | what goes wrong just when the voters change | `member_schedules.rs` |
 //! | torn and unsynced writes of the journal, faults during a start | `journal.rs` |
 //!
 //! # What is checked, and when
@@ -65,6 +67,7 @@
 //! | a message leaves | it reveals only what is durable (P1, P2, P4, P8) | `durability.rs` |
 //! | | the pages of a promise show one state (P2) | `promise_pages.rs` |
 //! | | a full copy that became void is not continued (P10) | `full_copies.rs` |
+//! | | what it says of members keeps the rules (P1, P2, P3, P12) | `member_rules.rs` |
 //! | a candidate merges | the promises of its quorum prove what it merges (P3) | `recoveries.rs` |
 //! | a read runs | a quorum confirmed it after it arrived (P8) | `read_confirmations.rs` |
 //! | a node starts | the journal yields what was durable | `journal.rs` |
@@ -89,7 +92,6 @@
 //!
 //! - Faults outside of the core, the store and the journal: threads, sockets, the encoding of
 //!   messages, TLS and the client library have tests of their own with real processes.
-//! - Changes of membership and learners: the members of a simulated cluster are fixed.
 //! - Disks that return wrong bytes, or report a sync that did not happen.
 //! - Whatever no seed reached. Runs are samples, and they are short: seconds of simulated time, few
 //!   keys, few clients. `explore/` complements them: it visits every order of events, in a small
@@ -128,6 +130,8 @@ mod journal;
 mod kv_load;
 mod kv_reference;
 mod lifecycle;
+mod member_rules;
+mod member_schedules;
 mod model;
 mod nemesis;
 mod network;

@@ -30,6 +30,16 @@ struct Votes<M: Machine> {
     nodes: u64,
 }
 
+/// A set of members that a chosen decree set.
+#[derive(Clone, Debug)]
+struct ChosenSet {
+    /// The slot of the decree, which is the version of the set.
+    slot: Slot,
+    /// The lowest ballot in which the decree was chosen.
+    ballot: Ballot,
+    members: MemberSet,
+}
+
 /// The writes to a key, in the order of slots.
 type Writes<M> = Vec<(Slot, Option<<M as Machine>::Value>)>;
 
@@ -37,8 +47,8 @@ type Writes<M> = Vec<(Slot, Option<<M as Machine>::Value>)>;
 #[derive(Clone, Debug)]
 pub(super) struct Model<M: Machine> {
     founders: MemberSet,
-    /// The sets that decrees have set, each with the slot of its decree, in ascending order.
-    sets: Vec<(Slot, MemberSet)>,
+    /// The sets that decrees have set, in ascending order of the slots of these decrees.
+    sets: Vec<ChosenSet>,
     votes: BTreeMap<(Slot, Ballot), Votes<M>>,
     chosen: Vec<DecreeOf<M>>,
     /// Each key's values, with the slots that wrote them.
@@ -61,8 +71,25 @@ impl<M: Machine> Model<M> {
 
     /// Returns the members that decide a slot: those after all slots before it.
     pub(super) fn members_of(&self, slot: Slot) -> &MemberSet {
-        let before = self.sets.iter().rev().find(|(set_by, _)| *set_by < slot);
-        before.map_or(&self.founders, |(_, members)| members)
+        self.set_before(slot).map_or(&self.founders, |set| &set.members)
+    }
+
+    /// Returns the version of the members that decide a slot; zero while these are the founders.
+    pub(super) fn version_of_members_of(&self, slot: Slot) -> Slot {
+        self.set_before(slot).map_or(Slot::ZERO, |set| set.slot)
+    }
+
+    fn set_before(&self, slot: Slot) -> Option<&ChosenSet> {
+        self.sets.iter().rev().find(|set| set.slot < slot)
+    }
+
+    /// Returns the set with this version, which is zero for the founders; `None` if no such set was
+    /// chosen.
+    pub(super) fn set_of_version(&self, version: Slot) -> Option<&MemberSet> {
+        match version {
+            Slot::ZERO => Some(&self.founders),
+            _ => self.sets.iter().find(|set| set.slot == version).map(|set| &set.members),
+        }
     }
 
     /// Whether a decree has changed the members that founded the cluster.
@@ -76,8 +103,8 @@ impl<M: Machine> Model<M> {
     }
 
     /// Returns the last set that a decree has set, with the slot of the decree.
-    pub(super) fn last_change(&self) -> Option<&(Slot, MemberSet)> {
-        self.sets.last()
+    pub(super) fn last_change(&self) -> Option<(Slot, &MemberSet)> {
+        self.sets.last().map(|set| (set.slot, &set.members))
     }
 
     /// Returns the sets that were proposed and may be chosen yet.
@@ -142,6 +169,10 @@ impl<M: Machine> Model<M> {
         }
         if let Some(chosen) = self.decree(at.0) {
             if chosen == decree {
+                let set = self.sets.iter_mut().find(|set| set.slot == at.0);
+                if let Some(set) = set {
+                    set.ballot = set.ballot.min(at.1);
+                }
                 return Ok(false);
             }
             return Err(format!("1: slot {} has two chosen decrees", at.0));
@@ -153,7 +184,8 @@ impl<M: Machine> Model<M> {
             self.written.entry(key.clone()).or_default().push((at.0, value.clone()));
         }
         if let Some(members) = &decree.members {
-            self.sets.push((at.0, members.clone()));
+            let (slot, ballot) = at;
+            self.sets.push(ChosenSet { slot, ballot, members: members.clone() });
         }
         self.chosen.push(decree.clone());
         Ok(true)
@@ -195,7 +227,38 @@ impl<M: Machine> Model<M> {
             return Err(format!("P11: floor {} with complete {}", now.floor, now.complete));
         }
         self.marks[node] = now;
+        self.check_members(durable)?;
         self.check_replica(durable)
+    }
+
+    /// Checks the member entry of a node (P12): it was chosen, it is the last one that the node's
+    /// `complete` covers or a later one, and the node has promised at least a ballot in which it was
+    /// chosen.
+    fn check_members(&self, durable: &DurableOf<M>) -> Result<(), String> {
+        let complete = durable.replica.complete();
+        let needed = self.version_of_members_of(complete.next());
+        let version = durable.replica.members().map_or(Slot::ZERO, |entry| entry.version);
+        if version < needed {
+            return Err(format!(
+                "P12: the members are of slot {version} at complete {complete}, should be of slot \
+                 {needed}"
+            ));
+        }
+        let Some(entry) = durable.replica.members() else { return Ok(()) };
+        let Some(set) = self.sets.iter().find(|set| set.slot == version) else {
+            return Err(format!("P12: members of slot {version}, which set none"));
+        };
+        if set.members != entry.members {
+            return Err(format!("P12: the members of slot {version} are not those that it set"));
+        }
+        if durable.promised < set.ballot {
+            return Err(format!(
+                "P12: the members of slot {version} are known with the promise {}, they were chosen \
+                 in {}",
+                durable.promised, set.ballot
+            ));
+        }
+        Ok(())
     }
 
     /// Checks records before they are written: a node that accepts slot s+1 has applied slot s (6).

@@ -46,6 +46,11 @@ impl Links {
         self.cut_unless(|from, to| !away.contains(&from) && !away.contains(&to));
     }
 
+    /// Cuts all links between these nodes and the others.
+    pub(super) fn split(&mut self, side: &[usize]) {
+        self.cut_unless(|from, to| side.contains(&from) == side.contains(&to));
+    }
+
     /// Connects every node only to the hub.
     pub(super) fn star(&mut self, hub: usize) {
         self.cut_unless(|from, to| from == hub || to == hub);

@@ -5,7 +5,7 @@
 //! An operator asks a node that leads, and does not wait for the answer before the next change: so
 //! two changes are often under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::coverage::Path;
 use super::describe;
@@ -14,7 +14,7 @@ use super::host::{Input, node_id, place_of};
 use super::workload::Workload;
 use super::world::World;
 use lattistore::lpaxos::{
-    Ballot, Decree, MemberChange, MemberRole, MemberSet, NodeId, RequestOutcome, Slot,
+    Ballot, Decree, MemberChange, MemberRole, MemberSet, NodeId, ProposalId, RequestOutcome, Slot,
 };
 
 /// What operators did, and what came of it.
@@ -28,6 +28,10 @@ pub(super) struct Operator {
     lost_us: Option<u64>,
     /// The ballot in which each member was added.
     added_in: BTreeMap<NodeId, Ballot>,
+    /// Proposals of changes for which it was drawn what goes wrong.
+    pub(super) directed: BTreeSet<ProposalId>,
+    /// A voter that is cut off until the next change of the voters.
+    pub(super) away: Option<usize>,
 }
 
 /// After the loss of a disk nothing is removed for this long, in microseconds: a leader may still
@@ -52,19 +56,19 @@ impl<W: Workload> World<W> {
         match (self.random.count(0, 9), spare, outside) {
             (0..=2, Some(spare), _) => self.add(spare, None)?,
             (3, Some(spare), _) => self.add(spare, Some(node))?,
-            (4, Some(spare), _) => {
-                if self.lose_disk(node)? {
-                    self.add(spare, Some(node))?;
-                }
-            }
+            (4, Some(spare), _) => self.lose_and_replace(node, spare)?,
             (5, ..) => {
                 let address = format!("n{}-{}", node.0, self.operator.asked);
                 self.ask_leader(MemberChange::Move { node, address });
             }
             (6..=7, ..) if self.may_remove() => self.ask_leader(MemberChange::Remove(node)),
             (8, _, Some(outside)) => {
-                // It comes back with its old state, or goes.
+                // It comes back with its old state, or is switched off: not before the change that
+                // removed it is done.
                 let is_off = !self.hosts[outside].is_off;
+                if is_off && !self.is_last_change_done() {
+                    return Ok(());
+                }
                 self.hosts[outside].is_off = is_off;
                 if is_off {
                     self.crash(outside)?;
@@ -94,6 +98,14 @@ impl<W: Workload> World<W> {
         (!outside.is_empty()).then(|| *self.random.pick(&outside))
     }
 
+    /// Loses the disk of a member, if it may be lost, and adds a node in its place.
+    pub(super) fn lose_and_replace(&mut self, member: NodeId, spare: usize) -> Result<(), String> {
+        match self.lose_disk(member)? {
+            true => self.add(spare, Some(member)),
+            false => Ok(()),
+        }
+    }
+
     fn may_remove(&self) -> bool {
         self.operator.lost_us.is_none_or(|lost_us| self.now_us - lost_us > CAREFUL_US)
     }
@@ -112,7 +124,10 @@ impl<W: Workload> World<W> {
         let leaves_majority =
             |set: &MemberSet| set.is_majority(set.voters().iter().copied().filter(is_there));
         let members = self.model.members();
+        // The leader removes a replaced member without being asked again.
+        let is_replaced = |old| members.contains(old);
         let is_fine = self.operator.open == 0
+            && !members.iter().any(|it| it.replaces.is_some_and(is_replaced))
             && self.may_remove()
             && leaves_majority(members)
             && self.is_last_change_done()
@@ -133,7 +148,7 @@ impl<W: Workload> World<W> {
     /// may go.
     fn is_last_change_done(&self) -> bool {
         let Some((slot, members)) = self.model.last_change() else { return true };
-        let holds = |node: &NodeId| self.hosts[place_of(*node)].disk.replica.complete() >= *slot;
+        let holds = |node: &NodeId| self.hosts[place_of(*node)].disk.replica.complete() >= slot;
         members.is_majority(members.voters().iter().copied().filter(holds))
     }
 
@@ -153,6 +168,9 @@ impl<W: Workload> World<W> {
         self.note(&[17, node as u64, request as u64], || {
             format!("n{} is asked: {change:?}", node + 1)
         });
+        if !matches!(change, MemberChange::Move { .. }) {
+            self.change_is_asked(node);
+        }
         self.put_input(node, Input::Members(request, change));
     }
 
@@ -204,16 +222,22 @@ impl<W: Workload> World<W> {
                 }
             }
         }
+        if before.voters() != members.voters() {
+            self.change_is_chosen(slot);
+        }
         self.note(&[19, slot.0], || format!("slot {slot} sets {}", describe::member_set(members)));
     }
 
-    /// Whether all learners that run are voters, and all replaced members are removed.
+    /// Whether all learners that run are voters, and all replaced members are removed. That cannot be
+    /// expected while a voter is lost: an operator has to remove it first.
     pub(super) fn has_no_change_left(&self) -> bool {
         let members = self.model.members();
-        members.iter().all(|member| {
-            let runs = self.hosts[place_of(member.node)].node.is_some();
-            let is_replaced = member.replaces.is_none_or(|old| !members.contains(old));
-            !runs || member.role == MemberRole::Voter && is_replaced
-        })
+        let is_lost = |voter: &NodeId| self.hosts[place_of(*voter)].is_lost;
+        members.voters().iter().any(is_lost)
+            || members.iter().all(|member| {
+                let runs = self.hosts[place_of(member.node)].node.is_some();
+                let is_replaced = member.replaces.is_none_or(|old| !members.contains(old));
+                !runs || member.role == MemberRole::Voter && is_replaced
+            })
     }
 }

@@ -25,6 +25,8 @@ struct Asked {
     answered: u64,
     /// The `complete` of the node when it asked.
     complete: Slot,
+    /// Whether a later slot was chosen when the node asked: the node may have known of it.
+    is_behind: bool,
 }
 
 /// The requests that wait at a node, and the questions that it asked since they arrived.
@@ -43,7 +45,7 @@ struct WaitingReads {
 impl WaitingReads {
     /// Records a question that leaves. A question that is sent again does not count as another
     /// one: its answer may belong to the first sending.
-    fn asks(&mut self, question: Question, node: usize, complete: Slot) {
+    fn asks(&mut self, question: Question, node: usize, complete: Slot, chosen: Slot) {
         let last = match question {
             Question::Round(..) => &mut self.last_round,
             Question::Proposal(_) => &mut self.last_slot,
@@ -55,7 +57,8 @@ impl WaitingReads {
         if !self.waiting.is_empty() {
             self.count += 1;
             let (number, answered) = (self.count, 1 << node);
-            self.asked.insert(question, Asked { number, answered, complete });
+            let is_behind = complete < chosen;
+            self.asked.insert(question, Asked { number, answered, complete, is_behind });
         }
     }
 }
@@ -98,15 +101,22 @@ impl ReadConfirmations {
         self.reads[node] = WaitingReads::default();
     }
 
-    /// Records a message that leaves a node with this `complete`.
-    pub(super) fn leaves<K, V>(&mut self, from: usize, complete: Slot, message: &Message<K, V>) {
+    /// Records a message that leaves a node with this `complete`. `last` is the last slot that is
+    /// chosen.
+    pub(super) fn leaves<K, V>(
+        &mut self,
+        from: usize,
+        complete: Slot,
+        last: Slot,
+        message: &Message<K, V>,
+    ) {
         match message {
             Message::Acceptor(ToAcceptor::Confirm(confirm)) => {
                 let question = Question::Round(confirm.ballot, confirm.round);
-                self.reads[from].asks(question, from, complete);
+                self.reads[from].asks(question, from, complete, last);
             }
             Message::Acceptor(ToAcceptor::Accept(accept)) => {
-                self.reads[from].asks(Question::Proposal(accept.id()), from, complete);
+                self.reads[from].asks(Question::Proposal(accept.id()), from, complete, last);
             }
             _ => {}
         }
@@ -144,18 +154,23 @@ impl ReadConfirmations {
         let Some(before) = waiting.get(&request).and_then(|times| times.first()) else {
             return Err(format!("n{}: P8: a read ran that no client sent", node + 1));
         };
-        // The last slot that is chosen may not be applied yet.
-        let confirms = |complete: Slot, nodes| {
-            is_majority(complete.next(), nodes) || is_majority(complete.next().next(), nodes)
+        // The set that counts is that of the moment at which the node asked. The last slot that was
+        // chosen then may not have been applied.
+        let confirms = |complete: Slot, is_behind: bool, nodes| {
+            is_majority(complete.next(), nodes)
+                || is_behind && is_majority(complete.next().next(), nodes)
         };
         let since = asked.iter().filter(|(_, asked)| asked.number > *before);
         let mut confirmed = since
-            .filter(|(_, asked)| confirms(asked.complete, asked.answered))
+            .filter(|(question, asked)| match question {
+                Question::Round(..) => confirms(asked.complete, asked.is_behind, asked.answered),
+                Question::Proposal(id) => is_majority(id.slot, asked.answered),
+            })
             .map(|(question, _)| question);
         match confirmed.next_back() {
             Some(question) => Ok(matches!(question, Question::Proposal(_))),
             // The only voter asks no other node.
-            None if confirms(complete, 1 << node) => Ok(false),
+            None if confirms(complete, true, 1 << node) => Ok(false),
             None => {
                 let why = "P8: a read ran without the confirmation of a majority";
                 Err(format!("n{}: {why}", node + 1))

@@ -27,12 +27,14 @@ pub struct RunOptions {
     pub chaos_us: Option<u64>,
     /// Whether to keep the trace as text.
     pub keeps_trace: bool,
+    /// Whether the members change all the time.
+    pub dense_members: bool,
 }
 
 impl RunOptions {
     /// Returns the options of a seed, without restrictions.
     pub fn of_seed(seed: u64) -> RunOptions {
-        RunOptions { seed, faults: None, chaos_us: None, keeps_trace: false }
+        RunOptions { seed, faults: None, chaos_us: None, keeps_trace: false, dense_members: false }
     }
 }
 
@@ -59,6 +61,9 @@ pub struct Report {
 pub fn run<W: Workload>(options: RunOptions, workload: impl FnOnce(&mut Random) -> W) -> Report {
     let mut random = Random::new(options.seed, 1);
     let mut scenario = Scenario::draw(&mut random);
+    if options.dense_members {
+        scenario.make_dense(&mut Random::new(options.seed, 5));
+    }
     if let Some(faults) = options.faults {
         scenario.restrict(faults);
     }

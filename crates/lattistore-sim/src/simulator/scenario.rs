@@ -104,6 +104,8 @@ pub struct Scenario {
     pub spares: usize,
     /// The mean time between two changes of the members, in microseconds.
     pub member_change_every_us: u64,
+    /// How often something goes wrong just when the voters change, in ten thousandths.
+    pub member_schedules: u64,
     /// The number of clients, each with one request in flight.
     pub clients: usize,
     /// The faults that are on.
@@ -174,6 +176,7 @@ impl Scenario {
             nodes,
             spares,
             member_change_every_us,
+            member_schedules: 1_500,
             clients: random.count(1, 8),
             faults,
             chaos_us: random.between(1_000, 6_000) * 1_000,
@@ -236,6 +239,34 @@ impl Scenario {
     /// Returns the number of computers: those of the founders, and of nodes that may be added.
     pub fn hosts(&self) -> usize {
         self.nodes + self.spares
+    }
+
+    /// Makes changes of the members frequent, and other faults few: two to five voters, and a change
+    /// several times a second.
+    pub fn make_dense(&mut self, random: &mut Random) {
+        self.nodes = *random.pick(&[2, 3, 3, 3, 4, 4, 5]);
+        self.spares = random.count(2, 5);
+        self.member_change_every_us = random.between(20, 250) * 1_000;
+        self.member_schedules = *random.pick(&[0, 2_000, 5_000]);
+        self.clients = random.count(1, 5);
+        self.chaos_us = random.between(2_000, 5_000) * 1_000;
+        self.answer_loss = 0;
+        let mut faults = Faults(0).with(Fault::Members);
+        let others = [(Fault::Crash, 4_000), (Fault::Partition, 4_000), (Fault::Absence, 2_500)];
+        let slow = [(Fault::Pause, 1_000), (Fault::SlowDisk, 3_000), (Fault::SlowNode, 1_500)];
+        let few = [(Fault::Loss, 2_500), (Fault::Repeat, 2_500), (Fault::Delay, 3_500)];
+        for (fault, chance) in others.into_iter().chain(slow).chain(few) {
+            if random.happens(chance) {
+                faults = faults.with(fault);
+            }
+        }
+        self.faults = faults;
+        let mut rate =
+            |fault, rate: u64| if faults.has(fault) { random.between(50, rate) } else { 0 };
+        self.loss = rate(Fault::Loss, 800);
+        self.repeat = rate(Fault::Repeat, 1_500);
+        self.delay = rate(Fault::Delay, 1_000);
+        self.config.election = Election::Heartbeats;
     }
 
     /// Removes the faults that are not in the set.

@@ -31,8 +31,10 @@ impl<W: Workload> World<W> {
             durability::check_message(&message, disk)
                 .and_then(|()| self.promise_pages.leaves(from, &message, disk))
                 .and_then(|()| self.full_copies.leaves(from, &message, &mut self.coverage))
+                .and_then(|()| self.check_member_rules(from, to, &message))
                 .map_err(|why| format!("n{}: {why}", from + 1))?;
-            self.read_confirmations.leaves(from, complete, &message);
+            let last = self.model.last();
+            self.read_confirmations.leaves(from, complete, last, &message);
             if self.recoveries.leaves(from, &message) {
                 self.coverage.reached(Path::RecoveryAskedAgain);
             }
@@ -67,6 +69,9 @@ impl<W: Workload> World<W> {
     ) -> Result<(), String> {
         let Accept { ballot, slot, decree, .. } = accept;
         self.model.proposed(*slot).map_err(|why| format!("n{}: {why}", from + 1))?;
+        if self.change_of_voters(accept).is_some() {
+            self.change_is_proposed(from, accept.id());
+        }
         let proposed = self.proposed.get(&(Arc::as_ptr(&decree.patch) as usize));
         if proposed.is_some_and(|(_, first_ballot, _)| first_ballot != ballot)
             && self.recovered.insert(*slot)

@@ -85,6 +85,7 @@ pub fn slow_disks(seed: u64, keeps_trace: bool) -> DiskReport {
         nodes,
         spares: 0,
         member_change_every_us: 0,
+        member_schedules: 0,
         clients: random.count(1, 6),
         // No faults: these times are beyond the end of the run.
         chaos_us: 1 << 50,

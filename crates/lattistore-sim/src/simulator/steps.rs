@@ -110,7 +110,7 @@ impl<W: Workload> World<W> {
             self.note_applied(node, &applied)?;
             self.collect_executions(node, &out.before_write)?;
             if out.is_empty() {
-                return Ok(());
+                return self.check_leads_as_voter(node);
             }
             let proposes = out
                 .before_write

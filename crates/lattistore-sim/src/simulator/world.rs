@@ -183,6 +183,7 @@ impl<W: Workload> World<W> {
             Event::Fault => self.fault()?,
             Event::Absence(absence) => self.absence(absence),
             Event::Members => self.change_members()?,
+            Event::MemberStage(stage) => self.member_stage(stage)?,
             Event::Heal => self.heal()?,
         }
         Ok(true)

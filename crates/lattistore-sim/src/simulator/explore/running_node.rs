@@ -249,7 +249,8 @@ impl RunningNode {
             if !matches!(message, Message::Heartbeat(_)) {
                 durability::check_message(&message, &self.disk)?;
                 let (place, complete) = (self.place(), self.node.durable().replica.complete());
-                self.read_confirmations.leaves(place, complete, &message);
+                // The members of this search are always the founders.
+                self.read_confirmations.leaves(place, complete, complete, &message);
                 seen.push(Observation::Send(to, message));
             }
         }
