@@ -92,7 +92,8 @@ impl Changes {
         now_ms: u64,
     ) -> Plan {
         let mut is_blocked = false;
-        let replaced = without_replaced(set).map(|next| (next, None));
+        let replaced = without_replaced(set).filter(|next| self.is_reached(next, progress));
+        let replaced = replaced.map(|next| (next, None));
         let asked_for = self.next_asked(set, slot, asked, progress, out);
         let promoted = self.promoted(set, slot, progress).map(|next| (next, None));
         // A change that is blocked, maybe by a node that is lost, does not block those after it.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::coverage::Path;
 use super::describe;
-use super::host::{Key, Msg, Value, place_of, ticket_of};
+use super::host::{Key, Msg, Value, ticket_of};
+use super::ids::place_of;
 use super::protocol_coverage;
 use super::workload::Workload;
 use super::world::World;

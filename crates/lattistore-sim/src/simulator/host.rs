@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::answers::ExecutionOf;
+use super::ids::node_id;
 use super::journal::Journaled;
 use super::observed::{Executions, Observed, TaggedCommand};
 use super::workload::Workload;
@@ -295,14 +296,4 @@ pub(super) fn change_of(ticket: Ticket) -> Option<usize> {
 /// Returns the ticket of a request.
 pub(super) fn ticket_of(request: usize) -> Ticket {
     Ticket(u64::try_from(request).unwrap_or(u64::MAX))
-}
-
-/// Returns the id of the node at an index.
-pub(super) fn node_id(place: usize) -> NodeId {
-    NodeId(u64::try_from(place).unwrap_or(u64::MAX) + 1)
-}
-
-/// Returns the index of a node.
-pub(super) fn place_of(node: NodeId) -> usize {
-    usize::try_from(node.0 - 1).unwrap_or(usize::MAX)
 }

@@ -2,7 +2,8 @@
 
 use super::coverage::Path;
 use super::events::Event;
-use super::host::{UncertainWrite, node_id};
+use super::host::UncertainWrite;
+use super::ids::node_id;
 use super::scenario::Fault;
 use super::workload::Workload;
 use super::world::World;

@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use super::host::{Key, Msg, Value, node_id, place_of};
+use super::host::{Key, Msg, Value};
+use super::ids::{node_id, place_of};
 use super::workload::Workload;
 use super::world::World;
 use lattistore::lpaxos::{

@@ -12,7 +12,7 @@
 
 use super::coverage::Path;
 use super::events::Event;
-use super::host::place_of;
+use super::ids::place_of;
 use super::workload::Workload;
 use super::world::World;
 use lattistore::lpaxos::{ProposalId, Slot};

@@ -126,6 +126,7 @@ mod events;
 mod explore;
 mod full_copies;
 mod host;
+mod ids;
 mod journal;
 mod kv_load;
 mod kv_reference;

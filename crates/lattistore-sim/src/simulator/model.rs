@@ -5,7 +5,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::host::node_id;
+use super::ids::node_id;
 use lattistore::lpaxos::{
     Ballot, Decree, Durable, Entry, Machine, MemberSet, Proposal, ProposalId, Record, Replica, Slot,
 };

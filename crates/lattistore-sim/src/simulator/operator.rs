@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::coverage::Path;
 use super::describe;
 use super::events::Event;
-use super::host::{Input, node_id, place_of};
+use super::host::Input;
+use super::ids::{node_id, place_of};
 use super::workload::Workload;
 use super::world::World;
 use lattistore::lpaxos::{

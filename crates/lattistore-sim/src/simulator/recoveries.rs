@@ -9,7 +9,7 @@ use lattistore::lpaxos::{
     Ballot, Machine, MemberSet, Message, Record, Slot, ToAcceptor, ToCandidate,
 };
 
-use super::host::{node_id, place_of};
+use super::ids::{node_id, place_of};
 use super::model::Model;
 
 /// A recovery: a candidate's ballot and the promises for it.

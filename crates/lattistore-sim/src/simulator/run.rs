@@ -4,7 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::answers;
 use super::coverage::{Coverage, Path};
-use super::host::{Host, node_id};
+use super::host::Host;
+use super::ids::node_id;
 use super::random::Random;
 use super::scenario::{Faults, Scenario};
 use super::trace::Trace;

@@ -4,7 +4,8 @@
 use super::coverage::Path;
 use super::describe;
 use super::events::Event;
-use super::host::{Input, Msg, ObservedMachine, UncertainWrite, change_of, node_id};
+use super::host::{Input, Msg, ObservedMachine, UncertainWrite, change_of};
+use super::ids::node_id;
 use super::protocol_coverage;
 use super::workload::Workload;
 use super::world::World;

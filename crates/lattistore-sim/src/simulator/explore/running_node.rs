@@ -2,7 +2,7 @@
 //! other.
 
 use super::super::durability;
-use super::super::host::{node_id, place_of};
+use super::super::ids::{node_id, place_of};
 use super::super::read_confirmations::ReadConfirmations;
 use super::super::register::{Command, Outcome, Register, Registers};
 use super::scope::NODES;
