@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::host::Msg;
-use super::member_schedules::MemberStage;
 use super::workload::Workload;
+use lattistore::lpaxos::Slot;
 
 /// A planned event.
 #[derive(Debug)]
@@ -34,6 +34,26 @@ pub(super) enum Event<W: Workload> {
     MemberStage(MemberStage),
     /// All faults end.
     Heal,
+}
+
+/// What is to happen to a change of the voters.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum MemberStage {
+    /// The node, which has proposed a change, is cut off with a minority.
+    LeaderIsCutOff(usize),
+    /// Voters that hold the slot stop.
+    HoldersStop(Slot),
+    /// Only a node that does not know the members set by the slot can lead.
+    StaleLeads(Slot),
+    /// The disk of a member is lost.
+    DiskIsLost,
+    /// The voter that was away is connected again, just when the node `leader` has proposed a
+    /// change; another voter is cut off.
+    VoterReturns { leader: usize, back: usize },
+    /// The leader is cut off from the voter that returned and the one that was cut off after it.
+    LeaderGoes(usize),
+    /// All links work again.
+    LinksWork,
 }
 
 /// A schedule of absences that has begun.

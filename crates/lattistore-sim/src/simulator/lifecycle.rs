@@ -71,7 +71,7 @@ impl<W: Workload> World<W> {
         if running.leads().is_some() {
             self.coverage.reached(Path::CrashOfLeader);
         }
-        self.operators_give_up();
+        self.operators_give_up(node);
         let write = self.hosts[node].stop();
         self.read_confirmations.stopped(node);
         self.full_copies.stopped(node);

@@ -11,31 +11,11 @@
 //! a majority, which they no longer are.
 
 use super::coverage::Path;
-use super::events::Event;
+use super::events::{Event, MemberStage};
 use super::ids::place_of;
 use super::workload::Workload;
 use super::world::World;
 use lattistore::lpaxos::{ProposalId, Slot};
-
-/// What is to happen to a change of the voters.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum MemberStage {
-    /// The node, which has proposed a change, is cut off with a minority.
-    LeaderIsCutOff(usize),
-    /// Voters that hold the slot stop.
-    HoldersStop(Slot),
-    /// Only a node that does not know the members set by the slot can lead.
-    StaleLeads(Slot),
-    /// The disk of a member is lost.
-    DiskIsLost,
-    /// The voter that was away is connected again, just when the node `leader` has proposed a change;
-    /// another voter is cut off.
-    VoterReturns { leader: usize, back: usize },
-    /// The leader is cut off from the voter that returned and the one that was cut off after it.
-    LeaderGoes(usize),
-    /// All links work again.
-    LinksWork,
-}
 
 impl<W: Workload> World<W> {
     /// A change of the voters leaves its leader, maybe again.

@@ -138,6 +138,7 @@ mod nemesis;
 mod network;
 mod observed;
 mod operator;
+mod operator_state;
 mod promise_pages;
 mod protocol_coverage;
 mod random;

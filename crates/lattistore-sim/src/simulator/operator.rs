@@ -5,8 +5,6 @@
 //! An operator asks a node that leads, and does not wait for the answer before the next change: so
 //! two changes are often under way.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::coverage::Path;
 use super::describe;
 use super::events::Event;
@@ -15,25 +13,8 @@ use super::ids::{node_id, place_of};
 use super::workload::Workload;
 use super::world::World;
 use lattistore::lpaxos::{
-    Ballot, Decree, MemberChange, MemberRole, MemberSet, NodeId, ProposalId, RequestOutcome, Slot,
+    Ballot, Decree, MemberChange, MemberRole, MemberSet, NodeId, RequestOutcome, Slot,
 };
-
-/// What operators did, and what came of it.
-#[derive(Debug, Default)]
-pub(super) struct Operator {
-    /// How many changes were asked for.
-    asked: usize,
-    /// Changes that were asked for and not answered.
-    open: usize,
-    /// When a disk was last lost, in microseconds.
-    lost_us: Option<u64>,
-    /// The ballot in which each member was added.
-    added_in: BTreeMap<NodeId, Ballot>,
-    /// Proposals of changes for which it was drawn what goes wrong.
-    pub(super) directed: BTreeSet<ProposalId>,
-    /// A voter that is cut off until the next change of the voters.
-    pub(super) away: Option<usize>,
-}
 
 /// After the loss of a disk nothing is removed for this long, in microseconds: a leader may still
 /// take the lost node for one that it hears.
@@ -127,12 +108,13 @@ impl<W: Workload> World<W> {
         let members = self.model.members();
         // The leader removes a replaced member without being asked again.
         let is_replaced = |old| members.contains(old);
-        let is_fine = self.operator.open == 0
+        let is_fine = self.operator.open.is_empty()
             && !members.iter().any(|it| it.replaces.is_some_and(is_replaced))
             && self.may_remove()
             && leaves_majority(members)
             && self.is_last_change_done()
-            && self.model.proposed_sets().all(leaves_majority);
+            && self.model.proposed_sets().all(leaves_majority)
+            && self.proposed_sets().all(leaves_majority);
         if !is_fine {
             return Ok(false);
         }
@@ -160,12 +142,12 @@ impl<W: Workload> World<W> {
         if !self.hosts[node].has_room() {
             return;
         }
-        if self.operator.open > 0 {
+        if !self.operator.open.is_empty() {
             self.coverage.reached(Path::TwoChangesAsked);
         }
         let request = self.operator.asked;
         self.operator.asked += 1;
-        self.operator.open += 1;
+        self.operator.open.insert(request, node);
         self.note(&[17, node as u64, request as u64], || {
             format!("n{} is asked: {change:?}", node + 1)
         });
@@ -178,13 +160,20 @@ impl<W: Workload> World<W> {
     /// A node answers an operator.
     pub(super) fn answer_operator<O>(&mut self, change: usize, answer: &RequestOutcome<O>) {
         super::protocol_coverage::answer(answer, &mut self.coverage);
-        self.operator.open = self.operator.open.saturating_sub(1);
+        self.operator.open.remove(&change);
         self.note(&[18, change as u64], || format!("change {change} is answered"));
     }
 
     /// A node stopped: what it was asked is not answered any more.
-    pub(super) fn operators_give_up(&mut self) {
-        self.operator.open = 0;
+    pub(super) fn operators_give_up(&mut self, node: usize) {
+        self.operator.open.retain(|_, asked| *asked != node);
+    }
+
+    /// Returns the sets that leaders have proposed for slots that are not chosen.
+    fn proposed_sets(&self) -> impl Iterator<Item = &MemberSet> {
+        let last = self.model.last();
+        let open = self.operator.proposed.iter().filter(move |(slot, _)| *slot > last);
+        open.map(|(_, members)| members)
     }
 
     /// Counts what a chosen decree does to the members before it.

@@ -70,6 +70,9 @@ impl<W: Workload> World<W> {
     ) -> Result<(), String> {
         let Accept { ballot, slot, decree, .. } = accept;
         self.model.proposed(*slot).map_err(|why| format!("n{}: {why}", from + 1))?;
+        if let Some(members) = &decree.members {
+            self.operator.proposed.push((*slot, members.clone()));
+        }
         if self.change_of_voters(accept).is_some() {
             self.change_is_proposed(from, accept.id());
         }

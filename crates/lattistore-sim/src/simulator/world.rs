@@ -13,7 +13,7 @@ use super::host::{Host, Input, Key, Msg, Value};
 use super::ids::node_id;
 use super::model::Model;
 use super::network::Links;
-use super::operator::Operator;
+use super::operator_state::Operator;
 use super::promise_pages::PromisePages;
 use super::random::Random;
 use super::read_confirmations::ReadConfirmations;
