@@ -380,7 +380,7 @@ fn p12_the_set_of_a_proposal_is_frozen() {
 }
 
 #[test]
-fn p12_the_set_of_a_round_of_reads_is_frozen() {
+fn p12_a_round_of_reads_begins_again_with_the_new_voters_when_the_members_change() {
     let mut cluster = led(5);
     cluster.tick(1, 200);
     cluster.settle();
@@ -390,10 +390,16 @@ fn p12_the_set_of_a_round_of_reads_is_frozen() {
         cluster.settle_if(|e| !e.is("confirm"));
     }
     assert_eq!(cluster.voters(1), [1, 2, 3]);
-    cluster.deliver(|e| e.is("confirm") && e.to == 2);
+    // The voters that the first round asked may be switched off. An answer to it counts no more.
+    let round = |e: &Envelope| match &e.message {
+        Message::Acceptor(ToAcceptor::Confirm(confirm)) => confirm.round,
+        _ => 0,
+    };
+    let last = cluster.wire.iter().map(round).max().unwrap();
+    cluster.deliver(|e| e.is("confirm") && round(e) < last);
     cluster.settle_if(|e| !e.is("confirm"));
-    assert!(!cluster.is_answered(read), "two of the five that were asked");
-    cluster.deliver(|e| e.is("confirm") && e.to == 5);
+    assert!(!cluster.is_answered(read), "answers to rounds of an older set");
+    cluster.deliver(|e| e.is("confirm") && e.to == 2);
     cluster.settle_if(|e| !e.is("confirm"));
     assert_eq!(cluster.outcome(read).read, [Some(10)]);
 }
