@@ -48,7 +48,7 @@
 //!     node.tick(now_ms);
 //!     drive(&mut node, &mut disk)?;
 //! }
-//! assert!(matches!(disk[..], [Record::Promise(ballot)] if ballot.node == me));
+//! assert!(matches!(disk[0], Record::Promise(ballot) if ballot.node == me));
 //! # Ok::<(), std::io::Error>(())
 //! ```
 

@@ -166,7 +166,7 @@ proptest! {
     #[test]
     fn unknown_fields_of_requests_are_skipped(
         request in request(),
-        number in 6_u64..1_000,
+        number in 8_u64..1_000,
         value: u64,
     ) {
         let mut bytes = Vec::new();

@@ -190,8 +190,9 @@ impl Run {
         let max_us = 3 * quorum_us.max(FAST_US) + SLACK_US;
         let ballots = world.ballots.len();
         // The current writes take the times of the phase before, and one node may start an
-        // election.
-        wait(world, 500_000 + 4 * slowest_us.max(before_us), |_| false)?;
+        // election. At the start, the slot that names the founders comes before the first request.
+        let writes = if is_start { 5 } else { 4 };
+        wait(world, 500_000 + writes * slowest_us.max(before_us), |_| false)?;
         let settled = world.ballots.len();
         let slots = world.model.last().0;
         let (mut last, mut since_us, mut gap_us) = (slots, world.now_us, 0);

@@ -9,8 +9,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::fingerprint::{Fingerprint, NumberMap};
-use super::running_node::{Disk, Input, Observation, RunningNode, Sent, Write, members};
-use lattistore::lpaxos::{Entries, MemberEntry, Replica, Slot};
+use super::running_node::{Disk, Input, Observation, RunningNode, Sent, Write};
+use lattistore::lpaxos::Slot;
 
 /// An effect of a step besides the change of the node's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,12 +71,9 @@ pub(super) struct NodeStates {
 }
 
 impl NodeStates {
-    /// Returns the state of a node that starts with an empty disk, except for the member entry: so
-    /// the first slot is that of the first request.
+    /// Returns the state of a node that starts with an empty disk.
     pub(super) fn fresh(&mut self, id: u64) -> u32 {
-        let entry = MemberEntry { members: members(), version: Slot(1) };
-        let replica = Replica::restore(Entries::default(), Some(entry), Slot::ZERO, Slot::ZERO);
-        let running = RunningNode::start(id, Disk { replica, ..Disk::default() }, 0);
+        let running = RunningNode::start(id, Disk::default(), 0);
         self.number(&running, None)
     }
 

@@ -283,6 +283,6 @@ fn count() -> u64 {
     u64::try_from(NODES).unwrap_or(u64::MAX)
 }
 
-pub(super) fn members() -> MemberSet {
+fn members() -> MemberSet {
     MemberSet::of_voters((0..NODES).map(node_id))
 }
