@@ -65,7 +65,8 @@ fn each_fault_can_be_switched_off() {
 
 #[test]
 fn every_order_of_events_of_a_small_scope_keeps_the_invariants() {
-    let scope = Scope { stands: 1, requests: 1, ticks: 0, crashes: 1 };
+    // The decree of the new leader that names the founders is the one proposal of this scope.
+    let scope = Scope { stands: 1, requests: 0, ticks: 0, crashes: 1 };
     let all = explore(scope, usize::MAX, &mut |_| true).expect("no invariant breaks");
     assert!(all.is_complete && all.unexpanded == 0, "{all:?}");
     assert!(all.states > 500 && all.depth > 10, "{all:?}");
