@@ -250,7 +250,8 @@ impl<M: Machine> Acceptor<M> {
         reply(Accepted { ballot, slot, complete: self.complete() })
     }
 
-    /// Takes in the entries with a version of `slot` or more, in place of the decree of `slot` (P3).
+    /// Takes in the entries with a version of `slot` or more, in place of the decree of `slot`
+    /// (P3).
     fn take_newer(&mut self, slot: Slot, newer: NewerEntries<M::Key, M::Value>) {
         let NewerEntries { entries, members } = newer;
         self.incoming_copy.take_if(|copy| copy.is_void_by(slot));

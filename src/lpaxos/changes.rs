@@ -1,8 +1,8 @@
 //! The leader's part in changes of the member set (P12): which one comes next, and whether the
 //! slot that is proposed now may carry it.
 //!
-//! A change of the *voters* may be made in slot s only when a majority of the new voters is known to
-//! have a durable `complete` of s-2 or more, and so is the voter that it adds; otherwise patches
+//! A change of the *voters* may be made in slot s only when a majority of the new voters is known
+//! to have a durable `complete` of s-2 or more, and so is the voter that it adds; otherwise patches
 //! that only the old voters hold could be lost. Other changes (a learner comes or goes, an address
 //! changes) may be made in any slot.
 //!

@@ -2,8 +2,8 @@
 //!
 //! The protocol reads the member set to count votes. It is also an entry of the replicated state:
 //! its version is the slot of the decree that set it, and it merges as every entry does (P5, P12).
-//! The set of the founders, agreed at the bootstrap, is in use until the first leader has written it
-//! as an entry.
+//! The set of the founders, agreed at the bootstrap, is in use until the first leader has written
+//! it as an entry.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

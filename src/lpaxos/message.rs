@@ -22,8 +22,8 @@ pub enum Message<K, V> {
     Candidate(ToCandidate<K, V>),
     /// Acceptor → leader: a vote, or how far the acceptor is.
     Leader(ToLeader<K>),
-    /// Acceptor → candidate or leader (P2, P4, P8 to P10, P12): a higher ballot was promised, or the
-    /// candidate is not a voter.
+    /// Acceptor → candidate or leader (P2, P4, P8 to P10, P12): a higher ballot was promised, or
+    /// the candidate is not a voter.
     Refused(Refused),
     /// Any node → a node whose heartbeat shows an older member entry (P12).
     MemberNotice(MemberNotice),

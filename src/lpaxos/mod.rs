@@ -188,8 +188,8 @@
 //!   proposal and each round of reads when it begins, and never read again for it.
 //! - A decree adds or removes one voter at most. The leader proposes it in slot s only when a
 //!   majority of the *new* voters, and the voter that it adds, are known to have a durable
-//!   `complete` of s-2 or more: otherwise patches that only the old voters hold would be lost. While
-//!   a change waits for the last answer, proposals are held for [`Config::member_hold_ms`].
+//!   `complete` of s-2 or more: otherwise patches that only the old voters hold would be lost.
+//!   While a change waits for the last answer, proposals are held for [`Config::member_hold_ms`].
 //! - A candidate that was away may ask the wrong nodes. Its promises bring it the newest entry; if
 //!   they are no majority of the voters in it, the candidate asks those too, in the same ballot.
 //! - A node that missed a change shows its old version in its heartbeats, and is sent the newer

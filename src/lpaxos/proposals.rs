@@ -215,7 +215,7 @@ impl<M: Machine> Proposals<M> {
         self.chosen.as_ref().map_or(applied, |(slot, _)| *slot).next()
     }
 
-    /// Whether the members are still the founders, whom the next decree has to name (P12).
+    /// Whether the members are still the founders, which the next decree has to name (P12).
     pub(super) fn lacks_member_entry(&self, acceptor: &Acceptor<M>) -> bool {
         let sets = |decree: &DecreeOf<M>| decree.members.is_some();
         acceptor.members_version() == Slot::ZERO
@@ -316,7 +316,8 @@ impl<M: Machine> Proposals<M> {
         }
     }
 
-    /// Whether the leader is a voter, and its own vote for the proposal in flight is not durable yet.
+    /// Whether the leader is a voter, and its own vote for the proposal in flight is not durable
+    /// yet.
     pub(super) fn awaits_write(&self) -> bool {
         let in_flight = self.in_flight.as_ref();
         in_flight.is_some_and(|in_flight| in_flight.votes.lacks(self.ballot.node))

@@ -157,8 +157,8 @@ impl Writes {
         Write { records, overlaps, token: WriteToken { number: self.number, after_write } }
     }
 
-    /// Ends the write under way: its records are durable. Returns the state that is durable now, and
-    /// the messages that waited for the write.
+    /// Ends the write under way: its records are durable. Returns the state that is durable now,
+    /// and the messages that waited for the write.
     ///
     /// # Panics
     /// When the token is not that of the last write.

@@ -582,7 +582,8 @@ fn p12_a_promise_that_comes_during_the_merge_joins_if_the_entry_asks_for_it() {
     cluster.rest(1);
     cluster.lose(|_| true);
     cluster.stand(3);
-    // Both promises are there before the second set is known; with node 3 they are a majority of it.
+    // Both promises are there before the second set is known; with node 3 they are a majority of
+    // it.
     cluster.deliver(|e| e.is("prepare"));
     cluster.settle_if(|e| e.to == 3 || e.is("fetch-page"));
     assert!(cluster.node(3).leads().is_some());

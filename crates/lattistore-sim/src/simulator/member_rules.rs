@@ -55,8 +55,8 @@ impl<W: Workload> World<W> {
         Ok(())
     }
 
-    /// Checks a proposal that changes the voters: it changes one, and a majority of the voters after
-    /// it holds every slot up to the second one below it, and so does the voter that it adds.
+    /// Checks a proposal that changes the voters: it changes one, and a majority of the voters
+    /// after it holds every slot up to the second one below it, and so does the voter that it adds.
     fn check_change(&self, accept: &Accept<Key<W>, Value<W>>) -> Result<(), String> {
         let Accept { ballot, slot, decree, .. } = accept;
         let Some((before, members)) = self.change_of_voters(accept) else { return Ok(()) };
@@ -116,8 +116,8 @@ impl<W: Workload> World<W> {
         Ok(())
     }
 
-    /// Checks that a node with nothing left to do leads only if it is a voter of what it applied, and
-    /// only in the highest ballot that it promised.
+    /// Checks that a node with nothing left to do leads only if it is a voter of what it applied,
+    /// and only in the highest ballot that it promised.
     ///
     /// # Errors
     /// When it leads and is not.

@@ -1,4 +1,5 @@
-//! Schedules about changes of the members: what goes wrong just when a change is proposed or chosen.
+//! Schedules about changes of the members: what goes wrong just when a change is proposed or
+//! chosen.
 //!
 //! Independent faults seldom hit a change: it is over within two messages. So these faults follow
 //! it: the leader is cut off with a minority while its change is in flight; voters that hold the
@@ -7,8 +8,8 @@
 //!
 //! One schedule has four stages. A voter is cut off before a change; it returns when the change is
 //! proposed, so that it learns of the change above a gap, and another voter is cut off, which does
-//! not learn of it; then the leader is cut off, and the two meet. The second voter takes the two for
-//! a majority, which they no longer are.
+//! not learn of it; then the leader is cut off, and the two meet. The second voter takes the two
+//! for a majority, which they no longer are.
 
 use super::coverage::Path;
 use super::events::{Event, MemberStage};

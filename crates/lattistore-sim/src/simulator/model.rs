@@ -232,8 +232,8 @@ impl<M: Machine> Model<M> {
     }
 
     /// Checks the member entry of a node (P12): it was chosen, it is the last one that the node's
-    /// `complete` covers or a later one, and the node has promised at least a ballot in which it was
-    /// chosen.
+    /// `complete` covers or a later one, and the node has promised at least a ballot in which it
+    /// was chosen.
     fn check_members(&self, durable: &DurableOf<M>) -> Result<(), String> {
         let complete = durable.replica.complete();
         let needed = self.version_of_members_of(complete.next());

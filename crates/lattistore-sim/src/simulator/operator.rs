@@ -1,5 +1,5 @@
-//! Operators: they add, replace, move and remove members while everything else goes wrong, and disks
-//! are lost for good.
+//! Operators: they add, replace, move and remove members while everything else goes wrong, and
+//! disks are lost for good.
 //!
 //! A node whose disk is lost comes back under a new id, so in the simulator it is another computer.
 //! An operator asks a node that leads, and does not wait for the answer before the next change: so
@@ -218,8 +218,8 @@ impl<W: Workload> World<W> {
         self.note(&[19, slot.0], || format!("slot {slot} sets {}", describe::member_set(members)));
     }
 
-    /// Whether all learners that run are voters, and all replaced members are removed. That cannot be
-    /// expected while a voter is lost: an operator has to remove it first.
+    /// Whether all learners that run are voters, and all replaced members are removed. That cannot
+    /// be expected while a voter is lost: an operator has to remove it first.
     pub(super) fn has_no_change_left(&self) -> bool {
         let members = self.model.members();
         let is_lost = |voter: &NodeId| self.hosts[place_of(*voter)].is_lost;

@@ -78,8 +78,8 @@ impl Recoveries {
         running.as_ref().is_some_and(|recovery| recovery.members_version < prepare.members_version)
     }
 
-    /// Returns the highest version of a member entry that the owner of this ballot told when it asked
-    /// for promises; `None` if its recovery has ended.
+    /// Returns the highest version of a member entry that the owner of this ballot told when it
+    /// asked for promises; `None` if its recovery has ended.
     pub(super) fn asked_version(&self, ballot: Ballot) -> Option<Slot> {
         let recovery = self.running[place_of(ballot.node)].as_ref();
         recovery.filter(|recovery| recovery.ballot == ballot).map(|it| it.asked_version)

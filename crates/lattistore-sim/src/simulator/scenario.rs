@@ -241,8 +241,8 @@ impl Scenario {
         self.nodes + self.spares
     }
 
-    /// Makes changes of the members frequent, and other faults few: two to five voters, and a change
-    /// several times a second.
+    /// Makes changes of the members frequent, and other faults few: two to five voters, and a
+    /// change several times a second.
     pub fn make_dense(&mut self, random: &mut Random) {
         self.nodes = *random.pick(&[2, 3, 3, 3, 4, 4, 5]);
         self.spares = random.count(2, 5);
