@@ -14,7 +14,7 @@ use crate::authority::Authority;
 use crate::fleet::clients::{Clients, Load};
 use crate::fleet::{hold, while_disturbed};
 use crate::secure_cluster::{ADMIN, READER, SecureCluster, UNKNOWN, WRITER};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, eventually};
 
 const NO_PARAMS: [(&str, Value); 0] = [];
 const SHORT: Duration = Duration::from_millis(200);
@@ -154,10 +154,12 @@ fn only_a_client_with_the_role_admin_may_change_the_members() {
         assert!(matches!(&outcome, ClientOutcome::MemberList(list) if list.members.len() == 3));
     }
     // A leader that has not heard all members yet refuses to remove one of them.
-    let hears_all = |outcome: &ClientOutcome| matches!(outcome, ClientOutcome::MemberList(list) if list.members.iter().all(|m| m.reachable));
-    while !hears_all(&ask(ADMIN, &RequestBody::ListMembers)) {
-        std::thread::yield_now();
-    }
+    eventually("the leader to hear all members", || {
+        let ClientOutcome::MemberList(list) = ask(ADMIN, &RequestBody::ListMembers) else {
+            return None;
+        };
+        list.members.iter().all(|member| member.reachable).then_some(())
+    });
     let outcome = ask(ADMIN, &remove);
     assert!(
         matches!(&outcome, ClientOutcome::MembersChanged(list) if list.members.len() == 2),
